@@ -1,0 +1,426 @@
+"""The command line. Thin: what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from distune import __version__
+from distune.durations import parse_duration
+from distune.errors import DistuneError, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from distune.screen import Mode
+    from distune.snapshot import Snapshot
+    from distune.study import SpaceFile
+
+app = typer.Typer(
+    name="distune",
+    help="Tune hyperparameters over nothing but a shared folder.\n\n"
+    "On one machine:\n\n    distune master --space quickstart --workers 2\n\n"
+    "On many, with a folder that all of them see:\n\n"
+    "    distune master --space space.json --logs /shared/logs\n\n"
+    "    distune worker --logs /shared/logs      (on as many hosts as you like)",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Logs = Annotated[Path, typer.Option(help="The shared folder that holds the studies.")]
+OneStudy = Annotated[
+    str | None, typer.Option("--study", help="Which study, if there is more than one.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        parser=_duration, metavar="DURATION", help="Stop after this long: 90s, 2h, 1h30m."
+    ),
+]
+Objectives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--objective",
+        metavar="MODULE:FUNCTION",
+        help="An objective of your own that may be run, also as path/to/file.py:function; "
+        "can be given several times.",
+    ),
+]
+AllowCommands = Annotated[
+    bool,
+    typer.Option(help="Run the commands that studies name. Whoever can write to the shared "
+                 "folder can then run programs here."),
+]  # fmt: skip
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where data sets are, or shall be downloaded to. Else $DISTUNE_DATA, "
+                 "else the cache."),
+]  # fmt: skip
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"distune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Example: distune master --space lab-scenario5 --logs /shared/logs --time-limit 2h"
+)
+def master(
+    space: Annotated[
+        str, typer.Option(metavar="FILE", help="A space file, or the name of a preset.")
+    ],
+    logs: Logs = Path("logs"),
+    study: Annotated[
+        str | None, typer.Option(help="The study's name; the space file's if not given.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many trials, repeats included.")
+    ] = None,
+    time_limit: TimeLimit = None,
+    target: Annotated[
+        float | None, typer.Option(help="Stop when the best metric is this good.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="For sampling and training.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, max=1024, help="Also start so many workers on this machine.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="For those workers; see distune worker.")] = "auto",
+    objective: Objectives = None,
+    allow_commands: AllowCommands = False,
+    data_dir: DataDir = None,
+    plain: Annotated[bool, typer.Option(help="Plain lines instead of the live view.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A snapshot as JSON every half second, a line each.")
+    ] = False,
+) -> None:
+    """Run one study: publish its trials, repair what crashed, rank, show it live.
+
+    Run the same command again and it goes on where it stopped.
+    """
+    from distune.loops import MasterOptions, run_master
+    from distune.screen import Screen
+
+    file, source, name = _read_space(space)
+    changes: dict[str, Any] = {
+        "trials": trials, "time_limit": time_limit, "target": target, "seed": seed
+    }  # fmt: skip
+    file = file.model_copy(update={k: v for k, v in changes.items() if v is not None})
+    arguments = ["--device", device]
+    for one in objective or []:
+        arguments += ["--objective", one]
+    if allow_commands:
+        arguments.append("--allow-commands")
+    if data_dir is not None:
+        arguments += ["--data-dir", str(data_dir)]
+    options = MasterOptions(
+        space=file,
+        source=source,
+        name=_study_name(study or name),
+        logs=logs,
+        workers=workers,
+        worker_arguments=arguments,
+    )
+    _leave(run_master(options, Screen(_console(), _mode(plain, as_json))))
+
+
+@app.command(epilog="Example: distune worker --logs /shared/logs --device cuda --jobs 2")
+def worker(
+    logs: Logs = Path("logs"),
+    study: Annotated[str | None, typer.Option(help="Work on this study only.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=1024, help="Trials trained at a time.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, max=1024, help="CPU threads of each training process.")
+    ] = 1,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")
+    ] = "auto",
+    objective: Objectives = None,
+    allow_commands: AllowCommands = False,
+    data_dir: DataDir = None,
+    time_limit: TimeLimit = None,
+    forever: Annotated[
+        bool, typer.Option(help="Wait for more when every study is finished.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what objectives print.")
+    ] = False,
+) -> None:
+    """Claim trials, train, report, until every study in the shared folder is finished.
+
+    Start it before or after the master, on as many hosts as you like. Exit status: 0
+    nothing left to do, 143 stopped by a signal, 2 a mistake in how it was started, 1
+    anything else.
+    """
+    from distune.loops import WorkerOptions, run_worker
+
+    options = WorkerOptions(
+        logs=logs,
+        study=study,
+        jobs=jobs,
+        threads=threads,
+        device=device,
+        objectives=objective or [],
+        allow_commands=allow_commands,
+        data_dir=data_dir,
+        time_limit=time_limit,
+        forever=forever,
+        verbose=verbose,
+    )
+    _leave(run_worker(options, _say))
+
+
+@app.command(epilog="Example: distune top --logs /shared/logs")
+def top(
+    logs: Logs = Path("logs"),
+    study: OneStudy = None,
+    plain: Annotated[bool, typer.Option(help="Plain lines instead of the live view.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A snapshot as JSON every second, a line each.")
+    ] = False,
+) -> None:
+    """Watch a study live, read-only, from any machine that sees the shared folder."""
+    from distune.loops import run_viewer
+    from distune.observer import Observer
+    from distune.screen import Screen
+    from distune.store import open_study
+
+    observer = Observer(open_study(logs, study))
+    _leave(run_viewer(observer, Screen(_console(), _mode(plain, as_json))))
+
+
+@app.command(epilog="Example: distune status --logs /shared/logs --json | jq .trials")
+def status(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = False) -> None:
+    """How a study stands now: progress, ranking, what is running, who works."""
+    from distune import display
+
+    snapshot = _look(logs, study)
+    if as_json:
+        _print_json(display.as_json(snapshot, top=None))
+    else:
+        console = _console()
+        console.print(display.status_text(snapshot, console.width))
+
+
+@app.command(epilog="Example: distune best --json > best.json; distune master --space best.json")
+def best(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = False) -> None:
+    """The best configuration so far; as JSON it is a space file that trains it again."""
+    from distune import display, export
+
+    snapshot = _look(logs, study)
+    text = export.best_space(snapshot.history)
+    if text is None:
+        raise DistuneError(f"no trial of {snapshot.study.name} has a result yet")
+    if as_json:
+        typer.echo(text, nl=False)
+    else:
+        console = _console()
+        console.print(display.best_text(snapshot, console.width))
+
+
+@app.command(epilog="Example: distune show 17 --logs /shared/logs")
+def show(
+    trial: Annotated[int, typer.Argument(min=0, help="The trial's number.")],
+    logs: Logs = Path("logs"),
+    study: OneStudy = None,
+    as_json: Json = False,
+) -> None:
+    """Everything about one trial: its params, its attempts, curve, result, errors."""
+    from distune import display
+    from distune.observer import Observer
+    from distune.store import open_study
+
+    store = open_study(logs, study)
+    files = store.attempts_of(trial)
+    if not files:
+        raise UserError(f"trial {trial} is not in {logs}; see which are: distune status")
+    if as_json:
+        _print_json(display.trial_json(files))
+    else:
+        console = _console()
+        console.print(display.trial_detail(Observer(store).look(), files, console.width))
+
+
+@app.command(epilog="Example: distune init space.json, edit it, distune check space.json")
+def init(
+    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("space.json"),
+) -> None:
+    """Write a space file to start from, with comments."""
+    from distune.presets import STARTER
+
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(STARTER)
+    except FileExistsError:
+        raise UserError(f"{file} is there already; choose another name or remove it") from None
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
+    typer.echo(f"wrote {file}; edit it, then: distune check {file}")
+
+
+@app.command(epilog="Example: distune check space.json")
+def check(
+    file: Annotated[str, typer.Argument(help="A space file, or the name of a preset.")],
+    samples: Annotated[int, typer.Option(min=0, help="Print so many of its settings.")] = 3,
+) -> None:
+    """Check a space file without starting anything, and show what it would try."""
+    from distune.planner import preview
+    from distune.study import freeze, limits_of
+
+    space, source, name = _read_space(file)
+    study = freeze(space, name=_study_name(name), study_id="check", lease=1.0, created=0.0)
+    for line in preview(study, limits_of(space), samples):
+        typer.echo(line)
+    typer.echo(f"{source} is fine; start it: distune master --space {file}")
+
+
+@app.command(epilog="Example: distune presets; distune master --space lab-scenario5")
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this one's space file.")] = None,
+) -> None:
+    """List the built-in studies."""
+    from distune.presets import preset_names, read_preset
+
+    if name is not None:
+        if name not in preset_names():
+            raise UserError(f"no preset {name!r}; there are {', '.join(preset_names())}")
+        typer.echo(read_preset(name), nl=False)
+        return
+    for one in preset_names():
+        typer.echo(f"{one:<18} {_read_space(one)[0].description}")
+
+
+@app.command(epilog="Example: distune data mnist --data-dir /shared/data")
+def data(
+    dataset: Annotated[str, typer.Argument(metavar="mnist|fashion-mnist|digits")],
+    data_dir: DataDir = None,
+) -> None:
+    """Find a data set, downloading it if need be, and print where it is.
+
+    Useful before workers start on hosts that have no internet.
+    """
+    from distune.workloads.data import fetch, is_in_files
+
+    place = str(data_dir) if data_dir else None
+    if is_in_files(dataset):
+        typer.echo(fetch(dataset, place))
+    elif dataset == "digits":
+        typer.echo("digits come with scikit-learn: there is nothing to fetch")
+    else:
+        raise UserError(f"no data set {dataset!r}; there are mnist, fashion-mnist and digits")
+
+
+# -- helpers -------------------------------------------------------------------------------
+
+
+def _read_space(space: str) -> tuple[SpaceFile, str, str]:
+    """A checked space file, how to call it in messages, and the study's name it suggests."""
+    from distune.presets import preset_names, read_preset
+    from distune.study import parse_space_file
+
+    if space in preset_names() and not Path(space).is_file():
+        return parse_space_file(read_preset(space), f"preset {space}"), f"preset {space}", space
+    try:
+        text = Path(space).read_bytes()
+    except FileNotFoundError:
+        raise UserError(
+            f"{space}: there is no such file, and no such preset ({', '.join(preset_names())})"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{space}: cannot be read: {error.strerror}") from None
+    return parse_space_file(text, space), space, Path(space).stem
+
+
+def _study_name(name: str) -> str:
+    import re
+
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
+        raise UserError(
+            f"{name!r} cannot name a study: use letters, digits, '-', '_' and '.' (--study)"
+        )
+    return name
+
+
+def _look(logs: Path, study: str | None) -> Snapshot:
+    from distune.observer import Observer
+    from distune.store import open_study
+
+    return Observer(open_study(logs, study)).look(curves=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # Tables are cut to the terminal; in a file or a pipe nothing shall be cut.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+    return Console(width=width)
+
+
+def _mode(plain: bool, as_json: bool) -> Mode:
+    from distune.screen import Mode
+
+    if as_json:
+        return Mode.JSON
+    return Mode.PLAIN if plain or not sys.stdout.isatty() else Mode.LIVE
+
+
+def _print_json(fields: Any) -> None:
+    typer.echo(json.dumps(fields, indent=2, allow_nan=False))
+
+
+def _say(line: str) -> None:
+    import time
+
+    # Lines of the objective's, or of the share's: nothing in them steers the terminal.
+    clean = "".join(
+        c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line
+    )
+    print(f"{time.strftime('%H:%M:%S')} {clean}", flush=True)
+
+
+def _leave(status: int) -> NoReturn:
+    raise typer.Exit(status)
+
+
+def main() -> None:
+    """The console script: a mistake of the user's is one line and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"distune: {error}", file=sys.stderr)
+        sys.exit(2)
+    except DistuneError as error:
+        print(f"distune: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; do not complain
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

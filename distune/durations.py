@@ -1,0 +1,43 @@
+"""Durations as people write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
+
+
+def parse_duration(text: str | int | float) -> float:
+    """`parse_duration("1h30m")` is 5400.0 seconds.
+
+    Raises:
+        ValueError: it is not a duration, or not longer than nothing.
+    """
+    compact = str(text).replace(" ", "").lower()
+    try:
+        seconds = float(compact)
+    except ValueError:
+        parts = _PART.findall(compact)
+        if not parts or "".join(number + unit for number, unit in parts) != compact:
+            raise ValueError(f"{text!r} is not a duration: write 90s, 2h or 1h30m") from None
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{text!r} is not a duration: it must be longer than nothing")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Short enough for a table: `0.4s`, `59s`, `3m05s`, `2h05m`, `3d04h`."""
+    if seconds < 0:
+        return "0s"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"

@@ -1,0 +1,53 @@
+"""What can go wrong, as types.
+
+    DistuneError
+    ├── UserError            a mistake of the user's: one line, exit status 2
+    │   └── SpaceError       in a space file: names the file, the key and the remedy
+    ├── StudyFailed          the study cannot go on: exit status 1
+    ├── ShareError           the shared folder did not answer; try again later
+    └── BadRecord            something read from the share is not what it should be
+
+`UserError` and `StudyFailed` carry a message that says what, where and what to do.
+"""
+
+from __future__ import annotations
+
+
+class DistuneError(Exception):
+    """Base of everything distune raises on purpose."""
+
+
+class UserError(DistuneError):
+    """A mistake of the user's; the message says what, where and what to do."""
+
+
+class SpaceError(UserError):
+    """A space file that cannot be a study.
+
+    Args:
+        source: the file or preset, as the user named it.
+        key: the key in it, dotted (`params.lr.low`); empty for the file as a whole.
+        problem: what is wrong with it and what to write instead.
+    """
+
+    def __init__(self, source: str, key: str, problem: str) -> None:
+        super().__init__(source, key, problem)
+        self.source = source
+        self.key = key
+        self.problem = problem
+
+    def __str__(self) -> str:
+        where = f"{self.source}: {self.key}" if self.key else self.source
+        return f"{where}: {self.problem}"
+
+
+class StudyFailed(DistuneError):
+    """The study ended without a result; the message says why."""
+
+
+class ShareError(DistuneError):
+    """An operation on the share failed, or nobody can say whether it happened (P8)."""
+
+
+class BadRecord(DistuneError):
+    """A name or a line read from the share that is not what the protocol says (P10)."""

@@ -1,0 +1,99 @@
+"""What remains of a study for other programs: a table and the winner, as text. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+from distune.ranking import Configuration, History, Tier
+
+TEST_METRIC = "test_accuracy"
+
+
+def parameter_names(history: History) -> list[str]:
+    """Names of the searched parameters, the study's order first."""
+    names = dict.fromkeys(history.study.params)
+    for configuration in history.ranking():
+        names.update(dict.fromkeys(configuration.params))
+    return list(names)
+
+
+def leaderboard_csv(history: History) -> str:
+    """One row a configuration, best first. Spread is the standard deviation over repeats."""
+    study = history.study
+    names = parameter_names(history)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["rank", "trials", "standing", study.metric, "spread", "repeats", TEST_METRIC,
+         "seconds", "parameters", *names]
+    )  # fmt: skip
+    for rank, configuration in enumerate(history.ranking(), 1):
+        writer.writerow(
+            [
+                rank,
+                " ".join(str(run.trial.number) for run in configuration.runs),
+                Tier(configuration.tier(study.repeats)).name.lower(),
+                *map(_cell, (configuration.mean, configuration.spread)),
+                len(configuration.values),
+                _cell(configuration.test_mean(TEST_METRIC)),
+                f"{configuration.seconds:.3f}",
+                _cell(configuration.parameters),
+                *(_text(configuration.params.get(name)) for name in names),
+            ]
+        )
+    return out.getvalue()
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def result_of(configuration: Configuration) -> dict[str, Any]:
+    """What a configuration reached, as plain data; numbers that are not finite as null."""
+    return {
+        "value": _finite(configuration.mean),
+        "spread": _finite(configuration.spread),
+        "values": [_finite(value) for value in configuration.values],
+        TEST_METRIC: _finite(configuration.test_mean(TEST_METRIC)),
+        "seconds": configuration.seconds,
+        "trials": [run.trial.number for run in configuration.runs],
+        "seeds": [run.trial.seed for run in configuration.runs],
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def best_space(history: History) -> str | None:
+    """The winner as a space file: `distune master --space best.json` trains it again.
+
+    None if no configuration has a finite value.
+    """
+    winner = history.winner()
+    if winner is None:
+        return None
+    study = history.study
+    fields: dict[str, Any] = {
+        "description": f"the winner of {study.name}, of {history.configurations} configurations",
+        "objective": study.objective,
+        "command": study.command,
+        "params": dict(winner.params),
+        "metric": study.metric,
+        "direction": study.direction,
+        "summary": study.summary,
+        "repeats": study.repeats,
+        "trials": study.repeats,
+        "seed": study.seed,
+        "max_seconds": study.max_seconds,
+        "result": result_of(winner),
+    }
+    return json.dumps({k: v for k, v in fields.items() if v is not None}, indent=2) + "\n"

@@ -1,0 +1,508 @@
+"""The loops around master, worker and viewer: signals, pauses, child processes, the screen."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from distune import protocol
+from distune.errors import ShareError, StudyFailed, UserError
+from distune.master import Identity, Master, only_master
+from distune.messages import OfferRecord, Prepare, Ready
+from distune.objective import Offer
+from distune.observer import Observer
+from distune.processes import Died, ExecutorProcess, end_all, spawn
+from distune.protocol import worker_id
+from distune.screen import Screen
+from distune.snapshot import Snapshot
+from distune.store import LOCAL_LEASE, NETWORK_LEASE, Folder, Store, find_studies
+from distune.study import SpaceFile, Study, differences, freeze, limits_of
+from distune.worker import Worker, WorkerIdentity
+from distune.workloads import WORKLOADS
+from distune.workloads.data import is_in_files, locate
+
+EXIT_NOTHING_LEFT = 0
+EXIT_DRAINED = 143
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between looks at the share
+_READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
+_DRAIN_SECONDS = 3.0
+
+
+class Interrupt:
+    """`SIGINT` and `SIGTERM` as an event to wait for; the second one exits at once."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signal: int | None = None
+        for sig in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sig, self._handle)
+
+    def _handle(self, sig: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            os._exit(128 + sig)  # children die with us
+        self.signal = sig
+        self.event.set()
+
+
+def usable_cores() -> int:
+    """Cores this process may use: affinity and cgroup quota, not what the machine has."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return cores
+
+
+def gpus_here() -> list[str]:
+    """NVIDIA GPUs that the driver shows, without importing torch: `["cuda:0", "cuda:1"]`."""
+    try:
+        count = len(os.listdir("/proc/driver/nvidia/gpus"))
+    except OSError:
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        count = len([part for part in visible.split(",") if part.strip() not in ("", "-1")])
+    return [f"cuda:{i}" for i in range(count)]
+
+
+# -- worker --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What `distune worker` was asked for; `time_limit` in seconds."""
+
+    logs: Path
+    study: str | None = None
+    jobs: int = 1
+    threads: int = 1
+    device: str = "auto"
+    objectives: Sequence[str] = ()
+    allow_commands: bool = False
+    data_dir: Path | None = None
+    time_limit: float | None = None
+    forever: bool = False
+    verbose: bool = False
+
+
+def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
+    """Work until nothing is left, a signal comes, or the time is over.
+
+    Returns:
+        The exit status: 0 or 143.
+
+    Raises:
+        UserError: an objective, the device or the data cannot be had.
+    """
+    interrupt = Interrupt()
+    wake = interrupt.event
+    logs = options.logs.resolve()
+    if not logs.exists() and not logs.parent.exists():
+        raise UserError(f"{logs} does not exist, nor does the folder it is in; check --logs")
+    offers = {offer.name: offer for offer in map(Offer.parse, options.objectives)}
+    echo = say if options.verbose else None
+    executors = [
+        ExecutorProcess(
+            Prepare(
+                device=device,
+                offers=[OfferRecord(name=o.name, path=o.path) for o in offers.values()],
+                data_dir=str(options.data_dir.resolve()) if options.data_dir else None,
+            ),
+            threads=options.threads,
+            wake=wake.set,
+            echo=echo,
+        )
+        for device in _devices(options.device, options.jobs)
+    ]
+    try:
+        device = _make_ready(executors, options, bool(offers))
+        host = socket.gethostname()
+        identity = WorkerIdentity(
+            worker_id(host, os.getpid(), secrets.token_hex(3)), host, os.getpid(), device
+        )
+        say(
+            f"worker {identity.worker} on {device}, {options.jobs} at a time, "
+            f"{options.threads} of {usable_cores()} cores each; logs in {logs}"
+        )
+        worker = Worker(
+            identity,
+            lambda: find_studies(logs, options.study),
+            executors,
+            ready=DataSets(options.data_dir, say).ready,
+            offers=offers,
+            allow_commands=options.allow_commands,
+            forever=options.forever,
+            say=say,
+            base=logs,
+        )
+        return _work(worker, options, interrupt, say)
+    finally:
+        end_all(executors)
+
+
+def _devices(spec: str, jobs: int) -> list[str]:
+    """One device for each job; several GPUs are dealt out in turn."""
+    if spec == "auto":
+        here = gpus_here() or (["auto"] if sys.platform == "darwin" else ["cpu"])
+    elif spec == "cuda":
+        here = gpus_here() or ["cuda"]
+    else:
+        here = [spec]
+    return [here[i % len(here)] for i in range(jobs)]
+
+
+def _make_ready(
+    executors: Sequence[ExecutorProcess], options: WorkerOptions, has_offers: bool
+) -> str:
+    """Find out now, not with the first trial, whether device and objectives can be used."""
+    first = executors[0]
+    if first.device == "cpu" and not has_offers:
+        return "cpu"
+    answer = first.prepare(_READY_WITHIN)
+    match answer:
+        case Ready(problem=None):
+            return answer.device
+        case Ready() if options.device == "auto" and not has_offers:
+            # A driver without a torch that can use it: the CPU is what `auto` finds then.
+            for executor in executors:
+                executor.end(grace=0.0)
+                executor.use_device("cpu")
+            return "cpu"
+        case Ready():
+            raise UserError(answer.problem)
+        case Died():
+            raise UserError(f"the training process {answer.reason}:\n{answer.output}")
+
+
+class DataSets:
+    """Sees that the data sets a workload's study names are on this host before a trial of
+    it is claimed; a download runs beside the work, in a process of its own.
+    """
+
+    def __init__(self, data_dir: Path | None, say: Callable[[str], None]) -> None:
+        self._place = str(data_dir) if data_dir else None
+        self._say = say
+        self._here: set[str] = set()
+        self._downloads: dict[str, subprocess.Popen[bytes]] = {}
+
+    def ready(self, study: Study) -> bool:
+        """False while something is still being downloaded.
+
+        Raises:
+            UserError: a data set cannot be had; says what to do.
+        """
+        # All of them are asked, so that all downloads begin.
+        return sum(not self._has(name) for name in _datasets_of(study)) == 0
+
+    def _has(self, name: str) -> bool:
+        if name in self._here:
+            return True
+        if name not in self._downloads:
+            if not is_in_files(name) or locate(name, self._place) is not None:
+                self._here.add(name)
+                return True
+            self._say(f"{name} is not on this host; downloading")
+            command = [sys.executable, "-m", "distune", "data", name]
+            command += ["--data-dir", self._place] if self._place else []
+            self._downloads[name] = spawn(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+        process = self._downloads[name]
+        if process.poll() is None:
+            return False
+        del self._downloads[name]
+        if process.returncode:
+            _, errors = process.communicate()
+            raise UserError(
+                _message(errors.decode(errors="replace")) or f"{name} could not be downloaded"
+            )
+        self._here.add(name)
+        self._say(f"{name} is here")
+        return True
+
+
+def _datasets_of(study: Study) -> list[str]:
+    """What `dataset` may be in this study."""
+    workload = WORKLOADS.get(study.objective or "")
+    field = workload.hyperparameters.model_fields.get("dataset") if workload else None
+    if field is None:
+        return []
+    spec = study.params.get("dataset")
+    return [str(field.default)] if spec is None else [str(v) for v in spec.grid() or []]
+
+
+def _message(output: str) -> str:
+    """The last line of what a command of ours printed: its error message."""
+    lines = output.strip().splitlines()
+    return lines[-1].removeprefix("distune: ") if lines else ""
+
+
+def _work(
+    worker: Worker, options: WorkerOptions, interrupt: Interrupt, say: Callable[[str], None]
+) -> int:
+    started = time.monotonic()
+    pause = _SHORTEST_WAIT
+    told = False
+    while True:
+        # Cleared before looking, so that what comes meanwhile wakes the wait below.
+        if interrupt.signal is None:
+            interrupt.event.clear()
+        worker.step()
+        if interrupt.signal is not None:
+            name = signal.Signals(interrupt.signal).name
+            given_back = worker.drain(f"its worker got {name}", _DRAIN_SECONDS)
+            say(
+                f"{name}: "
+                + (
+                    "everything given back"
+                    if given_back
+                    else "the share does not answer; the lease will free what was held"
+                )
+            )
+            return EXIT_DRAINED
+        if worker.finished:
+            say(
+                "nothing left to do"
+                + (
+                    ""
+                    if options.forever
+                    else "; every study here is finished (--forever waits for more)"
+                )
+            )
+            return EXIT_NOTHING_LEFT
+        if worker.only_refused and not options.forever:
+            needed = ", ".join(f"{s}: {n}" for s, n in worker.refused.items())
+            raise UserError(f"no study here that this worker may work on; start it with {needed}")
+        if options.time_limit is not None and time.monotonic() - started >= options.time_limit:
+            worker.drain("its worker's time is over", _DRAIN_SECONDS)
+            say("the time limit is over; everything given back")
+            return EXIT_NOTHING_LEFT
+        if worker.knows_nothing and not told:
+            told = True
+            say(f"no study in {options.logs} yet; waiting for a master")
+        if worker.active:
+            pause = _SHORTEST_WAIT
+        interrupt.event.wait(pause)
+        pause = min(pause * 1.5, _LONGEST_WAIT)
+
+
+# -- master --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MasterOptions:
+    """What `distune master` was asked for."""
+
+    space: SpaceFile
+    source: str
+    name: str
+    logs: Path
+    workers: int = 0
+    worker_arguments: Sequence[str] = ()
+
+
+def run_master(options: MasterOptions, screen: Screen) -> int:
+    """Run a study to its end.
+
+    Returns:
+        The exit status: 0, or 128 + the signal that stopped it.
+
+    Raises:
+        UserError: the study cannot be started like this.
+        StudyFailed: it ended without a result.
+    """
+    interrupt = Interrupt()
+    logs = options.logs.resolve()
+    folder = logs / options.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}; check --logs") from None
+    store, study = _open_or_create(folder, options)
+    identity = Identity(socket.gethostname(), os.getpid())
+    with only_master(folder, store, identity):
+        master = Master(store, limits_of(options.space), identity)
+        crew = LocalWorkers(options, folder, study)
+        try:
+            with screen:
+                _rule(master, crew, interrupt, screen)
+        finally:
+            crew.end(patience=0.0 if master.finished is None else 2 * _LONGEST_WAIT)
+            master.leave()
+    if interrupt.signal is not None and master.finished is None:
+        screen.say("stopped; the same command goes on from here")
+        return 128 + interrupt.signal
+    assert master.finished is not None
+    last = master.observer.look(elapsed=master.elapsed, limits=master.limits)
+    screen.final(replace(last, finished=master.finished), folder)
+    if master.finished.failed:
+        raise StudyFailed(
+            f"study {study.name}: {master.finished.reason}; "
+            f"look at: distune show 0 --logs {options.logs} --study {study.name}"
+        )
+    return 0
+
+
+def _open_or_create(folder: Path, options: MasterOptions) -> tuple[Store, Study]:
+    store = Store(Folder(folder))
+    lease = options.space.lease or (NETWORK_LEASE if store.folder.network else LOCAL_LEASE)
+    wanted = freeze(
+        options.space,
+        name=options.name,
+        study_id=f"{options.name}-{secrets.token_hex(4)}",
+        lease=lease,
+        created=time.time(),
+    )
+    try:
+        study = store.create(wanted)
+    except ShareError as error:
+        raise UserError(f"{error}; the master must be able to write there") from None
+    different = differences(wanted, study)
+    if different:
+        raise UserError(
+            f"{folder} holds another study (it differs in {', '.join(different)}): "
+            "choose another name with --study, or another --logs, or delete that folder"
+        )
+    return store, study
+
+
+def _rule(master: Master, crew: LocalWorkers, interrupt: Interrupt, screen: Screen) -> None:
+    pause = _SHORTEST_WAIT
+    trouble: ShareError | None = None
+    while interrupt.signal is None:
+        try:
+            snapshot = master.step(curves=screen.wants_curves())
+            if trouble is not None:
+                master.observer.note("trouble", "the share is back")
+            trouble = None
+        except (ShareError, FileNotFoundError) as error:
+            master.observer.blind()
+            if trouble is None:
+                master.observer.note("trouble", f"{error}; trying again")
+                screen.say(f"{error}; nothing is lost, trying again")
+            trouble = error if isinstance(error, ShareError) else ShareError(str(error))
+            interrupt.event.wait(_LONGEST_WAIT)
+            continue
+        screen.show(snapshot)
+        if master.finished is not None:
+            return
+        crew.look_after(master.observer)
+        pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, _LONGEST_WAIT / 2)
+        interrupt.event.wait(pause)
+
+
+@dataclass
+class _LocalWorker:
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    log: Path = Path()
+    failures: int = 0
+    next_start: float = 0.0
+
+
+class LocalWorkers:
+    """`--workers N`: workers of this master's own, which live no longer than it."""
+
+    def __init__(self, options: MasterOptions, folder: Path, study: Study) -> None:
+        self._options = options
+        self._study = study
+        self._logs = folder / protocol.LOCAL_LOGS
+        self._crew = [_LocalWorker(i + 1) for i in range(options.workers)]
+        if self._crew:
+            self._logs.mkdir(exist_ok=True)
+        for one in self._crew:
+            self._start(one)
+
+    def _start(self, one: _LocalWorker) -> None:
+        one.log = self._logs / f"worker-{one.number}.log"
+        threads = max(1, usable_cores() // len(self._crew))
+        command = [sys.executable, "-m", "distune", "worker", "--logs", str(self._options.logs)]
+        command += ["--study", self._study.name, "--threads", str(threads)]
+        with one.log.open("ab") as log:
+            one.process = spawn(
+                [*command, *self._options.worker_arguments],
+                sig=signal.SIGTERM,  # it gives back what it has when we are killed
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def look_after(self, observer: Observer) -> None:
+        """Start those anew that died.
+
+        Raises:
+            UserError: one of them says that the user has to do something.
+        """
+        for one in self._crew:
+            if one.process is None:
+                if time.monotonic() >= one.next_start:
+                    self._start(one)
+                continue
+            status = one.process.poll()
+            if status is None:
+                continue
+            one.process = None
+            if status == 2:
+                raise UserError(_message(one.log.read_text(errors="replace")))
+            one.failures += 1
+            one.next_start = time.monotonic() + min(60.0, 0.5 * 2**one.failures)
+            if status != 0:
+                observer.note(
+                    "trouble",
+                    f"local worker {one.number} ended ({status}), see {one.log}; starting another",
+                )
+
+    def end(self, patience: float) -> None:
+        """Wait `patience` seconds for them to leave by themselves; then have them give back
+        what they hold.
+        """
+        running = [one.process for one in self._crew if one.process is not None]
+        until = time.monotonic() + patience
+        while time.monotonic() < until and any(process.poll() is None for process in running):
+            time.sleep(0.02)
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + _DRAIN_SECONDS + 1.0
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+# -- viewer --------------------------------------------------------------------------------
+
+
+def run_viewer(observer: Observer, screen: Screen) -> int:
+    """Show a study until the viewer is interrupted or the study is over."""
+    interrupt = Interrupt()
+    with screen:
+        while interrupt.signal is None:
+            try:
+                snapshot: Snapshot = observer.look(curves=screen.wants_curves())
+                screen.show(snapshot)
+                if snapshot.finished is not None and not screen.live:
+                    break
+            except (ShareError, FileNotFoundError) as error:
+                observer.blind()
+                screen.say(f"{error}; trying again")
+            interrupt.event.wait(_LONGEST_WAIT)
+    return 0

@@ -1,0 +1,338 @@
+"""An objective: load it, and drive it from its params to its result.
+
+An objective is a function from `params` to a number or a dict of numbers, or a generator
+that yields one per step. It may take a second argument, the trial. A built-in one is
+called in the same way; a command becomes a generator over the JSON lines it prints.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import GeneratorType
+from typing import Any
+
+from distune import processes
+from distune.errors import UserError
+from distune.study import Study
+from distune.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
+from distune.workloads import WORKLOADS
+
+Objective = Callable[..., Any]
+_WORD = re.compile(r"\{(\w+)\}")
+_LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A user's objective that a worker agrees to run: `--objective train:train`.
+
+    Attributes:
+        name: as a study names it, `module:function`.
+        path: of the file, if the module is not simply imported.
+    """
+
+    name: str
+    path: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Offer:
+        """`Offer.parse("examples/plain.py:train")` offers `plain:train`.
+
+        Raises:
+            UserError: it is neither `module:function` nor `file.py:function`.
+        """
+        module, separator, function = text.rpartition(":")
+        if not separator or not function.isidentifier():
+            raise UserError(
+                f"--objective {text}: write module:function or path/to/file.py:function"
+            )
+        if module.endswith(".py"):
+            path = Path(module).resolve()
+            if not path.is_file():
+                raise UserError(f"--objective {text}: there is no file {path}")
+            return cls(f"{path.stem}:{function}", str(path))
+        return cls(text)
+
+    def load(self) -> Objective:
+        """Import it; raises whatever its code raises."""
+        module_name, _, function = self.name.partition(":")
+        if self.path is not None:
+            sys.path.insert(0, str(Path(self.path).parent))
+            spec = importlib.util.spec_from_file_location(module_name, self.path)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{self.path} cannot be imported")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(module_name)
+        found = getattr(module, function, None)
+        if not callable(found):
+            raise AttributeError(f"{module_name} has no function {function!r}")
+        return found  # type: ignore[no-any-return]
+
+
+@dataclass
+class TrialContext:
+    """What an objective sees of its trial, if it asks for a second argument.
+
+    Attributes:
+        number, attempt: of the trial in the study, from 0; of the try at it, from 1.
+        seed: for everything random.
+        device: `cpu`, `cuda:0`, `mps`.
+        max_seconds: of training, after which it should end; the driver sees to it too.
+        data_dir: where data sets are, if the user said so.
+    """
+
+    number: int
+    attempt: int
+    seed: int
+    device: str
+    folder: str
+    max_seconds: float | None = None
+    data_dir: str | None = None
+    report_progress: Callable[[float, float | None], None] = field(
+        default=lambda fraction, rate: None
+    )
+
+    @property
+    def dir(self) -> Path:
+        """A folder of this attempt's own, on the share, made when first asked for."""
+        path = Path(self.folder)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def progress(self, fraction: float, images_per_second: float | None = None) -> None:
+        """Tell how far it is, in [0, 1], and how fast. Cheap; call it as often as you like."""
+        self.report_progress(fraction, images_per_second)
+
+
+class Stopped(BaseException):
+    """The master does not want this attempt any more."""
+
+
+def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
+    """The function to call for a trial of this study."""
+    if study.command is not None:
+        command = study.command
+        return lambda params, context: run_command(command, params, context)
+    assert study.objective is not None
+    if study.objective in WORKLOADS:
+        module = importlib.import_module(WORKLOADS[study.objective].module)
+        if trial.best is not None:
+            return lambda params, context: module.test(params, context, trial.best)
+        return module.train  # type: ignore[no-any-return]
+    return offers[study.objective].load()
+
+
+def drive(
+    objective: Objective,
+    study: Study,
+    trial: Trial,
+    context: TrialContext,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Report | Result]:
+    """Run an objective: its reports as they come, and always a result at the end.
+
+    `max_seconds` ends a generator after the step in which it was reached; what the
+    objective itself reports as `seconds` is believed, else the time inside it is taken.
+
+    Raises:
+        Stopped: `stopped()` came true between two steps.
+    """
+    reports: list[Report] = []
+    begun = clock()
+    try:
+        for step, (metrics, seconds) in enumerate(
+            _steps(objective, study, trial, context, clock), 1
+        ):
+            reports.append(Report(step=step, metrics=metrics, seconds=seconds))
+            yield reports[-1]
+            if stopped():
+                raise Stopped
+            if study.max_seconds is not None and seconds >= study.max_seconds:
+                break
+        yield _complete(study, trial, reports)
+    except (Stopped, GeneratorExit):
+        raise
+    except BaseException as error:
+        seconds = reports[-1].seconds if reports else clock() - begun
+        yield Result(
+            outcome=Outcome.FAILED,
+            seconds=seconds,
+            steps=len(reports),
+            failure=Failure(message=_one_line(error), traceback=_traceback_of(error)),
+        )
+
+
+def _steps(
+    objective: Objective,
+    study: Study,
+    trial: Trial,
+    context: TrialContext,
+    clock: Callable[[], float],
+) -> Iterator[tuple[dict[str, float], float]]:
+    """(metrics, seconds of training so far), step by step."""
+    arguments = (dict(trial.params), context)[: 2 if _wants_trial(objective) else 1]
+    began = clock()
+    given = objective(*arguments)
+    inside = clock() - began
+    if not isinstance(given, Iterator):
+        yield _timed(_numbers(given, study.metric), inside)
+        return
+    try:
+        while True:
+            began = clock()
+            try:
+                value = next(given)
+            except StopIteration:
+                return
+            inside += clock() - began
+            yield _timed(_numbers(value, study.metric), inside)
+    finally:
+        if isinstance(given, GeneratorType):
+            given.close()
+
+
+def _timed(metrics: dict[str, float], inside: float) -> tuple[dict[str, float], float]:
+    return metrics, metrics.get("seconds", inside)
+
+
+def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
+    if trial.best is not None:  # a test has metrics of its own
+        best = reports[-1] if reports else None
+        value = None
+    else:
+        best = summarize(reports, study.metric, study.direction, study.summary)
+        value = best.metrics[study.metric] if best else None
+    if best is None:
+        seen = sorted({name for report in reports for name in report.metrics})
+        raise ValueError(
+            f"the objective did not report {study.metric!r}, which the study ranks; "
+            + (f"it reported {', '.join(seen)}" if seen else "it reported nothing")
+        )
+    finite = value is None or math.isfinite(value)
+    return Result(
+        outcome=Outcome.COMPLETE if finite else Outcome.DIVERGED,
+        value=value,
+        metrics=best.metrics,
+        seconds=reports[-1].seconds,
+        steps=len(reports),
+    )
+
+
+def _wants_trial(objective: Objective) -> bool:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(objective).parameters.values()
+    return sum(p.kind in positional for p in parameters) > 1 or any(
+        p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters
+    )
+
+
+def _numbers(value: object, metric: str) -> dict[str, float]:
+    """A number, or a dict of numbers, as metrics. NumPy's and torch's scalars are numbers."""
+    items: list[tuple[Any, Any]] = (
+        list(value.items()) if isinstance(value, Mapping) else [(metric, value)]
+    )
+    metrics: dict[str, float] = {}
+    for name, number in items:
+        try:
+            if isinstance(number, str | bytes):
+                raise TypeError
+            metrics[str(name)] = float(number)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(
+                f"the objective gave {number!r:.80} for {name!r}, which is not a number"
+            ) from None
+    return metrics
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the objective called sys.exit({error.code!r})"
+    text = " ".join(str(error).split())
+    return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:500]
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Without our own frames at its beginning: the user's code is what matters."""
+    lines = traceback.format_exception(error)
+    return "".join(lines)[-20_000:].encode(errors="replace").decode()
+
+
+# -- commands ------------------------------------------------------------------------------
+
+
+def fill_in(command: Sequence[str], values: Mapping[str, Scalar]) -> list[str]:
+    """Replace `{name}` by its value, each argument staying one argument: no shell."""
+
+    def value_of(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            return match[0]
+        value = values[match[1]]
+        if value is None:
+            return ""
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return [_WORD.sub(value_of, part) for part in command]
+
+
+def run_command(
+    command: Sequence[str], params: Mapping[str, Scalar], context: TrialContext
+) -> Iterator[Metrics]:
+    """Run a program of the user's and yield the JSON objects it prints, a line each.
+
+    Its other lines and its standard error go where our own output goes.
+
+    Raises:
+        RuntimeError: it ended with another status than 0.
+    """
+    told: dict[str, Scalar] = {
+        "trial_number": context.number,
+        "trial_attempt": context.attempt,
+        "trial_seed": context.seed,
+        "trial_device": context.device,
+        "trial_dir": context.folder,
+    }
+    if any("{trial_dir}" in part for part in command):
+        context.dir  # noqa: B018  made by asking for it
+    arguments = fill_in(command, {**params, **told})
+    process = processes.spawn(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        for line in iter(lambda: process.stdout.readline(_LONGEST_LINE), b""):  # type: ignore[union-attr]
+            try:
+                metrics = json.loads(line)
+            except ValueError:
+                metrics = None
+            if isinstance(metrics, dict):
+                yield metrics
+            else:
+                os.write(1, line)
+        status = process.wait()
+        if status:
+            raise RuntimeError(f"{arguments[0]} {processes.describe_exit(status)}")
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        process.stdout.close()

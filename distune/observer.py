@@ -1,0 +1,328 @@
+"""Watching a study: look at the share, remember a little, give a snapshot.
+
+The master and every viewer watch with this; it writes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from distune import protocol, records
+from distune.errors import BadRecord
+from distune.heartbeat import Beat, Finished, MasterBeat, Watch
+from distune.protocol import COUNTED, AttemptName, State
+from distune.ranking import History
+from distune.records import AttemptFile
+from distune.snapshot import Event, Snapshot, WorkerView
+from distune.store import Listing, Store
+from distune.study import Limits, Study
+from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial, summarize
+
+#: A number so far beyond the known ones was not published by a master of this study.
+_LONGEST_LEAP = 100_000
+_EVENTS_KEPT = 200
+_CURVES_READ = 40
+_CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
+_RATE_OVER = 30  # trials
+
+
+def count_attempt(
+    study: Study, name: AttemptName, file: AttemptFile, elapsed: float | None
+) -> Counted:
+    """What the history keeps of an attempt that ends its trial."""
+    if name.state is State.PRUNED:
+        best = summarize(file.reports, study.metric, study.direction, study.summary)
+        result = Result(
+            outcome=Outcome.PRUNED,
+            value=best.metrics[study.metric] if best else None,
+            metrics=best.metrics if best else {},
+            seconds=file.reports[-1].seconds if file.reports else 0.0,
+            steps=len(file.reports),
+        )
+    else:
+        result = file.result or _unreadable("the file has no result")
+    return Counted(
+        trial=file.trial,
+        worker=name.worker,
+        device=file.claim.device if file.claim else "",
+        result=result,
+        elapsed=elapsed,
+    )
+
+
+def _unreadable(why: str) -> Result:
+    return Result(outcome=Outcome.FAILED, failure=Failure(message=why))
+
+
+def uncounted(store: Store, study: Study, history: History) -> Iterator[Counted]:
+    """Trials that `seen/` has and the history lacks: a crash came between, or the cache is
+    gone. Of two files of one trial (two masters raced) the lower attempt counts.
+    """
+    for name in sorted(store.seen()):
+        if name.state not in COUNTED or history.get(name.key) is not None:
+            continue
+        try:
+            yield count_attempt(study, name, store.read_attempt(name, seen=True), None)
+        except FileNotFoundError:
+            continue
+        except BadRecord as error:
+            trial = Trial(
+                study=study.id,
+                number=name.trial,
+                attempt=name.attempt,
+                purpose=name.purpose,
+                params={},
+            )
+            yield Counted(trial=trial, worker=name.worker, result=_unreadable(str(error)))
+
+
+class Observer:
+    """`Observer(store).look()`.
+
+    Args:
+        store: of the study.
+        follows_history: read new lines of `history.jsonl` at each look; the master, who
+            writes them, does not.
+        monotonic: this watcher's clock, for silence (P6).
+        wall: for people.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        follows_history: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self.study = store.load()
+        self.history = History(self.study)
+        self._follows = follows_history
+        self._monotonic = monotonic
+        self._wall = wall
+        self._offset = 0
+        self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
+        self._watch = Watch(longest_step=self.study.lease / 4)
+        self._master_watch = Watch(longest_step=60.0)
+        self._next_number = 0
+        self._absent: dict[tuple[Purpose, int], int] = {}
+        self._before: frozenset[AttemptName] | None = None
+        self._announced = 0
+        self._announced_tests: set[int] = set()
+        self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
+        self._beats: dict[str, Beat] = {}
+        self._last_master: MasterBeat | None = None
+        self._read_history()
+        self.recovered = list(uncounted(store, self.study, self.history))
+        self.history.extend(self.recovered)
+        self._announced = len(self.history)
+
+    def note(self, kind: str, text: str) -> None:
+        """Add an event."""
+        self._events.append(Event(self._wall(), kind, text))
+
+    def expect(self, purpose: Purpose, number: int) -> None:
+        """The master is about to publish this trial: were it in no listing from now on, that
+        would be because its file has moved on or vanished, not because it never was.
+        """
+        if purpose is Purpose.TRAIN:
+            for missed in range(self._next_number, number + 1):
+                self._absent[Purpose.TRAIN, missed] = 0
+            self._next_number = max(self._next_number, number + 1)
+        self._absent.setdefault((purpose, number), 0)
+
+    def expect_all(self, listing: Listing) -> None:
+        """Expect the trials of a listing."""
+        for name in self._known(listing.attempts, ())[0]:
+            self.expect(name.purpose, name.trial)
+
+    def blind(self) -> None:
+        """The share could not be read: nobody was silent meanwhile."""
+        self._watch.blind()
+        self._master_watch.blind()
+
+    def look(
+        self, *, elapsed: float | None = None, limits: Limits | None = None, curves: bool = False
+    ) -> Snapshot:
+        """Look once.
+
+        Args:
+            elapsed: if the caller is the master, who knows better than its heartbeat.
+            limits: likewise.
+            curves: read what running attempts have reported, too.
+
+        Raises:
+            ShareError: the share did not answer; call `blind()` and look again later.
+        """
+        if self._follows:
+            self._read_history()
+        listing = self.store.listing()
+        beats = self.store.beats()
+        now = self._monotonic()
+        attempts, strangers = self._known(listing.attempts, listing.strangers)
+        holders = {n.worker for n in attempts if n.state is State.TAKEN and n.worker}
+        silence = self._watch.look(beats, now, holders)
+        self._follow_absence(attempts)
+        files, bad = self._read_ended(attempts)
+        if curves:
+            files.update(self._read_running(attempts, now))
+        finished, master, master_silence = self._master(now)
+        if elapsed is None:
+            elapsed = master.elapsed if master else 0.0
+        self._derive_events(attempts, files)
+        return Snapshot(
+            study=self.study,
+            limits=limits or (master.limits if master else Limits()),
+            elapsed=elapsed,
+            history=self.history,
+            attempts=attempts,
+            strangers=strangers,
+            files=files,
+            bad=bad,
+            absent=dict(self._absent),
+            next_number=self._next_number,
+            workers=self._workers(beats, silence),
+            events=tuple(self._events),
+            finished=finished,
+            master=master,
+            master_silence=master_silence,
+            trials_per_second=self._rate(elapsed),
+        )
+
+    # -- parts of a look -----------------------------------------------------------------
+
+    def _read_history(self) -> None:
+        lines, self._offset = self.store.read_history(self._offset)
+        self.history.extend(lines)
+
+    def _known(
+        self, attempts: tuple[AttemptName, ...], strangers: tuple[str, ...]
+    ) -> tuple[tuple[AttemptName, ...], tuple[str, ...]]:
+        highest = max(self._next_number, len(self.history)) + _LONGEST_LEAP
+        mine = tuple(n for n in attempts if n.trial < highest)
+        return mine, strangers + tuple(n.filename for n in attempts if n.trial >= highest)
+
+    def _follow_absence(self, attempts: tuple[AttemptName, ...]) -> None:
+        """Keep track of trials that are not over, to notice one whose file has vanished."""
+        present = {n.key for n in attempts}
+        numbers = [number for purpose, number in present if purpose is Purpose.TRAIN]
+        if self._next_number == 0:
+            numbers += [counted.trial.number for counted in self.history.trials]
+        if numbers:
+            self.expect(Purpose.TRAIN, max(numbers))
+        for key in present:
+            self._absent.setdefault(key, 0)
+        for key in list(self._absent):
+            if self.history.get(key) is not None:
+                del self._absent[key]
+            else:
+                self._absent[key] = 0 if key in present else self._absent[key] + 1
+
+    def _read_ended(
+        self, attempts: tuple[AttemptName, ...]
+    ) -> tuple[dict[AttemptName, AttemptFile], dict[AttemptName, str]]:
+        files: dict[AttemptName, AttemptFile] = {}
+        bad: dict[AttemptName, str] = {}
+        for name in attempts:
+            if name.state in (State.DONE, State.LOST):
+                try:
+                    files[name] = self.store.read_attempt(name)
+                    if files[name].trial.study != self.study.id:
+                        raise BadRecord("it belongs to another study")
+                    if name.state is State.DONE and files[name].result is None:
+                        raise BadRecord("there is no result in it")
+                except BadRecord as error:
+                    files.pop(name, None)
+                    bad[name] = str(error)
+                except FileNotFoundError:
+                    continue
+        return files, bad
+
+    def _read_running(
+        self, attempts: tuple[AttemptName, ...], now: float
+    ) -> dict[AttemptName, AttemptFile]:
+        running = [n for n in attempts if n.state is State.TAKEN][:_CURVES_READ]
+        self._curves = {n: c for n, c in self._curves.items() if n in running}
+        for name in running:
+            if name in self._curves and now - self._curves[name][0] < _CURVE_AGE:
+                continue
+            try:
+                self._curves[name] = (now, self.store.read_attempt(name))
+            except (BadRecord, FileNotFoundError):
+                continue
+        return {name: file for name, (_, file) in self._curves.items()}
+
+    def _master(self, now: float) -> tuple[Finished | None, MasterBeat | None, float]:
+        if not self._follows:
+            return None, None, 0.0
+        finished = None
+        if self.store.is_finished():
+            finished = self.store.read_document(protocol.FINISHED, Finished)
+        beat = self.store.read_document(protocol.MASTER, MasterBeat)
+        self._last_master = beat or self._last_master
+        signature = records.encode_document(self._last_master) if self._last_master else b""
+        silence = self._master_watch.look({"master": signature}, now)["master"]
+        return finished, self._last_master, silence
+
+    def _workers(
+        self, beats: dict[str, bytes], silence: dict[str, float]
+    ) -> tuple[WorkerView, ...]:
+        for worker, data in beats.items():
+            try:
+                self._beats[worker] = records.decode_document(Beat, data)
+            except BadRecord:
+                continue  # caught in the middle of a rewrite: what it said before stands
+        self._beats = {w: b for w, b in self._beats.items() if w in silence}
+        return tuple(WorkerView(w, self._beats.get(w), silence[w]) for w in sorted(silence))
+
+    def _rate(self, elapsed: float) -> float | None:
+        recent = [c.elapsed for c in self.history.trials[-_RATE_OVER:] if c.elapsed is not None]
+        if len(recent) < 2:
+            return None
+        # Up to now, not up to the last one: a study that has stalled shows it.
+        return len(recent) / max(elapsed - recent[0], 1e-3)
+
+    # -- events --------------------------------------------------------------------------
+
+    def _derive_events(
+        self, attempts: tuple[AttemptName, ...], files: dict[AttemptName, AttemptFile]
+    ) -> None:
+        now = frozenset(attempts)
+        before, self._before = self._before, now
+        for counted in self.history.trials[self._announced :]:
+            self._announce(counted)
+        self._announced = len(self.history)
+        if before is None:
+            return
+        for name in sorted(now - before):
+            match name.state:
+                case State.TAKEN:
+                    self.note("claimed", f"trial {name.label} claimed by {name.worker}")
+                case State.LOST:
+                    self._announce_lost(name, files.get(name))
+                case State.WAITING if name.attempt > 1:
+                    self.note("retried", f"trial {name.trial}: attempt {name.attempt} published")
+
+    def _announce(self, counted: Counted) -> None:
+        result, number = counted.result, counted.trial.number
+        match result.outcome:
+            case Outcome.FAILED:
+                why = result.failure.message if result.failure else "no reason given"
+                self.note("failed", f"trial {number} failed for good: {why}")
+            case outcome:
+                value = "" if result.value is None else f", {self.study.metric} {result.value:.5g}"
+                self.note(outcome, f"trial {number} {outcome}{value}")
+
+    def _announce_lost(self, name: AttemptName, file: AttemptFile | None) -> None:
+        result = file.result if file else None
+        if result is not None and result.outcome is Outcome.FAILED:
+            why = result.failure.message if result.failure else "no reason given"
+            self.note("failed", f"trial {name.label} failed on {name.worker}: {why}")
+        elif result is not None and result.outcome is Outcome.RELEASED:
+            why = result.failure.message if result.failure else "its worker leaves"
+            self.note("released", f"trial {name.label} given back by {name.worker}: {why}")
+        else:
+            self.note("lost", f"trial {name.label} lost: {name.worker} fell silent")

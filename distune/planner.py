@@ -1,0 +1,347 @@
+"""The master's mind: a snapshot in, actions out. Pure: no file, no clock, no randomness."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from distune.protocol import LIVE, AttemptName, State
+from distune.samplers import Sampler, make_sampler
+from distune.snapshot import Snapshot
+from distune.study import Limits, Study
+from distune.trial import Counted, Outcome, Purpose, Trial
+
+#: As long as nothing but failures was counted, this many are enough to stop (PEERS: one
+#: bad objective must not fail 500 trials).
+FAILURES_TO_STOP = 10
+#: A trial that is in none of so many successive listings has lost its file.
+LISTINGS_TO_VANISH = 3
+_FEWEST_WAITING = 4
+_MOST_WAITING = 500
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Make an attempt's file."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Replace:
+    """A trial's file has vanished: see what `seen/` knows of it, else publish it again."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Count:
+    """Put a done attempt into the history."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Make an attempt lost: its worker is, or it failed and is tried again."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Stop a running attempt; what it has reached is counted."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Take a trial back that nobody has claimed; it is published again if the study goes on."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Put a file away that nobody has to do anything about."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Set a file aside that makes no sense."""
+
+    filename: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The study is over."""
+
+    reason: str
+    failed: bool = False
+
+
+Action = Publish | Replace | Count | GiveUp | Prune | Withdraw | Settle | Quarantine | Finish
+
+
+def plan(snapshot: Snapshot, sampler: Sampler) -> list[Action]:
+    """What the master has to do about what it sees, in the order to do it in."""
+    return list(_Plan(snapshot, sampler).actions())
+
+
+def trial_seed(seed: int, number: int, repeats: int) -> int:
+    """The seed of a trial's training: its own, and the same whenever it is asked for."""
+    text = f"{seed}/{number // repeats}/{number % repeats}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
+
+
+def make_trial(
+    snapshot: Snapshot, sampler: Sampler, number: int, attempt: int = 1, failures: int = 0
+) -> Trial | None:
+    """Trial `number` of the study; None if the sampler has no more settings."""
+    study = snapshot.study
+    params = sampler(number // study.repeats, snapshot.history.trials)
+    if params is None:
+        return None
+    return Trial(
+        study=study.id,
+        number=number,
+        attempt=attempt,
+        repeat=number % study.repeats,
+        failures=failures,
+        seed=trial_seed(study.seed, number, study.repeats),
+        params=params,
+    )
+
+
+def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
+    """What a study would do, in lines for people."""
+    sampler = make_sampler(study)
+    yield f"objective  {study.objective_name}, {study.direction} {study.metric}"
+    total = limits.trials
+    if study.sampler != "random":
+        configurations = sum(
+            1 for _ in itertools.takewhile(lambda i: sampler(i, ()) is not None, itertools.count())
+        )
+        everything = configurations * study.repeats
+        total = everything if total is None else min(total, everything)
+    how_many = "without a limit on trials" if total is None else f"{total} trials"
+    repeats = f", {study.repeats} repeats of each configuration" if study.repeats > 1 else ""
+    yield f"trials     {study.sampler}, {how_many}{repeats}"
+    for i in range(samples):
+        params = sampler(i, ())
+        if params is not None:
+            yield f"for example {json.dumps(params)}"
+
+
+class _Plan:
+    def __init__(self, snapshot: Snapshot, sampler: Sampler) -> None:
+        self.snapshot = snapshot
+        self.study = snapshot.study
+        self.sampler = sampler
+        self.live = _live_attempts(snapshot.attempts)
+        self.settled_now: set[tuple[Purpose, int]] = set()
+
+    def actions(self) -> Iterator[Action]:
+        for stranger in self.snapshot.strangers:
+            yield Quarantine(stranger, "it is not the name of an attempt")
+        for name in self.snapshot.in_state(State.DONE):
+            yield from self._done(name)
+        for name in self.snapshot.in_state(State.LOST):
+            yield from self._lost(name)
+        yield from self._taken_in_vain()
+        yield from self._vanished()
+        ending = self._ending()
+        if ending is None:
+            yield from self._new_trials()
+        else:
+            yield from self._end(ending)
+
+    # -- attempts that ended ---------------------------------------------------------------
+
+    def _done(self, name: AttemptName) -> Iterator[Action]:
+        counted = self.snapshot.history.get(name.key)
+        if name in self.snapshot.bad:
+            yield from self._set_aside(name)
+        elif name not in self.snapshot.files:
+            return  # it moved on while we looked
+        elif counted is not None or name.key in self.settled_now:
+            if counted is not None and _same_attempt(counted, name):
+                yield Settle(name)  # a crash came between counting and renaming
+            else:
+                yield GiveUp(name)  # two masters raced: its trial has been counted already
+        elif self._is_tried_again(name):
+            yield GiveUp(name)
+        else:
+            self.settled_now.add(name.key)
+            yield Count(name)
+
+    def _is_tried_again(self, name: AttemptName) -> bool:
+        file = self.snapshot.files[name]
+        if file.result is None or file.result.outcome is not Outcome.FAILED:
+            return False
+        return file.trial.failures + 1 < self.study.max_attempts
+
+    def _set_aside(self, name: AttemptName) -> Iterator[Action]:
+        successor = self._successor(name)
+        if successor is not None:
+            yield Publish(successor)
+        yield Quarantine(name.filename, self.snapshot.bad[name])
+
+    def _lost(self, name: AttemptName) -> Iterator[Action]:
+        # The successor comes first: a crash in between leaves this file to do it again.
+        if name in self.snapshot.bad:
+            yield from self._set_aside(name)
+            return
+        if name not in self.snapshot.files:
+            return
+        successor = self._successor(name)
+        if successor is not None:
+            yield Publish(successor)
+        yield Settle(name)
+
+    def _successor(self, name: AttemptName) -> Trial | None:
+        """The next attempt at the same trial, unless it is counted or already under way."""
+        if self.snapshot.history.get(name.key) is not None or name.key in self.settled_now:
+            return None
+        if self.live.get(name.key, 0) > name.attempt:
+            return None
+        file = self.snapshot.files.get(name)
+        if file is None:
+            if name.purpose is Purpose.TEST:
+                return None  # published anew when the study ends
+            return make_trial(self.snapshot, self.sampler, name.trial, name.attempt + 1)
+        failed = file.result is not None and file.result.outcome is Outcome.FAILED
+        return file.trial.model_copy(
+            update={
+                "attempt": name.attempt + 1,
+                "failures": file.trial.failures + (1 if failed else 0),
+            }
+        )
+
+    # -- attempts that will not end by themselves --------------------------------------------
+
+    def _taken_in_vain(self) -> Iterator[Action]:
+        silence = {view.worker: view.silence for view in self.snapshot.workers}
+        for name in self.snapshot.in_state(State.TAKEN):
+            counted = self.snapshot.history.get(name.key) is not None  # by another attempt
+            if counted or silence.get(name.worker, 0.0) >= self.study.lease:
+                yield GiveUp(name)
+
+    def _vanished(self) -> Iterator[Action]:
+        for (purpose, number), listings in sorted(self.snapshot.absent.items()):
+            if purpose is Purpose.TRAIN and listings >= LISTINGS_TO_VANISH:
+                trial = make_trial(self.snapshot, self.sampler, number)
+                if trial is not None:
+                    yield Replace(trial)
+
+    # -- going on, and the end ---------------------------------------------------------------
+
+    def _limit(self) -> int | None:
+        return self.snapshot.limits.trials
+
+    def _new_trials(self) -> Iterator[Action]:
+        busy = [view for view in self.snapshot.workers if view.silence < self.study.lease]
+        slots = sum(view.beat.jobs for view in busy if view.beat is not None)
+        done = len(self.snapshot.in_state(State.DONE))
+        wanted = min(max(_FEWEST_WAITING, 2 * slots, 3 * done), _MOST_WAITING)
+        number = self.snapshot.next_number
+        for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
+            limit = self._limit()
+            if limit is not None and number >= limit:
+                return
+            trial = make_trial(self.snapshot, self.sampler, number)
+            if trial is None:
+                return
+            yield Publish(trial)
+            number += 1
+
+    def _ending(self) -> Finish | None:
+        """Why no more trials are wanted, if so. Only what is counted counts."""
+        snapshot, history = self.snapshot, self.snapshot.history
+        total = len(history)
+        # What was pruned says nothing: the end itself may have done it.
+        results = history.outcomes[Outcome.COMPLETE] + history.outcomes[Outcome.DIVERGED]
+        failures = 0 if results else history.outcomes[Outcome.FAILED]
+        winner = history.target_reached(snapshot.limits.target)
+        if winner is not None:
+            return Finish(f"the target {snapshot.limits.target} is reached by trial {winner.first}")
+        time_limit = snapshot.limits.time_limit
+        if time_limit is not None and snapshot.elapsed >= time_limit:
+            return Finish(f"the time limit of {time_limit:g} s is over")
+        limit = self._limit()
+        exhausted = make_trial(snapshot, self.sampler, snapshot.next_number) is None
+        if (limit is not None and total >= limit) or (exhausted and total >= snapshot.next_number):
+            if failures:
+                return Finish(self._all_failed(), failed=True)
+            return Finish(f"all {total} trials are counted")
+        if failures >= FAILURES_TO_STOP:
+            return Finish(self._all_failed(), failed=True)
+        return None
+
+    def _all_failed(self) -> str:
+        failures = [c.result.failure for c in self.snapshot.history.trials if c.result.failure]
+        why = f"; the last one: {failures[-1].message}" if failures else ""
+        return f"all of the first {len(failures)} trials failed{why}"
+
+    def _end(self, ending: Finish) -> Iterator[Action]:
+        ended = self.snapshot.in_state(State.DONE, State.LOST)
+        running = self.snapshot.in_state(State.TAKEN)
+        for name in self.snapshot.in_state(State.WAITING):
+            if name.purpose is Purpose.TRAIN:
+                yield Withdraw(name)
+        for name in running:
+            if name.purpose is Purpose.TRAIN and self.snapshot.history.get(name.key) is None:
+                yield Prune(name)
+        if any(name.purpose is Purpose.TRAIN for name in (*ended, *running)):
+            return
+        tests = self._wanted_tests() if not ending.failed else []
+        open_tests = [
+            t for t in tests if self.snapshot.history.get((Purpose.TEST, t.number)) is None
+        ]
+        for test in open_tests:
+            key = (Purpose.TEST, test.number)
+            listings = self.snapshot.absent.get(key)
+            if key not in self.live and (listings is None or listings >= LISTINGS_TO_VANISH):
+                yield Publish(test)
+        if not open_tests and not ended:
+            yield ending
+
+    def _wanted_tests(self) -> list[Trial]:
+        """The winner's trials, to be evaluated on the test set: once each."""
+        winner = self.snapshot.history.winner() if self.study.has_test else None
+        if winner is None:
+            return []
+        return [
+            Trial(
+                study=self.study.id,
+                number=run.trial.number,
+                attempt=1,
+                purpose=Purpose.TEST,
+                repeat=run.trial.repeat,
+                seed=run.trial.seed,
+                params=dict(run.trial.params),
+                best=dict(run.result.metrics),
+            )
+            for run in winner.complete
+        ]
+
+
+def _live_attempts(attempts: tuple[AttemptName, ...]) -> dict[tuple[Purpose, int], int]:
+    """The highest attempt that may still succeed, for each trial that has one."""
+    highest: dict[tuple[Purpose, int], int] = {}
+    for name in attempts:
+        if name.state in LIVE:
+            highest[name.key] = max(name.attempt, highest.get(name.key, 0))
+    return highest
+
+
+def _same_attempt(counted: Counted, name: AttemptName) -> bool:
+    return (counted.trial.attempt, counted.worker) == (name.attempt, name.worker)

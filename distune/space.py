@@ -1,0 +1,172 @@
+"""The search space: which parameters there are and what values they may take. Pure.
+
+`type`, `low`, `high`, `log`, `step` and `choices` mean what they mean in Optuna's
+distributions. A list is short for `choices`, a bare scalar for a constant, and
+`when` makes a parameter conditional on the values of others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from distune.trial import Scalar
+
+
+class _Parameter(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    #: Values other parameters must have for this one to exist at all.
+    when: dict[str, list[Scalar]] | None = None
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _one_value_is_a_list_of_one(cls, when: Any) -> Any:
+        if isinstance(when, Mapping):
+            if not when:
+                raise ValueError('is empty: write {"other_parameter": value}, or leave it out')
+            return {k: v if isinstance(v, list) else [v] for k, v in when.items()}
+        return when
+
+
+class _Range(_Parameter):
+    log: bool = False
+
+    def _check(self, low: float, high: float, step: float | None) -> None:
+        if low > high:
+            raise ValueError(f"low ({low}) is greater than high ({high}): swap them")
+        if self.log and low <= 0:
+            raise ValueError(
+                f"a log scale cannot reach {low}: low must be greater than 0, or log false"
+            )
+        if self.log and step is not None:
+            raise ValueError("log and step do not go together: leave one out")
+
+
+class FloatParameter(_Range):
+    type: Literal["float"]
+    low: float
+    high: float
+    step: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check(self.low, self.high, self.step)
+        return self
+
+    def grid(self) -> Sequence[Scalar] | None:
+        """All its values; None if it is continuous."""
+        if self.low == self.high:
+            return [self.low]
+        if self.step is None:
+            return None
+        # The tolerance keeps 0.3 in 0.1, 0.2, 0.3, which floating point would lose.
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return [without_low_digits(self.low + i * self.step) for i in range(count)]
+
+
+class IntParameter(_Range):
+    type: Literal["int"]
+    low: int
+    high: int
+    step: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check(self.low, self.high, self.step)
+        return self
+
+    def grid(self) -> Sequence[Scalar] | None:
+        """All its values."""
+        return range(self.low, self.high + 1, self.step or 1)
+
+
+class CategoricalParameter(_Parameter):
+    type: Literal["categorical"]
+    choices: list[Scalar]
+
+    @field_validator("choices")
+    @classmethod
+    def _distinct(cls, choices: list[Scalar]) -> list[Scalar]:
+        if not choices:
+            raise ValueError("is empty: give at least one choice, or leave the parameter out")
+        if len({(type(c), c) for c in choices}) < len(choices):
+            raise ValueError("has a choice twice: leave one out")
+        return choices
+
+    def grid(self) -> Sequence[Scalar] | None:
+        """All its values."""
+        return self.choices
+
+
+Parameter = Annotated[
+    FloatParameter | IntParameter | CategoricalParameter, Field(discriminator="type")
+]
+
+
+def expand_shorthand(spec: Any) -> Any:
+    """A list becomes `choices`, a scalar a single choice; anything else stays."""
+    if isinstance(spec, list):
+        return {"type": "categorical", "choices": spec}
+    if spec is None or isinstance(spec, str | int | float | bool):
+        return {"type": "categorical", "choices": [spec]}
+    return spec
+
+
+class Space(BaseModel):
+    """Parameters by name, each after those that its `when` asks about."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    params: dict[str, Parameter]
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _shorthand(cls, params: Any) -> Any:
+        if not isinstance(params, Mapping):
+            return params
+        return {name: expand_shorthand(spec) for name, spec in params.items()}
+
+    @field_validator("params")
+    @classmethod
+    def _conditions_first(cls, params: dict[str, Parameter]) -> dict[str, Parameter]:
+        for name, spec in params.items():
+            for other, values in (spec.when or {}).items():
+                if other == name or other not in params:
+                    raise ValueError(
+                        f"{name}: when asks about {other!r}, which is "
+                        + ("the parameter itself" if other == name else "not a parameter")
+                    )
+                possible = params[other].grid()
+                for value in values:
+                    if possible is not None and value not in possible:
+                        raise ValueError(
+                            f"{name}: when waits for {other} to be {value!r}, which it never is"
+                        )
+        ordered: dict[str, Parameter] = {}
+        while len(ordered) < len(params):
+            ready = [
+                name
+                for name, spec in params.items()
+                if name not in ordered and all(other in ordered for other in spec.when or {})
+            ]
+            if not ready:
+                circle = ", ".join(sorted(params.keys() - ordered.keys()))
+                raise ValueError(f"{circle}: their conditions (when) go round in a circle")
+            ordered[ready[0]] = params[ready[0]]
+        return ordered
+
+    def is_active(self, name: str, chosen: Mapping[str, Scalar]) -> bool:
+        """Whether the parameter exists, given the values of those before it."""
+        return all(
+            other in chosen and chosen[other] in allowed
+            for other, allowed in (self.params[name].when or {}).items()
+        )
+
+
+def without_low_digits(value: float) -> float:
+    """A float as people write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits are kept."""
+    return float(f"{value:.12g}")

@@ -1,0 +1,327 @@
+"""What a study is: the space file, checked, and the frozen study made from it. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from distune.durations import parse_duration
+from distune.errors import SpaceError
+from distune.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, Space
+from distune.trial import Direction, Record, Scalar
+from distune.workloads import WORKLOADS, Workload
+
+DEFAULT_OBJECTIVE = "mnist-cnn"
+DEFAULT_TRIALS = 50
+_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*')
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+#: What a command may be told besides its parameters.
+COMMAND_WORDS = frozenset(
+    {"trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_dir"}
+)
+M = TypeVar("M", bound=BaseModel)
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+def _module_and_function(objective: str) -> str:
+    if objective in WORKLOADS or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", objective):
+        return objective
+    near = difflib.get_close_matches(objective, WORKLOADS, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(WORKLOADS)}"
+    raise ValueError(f"{objective!r} is neither a workload ({hint}) nor module:function")
+
+
+class Limits(Record):
+    """When a study ends; whatever comes first. They may change when a master starts anew."""
+
+    trials: Annotated[int, Field(gt=0)] | None = None
+    time_limit: Duration | None = None  # seconds a master has been running it
+    target: float | None = None  # a metric's value that is good enough
+
+
+class SpaceFile(Space):
+    """A space file as the user writes it. Only `params` is required."""
+
+    objective: Annotated[str, AfterValidator(_module_and_function)] | None = None
+    command: Annotated[list[str], Field(min_length=1)] | None = None
+    description: str = ""
+    metric: Annotated[str, Field(min_length=1)] | None = None
+    direction: Direction | None = None
+    summary: Literal["best", "last"] = "best"
+    sampler: Literal["grid", "random", "list"] = "random"
+    settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
+    time_limit: Duration | None = None
+    target: float | None = None
+    max_seconds: Duration | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    lease: Duration | None = None
+    result: dict[str, Any] | None = None  # in a best.json: what the setting reached
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.command is not None and self.objective is not None:
+            raise ValueError("objective: there is a command too: leave one of the two out")
+        if (self.sampler == "list") != (self.settings is not None):
+            raise ValueError(
+                'settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...], '
+                "and no other sampler takes them"
+            )
+        if self.direction is None and (
+            self.workload is None or self.metric not in (None, self.workload.metric)
+        ):
+            raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
+        for word in _PLACEHOLDER.findall(" ".join(self.command or [])):
+            if word not in self.params and word not in COMMAND_WORDS:
+                raise ValueError(f"command: {{{word}}} is not a parameter")
+        if self.sampler == "grid":
+            for name, spec in self.params.items():
+                if spec.grid() is None:
+                    raise ValueError(
+                        f"params.{name}: a grid needs finitely many values: "
+                        'give it a "step", or a list of values'
+                    )
+        if self.workload is not None:
+            self._check_hyperparameters(self.workload)
+        for i, setting in enumerate(self.settings or []):
+            self._check_setting(setting, f"settings[{i}]")
+        return self
+
+    @property
+    def workload(self) -> Workload | None:
+        """The built-in objective it names, if it does."""
+        if self.command is not None:
+            return None
+        return WORKLOADS.get(self.objective or DEFAULT_OBJECTIVE)
+
+    def _check_hyperparameters(self, workload: Workload) -> None:
+        known = workload.hyperparameters.model_fields
+        for name in self.params:
+            if name not in known:
+                raise ValueError(
+                    f"params.{name}: {workload.name} has no such parameter"
+                    + _did_you_mean(name, known)
+                )
+        for name, spec in self.params.items():
+            for value in _extremes(spec):
+                _check_value(workload, {name: value}, f"params.{name}")
+
+    def _check_setting(self, setting: Mapping[str, Scalar], where: str) -> None:
+        for name, spec in self.params.items():
+            grid = spec.grid()
+            if name not in setting and not (grid is not None and len(grid) == 1):
+                raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
+        if self.workload is None:
+            return
+        for name in setting:
+            if name not in self.workload.hyperparameters.model_fields:
+                raise ValueError(
+                    f"{where}.{name}: {self.workload.name} has no such parameter"
+                    + _did_you_mean(name, self.workload.hyperparameters.model_fields)
+                )
+        _check_value(self.workload, setting, where)
+
+
+def _extremes(spec: Parameter) -> list[Scalar]:
+    match spec:
+        case FloatParameter() | IntParameter():
+            return [spec.low, spec.high]
+        case CategoricalParameter():
+            return spec.choices
+
+
+def _check_value(workload: Workload, values: Mapping[str, Scalar], where: str) -> None:
+    try:
+        workload.hyperparameters.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"][:1])
+        shown = f"{name} {first['input']!r}" if name else f"{dict(values)}"
+        raise ValueError(f"{where}: {workload.name} cannot use {shown}: {first['msg']}") from None
+
+
+def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f": did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(known))}"
+
+
+def parse_space_file(text: str | bytes, source: str) -> SpaceFile:
+    """Check a space file.
+
+    Args:
+        text: JSON; `//` begins a comment.
+        source: its name, for messages.
+
+    Raises:
+        SpaceError: naming the file, the key and the remedy.
+    """
+    try:
+        plain = text if isinstance(text, str) else text.decode("utf-8-sig")
+        fields = json.loads(_without_comments(plain), object_pairs_hook=_no_key_twice)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise SpaceError(source, "", f"is not JSON ({where}): {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise SpaceError(source, "", f"cannot be read: {error}") from None
+    if not isinstance(fields, dict):
+        raise SpaceError(source, "", 'must be an object: {"params": {...}}')
+    return _validated(SpaceFile, fields, source)
+
+
+def _without_comments(text: str) -> str:
+    """`//` to the end of the line, outside strings, becomes blanks: places stay true."""
+    return _STRING_OR_COMMENT.sub(
+        lambda match: match[0] if match[0][0] == '"' else " " * len(match[0]), text
+    )
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands there twice: leave one out")
+    return fields
+
+
+def _validated(model: type[M], fields: Any, source: str) -> M:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        # Discriminated unions report their tag as a part of the place: no key of the user's.
+        first = error.errors(include_url=False)[0]
+        tags = {"float", "int", "categorical"}
+        loc = [part for i, part in enumerate(first["loc"]) if not (part in tags and i >= 2)]
+        key = ""
+        for part in loc:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+        problem = first["msg"]
+        if first["type"] == "value_error":
+            problem = str(first["ctx"]["error"])
+            named, separator, rest = problem.partition(": ")
+            if not key and separator and re.fullmatch(r"[\w.\[\]]+", named):
+                key, problem = named, rest
+        elif first["type"] == "extra_forbidden":
+            known = _known_keys(model, loc)
+            problem = "unknown key" + _did_you_mean(str(loc[-1]), dict.fromkeys(known))
+        elif first["type"] == "missing":
+            problem = "is missing"
+        elif first["type"].startswith("union_tag"):
+            problem = 'needs "type": "float", "int" or "categorical", or be a list or a constant'
+        else:
+            problem = f"{problem}; got {json.dumps(first['input'], default=str)[:60]}"
+        raise SpaceError(source, key, problem) from None
+
+
+def _known_keys(model: type[BaseModel], loc: list[int | str]) -> list[str]:
+    if len(loc) < 2:
+        return list(model.model_fields)
+    kinds = (FloatParameter, IntParameter, CategoricalParameter)
+    return sorted({name for kind in kinds for name in kind.model_fields})
+
+
+class Study(Record):
+    """A study, frozen when it is first published: `study.json`.
+
+    Attributes:
+        id: random; tells this study's records from another's.
+        metric: what is ranked.
+        summary: which of a trial's reports stands for it: its best, or its last.
+        max_seconds: of training per trial, after which it ends complete.
+        max_attempts: how often a failing trial is tried.
+        lease: seconds of silence after which a worker is lost (P6).
+        created: by the master's clock, in seconds since 1970, for people only.
+    """
+
+    format: Literal[1] = 1
+    id: str
+    name: str
+    description: str = ""
+    objective: str | None
+    command: list[str] | None = None
+    params: dict[str, Parameter]
+    metric: str
+    direction: Direction
+    summary: Literal["best", "last"] = "best"
+    sampler: Literal["grid", "random", "list"] = "random"
+    settings: list[dict[str, Scalar]] | None = None
+    repeats: int = 1
+    seed: int = 0
+    max_seconds: float | None = None
+    max_attempts: int = 3
+    lease: float
+    created: float = 0.0
+
+    @property
+    def space(self) -> Space:
+        return Space(params=self.params)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the winner can be evaluated on a test set."""
+        return self.objective in WORKLOADS
+
+    @property
+    def objective_name(self) -> str:
+        return self.objective or " ".join(self.command or [])
+
+    @property
+    def beat_interval(self) -> float:
+        """Seconds between heartbeats: twenty chances before the lease runs out."""
+        return min(5.0, max(0.05, self.lease / 20))
+
+
+def freeze(file: SpaceFile, *, name: str, study_id: str, lease: float, created: float) -> Study:
+    """The study that a space file describes; what is silent there gets its default here."""
+    workload = file.workload
+    direction = file.direction or (workload.direction if workload else None)
+    assert direction is not None  # SpaceFile insists on it
+    return Study(
+        id=study_id,
+        name=name,
+        description=file.description,
+        objective=None if file.command else file.objective or DEFAULT_OBJECTIVE,
+        command=file.command,
+        params=file.params,
+        metric=file.metric or (workload.metric if workload else "value"),
+        direction=direction,
+        summary=file.summary,
+        sampler=file.sampler,
+        settings=file.settings,
+        repeats=file.repeats,
+        seed=file.seed,
+        max_seconds=file.max_seconds,
+        max_attempts=file.max_attempts,
+        lease=lease,
+        created=created,
+    )
+
+
+def limits_of(file: SpaceFile) -> Limits:
+    """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
+    trials = file.trials
+    if trials is None and file.sampler == "random" and not (file.time_limit or file.target):
+        trials = DEFAULT_TRIALS
+    return Limits(trials=trials, time_limit=file.time_limit, target=file.target)
+
+
+def differences(a: Study, b: Study) -> list[str]:
+    """The keys in which two studies are not the same search; when and where does not count."""
+    ignored = {"id", "created", "lease", "description", "format", "name"}
+    left, right = a.model_dump(mode="json"), b.model_dump(mode="json")
+    return [key for key in left if key not in ignored and left[key] != right[key]]

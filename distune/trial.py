@@ -1,0 +1,161 @@
+"""What is written about a trial: frozen records, each one line of JSON in a file.
+
+A *trial* is one setting to try; an *attempt* is one try at it and owns one file.
+The file's lines are a `Trial`, then a `Claim`, then `Report`s, then a `Result`.
+`Counted` is what the history keeps of a trial once the master has counted it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
+Params = Mapping[str, Scalar]
+Metrics = Mapping[str, float]
+Direction = Literal["maximize", "minimize"]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and NaN and Infinity survive JSON (as strings)."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings", extra="ignore")
+
+
+class Purpose(StrEnum):
+    """Why an attempt is made."""
+
+    TRAIN = "train"  # to be ranked, on validation data
+    TEST = "test"  # the winner, once, on the test set
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. Where its file stands is another thing: see `protocol.State`."""
+
+    COMPLETE = "complete"
+    DIVERGED = "diverged"  # trained to its end, but the metric is not a finite number
+    PRUNED = "pruned"  # stopped by the master
+    FAILED = "failed"  # the objective raised, or its process died
+    RELEASED = "released"  # given back by its worker, to be tried by another
+    LOST = "lost"  # its worker fell silent
+
+
+class Trial(Record):
+    """What to try. The first line of every attempt's file.
+
+    Attributes:
+        study: id of the study it belongs to.
+        number: of the trial in the study, from 0.
+        attempt: from 1.
+        repeat: which repeat of its configuration this is, from 0.
+        failures: how many attempts at it have failed before; lost ones are not its fault.
+        seed: for everything random in the training.
+        best: for a test, the report of the winning step that shall be trained again.
+    """
+
+    study: str
+    number: Count
+    attempt: Annotated[int, Field(ge=1)]
+    purpose: Purpose = Purpose.TRAIN
+    repeat: Count = 0
+    failures: Count = 0
+    seed: int = 0
+    params: dict[str, Scalar]
+    best: dict[str, float] | None = None
+
+
+class Claim(Record):
+    """Who took it, on what. `time` is the worker's own clock, for people only (P6)."""
+
+    worker: str
+    host: str
+    device: str
+    time: float
+
+
+class Report(Record):
+    """What one step (epoch) of the training gave; `seconds` of training so far."""
+
+    step: Count
+    metrics: dict[str, float]
+    seconds: float
+
+
+class Failure(Record):
+    """Why an attempt failed: one line, then the details a person needs to mend it."""
+
+    message: str
+    traceback: str = ""
+    output: str = ""  # the tail of what the process printed
+
+
+class Result(Record):
+    """How the attempt ended. The last line of its file.
+
+    Attributes:
+        value: of the study's metric; None if there is none.
+        metrics: of the step that `value` is from.
+        seconds: of training.
+        steps: reports made.
+    """
+
+    outcome: Outcome
+    value: float | None = None
+    metrics: dict[str, float] = {}
+    seconds: float = 0.0
+    steps: Count = 0
+    failure: Failure | None = None
+
+
+class Counted(Record):
+    """A trial that is over, as the history keeps it: exactly one for each (P3).
+
+    `elapsed` is how long the study had run when it was counted, in seconds, on its
+    masters' clocks; None where the history had to be rebuilt from the files.
+    """
+
+    trial: Trial
+    worker: str
+    device: str = ""
+    result: Result
+    elapsed: float | None = None
+
+    @property
+    def key(self) -> tuple[Purpose, int]:
+        return self.trial.purpose, self.trial.number
+
+
+def params_key(params: Params) -> str:
+    """The same text for the same setting, whatever the order of its parameters."""
+    return json.dumps(dict(params), sort_keys=True, separators=(",", ":"))
+
+
+def better(a: float, b: float, direction: Direction) -> bool:
+    """Whether `a` beats `b`. A value that is not a finite number beats nothing."""
+    if a != a or a in (float("inf"), float("-inf")):
+        return False
+    if b != b or b in (float("inf"), float("-inf")):
+        return True
+    return a > b if direction == "maximize" else a < b
+
+
+def summarize(
+    reports: Iterable[Report], metric: str, direction: Direction, summary: str
+) -> Report | None:
+    """The report that stands for the whole training: the best one, or the last."""
+    chosen: Report | None = None
+    for report in reports:
+        if metric not in report.metrics:
+            continue
+        if (
+            chosen is None
+            or summary == "last"
+            or better(report.metrics[metric], chosen.metrics[metric], direction)
+        ):
+            chosen = report
+    return chosen

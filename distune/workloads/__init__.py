@@ -1,0 +1,51 @@
+"""The built-in objectives, as a catalogue that loads neither torch nor numpy.
+
+The code that trains is reached by its module's name only (`Workload.module`), so that
+whoever merely checks a space file never pays for `import torch`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+
+from distune.workloads.hyperparameters import MnistCnnParams
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One built-in objective.
+
+    Attributes:
+        name: as a space file's `objective` names it.
+        summary: one line for people.
+        module: dotted name of the module that has `train(params, trial)` and
+            `test(params, trial, best)`; import it only where training shall happen.
+        hyperparameters: what may be set, with bounds and defaults; forbids other keys.
+        metric: what ranks its trials, unless the space file says otherwise.
+        direction: whether more of the metric is better.
+    """
+
+    name: str
+    summary: str
+    module: str
+    hyperparameters: type[BaseModel]
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            name="mnist-cnn",
+            summary="two 5x5 convolutions and two dense layers on MNIST, Fashion-MNIST or digits",
+            module="distune.workloads.mnist_cnn",
+            hyperparameters=MnistCnnParams,
+            metric="val_accuracy",
+            direction="maximize",
+        ),
+    )
+}

@@ -1,0 +1,35 @@
+"""Which device to train on."""
+
+from __future__ import annotations
+
+import re
+
+from distune.errors import UserError
+
+
+def resolve(spec: str) -> str:
+    """The device that `auto`, `cpu`, `cuda`, `cuda:<i>` or `mps` stands for, as torch names it.
+
+    `auto` is `cuda` if a GPU is usable, else `mps` if Apple's is, else `cpu`.
+
+    Raises:
+        UserError: `spec` is none of these, or not usable on this machine.
+    """
+    if spec != "auto" and not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", spec):
+        raise UserError(f"device {spec!r}: write auto, cpu, cuda, cuda:0, cuda:1, ... or mps")
+
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
+    if spec == "auto":
+        return "cuda" if gpus else "mps" if mps else "cpu"
+    if spec == "mps" and not mps:
+        raise UserError("device mps: torch sees no Apple GPU here; use auto or cpu")
+    if spec.startswith("cuda"):
+        if not gpus:
+            build = "" if torch.version.cuda else f" (torch {torch.__version__} is built without)"
+            raise UserError(f"device {spec}: torch sees no GPU here{build}; use auto or cpu")
+        if int(spec.partition(":")[2] or 0) >= gpus:
+            raise UserError(f"device {spec}: the last GPU here is cuda:{gpus - 1}")
+    return spec

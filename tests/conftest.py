@@ -1,0 +1,133 @@
+"""Real processes on real files: how tests start distune and wait for what it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DISTUNE = [sys.executable, "-m", "distune"]
+
+OBJECTIVE = """\
+import os, time
+
+def train(params, trial):
+    for step in range(params.get("steps", 3)):
+        time.sleep(params.get("pause", 0.05))
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / (step + 1)}
+
+def quick(params):
+    return (params["x"] - 0.3) ** 2
+
+def hang(params, trial):
+    (trial.dir / "pid").write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.05)
+"""
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60.0, what: str = "") -> None:
+    """Wait for a condition, with a deadline.
+
+    Raises:
+        AssertionError: it did not come true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
+        time.sleep(0.02)
+
+
+class Lab:
+    """A folder with a space file and an objective, and the processes started in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.started: list[subprocess.Popen[bytes]] = []
+        (folder / "train.py").write_text(OBJECTIVE)
+
+    def write_space(self, name: str = "space.json", **fields: Any) -> Path:
+        """A study of `train:train` over x in [0, 1], but for `fields`; None leaves a key out."""
+        default: dict[str, Any] = {
+            "objective": "train:train",
+            "params": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+            "metric": "loss",
+            "direction": "minimize",
+            "trials": 6,
+            "lease": "5s",
+        }
+        space = {k: v for k, v in {**default, **fields}.items() if v is not None}
+        path = self.folder / name
+        path.write_text(json.dumps(space))
+        return path
+
+    def run(self, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run `distune ARGUMENTS` to its end."""
+        return subprocess.run(
+            [*DISTUNE, *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `distune ARGUMENTS`; ended when the test is over."""
+        with (self.folder / f"{len(self.started)}.log").open("wb") as out:
+            process = subprocess.Popen(
+                [*DISTUNE, *arguments], cwd=self.folder, stdout=out, stderr=subprocess.STDOUT
+            )
+        self.started.append(process)
+        return process
+
+    def master(self, *arguments: str, space: str = "space.json") -> subprocess.Popen[bytes]:
+        return self.start("master", "--space", space, *arguments)
+
+    def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return self.start("worker", "--objective", "train:train", *arguments)
+
+    def log_of(self, process: subprocess.Popen[bytes]) -> str:
+        return (self.folder / f"{self.started.index(process)}.log").read_text()
+
+    def names(self, folder: str = "trials", study: str = "space") -> list[str]:
+        """What lies in a folder of the study; nothing before it is there."""
+        try:
+            return sorted(n for n in os.listdir(self.logs / study / folder) if n[0] != ".")
+        except FileNotFoundError:
+            return []
+
+    def seen(self, study: str = "space") -> list[str]:
+        return [n for sub in self.names("seen", study) for n in self.names(f"seen/{sub}", study)]
+
+    def taken_by(self, process: subprocess.Popen[bytes], study: str = "space") -> list[str]:
+        """The attempts a worker process holds."""
+        return [n for n in self.names(study=study) if f"-{process.pid}-" in n and "taken" in n]
+
+    def status(self, study: str = "space") -> Any:
+        done = self.run("status", "--json", "--study", study)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    one = Lab(tmp_path)
+    yield one
+    one.end()

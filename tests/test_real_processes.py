@@ -1,0 +1,288 @@
+"""Master and workers as users run them: real processes, real files, real signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Lab, wait_until
+
+
+def children_of(pid: int) -> list[int]:
+    """Pids of the processes that `pid` started, by /proc."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_forty_trials_over_four_workers_two_killed_and_one_stopped_are_ranked_once(
+    lab: Lab,
+) -> None:
+    lab.write_space(trials=40, lease="3s", params={
+        "x": {"type": "float", "low": 0.0, "high": 1.0}, "pause": 0.15})  # fmt: skip
+    workers = [lab.worker() for _ in range(4)]  # before there is a master
+    master = lab.master("--plain")
+    first, second, third, _ = workers
+    for victim in (first, second):
+        wait_until(lambda v=victim: lab.taken_by(v), what="a worker has a trial")  # type: ignore[misc]
+        victim.kill()
+    wait_until(lambda: lab.taken_by(third), what="the third has a trial")
+    third.send_signal(signal.SIGSTOP)
+    held = lab.taken_by(third)
+    wait_until(lambda: held and not lab.taken_by(third), what="the lease of the third ran out")
+    third.send_signal(signal.SIGCONT)
+    assert master.wait(120) == 0, lab.log_of(master)
+    ranked = lab.status()["ranking"]
+    assert sorted(t for row in ranked for t in row["trials"]) == list(range(40))
+    counted = [n for n in lab.seen() if n.endswith((".seen", ".pruned"))]
+    assert sorted(int(n[:6]) for n in counted) == list(range(40))
+    lost = [n for n in lab.seen() if n.endswith(".lost")]
+    assert len(lost) >= 3
+    for lost_name in lost:
+        assert f"{lost_name[:6]}.2." in " ".join(lab.seen())
+    assert [w.wait(30) for w in workers] == [-9, -9, 0, 0]
+
+
+def test_a_killed_master_goes_on_where_it_stopped(lab: Lab) -> None:
+    lab.write_space(trials=12)
+    worker = lab.worker()
+    for _ in range(3):
+        master = lab.master("--plain")
+        before = len(lab.seen())
+        wait_until(lambda n=before: len(lab.seen()) > n, what="something is counted")  # type: ignore[misc]
+        master.kill()
+        master.wait()
+    assert lab.master("--plain").wait(60) == 0
+    assert worker.wait(60) == 0
+    assert sorted(lab.seen()) == sorted(set(lab.seen()))
+    assert sorted(int(n[:6]) for n in lab.seen() if n.endswith(".seen")) == list(range(12))
+    assert {n.split(".")[1] for n in lab.seen()} == {"1"}
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_signalled_worker_gives_its_trial_back_and_is_gone_within_five_seconds(
+    lab: Lab, sig: signal.Signals
+) -> None:
+    lab.write_space(objective="train:hang", trials=1, lease="60s")
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:hang")
+    wait_until(lambda: list(lab.folder.glob("logs/space/artifacts/*/pid")), what="it trains")
+    training = int(next(lab.folder.glob("logs/space/artifacts/*/pid")).read_text())
+    began = time.monotonic()
+    worker.send_signal(sig)
+    assert worker.wait(10) == 143, lab.log_of(worker)
+    assert time.monotonic() - began < 5
+    assert not is_alive(training)
+    wait_until(lambda: "000000.2.jsonl" in lab.names(), what="attempt 2 is published")
+    assert "given back by" in lab.log_of(master)
+    assert lab.names("workers") == []
+
+
+def test_a_child_never_outlives_its_killed_worker(lab: Lab) -> None:
+    lab.write_space(objective="train:hang", trials=1)
+    lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:hang")
+    wait_until(lambda: list(lab.folder.glob("logs/space/artifacts/*/pid")), what="it trains")
+    training = int(next(lab.folder.glob("logs/space/artifacts/*/pid")).read_text())
+    assert is_alive(training)
+    worker.kill()
+    wait_until(lambda: not is_alive(training), 5, "the training process is gone")
+
+
+def test_a_commands_grandchildren_do_not_outlive_a_killed_worker(lab: Lab) -> None:
+    script = lab.folder / "train.sh"
+    script.write_text("#!/bin/sh\necho $$ > command.pid\nexec tail -f /dev/null\n")
+    script.chmod(0o755)
+    lab.write_space(objective=None, command=["./train.sh", "{x}"], trials=1)
+    lab.master("--plain")
+    worker = lab.start("worker", "--allow-commands")
+    wait_until(lambda: (lab.folder / "command.pid").exists(), what="the command runs")
+    wait_until(lambda: (lab.folder / "command.pid").read_text().strip(), what="its pid")
+    command = int((lab.folder / "command.pid").read_text())
+    worker.kill()
+    wait_until(lambda: not is_alive(command), 5, "the command is gone")
+
+
+def test_a_killed_master_takes_its_local_workers_with_it(lab: Lab) -> None:
+    lab.write_space(trials=1000)
+    master = lab.master("--plain", "--workers", "2", "--objective", "train:train")
+    wait_until(lambda: len(lab.seen()) > 2, what="they work")
+    local = children_of(master.pid)
+    assert len(local) == 2
+    master.kill()
+    wait_until(lambda: not any(map(is_alive, local)), 10, "the local workers are gone")
+    assert not [n for n in lab.names() if n.endswith(".taken")]
+
+
+def test_an_interrupted_master_stops_its_workers_and_goes_on_later(lab: Lab) -> None:
+    lab.write_space(trials=20)
+    arguments = ("--plain", "--workers", "1", "--objective", "train:train")
+    master = lab.master(*arguments)
+    wait_until(lambda: len(lab.seen()) > 2, what="something is counted")
+    began = time.monotonic()
+    master.send_signal(signal.SIGINT)
+    assert master.wait(10) == 130
+    assert time.monotonic() - began < 5
+    assert not [n for n in lab.names() if n.endswith(".taken")]
+    assert lab.master(*arguments).wait(60) == 0
+    assert sorted(t for r in lab.status()["ranking"] for t in r["trials"]) == list(range(20))
+
+
+def test_a_second_master_is_refused_with_the_firsts_host_and_pid(lab: Lab) -> None:
+    lab.write_space()
+    first = lab.master("--plain")
+    wait_until(lambda: (lab.logs / "space" / "master.beat").exists(), what="it beats")
+    second = lab.run("master", "--space", "space.json", "--plain")
+    assert second.returncode == 2
+    assert f"pid {first.pid}" in second.stderr
+    assert os.uname().nodename in second.stderr
+
+
+def test_the_training_process_may_die_and_the_worker_lives_on(lab: Lab) -> None:
+    (lab.folder / "train.py").write_text(
+        "import os, sys\n"
+        "def train(params):\n"
+        "    print('the last words')\n"
+        "    sys.stdout.flush()\n"
+        "    if params['x'] < 0.5: os.kill(os.getpid(), 11)\n"
+        "    return params['x']\n"
+    )
+    lab.write_space(trials=8, max_attempts=1)
+    worker = lab.worker()
+    assert lab.master("--plain").wait(60) == 0
+    assert worker.wait(30) == 0
+    outcomes = lab.status()["trials"]["outcomes"]
+    assert outcomes["failed"] > 0
+    assert outcomes["failed"] + outcomes["complete"] == 8
+    failed = next(r for r in lab.status()["ranking"] if r["standing"] == "failed")
+    shown = lab.run("show", str(failed["trials"][0])).stdout
+    assert "SIGSEGV" in shown
+    assert "the last words" in shown
+
+
+def test_a_time_limit_ends_the_study_and_keeps_what_was_reached(lab: Lab) -> None:
+    lab.write_space(trials=None, time_limit="3s", params={
+        "x": {"type": "float", "low": 0, "high": 1}, "steps": 1000, "pause": 0.05})  # fmt: skip
+    worker = lab.worker()
+    assert lab.master("--plain").wait(30) == 0
+    assert worker.wait(30) == 0
+    status = lab.status()
+    assert "time limit" in status["reason"]
+    assert status["trials"]["outcomes"]["pruned"] == 1
+    assert status["ranking"][0]["value"] is not None
+    assert lab.names() == []
+
+
+def test_a_target_ends_the_study(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=None, target=0.01)
+    lab.start("worker", "--objective", "train:quick")
+    assert lab.master("--plain").wait(60) == 0
+    status = lab.status()
+    assert "target" in status["reason"]
+    assert status["ranking"][0]["value"] <= 0.01
+
+
+def test_a_finished_study_goes_on_when_more_trials_are_asked_for(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=3)
+    arguments = ("--plain", "--workers", "1", "--objective", "train:quick")
+    assert lab.master(*arguments).wait(60) == 0
+    assert lab.master(*arguments, "--trials", "7").wait(60) == 0
+    assert sorted(t for r in lab.status()["ranking"] for t in r["trials"]) == list(range(7))
+
+
+def test_several_studies_in_one_folder_are_all_worked_on(lab: Lab) -> None:
+    lab.write_space("one.json", trials=4)
+    lab.write_space("two.json", trials=4)
+    worker = lab.worker("--jobs", "2")
+    masters = [lab.master("--plain", space=name) for name in ("one.json", "two.json")]
+    assert [m.wait(60) for m in masters] == [0, 0]
+    assert worker.wait(30) == 0
+    assert len(lab.seen("one")) == len(lab.seen("two")) == 4
+
+
+def test_workers_without_permission_run_neither_commands_nor_objectives(lab: Lab) -> None:
+    lab.write_space(objective=None, command=["touch", "owned"], trials=1)
+    lab.write_space("mine.json")
+    for space in ("space.json", "mine.json"):
+        lab.master("--plain", space=space)
+    wait_until(lambda: lab.names() and lab.names(study="mine"), what="both are published")
+    refused = lab.run("worker")
+    assert refused.returncode == 2
+    assert "--allow-commands" in refused.stderr
+    assert "--objective train:train" in refused.stderr
+    assert not (lab.folder / "owned").exists()
+
+
+def test_one_device_or_objective_that_cannot_be_had_is_said_at_once(lab: Lab) -> None:
+    lab.logs.mkdir()
+    for arguments, said in (
+        (("--device", "cuda:7"), "cuda:7"),
+        (("--objective", "train:nothing"), "nothing"),
+        (("--objective", "nowhere.py:train"), "nowhere.py"),
+        (("--objective", "train"), "module:function"),
+        (("--logs", "no/such/folder"), "no/such/folder"),
+    ):
+        done = lab.run("worker", *arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_more_than_one_trial_at_a_time(lab: Lab) -> None:
+    lab.write_space(objective="train:hang", trials=3)
+    lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:hang", "--jobs", "3")
+    wait_until(lambda: len(lab.taken_by(worker)) == 3, what="it holds three")
+    wait_until(lambda: len(children_of(worker.pid)) == 3, what="three training processes")
+
+
+def test_the_study_folder_explains_itself(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=3)
+    assert lab.master("--plain", "--workers", "1", "--objective", "train:quick").wait(60) == 0
+    top = sorted(p.name for p in (lab.logs / "space").iterdir())
+    assert {"README.txt", "study.json", "best.json", "leaderboard.csv", "finished.json"} <= set(top)
+    assert all(re.fullmatch(r"00000[012]\.1\.jsonl\.[a-z0-9-]+\.seen", name) for name in lab.seen())
+    again = lab.run(
+        "master", "--space", "logs/space/best.json", "--workers", "1",
+        "--objective", "train:quick", "--plain",
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    best = lab.status("best")
+    assert best["trials"]["counted"] == 1
+    assert best["ranking"][0]["value"] == lab.status("space")["ranking"][0]["value"]
+
+
+def test_a_vanished_share_is_waited_for_and_nothing_is_lost(lab: Lab) -> None:
+    """P9, the blunt way: the study's folder is renamed away for a while."""
+    lab.write_space(trials=8, lease="4s")
+    worker = lab.worker()
+    master = lab.master("--plain")
+    wait_until(lambda: len(lab.seen()) >= 2, what="something is counted")
+    (lab.logs / "space").rename(lab.folder / "away")
+    wait_until(lambda: "trying again" in lab.log_of(worker), what="the worker says so")
+    wait_until(lambda: "trying again" in lab.log_of(master), what="the master says so")
+    (lab.folder / "away").rename(lab.logs / "space")
+    assert master.wait(60) == 0, lab.log_of(master)
+    assert worker.wait(60) == 0
+    assert sorted(int(n[:6]) for n in lab.seen() if n.endswith(".seen")) == list(range(8))
+    assert {n.split(".")[1] for n in lab.seen()} == {"1"}

@@ -1,0 +1,117 @@
+"""Whole histories of a study, under faults at every operation: P1 to P9 hold afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from distune.master import Master
+from distune.protocol import State
+from tests.simulation import LEASE, ROUGH, Faults, World, make_study, simulate
+
+# Other seeds run in the soak (python -m tests.simulation); these run on every change.
+HISTORIES = 3000
+SHARDS = 6
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_after_any_history_every_trial_is_ranked_exactly_once(shard: int) -> None:
+    for seed in range(shard, HISTORIES, SHARDS):
+        simulate(seed)
+
+
+def test_a_good_day_needs_one_attempt_a_trial() -> None:
+    world = World(1, Faults(), trials=12, workers=3).run()
+    world.check()
+    assert {name.attempt for _, name in world.attempts()} == {1}
+    assert sum(executor.started for executor in world.executors) == 12
+
+
+def test_the_same_seed_is_the_same_history() -> None:
+    lines: list[list[str]] = [[], []]
+    for run in lines:
+        world = World(7, ROUGH, trace=run.append)
+        world.run()
+    assert lines[0] == lines[1]
+    assert len(lines[0]) > 100
+
+
+def test_an_outage_shorter_than_the_lease_costs_no_attempt() -> None:
+    """P9: workers keep training and keep their results."""
+    world = World(3, Faults(), trials=8, workers=3)
+    while not any(e.started for e in world.executors):
+        world._advance()
+    for actor in world.actors:
+        actor.folder._out_until = world.clock + 0.8 * LEASE
+    world.run()
+    world.check()
+    assert {name.attempt for _, name in world.attempts()} == {1}
+
+
+def test_a_watcher_that_cannot_see_takes_nothing_back() -> None:
+    """P6: the master alone is cut off, three leases long; the workers beat all the time."""
+    world = World(4, Faults(), trials=8, workers=2)
+    while not any(e.started for e in world.executors):
+        world._advance()
+    world.actors[0].folder._out_until = world.clock + 3 * LEASE
+    world.run()
+    world.check()
+    assert {name.attempt for _, name in world.attempts()} == {1}
+
+
+def test_a_frozen_worker_is_lost_after_the_lease_and_harms_nobody_when_it_thaws() -> None:
+    """P6, P7: one worker stops for five leases in the middle of a trial."""
+    world = World(5, Faults(), trials=4, workers=2)
+    while not any(e.started for e in world.executors):
+        world._advance()
+    frozen = next(
+        a
+        for a in world.actors
+        for _, name in world.attempts()
+        if name.state is State.TAKEN and name.worker.startswith(a.name)
+    )
+    stopped_at = world.clock
+    frozen.wakes_at = world.clock + 5 * LEASE
+    world.run()
+    assert world.clock > stopped_at + LEASE
+    world.check()
+    second = [name for _, name in world.attempts() if name.attempt == 2]
+    assert len(second) == 1
+    while world.clock < stopped_at + 6 * LEASE:
+        world._advance()
+    world.check()
+    held = [n for _, n in world.attempts() if n.state is State.TAKEN]
+    assert held == []
+
+
+def test_a_trial_that_always_fails_is_tried_max_attempts_times() -> None:
+    study, limits = make_study(3, max_attempts=2)
+    world = World(6, Faults(), study=study, limits=limits, failing=1.0).run()
+    world.check()
+    assert sorted((n.trial, n.attempt) for _, n in world.attempts()) == [
+        (trial, attempt) for trial in range(3) for attempt in (1, 2)
+    ]
+
+
+def test_a_study_of_which_nothing_but_failures_comes_ends_early() -> None:
+    world = World(8, Faults(), trials=500, failing=1.0).run()
+    master = world.actors[0].process
+    assert isinstance(master, Master)
+    assert master.finished is not None
+    assert master.finished.failed
+    assert len({n.trial for _, n in world.attempts()}) < 30
+
+
+def test_repeats_get_other_seeds_and_one_configuration() -> None:
+    study, limits = make_study(6, repeats=3)
+    world = World(9, ROUGH, study=study, limits=limits).run()
+    world.check()
+
+
+def test_a_deleted_trial_file_is_published_again() -> None:
+    world = World(10, Faults(), trials=5, workers=1)
+    while not any(n.state is State.WAITING for _, n in world.attempts()):
+        world._advance()
+    path = next(p for p, n in world.attempts() if n.state is State.WAITING)
+    del world.share.files[path]
+    world.run()
+    world.check()

@@ -1,0 +1,182 @@
+"""The catalogue, the bounds of the hyperparameters, devices, and importing torchvision."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from distune.errors import UserError
+from distune.workloads import WORKLOADS
+from distune.workloads.device import resolve
+from distune.workloads.hyperparameters import MnistCnnParams
+
+
+def python(code: str, path: Path | None = None) -> str:
+    """What this code prints in a fresh interpreter, with `path` first on its search path."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if path is not None:
+        environment["PYTHONPATH"] = f"{path}{os.pathsep}{Path.cwd()}"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_neither_the_catalogue_nor_the_search_for_data_loads_torch_or_numpy() -> None:
+    loaded = python(
+        "import distune.workloads, distune.workloads.data, distune.workloads.device, sys\n"
+        "distune.workloads.data.locate('mnist', 'nowhere')\n"
+        "print({'torch', 'torchvision', 'numpy', 'sklearn'} & set(sys.modules))"
+    )
+    assert loaded == "set()"
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_each_workload_is_listed_under_its_name_and_can_train_and_test(name: str) -> None:
+    workload = WORKLOADS[name]
+    module = import_module(workload.module)
+    assert workload.name == name
+    assert callable(module.train)
+    assert callable(module.test)
+    assert workload.hyperparameters.model_config["extra"] == "forbid"
+
+
+def test_the_defaults_are_the_labs() -> None:
+    assert MnistCnnParams().model_dump() == {
+        "dataset": "mnist",
+        "n_train": None,
+        "n_validation": None,
+        "n_test": None,
+        "n_filters": 32,
+        "n_hidden": 256,
+        "dropout": 0.5,
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "batch_size": 500,
+        "schedule": "constant",
+        "epochs": 50,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lr", 0),
+        ("lr", float("inf")),
+        ("lr", float("nan")),
+        ("momentum", -0.1),
+        ("momentum", 1.1),
+        ("weight_decay", -1e-9),
+        ("dropout", 1),
+        ("batch_size", 0),
+        ("n_filters", 0),
+        ("n_hidden", 2.5),
+        ("n_train", 0),
+        ("epochs", 0),
+        ("optimizer", "lion"),
+        ("schedule", "step"),
+        ("dataset", "cifar-10"),
+        ("kernel", 5),
+    ],
+)
+def test_a_value_out_of_bounds_or_an_unknown_name_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        MnistCnnParams.model_validate({name: value})
+    assert [error["loc"] for error in refused.value.errors()] == [(name,)]
+
+
+def test_auto_is_a_device_that_holds_tensors() -> None:
+    import torch
+
+    assert torch.ones(2, device=resolve("auto")).sum().item() == 2
+
+
+def test_the_cpu_is_always_usable() -> None:
+    assert resolve("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("spec", ["gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", ""])
+def test_what_is_no_device_is_refused_with_what_to_write(spec: str) -> None:
+    with pytest.raises(UserError, match="write auto, cpu, cuda"):
+        resolve(spec)
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^device cuda:99: .*(use auto or cpu|last GPU)"):
+        resolve("cuda:99")
+
+
+IMPORT = "from distune.workloads import vision\ndatasets = vision.import_datasets()\n"
+
+
+def test_torchvision_data_sets_can_be_imported_on_this_machine() -> None:
+    shown = python(
+        IMPORT + "import torchvision, torchvision.extension\n"
+        "print(datasets.MNIST.__name__, torchvision.datasets is datasets,\n"
+        "      torchvision.extension._has_ops() == (not vision._kept))"
+    )
+    assert shown == "MNIST True True"
+
+
+def stub_torchvision(folder: Path, body: str) -> Path:
+    """A package that, as the real one, loads its library and then attaches to its operators."""
+    package = folder / "torchvision"
+    package.mkdir()
+    (package / "extension.py").write_text("has_ops = False\n")
+    (package / "datasets.py").write_text("MNIST = 'found'\n")
+    (package / "__init__.py").write_text(
+        "import torch\nfrom .extension import has_ops\n"
+        "import torchvision.extension\ntorchvision.extension.has_ops\n"
+        + body
+        + "import torchvision.datasets\n"
+    )
+    return folder
+
+
+ATTACH = (
+    "torch.library.register_fake('torchvision::nms')(lambda dets, scores, threshold: None)\n"
+    "torch.library.register_fake('torchvision::qnms')(lambda dets, scores, threshold: None)\n"
+)
+DEFINE = (
+    "library = torch.library.Library('torchvision', 'DEF')\n"
+    "library.define('nms(Tensor a, Tensor b, float c) -> Tensor')\n"
+    "library.define('qnms(Tensor a, Tensor b, float c) -> Tensor')\n"
+)
+
+
+def test_missing_operators_are_declared_when_the_import_fails_for_them(tmp_path: Path) -> None:
+    stub_torchvision(tmp_path, ATTACH)
+    shown = python(IMPORT + "print(datasets.MNIST, len(vision._kept))", tmp_path)
+    assert shown == "found 1"
+
+
+def test_a_healthy_torchvision_is_left_alone(tmp_path: Path) -> None:
+    stub_torchvision(tmp_path, DEFINE + ATTACH)
+    shown = python(IMPORT + "print(datasets.MNIST, len(vision._kept))", tmp_path)
+    assert shown == "found 0"
+
+
+def test_another_failure_of_the_import_is_passed_on(tmp_path: Path) -> None:
+    stub_torchvision(tmp_path, "raise RuntimeError('operator torchvision::roi_pool is odd')\n")
+    shown = python(
+        "from distune.workloads import vision\n"
+        "try:\n    vision.import_datasets()\n"
+        "except RuntimeError as error:\n    print(error, len(vision._kept))",
+        tmp_path,
+    )
+    assert shown == "operator torchvision::roi_pool is odd 0"

@@ -1,0 +1,414 @@
+"""The network and the training loop, on real handwriting (digits) and one thread."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distune.errors import UserError
+from distune.workloads import data, mnist_cnn, trainer
+from distune.workloads.data import Dataset, Split
+from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@dataclass
+class Trial:
+    """A trial as a worker hands it out; keeps what it is told."""
+
+    number: int = 0
+    attempt: int = 1
+    seed: int = 0
+    device: str = "cpu"
+    data_dir: str | None = None
+    max_seconds: float | None = None
+    told: list[tuple[float, float]] = field(default_factory=list)
+
+    def progress(self, fraction: float, images_per_second: float) -> None:
+        self.told.append((fraction, images_per_second))
+
+
+class Ticking:
+    """A clock that goes on by a tenth of a second each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
+DIGITS: dict[str, Any] = {"dataset": "digits", "n_filters": 4, "n_hidden": 32, "batch_size": 50}
+
+
+def digits(**sizes: int) -> Dataset:
+    wanted = [sizes.get(name) for name in ("n_train", "n_validation", "n_test")]
+    return data.load("digits", None, "cpu", *wanted)
+
+
+def without_time(reports: Iterator[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
+
+
+def random_split(n: int) -> Split:
+    return Split(torch.rand(n, 1, 28, 28), torch.arange(n) % 10)
+
+
+# The network
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 32, 55, 100, 256])
+def test_the_network_has_as_many_parameters_as_the_formula_says(n: int) -> None:
+    model = mnist_cnn.network(n, 256, 0.5)
+    assert sum(p.numel() for p in model.parameters()) == 25 * n**2 + 4123 * n + 2826
+
+
+def test_the_network_computes_what_the_lab_describes() -> None:
+    model = mnist_cnn.network(6, 32, 0.5).eval()
+    for bias in (p for p in model.parameters() if p.dim() == 1):
+        nn.init.normal_(bias)
+    w1, b1, w2, b2, w3, b3, w4, b4 = model.parameters()
+    images = torch.rand(3, 1, 28, 28)
+    hidden = F.max_pool2d(F.relu(F.conv2d(images, w1, b1)), 2)
+    hidden = F.max_pool2d(F.relu(F.conv2d(hidden, w2, b2)), 2)
+    expected = F.linear(F.relu(F.linear(hidden.flatten(1), w3, b3)), w4, b4)
+    torch.testing.assert_close(model(images), expected)
+
+
+def test_in_training_each_dense_layer_sees_its_input_dropped_out() -> None:
+    model = mnist_cnn.network(6, 4000, 0.25)
+    dropped: list[float] = []
+    for layer in model:
+        if isinstance(layer, nn.Dropout):
+            layer.register_forward_hook(
+                lambda _, given, out: dropped.append(
+                    1 - (out.count_nonzero() / given[0].count_nonzero()).item()
+                )
+            )
+    model(torch.rand(40, 1, 28, 28))
+    assert dropped == pytest.approx([0.25, 0.25], abs=0.05)
+
+
+def test_weights_are_glorot_uniform_and_biases_zero() -> None:
+    model = mnist_cnn.network(32, 256, 0.5)
+    for layer in model:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            area = 25 if isinstance(layer, nn.Conv2d) else 1
+            bound = math.sqrt(6 / (area * (layer.weight.shape[0] + layer.weight.shape[1])))
+            assert 0.98 * bound < layer.weight.abs().max().item() <= bound
+            assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+            assert layer.bias is not None
+            assert not layer.bias.any()
+
+
+# What a training yields
+
+
+def test_each_epoch_yields_how_it_went() -> None:
+    params = {**DIGITS, "n_train": 230, "epochs": 3}
+    reports = list(mnist_cnn.train(params, Trial()))
+    assert [report["epoch"] for report in reports] == [1, 2, 3]
+    assert [report["steps"] for report in reports] == [5, 10, 15]  # four of 50 and one of 30
+    assert reports[0].keys() == {
+        "epoch",
+        "steps",
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "seconds",
+        "parameters",
+    }
+    assert all(type(value) is float for report in reports for value in report.values())
+    assert 0 < reports[0]["seconds"] < reports[1]["seconds"] < reports[2]["seconds"]
+    assert reports[2]["train_loss"] < reports[0]["train_loss"]
+
+
+def test_a_seed_decides_everything_whatever_ran_before() -> None:
+    params = {**DIGITS, "n_train": 200, "epochs": 2}
+    first = without_time(mnist_cnn.train(params, Trial(seed=7)))
+    other = without_time(mnist_cnn.train({**params, "dropout": 0.1}, Trial(seed=8)))
+    again = without_time(mnist_cnn.train(params, Trial(seed=7)))
+    another_seed = without_time(mnist_cnn.train(params, Trial(seed=8)))
+    assert again == first
+    assert first[0]["train_loss"] not in (other[0]["train_loss"], another_seed[0]["train_loss"])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+@pytest.mark.parametrize(
+    ("optimizer", "lr"), [("sgd", 0.05), ("adam", 0.005), ("adamw", 0.005), ("rmsprop", 0.001)]
+)
+def test_every_optimizer_and_schedule_learns_digits(
+    optimizer: str, lr: float, schedule: str
+) -> None:
+    params = {**DIGITS, "optimizer": optimizer, "lr": lr, "schedule": schedule, "epochs": 3}
+    *_, last = mnist_cnn.train({**params, "dropout": 0.1}, Trial())
+    assert last["val_accuracy"] > 0.6
+
+
+@pytest.mark.skipif("DISTUNE_DATA" not in os.environ, reason="DISTUNE_DATA is not set")
+def test_real_mnist_is_learnt_in_an_epoch_of_a_few_thousand_images() -> None:
+    params = {"n_train": 4_000, "n_validation": 1_000, "n_filters": 16, "batch_size": 50}
+    (report,) = mnist_cnn.train({**params, "lr": 0.02, "dropout": 0.2, "epochs": 1}, Trial())
+    assert report["val_accuracy"] > 0.85
+
+
+def rate(schedule: str, step: int, steps: int) -> float:
+    """The learning rate as a share of the one given (Loshchilov & Hutter; Smith & Topin)."""
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * step / steps)) / 2
+    peak, low, final = 0.3 * steps - 1, 1 / 25, 1 / 25 / 1e4
+    if step <= peak:
+        return 1 + (low - 1) * (1 + math.cos(math.pi * step / peak)) / 2
+    return final + (1 - final) * (1 + math.cos(math.pi * (step - peak) / (steps - 1 - peak))) / 2
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+def test_sgd_makes_the_steps_of_the_textbook(schedule: str) -> None:
+    epochs, lr, momentum, decay = 10, 0.05, 0.8, 0.01
+    params = {
+        **DIGITS,
+        "n_train": 50,  # one batch an epoch: the order in it does not matter
+        "epochs": epochs,
+        "dropout": 0,
+        "lr": lr,
+        "momentum": momentum,
+        "weight_decay": decay,
+        "schedule": schedule,
+    }
+    reports = list(mnist_cnn.train(params, Trial(seed=3)))
+
+    torch.manual_seed(3)
+    model = mnist_cnn.network(4, 32, 0)
+    known = digits(n_train=50)
+    velocities = [torch.zeros_like(weights) for weights in model.parameters()]
+    for step in range(epochs):
+        loss = F.cross_entropy(model(known.train.images), known.train.labels)
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        assert reports[step]["train_loss"] == pytest.approx(loss.item(), rel=1e-3)
+        with torch.no_grad():
+            for weights, velocity, gradient in zip(
+                model.parameters(), velocities, gradients, strict=True
+            ):
+                velocity.mul_(momentum).add_(gradient + decay * weights)
+                weights.sub_(lr * rate(schedule, step, epochs) * velocity)
+        logits = model(known.validation.images)
+        expected = F.cross_entropy(logits, known.validation.labels).item()
+        assert reports[step]["val_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+# How a training ends
+
+
+def test_a_training_ends_within_an_epoch_when_its_time_is_over() -> None:
+    params = MnistCnnParams(**{**DIGITS, "n_train": 500, "epochs": 9})
+    trial = Trial(max_seconds=1.45)
+    reports = list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    # The clock is read at each of the ten steps of an epoch, and once when it ends.
+    assert [report["epoch"] for report in reports] == [1, 1.4]
+    assert [report["steps"] for report in reports] == [10, 14]
+    assert reports[-1]["seconds"] == pytest.approx(1.6)
+    assert reports[-1]["val_accuracy"] > 0
+
+
+def test_no_second_report_is_made_when_the_time_ends_with_the_epoch() -> None:
+    params = MnistCnnParams(**{**DIGITS, "epochs": 9})
+    trial = Trial(max_seconds=0.95)
+    reports = list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    assert [report["epoch"] for report in reports] == [1]
+
+
+def test_however_little_time_there_is_a_step_is_made() -> None:
+    params = {**DIGITS, "n_train": 500}
+    reports = list(mnist_cnn.train(params, Trial(max_seconds=1e-9)))
+    assert [(report["epoch"], report["steps"]) for report in reports] == [(0.1, 1)]
+
+
+def test_what_happens_between_two_epochs_is_no_training_time() -> None:
+    clock = Ticking()
+    params = MnistCnnParams(**{**DIGITS, "epochs": 3})
+    trial = Trial(max_seconds=100)
+    seconds = []
+    for report in trainer.train(small, digits(n_train=50), params, trial, clock):
+        seconds.append(report["seconds"])
+        clock.now += 1_000
+    assert seconds == pytest.approx([0.2, 0.4, 0.6])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_diverging_is_a_result_that_ends_the_training(optimizer: str) -> None:
+    params = {**DIGITS, "n_train": 200, "optimizer": optimizer, "lr": 1e30, "momentum": 0.9}
+    reports = list(mnist_cnn.train(params, Trial()))
+    assert [report["epoch"] for report in reports] == [1]
+    assert not math.isfinite(reports[0]["train_loss"])
+    assert 0 <= reports[0]["val_accuracy"] < 0.2
+
+
+def test_an_answer_with_nan_in_it_is_wrong() -> None:
+    class Answers(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = torch.zeros(len(images), 10)
+            logits[:, 0] = torch.where(images[:, 0, 0, 0] > 0, math.nan, 1.0)
+            return logits
+
+    images = torch.zeros(250, 1, 28, 28)
+    images[:50] = 1
+    loss, accuracy = trainer.evaluate(Answers(), Split(images, torch.zeros(250).long()))
+    assert accuracy == 0.8
+    assert math.isnan(loss)
+
+
+def test_evaluation_counts_every_image_once() -> None:
+    split = random_split(1_234)
+    model = mnist_cnn.network(2, 8, 0.5)
+    loss, accuracy = trainer.evaluate(model, split)
+    logits = model.eval()(split.images)
+    assert loss == pytest.approx(F.cross_entropy(logits, split.labels).item(), rel=1e-5)
+    assert accuracy == (logits.argmax(1) == split.labels).sum().item() / 1_234
+
+
+# The order of the images
+
+
+class Recorder(nn.Module):
+    """A linear classifier that keeps the first pixel of each image it is trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(784, 10)
+        self.seen: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.seen += images[:, 0, 0, 0].tolist()
+        logits: Tensor = self.linear(images.flatten(1))
+        return logits
+
+
+def test_the_training_loss_is_the_mean_over_images_not_over_batches() -> None:
+    everything = Dataset(random_split(70), random_split(5), random_split(5))
+    recorder = Recorder()
+    params = TrainingParams(batch_size=32, epochs=1, lr=1e-12)
+    (report,) = trainer.train(lambda: recorder, everything, params, Trial())
+    loss, _ = trainer.evaluate(recorder, everything.train)
+    assert report["train_loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def seen_by_epoch(seed: int) -> list[list[float]]:
+    numbered = random_split(70)
+    numbered.images[:, 0, 0, 0] = torch.arange(70.0)
+    recorder = Recorder()
+    params = TrainingParams(batch_size=32, epochs=3, lr=1e-6)
+    everything = Dataset(numbered, random_split(5), random_split(5))
+    list(trainer.train(lambda: recorder, everything, params, Trial(seed=seed)))
+    return [recorder.seen[i : i + 70] for i in range(0, len(recorder.seen), 70)]
+
+
+def test_every_epoch_shows_each_image_once_in_a_new_order_that_the_seed_decides() -> None:
+    epochs = seen_by_epoch(seed=1)
+    assert [sorted(epoch) for epoch in epochs] == [list(range(70))] * 3
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert seen_by_epoch(seed=1) == epochs
+    assert seen_by_epoch(seed=2)[0] != epochs[0]
+
+
+# Progress
+
+
+def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
+    params = MnistCnnParams(**{**DIGITS, "epochs": 2})
+    trial = Trial()
+    list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    # A step of 50 images takes 0.1 s, so it is told at every third.
+    fractions = [fraction for fraction, _ in trial.told]
+    assert fractions[:3] == pytest.approx([0.15, 0.3, 0.45])
+    assert [speed for _, speed in trial.told[:3]] == pytest.approx([500, 500, 500])
+    assert len(fractions) == 7
+    assert fractions == sorted(fractions)
+    assert fractions[-1] <= 1
+
+
+def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
+    params = MnistCnnParams(**{**DIGITS, "epochs": 1_000})
+    trial = Trial(max_seconds=0.6)
+    list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    assert [fraction for fraction, _ in trial.told] == pytest.approx([0.5, 1.0], abs=1e-6)
+
+
+# The final test
+
+
+def small() -> nn.Module:
+    return mnist_cnn.network(4, 32, 0.5)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_the_winner_is_trained_again_bit_for_bit(schedule: str, cut_short: bool) -> None:
+    made: list[nn.Module] = []
+
+    def build() -> nn.Module:
+        made.append(small())
+        return made[-1]
+
+    params = MnistCnnParams(**{**DIGITS, "epochs": 4, "schedule": schedule})
+    known = digits(n_train=330)
+    trial = Trial(seed=5, max_seconds=1.25 if cut_short else None)
+    best = list(islice(trainer.train(build, known, params, trial, Ticking()), 2))[-1]
+    assert best["epoch"] == (1 + 250 / 330 if cut_short else 2)
+
+    # The limit of time is no business of the test's, which may run on a busier machine.
+    result = trainer.test(build, known, params, Trial(seed=5, max_seconds=1e-9), best)
+    for weights, again in zip(made[0].parameters(), made[1].parameters(), strict=True):
+        assert torch.equal(weights, again)
+    assert result["val_accuracy"] == best["val_accuracy"]
+    assert (result["test_loss"], result["test_accuracy"]) == trainer.evaluate(made[0], known.test)
+
+
+def test_the_test_of_a_winner_gives_the_accuracy_it_won_with() -> None:
+    params = {**DIGITS, "epochs": 5, "lr": 0.05, "dropout": 0.1, "n_test": 200}
+    best = max(mnist_cnn.train(params, Trial(seed=2)), key=lambda report: report["val_accuracy"])
+    result = mnist_cnn.test(params, Trial(seed=2), best)
+    assert result.keys() == {"test_accuracy", "test_loss", "val_accuracy"}
+    assert result["val_accuracy"] == best["val_accuracy"]
+    assert result["test_accuracy"] > 0.5
+
+
+def test_training_never_looks_at_the_test_set() -> None:
+    known = digits(n_train=100, n_validation=50)
+    poisoned = Dataset(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
+    params = MnistCnnParams(**{**DIGITS, "epochs": 1})
+    expected = without_time(trainer.train(small, known, params, Trial()))
+    assert without_time(trainer.train(small, poisoned, params, Trial())) == expected
+
+
+# Mistakes
+
+
+def test_a_hyperparameter_it_does_not_have_is_refused() -> None:
+    with pytest.raises(ValidationError, match="learning_rate"):
+        next(mnist_cnn.train({"learning_rate": 0.1}, Trial()))
+
+
+def test_more_training_images_than_digits_has_is_refused() -> None:
+    with pytest.raises(UserError, match="digits has 1,200 train images"):
+        next(mnist_cnn.train({**DIGITS, "n_train": 5_000}, Trial()))
