@@ -28,7 +28,7 @@ app = typer.Typer(
     "On many, with a folder that all of them see:\n\n"
     "    distune master --space space.json --logs /shared/logs\n\n"
     "    distune worker --logs /shared/logs      (on as many hosts as you like)",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -65,8 +65,11 @@ Objectives = Annotated[
 ]
 AllowCommands = Annotated[
     bool,
-    typer.Option(help="Run the commands that studies name. Whoever can write to the shared "
-                 "folder can then run programs here."),
+    typer.Option(
+        "--allow-commands",
+        help="Run the commands that studies name. Whoever can write to the shared folder can "
+        "then run programs here.",
+    ),
 ]  # fmt: skip
 DataDir = Annotated[
     Path | None,
@@ -83,15 +86,19 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 @app.command(
-    epilog="Example: distune master --space lab-scenario5 --logs /shared/logs --time-limit 2h"
+    short_help="Run one study and show its live leaderboard.",
+    epilog="\b\nExample: distune master --space lab-scenario5 --logs /shared/logs --time-limit 2h",
 )
 def master(
     space: Annotated[
@@ -116,7 +123,9 @@ def master(
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
-    plain: Annotated[bool, typer.Option(help="Plain lines instead of the live view.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Plain lines instead of the live view.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="A snapshot as JSON every half second, a line each.")
     ] = False,
@@ -151,7 +160,10 @@ def master(
     _leave(run_master(options, Screen(_console(), _mode(plain, as_json))))
 
 
-@app.command(epilog="Example: distune worker --logs /shared/logs --device cuda --jobs 2")
+@app.command(
+    short_help="Claim trials, train, report, until none are left.",
+    epilog="\b\nExample: distune worker --logs /shared/logs --device cuda --jobs 2",
+)
 def worker(
     logs: Logs = Path("logs"),
     study: Annotated[str | None, typer.Option(help="Work on this study only.")] = None,
@@ -167,7 +179,7 @@ def worker(
     data_dir: DataDir = None,
     time_limit: TimeLimit = None,
     forever: Annotated[
-        bool, typer.Option(help="Wait for more when every study is finished.")
+        bool, typer.Option("--forever", help="Wait for more when every study is finished.")
     ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what objectives print.")
@@ -197,11 +209,16 @@ def worker(
     _leave(run_worker(options, _say))
 
 
-@app.command(epilog="Example: distune top --logs /shared/logs")
+@app.command(
+    short_help="Watch a study live, read-only, from anywhere.",
+    epilog="\b\nExample: distune top --logs /shared/logs",
+)
 def top(
     logs: Logs = Path("logs"),
     study: OneStudy = None,
-    plain: Annotated[bool, typer.Option(help="Plain lines instead of the live view.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Plain lines instead of the live view.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="A snapshot as JSON every second, a line each.")
     ] = False,
@@ -216,7 +233,10 @@ def top(
     _leave(run_viewer(observer, Screen(_console(), _mode(plain, as_json))))
 
 
-@app.command(epilog="Example: distune status --logs /shared/logs --json | jq .trials")
+@app.command(
+    short_help="How a study stands now, as text or JSON.",
+    epilog="\b\nExample: distune status --logs /shared/logs --json | jq .trials",
+)
 def status(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = False) -> None:
     """How a study stands now: progress, ranking, what is running, who works."""
     from distune import display
@@ -229,7 +249,10 @@ def status(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = Fa
         console.print(display.status_text(snapshot, console.width))
 
 
-@app.command(epilog="Example: distune best --json > best.json; distune master --space best.json")
+@app.command(
+    short_help="The best configuration so far.",
+    epilog="\b\nExample: distune best --json > best.json; distune master --space best.json",
+)
 def best(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = False) -> None:
     """The best configuration so far; as JSON it is a space file that trains it again."""
     from distune import display, export
@@ -245,7 +268,10 @@ def best(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = Fals
         console.print(display.best_text(snapshot, console.width))
 
 
-@app.command(epilog="Example: distune show 17 --logs /shared/logs")
+@app.command(
+    short_help="Everything about one trial.",
+    epilog="\b\nExample: distune show 17 --logs /shared/logs",
+)
 def show(
     trial: Annotated[int, typer.Argument(min=0, help="The trial's number.")],
     logs: Logs = Path("logs"),
@@ -268,7 +294,10 @@ def show(
         console.print(display.trial_detail(Observer(store).look(), files, console.width))
 
 
-@app.command(epilog="Example: distune init space.json, edit it, distune check space.json")
+@app.command(
+    short_help="Write a space file to start from.",
+    epilog="\b\nExample: distune init space.json, edit it, distune check space.json",
+)
 def init(
     file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("space.json"),
 ) -> None:
@@ -285,7 +314,10 @@ def init(
     typer.echo(f"wrote {file}; edit it, then: distune check {file}")
 
 
-@app.command(epilog="Example: distune check space.json")
+@app.command(
+    short_help="Check a space file; show what it would try.",
+    epilog="\b\nExample: distune check space.json",
+)
 def check(
     file: Annotated[str, typer.Argument(help="A space file, or the name of a preset.")],
     samples: Annotated[int, typer.Option(min=0, help="Print so many of its settings.")] = 3,
@@ -301,7 +333,10 @@ def check(
     typer.echo(f"{source} is fine; start it: distune master --space {file}")
 
 
-@app.command(epilog="Example: distune presets; distune master --space lab-scenario5")
+@app.command(
+    short_help="List the built-in studies.",
+    epilog="\b\nExample: distune presets; distune master --space lab-scenario5",
+)
 def presets(
     name: Annotated[str | None, typer.Argument(help="Print this one's space file.")] = None,
 ) -> None:
@@ -317,7 +352,10 @@ def presets(
         typer.echo(f"{one:<18} {_read_space(one)[0].description}")
 
 
-@app.command(epilog="Example: distune data mnist --data-dir /shared/data")
+@app.command(
+    short_help="Find or download a data set.",
+    epilog="\b\nExample: distune data mnist --data-dir /shared/data",
+)
 def data(
     dataset: Annotated[str, typer.Argument(metavar="mnist|fashion-mnist|digits")],
     data_dir: DataDir = None,
@@ -409,18 +447,29 @@ def _leave(status: int) -> NoReturn:
     raise typer.Exit(status)
 
 
+#: Click's, which newer Typers carry inside themselves under a private name.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
 def main() -> None:
     """The console script: a mistake of the user's is one line and exit status 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False, prog_name="distune"))
     except UserError as error:
-        print(f"distune: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error), 2)
+    except _UsageError as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "distune")
+        message = error.format_message()  # type: ignore[attr-defined]
+        _fail(f"{message.rstrip('.')}; see {command} --help", 2)
     except DistuneError as error:
-        print(f"distune: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error), 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; do not complain
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"distune: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -18,6 +18,7 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.text import Text
 
@@ -1065,7 +1066,7 @@ def _wrapped(text: Text, width: int, indent: int = 0) -> RenderableType:
     """Text that may take several lines."""
     text = text.copy()
     text.no_wrap, text.overflow = False, "fold"
-    return Padding(text, (0, 0, 0, min(indent, width // 2)))
+    return Constrain(Padding(text, (0, 0, 0, min(indent, width // 2))), width)
 
 
 def _params_text(params: Params, varying: Sequence[str]) -> Text:
@@ -1122,6 +1123,23 @@ def _last_failure(history: History) -> str | None:
     return None
 
 
+def best_text(snapshot: Snapshot, width: int) -> RenderableType:
+    """The best configuration in words; where there is none, why."""
+    history = snapshot.history
+    winner = history.winner()
+    if winner is not None:
+        params = _params_text(winner.params, varying_parameters(snapshot.study))
+        return Group(
+            _wrapped(_winner_text(snapshot, winner), width, 1),
+            _wrapped(params, width, 3),
+            _wrapped(_trained_by(winner), width, 3),
+        )
+    failure = _last_failure(history)
+    why = [Text(f"The last failure: {failure}")] if failure is not None else []
+    nothing = Text("No configuration has a result.", "bold red")
+    return Group(*(_wrapped(text, width, 1) for text in (nothing, *why)))
+
+
 def final_table(snapshot: Snapshot, width: int) -> RenderableType:
     """What is printed once when a study ends: the best ten, the winner in words, the counts."""
     history = snapshot.history
@@ -1132,17 +1150,7 @@ def final_table(snapshot: Snapshot, width: int) -> RenderableType:
         if hidden > 0:
             lines.append(Text(f"   and {hidden:,} more", "dim"))
         lines.append(Text(""))
-    winner = history.winner()
-    if winner is not None:
-        params = _params_text(winner.params, varying_parameters(snapshot.study))
-        lines.append(_wrapped(_winner_text(snapshot, winner), width, 1))
-        lines.append(_wrapped(params, width, 3))
-        lines.append(_wrapped(_trained_by(winner), width, 3))
-    else:
-        lines.append(_wrapped(Text("No configuration has a result.", "bold red"), width, 1))
-        failure = _last_failure(history)
-        if failure is not None:
-            lines.append(_wrapped(Text(f"The last failure: {failure}"), width, 1))
+    lines.append(best_text(snapshot, width))
     counts = _line((" · ", "dim")).join(Text(*part) for part in _outcome_parts(snapshot))
     took = _line((f"{_counted(snapshot)} in {_duration(snapshot.elapsed)}: ", "bold"), counts)
     lines += [Text(""), _wrapped(took, width, 1)]
@@ -1393,6 +1401,32 @@ def as_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
     }
     plain: dict[str, Any] = _strict(tree)
     return plain
+
+
+def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str, Any]:
+    """One trial, all its attempts with all they say, as plain data for strict JSON."""
+    trial = attempts[0][1].trial if attempts else None
+    tree = {
+        "trial": trial.number if trial else None,
+        "repeat": trial.repeat if trial else None,
+        "seed": trial.seed if trial else None,
+        "params": trial.params if trial else None,
+        "attempts": [_attempt_json(name, file) for name, file in attempts],
+    }
+    plain: dict[str, Any] = _strict(tree)
+    return plain
+
+
+def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:
+    return {
+        "attempt": name.attempt,
+        "purpose": name.purpose.value,
+        "state": name.state.value,
+        "worker": name.worker,
+        "claim": file.claim.model_dump() if file.claim else None,
+        "reports": [report.model_dump() for report in file.reports],
+        "result": file.result.model_dump() if file.result else None,
+    }
 
 
 def _ranked_json(rank: int, configuration: Configuration, study: Study) -> dict[str, Any]:

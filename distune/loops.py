@@ -150,7 +150,11 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
             say=say,
             base=logs,
         )
-        return _work(worker, options, interrupt, say)
+        try:
+            return _work(worker, options, interrupt, say)
+        except BaseException as error:
+            worker.drain(f"its worker failed: {error}", _DRAIN_SECONDS)
+            raise
     finally:
         end_all(executors)
 

@@ -27,7 +27,7 @@ from distune.planner import (
     Settle,
     Withdraw,
 )
-from distune.protocol import COUNTED, Actor, AttemptName
+from distune.protocol import COUNTED, Actor, AttemptName, State
 from distune.samplers import make_sampler
 from distune.snapshot import Snapshot
 from distune.store import Store
@@ -223,6 +223,10 @@ class Master:
         self.observer.history.extend(new)
 
     def _finish(self, action: Finish) -> None:
+        # The listing that said so may have been an old one.
+        self.store.folder.poke(protocol.TRIALS)
+        if any(name.state is not State.WAITING for name in self.store.listing().attempts):
+            return
         history = self.observer.history
         self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())
         best = export.best_space(history)

@@ -85,7 +85,7 @@ class Screen:
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
         for event in _after(snapshot.events, self._last_event):
-            self._console.print(display.plain_event(event), markup=False, highlight=False)
+            self.say(display.plain_event(event))
             self._last_event = event
         if now >= self._next_line:
             self._next_line = now + _PROGRESS_LINE_EVERY
@@ -102,7 +102,7 @@ class Screen:
         if self._live is not None:
             self._said.append(text)
         else:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.out(display.clean(text, limit=len(text)), highlight=False)
 
     def final(self, snapshot: Snapshot, folder: Path) -> None:
         """The last picture, which stays, and where everything is."""

@@ -15,10 +15,10 @@ from distune.trial import Purpose
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, as the watcher saw it. `at`: seconds since it began to watch."""
+    """Something that happened, as the watcher saw it. `at`: its wall clock, since 1970."""
 
     at: float
-    kind: str  # claimed, done, failed, lost, released, retried, pruned, test, trouble, study
+    kind: str  # an outcome, or claimed, retried, trouble
     text: str
 
 

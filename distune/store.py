@@ -131,10 +131,11 @@ class Folder:
                 raise BadRecord(f"{path} is not a regular file") from error
             with _answers("read", self._full(path)):
                 raise
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            raise BadRecord(f"{path} is not a regular file")
         with os.fdopen(fd, "rb") as file, _answers("read", self._full(path)):
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise BadRecord(f"{path} is not a regular file")
             if status.st_size - offset > limit:
                 raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
             file.seek(offset)

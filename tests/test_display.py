@@ -234,7 +234,8 @@ def text_of(renderable: RenderableType, width: int = 100) -> str:
 
 
 def screen_of(snapshot: Snapshot, width: int, height: int) -> list[str]:
-    return text_of(display.render(snapshot, width, height), width).split("\n")[:-1]
+    # On a wider console, which would show what is too wide instead of cutting it.
+    return text_of(display.render(snapshot, width, height), width + 40).split("\n")[:-1]
 
 
 def on_a_terminal(snapshots: list[tuple[Snapshot, int, int]]) -> list[str]:
@@ -295,7 +296,8 @@ def test_no_text_from_the_share_is_too_long_to_fit(width: int, height: int) -> N
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
     for view in (display.final_table(snapshot, width), display.status_text(snapshot, width)):
-        assert max(map(cell_len, text_of(view, width).split("\n"))) <= width
+        lines = [line.rstrip() for line in text_of(view, width + 40).split("\n")]
+        assert max(map(cell_len, lines)) <= width
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 15), (40, 10), (120, 40)])
@@ -337,6 +339,14 @@ def test_a_taller_terminal_ranks_more_and_what_is_hidden_is_counted() -> None:
         assert f"and {500 - len(rows)} more" in lines[start]
         ranked.append(len(rows))
     assert ranked == sorted(set(ranked))
+
+
+def test_nothing_jumps_when_results_come_in() -> None:
+    def places(configurations: int) -> list[int]:
+        lines = screen_of(a_busy_snapshot(configurations), 80, 24)
+        return [i for i, line in enumerate(lines) if line.startswith(("Run", "Work", "Ev"))]
+
+    assert places(0) == places(1) == places(12)
 
 
 def test_five_hundred_trials_and_a_hundred_workers_are_drawn_quickly() -> None:
@@ -670,7 +680,9 @@ def test_the_final_table_of_a_study_that_failed_says_why() -> None:
     failure = Failure(message="ValueError: no such optimizer")
     history = [counted(i, None, Outcome.FAILED, failure=failure) for i in range(3)]
     done = Finished(reason="all failed", failed=True, trials=3, elapsed=9.0)
-    text = text_of(display.final_table(a_snapshot(history=history, finished=done), 100))
+    snapshot = a_snapshot(history=history, finished=done)
+    text = text_of(display.final_table(snapshot, 100))
+    assert text_of(display.best_text(snapshot, 100)) in text
     assert "No configuration has a result." in text
     assert "The last failure: ValueError: no such optimizer" in text
     assert "Failed: all failed" in text
@@ -805,6 +817,24 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
     assert running["curve"] == [0.1, None, 0.3]
     assert told["workers"][0]["images_per_second"] == 8123.0
     assert told["events"] == [{"at": 1.0, "kind": "claimed", "text": "trial 9 claimed"}]
+
+
+def test_a_trial_as_json_tells_all_of_each_attempt_and_is_strict() -> None:
+    failure = Failure(message="boom", traceback="line 3")
+    failed = Result(outcome=Outcome.FAILED, value=math.nan, steps=2, seconds=9.0, failure=failure)
+    name = AttemptName(7, 1, worker="gpu7-812-4f2a9c", state=State.LOST)
+    attempts = [
+        (name, a_file(7, [0.1, math.inf], failed, params={"lr": 0.05})),
+        (AttemptName(7, 2), AttemptFile(a_trial(7, attempt=2), None, (), None)),
+    ]
+    told = json.loads(json.dumps(display.trial_json(attempts), allow_nan=False))
+    assert (told["trial"], told["params"]) == (7, {"lr": 0.05})
+    first, second = told["attempts"]
+    assert (first["state"], first["worker"]) == ("lost", "gpu7-812-4f2a9c")
+    assert first["reports"][1]["metrics"]["val_accuracy"] is None
+    assert first["result"]["outcome"] == "failed"
+    assert first["result"]["failure"]["message"] == "boom"
+    assert (second["state"], second["claim"], second["result"]) == ("waiting", None, None)
 
 
 def test_the_json_has_as_many_configurations_as_asked_for() -> None:

@@ -1,0 +1,75 @@
+"""What is loaded when: the command line stays quick, and torch stays under workloads/."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "distune"
+HEAVY = ("torch", "torchvision", "numpy", "optuna", "sklearn", "scipy", "pandas")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that are loaded after running `code` in a fresh interpreter."""
+    program = f"{code}\nimport sys; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "module", ["distune", "distune.cli", "distune.loops", "distune.display", "distune.executor"]
+)
+def test_nothing_heavy_is_loaded_by(module: str) -> None:
+    assert loaded_by(f"import {module}") & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["presets"], ["check", "quickstart"]])
+def test_nothing_heavy_is_loaded_by_running(arguments: list[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['distune', *{arguments}]\n"
+        "from distune.cli import main\n"
+        "try: main()\nexcept SystemExit as e: assert not e.code"
+    )
+    assert loaded_by(code) & set(HEAVY) == set()
+
+
+def test_torch_is_named_under_workloads_alone() -> None:
+    importers = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            if any(name.split(".")[0] in ("torch", "torchvision") for name in names):
+                importers.add(path.parent.name)
+    assert importers == {"workloads"}
+
+
+def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix() -> None:
+    renaming, suffixes = set(), set()
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        if "os.rename" in text or "os.link" in text or ".rename(" in text:
+            renaming.add(path.name)
+        code = ast.parse(text)
+        strings = {
+            node.value
+            for node in ast.walk(code)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        docstrings = {ast.get_docstring(n, clean=False) for n in ast.walk(code)
+                      if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)}  # fmt: skip
+        if any(".jsonl" in s or ".taken" in s for s in strings - docstrings):
+            suffixes.add(path.name)
+    assert renaming <= {"store.py", "data.py"}  # data sets are downloaded beside the share
+    assert suffixes <= {"protocol.py", "store.py"}  # store.py: the README of a study's folder

@@ -1,0 +1,58 @@
+"""PROTOCOL.md and the code say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from distune import protocol
+from distune.protocol import TRANSITIONS, Actor, AttemptName, State
+from distune.store import LOCAL_LEASE, NETWORK_LEASE
+
+PAGE = (Path(__file__).parent.parent / "PROTOCOL.md").read_text()
+
+
+def rows_below(heading: str) -> list[list[str]]:
+    """Cells of the first table below a heading, without its head."""
+    below = PAGE.split(f"## {heading}\n")[1]
+    lines = [line for line in below.split("\n## ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_page_has_the_transition_table_of_the_code() -> None:
+    table: dict[tuple[State, State], frozenset[Actor]] = {}
+    for source, target, who, _ in rows_below("The moves"):
+        if "nothing" not in (source, target):
+            actors = frozenset(Actor(name.strip()) for name in who.split(","))
+            table[State(source), State(target)] = actors
+    assert table == TRANSITIONS
+
+
+def test_every_file_of_the_page_is_a_name_of_the_protocol() -> None:
+    names = re.findall(r"(?:trials|seen/\d+)/(\d{6}\S+)", PAGE)
+    assert len(names) >= 7
+    states = {AttemptName.parse(name).state for name in names}
+    assert states == set(State)
+
+
+def test_every_path_the_code_knows_is_on_the_page() -> None:
+    paths = [
+        value
+        for name, value in vars(protocol).items()
+        if name.isupper() and isinstance(value, str) and not name.startswith("_")
+    ]
+    assert len(paths) > 10
+    assert [path for path in paths if path not in PAGE] == []
+
+
+def test_every_promise_that_the_code_cites_is_on_the_page() -> None:
+    promised = set(re.findall(r"\*\*(P\d+)\*\*", PAGE))
+    code = "".join(p.read_text() for p in (Path(__file__).parent.parent / "distune").rglob("*.py"))
+    cited = set(re.findall(r"\bP\d{1,2}\b", code))
+    assert cited <= promised
+    assert promised == {f"P{i}" for i in range(1, 12)}
+
+
+def test_the_leases_of_the_page_are_those_of_the_code() -> None:
+    assert f"{LOCAL_LEASE:.0f} seconds on a local file system" in PAGE.replace("\n", " ")
+    assert f"{NETWORK_LEASE:.0f} on any other" in PAGE.replace("\n", " ")

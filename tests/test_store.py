@@ -1,0 +1,372 @@
+"""One contract for every share: the real directory and the simulated one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from distune import protocol, records
+from distune.errors import BadRecord, ShareError, UserError
+from distune.protocol import Actor, AttemptName, State
+from distune.store import Folder, FolderLike, Store, is_network, open_study
+from distune.trial import Counted, Outcome, Report, Result, Trial
+from tests.simulation import Faults, MemoryFolder, Share, make_study
+
+
+def memory_folder(_: Path) -> MemoryFolder:
+    return MemoryFolder(Share(), random.Random(0), lambda: 0.0, Faults())
+
+
+def local_folder(path: Path) -> Folder:
+    return Folder(path, network=False)
+
+
+def network_folder(path: Path) -> Folder:
+    return Folder(path, network=True)
+
+
+@pytest.fixture(params=[memory_folder, local_folder, network_folder])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> FolderLike:
+    made: FolderLike = request.param(tmp_path)
+    return made
+
+
+@pytest.fixture
+def store(folder: FolderLike) -> Store:
+    one = Store(folder)
+    one.create(make_study()[0])
+    return one
+
+
+def trial(number: int = 0, attempt: int = 1) -> Trial:
+    return Trial(study="s-1", number=number, attempt=attempt, params={"x": 0.5})
+
+
+def result(value: float = 1.0) -> Result:
+    return Result(outcome=Outcome.COMPLETE, value=value, metrics={"y": value})
+
+
+def counted(number: int) -> Counted:
+    return Counted(trial=trial(number), worker="w-1", result=result())
+
+
+# -- folders -------------------------------------------------------------------------------
+
+
+def test_publishing_never_replaces(folder: FolderLike) -> None:
+    folder.publish("a", b"first")
+    with pytest.raises(FileExistsError):
+        folder.publish("a", b"second")
+    assert folder.read("a") == b"first"
+    assert folder.names("") == ["a"]
+
+
+def test_appending_makes_no_file(folder: FolderLike) -> None:
+    with pytest.raises(FileNotFoundError):
+        folder.append("a", b"x")
+    assert folder.names("") == []
+
+
+def test_moving_what_is_gone_is_an_answer(folder: FolderLike) -> None:
+    folder.publish("a", b"x")
+    folder.move("a", "b")
+    with pytest.raises(FileNotFoundError):
+        folder.move("a", "c")
+    assert folder.names("") == ["b"]
+
+
+def test_rewriting_leaves_nothing_of_a_longer_past(folder: FolderLike) -> None:
+    folder.rewrite("a", b"long content")
+    folder.rewrite("a", b"short")
+    assert folder.read("a") == b"short"
+
+
+def test_reading_goes_on_at_an_offset(folder: FolderLike) -> None:
+    folder.publish("a", b"0123456789")
+    assert folder.read("a", 7) == b"789"
+    assert folder.read("a", 10) == b""
+
+
+def test_poking_leaves_nothing_behind(folder: FolderLike) -> None:
+    folder.publish("a", b"x")
+    folder.poke("")
+    assert folder.names("") == ["a"]
+
+
+def test_a_missing_folder_is_not_an_empty_one(folder: FolderLike) -> None:
+    with pytest.raises(FileNotFoundError):
+        folder.names("nowhere")
+
+
+def test_only_regular_files_are_read_and_none_hangs(tmp_path: Path) -> None:
+    folder = local_folder(tmp_path)
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "large").write_bytes(b"x" * 100)
+    for name in ("fifo", "link", "directory"):
+        with pytest.raises(BadRecord, match=name):
+            folder.read(name)
+    with pytest.raises(BadRecord, match="too large"):
+        folder.read("large", limit=99)
+
+
+def test_files_respect_the_umask_of_their_group(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        local_folder(tmp_path).publish("a", b"x")
+        local_folder(tmp_path).rewrite("b", b"x")
+    finally:
+        os.umask(before)
+    for name in ("a", "b"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o664
+
+
+def test_publishing_works_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links on this file system")
+
+    monkeypatch.setattr(os, "link", no_links)
+    folder = local_folder(tmp_path)
+    folder.publish("a", b"first")
+    with pytest.raises(FileExistsError):
+        folder.publish("a", b"second")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert folder.read("a") == b"first"
+
+
+def test_a_full_disk_is_trouble_with_the_share_not_an_answer() -> None:
+    """/dev/full answers every write with ENOSPC."""
+    with pytest.raises(ShareError, match="No space left"):
+        Folder(Path("/dev"), network=True).append("full", b"x")
+
+
+def test_proc_is_no_local_file_system_and_the_root_is() -> None:
+    assert is_network(Path("/proc"))
+    assert not is_network(Path("/"))
+
+
+def claim_with_others(
+    path: Path, name: AttemptName, worker: str, together: threading.Barrier, won: list[str]
+) -> None:
+    together.wait()
+    if Store(local_folder(path)).claim(name, worker):
+        won.append(worker)
+
+
+def test_a_name_claimed_by_many_threads_has_one_winner(tmp_path: Path) -> None:
+    store = Store(local_folder(tmp_path))
+    store.create(make_study()[0])
+    for number in range(20):
+        store.publish(trial(number))
+        name = AttemptName.waiting(trial(number))
+        together = threading.Barrier(6)
+        won: list[str] = []
+        threads = [
+            threading.Thread(
+                target=claim_with_others, args=(tmp_path, name, f"w-{i}", together, won)
+            )
+            for i in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        (listed,) = [n for n in store.listing().attempts if n.trial == number]
+        assert listed.worker == won[0]
+
+
+# -- a study -------------------------------------------------------------------------------
+
+
+def test_an_attempt_walks_from_waiting_to_seen(store: Store) -> None:
+    store.publish(trial())
+    (waiting,) = store.listing().attempts
+    taken = store.claim(waiting, "w-1")
+    assert taken is not None
+    store.append(taken, [Report(step=1, metrics={"y": 1.0}, seconds=2.0), result()])
+    assert store.finish(taken)
+    (done,) = store.listing().attempts
+    assert done.state is State.DONE
+    assert store.read_attempt(done).result == result()
+    assert store.settle(done)
+    assert store.listing().attempts == ()
+    (seen,) = store.seen()
+    assert seen.state is State.SEEN
+    assert store.read_attempt(seen, seen=True).reports[0].seconds == 2.0
+
+
+def test_the_second_claim_gets_nothing(store: Store) -> None:
+    store.publish(trial())
+    (waiting,) = store.listing().attempts
+    assert store.claim(waiting, "w-1") is not None
+    assert store.claim(waiting, "w-2") is None
+    assert [n.worker for n in store.listing().attempts] == ["w-1"]
+
+
+def test_an_evicted_worker_can_neither_append_nor_finish(store: Store) -> None:
+    store.publish(trial())
+    taken = store.claim(store.listing().attempts[0], "w-1")
+    assert taken is not None
+    assert store.give_up(taken, Actor.MASTER)
+    with pytest.raises(FileNotFoundError):
+        store.append(taken, [result()])
+    assert not store.finish(taken)
+    assert [n.state for n in store.listing().attempts] == [State.LOST]
+
+
+def test_finish_and_eviction_have_one_winner(store: Store) -> None:
+    store.publish(trial())
+    taken = store.claim(store.listing().attempts[0], "w-1")
+    assert taken is not None
+    assert store.finish(taken)
+    assert not store.give_up(taken, Actor.MASTER)
+    assert store.prune(taken) is None
+    assert [n.state for n in store.listing().attempts] == [State.DONE]
+
+
+def test_publishing_twice_is_publishing_once(store: Store) -> None:
+    store.publish(trial())
+    store.publish(trial())
+    assert len(store.listing().attempts) == 1
+
+
+def test_a_file_that_holds_another_trial_is_refused(store: Store) -> None:
+    path = AttemptName(3, 1).live_path
+    store.folder.publish(path, records.encode(trial(4)))
+    with pytest.raises(BadRecord, match="attempt 1 of trial 4"):
+        store.read_attempt(AttemptName(3, 1))
+
+
+def test_strangers_are_listed_apart_and_set_aside(store: Store) -> None:
+    store.folder.publish("trials/notes.txt", b"mine")
+    assert store.listing().strangers == ("notes.txt",)
+    store.quarantine("notes.txt")
+    assert store.listing().strangers == ()
+    assert store.folder.read("quarantine/notes.txt") == b"mine"
+
+
+def test_creating_a_study_again_finds_the_first(store: Store) -> None:
+    other = make_study()[0].model_copy(update={"id": "other"})
+    assert store.create(other).id == "s-1"
+
+
+def test_history_is_read_from_where_one_stopped(store: Store) -> None:
+    store.append_history([counted(0)])
+    lines, offset = store.read_history()
+    store.append_history([counted(1)])
+    more, _ = store.read_history(offset)
+    assert [c.trial.number for c in lines + more] == [0, 1]
+
+
+def test_a_torn_line_of_history_costs_only_itself(store: Store) -> None:
+    store.append_history([counted(0)])
+    store.folder.append(protocol.HISTORY, records.encode(counted(1))[:30])
+    store.distrust_history_tail()
+    store.append_history([counted(2)])
+    assert [c.trial.number for c in store.read_history()[0]] == [0, 2]
+
+
+def test_a_deleted_history_is_begun_anew(store: Store) -> None:
+    store.folder.remove(protocol.HISTORY)
+    store.append_history([counted(0)])
+    assert len(store.read_history()[0]) == 1
+
+
+def test_seen_of_a_trial_reads_only_its_own_thousand(store: Store) -> None:
+    for number in (7, 1007):
+        store.publish(trial(number))
+        waiting = AttemptName.waiting(trial(number))
+        taken = store.claim(waiting, "w-1")
+        assert taken is not None
+        assert store.finish(taken)
+        assert store.settle(taken.moved(State.DONE, Actor.OWNER))
+    assert [n.trial for n in store.seen_of(1007)] == [1007]
+    assert store.folder.names("seen") == ["000", "001"]
+
+
+# -- ambiguous answers (P8) ----------------------------------------------------------------
+
+
+def lying_once(store: Store, error: Callable[[], Exception], *, does_it: bool) -> None:
+    """The next move fails with `error`, though it happened, or did not."""
+    real = store.folder.move
+
+    def lie(source: str, target: str) -> None:
+        store.folder.move = real  # type: ignore[method-assign]
+        if does_it:
+            real(source, target)
+        raise error()
+
+    store.folder.move = lie  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, lambda: ShareError("EIO")])
+def test_a_claim_whose_reply_was_lost_is_a_claim(
+    store: Store, error: Callable[[], Exception]
+) -> None:
+    store.publish(trial())
+    lying_once(store, error, does_it=True)
+    taken = store.claim(store.listing().attempts[0], "w-1")
+    assert taken is not None
+    assert store.listing().attempts == (taken,)
+
+
+def test_a_claim_of_which_nobody_knows_is_neither_won_nor_lost(store: Store) -> None:
+    store.publish(trial())
+    lying_once(store, lambda: ShareError("EIO"), does_it=False)
+    with pytest.raises(ShareError):
+        store.claim(store.listing().attempts[0], "w-1")
+
+
+def test_a_finish_whose_reply_was_lost_is_a_finish(store: Store) -> None:
+    store.publish(trial())
+    taken = store.claim(store.listing().attempts[0], "w-1")
+    assert taken is not None
+    lying_once(store, FileNotFoundError, does_it=True)
+    assert store.finish(taken)
+
+
+def test_an_append_that_may_have_arrived_is_written_again_on_a_new_line(store: Store) -> None:
+    store.publish(trial())
+    taken = store.claim(store.listing().attempts[0], "w-1")
+    assert taken is not None
+    real = store.folder.append
+
+    def half(path: str, data: bytes) -> None:
+        store.folder.append = real  # type: ignore[method-assign]
+        real(path, data[:20])
+        raise ShareError("ENOSPC")
+
+    store.folder.append = half  # type: ignore[method-assign]
+    with pytest.raises(ShareError):
+        store.append(taken, [result(2.0)])
+    store.append(taken, [result(2.0)])
+    assert store.read_attempt(taken).result == result(2.0)
+
+
+# -- finding studies -----------------------------------------------------------------------
+
+
+def test_the_only_study_needs_no_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="distune master"):
+        open_study(tmp_path, None)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Store(Folder(tmp_path / name)).create(make_study()[0])
+    (tmp_path / "a file").touch()
+    with pytest.raises(UserError, match="one, two"):
+        open_study(tmp_path, None)
+    with pytest.raises(UserError, match="no study 'three'"):
+        open_study(tmp_path, "three")
+    assert open_study(tmp_path, "two").load().id == "s-1"
