@@ -55,7 +55,8 @@ class _Executor:
                 # before must not reach this one.
                 self._stop.clear()
                 self._inbox.put(message)
-        os._exit(0)  # our worker is gone, or wants us gone
+        processes.end_session(os.getsid(0))  # our worker is gone, or wants us gone
+        os._exit(0)
 
     def _say(self, message: Record) -> None:
         self._messages.write(encode_message(message))

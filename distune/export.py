@@ -27,10 +27,9 @@ def leaderboard_csv(history: History) -> str:
     names = parameter_names(history)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["rank", "trials", "standing", study.metric, "spread", "repeats", TEST_METRIC,
-         "seconds", "parameters", *names]
-    )  # fmt: skip
+    ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", TEST_METRIC,
+            "seconds", "parameters"]  # fmt: skip
+    writer.writerow([*ours, *(f"params.{name}" if name in ours else name for name in names)])
     for rank, configuration in enumerate(history.ranking(), 1):
         writer.writerow(
             [
@@ -53,7 +52,9 @@ def _cell(value: float | None) -> str:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    # The csv module leaves a lone carriage return unquoted, and its reader then stumbles.
+    return json.dumps(text) if "\r" in text else text
 
 
 def result_of(configuration: Configuration) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def result_of(configuration: Configuration) -> dict[str, Any]:
         "spread": _finite(configuration.spread),
         "values": [_finite(value) for value in configuration.values],
         TEST_METRIC: _finite(configuration.test_mean(TEST_METRIC)),
-        "seconds": configuration.seconds,
+        "seconds": _finite(configuration.seconds),
         "trials": [run.trial.number for run in configuration.runs],
         "seeds": [run.trial.seed for run in configuration.runs],
     }

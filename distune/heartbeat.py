@@ -81,7 +81,8 @@ class Watch:
         self._last = now
         workers = set(beats) | set(holders)
         for worker in workers:
-            beat = beats.get(worker)
+            # One that cannot be read just now is no news, good or bad.
+            beat = beats.get(worker, self._beats.get(worker))
             if worker not in self._silence or beat != self._beats[worker]:
                 self._silence[worker] = 0.0
             else:

@@ -13,12 +13,11 @@ import inspect
 import json
 import math
 import os
-import re
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import GeneratorType
@@ -26,12 +25,13 @@ from typing import Any
 
 from distune import processes
 from distune.errors import UserError
-from distune.study import Study
+from distune.study import Study, fill_in
 from distune.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
 from distune.workloads import WORKLOADS
 
 Objective = Callable[..., Any]
-_WORD = re.compile(r"\{(\w+)\}")
+_MOST_METRICS = 1000
+_COMMAND_GRACE = 2.0  # seconds between TERM and KILL
 _LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
 
 
@@ -54,17 +54,17 @@ class Offer:
         Raises:
             UserError: it is neither `module:function` nor `file.py:function`.
         """
-        module, separator, function = text.rpartition(":")
-        if not separator or not function.isidentifier():
+        module, _, function = text.rpartition(":")
+        path = Path(module).resolve() if module.endswith(".py") else None
+        parts = [path.stem] if path is not None else module.split(".")
+        if not all(part.isidentifier() for part in [*parts, function]):
             raise UserError(
-                f"--objective {text}: write module:function or path/to/file.py:function"
+                f"--objective {text}: write module:function or path/to/file.py:function, "
+                "with names that Python can import"
             )
-        if module.endswith(".py"):
-            path = Path(module).resolve()
-            if not path.is_file():
-                raise UserError(f"--objective {text}: there is no file {path}")
-            return cls(f"{path.stem}:{function}", str(path))
-        return cls(text)
+        if path is not None and not path.is_file():
+            raise UserError(f"--objective {text}: there is no file {path}")
+        return cls(f"{'.'.join(parts)}:{function}", str(path) if path else None)
 
     def load(self) -> Objective:
         """Import it; raises whatever its code raises."""
@@ -158,15 +158,14 @@ def drive(
     reports: list[Report] = []
     begun = clock()
     try:
-        for step, (metrics, seconds) in enumerate(
-            _steps(objective, study, trial, context, clock), 1
-        ):
-            reports.append(Report(step=step, metrics=metrics, seconds=seconds))
-            yield reports[-1]
-            if stopped():
-                raise Stopped
-            if study.max_seconds is not None and seconds >= study.max_seconds:
-                break
+        with closing(_steps(objective, study, trial, context, clock)) as steps:
+            for step, (metrics, seconds) in enumerate(steps, 1):
+                reports.append(Report(step=step, metrics=metrics, seconds=seconds))
+                yield reports[-1]
+                if stopped():
+                    raise Stopped
+                if study.max_seconds is not None and seconds >= study.max_seconds:
+                    break
         yield _complete(study, trial, reports)
     except (Stopped, GeneratorExit):
         raise
@@ -186,7 +185,7 @@ def _steps(
     trial: Trial,
     context: TrialContext,
     clock: Callable[[], float],
-) -> Iterator[tuple[dict[str, float], float]]:
+) -> Generator[tuple[dict[str, float], float], None, None]:
     """(metrics, seconds of training so far), step by step."""
     arguments = (dict(trial.params), context)[: 2 if _wants_trial(objective) else 1]
     began = clock()
@@ -210,7 +209,8 @@ def _steps(
 
 
 def _timed(metrics: dict[str, float], inside: float) -> tuple[dict[str, float], float]:
-    return metrics, metrics.get("seconds", inside)
+    told = metrics.get("seconds", inside)
+    return metrics, told if 0 <= told < math.inf else inside
 
 
 def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
@@ -249,12 +249,14 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
     items: list[tuple[Any, Any]] = (
         list(value.items()) if isinstance(value, Mapping) else [(metric, value)]
     )
+    if len(items) > _MOST_METRICS:
+        raise ValueError(f"the objective gave {len(items)} metrics; {_MOST_METRICS} are the most")
     metrics: dict[str, float] = {}
     for name, number in items:
         try:
             if isinstance(number, str | bytes):
                 raise TypeError
-            metrics[str(name)] = float(number)
+            metrics[_encodable(str(name))] = float(number)
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(
                 f"the objective gave {number!r:.80} for {name!r}, which is not a number"
@@ -265,31 +267,22 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the objective called sys.exit({error.code!r})"
-    text = " ".join(str(error).split())
+    text = _encodable(" ".join(str(error).split()))
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:500]
 
 
 def _traceback_of(error: BaseException) -> str:
     """Without our own frames at its beginning: the user's code is what matters."""
     lines = traceback.format_exception(error)
-    return "".join(lines)[-20_000:].encode(errors="replace").decode()
+    return _encodable("".join(lines)[-20_000:])
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which file names may have and JSON may not."""
+    return text.encode(errors="replace").decode()
 
 
 # -- commands ------------------------------------------------------------------------------
-
-
-def fill_in(command: Sequence[str], values: Mapping[str, Scalar]) -> list[str]:
-    """Replace `{name}` by its value, each argument staying one argument: no shell."""
-
-    def value_of(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            return match[0]
-        value = values[match[1]]
-        if value is None:
-            return ""
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
-    return [_WORD.sub(value_of, part) for part in command]
 
 
 def run_command(
@@ -311,14 +304,13 @@ def run_command(
     }
     if any("{trial_dir}" in part for part in command):
         context.dir  # noqa: B018  made by asking for it
-    arguments = fill_in(command, {**params, **told})
-    process = processes.spawn(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
+    arguments = fill_in(list(command), {**params, **told})
+    with processes.guarded(arguments, _COMMAND_GRACE) as process:
+        assert process.stdout is not None
         for line in iter(lambda: process.stdout.readline(_LONGEST_LINE), b""):  # type: ignore[union-attr]
             try:
                 metrics = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 metrics = None
             if isinstance(metrics, dict):
                 yield metrics
@@ -327,12 +319,3 @@ def run_command(
         status = process.wait()
         if status:
             raise RuntimeError(f"{arguments[0]} {processes.describe_exit(status)}")
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        process.stdout.close()

@@ -21,6 +21,7 @@ FAILURES_TO_STOP = 10
 LISTINGS_TO_VANISH = 3
 _FEWEST_WAITING = 4
 _MOST_WAITING = 500
+_MOST_PREVIEWED = 100_000
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,13 @@ def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
     yield f"objective  {study.objective_name}, {study.direction} {study.metric}"
     total = limits.trials
     if study.sampler != "random":
-        configurations = sum(
-            1 for _ in itertools.takewhile(lambda i: sampler(i, ()) is not None, itertools.count())
-        )
+        # A grid may be larger than anybody wants to count.
+        most = -(-(limits.trials or _MOST_PREVIEWED) // study.repeats)
+        configurations = next(i for i in itertools.count() if i == most or sampler(i, ()) is None)
         everything = configurations * study.repeats
         total = everything if total is None else min(total, everything)
+        if total >= _MOST_PREVIEWED:
+            total = None
     how_many = "without a limit on trials" if total is None else f"{total} trials"
     repeats = f", {study.repeats} repeats of each configuration" if study.repeats > 1 else ""
     yield f"trials     {study.sampler}, {how_many}{repeats}"

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -24,7 +25,7 @@ from distune.messages import (
 )
 from distune.trial import Record
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 _TAIL_BYTES = 8192
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
@@ -36,10 +37,21 @@ def die_with_parent(parent: int, sig: int = signal.SIGKILL) -> None:
     Args:
         parent: its pid, as it told the child.
     """
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, sig, 0, 0, 0)
+    _on_parents_death(sig)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _on_parents_death(sig: int) -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, sig, 0, 0, 0)
+
+
+def _signal_on_parents_death() -> int:
+    current = ctypes.c_int(0)
+    if _libc is not None:
+        _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(current), 0, 0, 0)
+    return current.value
 
 
 def spawn(
@@ -50,25 +62,83 @@ def spawn(
     return subprocess.Popen(command, preexec_fn=lambda: die_with_parent(parent, sig), **options)
 
 
-def end_group(process: subprocess.Popen[bytes], grace: float) -> int:
+@contextmanager
+def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program, to be read from, in a process group that is ended with it: TERM, and
+    KILL after `grace` seconds; also what it leaves behind when it ends by itself.
+
+    Meanwhile the death of our parent does not kill us at once, or the program's own
+    children would live on. The end of our input tells us instead (`end_session`).
+    """
+    process = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0)
+    before = _signal_on_parents_death()
+    _on_parents_death(0)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            _signal_group(process.pid, signal.SIGTERM)
+            try:
+                process.wait(grace)
+            except subprocess.TimeoutExpired:
+                pass
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        _on_parents_death(before)
+
+
+def end_process(process: subprocess.Popen[bytes], grace: float) -> int:
     """Stop a session leader and all it has started: TERM, and KILL after `grace` seconds.
 
     Returns:
         Its exit status, as `subprocess` gives it.
     """
-    _signal_group(process, signal.SIGTERM if grace > 0 else signal.SIGKILL)
-    try:
-        process.wait(grace)
-    except subprocess.TimeoutExpired:
-        pass
-    # The leader may be gone and its children not: the group lives while one of them does.
-    _signal_group(process, signal.SIGKILL)
+    if grace > 0:
+        _signal_group(process.pid, signal.SIGTERM)
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+    end_session(process.pid)
     return process.wait()
 
 
-def _signal_group(process: subprocess.Popen[bytes], sig: int) -> None:
+def end_session(leader: int) -> None:
+    """Kill every process of a session but the caller, whatever group it has moved to."""
+    me = os.getpid()
+    for pid in _session_of(leader):
+        if pid != me:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
+def _session_of(leader: int) -> list[int]:
+    """Its processes, by /proc; where there is none, those of the leader's own group die."""
+    found = []
     try:
-        os.killpg(process.pid, sig)
+        entries = [entry for entry in os.listdir("/proc") if entry.isdigit()]
+    except OSError:
+        _signal_group(leader, signal.SIGKILL)
+        return [leader]
+    for entry in entries:
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as stat:
+                # pid (name) state ppid pgrp session ...; the name may hold anything
+                session = int(stat.read().rpartition(b")")[2].split()[3])
+        except (OSError, ValueError, IndexError):
+            continue
+        if session == leader:
+            found.append(int(entry))
+    return found
+
+
+def _signal_group(group: int, sig: int) -> None:
+    try:
+        os.killpg(group, sig)
     except (ProcessLookupError, PermissionError):
         pass
 
@@ -235,7 +305,7 @@ class ExecutorProcess:
     def _died(self) -> Died:
         assert self._process is not None
         assert self._tail is not None
-        status = end_group(self._process, grace=0.5)
+        status = end_process(self._process, grace=0.5)
         died = Died(describe_exit(status), self._tail.text(wait=0.5))
         self._forget()
         return died
@@ -243,7 +313,7 @@ class ExecutorProcess:
     def end(self, grace: float) -> None:
         """Stop the process and all it has started; what it still says is not heard."""
         if self._process is not None:
-            end_group(self._process, grace)
+            end_process(self._process, grace)
             self._forget()
         self._inbox = queue.SimpleQueue()
 

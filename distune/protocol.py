@@ -76,7 +76,7 @@ LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE})
 COUNTED = frozenset({State.SEEN, State.PRUNED})
 
 _NAME = re.compile(
-    r"(?P<trial>\d{6,13})\.(?P<attempt>[1-9]\d{0,5})(?P<test>\.test)?\.jsonl"
+    r"(?P<trial>\d{6,12})\.(?P<attempt>[1-9]\d{0,5})(?P<test>\.test)?\.jsonl"
     r"(?:\.(?P<worker>[a-z0-9][a-z0-9-]{0,79})\.(?P<state>taken|done|seen|lost|pruned))?",
     re.ASCII,
 )

@@ -50,21 +50,38 @@ class Configuration:
     @property
     def values(self) -> list[float]:
         """What its mean is the mean of: complete runs, or for want of them pruned ones."""
-        if self._with(Outcome.DIVERGED):
+        if self._diverged:
             return [math.nan]
         runs = self.complete or self._with(Outcome.PRUNED)
-        return [run.result.value for run in runs if run.result.value is not None]
+        return [v for v in (run.result.value for run in runs) if v is not None and math.isfinite(v)]
+
+    @property
+    def _diverged(self) -> bool:
+        return any(
+            run.result.outcome is Outcome.DIVERGED
+            or run.result.value is None
+            or not math.isfinite(run.result.value)
+            for run in self._with(Outcome.DIVERGED, Outcome.COMPLETE)
+        )
 
     @property
     def mean(self) -> float | None:
         values = self.values
-        return statistics.fmean(values) if values else None
+        try:
+            return statistics.fmean(values) if values else None
+        except OverflowError:
+            return math.nan
 
     @property
     def spread(self) -> float | None:
         """Sample standard deviation over its repeats; None with fewer than two."""
         values = self.values
-        return statistics.stdev(values) if len(values) > 1 else None
+        if self._diverged or len(values) < 2:
+            return None
+        try:
+            return statistics.stdev(values)
+        except OverflowError:
+            return math.nan
 
     @property
     def seconds(self) -> float:
@@ -89,7 +106,7 @@ class Configuration:
         return statistics.fmean(values) if values else None
 
     def tier(self, repeats: int) -> Tier:
-        if self._with(Outcome.DIVERGED):
+        if self._diverged:
             return Tier.DIVERGED
         complete = len(self.complete)
         if complete >= repeats:
@@ -106,12 +123,20 @@ class History:
     """Every counted trial, once (P3), and the ranking that follows from them.
 
     Adding a trial costs the same however many there are (P11), but for a binary search.
+
+    Attributes:
+        trials: those counted, in the order in which they were; tests are not among them.
+        outcomes: how many of them ended how.
+        retried: attempts at them that failed and were tried again.
+        taken_back: attempts at them that were lost or given back, and tried again.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.trials: list[Counted] = []
         self.outcomes: Counter[Outcome] = Counter()
+        self.retried = 0
+        self.taken_back = 0
         self._by_key: dict[tuple[Purpose, int], Counted] = {}
         self._configurations: dict[str, Configuration] = {}
         self._places: list[_Place] = []
@@ -138,6 +163,8 @@ class History:
             return True
         self.trials.append(counted)
         self.outcomes[counted.result.outcome] += 1
+        self.retried += counted.trial.failures
+        self.taken_back += max(counted.trial.attempt - 1 - counted.trial.failures, 0)
         configuration = self._configurations.get(key)
         if configuration is None:
             configuration = Configuration(counted.trial.params)

@@ -7,6 +7,7 @@ distributions. A list is short for `choices`, a bare scalar for a constant, and
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -15,9 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from distune.trial import Scalar
 
+_MOST_STEPS = 10**6
+_Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
 
 class _Parameter(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     #: Values other parameters must have for this one to exist at all.
     when: dict[str, list[Scalar]] | None = None
@@ -28,6 +32,8 @@ class _Parameter(BaseModel):
         if isinstance(when, Mapping):
             if not when:
                 raise ValueError('is empty: write {"other_parameter": value}, or leave it out')
+            if [] in when.values():
+                raise ValueError("has an empty list of values: it would never hold")
             return {k: v if isinstance(v, list) else [v] for k, v in when.items()}
         return when
 
@@ -38,6 +44,10 @@ class _Range(_Parameter):
     def _check(self, low: float, high: float, step: float | None) -> None:
         if low > high:
             raise ValueError(f"low ({low}) is greater than high ({high}): swap them")
+        if not math.isfinite(float(high) - float(low)):
+            raise ValueError(f"the range from {low} to {high} is too wide to draw from")
+        if step is not None and (high - low) / step > _MOST_STEPS:
+            raise ValueError(f"step ({step}) is too small: there are over a million values")
         if self.log and low <= 0:
             raise ValueError(
                 f"a log scale cannot reach {low}: low must be greater than 0, or log false"
@@ -65,13 +75,18 @@ class FloatParameter(_Range):
             return None
         # The tolerance keeps 0.3 in 0.1, 0.2, 0.3, which floating point would lose.
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return [without_low_digits(self.low + i * self.step) for i in range(count)]
+        return [self.at_step(i) for i in range(count)]
+
+    def at_step(self, i: int) -> float:
+        """`low` and `i` steps, as people write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits."""
+        value = float(f"{self.low + i * (self.step or 0.0):.12g}")
+        return min(max(value, self.low), self.high)
 
 
 class IntParameter(_Range):
     type: Literal["int"]
-    low: int
-    high: int
+    low: _Integer
+    high: _Integer
     step: Annotated[int, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
@@ -119,7 +134,7 @@ def expand_shorthand(spec: Any) -> Any:
 class Space(BaseModel):
     """Parameters by name, each after those that its `when` asks about."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     params: dict[str, Parameter]
 
@@ -135,16 +150,22 @@ class Space(BaseModel):
     def _conditions_first(cls, params: dict[str, Parameter]) -> dict[str, Parameter]:
         for name, spec in params.items():
             for other, values in (spec.when or {}).items():
+                where = f"params.{name}.when"
                 if other == name or other not in params:
-                    raise ValueError(
-                        f"{name}: when asks about {other!r}, which is "
-                        + ("the parameter itself" if other == name else "not a parameter")
-                    )
+                    near = difflib.get_close_matches(other, [*params], 1)
+                    hint = f": did you mean {near[0]!r}?" if near else ""
+                    kind = "the parameter itself" if other == name else f"not a parameter{hint}"
+                    raise ValueError(f"{where}: asks about {other!r}, which is {kind}")
                 possible = params[other].grid()
+                if possible is None:
+                    raise ValueError(
+                        f"{where}: {other} is continuous, so it never is exactly "
+                        "that: ask about a parameter with choices or steps"
+                    )
                 for value in values:
-                    if possible is not None and value not in possible:
+                    if value not in possible:
                         raise ValueError(
-                            f"{name}: when waits for {other} to be {value!r}, which it never is"
+                            f"{where}: waits for {other} to be {value!r}, which it never is"
                         )
         ordered: dict[str, Parameter] = {}
         while len(ordered) < len(params):
@@ -159,14 +180,17 @@ class Space(BaseModel):
             ordered[ready[0]] = params[ready[0]]
         return ordered
 
+    @property
+    def constants(self) -> dict[str, Scalar]:
+        """Parameters that can have but one value."""
+        grids = {name: spec.grid() for name, spec in self.params.items()}
+        return {
+            name: grid[0] for name, grid in grids.items() if grid is not None and len(grid) == 1
+        }
+
     def is_active(self, name: str, chosen: Mapping[str, Scalar]) -> bool:
         """Whether the parameter exists, given the values of those before it."""
         return all(
             other in chosen and chosen[other] in allowed
             for other, allowed in (self.params[name].when or {}).items()
         )
-
-
-def without_low_digits(value: float) -> float:
-    """A float as people write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits are kept."""
-    return float(f"{value:.12g}")

@@ -26,7 +26,7 @@ from distune.workloads import WORKLOADS, Workload
 DEFAULT_OBJECTIVE = "mnist-cnn"
 DEFAULT_TRIALS = 50
 _STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*')
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 #: What a command may be told besides its parameters.
 COMMAND_WORDS = frozenset(
     {"trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_dir"}
@@ -37,6 +37,10 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 
 
 def _module_and_function(objective: str) -> str:
+    module, _, function = objective.partition(":")
+    if function and module.endswith(".py"):
+        name = f"{module.rpartition('/')[2][:-3]}:{function}"
+        raise ValueError(f"write {name!r}; workers are started with --objective {objective}")
     if objective in WORKLOADS or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", objective):
         return objective
     near = difflib.get_close_matches(objective, WORKLOADS, 1)
@@ -86,9 +90,15 @@ class SpaceFile(Space):
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
-        for word in _PLACEHOLDER.findall(" ".join(self.command or [])):
-            if word not in self.params and word not in COMMAND_WORDS:
-                raise ValueError(f"command: {{{word}}} is not a parameter")
+        known = {**self.params, **dict.fromkeys(COMMAND_WORDS)}
+        for setting in self.settings or []:
+            known.update(dict.fromkeys(setting))
+        for word in placeholders(self.command or []):
+            if word not in known:
+                raise ValueError(
+                    f"command: {{{word}}} is not a parameter"
+                    f"{_did_you_mean(word, known)}; for braces write {{{{ }}}}"
+                )
         if self.sampler == "grid":
             for name, spec in self.params.items():
                 if spec.grid() is None:
@@ -97,6 +107,12 @@ class SpaceFile(Space):
                         'give it a "step", or a list of values'
                     )
         if self.workload is not None:
+            if self.metric is not None and self.metric not in self.workload.reports:
+                known = dict.fromkeys(self.workload.reports)
+                hint = _did_you_mean(self.metric, known)
+                raise ValueError(
+                    f"metric: {self.workload.name} does not report {self.metric!r}{hint}"
+                )
             self._check_hyperparameters(self.workload)
         for i, setting in enumerate(self.settings or []):
             self._check_setting(setting, f"settings[{i}]")
@@ -122,9 +138,9 @@ class SpaceFile(Space):
                 _check_value(workload, {name: value}, f"params.{name}")
 
     def _check_setting(self, setting: Mapping[str, Scalar], where: str) -> None:
-        for name, spec in self.params.items():
-            grid = spec.grid()
-            if name not in setting and not (grid is not None and len(grid) == 1):
+        for name in self.params:
+            needed = name not in self.constants and self.is_active(name, setting)
+            if name not in setting and needed:
                 raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
         if self.workload is None:
             return
@@ -137,10 +153,33 @@ class SpaceFile(Space):
         _check_value(self.workload, setting, where)
 
 
+def placeholders(command: list[str]) -> list[str]:
+    """The names in braces in a command."""
+    return [match[1] for part in command for match in _PLACEHOLDER.finditer(part) if match[1]]
+
+
+def fill_in(command: list[str], values: Mapping[str, Scalar]) -> list[str]:
+    """Replace `{name}` by its value, nothing for one that is not there, and `{{` by `{`.
+
+    Each argument stays one argument: there is no shell.
+    """
+
+    def text_of(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[0][0]
+        value = values.get(match[1])
+        if value is None:
+            return ""
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return [_PLACEHOLDER.sub(text_of, part) for part in command]
+
+
 def _extremes(spec: Parameter) -> list[Scalar]:
     match spec:
         case FloatParameter() | IntParameter():
-            return [spec.low, spec.high]
+            inside = spec.low + 0.37 * (spec.high - spec.low)
+            return [spec.low, spec.high, *([inside] if isinstance(spec, FloatParameter) else [])]
         case CategoricalParameter():
             return spec.choices
 
@@ -204,7 +243,9 @@ def _validated(model: type[M], fields: Any, source: str) -> M:
         return model.model_validate(fields)
     except ValidationError as error:
         # Discriminated unions report their tag as a part of the place: no key of the user's.
-        first = error.errors(include_url=False)[0]
+        errors = error.errors(include_url=False)
+        # A misspelt key is also a missing one: the former says what to do.
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         tags = {"float", "int", "categorical"}
         loc = [part for i, part in enumerate(first["loc"]) if not (part in tags and i >= 2)]
         key = ""
@@ -214,13 +255,15 @@ def _validated(model: type[M], fields: Any, source: str) -> M:
         if first["type"] == "value_error":
             problem = str(first["ctx"]["error"])
             named, separator, rest = problem.partition(": ")
-            if not key and separator and re.fullmatch(r"[\w.\[\]]+", named):
+            if separator and re.fullmatch(rf"{re.escape(key)}[\w.\[\]]*", named):
                 key, problem = named, rest
         elif first["type"] == "extra_forbidden":
             known = _known_keys(model, loc)
             problem = "unknown key" + _did_you_mean(str(loc[-1]), dict.fromkeys(known))
         elif first["type"] == "missing":
-            problem = "is missing"
+            problem = "is missing" + (
+                ': write "params": {"lr": [0.1, 0.2]}' if key == "params" else ""
+            )
         elif first["type"].startswith("union_tag"):
             problem = 'needs "type": "float", "int" or "categorical", or be a list or a constant'
         else:
@@ -315,7 +358,8 @@ def freeze(file: SpaceFile, *, name: str, study_id: str, lease: float, created: 
 def limits_of(file: SpaceFile) -> Limits:
     """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
     trials = file.trials
-    if trials is None and file.sampler == "random" and not (file.time_limit or file.target):
+    endless = file.sampler == "random" and file.time_limit is None and file.target is None
+    if trials is None and endless:
         trials = DEFAULT_TRIALS
     return Limits(trials=trials, time_limit=file.time_limit, target=file.target)
 

@@ -8,13 +8,24 @@ The file's lines are a `Trial`, then a `Claim`, then `Report`s, then a `Result`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
+
+def _scalar(value: object) -> object:
+    """What a parameter may be. One validator, not a union: its message has to help."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"must be a string, a number, true, false or null, not {value!r:.40}")
+
+
+Scalar = Annotated[bool | int | float | str | None, PlainValidator(_scalar)]
 Params = Mapping[str, Scalar]
 Metrics = Mapping[str, float]
 Direction = Literal["maximize", "minimize"]
@@ -137,9 +148,9 @@ def params_key(params: Params) -> str:
 
 def better(a: float, b: float, direction: Direction) -> bool:
     """Whether `a` beats `b`. A value that is not a finite number beats nothing."""
-    if a != a or a in (float("inf"), float("-inf")):
+    if not math.isfinite(a):
         return False
-    if b != b or b in (float("inf"), float("-inf")):
+    if not math.isfinite(b):
         return True
     return a > b if direction == "maximize" else a < b
 

@@ -62,6 +62,7 @@ class _Held:
     written: bool = False  # the result is in the file; the rename is left
     flushed: float = 0.0
     progress: Progress | None = None
+    tells_progress: bool = False  # the objective does so itself, more finely than by steps
 
 
 @dataclass
@@ -270,18 +271,13 @@ class Worker:
         if slot.held is None or slot.held.progress is None:
             return
         if isinstance(message, Moved):
-            update = {
-                "fraction": message.fraction,
-                "images_per_second": message.images_per_second,
-            }
+            slot.held.tells_progress = True
+            update = message.model_dump()
         else:
             update = {"seconds": message.seconds}
-            epochs = slot.held.study.study.params.get("epochs")
-            grid = epochs.grid() if epochs is not None else None
-            if slot.held.progress.fraction is None and grid is not None and len(grid) == 1:
-                total = grid[0]
-                if isinstance(total, int) and total > 0:
-                    update["fraction"] = min(1.0, message.step / total)
+            epochs = _epochs_of(slot.held.study.study)
+            if epochs is not None and not slot.held.tells_progress:
+                update["fraction"] = min(1.0, message.step / epochs)
         slot.held.progress = slot.held.progress.model_copy(update=update)
 
     def _abandon(self, slot: _Slot, why: str) -> None:
@@ -507,6 +503,15 @@ class Worker:
             gone = self._monotonic() - self._troubled_since
             self._troubled_since = None
             self._say(f"the share is back after {gone:.0f} s")
+
+
+def _epochs_of(study: Study) -> int | None:
+    """How many steps a training has, if a constant `epochs` says so."""
+    spec = study.params.get("epochs")
+    grid = spec.grid() if spec is not None else None
+    if grid is None or len(grid) != 1 or not isinstance(grid[0], int) or grid[0] < 1:
+        return None
+    return grid[0]
 
 
 def _describe(result: Result, study: Study) -> str:

@@ -590,8 +590,8 @@ def test_numbers_from_the_share_that_are_no_numbers_break_nothing() -> None:
     nan, inf = math.nan, math.inf
     progress = progress_of(name, nan, images_per_second=inf, seconds=nan)
     history = [
-        counted(0, 1e308, params={"lr": nan}),
-        counted(1, -1e308, params={"lr": inf}),
+        counted(0, 1e308, params={"lr": 1e308}),
+        counted(1, -1e308, params={"lr": 5e-324}),
         counted(2, 5e-324, params={"lr": 10**400, "n": -(10**40)}),
     ]
     snapshot = a_snapshot(
@@ -654,6 +654,48 @@ def test_numbers_are_as_long_as_they_are_worth() -> None:
     assert [display.format_scalar(v) for v in (0.0512345, 1e-05, 160, True, None, "sgd", "")] == [
         *("0.05123", "1e-05", "160", "true", "null", "sgd", '""')
     ]
+
+
+def test_a_small_value_is_not_shown_as_zero() -> None:
+    values = (4.468e-09, 0.000912345, 0.00012, -2e-05, 0.0)
+    assert [display.format_value(v) for v in values] == [
+        *("4.468e-09", "0.0009123", "0.0001200", "-2e-05", "0.0000")
+    ]
+    assert [display.format_value(v, 4) for v in (*values[:2], 0.9871, 0.0123)] == [
+        *("4.468e-09", "0.0009123", "0.9871", "0.0123")
+    ]
+
+
+@pytest.mark.parametrize("best", [4.468e-09, 0.0])
+def test_values_of_very_different_sizes_can_stand_in_one_column(best: float) -> None:
+    study = a_study(metric="loss", direction="minimize")
+    history = [counted(i, v) for i, v in enumerate([0.0381, 4.468e-09, 0.0009, best])]
+    snapshot = a_snapshot(study, history)
+    text = text_of(display.final_table(snapshot, 100))
+    shown = "4.468e-09" if best else "0.0000"
+    assert f"Best: loss {shown}" in text
+    rows = [line.replace("★", "").split() for line in text.split("\n") if "160k" in line]
+    assert [row[2] for row in rows] == [shown, "4.468e-09", "0.0009", "0.0381"]
+    assert f"best loss {shown}" in display.plain_progress(snapshot)
+
+
+def test_a_spread_has_the_decimals_of_its_value_unless_they_show_nothing() -> None:
+    def told(values: list[float]) -> str:
+        history = [counted(i, v, params={"lr": 0.05}, repeat=i) for i, v in enumerate(values)]
+        return text_of(display.best_text(a_snapshot(a_study(repeats=2), history), 100))
+
+    assert "0.9871 ± 0.0007 over" in told([0.9866, 0.9876])
+    assert "0.9871 ± 1.4e-05 over" in told([0.98711, 0.98713])
+    assert "4.468e-09 ± 1.4e-10 over" in told([4.368e-09, 4.568e-09])
+
+
+def test_attempts_that_came_to_nothing_are_counted_by_why() -> None:
+    history = [counted(0, attempt=4, failures=1), counted(1, attempt=2, failures=1), counted(2)]
+    again = [counted(0, attempt=9), a_test_of(0, 0.9)]
+    snapshot = a_snapshot(history=[*history, *again])
+    assert (snapshot.history.taken_back, snapshot.history.retried) == (2, 2)
+    text = "\n".join(screen_of(snapshot, 120, 30))
+    assert "3 complete · 2 lost and tried again · 2 failed and tried again" in text
 
 
 # -- the end -------------------------------------------------------------------------------
@@ -773,7 +815,7 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
     history = [
         counted(0, 0.98, params={"lr": 0.1}),
         counted(1, 0.96, params={"lr": 0.1}, repeat=1),
-        counted(2, math.nan, Outcome.DIVERGED, params={"lr": math.inf}),
+        counted(2, math.nan, Outcome.DIVERGED, params={"lr": 0.7}),
         a_test_of(0, 0.97, {"lr": 0.1}),
     ]
     snapshot = a_snapshot(
@@ -811,7 +853,7 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         "parameters": 160362.0,
         "trials": [0, 1],
     }
-    assert (last["standing"], last["value"], last["params"]) == ("diverged", None, {"lr": None})
+    assert (last["standing"], last["value"], last["params"]) == ("diverged", None, {"lr": 0.7})
     (running,) = told["running"]
     assert (running["fraction"], running["value"]) == (0.25, 0.3)
     assert running["curve"] == [0.1, None, 0.3]

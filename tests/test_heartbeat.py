@@ -67,12 +67,13 @@ def test_a_holder_that_never_beat_falls_silent_like_any_other() -> None:
     assert watch.look({"a": b"1"}, now=4.0, holders=["a"]) == {"a": 0.0}
 
 
-def test_a_holder_whose_beat_was_removed_falls_silent_from_then_on() -> None:
+def test_a_beat_that_cannot_be_read_is_no_sign_of_life() -> None:
     watch = Watch(longest_step=STEP)
     watch.look({"a": b"1"}, now=0.0, holders=["a"])
     watch.look({"a": b"1"}, now=4.0, holders=["a"])
-    assert watch.look({}, now=5.0, holders=["a"]) == {"a": 0.0}
-    assert watch.look({}, now=7.0, holders=["a"]) == {"a": 2.0}
+    assert watch.look({}, now=5.0, holders=["a"]) == {"a": 5.0}
+    assert watch.look({"a": b"1"}, now=7.0, holders=["a"]) == {"a": 7.0}
+    assert watch.look({"a": b"2"}, now=8.0, holders=["a"]) == {"a": 0.0}
 
 
 def test_a_new_worker_begins_without_silence_whenever_it_comes() -> None:

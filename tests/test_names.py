@@ -27,7 +27,7 @@ WORKERS = st.builds(
 )
 OWNED = st.builds(
     AttemptName,
-    trial=st.integers(0, 10**12),
+    trial=st.integers(0, 10**12 - 1),
     attempt=st.integers(1, 999_999),
     purpose=st.sampled_from(Purpose),
     worker=WORKERS,
@@ -35,7 +35,7 @@ OWNED = st.builds(
 )
 WAITING = st.builds(
     AttemptName,
-    trial=st.integers(0, 10**12),
+    trial=st.integers(0, 10**12 - 1),
     attempt=st.integers(1, 999_999),
     purpose=st.sampled_from(Purpose),
 )
@@ -287,6 +287,7 @@ def test_a_workers_id_fits_every_name_whatever_its_host_is_called(
         ("---", "host-812-4f"),
         ("日本", "host-812-4f"),
         ("../../etc", "host-812-4f"),
+        ("n" * 100, "n" * 40 + "-812-4f"),
     ],
 )
 def test_a_workers_id_begins_with_its_host_as_far_as_it_can_be_written(

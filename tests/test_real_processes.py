@@ -286,3 +286,17 @@ def test_a_vanished_share_is_waited_for_and_nothing_is_lost(lab: Lab) -> None:
     assert worker.wait(60) == 0
     assert sorted(int(n[:6]) for n in lab.seen() if n.endswith(".seen")) == list(range(8))
     assert {n.split(".")[1] for n in lab.seen()} == {"1"}
+
+
+def test_what_a_command_has_started_does_not_outlive_a_killed_worker(lab: Lab) -> None:
+    """A shell script that calls the real training: neither survives."""
+    script = lab.folder / "train.sh"
+    script.write_text("#!/bin/sh\ntail -f /dev/null & echo $! > child.pid; wait\n")
+    script.chmod(0o755)
+    lab.write_space(objective=None, command=["./train.sh", "{x}"], trials=1)
+    lab.master("--plain")
+    worker = lab.start("worker", "--allow-commands")
+    pid_file = lab.folder / "child.pid"
+    wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), what="it runs")
+    worker.kill()
+    wait_until(lambda: not is_alive(int(pid_file.read_text())), 5, "the child is gone")

@@ -347,7 +347,7 @@ def test_a_document_that_is_something_else_is_refused_in_one_line(data: bytes) -
 
 def test_records_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        TRIAL.number = 18  # type: ignore[misc]
+        TRIAL.number = 18
 
 
 def test_a_trial_and_its_test_are_counted_apart() -> None:

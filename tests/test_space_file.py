@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 
 from distune.errors import SpaceError
 from distune.records import decode_document, encode_document
+from distune.samplers import make_sampler
 from distune.space import CategoricalParameter, FloatParameter, IntParameter, Space
 from distune.study import (
     Limits,
     SpaceFile,
     Study,
     differences,
+    fill_in,
     freeze,
     limits_of,
     parse_space_file,
@@ -38,10 +41,13 @@ def frozen(fields: dict[str, Any], **changes: Any) -> Study:
 def refusal(text: str | bytes) -> SpaceError:
     with pytest.raises(SpaceError) as caught:
         parse_space_file(text, "logs/my space.json")
-    error = caught.value
-    assert str(error).startswith("logs/my space.json: ")
-    assert "\n" not in str(error)
-    return error
+    assert_named(caught.value, "logs/my space.json")
+    return caught.value
+
+
+def assert_named(mistake: SpaceError, source: str) -> None:
+    assert str(mistake).startswith(f"{source}: ")
+    assert "\n" not in str(mistake)
 
 
 # -- mistakes: each names the file, the key and the remedy ---------------------------------------
@@ -103,6 +109,7 @@ def test_a_mistake_in_a_parameter_names_the_file_the_key_and_the_remedy(
         ({"objective": "mnist-cn"}, "objective", "did you mean 'mnist-cnn'?"),
         ({"objective": "zebra"}, "objective", "built in are mnist-cnn) nor module:function"),
         ({"objective": "train.py"}, "objective", "nor module:function"),
+        ({"objective": "a/train.py:go"}, "objective", "write 'train:go'; workers"),
         ({"objective": "a:b; rm -rf"}, "objective", "nor module:function"),
         ({"objective": "m:f"}, "direction", 'say "maximize" or "minimize"'),
         ({"command": ["./train.sh"]}, "direction", 'say "maximize" or "minimize"'),
@@ -165,27 +172,30 @@ def test_a_mistake_in_the_file_names_the_file_the_key_and_the_remedy(
     [
         (
             {"a": {**FLOAT, "when": {"b": 1}}},
-            "a: when asks about 'b', which is not a parameter",
+            "params.a.when: asks about 'b', which is not a parameter",
         ),
         (
             {"a": {**FLOAT, "when": {"a": 1}}},
-            "a: when asks about 'a', which is the parameter itself",
+            "params.a.when: asks about 'a', which is the parameter itself",
         ),
         (
             {"b": ["sgd", "adam"], "a": {**FLOAT, "when": {"b": "adamw"}}},
-            "a: when waits for b to be 'adamw', which it never is",
+            "params.a.when: waits for b to be 'adamw', which it never is",
         ),
         (
             {"b": ["sgd", "adam"], "a": {**FLOAT, "when": {"b": ["sgd", "rmsprop"]}}},
-            "a: when waits for b to be 'rmsprop', which it never is",
-        ),
-        (
-            {"b": {"type": "int", "low": 1, "high": 9, "step": 2}, "a": {**FLOAT, "when": {"b": 2}}},
-            "a: when waits for b to be 2, which it never is",
+            "params.a.when: waits for b to be 'rmsprop', which it never is",
         ),
         (
             {
-                "a": {**FLOAT, "when": {"c": 0}},
+                "b": {"type": "int", "low": 1, "high": 9, "step": 2},
+                "a": {**FLOAT, "when": {"b": 2}},
+            },
+            "params.a.when: waits for b to be 2, which it never is",
+        ),
+        (
+            {
+                "a": {"type": "int", "low": 0, "high": 1, "when": {"c": 0}},
                 "b": {"type": "int", "low": 0, "high": 1, "when": {"a": 0}},
                 "c": {"type": "int", "low": 0, "high": 1, "when": {"b": 0}},
                 "d": 1,
@@ -236,9 +246,9 @@ def test_any_json_at_all_is_a_space_file_or_a_named_mistake(fields: Any) -> None
     try:
         file = parse(fields)
     except SpaceError as error:
-        assert str(error).startswith("space.json: ")
-    else:
-        assert freeze(file, name="n", study_id="i", lease=20, created=0).params == file.params
+        assert_named(error, "space.json")
+        return
+    assert freeze(file, name="n", study_id="i", lease=20, created=0).params == file.params
 
 
 # -- comments --------------------------------------------------------------------------------------
@@ -254,6 +264,7 @@ def test_a_comment_moves_no_place() -> None:
     text = '// 1 "\n{"params": {}, // 2 "\n "trials": 7, "seed" 3 // "\n}'
     column = text.splitlines()[2].index("3") + 1
     assert f"line 3, column {column}" in str(refusal(text))
+    assert "line 1, column 19" in str(refusal('{"params": {} // 4'))
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
@@ -268,7 +279,7 @@ def test_a_byte_order_mark_is_no_mistake() -> None:
     assert parse_space_file(b'\xef\xbb\xbf{"params": {}}', "space.json").params == {}
 
 
-# -- what may be written -----------------------------------------------------------------------------
+# -- what may be written ---------------------------------------------------------------------------
 
 
 def test_the_example_of_the_readme_is_a_space_file() -> None:
@@ -341,7 +352,7 @@ _MINIMIZE = {"direction": "minimize"}
 
 def test_braces_that_are_no_placeholder_stay() -> None:
     command = ["a", '{"x": 1}', "{}", "${HOME}", "{a b}"]
-    with pytest.raises(SpaceError, match="{HOME} is not a parameter"):
+    with pytest.raises(SpaceError, match=r"\{HOME\} is not a parameter"):
         parse({"params": {}, "command": command, **_MINIMIZE})
     command.remove("${HOME}")
     assert parse({"params": {}, "command": command, **_MINIMIZE}).command == command
@@ -356,7 +367,7 @@ def test_parameters_come_after_those_their_conditions_ask_about() -> None:
     names = "abcdef"
     params: dict[str, Any] = {
         name: {"type": "int", "low": 0, "high": 1, "when": {following: 1}}
-        for name, following in zip(names, names[1:], strict=False)
+        for name, following in itertools.pairwise(names)
     }
     assert list(parse({**OWN, "params": {**params, "f": [1, 2]}}).params) == list("fedcba")
 
@@ -416,7 +427,7 @@ def test_a_continuous_range_has_no_grid() -> None:
     assert FloatParameter(type="float", low=0, high=1).grid() is None
 
 
-# -- the study that it makes -------------------------------------------------------------------------
+# -- the study that it makes -----------------------------------------------------------------------
 
 
 def test_what_a_file_leaves_out_of_a_built_in_study_is_filled_in() -> None:
@@ -511,7 +522,7 @@ def test_when_where_and_under_what_name_a_study_runs_makes_no_other_search() -> 
         ({"repeats": 2}, "repeats"),
         ({"params": {"lr": 0.1}}, "params"),
         ({"direction": "minimize"}, "direction"),
-        ({"metric": "loss", "direction": "maximize"}, "metric"),
+        ({"metric": "val_loss", "direction": "maximize"}, "metric"),
         ({"summary": "last"}, "summary"),
         ({"max_seconds": 60}, "max_seconds"),
         ({"max_attempts": 1}, "max_attempts"),
@@ -530,3 +541,72 @@ def test_all_keys_that_differ_are_told() -> None:
         "direction",
         "seed",
     ]
+
+
+def test_a_target_of_zero_is_a_limit() -> None:
+    assert limits_of(parse({"params": {}, "target": 0.0})) == Limits(target=0.0)
+
+
+def test_a_listed_setting_may_leave_out_what_does_not_apply() -> None:
+    momentum = {"type": "categorical", "choices": [0.9], "when": {"optimizer": "sgd"}}
+    fields = {
+        "params": {"optimizer": ["sgd", "adam"], "momentum": momentum},
+        "sampler": "list",
+        "settings": [{"optimizer": "adam"}, {"optimizer": "sgd"}],
+    }
+    sampler = make_sampler(frozen(fields))
+    assert sampler(0, ()) == {"optimizer": "adam"}
+    assert sampler(1, ()) == {"optimizer": "sgd", "momentum": 0.9}
+
+
+def test_a_range_of_one_value_is_a_constant_in_a_list() -> None:
+    lr = {"type": "float", "low": 0.1, "high": 0.1}
+    study = frozen({"params": {"lr": lr}, "sampler": "list", "settings": [{}]})
+    assert make_sampler(study)(0, ()) == {"lr": 0.1}
+
+
+def test_a_command_may_use_what_every_setting_has_and_write_braces() -> None:
+    fields = {"command": ["awk", "{{print {lr}}}"], "sampler": "list", "settings": [{"lr": 1}]}
+    file = parse({"params": {}, "direction": "maximize", **fields})
+    assert file.command is not None
+    assert fill_in(file.command, {"lr": 1}) == ["awk", "{print 1}"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "problem"),
+    [
+        ({"params": {"epochs": {**FLOAT, "low": 1, "high": 5}}}, "params.epochs", "integer"),
+        ({"params": {"lr": {**FLOAT, "low": "0.1"}}}, "params.lr.low", "number"),
+        ({"params": {"lr": {**FLOAT, "low": True}}}, "params.lr.low", "number"),
+        ({"trials": "5"}, "trials", "integer"),
+        ({"trials": True}, "trials", "integer"),
+        ({"params": {"lr": [[1]]}}, "params.lr.choices[0]", "must be a string, a number"),
+        ({"params": {"lr": {"type": "float", "lo": 0, "high": 1}}}, "params.lr.lo", "'low'"),
+        (
+            {"params": {"lr": {"type": "float", "low": -1.7e308, "high": 1.7e308}}},
+            "params.lr",
+            "too wide",
+        ),
+        (
+            {"params": {"lr": {"type": "float", "low": 0, "high": 1, "step": 1e-9}}},
+            "params.lr",
+            "over a million values",
+        ),
+        (
+            {"params": {"lr": FLOAT, "momentum": {**FLOAT, "when": {"lr": 0.5}}}},
+            "params.momentum.when",
+            "continuous",
+        ),
+        (
+            {"params": {"lr": FLOAT, "momentum": {**FLOAT, "when": {"lr": []}}}},
+            "params.momentum.when",
+            "never hold",
+        ),
+    ],
+)
+def test_what_would_fail_later_is_refused_now(
+    fields: dict[str, Any], key: str, problem: str
+) -> None:
+    error = refusal(json.dumps({"params": {}, **fields}))
+    assert error.key == key
+    assert problem in error.problem

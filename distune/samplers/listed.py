@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distune.space import CategoricalParameter, Space
+from distune.space import Space
 from distune.trial import Counted, Scalar
 
 
@@ -12,11 +12,7 @@ class ListSampler:
     """Each setting of the list; the space's constants fill in what a setting leaves out."""
 
     def __init__(self, space: Space, settings: Sequence[dict[str, Scalar]]) -> None:
-        self._constants = {
-            name: spec.choices[0]
-            for name, spec in space.params.items()
-            if isinstance(spec, CategoricalParameter) and len(spec.choices) == 1
-        }
+        self._space = space
         self._settings = settings
 
     def __call__(
@@ -24,4 +20,8 @@ class ListSampler:
     ) -> dict[str, Scalar] | None:
         if configuration >= len(self._settings):
             return None
-        return {**self._constants, **self._settings[configuration]}
+        chosen = dict(self._settings[configuration])
+        for name, value in self._space.constants.items():
+            if self._space.is_active(name, chosen):
+                chosen.setdefault(name, value)
+        return chosen

@@ -12,7 +12,6 @@ from distune.space import (
     IntParameter,
     Parameter,
     Space,
-    without_low_digits,
 )
 from distune.trial import Counted, Scalar
 
@@ -48,7 +47,7 @@ def draw(spec: Parameter, rng: Random) -> Scalar:
             return min(max(math.exp(exponent), spec.low), spec.high)
         case FloatParameter(step=float(step)):
             steps = math.floor((spec.high - spec.low) / step + 1e-9) + 1
-            return without_low_digits(spec.low + int(rng.random() * steps) * step)
+            return spec.at_step(int(rng.random() * steps))
         case FloatParameter():
             return rng.uniform(spec.low, spec.high)
         case IntParameter(log=True):

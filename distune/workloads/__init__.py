@@ -26,6 +26,7 @@ class Workload:
         hyperparameters: what may be set, with bounds and defaults; forbids other keys.
         metric: what ranks its trials, unless the space file says otherwise.
         direction: whether more of the metric is better.
+        reports: all metrics it reports, one of which a study ranks.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Workload:
     hyperparameters: type[BaseModel]
     metric: str
     direction: Literal["maximize", "minimize"]
+    reports: tuple[str, ...]
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -46,6 +48,7 @@ WORKLOADS: dict[str, Workload] = {
             hyperparameters=MnistCnnParams,
             metric="val_accuracy",
             direction="maximize",
+            reports=("val_accuracy", "val_loss", "train_loss", "seconds"),
         ),
     )
 }

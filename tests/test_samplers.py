@@ -1,0 +1,394 @@
+"""Samplers: the same settings whenever asked (P5), distributed as the space file says."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distune.planner import preview, trial_seed
+from distune.samplers import Sampler, make_sampler
+from distune.samplers.grid import GridSampler
+from distune.samplers.listed import ListSampler
+from distune.samplers.random import RandomSampler
+from distune.space import Space
+from distune.study import Study, freeze, limits_of, parse_space_file
+from distune.trial import Counted, Outcome, Result, Trial
+
+DRAWS = 5000
+#: A sample that is drawn rightly is further away than this once in a thousand times.
+KS_LIMIT = 1.95 / math.sqrt(DRAWS)
+
+SPACE: dict[str, Any] = {
+    "lr": {"type": "float", "low": 0.01, "high": 0.32, "log": True},
+    "optimizer": ["sgd", "adam"],
+    "momentum": {"type": "float", "low": 0.0, "high": 0.99, "when": {"optimizer": "sgd"}},
+    "n_filters": {"type": "int", "low": 4, "high": 24},
+    "epochs": 5,
+}
+FINITE: dict[str, Any] = {
+    "optimizer": ["sgd", "adam"],
+    "momentum": {"type": "float", "low": 0.0, "high": 0.9, "step": 0.3,
+                 "when": {"optimizer": "sgd"}},
+    "n_filters": {"type": "int", "low": 4, "high": 8, "step": 2},
+    "epochs": 5,
+}  # fmt: skip
+
+
+def space(**params: Any) -> Space:
+    return Space.model_validate({"params": params})
+
+
+def study(**fields: Any) -> Study:
+    text = json.dumps({"objective": "train:train", "direction": "minimize", **fields})
+    file = parse_space_file(text, "space.json")
+    return freeze(file, name="n", study_id="s", lease=20.0, created=0.0)
+
+
+def draws(spec: Any, count: int = DRAWS, seed: int = 0) -> list[Any]:
+    sampler = RandomSampler(space(x=spec), seed)
+    return [(sampler(i) or {})["x"] for i in range(count)]
+
+
+def distance(values: Sequence[float], cdf: Callable[[float], float]) -> float:
+    """Kolmogorov and Smirnov's: how far the sample's distribution is from `cdf`."""
+    count = len(values)
+    return max(
+        max((i + 1) / count - cdf(value), cdf(value) - i / count)
+        for i, value in enumerate(sorted(values))
+    )
+
+
+def deviation(values: Sequence[Any], expected: dict[Any, float]) -> float:
+    """The largest deviation of a frequency from what is expected, in standard errors."""
+    counts, total = Counter(values), len(values)
+    assert counts.keys() <= expected.keys()
+    return max(
+        abs(counts[value] - total * p) / math.sqrt(total * p * (1 - p))
+        for value, p in expected.items()
+    )
+
+
+# -- what every sampler promises -------------------------------------------------------------------
+
+STUDIES = {
+    "random": study(params=SPACE, seed=3),
+    "grid": study(params=FINITE, sampler="grid"),
+    "list": study(
+        params={"epochs": 5}, sampler="list", settings=[{"lr": i / 100} for i in range(1, 20)]
+    ),
+}
+PINNED: dict[int, dict[str, Any]] = {
+    0: {"lr": 0.04701627795186848, "optimizer": "adam", "n_filters": 16, "epochs": 5},
+    1: {
+        "lr": 0.20870158311421955,
+        "optimizer": "sgd",
+        "momentum": 0.33998913835980515,
+        "n_filters": 20,
+        "epochs": 5,
+    },
+    1000: {"lr": 0.059837822189888215, "optimizer": "adam", "n_filters": 23, "epochs": 5},
+}
+every_sampler = pytest.mark.parametrize("kind", STUDIES)
+
+
+def history_of(sampler: Sampler, count: int) -> list[Counted]:
+    return [
+        Counted(
+            trial=Trial(study="s", number=i, attempt=1, params=sampler(i, []) or {}),
+            worker="w",
+            result=Result(outcome=Outcome.COMPLETE, value=i / 10),
+        )
+        for i in range(count)
+    ]
+
+
+@every_sampler
+def test_a_setting_depends_on_the_study_and_its_index_alone(kind: str) -> None:
+    asked = make_sampler(STUDIES[kind])
+    in_order = [asked(i, []) for i in range(12)]
+    shuffled = random_order(12)
+    sampler = make_sampler(STUDIES[kind])
+    history = history_of(sampler, 5)
+    again = {i: sampler(i, history[: i % 5]) for i in [*shuffled, *reversed(shuffled)]}
+    assert [again[i] for i in range(12)] == in_order
+    assert make_sampler(STUDIES[kind])(7, history) == in_order[7]
+
+
+def random_order(count: int) -> list[int]:
+    order = list(range(count))
+    Random(1).shuffle(order)
+    assert order != sorted(order)
+    return order
+
+
+@every_sampler
+def test_what_a_sampler_returns_is_the_callers_own(kind: str) -> None:
+    sampler = make_sampler(STUDIES[kind])
+    first = sampler(0, [])
+    assert first is not None
+    kept = dict(first)
+    first.clear()
+    assert sampler(0, []) == kept
+
+
+@every_sampler
+def test_all_parameters_are_there_but_those_whose_condition_does_not_hold(kind: str) -> None:
+    sampler = make_sampler(STUDIES[kind])
+    for i in range(12):
+        params = sampler(i, [])
+        assert params is not None
+        names = {"lr"} if kind == "list" else set(STUDIES[kind].params) - {"epochs"}
+        if params.get("optimizer") == "adam":
+            names.remove("momentum")
+        assert params.keys() == names | {"epochs"}
+
+
+# -- random ----------------------------------------------------------------------------------------
+
+
+def test_random_settings_are_the_same_on_every_machine_and_in_every_release() -> None:
+    sampler = make_sampler(STUDIES["random"])
+    for i, params in PINNED.items():
+        # The last bits of a logarithm are the platform's own.
+        assert sampler(i, []) == {**params, "lr": pytest.approx(params["lr"], rel=1e-12)}
+
+
+def test_another_seed_and_another_index_give_another_setting() -> None:
+    drawn = {seed: draws(SPACE["lr"], count=50, seed=seed) for seed in (0, 1, 10, 11)}
+    everything = list(itertools.chain(*drawn.values()))
+    assert len(set(everything)) == len(everything)
+
+
+def test_random_search_never_ends() -> None:
+    assert RandomSampler(space(**SPACE), 0)(10**9) is not None
+
+
+def test_the_global_generator_is_neither_used_nor_moved() -> None:
+    import random
+
+    random.seed(1)
+    state = random.getstate()
+    first = draws(SPACE["lr"], count=3)
+    assert random.getstate() == state
+    random.seed(2)
+    assert draws(SPACE["lr"], count=3) == first
+
+
+def test_a_float_is_uniform_over_its_range() -> None:
+    values = draws({"type": "float", "low": -2.0, "high": 6.0})
+    assert all(-2 <= value <= 6 for value in values)
+    assert distance(values, lambda value: (value + 2) / 8) < KS_LIMIT
+
+
+def test_a_log_float_is_uniform_over_orders_of_magnitude() -> None:
+    values = draws({"type": "float", "low": 1e-5, "high": 1.0, "log": True})
+    assert all(1e-5 <= value <= 1 for value in values)
+    assert distance(values, lambda value: 1 + math.log10(value) / 5) < KS_LIMIT
+
+
+def test_an_int_takes_each_value_equally_often_both_ends_included() -> None:
+    values = draws({"type": "int", "low": -3, "high": 6})
+    assert all(type(value) is int for value in values)
+    assert deviation(values, dict.fromkeys(range(-3, 7), 0.1)) < 4
+
+
+def test_a_log_int_gives_each_value_its_share_of_the_logarithmic_axis() -> None:
+    values = draws({"type": "int", "low": 1, "high": 16, "log": True})
+    total = math.log(16.5 / 0.5)
+    shares = {k: math.log((k + 0.5) / (k - 0.5)) / total for k in range(1, 17)}
+    assert all(type(value) is int for value in values)
+    assert deviation(values, shares) < 4
+
+
+def test_a_float_with_a_step_takes_each_point_of_its_grid_equally_often() -> None:
+    values = draws({"type": "float", "low": 0.1, "high": 0.5, "step": 0.1})
+    assert deviation(values, dict.fromkeys([0.1, 0.2, 0.3, 0.4, 0.5], 0.2)) < 4
+
+
+def test_an_int_with_a_step_stays_on_its_grid_though_high_is_not_on_it() -> None:
+    values = draws({"type": "int", "low": 1, "high": 9, "step": 3})
+    assert deviation(values, dict.fromkeys([1, 4, 7], 1 / 3)) < 4
+
+
+def test_each_choice_comes_equally_often_whatever_its_type() -> None:
+    values = draws(["a", "b", None, 0.5, 7])
+    assert deviation(values, dict.fromkeys(["a", "b", None, 0.5, 7], 0.2)) < 4
+
+
+@pytest.mark.parametrize("kind", ["float", "int"])
+@pytest.mark.parametrize("log", [True, False])
+def test_a_range_of_one_value_gives_that_value(kind: str, log: bool) -> None:
+    assert set(draws({"type": kind, "low": 7, "high": 7, "log": log}, count=100)) == {7}
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9), st.booleans(), st.integers(0, 2**63 - 1))
+def test_no_float_leaves_its_range(a: float, b: float, log: bool, seed: int) -> None:
+    low, high = sorted((a, b))
+    spec = {"type": "float", "low": low, "high": high, "log": log}
+    assert all(low <= value <= high for value in draws(spec, count=10, seed=seed))
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.integers(1, 99), st.integers(0, 99), st.none() | st.integers(1, 9), st.booleans())
+def test_no_int_leaves_its_range_or_grid(low: int, more: int, step: int | None, log: bool) -> None:
+    spec = {"type": "int", "low": low, "high": low + more}
+    spec |= {"log": True} if log else {"step": step}
+    for value in draws(spec, count=20):
+        assert low <= value <= low + more
+        assert log or (value - low) % (step or 1) == 0
+
+
+def test_parameters_are_drawn_independently() -> None:
+    spec = {"type": "float", "low": 0.0, "high": 1.0}
+    sampler = RandomSampler(space(x=spec, y=spec), 0)
+    pairs = [tuple((sampler(i) or {}).values()) for i in range(DRAWS)]
+    quarter = sum(x < 0.5 and y < 0.5 for x, y in pairs)  # type: ignore[operator]
+    assert abs(quarter / DRAWS - 0.25) < 4 * math.sqrt(0.25 * 0.75 / DRAWS)
+
+
+def test_a_condition_shifts_no_other_parameter() -> None:
+    always = {**SPACE, "momentum": {**SPACE["momentum"], "when": {"optimizer": ["sgd", "adam"]}}}
+    with_it, without = RandomSampler(space(**always), 0), RandomSampler(space(**SPACE), 0)
+    left_out = 0
+    for i in range(200):
+        full, conditional = with_it(i) or {}, without(i) or {}
+        left_out += "momentum" not in conditional
+        assert conditional == {name: full[name] for name in conditional}
+        assert full.keys() - conditional.keys() <= {"momentum"}
+        assert ("momentum" in conditional) is (full["optimizer"] == "sgd")
+    assert 70 < left_out < 130
+
+
+def test_a_condition_on_a_parameter_that_is_left_out_does_not_hold() -> None:
+    sampler = RandomSampler(
+        space(a=[0, 1], b={"type": "int", "low": 1, "high": 1, "when": {"a": 1}},
+              c={"type": "int", "low": 1, "high": 1, "when": {"b": 1}}), 0
+    )  # fmt: skip
+    seen = {tuple(sorted(sampler(i) or {})) for i in range(50)}
+    assert seen == {("a",), ("a", "b", "c")}
+
+
+# -- grid ------------------------------------------------------------------------------------------
+
+
+def everything(sampler: Sampler) -> list[dict[str, Any]]:
+    settings = (sampler(i, []) for i in itertools.count())
+    return [params for params in itertools.takewhile(lambda p: p is not None, settings) if params]
+
+
+def test_a_grid_is_every_combination_once_the_last_parameter_changing_fastest() -> None:
+    sampler = GridSampler(space(a=["x", "y"], b={"type": "int", "low": 1, "high": 3}, c=5))
+    assert [(s["a"], s["b"], s["c"]) for s in everything(sampler)] == list(
+        itertools.product("xy", [1, 2, 3], [5])
+    )
+
+
+def test_a_grid_leaves_out_what_has_no_effect_instead_of_repeating_itself() -> None:
+    found = everything(GridSampler(space(**FINITE)))
+    assert found == [
+        *(
+            {"optimizer": "sgd", "momentum": momentum, "n_filters": n, "epochs": 5}
+            for momentum in (0.0, 0.3, 0.6, 0.9)
+            for n in (4, 6, 8)
+        ),
+        *({"optimizer": "adam", "n_filters": n, "epochs": 5} for n in (4, 6, 8)),
+    ]
+
+
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(st.dictionaries(st.sampled_from("abcd"), st.sets(st.integers(0, 9), min_size=1, max_size=4)))
+def test_a_grid_has_as_many_settings_as_combinations(choices: dict[str, set[int]]) -> None:
+    sampler = GridSampler(space(**{name: sorted(values) for name, values in choices.items()}))
+    size = math.prod(map(len, choices.values()))
+    found = [sampler(i) for i in range(size)]
+    assert None not in found
+    assert len({json.dumps(params, sort_keys=True) for params in found}) == size
+    assert [sampler(size), sampler(size + 100), sampler(size)] == [None] * 3
+
+
+def test_a_grid_answers_after_it_is_exhausted() -> None:
+    sampler = GridSampler(space(a=[1, 2]))
+    assert [sampler(99), sampler(1), sampler(0)] == [None, {"a": 2}, {"a": 1}]
+
+
+def test_a_grid_over_a_continuous_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="x has no finite grid"):
+        GridSampler(space(x={"type": "float", "low": 0, "high": 1}))(0)
+
+
+# -- list ------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_tried_in_its_order_with_the_spaces_constants() -> None:
+    sampler = ListSampler(space(epochs=5, lr=[0.1, 0.2]), [{"lr": 0.2}, {"lr": 9, "epochs": 7}])
+    assert everything(sampler) == [{"epochs": 5, "lr": 0.2}, {"epochs": 7, "lr": 9}]
+    assert sampler(2) is None
+    assert sampler(10**6) is None
+
+
+# -- what the planner makes of them ----------------------------------------------------------------
+
+
+def test_every_trial_has_a_seed_of_its_own_and_always_the_same() -> None:
+    seeds = [trial_seed(0, number, repeats=3) for number in range(3000)]
+    assert len(set(seeds)) == 3000
+    assert seeds == [trial_seed(0, number, repeats=3) for number in range(3000)]
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert not set(seeds) & {trial_seed(1, number, repeats=3) for number in range(3000)}
+
+
+def test_a_repeat_has_the_same_seed_however_many_more_there_are() -> None:
+    for configuration, repeat in itertools.product(range(5), range(2)):
+        seeds = {trial_seed(7, configuration * n + repeat, n) for n in (2, 3, 10)}
+        assert len(seeds) == 1
+
+
+def shown(**fields: Any) -> list[str]:
+    text = json.dumps({"objective": "train:train", "direction": "minimize", **fields})
+    limits = limits_of(parse_space_file(text, "space.json"))
+    return list(preview(study(**fields), limits, samples=2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "trials"),
+    [
+        ({"params": SPACE}, "random, 50 trials"),
+        ({"params": SPACE, "trials": 7}, "random, 7 trials"),
+        ({"params": SPACE, "target": 0.5}, "random, without a limit on trials"),
+        ({"params": FINITE, "sampler": "grid"}, "grid, 15 trials"),
+        ({"params": FINITE, "sampler": "grid", "trials": 4}, "grid, 4 trials"),
+        (
+            {"params": FINITE, "sampler": "grid", "repeats": 3},
+            "grid, 45 trials, 3 repeats of each configuration",
+        ),
+        (
+            {"params": {}, "sampler": "list", "settings": [{"a": 1}], "trials": 9},
+            "list, 1 trials",
+        ),
+    ],
+)
+def test_a_preview_says_how_many_trials_there_will_be(fields: dict[str, Any], trials: str) -> None:
+    objective, line, *_ = shown(**fields)
+    assert objective == "objective  train:train, minimize value"
+    assert line == f"trials     {trials}"
+
+
+def test_a_preview_shows_the_settings_that_will_be_tried_first() -> None:
+    sampler = make_sampler(study(params=SPACE))
+    examples = [line.removeprefix("for example ") for line in shown(params=SPACE)[2:]]
+    assert [json.loads(line) for line in examples] == [sampler(0, []), sampler(1, [])]
+
+
+def test_a_preview_shows_no_more_settings_than_there_are() -> None:
+    lines = shown(params={}, sampler="list", settings=[{"a": 1}])
+    assert lines[2:] == ['for example {"a": 1}']
