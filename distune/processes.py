@@ -310,6 +310,11 @@ class ExecutorProcess:
         self._forget()
         return died
 
+    def terminate(self) -> None:
+        """Ask the process to end, with all it has started; `end` makes sure."""
+        if self._process is not None:
+            _signal_group(self._process.pid, signal.SIGTERM)
+
     def end(self, grace: float) -> None:
         """Stop the process and all it has started; what it still says is not heard."""
         if self._process is not None:

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol as Interface
 
@@ -26,6 +27,7 @@ from distune.workloads import WORKLOADS
 
 _DISCOVER_EVERY = 2.0  # seconds between two looks for new studies
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
+_LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # so that many workers do not all run for the same file
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds, when the share does not answer
@@ -37,6 +39,7 @@ class ExecutorLike(Interface):
     def start(self, assignment: Assignment) -> None: ...
     def poll(self) -> Sequence[Record | Died]: ...
     def stop(self) -> None: ...
+    def terminate(self) -> None: ...
     def end(self, grace: float) -> None: ...
     def tail(self) -> str: ...
 
@@ -74,13 +77,23 @@ class _Slot:
 
 
 @dataclass
+class _Trouble:
+    """With one study's folder, or with the logs directory itself."""
+
+    since: float | None = None
+    until: float | None = None
+    pause: float = _SHORTEST_PAUSE
+
+
+@dataclass
 class _OpenStudy:
     name: str
     store: Store
     study: Study
     next_beat: float = 0.0
     counter: int = 0
-    missing: set[AttemptName] = field(default_factory=set)
+    unlisted: int = 0  # discoveries in which others were there and it was not
+    trouble: _Trouble = field(default_factory=_Trouble)
 
 
 class Worker:
@@ -140,10 +153,7 @@ class Worker:
         self._bad: set[str] = set()
         self._preparing: set[str] = set()
         self._next_discovery = 0.0
-        self._claiming = True
-        self._trouble_until: float | None = None
-        self._pause = _SHORTEST_PAUSE
-        self._troubled_since: float | None = None
+        self._folder_trouble = _Trouble()
 
     # -- one step --------------------------------------------------------------------------
 
@@ -153,29 +163,23 @@ class Worker:
         for slot in self._slots:
             self._hear(slot)
         now = self._monotonic()
-        if self._trouble_until is not None and now < self._trouble_until:
-            return
-        try:
-            self._discover(now)
-            for study in list(self._open.values()):
-                if now >= study.next_beat:
-                    self._check_ownership(study)
-                    self._beat(study)
-            for slot in self._slots:
-                self._write(slot, now)
-            if self._claiming:
-                self._claim_all()
-        except ShareError as error:
-            self._in_trouble(error)
-        except FileNotFoundError as error:
-            # A folder of the study is not there: unmounted, or deleted.
-            self._in_trouble(ShareError(f"{error.filename or error} is not there"))
-        else:
-            self._out_of_trouble()
+        self._try(self._folder_trouble, partial(self._discover, now))
+        for study in list(self._open.values()):
+            self._try(study.trouble, partial(self._tend, study, now))
+        if any(slot.held is None and not slot.busy for slot in self._slots):
+            studies = list(self._open.values())
+            self._rng.shuffle(studies)  # fair to all of them
+            for study in studies:
+                self._try(study.trouble, partial(self._claim_from, study))
 
-    def stop_claiming(self) -> None:
-        """Finish what is being trained, and take nothing more."""
-        self._claiming = False
+    def _tend(self, study: _OpenStudy, now: float) -> None:
+        """Beat, and bring the files that are held of a study up to date."""
+        if now >= study.next_beat:
+            self._check_ownership(study)
+            self._beat(study)
+        for slot in self._slots:
+            if slot.held is not None and slot.held.study is study:
+                self._write(slot, now)
 
     @property
     def idle(self) -> bool:
@@ -199,9 +203,10 @@ class Worker:
         """
         for slot in self._slots:
             self._hear(slot)
-            # Half a second is enough for an objective that wants to clean up.
-            slot.executor.end(grace=min(0.5, seconds / 4))
+            slot.executor.terminate()
         deadline = self._monotonic() + seconds
+        for slot in self._slots:  # all of them have the same half second to clean up
+            slot.executor.end(grace=max(0.0, deadline - seconds + 0.5 - self._monotonic()))
         while True:
             try:
                 for slot in self._slots:
@@ -322,12 +327,28 @@ class Worker:
             self._preparing.discard(name)
             self._say(f"study {name}: {study.objective_name}, {study.metric}")
             self._open[name] = _OpenStudy(name, store, study)
+        self._forget_deleted(found)
         for name in list(self.refused):
             if name not in found or name in self._over:
                 del self.refused[name]
         waiting = self._open or self.refused or self._preparing
         everything_over = bool(self._over) and not waiting
         self.finished = everything_over and self.idle and not self._forever
+
+    def _forget_deleted(self, found: Mapping[str, Store]) -> None:
+        """Let go of a study whose folder is gone while others are there: it was deleted.
+
+        An empty logs directory says nothing: the share may just be unmounted (P9).
+        """
+        for study in list(self._open.values()):
+            study.unlisted = study.unlisted + 1 if found and study.name not in found else 0
+            if study.unlisted >= _LISTINGS_TO_FORGET:
+                for slot in self._slots:
+                    if slot.held is not None and slot.held.study is study:
+                        self._abandon(slot, f"the study {study.name} was deleted")
+                del self._open[study.name]
+                self._over.add(study.name)
+                self._say(f"study {study.name} is gone")
 
     def _agreement_needed(self, study: Study) -> str | None:
         """Whoever can write to the share must not thereby run code here."""
@@ -415,15 +436,13 @@ class Worker:
 
     # -- claiming --------------------------------------------------------------------------
 
-    def _claim_all(self) -> None:
-        for slot in self._slots:
-            if slot.held is None and not slot.busy:
-                studies = list(self._open.values())
-                self._rng.shuffle(studies)  # fair to all of them
-                if not any(self._claim_from(study) for study in studies):
-                    return
+    def _claim_from(self, study: _OpenStudy) -> None:
+        """Claim as many trials of a study as there are idle executors."""
+        while any(slot.held is None and not slot.busy for slot in self._slots):
+            if not self._claim_one(study):
+                return
 
-    def _claim_from(self, study: _OpenStudy) -> bool:
+    def _claim_one(self, study: _OpenStudy) -> bool:
         if study.counter == 0:
             return False  # no claim before the first heartbeat
         if study.store.is_finished():
@@ -488,21 +507,24 @@ class Worker:
 
     # -- when the share does not answer (P9) -------------------------------------------------
 
-    def _in_trouble(self, error: ShareError) -> None:
+    def _try(self, trouble: _Trouble, act: Callable[[], None]) -> None:
+        """Do something on the share; after a failure pause, longer each time, and say so once."""
         now = self._monotonic()
-        if self._troubled_since is None:
-            self._troubled_since = now
-            self._say(f"{error}; training goes on, results are kept, trying again")
-        self._trouble_until = now + self._pause * self._rng.uniform(0.5, 1.5)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-
-    def _out_of_trouble(self) -> None:
-        self._trouble_until = None
-        self._pause = _SHORTEST_PAUSE
-        if self._troubled_since is not None:
-            gone = self._monotonic() - self._troubled_since
-            self._troubled_since = None
-            self._say(f"the share is back after {gone:.0f} s")
+        if trouble.until is not None and now < trouble.until:
+            return
+        try:
+            act()
+        except (ShareError, FileNotFoundError) as error:
+            if trouble.since is None:
+                trouble.since = now
+                what = error if isinstance(error, ShareError) else f"{error.filename} is not there"
+                self._say(f"{what}; training goes on, results are kept, trying again")
+            trouble.until = now + trouble.pause * self._rng.uniform(0.5, 1.5)
+            trouble.pause = min(trouble.pause * 2, _LONGEST_PAUSE)
+            return
+        if trouble.since is not None:
+            self._say(f"the share is back after {now - trouble.since:.0f} s")
+        trouble.since, trouble.until, trouble.pause = None, None, _SHORTEST_PAUSE
 
 
 def _epochs_of(study: Study) -> int | None:

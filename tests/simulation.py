@@ -249,6 +249,9 @@ class SimulatedExecutor:
     def stop(self) -> None:
         self._due = [(self._now() + 0.5, Result(outcome=Outcome.RELEASED))]
 
+    def terminate(self) -> None:
+        self._due = []
+
     def end(self, grace: float) -> None:
         del grace
         self._due = []

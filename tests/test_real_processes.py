@@ -300,3 +300,37 @@ def test_what_a_command_has_started_does_not_outlive_a_killed_worker(lab: Lab) -
     wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), what="it runs")
     worker.kill()
     wait_until(lambda: not is_alive(int(pid_file.read_text())), 5, "the child is gone")
+
+
+def test_many_trials_at_a_time_are_given_back_within_five_seconds_too(lab: Lab) -> None:
+    """Each of the training processes ignores SIGTERM."""
+    (lab.folder / "train.py").write_text(
+        "import signal, time\n"
+        "def deaf(params, trial):\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    (trial.dir / 'here').touch()\n"
+        "    while True: time.sleep(0.1)\n"
+    )
+    lab.write_space(objective="train:deaf", trials=8, lease="60s")
+    lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:deaf", "--jobs", "8")
+    wait_until(lambda: len(list(lab.folder.glob("logs/*/artifacts/*/here"))) == 8, what="eight")
+    began = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(10) == 143
+    assert time.monotonic() - began < 5
+    wait_until(lambda: len([n for n in lab.names() if ".2.jsonl" in n]) == 8, what="attempt 2")
+
+
+def test_a_deleted_study_does_not_keep_a_worker_from_the_others(lab: Lab) -> None:
+    lab.write_space("one.json", objective="train:hang", trials=1)
+    lab.write_space("two.json", trials=3)
+    first = lab.master("--plain", space="one.json")
+    wait_until(lambda: lab.names(study="one"), what="the first study is there")
+    worker = lab.worker("--objective", "train:hang", "--jobs", "2")
+    wait_until(lambda: lab.taken_by(worker, "one"), what="it has a trial of the first")
+    first.kill()
+    (lab.logs / "one").rename(lab.folder / "deleted")
+    assert lab.master("--plain", space="two.json").wait(60) == 0
+    assert worker.wait(60) == 0, lab.log_of(worker)
+    assert len(lab.seen("two")) == 3
