@@ -34,6 +34,7 @@ class _Executor:
         self._prepared = Prepare(device="cpu")
         self._device = "cpu"
         self._loaded: dict[str, Objective] = {}
+        self._problem: str | None = None
         self._last_progress = 0.0
 
     def run(self) -> None:
@@ -64,22 +65,23 @@ class _Executor:
 
     def _prepare(self, prepare: Prepare) -> None:
         self._prepared = prepare
-        self._device = prepare.device
-        for offer in prepare.offers:
+        self._problem = self._what_is_missing()
+        self._say(Ready(device=self._device, problem=self._problem))
+
+    def _what_is_missing(self) -> str | None:
+        """Load the objectives and find the device; what keeps us from it, if anything."""
+        for offer in self._prepared.offers:
             try:
                 self._loaded[offer.name] = Offer(offer.name, offer.path).load()
             except BaseException as error:
-                self._say(
-                    Ready(problem=f"--objective {offer.name}: {type(error).__name__}: {error}")
-                )
-                return
-        if prepare.device != "cpu":
+                return f"--objective {offer.name}: {type(error).__name__}: {error}"
+        self._device = self._prepared.device
+        if self._device != "cpu":
             try:
-                self._device = _resolve(prepare.device)
+                self._device = _resolve(self._device)
             except UserError as error:
-                self._say(Ready(problem=str(error)))
-                return
-        self._say(Ready(device=self._device))
+                return str(error)
+        return None
 
     def _train(self, assignment: Assignment) -> None:
         study, trial = assignment.study, assignment.trial
@@ -94,6 +96,8 @@ class _Executor:
             report_progress=self._progress,
         )
         try:
+            if self._problem is not None:
+                raise UserError(self._problem)
             if study.objective in self._loaded:
                 objective = self._loaded[study.objective]
             else:
@@ -108,6 +112,8 @@ class _Executor:
             self._say(Result(outcome=Outcome.FAILED, failure=failure))
 
     def _progress(self, fraction: float, images_per_second: float | None) -> None:
+        if self._stop.is_set():
+            raise Stopped  # earlier than at the end of a long epoch
         now = time.monotonic()
         if now - self._last_progress >= _PROGRESS_EVERY:
             self._last_progress = now

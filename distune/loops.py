@@ -36,6 +36,7 @@ EXIT_DRAINED = 143
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between looks at the share
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _DRAIN_SECONDS = 3.0
+_IDLE_BEFORE_SAYING = 60.0  # seconds
 
 
 class Interrupt:
@@ -59,24 +60,24 @@ def usable_cores() -> int:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
+    groups = Path("/sys/fs/cgroup")
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # v2, v1
+        try:
+            quota, period = " ".join((groups / name).read_text() for name in files).split()
+        except (OSError, ValueError):
+            continue
+        if quota not in ("max", "-1"):
             cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
     return cores
 
 
 def gpus_here() -> list[str]:
-    """NVIDIA GPUs that the driver shows, without importing torch: `["cuda:0", "cuda:1"]`."""
-    try:
-        count = len(os.listdir("/proc/driver/nvidia/gpus"))
-    except OSError:
-        return []
+    """NVIDIA GPUs that this process is given, without importing torch: `["cuda:0", ...]`."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         count = len([part for part in visible.split(",") if part.strip() not in ("", "-1")])
+    else:  # a container sees the nodes of its own GPUs only
+        count = len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])
     return [f"cuda:{i}" for i in range(count)]
 
 
@@ -259,7 +260,7 @@ def _message(output: str) -> str:
 def _work(
     worker: Worker, options: WorkerOptions, interrupt: Interrupt, say: Callable[[str], None]
 ) -> int:
-    started = time.monotonic()
+    started = last_busy = time.monotonic()
     pause = _SHORTEST_WAIT
     told = False
     while True:
@@ -267,38 +268,31 @@ def _work(
         if interrupt.signal is None:
             interrupt.event.clear()
         worker.step()
+        now = time.monotonic()
         if interrupt.signal is not None:
             name = signal.Signals(interrupt.signal).name
             given_back = worker.drain(f"its worker got {name}", _DRAIN_SECONDS)
-            say(
-                f"{name}: "
-                + (
-                    "everything given back"
-                    if given_back
-                    else "the share does not answer; the lease will free what was held"
-                )
-            )
+            alas = "the share does not answer; the lease will free what was held"
+            say(f"{name}: {'everything given back' if given_back else alas}")
             return EXIT_DRAINED
         if worker.finished:
-            say(
-                "nothing left to do"
-                + (
-                    ""
-                    if options.forever
-                    else "; every study here is finished (--forever waits for more)"
-                )
-            )
+            say("nothing left to do: every study here is finished (--forever waits for more)")
             return EXIT_NOTHING_LEFT
         if worker.only_refused and not options.forever:
             needed = ", ".join(f"{s}: {n}" for s, n in worker.refused.items())
             raise UserError(f"no study here that this worker may work on; start it with {needed}")
-        if options.time_limit is not None and time.monotonic() - started >= options.time_limit:
+        if options.time_limit is not None and now - started >= options.time_limit:
             worker.drain("its worker's time is over", _DRAIN_SECONDS)
             say("the time limit is over; everything given back")
             return EXIT_NOTHING_LEFT
-        if worker.knows_nothing and not told:
+        if worker.active or not worker.idle:
+            last_busy, told = now, told and worker.knows_nothing
+        elif not told and worker.knows_nothing:
             told = True
             say(f"no study in {options.logs} yet; waiting for a master")
+        elif not told and now - last_busy >= _IDLE_BEFORE_SAYING:
+            told = True
+            say("nothing to claim for a minute; does the master still run? (distune status)")
         if worker.active:
             pause = _SHORTEST_WAIT
         interrupt.event.wait(pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import time
@@ -334,3 +335,24 @@ def test_a_deleted_study_does_not_keep_a_worker_from_the_others(lab: Lab) -> Non
     assert lab.master("--plain", space="two.json").wait(60) == 0
     assert worker.wait(60) == 0, lab.log_of(worker)
     assert len(lab.seen("two")) == 3
+
+
+def test_random_kills_of_workers_and_masters_lose_nothing(lab: Lab) -> None:
+    """Whoever is killed is started again; the moments are random, and printed on failure."""
+    seed = random.randrange(10**6)
+    rng = random.Random(seed)
+    lab.write_space(trials=50, lease="2s", params={
+        "x": {"type": "float", "low": 0, "high": 1}, "pause": 0.02})  # fmt: skip
+    running = [lab.master("--plain"), *(lab.worker() for _ in range(3))]
+    for round_ in range(14):
+        deadline = time.monotonic() + rng.uniform(0.05, 1.0)
+        wait_until(lambda d=deadline: time.monotonic() > d)  # type: ignore[misc]
+        victim = rng.randrange(4)
+        running[victim].kill()
+        running[victim].wait()
+        running[victim] = lab.worker() if victim else lab.master("--plain")
+        print(f"seed {seed}, round {round_}: killed {'worker' if victim else 'master'}")
+    assert running[0].wait(90) == 0, lab.log_of(running[0])
+    counted = [n for n in lab.seen() if n.endswith((".seen", ".pruned"))]
+    assert sorted(int(n[:6]) for n in counted) == list(range(50)), f"seed {seed}"
+    assert sorted(t for r in lab.status()["ranking"] for t in r["trials"]) == list(range(50))
