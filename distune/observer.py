@@ -119,6 +119,8 @@ class Observer:
         self.recovered = list(uncounted(store, self.study, self.history))
         self.history.extend(self.recovered)
         self._announced = len(self.history)
+        if self.history.trials:
+            self.expect(Purpose.TRAIN, max(c.trial.number for c in self.history.trials))
 
     def note(self, kind: str, text: str) -> None:
         """Add an event."""
@@ -209,8 +211,6 @@ class Observer:
         """Keep track of trials that are not over, to notice one whose file has vanished."""
         present = {n.key for n in attempts}
         numbers = [number for purpose, number in present if purpose is Purpose.TRAIN]
-        if self._next_number == 0:
-            numbers += [counted.trial.number for counted in self.history.trials]
         if numbers:
             self.expect(Purpose.TRAIN, max(numbers))
         for key in present:

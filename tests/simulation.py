@@ -61,6 +61,7 @@ class Share:
     files: dict[str, bytes] = field(default_factory=dict)
     folders: set[str] = field(default_factory=lambda: {""})
     past: dict[str, list[tuple[float, list[str]]]] = field(default_factory=dict)
+    published: Counter[str] = field(default_factory=Counter)
 
     def names(self, folder: str) -> list[str]:
         prefix = f"{folder}/" if folder else ""
@@ -156,6 +157,7 @@ class MemoryFolder:
             if path in self.share.files:
                 raise FileExistsError(errno.EEXIST, "exists", path)
             self.share.files[path] = data
+            self.share.published[path] += 1
 
         self._operate("publish", path, act)
 
@@ -304,6 +306,7 @@ class World:
         self.share = Share()
         self.failing = failing
         self.masters = masters
+        self.meddled = False  # somebody has deleted files
         self.healed = False
         default_study, default_limits = make_study(trials)
         self.study = study or default_study
@@ -425,6 +428,9 @@ class World:
         twice = {t: names for t, names in by_trial.items() if len(names) > 1}
         # Two masters at once may have an attempt run twice; the ranking still counts one.
         assert not twice or self.masters > 1, f"{where}: P3: counted twice: {twice}"
+        again = [path for path, times in self.share.published.items() if times > 1]
+        # A trial may be trained once more for a reason; never for none.
+        assert not again or self.masters > 1 or self.meddled, f"{where}: published twice: {again}"
         # A worker that slept through the end may still hold a file; nobody else may.
         left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
         assert not left or self.masters > 1, f"{where}: left over: {left}"

@@ -26,6 +26,15 @@ def test_a_good_day_needs_one_attempt_a_trial() -> None:
     assert sum(executor.started for executor in world.executors) == 12
 
 
+def test_old_listings_alone_cost_no_attempt() -> None:
+    """Nothing is concluded from one absence: neither an eviction nor a vanished trial."""
+    for seed in range(40):
+        world = World(seed, Faults(lag=0.5), trials=12, workers=3).run()
+        world.check()
+        assert {name.attempt for _, name in world.attempts()} == {1}, seed
+        assert sum(executor.started for executor in world.executors) == 12, seed
+
+
 def test_the_same_seed_is_the_same_history() -> None:
     lines: list[list[str]] = [[], []]
     for run in lines:
@@ -113,5 +122,6 @@ def test_a_deleted_trial_file_is_published_again() -> None:
         world._advance()
     path = next(p for p, n in world.attempts() if n.state is State.WAITING)
     del world.share.files[path]
+    world.meddled = True
     world.run()
     world.check()

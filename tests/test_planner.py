@@ -1,0 +1,216 @@
+"""The master's mind: a snapshot in, actions out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from distune.heartbeat import Beat
+from distune.planner import (
+    FAILURES_TO_STOP,
+    LISTINGS_TO_VANISH,
+    Action,
+    Count,
+    Finish,
+    GiveUp,
+    Prune,
+    Publish,
+    Quarantine,
+    Replace,
+    Settle,
+    Withdraw,
+    make_trial,
+    plan,
+)
+from distune.protocol import AttemptName, State
+from distune.ranking import History
+from distune.records import AttemptFile
+from distune.samplers import make_sampler
+from distune.snapshot import Snapshot, WorkerView
+from distune.study import Limits
+from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
+from tests.simulation import LEASE, make_study
+
+STUDY, _ = make_study(repeats=1)
+SAMPLER = make_sampler(STUDY)
+EMPTY = Snapshot(study=STUDY, limits=Limits(trials=6), elapsed=0.0, history=History(STUDY))
+
+
+def trial(number: int, attempt: int = 1, failures: int = 0) -> Trial:
+    made = make_trial(EMPTY, SAMPLER, number, attempt, failures)
+    assert made is not None
+    return made
+
+
+def result(outcome: Outcome = Outcome.COMPLETE, value: float | None = 1.0) -> Result:
+    failure = Failure(message="it broke") if outcome is Outcome.FAILED else None
+    return Result(outcome=outcome, value=value, failure=failure)
+
+
+def counted(number: int, outcome: Outcome = Outcome.COMPLETE, worker: str = "w-1") -> Counted:
+    return Counted(trial=trial(number), worker=worker, result=result(outcome))
+
+
+def name(number: int, state: State, attempt: int = 1, worker: str = "w-1") -> AttemptName:
+    owner = "" if state is State.WAITING else worker
+    return AttemptName(number, attempt, worker=owner, state=state)
+
+
+def seen_by(*attempts: AttemptName, history: list[Counted] | None = None, **more: Any) -> Snapshot:
+    """A snapshot with these attempts; done and lost ones hold a complete result."""
+    past = History(STUDY)
+    past.extend(history or [])
+    files = {
+        one: AttemptFile(trial(one.trial, one.attempt), None, (), result())
+        for one in attempts
+        if one.state in (State.DONE, State.LOST)
+    }
+    known = [one.trial for one in attempts] + [c.trial.number for c in past.trials]
+    numbers = {"next_number": max(known, default=-1) + 1, "files": files}
+    return replace(EMPTY, attempts=attempts, history=past, **{**numbers, **more})
+
+
+def planned(snapshot: Snapshot, *kinds: type) -> list[Action]:
+    return [action for action in plan(snapshot, SAMPLER) if isinstance(action, kinds)]
+
+
+def view(worker: str, silence: float, jobs: int = 1) -> WorkerView:
+    beat = Beat(worker=worker, host="h", pid=1, device="cpu", jobs=jobs, counter=1, state="working")
+    return WorkerView(worker, beat, silence)
+
+
+def test_a_new_study_gets_a_few_trials_and_no_more_than_its_limit() -> None:
+    published = planned(EMPTY, Publish)
+    assert [a.trial.number for a in published if isinstance(a, Publish)] == [0, 1, 2, 3]
+    small = replace(EMPTY, limits=Limits(trials=2))
+    assert len(planned(small, Publish)) == 2
+
+
+def test_more_executors_get_more_trials_waiting() -> None:
+    snapshot = replace(EMPTY, limits=Limits(trials=100), workers=(view("w-1", 0.0, jobs=16),))
+    assert len(planned(snapshot, Publish)) == 32
+
+
+def test_the_same_snapshot_gives_the_same_plan() -> None:
+    snapshot = seen_by(name(0, State.DONE), name(1, State.LOST), name(2, State.TAKEN))
+    assert plan(snapshot, SAMPLER) == plan(snapshot, make_sampler(STUDY))
+
+
+def test_the_successor_is_published_before_the_lost_file_is_put_away() -> None:
+    lost = name(0, State.LOST)
+    actions = plan(seen_by(lost), SAMPLER)
+    successor = next(a for a in actions if isinstance(a, Publish) and a.trial.number == 0)
+    assert successor.trial == trial(0, attempt=2)
+    assert actions.index(successor) < actions.index(Settle(lost))
+
+
+def test_a_lost_file_whose_successor_is_under_way_is_only_put_away() -> None:
+    lost = name(0, State.LOST)
+    for state in (State.WAITING, State.TAKEN):
+        actions = planned(seen_by(lost, name(0, state, attempt=2, worker="w-2")), Publish, Settle)
+        assert Settle(lost) in actions
+        assert not [a for a in actions if isinstance(a, Publish) and a.trial.number == 0]
+
+
+def test_only_failures_count_against_a_trial() -> None:
+    lost = name(0, State.LOST)
+    for outcome, failures in ((Outcome.FAILED, 1), (Outcome.RELEASED, 0)):
+        file = AttemptFile(trial(0), None, (), result(outcome, None))
+        (publish,) = [
+            a
+            for a in planned(seen_by(lost, files={lost: file}), Publish)
+            if isinstance(a, Publish) and a.trial.number == 0
+        ]
+        assert publish.trial.failures == failures
+
+
+def test_a_failed_attempt_is_tried_again_until_it_has_had_its_chances() -> None:
+    done = name(0, State.DONE)
+    for failures, expected in ((0, GiveUp(done)), (1, GiveUp(done)), (2, Count(done))):
+        file = AttemptFile(trial(0, failures=failures), None, (), result(Outcome.FAILED, None))
+        assert expected in plan(seen_by(done, files={done: file}), SAMPLER)
+
+
+def test_a_done_file_that_the_history_has_is_put_away_and_not_counted_again() -> None:
+    done = name(0, State.DONE)
+    assert planned(seen_by(done, history=[counted(0)]), Count, Settle, GiveUp) == [Settle(done)]
+
+
+def test_the_second_of_two_results_of_a_trial_is_given_up() -> None:
+    first, second = name(0, State.DONE), name(0, State.DONE, worker="w-2")
+    assert planned(seen_by(first, second), Count, GiveUp) == [Count(first), GiveUp(second)]
+    assert planned(seen_by(second, history=[counted(0)]), Count, GiveUp) == [GiveUp(second)]
+
+
+def test_a_worker_is_evicted_when_its_lease_is_over_and_not_before() -> None:
+    taken = name(0, State.TAKEN)
+    almost = seen_by(taken, workers=(view("w-1", LEASE - 0.1),))
+    assert planned(almost, GiveUp) == []
+    assert planned(replace(almost, workers=(view("w-1", LEASE),)), GiveUp) == [GiveUp(taken)]
+
+
+def test_whoever_trains_what_is_counted_already_is_evicted() -> None:
+    taken = name(0, State.TAKEN, attempt=2)
+    assert planned(seen_by(taken, history=[counted(0)]), GiveUp, Prune) == [GiveUp(taken)]
+
+
+def test_a_trial_has_vanished_when_several_listings_lack_it() -> None:
+    key = (Purpose.TRAIN, 0)
+    once = seen_by(next_number=1, absent={key: LISTINGS_TO_VANISH - 1})
+    assert planned(once, Replace) == []
+    assert planned(replace(once, absent={key: LISTINGS_TO_VANISH}), Replace) == [Replace(trial(0))]
+
+
+def test_what_makes_no_sense_is_set_aside_and_replaced() -> None:
+    bad = name(0, State.DONE)
+    actions = plan(seen_by(bad, bad={bad: "torn"}, strangers=("notes.txt",)), SAMPLER)
+    assert [a.filename for a in actions if isinstance(a, Quarantine)] == ["notes.txt", bad.filename]
+    publish = next(a for a in actions if isinstance(a, Publish))
+    assert publish.trial == trial(0, attempt=2)
+
+
+def test_when_the_limit_is_counted_the_study_is_over() -> None:
+    snapshot = seen_by(history=[counted(i) for i in range(6)])
+    (finish,) = plan(snapshot, SAMPLER)
+    assert isinstance(finish, Finish)
+    assert not finish.failed
+    assert planned(seen_by(history=[counted(i) for i in range(5)]), Finish) == []
+
+
+def test_at_the_time_limit_the_running_are_stopped_and_the_waiting_taken_back() -> None:
+    waiting, taken, done = name(2, State.WAITING), name(1, State.TAKEN), name(0, State.DONE)
+    snapshot = seen_by(waiting, taken, done, limits=Limits(time_limit=10.0), elapsed=10.0)
+    assert plan(snapshot, SAMPLER) == [Count(done), Withdraw(waiting), Prune(taken)]
+    assert Withdraw(waiting) not in plan(replace(snapshot, elapsed=9.9), SAMPLER)
+
+
+def test_a_target_ends_the_study_once_it_is_counted() -> None:
+    snapshot = seen_by(history=[counted(0)], limits=Limits(target=1.0))
+    (finish,) = plan(snapshot, SAMPLER)
+    assert isinstance(finish, Finish)
+    assert planned(replace(snapshot, limits=Limits(target=1.1)), Finish) == []
+
+
+def test_nothing_but_failures_ends_the_study_as_failed() -> None:
+    failed = [counted(i, Outcome.FAILED) for i in range(FAILURES_TO_STOP)]
+    many = Limits(trials=500)
+    (finish,) = planned(seen_by(history=failed, limits=many), Finish)
+    assert isinstance(finish, Finish)
+    assert finish.failed
+    assert "it broke" in finish.reason
+    assert planned(seen_by(history=[*failed, counted(99)], limits=many), Finish) == []
+
+
+def test_the_winner_is_tested_once_and_only_then_is_the_study_over() -> None:
+    study = STUDY.model_copy(update={"objective": "mnist-cnn"})
+    history = History(study)
+    history.extend(counted(i) for i in range(6))
+    snapshot = replace(EMPTY, study=study, history=history, next_number=6)
+    (publish,) = plan(snapshot, SAMPLER)
+    assert isinstance(publish, Publish)
+    assert (publish.trial.purpose, publish.trial.number) == (Purpose.TEST, 0)
+    running = AttemptName(0, 1, Purpose.TEST, "w-1", State.TAKEN)
+    assert plan(replace(snapshot, attempts=(running,)), SAMPLER) == []
+    history.add(Counted(trial=publish.trial, worker="w-1", result=result()))
+    (finish,) = plan(snapshot, SAMPLER)
+    assert isinstance(finish, Finish)
