@@ -160,9 +160,9 @@ class _Plan:
         for name in self.snapshot.in_state(State.LOST):
             yield from self._lost(name)
         yield from self._taken_in_vain()
-        yield from self._vanished()
         ending = self._ending()
         if ending is None:
+            yield from self._vanished()
             yield from self._new_trials()
         else:
             yield from self._end(ending)

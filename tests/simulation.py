@@ -221,9 +221,12 @@ def objective(params: Params) -> float:
 class SimulatedExecutor:
     """Trains in simulated time; two reports, then a result. Sometimes it fails or dies."""
 
-    def __init__(self, rng: random.Random, now: Callable[[], float], failing: float) -> None:
+    def __init__(
+        self, rng: random.Random, now: Callable[[], float], failing: float, longest: float
+    ) -> None:
         self._rng = rng
         self._now = now
+        self._longest = longest
         self._failing = failing
         self._due: list[tuple[float, Record | Died]] = []
         self.started = 0
@@ -232,7 +235,7 @@ class SimulatedExecutor:
         self.started += 1
         value = objective(assignment.trial.params)
         metrics = {assignment.study.metric: value}
-        length = self._rng.uniform(0.1, TRAINING)
+        length = self._rng.uniform(0.1, self._longest)
         if self._rng.random() < self._failing:
             self._due = [(self._now() + length, Died("was killed by SIGKILL", ""))]
             return
@@ -296,6 +299,7 @@ class World:
         workers: int = 3,
         masters: int = 1,
         failing: float = 0.0,
+        training: float = TRAINING,
         study: Study | None = None,
         limits: Limits | None = None,
         trace: Callable[[str], None] | None = None,
@@ -305,6 +309,7 @@ class World:
         self.clock = 0.0
         self.share = Share()
         self.failing = failing
+        self.training = training
         self.masters = masters
         self.meddled = False  # somebody has deleted files
         self.healed = False
@@ -383,7 +388,7 @@ class World:
             return Master(
                 store, self.limits, Identity(actor.name, 1), monotonic=monotonic, wall=monotonic
             )
-        executor = SimulatedExecutor(self.rng, lambda: self.clock, self.failing)
+        executor = SimulatedExecutor(self.rng, lambda: self.clock, self.failing, self.training)
         self.executors.append(executor)
         worker = f"{actor.name}-{actor.lives}-{self.rng.randrange(16**6):06x}"
         return Worker(

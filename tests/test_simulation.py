@@ -26,6 +26,13 @@ def test_a_good_day_needs_one_attempt_a_trial() -> None:
     assert sum(executor.started for executor in world.executors) == 12
 
 
+def test_a_training_many_leases_long_is_nobodys_silence() -> None:
+    world = World(2, Faults(), trials=4, workers=2, training=12 * LEASE)
+    world.run(healthy_seconds=100 * LEASE)
+    world.check()
+    assert {name.attempt for _, name in world.attempts()} == {1}
+
+
 def test_old_listings_alone_cost_no_attempt() -> None:
     """Nothing is concluded from one absence: neither an eviction nor a vanished trial."""
     for seed in range(40):

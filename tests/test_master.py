@@ -1,0 +1,181 @@
+"""The master: what its next life does with what the last one left."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from distune import protocol
+from distune.errors import ShareError, UserError
+from distune.heartbeat import MasterBeat
+from distune.master import Identity, Master, only_master
+from distune.observer import Observer
+from distune.protocol import State
+from distune.store import Folder, Store
+from distune.study import Limits
+from distune.trial import Outcome, Result
+from tests.simulation import Faults, MemoryFolder, Share, make_study
+
+
+class Desk:
+    """A study in memory, with a clock to turn by hand."""
+
+    def __init__(self, trials: int) -> None:
+        self.now = 0.0
+        self.folder = MemoryFolder(Share(), random.Random(0), lambda: self.now, Faults())
+        self.store = Store(self.folder)
+        study, self.limits = make_study(trials)
+        self.store.create(study)
+
+    def master(self) -> Master:
+        return Master(Store(self.folder), self.limits, Identity("h", 1), monotonic=lambda: self.now)
+
+    def train(self, *numbers: int) -> None:
+        """Be a worker: claim these trials and finish them."""
+        for name in self.store.listing().attempts:
+            if name.trial in numbers and name.state is State.WAITING:
+                taken = self.store.claim(name, "w-1")
+                assert taken is not None
+                self.store.append(
+                    taken, [Result(outcome=Outcome.COMPLETE, value=1.0, metrics={"y": 1.0})]
+                )
+                assert self.store.finish(taken)
+
+    def counted(self) -> list[int]:
+        """Trials in the history file, as often as they are there."""
+        return [line.trial.number for line in self.store.read_history()[0]]
+
+
+def test_a_restarted_master_publishes_no_counted_trial_again() -> None:
+    desk = Desk(trials=8)
+    first = desk.master()
+    first.step()
+    desk.train(1, 2, 3)
+    first.step()
+    assert desk.counted() == [1, 2, 3]
+    desk.master().step()
+    assert desk.folder.share.published.most_common(1)[0][1] == 1
+
+
+def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:
+    desk = Desk(trials=1)
+    first = desk.master()
+    first.step()
+    desk.train(0)
+    real = desk.folder.move
+
+    def dies(source: str, target: str) -> None:
+        raise ShareError(f"the power went off before {source} -> {target}")
+
+    desk.folder.move = dies  # type: ignore[method-assign]
+    with pytest.raises(ShareError):
+        first.step()
+    desk.folder.move = real  # type: ignore[method-assign]
+    second = desk.master()
+    for _ in range(3):
+        second.step()
+    assert second.finished is not None
+    assert desk.counted() == [0]
+    assert [name.state for name in desk.store.seen()] == [State.SEEN]
+
+
+def test_the_end_is_checked_with_a_fresh_listing() -> None:
+    """The trial is counted but not put away, and the cache of the directory hides that."""
+    desk = Desk(trials=1)
+    master = desk.master()
+    master.step()
+    desk.train(0)
+    real_move, real_names, real_poke = desk.folder.move, desk.folder.names, desk.folder.poke
+
+    def refuses(source: str, target: str) -> None:
+        raise ShareError(f"no answer to {source} -> {target}")
+
+    def old_names(folder: str) -> list[str]:
+        return [] if folder == protocol.TRIALS else real_names(folder)
+
+    def poke(folder: str) -> None:
+        desk.folder.names = real_names  # type: ignore[method-assign]
+        real_poke(folder)
+
+    desk.folder.move = refuses  # type: ignore[method-assign]
+    with pytest.raises(ShareError):
+        master.step()
+    desk.folder.move = real_move  # type: ignore[method-assign]
+    desk.folder.names, desk.folder.poke = old_names, poke  # type: ignore[method-assign]
+    master.step()
+    assert master.finished is None
+    while master.finished is None:
+        master.step()
+    assert desk.store.listing().attempts == ()
+
+
+def test_a_deleted_history_is_rebuilt_from_what_was_seen() -> None:
+    desk = Desk(trials=5)
+    master = desk.master()
+    master.step()
+    desk.train(0, 1, 2)
+    master.step()
+    desk.folder.remove(protocol.HISTORY)
+    desk.master()
+    assert sorted(desk.counted()) == [0, 1, 2]
+    assert len(Observer(desk.store).history) == 3
+
+
+def test_the_time_of_a_study_goes_on_where_the_last_master_stopped() -> None:
+    desk = Desk(trials=5)
+    desk.limits = Limits(time_limit=100.0)
+    master = desk.master()
+    for _ in range(9):
+        desk.now += 10
+        master.step()
+    desk.now += 1000  # nobody's time: no master runs
+    again = desk.master()
+    again.step()
+    assert again.elapsed == pytest.approx(90)
+    desk.now += 10
+    for _ in range(3):
+        again.step()
+    assert again.finished is not None
+    assert "time limit" in again.finished.reason
+
+
+def test_trials_withdrawn_at_the_end_are_published_when_the_study_goes_on() -> None:
+    desk = Desk(trials=6)
+    desk.limits = Limits(trials=6, time_limit=10.0)
+    master = desk.master()
+    master.step()
+    desk.train(1)
+    desk.now += 10
+    for _ in range(4):
+        master.step()
+    assert master.finished is not None
+    assert desk.store.listing().attempts == ()
+    desk.limits = Limits(trials=6)
+    again = desk.master()
+    for _ in range(8):
+        again.step()
+        desk.train(*range(6))
+    assert sorted(desk.counted()) == list(range(6))
+
+
+def test_a_beating_master_on_another_host_is_found_even_without_locks(tmp_path: Path) -> None:
+    store = Store(Folder(tmp_path, network=True))
+    store.create(make_study()[0])
+
+    def beat(counter: int) -> None:
+        store.beat_as_master(
+            MasterBeat(
+                host="other", pid=7, counter=counter, state="running", elapsed=0, limits=Limits()
+            )
+        )
+
+    beat(1)
+    with (
+        pytest.raises(UserError, match="on other, pid 7"),
+        only_master(tmp_path, store, Identity("here", 1), wait=lambda seconds: beat(2)),
+    ):
+        raise AssertionError("there are two")
+    with only_master(tmp_path, store, Identity("here", 1), wait=lambda seconds: None):
+        pass  # the other one is silent: it is dead
