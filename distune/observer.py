@@ -111,14 +111,14 @@ class Observer:
         self._absent: dict[tuple[Purpose, int], int] = {}
         self._before: frozenset[AttemptName] | None = None
         self._announced = 0
-        self._announced_tests: set[int] = set()
+        self._announced_tests = 0
         self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
         self._beats: dict[str, Beat] = {}
         self._last_master: MasterBeat | None = None
         self._read_history()
         self.recovered = list(uncounted(store, self.study, self.history))
         self.history.extend(self.recovered)
-        self._announced = len(self.history)
+        self._announced, self._announced_tests = len(self.history), len(self.history.tests)
         if self.history.trials:
             self.expect(Purpose.TRAIN, max(c.trial.number for c in self.history.trials))
 
@@ -294,7 +294,11 @@ class Observer:
         before, self._before = self._before, now
         for counted in self.history.trials[self._announced :]:
             self._announce(counted)
-        self._announced = len(self.history)
+        for counted in self.history.tests[self._announced_tests :]:
+            found = {k: v for k, v in counted.result.metrics.items() if k.startswith("test_")}
+            shown = ", ".join(f"{key} {value:.5g}" for key, value in found.items())
+            self.note(counted.result.outcome, f"trial {counted.trial.number} tested: {shown}")
+        self._announced, self._announced_tests = len(self.history), len(self.history.tests)
         if before is None:
             return
         for name in sorted(now - before):

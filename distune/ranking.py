@@ -134,6 +134,7 @@ class History:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.trials: list[Counted] = []
+        self.tests: list[Counted] = []
         self.outcomes: Counter[Outcome] = Counter()
         self.retried = 0
         self.taken_back = 0
@@ -156,6 +157,7 @@ class History:
         self._by_key[counted.key] = counted
         key = params_key(counted.trial.params)
         if counted.trial.purpose is Purpose.TEST:
+            self.tests.append(counted)
             if key in self._configurations:
                 self._configurations[key].tests.append(counted)
             else:  # a rebuilt history may bring it first

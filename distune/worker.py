@@ -207,6 +207,7 @@ class Worker:
         deadline = self._monotonic() + seconds
         for slot in self._slots:  # all of them have the same half second to clean up
             slot.executor.end(grace=max(0.0, deadline - seconds + 0.5 - self._monotonic()))
+            slot.busy, slot.stop_by = False, None
         while True:
             try:
                 for slot in self._slots:
@@ -368,16 +369,19 @@ class Worker:
 
     def _check_ownership(self, study: _OpenStudy) -> None:
         """Look in a fresh listing for the files one believes to own, and the other way."""
-        held = {s.held.name for s in self._slots if s.held and s.held.study is study}
+        held = [s.held for s in self._slots if s.held is not None and s.held.study is study]
         listed = self._mine(study)
-        gone = held - listed
+        # Where the result is written, the rename that follows will tell.
+        gone = {one.name for one in held if not one.written} - listed
         if gone:  # never conclude from one listing: a rename nearby can hide a name
             study.store.folder.poke(protocol.TRIALS)
             gone -= self._mine(study)
         for slot in self._slots:
             if slot.held is not None and slot.held.study is study and slot.held.name in gone:
                 self._abandon(slot, "taken back by the master")
-        for name in sorted(listed - held):  # a claim that seemed to have failed
+        for name in sorted(
+            listed - {one.name for one in held}
+        ):  # a claim that seemed to have failed
             self._adopt(study, name)
 
     def _beat(self, study: _OpenStudy) -> None:
