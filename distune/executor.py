@@ -65,22 +65,27 @@ class _Executor:
 
     def _prepare(self, prepare: Prepare) -> None:
         self._prepared = prepare
-        self._problem = self._what_is_missing()
-        self._say(Ready(device=self._device, problem=self._problem))
+        bad_offer = self._load_offers()
+        self._problem = bad_offer or self._find_device()
+        self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
 
-    def _what_is_missing(self) -> str | None:
-        """Load the objectives and find the device; what keeps us from it, if anything."""
+    def _load_offers(self) -> str | None:
+        """Load the user's objectives; what is wrong with one, if anything."""
         for offer in self._prepared.offers:
             try:
                 self._loaded[offer.name] = Offer(offer.name, offer.path).load()
             except BaseException as error:
                 return f"--objective {offer.name}: {type(error).__name__}: {error}"
+        return None
+
+    def _find_device(self) -> str | None:
+        """Find the device; what is wrong with it, if anything."""
         self._device = self._prepared.device
-        if self._device != "cpu":
-            try:
+        try:
+            if self._device != "cpu":
                 self._device = _resolve(self._device)
-            except UserError as error:
-                return str(error)
+        except UserError as error:
+            return str(error)
         return None
 
     def _train(self, assignment: Assignment) -> None:

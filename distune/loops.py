@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from distune import protocol
 from distune.errors import ShareError, StudyFailed, UserError
@@ -182,12 +184,14 @@ def _make_ready(
     match answer:
         case Ready(problem=None):
             return answer.device
-        case Ready() if options.device == "auto" and not has_offers:
-            # A driver without a torch that can use it: the CPU is what `auto` finds then.
+        case Ready() if (
+            first.device != "cpu" and options.device == "auto" and not answer.blames_offer
+        ):
+            # A GPU without a torch that can use it: the CPU is what `auto` finds then.
             for executor in executors:
                 executor.end(grace=0.0)
                 executor.use_device("cpu")
-            return "cpu"
+            return _make_ready(executors, options, has_offers)
         case Ready():
             raise UserError(answer.problem)
         case Died():
@@ -203,7 +207,8 @@ class DataSets:
         self._place = str(data_dir) if data_dir else None
         self._say = say
         self._here: set[str] = set()
-        self._downloads: dict[str, subprocess.Popen[bytes]] = {}
+        self._downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+        self._failed: dict[str, str] = {}
 
     def ready(self, study: Study) -> bool:
         """False while something is still being downloaded.
@@ -221,21 +226,25 @@ class DataSets:
             if not is_in_files(name) or locate(name, self._place) is not None:
                 self._here.add(name)
                 return True
+            if name in self._failed:  # once is enough; should the files come, they are found
+                raise UserError(self._failed[name])
             self._say(f"{name} is not on this host; downloading")
             command = [sys.executable, "-m", "distune", "data", name]
             command += ["--data-dir", self._place] if self._place else []
-            self._downloads[name] = spawn(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
-        process = self._downloads[name]
+            # Not a pipe: one that nobody reads would fill up.
+            errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+            process = spawn(command, stdout=subprocess.DEVNULL, stderr=errors)
+            self._downloads[name] = process, errors
+        process, errors = self._downloads[name]
         if process.poll() is None:
             return False
         del self._downloads[name]
+        with errors:
+            errors.seek(0)
+            said = _message(errors.read().decode(errors="replace"))
         if process.returncode:
-            _, errors = process.communicate()
-            raise UserError(
-                _message(errors.decode(errors="replace")) or f"{name} could not be downloaded"
-            )
+            self._failed[name] = said or f"{name} could not be downloaded"
+            raise UserError(self._failed[name])
         self._here.add(name)
         self._say(f"{name} is here")
         return True
@@ -279,8 +288,8 @@ def _work(
             say("nothing left to do: every study here is finished (--forever waits for more)")
             return EXIT_NOTHING_LEFT
         if worker.only_refused and not options.forever:
-            needed = ", ".join(f"{s}: {n}" for s, n in worker.refused.items())
-            raise UserError(f"no study here that this worker may work on; start it with {needed}")
+            why = "; ".join(f"{study}: {reason}" for study, reason in worker.refused.items())
+            raise UserError(f"there is no study here that this worker can work on ({why})")
         if options.time_limit is not None and now - started >= options.time_limit:
             worker.drain("its worker's time is over", _DRAIN_SECONDS)
             say("the time limit is over; everything given back")

@@ -36,6 +36,7 @@ class Ready(Record):
 
     device: str = ""
     problem: str | None = None
+    blames_offer: bool = False
 
 
 class Moved(Record):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol as Interface
 
 from distune import protocol
-from distune.errors import BadRecord, ShareError
+from distune.errors import BadRecord, ShareError, UserError
 from distune.heartbeat import Beat, Progress
 from distune.messages import Assignment, Moved, Ready
 from distune.processes import Died
@@ -104,8 +104,8 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: as many trials are trained at a time.
         offers: names of the user's objectives that it agrees to run.
-        ready: whether this host has what a study needs, so that it can be opened; raises if
-            it never will.
+        ready: whether this host has what a study needs, so that it can be opened; raises
+            `UserError` if it never will.
         allow_commands: whether it runs commands that a study names.
         forever: wait for more when every study is finished.
         say: takes a line for people.
@@ -134,7 +134,7 @@ class Worker:
         #: Whether the last step did anything: then the next should come soon.
         self.active = False
         self.finished = False
-        #: Studies that need an agreement of the user's, with what would give it.
+        #: Studies that this worker cannot work on, and why.
         self.refused: dict[str, str] = {}
         self._find_studies = find_studies
         self._slots = [_Slot(executor) for executor in executors]
@@ -192,7 +192,7 @@ class Worker:
 
     @property
     def only_refused(self) -> bool:
-        """There is work here, but none that it has been allowed to do."""
+        """There is work here, but none that it can do."""
         return bool(self.refused) and not self._open and not self._preparing and self.idle
 
     def drain(self, reason: str, seconds: float) -> bool:
@@ -316,16 +316,18 @@ class Worker:
                 self._over.add(name)
                 continue
             self._over.discard(name)
-            needed = self._agreement_needed(study)
-            if needed is not None:
-                if name not in self.refused:
-                    self._say(f"study {name} is left alone: it needs a worker with {needed}")
-                self.refused[name] = needed
-                continue
-            if not self._ready(study):
-                self._preparing.add(name)
-                continue
             self._preparing.discard(name)
+            try:
+                self._check_agreement(study)
+                if not self._ready(study):
+                    self._preparing.add(name)
+                    continue
+            except UserError as error:
+                if name not in self.refused:
+                    self._say(f"study {name} is left alone: {error}")
+                self.refused[name] = str(error)
+                continue
+            self.refused.pop(name, None)
             self._say(f"study {name}: {study.objective_name}, {study.metric}")
             self._open[name] = _OpenStudy(name, store, study)
         self._forget_deleted(found)
@@ -351,14 +353,13 @@ class Worker:
                 self._over.add(study.name)
                 self._say(f"study {study.name} is gone")
 
-    def _agreement_needed(self, study: Study) -> str | None:
+    def _check_agreement(self, study: Study) -> None:
         """Whoever can write to the share must not thereby run code here."""
         if study.command is not None:
-            return None if self._allow_commands else "--allow-commands"
-        assert study.objective is not None
-        if study.objective in WORKLOADS or study.objective in self._offers:
-            return None
-        return f"--objective {study.objective}"
+            if not self._allow_commands:
+                raise UserError("it needs a worker started with --allow-commands")
+        elif study.objective not in WORKLOADS and study.objective not in self._offers:
+            raise UserError(f"it needs a worker started with --objective {study.objective}")
 
     def _mine(self, study: _OpenStudy) -> set[AttemptName]:
         return {

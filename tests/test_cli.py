@@ -215,3 +215,25 @@ def test_the_version_is_that_of_the_package(lab: Lab) -> None:
     pyproject = (Path(__file__).parent.parent / "pyproject.toml").read_text()
     version = lab.run("--version").stdout.split()[1]
     assert f'version = "{version}"' in pyproject
+
+
+def test_data_that_one_study_lacks_keeps_no_worker_from_another(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(lab.folder / "cache"))
+    monkeypatch.delenv("DISTUNE_DATA", raising=False)
+    lab.write_space(
+        "mnist.json", objective="mnist-cnn", params={"epochs": 1}, metric=None, direction=None
+    )
+    lab.write_space("mine.json", trials=3)
+    lab.master("--plain", space="mnist.json")
+    wait_until(lambda: lab.names(study="mnist"), what="the first is published")
+    mine = lab.master("--plain", space="mine.json")
+    wait_until(lambda: lab.names(study="mine"), what="the second is published")
+    worker = lab.worker()
+    assert mine.wait(60) == 0
+    assert worker.wait(60) == 2
+    assert "MNIST is not in" in lab.log_of(worker)
+    assert len(lab.seen("mine")) == 3
