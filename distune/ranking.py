@@ -159,7 +159,9 @@ class History:
         if counted.trial.purpose is Purpose.TEST:
             self.tests.append(counted)
             if key in self._configurations:
-                self._configurations[key].tests.append(counted)
+                bisect.insort(
+                    self._configurations[key].tests, counted, key=lambda run: run.trial.number
+                )
             else:  # a rebuilt history may bring it first
                 self._early_tests.setdefault(key, []).append(counted)
             return True
@@ -170,11 +172,13 @@ class History:
         configuration = self._configurations.get(key)
         if configuration is None:
             configuration = Configuration(counted.trial.params)
-            configuration.tests = self._early_tests.pop(key, [])
+            early = self._early_tests.pop(key, [])
+            configuration.tests = sorted(early, key=lambda test: test.trial.number)
             self._configurations[key] = configuration
         else:
             del self._places[bisect.bisect_left(self._places, self._place_of[key])]
-        configuration.runs.append(counted)
+        # By number, not by arrival: what is shown must not depend on who was faster.
+        bisect.insort(configuration.runs, counted, key=lambda run: run.trial.number)
         place = self._place(configuration, key)
         self._place_of[key] = place
         bisect.insort(self._places, place)

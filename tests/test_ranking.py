@@ -353,3 +353,10 @@ def test_a_complete_run_without_a_finite_value_has_diverged_whatever_it_says() -
     winner = made.winner()
     assert winner is not None
     assert winner.first == 1
+
+
+def test_the_runs_of_a_configuration_stand_by_number_whoever_was_faster() -> None:
+    made = history(run(2, "a", 0.3), run(0, "a", 0.1), run(1, "a", 0.2), repeats=3)
+    (configuration,) = made.ranking()
+    assert [one.trial.number for one in configuration.runs] == [0, 1, 2]
+    assert configuration.values == [0.1, 0.2, 0.3]

@@ -30,7 +30,7 @@ def test_the_readme_has_the_commands_of_the_first_minute() -> None:
     commands = commands_in(README)
     assert commands[:2] == ["scripts/quickstart", "scripts/test"]
     assert README.index("scripts/quickstart") < 1500  # on the first screen
-    assert len(commands) >= 8
+    assert len(commands) >= 7
 
 
 @pytest.mark.parametrize("command", [c for c in commands_in(README) if c.startswith("distune")])
