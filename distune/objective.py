@@ -304,7 +304,7 @@ def run_command(
     }
     if any("{trial_dir}" in part for part in command):
         context.dir  # noqa: B018  made by asking for it
-    arguments = fill_in(list(command), {**params, **told})
+    arguments = fill_in(command, {**params, **told})
     with processes.guarded(arguments, _COMMAND_GRACE) as process:
         assert process.stdout is not None
         for line in iter(lambda: process.stdout.readline(_LONGEST_LINE), b""):  # type: ignore[union-attr]

@@ -77,11 +77,7 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
         yield process
     finally:
         if process.poll() is None:
-            _signal_group(process.pid, signal.SIGTERM)
-            try:
-                process.wait(grace)
-            except subprocess.TimeoutExpired:
-                pass
+            _ask_to_end(process, grace)
         _signal_group(process.pid, signal.SIGKILL)
         process.wait()
         if process.stdout is not None:
@@ -96,17 +92,28 @@ def end_process(process: subprocess.Popen[bytes], grace: float) -> int:
         Its exit status, as `subprocess` gives it.
     """
     if grace > 0:
-        _signal_group(process.pid, signal.SIGTERM)
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            pass
+        _ask_to_end(process, grace)
     end_session(process.pid)
     return process.wait()
 
 
+def _ask_to_end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """TERM to its group, and `grace` seconds of time for it."""
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        pass
+
+
 def end_session(leader: int) -> None:
-    """Kill every process of a session but the caller, whatever group it has moved to."""
+    """Kill every process of a session but the caller, whatever group it has moved to.
+
+    Where there is no /proc to find them, those of the leader's own group.
+    """
+    if not os.path.isdir("/proc"):
+        _signal_group(leader, signal.SIGKILL)
+        return
     me = os.getpid()
     for pid in _session_of(leader):
         if pid != me:
@@ -117,14 +124,9 @@ def end_session(leader: int) -> None:
 
 
 def _session_of(leader: int) -> list[int]:
-    """Its processes, by /proc; where there is none, those of the leader's own group die."""
+    """Its processes, by /proc."""
     found = []
-    try:
-        entries = [entry for entry in os.listdir("/proc") if entry.isdigit()]
-    except OSError:
-        _signal_group(leader, signal.SIGKILL)
-        return [leader]
-    for entry in entries:
+    for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{entry}/stat", "rb") as stat:
                 # pid (name) state ppid pgrp session ...; the name may hold anything

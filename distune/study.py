@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -138,8 +138,9 @@ class SpaceFile(Space):
                 _check_value(workload, {name: value}, f"params.{name}")
 
     def _check_setting(self, setting: Mapping[str, Scalar], where: str) -> None:
+        constants = self.constants
         for name in self.params:
-            needed = name not in self.constants and self.is_active(name, setting)
+            needed = name not in constants and self.is_active(name, setting)
             if name not in setting and needed:
                 raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
         if self.workload is None:
@@ -153,12 +154,12 @@ class SpaceFile(Space):
         _check_value(self.workload, setting, where)
 
 
-def placeholders(command: list[str]) -> list[str]:
+def placeholders(command: Sequence[str]) -> list[str]:
     """The names in braces in a command."""
     return [match[1] for part in command for match in _PLACEHOLDER.finditer(part) if match[1]]
 
 
-def fill_in(command: list[str], values: Mapping[str, Scalar]) -> list[str]:
+def fill_in(command: Sequence[str], values: Mapping[str, Scalar]) -> list[str]:
     """Replace `{name}` by its value, nothing for one that is not there, and `{{` by `{`.
 
     Each argument stays one argument: there is no shell.

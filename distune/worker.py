@@ -90,6 +90,7 @@ class _OpenStudy:
     name: str
     store: Store
     study: Study
+    epochs: int | None = None
     next_beat: float = 0.0
     counter: int = 0
     unlisted: int = 0  # discoveries in which others were there and it was not
@@ -281,7 +282,7 @@ class Worker:
             update = message.model_dump()
         else:
             update = {"seconds": message.seconds}
-            epochs = _epochs_of(slot.held.study.study)
+            epochs = slot.held.study.epochs
             if epochs is not None and not slot.held.tells_progress:
                 update["fraction"] = min(1.0, message.step / epochs)
         slot.held.progress = slot.held.progress.model_copy(update=update)
@@ -329,7 +330,7 @@ class Worker:
                 continue
             self.refused.pop(name, None)
             self._say(f"study {name}: {study.objective_name}, {study.metric}")
-            self._open[name] = _OpenStudy(name, store, study)
+            self._open[name] = _OpenStudy(name, store, study, _epochs_of(study))
         self._forget_deleted(found)
         for name in list(self.refused):
             if name not in found or name in self._over:
@@ -534,11 +535,8 @@ class Worker:
 
 def _epochs_of(study: Study) -> int | None:
     """How many steps a training has, if a constant `epochs` says so."""
-    spec = study.params.get("epochs")
-    grid = spec.grid() if spec is not None else None
-    if grid is None or len(grid) != 1 or not isinstance(grid[0], int) or grid[0] < 1:
-        return None
-    return grid[0]
+    epochs = study.space.constants.get("epochs")
+    return epochs if isinstance(epochs, int) and epochs >= 1 else None
 
 
 def _describe(result: Result, study: Study) -> str:

@@ -196,14 +196,18 @@ def test_the_same_seed_tries_the_same_settings(lab: Lab) -> None:
     assert seen[0] == seen[1]
 
 
-def test_a_study_that_names_missing_data_fails_with_what_to_do(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No silent fall back. The download is refused by a proxy that is not there."""
+@pytest.fixture
+def no_data(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No data set is found, and a download is refused by a proxy that is not there."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("XDG_CACHE_HOME", str(lab.folder / "cache"))
     monkeypatch.delenv("DISTUNE_DATA", raising=False)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_a_study_that_names_missing_data_fails_with_what_to_do(lab: Lab) -> None:
+    """No silent fall back."""
     lab.write_space(objective="mnist-cnn", params={"epochs": 1}, metric=None, direction=None)
     done = lab.run("master", "--space", "space.json", "--workers", "1")
     assert done.returncode == 2, done.stdout
@@ -217,13 +221,8 @@ def test_the_version_is_that_of_the_package(lab: Lab) -> None:
     assert f'version = "{version}"' in pyproject
 
 
-def test_data_that_one_study_lacks_keeps_no_worker_from_another(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(lab.folder / "cache"))
-    monkeypatch.delenv("DISTUNE_DATA", raising=False)
+@pytest.mark.usefixtures("no_data")
+def test_data_that_one_study_lacks_keeps_no_worker_from_another(lab: Lab) -> None:
     lab.write_space(
         "mnist.json", objective="mnist-cnn", params={"epochs": 1}, metric=None, direction=None
     )
