@@ -304,7 +304,6 @@ def worker_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
 #: Sign, style of the sign, style of the text: trouble strikes the eye, routine does not.
 _KINDS: dict[str, tuple[str, str, str]] = {
     "claimed": ("›", "blue", "dim"),
-    "done": ("✓", "green", ""),
     "complete": ("✓", "green", ""),
     "diverged": ("~", "yellow", ""),
     "pruned": ("–", "cyan", ""),
@@ -312,9 +311,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "lost": ("?", "bold yellow", "yellow"),
     "released": ("‹", "yellow", ""),
     "retried": ("↻", "yellow", ""),
-    "test": ("◆", "green", ""),
     "trouble": ("!", "bold red", "red"),
-    "study": ("•", "bold", ""),
 }
 
 
