@@ -30,7 +30,6 @@ from distune.snapshot import Snapshot
 from distune.store import LOCAL_LEASE, NETWORK_LEASE, Folder, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.worker import Worker, WorkerIdentity
-from distune.workloads import WORKLOADS
 from distune.workloads.data import is_in_files, locate
 
 EXIT_NOTHING_LEFT = 0
@@ -217,7 +216,7 @@ class DataSets:
             UserError: a data set cannot be had; says what to do.
         """
         # All of them are asked, so that all downloads begin.
-        return sum(not self._has(name) for name in _datasets_of(study)) == 0
+        return sum(not self._has(name) for name in study.datasets) == 0
 
     def _has(self, name: str) -> bool:
         if name in self._here:
@@ -248,16 +247,6 @@ class DataSets:
         self._here.add(name)
         self._say(f"{name} is here")
         return True
-
-
-def _datasets_of(study: Study) -> list[str]:
-    """What `dataset` may be in this study."""
-    workload = WORKLOADS.get(study.objective or "")
-    field = workload.hyperparameters.model_fields.get("dataset") if workload else None
-    if field is None:
-        return []
-    spec = study.params.get("dataset")
-    return [str(field.default)] if spec is None else [str(v) for v in spec.grid() or []]
 
 
 def _message(output: str) -> str:
