@@ -141,8 +141,8 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: as many trials are trained at a time.
         offers: names of the user's objectives that it agrees to run.
-        ready: whether this host has what a study needs, so that it can be opened; raises
-            `UserError` if it never will.
+        ready: whether this host has what a study of some name needs, so that it can be
+            opened; raises `UserError` if it cannot work on it.
         allow_commands: whether it runs commands that a study names.
         forever: wait for more when every study is finished.
         say: takes a line for people.
@@ -156,7 +156,7 @@ class Worker:
         find_studies: Callable[[], Mapping[str, Store]],
         executors: Sequence[ExecutorLike],
         *,
-        ready: Callable[[Study], bool] = lambda study: True,
+        ready: Callable[[str, Study], bool] = lambda name, study: True,
         offers: Collection[str] = (),
         allow_commands: bool = False,
         forever: bool = False,
@@ -455,7 +455,7 @@ class Worker:
             self._preparing.discard(name)
             try:
                 self._check_agreement(study)
-                if not self._ready(study):
+                if not self._ready(name, study):
                     self._preparing.add(name)
                     continue
             except UserError as error:
