@@ -613,11 +613,13 @@ class Worker:
             self._close(study)
             return False
         waiting = [n for n in study.store.listing().attempts if n.state is State.WAITING]
-        # The winner's test holds everything up: it goes first. Then the oldest.
-        waiting.sort(key=lambda name: (name.purpose is not Purpose.TEST, name))
+        # The winner's test holds everything up: it goes first. Then what has waited for a
+        # lease already, then the oldest.
+        waiting.sort(key=lambda name: (not _is_urgent(name), name))
         study.failed_on = {n: who for n, who in study.failed_on.items() if n in waiting}
         suitable = (name for name in waiting if not self._leaves_to_others(study, name))
         candidates = list(itertools.islice(suitable, _CLAIM_AMONG))
+        candidates = [name for name in candidates if _is_urgent(name)] or candidates
         self._rng.shuffle(candidates)
         for name in candidates:
             taken = study.store.claim(name, self.identity.worker)
@@ -710,6 +712,10 @@ class Worker:
         if trouble.since is not None:
             self._say(f"the share is back after {now - trouble.since:.0f} s")
         trouble.since, trouble.until, trouble.pause = None, None, _SHORTEST_PAUSE
+
+
+def _is_urgent(name: AttemptName) -> bool:
+    return name.purpose is Purpose.TEST or name.attempt > 1
 
 
 def _epochs_of(study: Study) -> int | None:
