@@ -80,6 +80,12 @@ class Master:
         before = store.read_document(protocol.MASTER, MasterBeat)
         self.elapsed = before.elapsed if before else _last_elapsed(self.observer)
         self._counter = before.counter if before else 0
+        if before is not None and before.state == "running":
+            self.observer.note(
+                "trouble",
+                f"the master before this one ({before.host}, pid {before.pid}) was killed or cut "
+                f"off; going on from {len(self.observer.history)} counted trials",
+            )
         # A trial that is hidden from one listing (an old cache, a rename nearby) must not be
         # taken for one that was never published.
         store.folder.poke(protocol.TRIALS)

@@ -36,6 +36,7 @@ LOCAL_FILE_SYSTEMS = frozenset(
 )
 LOCAL_LEASE = 20.0  # seconds
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
+_READ_AT_ONCE = 2**20
 _BEAT_SIZE = 4096
 _BEAT_LIMIT = 256 * 2**10
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -139,7 +140,12 @@ class Folder:
             if status.st_size - offset > limit:
                 raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
             file.seek(offset)
-            return file.read(limit)
+            # Not `read(limit)`: that asks for so much memory at once, however short the file.
+            parts = []
+            while limit > 0 and (part := file.read(min(limit, _READ_AT_ONCE))):
+                parts.append(part)
+                limit -= len(part)
+            return b"".join(parts)
 
     def publish(self, path: str, data: bytes) -> None:
         """Give complete content a name, never over an existing one (P1).

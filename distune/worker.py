@@ -196,6 +196,12 @@ class Worker:
         """There is work here, but none that it can do."""
         return bool(self.refused) and not self._open and not self._preparing and self.idle
 
+    @property
+    def cut_off(self) -> bool:
+        """The share did not answer when it was last asked, and this has been said."""
+        troubles = [self._folder_trouble, *(study.trouble for study in self._open.values())]
+        return any(trouble.since is not None for trouble in troubles)
+
     def drain(self, reason: str, seconds: float) -> bool:
         """Give everything back: first stop the training, then let go of the files (P7).
 

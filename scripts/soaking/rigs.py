@@ -342,7 +342,7 @@ class NetRig(Rig):
         for name in ("A", "B"):
             guest = Client(name, Path("/mnt/share"), (str(self.home / "rig"), "exec", name))
             self.clients[name] = guest
-            for folder in (ROOT, Path(sys.prefix)):  # what lies under a guest's own /tmp
+            for folder in (ROOT, Path(sys.prefix), Path(sys.base_prefix)):  # may lie in its own /tmp
                 guest.shell(
                     f"[ -e {folder} ] || {{ mkdir -p {folder} && "
                     f"mount -t hostfs -o {folder} none {folder}; }}"

@@ -20,7 +20,7 @@ _FAST = 0.2  # seconds for a trial when all faults are over
 _SHORTEST_OUTAGE = 15.0  # seconds, so that it is worth a line in a log
 _RECOVERY = 300.0  # seconds; a TCP connection tries again only every minute or two
 
-TROUBLE = re.compile(r"training goes on, results are kept|nothing is lost, trying again")
+TROUBLE = re.compile(r"(training goes on, results are kept|nothing is lost), (trying|waiting)")
 BACK = re.compile(r"the share is back")
 EVICTED = re.compile(r"taken back (by the master|meanwhile)")
 
@@ -166,7 +166,7 @@ class Soak:
         if outage.witnesses == "all":
             for process in hit:
                 for line in (TROUBLE, BACK):
-                    self._hear(fault, [process], line, sizes[process.tag])
+                    self._hear(fault, [process], line, sizes[process.tag], _RECOVERY)
         elif outage.witnesses == "some":
             for line in (TROUBLE, BACK):
                 wait_for(
@@ -209,12 +209,17 @@ class Soak:
         say(f"recovered; {fault.lost} attempts lost")
 
     def _hear(
-        self, fault: Fault, processes: list[Process], line: re.Pattern[str], since: int
+        self,
+        fault: Fault,
+        processes: list[Process],
+        line: re.Pattern[str],
+        since: int,
+        patience: float = 30.0,
     ) -> None:
         """Wait until each of them says it."""
         for process in processes:
             try:
-                wait_for(lambda p=process: line.search(p.said(since)), _RECOVERY, "")
+                wait_for(lambda p=process: line.search(p.said(since)), patience, "")
             except NotInTime:
                 self.problems.append(f"{fault.kind}: {process.tag} never says {line.pattern!r}")
                 say(self.problems[-1])

@@ -58,11 +58,13 @@ def judge(evidence: Evidence, trials: int) -> dict[str, list[str]]:
     """What is wrong, by check; all of it empty if nothing is."""
     wanted = Counter(range(trials))
     ended = [m for m in evidence.files("seen") if m["state"] in ("seen", "pruned")]
-    history = _history(evidence.history)
+    # A line of which nobody knew whether it had arrived is written again; only the first of
+    # two that are the same counts, and two that differ would be two results.
+    history = Counter(number for number, _ in _history(evidence.history))
     ranked = Counter(t for row in evidence.status.get("ranking", []) for t in row["trials"])
     return {
         "the study is finished": _finished(evidence),
-        "each trial is in the history once": _once(wanted, Counter(history)),
+        "each trial is in the history once": _once(wanted, history),
         "each trial has one file that counts": _once(wanted, Counter(int(m["trial"]) for m in ended)),
         "each trial is ranked once": _once(wanted, ranked),
         "nothing is left over": _leftovers(evidence),
@@ -85,12 +87,12 @@ def _finished(evidence: Evidence) -> list[str]:
     return [f"it failed: {evidence.finished['reason']}"] if evidence.finished["failed"] else []
 
 
-def _history(text: str) -> list[int]:
-    """The trials of its whole lines; half lines are no trials, and allowed."""
-    found = []
+def _history(text: str) -> set[tuple[int, str]]:
+    """Trials, and what is said of each; half lines are no trials, and allowed."""
+    found = set()
     for line in text.split("\n")[:-1]:
         try:
-            found.append(int(json.loads(line)["trial"]["number"]))
+            found.add((int(json.loads(line)["trial"]["number"]), line))
         except (ValueError, KeyError, TypeError):
             continue
     return found
