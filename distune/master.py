@@ -80,6 +80,7 @@ class Master:
         before = store.read_document(protocol.MASTER, MasterBeat)
         self.elapsed = before.elapsed if before else _last_elapsed(self.observer)
         self._counter = before.counter if before else 0
+        self._history_unsure = False  # an append failed: some of its lines may be there
         if before is not None and before.state == "running":
             self.observer.note(
                 "trouble",
@@ -224,8 +225,12 @@ class Master:
             self.store.settle(name)
 
     def _add(self, counted: list[Counted]) -> None:
+        if self._history_unsure:
+            self.observer.catch_up()
         new = [c for c in counted if self.observer.history.get(c.key) is None]
+        self._history_unsure = True
         self.store.append_history(new)
+        self._history_unsure = False
         self.observer.history.extend(new)
 
     def _finish(self, action: Finish) -> None:
