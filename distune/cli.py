@@ -71,6 +71,13 @@ AllowCommands = Annotated[
         "then run programs here.",
     ),
 ]  # fmt: skip
+AnyOwner = Annotated[
+    bool,
+    typer.Option(
+        "--any-owner",
+        help="Work on a study that another user has put where anyone may create files.",
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Where data sets are, or shall be downloaded to. Else $DISTUNE_DATA, "
@@ -123,6 +130,7 @@ def master(
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
+    any_owner: AnyOwner = False,
     plain: Annotated[
         bool, typer.Option("--plain", help="Plain lines instead of the live view.")
     ] = False,
@@ -147,6 +155,8 @@ def master(
         arguments += ["--objective", one]
     if allow_commands:
         arguments.append("--allow-commands")
+    if any_owner:
+        arguments.append("--any-owner")
     if data_dir is not None:
         arguments += ["--data-dir", str(data_dir)]
     options = MasterOptions(
@@ -156,6 +166,7 @@ def master(
         logs=logs,
         workers=workers,
         worker_arguments=arguments,
+        any_owner=any_owner,
     )
     _leave(run_master(options, Screen(_console(), _mode(plain, as_json))))
 
@@ -184,6 +195,7 @@ def worker(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what objectives print.")
     ] = False,
+    any_owner: AnyOwner = False,
 ) -> None:
     """Claim trials, train, report, until every study in the shared folder is finished.
 
@@ -205,6 +217,7 @@ def worker(
         time_limit=time_limit,
         forever=forever,
         verbose=verbose,
+        any_owner=any_owner,
     )
     _leave(run_worker(options, _say))
 
@@ -436,11 +449,12 @@ def _print_json(fields: Any) -> None:
 def _say(line: str) -> None:
     import time
 
-    # Lines of the objective's, or of the share's: nothing in them steers the terminal.
-    clean = "".join(
-        c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line
-    )
-    print(f"{time.strftime('%H:%M:%S')} {clean}", flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {_harmless(line)}", flush=True)
+
+
+def _harmless(text: str) -> str:
+    """Lines of the objective's, or of the share's: nothing in them steers the terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _leave(status: int) -> NoReturn:
@@ -471,5 +485,6 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"distune: {message}", file=sys.stderr)
+    lines = "\n".join(map(_harmless, message.split("\n")))  # a traceback may be part of it
+    print(f"distune: {lines}", file=sys.stderr)
     sys.exit(status)

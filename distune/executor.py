@@ -8,19 +8,34 @@ is paid for once. What the objective prints goes to standard output, as anywhere
 from __future__ import annotations
 
 import argparse
+import errno
+import faulthandler
+import importlib
 import os
 import queue
+import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
 from typing import IO, Any
 
 from distune import processes
 from distune.errors import UserError
-from distune.messages import STOP, Assignment, Moved, Prepare, Ready, decode_message, encode_message
+from distune.messages import (
+    STOP,
+    Assignment,
+    Check,
+    Checked,
+    Moved,
+    Prepare,
+    Ready,
+    decode_message,
+    encode_message,
+)
 from distune.objective import Objective, Offer, Stopped, TrialContext, drive, find
 from distune.trial import Failure, Outcome, Record, Result
+from distune.workloads import WORKLOADS
 
 _PROGRESS_EVERY = 0.3  # seconds
 
@@ -36,6 +51,7 @@ class _Executor:
         self._loaded: dict[str, Objective] = {}
         self._problem: str | None = None
         self._last_progress = 0.0
+        self._pid = os.getpid()
 
     def run(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -45,6 +61,8 @@ class _Executor:
                     self._prepare(prepare)
                 case Assignment() as assignment:
                     self._train(assignment)
+                case Check() as check:
+                    self._say(Checked(problem=self._check(check)))
 
     def _listen(self) -> None:
         for line in self._requests:
@@ -59,7 +77,13 @@ class _Executor:
         processes.end_session(os.getsid(0))  # our worker is gone, or wants us gone
         os._exit(0)
 
+    def _leave_if_forked(self) -> None:
+        """An objective that forks, and whose child returns, must not double us."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+
     def _say(self, message: Record) -> None:
+        self._leave_if_forked()
         self._messages.write(encode_message(message))
         self._messages.flush()
 
@@ -83,10 +107,39 @@ class _Executor:
         self._device = self._prepared.device
         try:
             if self._device != "cpu":
-                self._device = _resolve(self._device)
+                self._device = _module("device").resolve(self._device)
         except UserError as error:
             return str(error)
         return None
+
+    def _check(self, check: Check) -> str | None:
+        """What is wrong with this host, if anything."""
+        try:
+            self._check_writing(check.folder)
+            if self._device != "cpu" or check.study.objective in WORKLOADS:
+                _module("device").check(self._device)
+            for dataset in check.study.datasets:
+                _module("data").check(dataset, self._prepared.data_dir)
+        except UserError as error:
+            return str(error)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def _check_writing(self, folder: str) -> None:
+        try:
+            with tempfile.TemporaryFile() as file:
+                file.write(bytes(2**20))
+        except OSError as error:
+            raise UserError(f"cannot write in {tempfile.gettempdir()}: {error.strerror}") from None
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"x")
+        except OSError as error:
+            # The share being away or full is no fault of this host's.
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
     def _train(self, assignment: Assignment) -> None:
         study, trial = assignment.study, assignment.trial
@@ -100,6 +153,8 @@ class _Executor:
             data_dir=self._prepared.data_dir,
             report_progress=self._progress,
         )
+        litter = processes.Litter()
+        result: Record | None = None
         try:
             if self._problem is not None:
                 raise UserError(self._problem)
@@ -108,13 +163,23 @@ class _Executor:
             else:
                 objective = find(study, trial, {})
             for message in drive(objective, study, trial, context, stopped=self._stop.is_set):
-                self._say(message)
+                if isinstance(message, Result):
+                    result = message
+                else:
+                    self._say(message)
         except Stopped:
             failure = Failure(message="stopped by the master")
-            self._say(Result(outcome=Outcome.RELEASED, failure=failure))
+            result = Result(outcome=Outcome.RELEASED, failure=failure)
         except Exception as error:  # not the objective's: it could not even be found
             failure = Failure(message=f"{type(error).__name__}: {error}")
-            self._say(Result(outcome=Outcome.FAILED, failure=failure))
+            result = Result(outcome=Outcome.FAILED, failure=failure)
+        # Before the result, so that the next trial finds the memory that they hold.
+        self._leave_if_forked()
+        left = litter.clear()
+        if left:
+            print(f"distune: killed {left} processes that the trial had left behind", flush=True)
+        assert result is not None  # `drive` ends with one
+        self._say(result)
 
     def _progress(self, fraction: float, images_per_second: float | None) -> None:
         if self._stop.is_set():
@@ -125,12 +190,9 @@ class _Executor:
             self._say(Moved(fraction=fraction, images_per_second=images_per_second))
 
 
-def _resolve(device: str) -> str:
-    """Ask torch, which only `workloads` may import, and only when it is not the CPU."""
-    import importlib
-
-    resolve: Callable[[str], str] = importlib.import_module("distune.workloads.device").resolve
-    return resolve(device)
+def _module(name: str) -> Any:
+    """One of `workloads`, which alone may import torch: by name, and only when needed."""
+    return importlib.import_module(f"distune.workloads.{name}")
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -139,6 +201,10 @@ def main(arguments: list[str] | None = None) -> Any:
     parser.add_argument("--parent", type=int, required=True, help="pid of the worker")
     options = parser.parse_args(arguments)
     processes.die_with_parent(options.parent)
+    # A crash leaves its Python stack in the output, and SIGUSR1 (before a hanging trial is
+    # killed) shows where it hangs.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
     # An objective that reads its standard input finds nothing there, and not our requests.
     requests = os.fdopen(os.dup(0), "rb")
     nothing = os.open(os.devnull, os.O_RDONLY)

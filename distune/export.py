@@ -95,6 +95,7 @@ def best_space(history: History) -> str | None:
         "trials": study.repeats,
         "seed": study.seed,
         "max_seconds": study.max_seconds,
+        "trial_timeout": study.trial_timeout,
         "result": result_of(winner),
     }
     return json.dumps({k: v for k, v in fields.items() if v is not None}, indent=2) + "\n"

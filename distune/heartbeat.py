@@ -22,8 +22,19 @@ class Progress(Record):
     seconds: float = 0.0
 
 
+BeatState = Literal["idle", "working", "paused", "gave up"]
+#: States of a worker that claims what it can.
+WILLING = frozenset({"idle", "working"})
+
+
 class Beat(Record):
-    """A worker's heartbeat: one small file, rewritten in place, so that it changes."""
+    """A worker's heartbeat: one small file, rewritten in place, so that it changes.
+
+    Attributes:
+        jobs: trials that it trains at a time.
+        completed, failed: how its attempts in this study have ended.
+        trouble: why it has paused or given up, for people.
+    """
 
     worker: str
     host: str
@@ -31,8 +42,11 @@ class Beat(Record):
     device: str
     jobs: Count
     counter: Count
-    state: Literal["idle", "working", "leaving"]
+    state: BeatState
     running: list[Progress] = []
+    completed: Count = 0
+    failed: Count = 0
+    trouble: str = ""
 
 
 class MasterBeat(Record):

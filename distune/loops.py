@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from distune import protocol
+from distune import access, protocol
 from distune.errors import ShareError, StudyFailed, UserError
 from distune.master import Identity, Master, only_master
 from distune.messages import OfferRecord, Prepare, Ready
@@ -31,7 +31,6 @@ from distune.snapshot import Snapshot
 from distune.store import LOCAL_LEASE, NETWORK_LEASE, Folder, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.worker import Worker, WorkerIdentity
-from distune.workloads import WORKLOADS
 from distune.workloads.data import is_in_files, locate
 
 EXIT_NOTHING_LEFT = 0
@@ -167,6 +166,7 @@ class WorkerOptions:
     time_limit: float | None = None
     forever: bool = False
     verbose: bool = False
+    any_owner: bool = False
 
 
 def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
@@ -176,7 +176,8 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
         The exit status: 0 or 143.
 
     Raises:
-        UserError: an objective, the device or the data cannot be had.
+        UserError: an objective, the device or the data cannot be had, or no study.
+        StudyFailed: its trials failed, and it has given up.
     """
     interrupt = Interrupt()
     wake = interrupt.event
@@ -212,7 +213,7 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
             identity,
             lambda: find_studies(logs, options.study),
             executors,
-            ready=DataSets(options.data_dir, say).ready,
+            ready=Admission(options, logs, say).ready,
             offers=offers,
             allow_commands=options.allow_commands,
             forever=options.forever,
@@ -264,6 +265,27 @@ def _make_ready(
             raise UserError(f"the training process {answer.reason}:\n{answer.output}")
 
 
+class Admission:
+    """What must be true of this host before a worker opens a study."""
+
+    def __init__(self, options: WorkerOptions, logs: Path, say: Callable[[str], None]) -> None:
+        self._logs = logs
+        self._any_owner = options.any_owner
+        self._datasets = DataSets(options.data_dir, say)
+
+    def ready(self, name: str, study: Study) -> bool:
+        """False while something is still being downloaded.
+
+        Raises:
+            UserError: the study is not to be trusted, its folder cannot be written to, or a
+                data set cannot be had.
+        """
+        if not self._any_owner:
+            access.check_owner(self._logs / name)
+        access.check_writable(self._logs / name)
+        return self._datasets.ready(study)
+
+
 class DataSets:
     """Sees that the data sets a workload's study names are on this host before a trial of
     it is claimed; a download runs beside the work, in a process of its own.
@@ -283,7 +305,7 @@ class DataSets:
             UserError: a data set cannot be had; says what to do.
         """
         # All of them are asked, so that all downloads begin.
-        return sum(not self._has(name) for name in _datasets_of(study)) == 0
+        return sum(not self._has(name) for name in study.datasets) == 0
 
     def _has(self, name: str) -> bool:
         if name in self._here:
@@ -316,16 +338,6 @@ class DataSets:
         return True
 
 
-def _datasets_of(study: Study) -> list[str]:
-    """What `dataset` may be in this study."""
-    workload = WORKLOADS.get(study.objective or "")
-    field = workload.hyperparameters.model_fields.get("dataset") if workload else None
-    if field is None:
-        return []
-    spec = study.params.get("dataset")
-    return [str(field.default)] if spec is None else [str(v) for v in spec.grid() or []]
-
-
 def _message(output: str) -> str:
     """The last line of what a command of ours printed: its error message."""
     lines = output.strip().splitlines()
@@ -356,7 +368,10 @@ def _work(
             say("nothing left to do: every study here is finished (--forever waits for more)")
             return EXIT_NOTHING_LEFT
         if worker.only_refused and not options.forever:
-            why = "; ".join(f"{study}: {reason}" for study, reason in worker.refused.items())
+            left = {**worker.refused, **worker.given_up}
+            why = "; ".join(f"{study}: {reason}" for study, reason in left.items())
+            if worker.given_up:
+                raise StudyFailed(f"this worker has given up ({why})")
             raise UserError(f"there is no study here that this worker can work on ({why})")
         if options.time_limit is not None and now - started >= options.time_limit:
             worker.drain("its worker's time is over", _DRAIN_SECONDS)
@@ -389,6 +404,7 @@ class MasterOptions:
     logs: Path
     workers: int = 0
     worker_arguments: Sequence[str] = ()
+    any_owner: bool = False
 
 
 def run_master(options: MasterOptions, screen: Screen) -> int:
@@ -408,6 +424,8 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {folder}: {error.strerror}; check --logs") from None
+    if not options.any_owner:
+        access.check_owner(folder)
     store, study = _open_or_create(folder, options)
     identity = Identity(socket.gethostname(), os.getpid())
     with only_master(folder, store, identity):

@@ -17,8 +17,10 @@ from distune.errors import BadRecord, ShareError, UserError
 from distune.heartbeat import Finished, MasterBeat
 from distune.observer import Observer, count_attempt
 from distune.planner import (
+    Bury,
     Count,
     Finish,
+    Forfeit,
     GiveUp,
     Prune,
     Publish,
@@ -32,7 +34,7 @@ from distune.samplers import make_sampler
 from distune.snapshot import Snapshot
 from distune.store import Store
 from distune.study import Limits
-from distune.trial import Counted, Trial
+from distune.trial import Counted, Failure, Outcome, Result, Trial
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,12 @@ class Master:
                 self._publish(trial)
             case Replace(trial):
                 self._replace(trial)
+            case Forfeit(name, trial, why):
+                failure = Failure(message=f"its file cannot be read: {why}")
+                result = Result(outcome=Outcome.FAILED, failure=failure)
+                worker, elapsed = name.worker, self.elapsed
+                self._add([Counted(trial=trial, worker=worker, result=result, elapsed=elapsed)])
+                self.store.settle(name)
             case GiveUp(name):
                 self.store.give_up(name, Actor.MASTER)
             case Prune(name):
@@ -163,6 +171,8 @@ class Master:
             case Quarantine(filename, why):
                 self.store.quarantine(filename)
                 self.observer.note("trouble", f"{filename} set aside in quarantine/: {why}")
+            case Bury(worker):
+                self.store.remove_beat(worker)
             case Finish():
                 self._finish(action)
 

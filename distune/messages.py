@@ -31,6 +31,19 @@ class Assignment(Record):
     folder: str
 
 
+class Check(Record):
+    """A request to test oneself: device, data, places to write to."""
+
+    study: Study
+    folder: str
+
+
+class Checked(Record):
+    """The answer to `Check`; None if nothing is wrong."""
+
+    problem: str | None = None
+
+
 class Ready(Record):
     """The executor's answer to `Prepare`: the device it found, or what is wrong."""
 
@@ -47,7 +60,8 @@ class Moved(Record):
 
 
 _MESSAGES: dict[str, type[Record]] = {
-    model.__name__: model for model in (Ready, Moved, Report, Result, Prepare, Assignment)
+    model.__name__: model
+    for model in (Ready, Moved, Report, Result, Prepare, Assignment, Check, Checked)
 }
 STOP = b"stop\n"
 

@@ -13,6 +13,7 @@ import inspect
 import json
 import math
 import os
+import signal
 import sys
 import time
 import traceback
@@ -31,6 +32,9 @@ from distune.workloads import WORKLOADS
 
 Objective = Callable[..., Any]
 _MOST_METRICS = 1000
+_LONGEST_NAME = 200  # characters of a metric's name
+_MOST_REPORTED = 32 * 2**20  # bytes of one trial's reports, about; half of what is ever read
+_REPORTED_LINE, _REPORTED_NUMBER = 100, 28  # bytes, at most, besides the names
 _COMMAND_GRACE = 2.0  # seconds between TERM and KILL
 _LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
 
@@ -156,10 +160,17 @@ def drive(
         Stopped: `stopped()` came true between two steps.
     """
     reports: list[Report] = []
+    size = 0
     begun = clock()
     try:
         with closing(_steps(objective, study, trial, context, clock)) as steps:
             for step, (metrics, seconds) in enumerate(steps, 1):
+                size += sum(len(name) + _REPORTED_NUMBER for name in metrics) + _REPORTED_LINE
+                if size > _MOST_REPORTED:
+                    raise ValueError(
+                        f"its reports fill more than {_MOST_REPORTED >> 20} MB after {step} "
+                        "steps: report less often, or less"
+                    )
                 reports.append(Report(step=step, metrics=metrics, seconds=seconds))
                 yield reports[-1]
                 if stopped():
@@ -172,7 +183,7 @@ def drive(
     except BaseException as error:
         seconds = reports[-1].seconds if reports else clock() - begun
         yield Result(
-            outcome=Outcome.FAILED,
+            outcome=Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED,
             seconds=seconds,
             steps=len(reports),
             failure=Failure(message=_one_line(error), traceback=_traceback_of(error)),
@@ -256,12 +267,24 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
         try:
             if isinstance(number, str | bytes):
                 raise TypeError
-            metrics[_encodable(str(name))] = float(number)
+            metrics[_encodable(str(name))[:_LONGEST_NAME]] = float(number)
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(
                 f"the objective gave {number!r:.80} for {name!r}, which is not a number"
             ) from None
     return metrics
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's own, or torch's: `torch.OutOfMemoryError`, or a bare RuntimeError of the CPU's
+    or Apple's allocator. By name, because nothing here imports torch.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in said or "can't allocate memory" in said
+    )
 
 
 def _one_line(error: BaseException) -> str:
@@ -294,6 +317,7 @@ def run_command(
 
     Raises:
         RuntimeError: it ended with another status than 0.
+        MemoryError: the kernel killed it for want of memory.
     """
     told: dict[str, Scalar] = {
         "trial_number": context.number,
@@ -305,6 +329,7 @@ def run_command(
     if any("{trial_dir}" in part for part in command):
         context.dir  # noqa: B018  made by asking for it
     arguments = fill_in(command, {**params, **told})
+    kills = processes.memory_kills()
     with processes.guarded(arguments, _COMMAND_GRACE) as process:
         assert process.stdout is not None
         for line in iter(lambda: process.stdout.readline(_LONGEST_LINE), b""):  # type: ignore[union-attr]
@@ -317,5 +342,7 @@ def run_command(
             else:
                 os.write(1, line)
         status = process.wait()
+        if status == -signal.SIGKILL and processes.memory_kills() > kills:
+            raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
         if status:
             raise RuntimeError(f"{arguments[0]} {processes.describe_exit(status)}")

@@ -18,7 +18,7 @@ from distune.records import AttemptFile
 from distune.snapshot import Event, Snapshot, WorkerView
 from distune.store import Listing, Store
 from distune.study import Limits, Study
-from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial, summarize
+from distune.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial, summarize
 
 #: A number so far beyond the known ones was not published by a master of this study.
 _LONGEST_LEAP = 100_000
@@ -54,6 +54,10 @@ def count_attempt(
 
 def _unreadable(why: str) -> Result:
     return Result(outcome=Outcome.FAILED, failure=Failure(message=why))
+
+
+def _why(result: Result) -> str:
+    return result.failure.message if result.failure else "no reason given"
 
 
 def uncounted(store: Store, study: Study, history: History) -> Iterator[Counted]:
@@ -273,9 +277,13 @@ class Observer:
     ) -> tuple[WorkerView, ...]:
         for worker, data in beats.items():
             try:
-                self._beats[worker] = records.decode_document(Beat, data)
+                beat = records.decode_document(Beat, data)
             except BadRecord:
                 continue  # caught in the middle of a rewrite: what it said before stands
+            before = self._beats.get(worker)
+            if beat.trouble and (before is None or before.trouble != beat.trouble):
+                self.note("trouble", f"{worker} {beat.state}: {beat.trouble}")
+            self._beats[worker] = beat
         self._beats = {w: b for w, b in self._beats.items() if w in silence}
         return tuple(WorkerView(w, self._beats.get(w), silence[w]) for w in sorted(silence))
 
@@ -314,20 +322,17 @@ class Observer:
     def _announce(self, counted: Counted) -> None:
         result, number = counted.result, counted.trial.number
         match result.outcome:
-            case Outcome.FAILED:
-                why = result.failure.message if result.failure else "no reason given"
-                self.note("failed", f"trial {number} failed for good: {why}")
+            case outcome if outcome in FAILURES:
+                self.note(outcome, f"trial {number} failed for good: {_why(result)}")
             case outcome:
                 value = "" if result.value is None else f", {self.study.metric} {result.value:.5g}"
                 self.note(outcome, f"trial {number} {outcome}{value}")
 
     def _announce_lost(self, name: AttemptName, file: AttemptFile | None) -> None:
         result = file.result if file else None
-        if result is not None and result.outcome is Outcome.FAILED:
-            why = result.failure.message if result.failure else "no reason given"
-            self.note("failed", f"trial {name.label} failed on {name.worker}: {why}")
+        if result is not None and result.outcome in FAILURES:
+            self.note(result.outcome, f"trial {name.label} failed on {name.worker}: {_why(result)}")
         elif result is not None and result.outcome is Outcome.RELEASED:
-            why = result.failure.message if result.failure else "its worker leaves"
-            self.note("released", f"trial {name.label} given back by {name.worker}: {why}")
+            self.note("released", f"trial {name.label} given back by {name.worker}: {_why(result)}")
         else:
             self.note("lost", f"trial {name.label} lost: {name.worker} fell silent")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from distune.heartbeat import WILLING
 from distune.protocol import LIVE, AttemptName, State
 from distune.samplers import Sampler, make_sampler
 from distune.snapshot import Snapshot
 from distune.study import Limits, Study
-from distune.trial import Counted, Outcome, Purpose, Trial
+from distune.trial import FAILURES, Counted, Outcome, Purpose, Trial
 
 #: As long as nothing but failures was counted, this many are enough to stop (PEERS: one
 #: bad objective must not fail 500 trials).
 FAILURES_TO_STOP = 10
 #: A trial that is in none of so many successive listings has lost its file.
 LISTINGS_TO_VANISH = 3
+_SHOW_LOST_FOR = 10  # leases
+_SHOW_GIVEN_UP_FOR = 86400.0  # seconds
 _FEWEST_WAITING = 4
 _MOST_WAITING = 500
 _MOST_PREVIEWED = 100_000
@@ -43,6 +46,15 @@ class Count:
     """Put a done attempt into the history."""
 
     name: AttemptName
+
+
+@dataclass(frozen=True)
+class Forfeit:
+    """End a trial as failed: what its last attempt has left cannot be read."""
+
+    name: AttemptName
+    trial: Trial
+    why: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,26 @@ class Finish:
     failed: bool = False
 
 
-Action = Publish | Replace | Count | GiveUp | Prune | Withdraw | Settle | Quarantine | Finish
+@dataclass(frozen=True)
+class Bury:
+    """Remove the heartbeat of a worker that has been silent for long and holds nothing."""
+
+    worker: str
+
+
+Action = (
+    Publish
+    | Replace
+    | Count
+    | Forfeit
+    | GiveUp
+    | Prune
+    | Withdraw
+    | Settle
+    | Quarantine
+    | Bury
+    | Finish
+)
 
 
 def plan(snapshot: Snapshot, sampler: Sampler) -> list[Action]:
@@ -104,7 +135,11 @@ def trial_seed(seed: int, number: int, repeats: int) -> int:
 
 
 def make_trial(
-    snapshot: Snapshot, sampler: Sampler, number: int, attempt: int = 1, failures: int = 0
+    snapshot: Snapshot,
+    sampler: Sampler,
+    number: int,
+    attempt: int = 1,
+    failed_on: Sequence[str] = (),
 ) -> Trial | None:
     """Trial `number` of the study; None if the sampler has no more settings."""
     study = snapshot.study
@@ -116,7 +151,7 @@ def make_trial(
         number=number,
         attempt=attempt,
         repeat=number % study.repeats,
-        failures=failures,
+        failed_on=list(failed_on),
         seed=trial_seed(study.seed, number, study.repeats),
         params=params,
     )
@@ -160,6 +195,7 @@ class _Plan:
         for name in self.snapshot.in_state(State.LOST):
             yield from self._lost(name)
         yield from self._taken_in_vain()
+        yield from self._long_silent()
         ending = self._ending()
         if ending is None:
             yield from self._vanished()
@@ -172,7 +208,7 @@ class _Plan:
     def _done(self, name: AttemptName) -> Iterator[Action]:
         counted = self.snapshot.history.get(name.key)
         if name in self.snapshot.bad:
-            yield from self._set_aside(name)
+            yield from self._unreadable(name)
         elif name not in self.snapshot.files:
             return  # it moved on while we looked
         elif counted is not None or name.key in self.settled_now:
@@ -188,9 +224,21 @@ class _Plan:
 
     def _is_tried_again(self, name: AttemptName) -> bool:
         file = self.snapshot.files[name]
-        if file.result is None or file.result.outcome is not Outcome.FAILED:
+        if file.result is None or file.result.outcome not in FAILURES:
             return False
         return file.trial.failures + 1 < self.study.max_attempts
+
+    def _unreadable(self, name: AttemptName) -> Iterator[Action]:
+        # It says no more how often it has failed. An objective whose results cannot be read
+        # must not be trained for ever.
+        if name.attempt >= self.study.max_attempts and name.purpose is Purpose.TRAIN:
+            trial = make_trial(self.snapshot, self.sampler, name.trial, name.attempt)
+            known = self.snapshot.history.get(name.key) is not None
+            if trial is not None and not known and name.key not in self.settled_now:
+                self.settled_now.add(name.key)
+                yield Forfeit(name, trial, self.snapshot.bad[name])
+                return
+        yield from self._set_aside(name)
 
     def _set_aside(self, name: AttemptName) -> Iterator[Action]:
         successor = self._successor(name)
@@ -221,11 +269,11 @@ class _Plan:
             if name.purpose is Purpose.TEST:
                 return None  # published anew when the study ends
             return make_trial(self.snapshot, self.sampler, name.trial, name.attempt + 1)
-        failed = file.result is not None and file.result.outcome is Outcome.FAILED
+        failed = file.result is not None and file.result.outcome in FAILURES
         return file.trial.model_copy(
             update={
                 "attempt": name.attempt + 1,
-                "failures": file.trial.failures + (1 if failed else 0),
+                "failed_on": [*file.trial.failed_on, *([name.worker] if failed else [])],
             }
         )
 
@@ -237,6 +285,16 @@ class _Plan:
             counted = self.snapshot.history.get(name.key) is not None  # by another attempt
             if counted or silence.get(name.worker, 0.0) >= self.study.lease:
                 yield GiveUp(name)
+
+    def _long_silent(self) -> Iterator[Action]:
+        """Heartbeats of the dead: each poll reads every one, so they must not pile up (P11)."""
+        holders = {name.worker for name in self.snapshot.attempts}
+        for view in self.snapshot.workers:
+            patience = _SHOW_LOST_FOR * self.study.lease
+            if view.beat is not None and view.beat.state == "gave up":
+                patience = max(patience, _SHOW_GIVEN_UP_FOR)  # its reason wants to be read
+            if view.silence >= patience and view.beat is not None and view.worker not in holders:
+                yield Bury(view.worker)
 
     def _vanished(self) -> Iterator[Action]:
         for (purpose, number), listings in sorted(self.snapshot.absent.items()):
@@ -252,7 +310,9 @@ class _Plan:
 
     def _new_trials(self) -> Iterator[Action]:
         busy = [view for view in self.snapshot.workers if view.silence < self.study.lease]
-        slots = sum(view.beat.jobs for view in busy if view.beat is not None)
+        slots = sum(
+            view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
+        )
         done = len(self.snapshot.in_state(State.DONE))
         wanted = min(max(_FEWEST_WAITING, 2 * slots, 3 * done), _MOST_WAITING)
         number = self.snapshot.next_number
@@ -272,7 +332,7 @@ class _Plan:
         total = len(history)
         # What was pruned says nothing: the end itself may have done it.
         results = history.outcomes[Outcome.COMPLETE] + history.outcomes[Outcome.DIVERGED]
-        failures = 0 if results else history.outcomes[Outcome.FAILED]
+        failures = 0 if results else sum(history.outcomes[outcome] for outcome in FAILURES)
         winner = history.target_reached(snapshot.limits.target)
         if winner is not None:
             return Finish(f"the target {snapshot.limits.target} is reached by trial {winner.first}")

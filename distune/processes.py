@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+import psutil
+
 from distune.messages import (
     STOP,
     Assignment,
+    Check,
     Prepare,
     Ready,
     decode_message,
@@ -25,7 +29,11 @@ from distune.messages import (
 )
 from distune.trial import Record
 
-_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
+#: Helpers of libraries that live as long as the process they help.
+_HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
+_UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share may not die
+_STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
 _TAIL_BYTES = 8192
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
@@ -85,16 +93,19 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
         _on_parents_death(before)
 
 
-def end_process(process: subprocess.Popen[bytes], grace: float) -> int:
+def end_process(process: subprocess.Popen[bytes], grace: float) -> int | None:
     """Stop a session leader and all it has started: TERM, and KILL after `grace` seconds.
 
     Returns:
-        Its exit status, as `subprocess` gives it.
+        Its exit status, as `subprocess` gives it; None if even KILL does not end it.
     """
     if grace > 0:
         _ask_to_end(process, grace)
     end_session(process.pid)
-    return process.wait()
+    try:
+        return process.wait(_UNKILLABLE_AFTER)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _ask_to_end(process: subprocess.Popen[bytes], grace: float) -> None:
@@ -107,35 +118,91 @@ def _ask_to_end(process: subprocess.Popen[bytes], grace: float) -> None:
 
 
 def end_session(leader: int) -> None:
-    """Kill every process of a session but the caller, whatever group it has moved to.
-
-    Where there is no /proc to find them, those of the leader's own group.
-    """
-    if not os.path.isdir("/proc"):
-        _signal_group(leader, signal.SIGKILL)
-        return
-    me = os.getpid()
-    for pid in _session_of(leader):
-        if pid != me:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+    """Kill every process of a session, and every descendant of its leader, but the caller."""
+    _kill((_session_of(leader) | _descendants(leader)) - {os.getpid()})
 
 
-def _session_of(leader: int) -> list[int]:
-    """Its processes, by /proc."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
         try:
-            with open(f"/proc/{entry}/stat", "rb") as stat:
-                # pid (name) state ppid pgrp session ...; the name may hold anything
-                session = int(stat.read().rpartition(b")")[2].split()[3])
-        except (OSError, ValueError, IndexError):
-            continue
-        if session == leader:
-            found.append(int(entry))
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def _session_of(leader: int) -> set[int]:
+    found = set()
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == leader:
+                found.add(pid)
+        except OSError:
+            continue  # gone, or not ours
     return found
+
+
+def _descendants(ancestor: int) -> set[int]:
+    try:
+        return {child.pid for child in psutil.Process(ancestor).children(recursive=True)}
+    except psutil.Error:
+        return set()
+
+
+class Litter:
+    """Processes that a trial starts and leaves behind: `Litter()` before it, `clear()` after.
+
+    Orphans are handed to us from now on (prctl(2), Linux), so that a daemon of a trial's
+    cannot hide in a session of its own.
+    """
+
+    def __init__(self) -> None:
+        if _libc is not None:
+            _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._before = self._mine()
+
+    def _mine(self) -> set[int]:
+        return _descendants(os.getpid()) if _has_children() else set()
+
+    def clear(self) -> int:
+        """Kill them; how many they were. Libraries' own helpers are let live."""
+        left = {pid for pid in self._mine() - self._before if not _is_helper(pid)}
+        _kill(left)
+        living = 0
+        for pid in left:
+            try:
+                dead, status = os.waitpid(pid, 0)  # no zombies either
+                living += dead != 0 and os.WIFSIGNALED(status)
+            except ChildProcessError:
+                living += 1  # somebody else's child: a grandchild of ours
+        return living
+
+
+def _has_children() -> bool:
+    """A look that costs next to nothing, because it is taken twice in every trial."""
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", "rb") as children:
+                if children.read(1):
+                    return True
+    except OSError:
+        return True  # a kernel that does not tell, or a thread that ends just now
+    return False
+
+
+def _is_helper(pid: int) -> bool:
+    try:
+        return _HELPERS.search(" ".join(psutil.Process(pid).cmdline())) is not None
+    except psutil.Error:
+        return False
+
+
+def memory_kills() -> int:
+    """How many processes this machine's kernel has killed for want of memory (Linux)."""
+    try:
+        with open("/proc/vmstat", "rb") as statistics:
+            return int(statistics.read().partition(b"\noom_kill ")[2].split(None, 1)[0])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _signal_group(group: int, sig: int) -> None:
@@ -145,15 +212,17 @@ def _signal_group(group: int, sig: int) -> None:
         pass
 
 
-def describe_exit(status: int) -> str:
-    """`-9` is "was killed by SIGKILL (out of memory?)"."""
+def describe_exit(status: int | None) -> str:
+    """`-9` is "was killed by SIGKILL"."""
+    if status is None:
+        return "cannot even be killed; it waits for a driver or a file system"
     if status >= 0:
         return f"ended with exit status {status}"
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"was killed by {name}" + (" (out of memory?)" if status == -signal.SIGKILL else "")
+    return f"was killed by {name}"
 
 
 class Tail:
@@ -192,6 +261,7 @@ class Died:
 
     reason: str
     output: str
+    out_of_memory: bool = False
 
 
 class ExecutorProcess:
@@ -221,6 +291,7 @@ class ExecutorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._inbox: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
         self._tail: Tail | None = None
+        self._memory_kills = 0
 
     def _launch(self) -> subprocess.Popen[bytes]:
         reading, writing = os.pipe()
@@ -287,11 +358,19 @@ class ExecutorProcess:
         raise TimeoutError
 
     def start(self, assignment: Assignment) -> None:
+        self._ask(assignment)
+
+    def check(self, check: Check) -> None:
+        """Have it test itself; it answers with `Checked`."""
+        self._ask(check)
+
+    def _ask(self, message: Record) -> None:
         if self._process is None:
             self._launch()
         assert self._tail is not None
         self._tail.clear()
-        self._send(encode_message(assignment))
+        self._memory_kills = memory_kills()
+        self._send(encode_message(message))
 
     def stop(self) -> None:
         """Ask it to stop between two steps; it answers with a result."""
@@ -308,9 +387,30 @@ class ExecutorProcess:
         assert self._process is not None
         assert self._tail is not None
         status = end_process(self._process, grace=0.5)
-        died = Died(describe_exit(status), self._tail.text(wait=0.5))
+        reason, no_memory = describe_exit(status), False
+        if status == -signal.SIGKILL and memory_kills() > self._memory_kills:
+            reason, no_memory = f"{reason}: this machine is out of memory", True
+        died = Died(reason, self._tail.text(wait=0.5), no_memory)
         self._forget()
         return died
+
+    def abort(self) -> str:
+        """Kill it because it hangs; what it printed last, with the stack it hangs in."""
+        if self._process is None or self._tail is None:
+            return ""
+        try:
+            self._process.send_signal(signal.SIGUSR1)  # see `executor.main`
+        except OSError:
+            pass
+        tail = self._tail
+        self._wait_for_stack(tail)
+        self.end(grace=0.0)
+        return tail.text(wait=0.5)
+
+    def _wait_for_stack(self, tail: Tail) -> None:
+        before, until = tail.text(), time.monotonic() + _STACK_WITHIN
+        while time.monotonic() < until and tail.text() == before:
+            time.sleep(0.02)
 
     def terminate(self) -> None:
         """Ask the process to end, with all it has started; `end` makes sure."""

@@ -123,29 +123,30 @@ class Folder:
         """
         # O_NONBLOCK: a FIFO in place of a file must hang nobody.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            fd = os.open(self._full(path), flags)
-        except OSError as error:
-            if error.errno == errno.ESTALE:  # a listed name that is gone
-                raise FileNotFoundError(errno.ENOENT, "stale", path) from error
-            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-                raise BadRecord(f"{path} is not a regular file") from error
-            with _answers("read", self._full(path)):
+        with _answers("read", self._full(path)):
+            try:
+                fd = os.open(self._full(path), flags)
+            except OSError as error:
+                if error.errno == errno.ESTALE:  # a listed name that is gone
+                    raise FileNotFoundError(errno.ENOENT, "stale", path) from error
+                if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                    raise BadRecord(f"{path} is not a regular file") from error
                 raise
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(fd)
-            raise BadRecord(f"{path} is not a regular file")
-        with os.fdopen(fd, "rb") as file, _answers("read", self._full(path)):
-            if status.st_size - offset > limit:
-                raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
-            file.seek(offset)
-            # Not `read(limit)`: that asks for so much memory at once, however short the file.
-            parts = []
-            while limit > 0 and (part := file.read(min(limit, _READ_AT_ONCE))):
-                parts.append(part)
-                limit -= len(part)
-            return b"".join(parts)
+            try:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    raise BadRecord(f"{path} is not a regular file")
+                if status.st_size - offset > limit:
+                    raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
+                # Not `limit` at once: so much memory would be reserved, however short the file.
+                parts = []
+                while limit > 0 and (part := os.pread(fd, min(limit, _READ_AT_ONCE), offset)):
+                    parts.append(part)
+                    limit -= len(part)
+                    offset += len(part)
+                return b"".join(parts)
+            finally:
+                os.close(fd)  # may fail, too, where a server is away
 
     def publish(self, path: str, data: bytes) -> None:
         """Give complete content a name, never over an existing one (P1).

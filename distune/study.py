@@ -73,6 +73,7 @@ class SpaceFile(Space):
     time_limit: Duration | None = None
     target: float | None = None
     max_seconds: Duration | None = None
+    trial_timeout: Duration | None = None
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     lease: Duration | None = None
     result: dict[str, Any] | None = None  # in a best.json: what the setting reached
@@ -287,6 +288,8 @@ class Study(Record):
         metric: what is ranked.
         summary: which of a trial's reports stands for it: its best, or its last.
         max_seconds: of training per trial, after which it ends complete.
+        trial_timeout: seconds without a report, or any other sign of life of the training,
+            after which it is killed: a failed attempt with the outcome `timeout`.
         max_attempts: how often a failing trial is tried.
         lease: seconds of silence after which a worker is lost (P6).
         created: by the master's clock, in seconds since 1970, for people only.
@@ -307,6 +310,7 @@ class Study(Record):
     repeats: int = 1
     seed: int = 0
     max_seconds: float | None = None
+    trial_timeout: float | None = None
     max_attempts: int = 3
     lease: float
     created: float = 0.0
@@ -319,6 +323,16 @@ class Study(Record):
     def has_test(self) -> bool:
         """Whether the winner can be evaluated on a test set."""
         return self.objective in WORKLOADS
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets that its trials may want: values of a workload's `dataset`."""
+        workload = WORKLOADS.get(self.objective or "")
+        field = workload.hyperparameters.model_fields.get("dataset") if workload else None
+        if field is None:
+            return []
+        spec = self.params.get("dataset")
+        return [str(field.default)] if spec is None else [str(v) for v in spec.grid() or []]
 
     @property
     def objective_name(self) -> str:
@@ -350,6 +364,7 @@ def freeze(file: SpaceFile, *, name: str, study_id: str, lease: float, created: 
         repeats=file.repeats,
         seed=file.seed,
         max_seconds=file.max_seconds,
+        trial_timeout=file.trial_timeout,
         max_attempts=file.max_attempts,
         lease=lease,
         created=created,

@@ -30,6 +30,7 @@ Params = Mapping[str, Scalar]
 Metrics = Mapping[str, float]
 Direction = Literal["maximize", "minimize"]
 Count = Annotated[int, Field(ge=0, le=10**12)]
+WorkerId = Annotated[str, Field(max_length=80)]
 
 
 class Record(BaseModel):
@@ -52,8 +53,14 @@ class Outcome(StrEnum):
     DIVERGED = "diverged"  # trained to its end, but the metric is not a finite number
     PRUNED = "pruned"  # stopped by the master
     FAILED = "failed"  # the objective raised, or its process died
+    TIMEOUT = "timeout"  # nothing was heard of it for the study's `trial_timeout`
+    OUT_OF_MEMORY = "out-of-memory"  # of the host or of the device
     RELEASED = "released"  # given back by its worker, to be tried by another
     LOST = "lost"  # its worker fell silent
+
+
+#: Ways to fail: tried again on another worker, up to the study's `max_attempts`.
+FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 
 
 class Trial(Record):
@@ -64,7 +71,8 @@ class Trial(Record):
         number: of the trial in the study, from 0.
         attempt: from 1.
         repeat: which repeat of its configuration this is, from 0.
-        failures: how many attempts at it have failed before; lost ones are not its fault.
+        failed_on: the workers on which attempts at it have failed before, one for each; what
+            was lost or given back is not its fault.
         seed: for everything random in the training.
         best: for a test, the report of the winning step that shall be trained again.
     """
@@ -74,10 +82,15 @@ class Trial(Record):
     attempt: Annotated[int, Field(ge=1)]
     purpose: Purpose = Purpose.TRAIN
     repeat: Count = 0
-    failures: Count = 0
+    failed_on: Annotated[list[WorkerId], Field(max_length=100)] = []
     seed: int = 0
     params: dict[str, Scalar]
     best: dict[str, float] | None = None
+
+    @property
+    def failures(self) -> int:
+        """How many attempts at it have failed before."""
+        return len(self.failed_on)
 
 
 class Claim(Record):

@@ -6,6 +6,7 @@ that stay warm from trial to trial; whatever becomes of one, the worker lives on
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,14 +16,16 @@ from pathlib import Path
 from typing import Protocol as Interface
 
 from distune import protocol
+from distune.durations import format_duration
 from distune.errors import BadRecord, ShareError, UserError
-from distune.heartbeat import Beat, Progress
-from distune.messages import Assignment, Moved, Ready
+from distune.health import Company, GiveUp, Health, Pause
+from distune.heartbeat import Beat, BeatState, Progress
+from distune.messages import Assignment, Check, Checked, Moved, Ready
 from distune.processes import Died
 from distune.protocol import Actor, AttemptName, State
 from distune.store import Store
 from distune.study import Study
-from distune.trial import Claim, Failure, Outcome, Purpose, Record, Report, Result
+from distune.trial import FAILURES, Claim, Failure, Outcome, Purpose, Record, Report, Result
 from distune.workloads import WORKLOADS
 
 _DISCOVER_EVERY = 2.0  # seconds between two looks for new studies
@@ -30,6 +33,8 @@ _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # so that many workers do not all run for the same file
+_LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
+_LONGEST_CHECK = 180.0  # seconds for a self-test, torch's import included
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds, when the share does not answer
 
 
@@ -37,10 +42,12 @@ class ExecutorLike(Interface):
     """What a worker needs of an executor."""
 
     def start(self, assignment: Assignment) -> None: ...
+    def check(self, check: Check) -> None: ...
     def poll(self) -> Sequence[Record | Died]: ...
     def stop(self) -> None: ...
     def terminate(self) -> None: ...
     def end(self, grace: float) -> None: ...
+    def abort(self) -> str: ...
     def tail(self) -> str: ...
 
 
@@ -61,6 +68,7 @@ class _Held:
     study: _OpenStudy
     name: AttemptName
     unwritten: list[Record] = field(default_factory=list)
+    reports: int = 0
     result: Result | None = None
     written: bool = False  # the result is in the file; the rename is left
     flushed: float = 0.0
@@ -74,6 +82,24 @@ class _Slot:
     held: _Held | None = None
     busy: bool = False  # the executor works, be it on something nobody wants any more
     stop_by: float | None = None
+    silence: float = 0.0  # seconds since something was heard of the training
+    heard: float = 0.0  # when this was last looked at
+    testing: _Test | None = None
+
+    @property
+    def free(self) -> bool:
+        return self.held is None and not self.busy and self.testing is None
+
+
+@dataclass
+class _Test:
+    """A self-test, because of one failed attempt too many."""
+
+    study: _OpenStudy
+    name: AttemptName
+    result: Result  # of that attempt, withheld until it is clear whose fault it is
+    until: float
+    checked: Checked | None = None
 
 
 @dataclass
@@ -86,6 +112,7 @@ class _Trouble:
 
 @dataclass
 class _OpenStudy:
+    worker: str
     name: str
     store: Store
     study: Study
@@ -96,6 +123,15 @@ class _OpenStudy:
     unlisted: int = 0  # discoveries in which others were there and it was not
     trouble: _Trouble = field(default_factory=_Trouble)
     claim_trouble: _Trouble = field(default_factory=_Trouble)
+    health: Health = field(default_factory=Health)
+    paused_until: float | None = None
+    said: str = ""  # why it has paused or given up
+    company: Company = field(init=False)
+    next_look_around: float = 0.0
+    failed_on: dict[AttemptName, list[str]] = field(default_factory=dict)  # of waiting ones
+
+    def __post_init__(self) -> None:
+        self.company = Company(self.worker, self.study.lease)
 
     @property
     def longest_pause(self) -> float:
@@ -111,8 +147,8 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: as many trials are trained at a time.
         offers: names of the user's objectives that it agrees to run.
-        ready: whether this host has what a study needs, so that it can be opened; raises
-            `UserError` if it never will.
+        ready: whether this host has what a study of some name needs, so that it can be
+            opened; raises `UserError` if it cannot work on it.
         allow_commands: whether it runs commands that a study names.
         forever: wait for more when every study is finished.
         say: takes a line for people.
@@ -126,7 +162,7 @@ class Worker:
         find_studies: Callable[[], Mapping[str, Store]],
         executors: Sequence[ExecutorLike],
         *,
-        ready: Callable[[Study], bool] = lambda study: True,
+        ready: Callable[[str, Study], bool] = lambda name, study: True,
         offers: Collection[str] = (),
         allow_commands: bool = False,
         forever: bool = False,
@@ -143,6 +179,8 @@ class Worker:
         self.finished = False
         #: Studies that this worker cannot work on, and why.
         self.refused: dict[str, str] = {}
+        #: Studies that it has left to others, because its trials failed, and why.
+        self.given_up: dict[str, str] = {}
         self._find_studies = find_studies
         self._slots = [_Slot(executor) for executor in executors]
         self._ready = ready
@@ -177,7 +215,7 @@ class Worker:
         studies = list(self._open.values())
         self._rng.shuffle(studies)  # fair to all of them
         for study in studies:
-            if not any(slot.held is None and not slot.busy for slot in self._slots):
+            if not any(slot.free for slot in self._slots):
                 study.claim_trouble = _Trouble()  # over, if another look has adopted the claim
             elif study.trouble.until is None:
                 claim = partial(self._claim_from, study)
@@ -194,6 +232,11 @@ class Worker:
         for slot in self._slots:
             if slot.held is not None and slot.held.study is study:
                 self._write(slot, now)
+        for slot in self._slots:
+            if slot.testing is not None and slot.testing.study is study:
+                self._judge(slot, now)
+        if study.name in self.given_up:
+            self._leave(study)
 
     @property
     def idle(self) -> bool:
@@ -202,12 +245,13 @@ class Worker:
     @property
     def knows_nothing(self) -> bool:
         """No study has been seen yet."""
-        return not (self._open or self._over or self.refused or self._preparing)
+        return not (self._open or self._over or self.refused or self.given_up or self._preparing)
 
     @property
     def only_refused(self) -> bool:
         """There is work here, but none that it can do."""
-        return bool(self.refused) and not self._open and not self._preparing and self.idle
+        left = self._open or self._preparing
+        return bool(self.refused or self.given_up) and not left and self.idle
 
     @property
     def cut_off(self) -> bool:
@@ -226,7 +270,7 @@ class Worker:
         deadline = self._monotonic() + seconds
         for slot in self._slots:  # all of them have the same half second to clean up
             slot.executor.end(grace=max(0.0, deadline - seconds + 0.5 - self._monotonic()))
-            slot.busy, slot.stop_by = False, None
+            slot.busy, slot.stop_by, slot.testing = False, None, None
         while True:
             try:
                 for slot in self._slots:
@@ -256,41 +300,132 @@ class Worker:
 
     def _hear(self, slot: _Slot) -> None:
         """Take in what the executor says. Needs no share, so training never waits for it."""
+        now = self._monotonic()
+        # Counted like a watcher's silence: the time in which nobody looked is not the
+        # training's. A share that hangs may have kept us for minutes.
+        slot.silence += min(now - slot.heard, 1.0)
+        slot.heard = now
         for message in slot.executor.poll():
             self.active = True
+            slot.silence = 0.0
             match message:
                 case Ready():
                     pass
+                case Checked():
+                    if slot.testing is not None:
+                        slot.testing.checked = message
+                        slot.busy = False
                 case Moved():
                     self._follow(slot, message)
                 case Report():
                     if slot.held is not None and slot.held.result is None:
                         slot.held.unwritten.append(message)
+                        slot.held.reports += 1
                         self._follow(slot, message)
                 case Result():
                     self._ended(slot, message)
-                case Died(reason, output):
-                    if slot.busy:
-                        why = Failure(message=f"the training process {reason}", output=output)
-                        self._ended(slot, Result(outcome=Outcome.FAILED, failure=why))
-        if slot.stop_by is not None and self._monotonic() >= slot.stop_by:
+                case Died():
+                    self._died(slot, message)
+        self._check_time(slot, now)
+
+    def _died(self, slot: _Slot, died: Died) -> None:
+        if slot.testing is not None:
+            slot.testing.checked = Checked(problem=f"the training process {died.reason}")
+            slot.busy = False
+        elif slot.busy:
+            why = Failure(message=f"the training process {died.reason}", output=died.output)
+            outcome = Outcome.OUT_OF_MEMORY if died.out_of_memory else Outcome.FAILED
+            self._ended(slot, Result(outcome=outcome, failure=why))
+
+    def _check_time(self, slot: _Slot, now: float) -> None:
+        """Kill an executor that hangs, or does not stop when it is asked to."""
+        if slot.stop_by is not None and now >= slot.stop_by:
             slot.executor.end(grace=0.0)
             slot.stop_by, slot.busy = None, False
+        if slot.testing is not None and slot.busy and now >= slot.testing.until:
+            slot.executor.end(grace=0.0)
+            problem = f"the self-test did not end within {format_duration(_LONGEST_CHECK)}"
+            slot.testing.checked, slot.busy = Checked(problem=problem), False
+        if slot.held is None or slot.held.result is not None or slot.testing is not None:
+            return
+        timeout = slot.held.study.study.trial_timeout
+        if timeout is not None and slot.silence >= timeout:
+            why = Failure(
+                message=f"no report for {format_duration(timeout)} (trial_timeout): killed",
+                output=slot.executor.abort(),
+            )
+            self._ended(slot, Result(outcome=Outcome.TIMEOUT, failure=why))
 
     def _ended(self, slot: _Slot, result: Result) -> None:
         slot.busy, slot.stop_by = False, None
         held = slot.held
         if held is None or held.result is not None:
             return
-        if result.outcome is Outcome.FAILED and result.failure and not result.failure.output:
+        if result.outcome in FAILURES and result.failure and not result.failure.output:
             failure = result.failure.model_copy(update={"output": slot.executor.tail()})
             result = result.model_copy(update={"failure": failure})
-        if result.outcome is Outcome.FAILED and result.steps == 0:
+        if result.outcome in FAILURES and result.steps == 0:
             # A process that died could not say how far it had come.
-            done = [r for r in held.unwritten if isinstance(r, Report)]
-            result = result.model_copy(update={"steps": len(done)})
+            result = result.model_copy(update={"steps": held.reports})
+        if result.outcome is not Outcome.RELEASED and held.study.health.ended(result):
+            self._test_itself(slot, held, result)
+            return
         held.result = result
         held.unwritten.append(result)
+
+    def _test_itself(self, slot: _Slot, held: _Held, result: Result) -> None:
+        study = held.study
+        self._say(f"study {study.name}: trials fail here, one after the other: testing this host")
+        until = self._monotonic() + _LONGEST_CHECK
+        slot.testing = _Test(study, held.name, result, until)
+        folder = self._base / study.name / protocol.ARTIFACTS
+        slot.executor.check(Check(study=study.study, folder=str(folder)))
+        slot.busy = True
+
+    def _judge(self, slot: _Slot, now: float) -> None:
+        """Decide what a self-test means, and let the withheld result go."""
+        test = slot.testing
+        assert test is not None
+        if test.checked is None:
+            return
+        study, result = test.study, test.result
+        study.company.look(study.store.beats(), now)
+        verdict = study.health.judge(test.checked.problem, study.company)
+        slot.testing = None
+        match verdict:
+            case None:
+                self._say(f"study {study.name}: nothing is wrong with this host; going on")
+            case Pause(seconds, reason):
+                study.paused_until, study.said = now + seconds, reason
+                self._say(f"study {study.name}: {reason}; pausing for {format_duration(seconds)}")
+            case GiveUp(reason):
+                self.given_up[study.name] = study.said = reason
+                self._say(f"study {study.name}: giving up here: {reason}")
+                if test.checked.problem is not None:  # then it is not the trial's fault
+                    failure = Failure(message=f"its worker gave up: {reason}")
+                    result = Result(outcome=Outcome.RELEASED, failure=failure)
+        study.next_beat = now  # say so
+        held = slot.held
+        if held is not None and held.name == test.name:  # else it was taken back meanwhile
+            held.result = result
+            held.unwritten.append(result)
+            self._write(slot, now)
+
+    def _leave(self, study: _OpenStudy) -> None:
+        """Give back what is held of a study that this worker has given up; its heartbeat
+        stays and says why.
+        """
+        for slot in self._slots:
+            if slot.held is None or slot.held.study is not study:
+                continue
+            if slot.busy:
+                slot.executor.end(grace=0.0)
+                slot.busy, slot.stop_by = False, None
+            slot.testing = None
+            self._let_go(slot, f"its worker gave up: {study.said}")
+        self._beat(study)
+        del self._open[study.name]
+        self._next_discovery = 0.0
 
     def _follow(self, slot: _Slot, message: Moved | Report) -> None:
         if slot.held is None or slot.held.progress is None:
@@ -322,7 +457,7 @@ class Worker:
         found = self._find_studies()
         self._next_discovery = now + _DISCOVER_EVERY  # not before it has succeeded
         for name, store in found.items():
-            if name in self._open or name in self._bad:
+            if name in self._open or name in self._bad or name in self.given_up:
                 continue
             try:
                 study = store.load()
@@ -338,7 +473,7 @@ class Worker:
             self._preparing.discard(name)
             try:
                 self._check_agreement(study)
-                if not self._ready(study):
+                if not self._ready(name, study):
                     self._preparing.add(name)
                     continue
             except UserError as error:
@@ -348,12 +483,14 @@ class Worker:
                 continue
             self.refused.pop(name, None)
             self._say(f"study {name}: {study.objective_name}, {study.metric}")
-            self._open[name] = _OpenStudy(name, store, study, _epochs_of(study))
+            self._open[name] = _OpenStudy(
+                self.identity.worker, name, store, study, _epochs_of(study)
+            )
         self._forget_deleted(found)
         for name in list(self.refused):
             if name not in found or name in self._over:
                 del self.refused[name]
-        waiting = self._open or self.refused or self._preparing
+        waiting = self._open or self.refused or self.given_up or self._preparing
         everything_over = bool(self._over) and not waiting
         self.finished = everything_over and self.idle and not self._forever
 
@@ -417,11 +554,21 @@ class Worker:
                 device=self.identity.device,
                 jobs=len(self._slots),
                 counter=study.counter,
-                state="working" if running else "idle",
+                state=self._state(study, bool(running)),
                 running=[held.progress for held in running if held.progress is not None],
+                completed=study.health.completed,
+                failed=study.health.failed,
+                trouble=study.said,
             ),
         )
         study.next_beat = self._monotonic() + study.study.beat_interval
+
+    def _state(self, study: _OpenStudy, works: bool) -> BeatState:
+        if study.name in self.given_up:
+            return "gave up"
+        if study.paused_until is not None:
+            return "paused"
+        return "working" if works else "idle"
 
     def _write(self, slot: _Slot, now: float) -> None:
         """Bring the file up to date, and let go of it if the training is over."""
@@ -462,7 +609,18 @@ class Worker:
 
     def _claim_from(self, study: _OpenStudy) -> None:
         """Claim as many trials of a study as there are idle executors."""
-        while any(slot.held is None and not slot.busy for slot in self._slots):
+        if study.name in self.given_up:
+            return
+        if study.paused_until is not None:
+            if self._monotonic() < study.paused_until:
+                return
+            study.paused_until, study.said = None, ""
+            study.next_beat = 0.0
+        while any(slot.free for slot in self._slots):
+            if study.health.doubtful and any(
+                slot.held is not None and slot.held.study is study for slot in self._slots
+            ):
+                return
             if not self._claim_one(study):
                 return
 
@@ -475,7 +633,9 @@ class Worker:
         waiting = [n for n in study.store.listing().attempts if n.state is State.WAITING]
         # The winner's test holds everything up: it goes first. Then the oldest.
         waiting.sort(key=lambda name: (name.purpose is not Purpose.TEST, name))
-        candidates = waiting[:_CLAIM_AMONG]
+        study.failed_on = {n: who for n, who in study.failed_on.items() if n in waiting}
+        suitable = (name for name in waiting if not self._leaves_to_others(study, name))
+        candidates = list(itertools.islice(suitable, _CLAIM_AMONG))
         self._rng.shuffle(candidates)
         for name in candidates:
             taken = study.store.claim(name, self.identity.worker)
@@ -484,9 +644,27 @@ class Worker:
                 return True
         return False
 
+    def _leaves_to_others(self, study: _OpenStudy, name: AttemptName) -> bool:
+        """Whether this waiting trial has failed here, and somebody else could try it."""
+        if name.attempt == 1:
+            return False
+        if name not in study.failed_on:
+            try:
+                study.failed_on[name] = study.store.read_attempt(name).trial.failed_on
+            except (BadRecord, FileNotFoundError):
+                return False  # whoever claims it will see
+        failed_on = study.failed_on[name]
+        if self.identity.worker not in failed_on:
+            return False
+        now = self._monotonic()
+        if now >= study.next_look_around:
+            study.company.look(study.store.beats(), now)
+            study.next_look_around = now + _LOOK_AROUND_EVERY
+        return study.company.can_take(failed_on)
+
     def _adopt(self, study: _OpenStudy, name: AttemptName) -> None:
         """Start on a file that carries our id; give it back if it cannot be started."""
-        slot = next((s for s in self._slots if s.held is None and not s.busy), None)
+        slot = next((s for s in self._slots if s.free), None)
         if slot is None:
             study.store.give_up(name, Actor.OWNER)
             return
@@ -509,6 +687,7 @@ class Worker:
         folder = self._base / study.name / protocol.artifacts_folder(trial.number, trial.attempt)
         slot.executor.start(Assignment(study=study.study, trial=trial, folder=str(folder)))
         slot.busy = True
+        slot.silence, slot.heard = 0.0, self._monotonic()
         slot.held = _Held(
             study,
             name,

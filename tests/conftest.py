@@ -83,9 +83,12 @@ class Lab:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `distune ARGUMENTS`; ended when the test is over."""
+        return self.start_program([*DISTUNE, *arguments])
+
+    def start_program(self, command: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{len(self.started)}.log").open("wb") as out:
             process = subprocess.Popen(
-                [*DISTUNE, *arguments], cwd=self.folder, stdout=out, stderr=subprocess.STDOUT
+                command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT
             )
         self.started.append(process)
         return process

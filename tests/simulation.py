@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from distune import protocol, records
 from distune.errors import BadRecord, ShareError
 from distune.master import Identity, Master
-from distune.messages import Assignment
+from distune.messages import Assignment, Check, Checked
 from distune.observer import Observer
 from distune.planner import trial_seed
 from distune.processes import Died
@@ -30,10 +30,11 @@ from distune.samplers import make_sampler
 from distune.store import Store
 from distune.study import Limits, Study, parse_space_file
 from distune.study import freeze as freeze_study
-from distune.trial import Outcome, Params, Record, Report, Result
+from distune.trial import Failure, Outcome, Params, Record, Report, Result
 from distune.worker import Worker, WorkerIdentity
 
 LEASE = 20.0  # seconds of the simulated clock
+_RENAME_TAKES = 0.5  # seconds in which a listing may miss the name
 TRAINING = 3.0  # seconds a simulated training takes at most
 
 
@@ -50,6 +51,7 @@ class Faults:
     lies: float = 0.0  # it happened, but the answer says that it did not
     torn: float = 0.0  # an append writes a part and fails
     lag: float = 0.0  # a listing is old
+    hides: float = 0.0  # a listing taken during a rename has neither of its names
     outage: float = 0.0  # the share is gone for this client, for a while
     freeze: float = 0.0  # the process is stopped, and goes on later
 
@@ -62,6 +64,7 @@ class Share:
     folders: set[str] = field(default_factory=lambda: {""})
     past: dict[str, list[tuple[float, list[str]]]] = field(default_factory=dict)
     published: Counter[str] = field(default_factory=Counter)
+    renamed: dict[str, tuple[float, object]] = field(default_factory=dict)
 
     def names(self, folder: str) -> list[str]:
         prefix = f"{folder}/" if folder else ""
@@ -136,7 +139,7 @@ class MemoryFolder:
         self._before("list", folder)
         if folder not in self.share.folders:
             raise FileNotFoundError(errno.ENOENT, "no such folder", folder)
-        fresh = self.share.names(folder)
+        fresh = [n for n in self.share.names(folder) if not self._is_hidden(f"{folder}/{n}")]
         past = self.share.past.setdefault(folder, [])
         past.append((self._now(), fresh))
         del past[:-20]
@@ -144,6 +147,17 @@ class MemoryFolder:
             old = [names for when, names in past if when > self._now() - LEASE / 4]
             return list(self._rng.choice(old))
         return fresh
+
+    def _is_hidden(self, path: str) -> bool:
+        """Whether another client was renaming this file while we listed: once at most."""
+        when, who = self.share.renamed.get(path, (-math.inf, None))
+        if who is self or self._now() - when > _RENAME_TAKES:
+            return False
+        if not self._happens(self.faults.hides):
+            return False
+        del self.share.renamed[path]
+        self._trace(f"  the listing misses {path}")
+        return True
 
     def read(self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT) -> bytes:
         self.operations["read"] += 1
@@ -169,6 +183,7 @@ class MemoryFolder:
             ):
                 raise FileNotFoundError(errno.ENOENT, "no such file", source)
             self.share.files[target] = self.share.files.pop(source)
+            self.share.renamed[target] = self._now(), self
 
         self._operate("move", f"{source} -> {target}", act)
 
@@ -222,9 +237,15 @@ class SimulatedExecutor:
     """Trains in simulated time; two reports, then a result. Sometimes it fails or dies."""
 
     def __init__(
-        self, rng: random.Random, now: Callable[[], float], failing: float, longest: float
+        self,
+        rng: random.Random,
+        now: Callable[[], float],
+        failing: float,
+        longest: float,
+        broken: bool = False,
     ) -> None:
         self._rng = rng
+        self._broken = broken
         self._now = now
         self._longest = longest
         self._failing = failing
@@ -236,6 +257,10 @@ class SimulatedExecutor:
         value = objective(assignment.trial.params)
         metrics = {assignment.study.metric: value}
         length = self._rng.uniform(0.1, self._longest)
+        if self._broken:
+            failure = Failure(message="no kernel image is available")
+            self._due = [(self._now() + 0.05, Result(outcome=Outcome.FAILED, failure=failure))]
+            return
         if self._rng.random() < self._failing:
             self._due = [(self._now() + length, Died("was killed by SIGKILL", ""))]
             return
@@ -250,6 +275,14 @@ class SimulatedExecutor:
         ready = [message for when, message in self._due if when <= self._now()]
         self._due = [(when, message) for when, message in self._due if when > self._now()]
         return ready
+
+    def check(self, check: Check) -> None:
+        problem = "the device is broken" if self._broken else None
+        self._due = [(self._now() + 1.0, Checked(problem=problem))]
+
+    def abort(self) -> str:
+        self._due = []
+        return ""
 
     def stop(self) -> None:
         self._due = [(self._now() + 0.5, Result(outcome=Outcome.RELEASED))]
@@ -298,6 +331,7 @@ class World:
         trials: int = 6,
         workers: int = 3,
         masters: int = 1,
+        broken: int = 0,
         failing: float = 0.0,
         training: float = TRAINING,
         study: Study | None = None,
@@ -313,6 +347,7 @@ class World:
         self.masters = masters
         self.meddled = False  # somebody has deleted files
         self.healed = False
+        self.broken = {f"worker{i}" for i in range(broken)}  # hosts on which all trials fail
         default_study, default_limits = make_study(trials)
         self.study = study or default_study
         self.limits = limits or default_limits
@@ -388,7 +423,13 @@ class World:
             return Master(
                 store, self.limits, Identity(actor.name, 1), monotonic=monotonic, wall=monotonic
             )
-        executor = SimulatedExecutor(self.rng, lambda: self.clock, self.failing, self.training)
+        executor = SimulatedExecutor(
+            self.rng,
+            lambda: self.clock,
+            self.failing,
+            self.training,
+            broken=actor.name in self.broken,
+        )
         self.executors.append(executor)
         worker = f"{actor.name}-{actor.lives}-{self.rng.randrange(16**6):06x}"
         return Worker(
@@ -458,10 +499,12 @@ class World:
             if line.result.outcome is Outcome.COMPLETE:
                 assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
             else:
-                assert self.failing > 0, f"{where}: {line.result}"
+                assert self.failing > 0 or self.broken, f"{where}: {line.result}"
 
 
-ROUGH = Faults(crash=0.004, fails=0.02, lies=0.02, torn=0.02, lag=0.15, outage=0.002, freeze=0.004)
+ROUGH = Faults(
+    crash=0.004, fails=0.02, lies=0.02, torn=0.02, lag=0.15, hides=0.1, outage=0.002, freeze=0.004
+)
 
 
 def random_faults(rng: random.Random) -> Faults:
@@ -476,6 +519,7 @@ def random_faults(rng: random.Random) -> Faults:
         lies=some(0.2),
         torn=some(0.2),
         lag=some(0.6),
+        hides=some(0.8),
         outage=some(0.01),
         freeze=some(0.03),
     )
@@ -484,13 +528,15 @@ def random_faults(rng: random.Random) -> Faults:
 def simulate(seed: int, trace: Callable[[str], None] | None = None) -> World:
     """One history with everything in it that the seed says, checked."""
     rng = random.Random(f"shape {seed}")
+    workers = rng.randint(1, 4)
     world = World(
         seed,
         random_faults(rng),
         trials=rng.randint(1, 8),
-        workers=rng.randint(1, 4),
+        workers=workers,
         masters=2 if rng.random() < 0.2 else 1,
         failing=rng.choice([0.0, 0.0, 0.2]),
+        broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,
     )
     try:

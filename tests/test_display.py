@@ -450,21 +450,23 @@ def test_workers_show_host_device_images_and_silence() -> None:
         a_view("gpu7-812-4f2a9c", [progress_of(n, 0.5) for n in names], jobs=2),
         a_view("slow-1-aaaaaa", silence=5.0),
         a_view("dead-1-bbbbbb", silence=31.0),
-        a_view("gone-1-cccccc", state="leaving"),
+        a_view("bad-1-cccccc", silence=4000.0, state="gave up", trouble="no CUDA\x1b[2J device"),
         a_view("ancient-1-dddddd", silence=2000.0),
         WorkerView("mute-12-eeeeee", None, 1.0),
     )
     lines = screen_of(a_snapshot(attempts=tuple(names), workers=workers), 100, 40)
     start = next(i for i, line in enumerate(lines) if line.startswith("Workers"))
-    rows = [line.split() for line in lines[start + 1 : start + 5]]
-    assert [row[1] for row in rows] == ["slow", "gpu7", "mute", "dead"]  # in trouble first
+    rows = [line.split() for line in lines[start + 1 : start + 6]]
+    # In trouble first.
+    assert [row[1] for row in rows] == ["bad", "slow", "gpu7", "mute", "dead"]
+    assert "! bad cccccc cuda:0 1 job gave up: no CUDA�[2J device" in " ".join(rows.pop(0))
     assert rows[0][-2:] == ["silent", "5s"]
     assert " ".join(rows[1]).startswith(
         "● gpu7 4f2a9c cuda:0 2 jobs working 16.2k img/s seen 0s ago trials 1, 2"
     )
     assert rows[2][-6:-3] == ["eeeeee", "no", "beat"]
     assert rows[3][0] == "✗"
-    assert not any("gone" in line or "ancient" in line for line in lines)
+    assert not any("ancient" in line for line in lines)
 
 
 def test_events_have_the_time_of_day_and_the_newest_is_last() -> None:
@@ -690,7 +692,11 @@ def test_a_spread_has_the_decimals_of_its_value_unless_they_show_nothing() -> No
 
 
 def test_attempts_that_came_to_nothing_are_counted_by_why() -> None:
-    history = [counted(0, attempt=4, failures=1), counted(1, attempt=2, failures=1), counted(2)]
+    history = [
+        counted(0, attempt=4, failed_on=["w-1"]),
+        counted(1, attempt=2, failed_on=["w-1"]),
+        counted(2),
+    ]
     again = [counted(0, attempt=9), a_test_of(0, 0.9)]
     snapshot = a_snapshot(history=[*history, *again])
     assert (snapshot.history.taken_back, snapshot.history.retried) == (2, 2)
@@ -838,7 +844,14 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         "planned": 40,
         "waiting": 1,
         "running": 1,
-        "outcomes": {"complete": 2, "diverged": 1, "pruned": 0, "failed": 0},
+        "outcomes": {
+            "complete": 2,
+            "diverged": 1,
+            "pruned": 0,
+            "failed": 0,
+            "timeout": 0,
+            "out-of-memory": 0,
+        },
     }
     first, last = told["ranking"]
     assert first == {

@@ -59,6 +59,24 @@ def test_a_restarted_master_publishes_no_counted_trial_again() -> None:
     assert desk.folder.share.published.most_common(1)[0][1] == 1
 
 
+def test_a_trial_that_two_listings_in_a_row_miss_is_not_published_again() -> None:
+    desk = Desk(trials=1)
+    desk.master().step()
+    desk.train(0)
+    real, listings = desk.folder.names, iter(range(100))
+
+    def misses(folder: str) -> list[str]:
+        hidden = folder == protocol.TRIALS and next(listings) < 2
+        return [] if hidden else real(folder)
+
+    desk.folder.names = misses  # type: ignore[method-assign]
+    master = desk.master()
+    master.step()
+    master.step()
+    assert desk.counted() == [0]
+    assert desk.folder.share.published.most_common(1)[0][1] == 1
+
+
 def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:
     desk = Desk(trials=1)
     first = desk.master()

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distune import records
 from distune.errors import UserError
 from distune.objective import Offer, Stopped, TrialContext, drive, find, run_command
 from distune.study import Study, fill_in
@@ -346,7 +347,6 @@ def test_an_exception_in_a_later_step_keeps_the_steps_before() -> None:
         (SystemExit(3), "the objective called sys.exit(3)"),
         (SystemExit(), "the objective called sys.exit(None)"),
         (KeyboardInterrupt(), "KeyboardInterrupt"),
-        (MemoryError(), "MemoryError"),
         (ValueError("x" * 10_000), "ValueError: " + "x" * 488),
         (RecursionError("deep"), "RecursionError: deep"),
     ],
@@ -363,6 +363,44 @@ def test_whatever_an_objective_raises_only_its_trial_fails(
 
     for objective in (broken, later):
         assert failure(objective) == message
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names its own."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_running_out_of_memory_is_an_outcome_of_its_own(error: Exception) -> None:
+    def greedy(params: Any) -> float:
+        raise error
+
+    last = result(greedy)
+    assert last.outcome is Outcome.OUT_OF_MEMORY
+    assert last.failure is not None
+    assert type(error).__name__ in last.failure.message
+
+
+def test_an_objective_that_reports_without_end_is_stopped_before_its_file_is_unreadable() -> None:
+    names = [f"metric number {i}" for i in range(1000)]
+
+    def floods(params: Any) -> Iterator[dict[str, float]]:
+        while True:
+            yield {"value": 0.5, **dict.fromkeys(names[1:], 0.123456789012345678)}
+
+    last = result(floods)
+    assert last.outcome is Outcome.FAILED
+    assert last.failure is not None
+    assert "report less often, or less" in last.failure.message
+    line = len(records.encode(Report(step=1, metrics=dict.fromkeys(names, 0.1234), seconds=1.0)))
+    assert line * last.steps < records.SIZE_LIMIT / 2
 
 
 def test_an_objective_that_raises_what_ends_a_loop_has_failed_too() -> None:
@@ -542,7 +580,7 @@ def test_output_that_is_not_text_is_passed_on(
     [
         ("exit 3", "ended with exit status 3"),
         ("kill -SEGV $$", "was killed by SIGSEGV"),
-        ("kill -KILL $$", "was killed by SIGKILL (out of memory?)"),
+        ("kill -KILL $$", "was killed by SIGKILL"),
     ],
 )
 def test_a_command_that_does_not_end_well_fails_its_trial(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from distune.heartbeat import Beat
+from distune.heartbeat import Beat, BeatState
 from distune.planner import (
     FAILURES_TO_STOP,
     LISTINGS_TO_VANISH,
     Action,
+    Bury,
     Count,
     Finish,
+    Forfeit,
     GiveUp,
     Prune,
     Publish,
@@ -28,7 +30,7 @@ from distune.records import AttemptFile
 from distune.samplers import make_sampler
 from distune.snapshot import Snapshot, WorkerView
 from distune.study import Limits
-from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
+from distune.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial
 from tests.simulation import LEASE, make_study
 
 STUDY, _ = make_study(repeats=1)
@@ -37,7 +39,7 @@ EMPTY = Snapshot(study=STUDY, limits=Limits(trials=6), elapsed=0.0, history=Hist
 
 
 def trial(number: int, attempt: int = 1, failures: int = 0) -> Trial:
-    made = make_trial(EMPTY, SAMPLER, number, attempt, failures)
+    made = make_trial(EMPTY, SAMPLER, number, attempt, ["w-0"] * failures)
     assert made is not None
     return made
 
@@ -112,23 +114,59 @@ def test_a_lost_file_whose_successor_is_under_way_is_only_put_away() -> None:
         assert not [a for a in actions if isinstance(a, Publish) and a.trial.number == 0]
 
 
-def test_only_failures_count_against_a_trial() -> None:
+def test_only_failures_count_against_a_trial_and_say_on_which_worker() -> None:
     lost = name(0, State.LOST)
-    for outcome, failures in ((Outcome.FAILED, 1), (Outcome.RELEASED, 0)):
+    for outcome, failed_on in (
+        (Outcome.FAILED, ["w-1"]),
+        (Outcome.TIMEOUT, ["w-1"]),
+        (Outcome.OUT_OF_MEMORY, ["w-1"]),
+        (Outcome.RELEASED, []),
+    ):
         file = AttemptFile(trial(0), None, (), result(outcome, None))
         (publish,) = [
             a
             for a in planned(seen_by(lost, files={lost: file}), Publish)
             if isinstance(a, Publish) and a.trial.number == 0
         ]
-        assert publish.trial.failures == failures
+        assert publish.trial.failed_on == failed_on
 
 
 def test_a_failed_attempt_is_tried_again_until_it_has_had_its_chances() -> None:
     done = name(0, State.DONE)
-    for failures, expected in ((0, GiveUp(done)), (1, GiveUp(done)), (2, Count(done))):
-        file = AttemptFile(trial(0, failures=failures), None, (), result(Outcome.FAILED, None))
-        assert expected in plan(seen_by(done, files={done: file}), SAMPLER)
+    for outcome in FAILURES:
+        for failures, expected in ((0, GiveUp(done)), (1, GiveUp(done)), (2, Count(done))):
+            file = AttemptFile(trial(0, failures=failures), None, (), result(outcome, None))
+            assert expected in plan(seen_by(done, files={done: file}), SAMPLER)
+
+
+def test_a_trial_whose_results_can_never_be_read_fails_in_the_end() -> None:
+    for attempt, kinds in ((1, [Publish, Quarantine]), (2, [Publish, Quarantine]), (3, [Forfeit])):
+        done = name(0, State.DONE, attempt)
+        actions = plan(seen_by(done, bad={done: "too large"}), SAMPLER)
+        about_it = [
+            a
+            for a in actions
+            if isinstance(a, Quarantine | Forfeit)
+            or (isinstance(a, Publish) and a.trial.number == 0)
+        ]
+        assert [type(a) for a in about_it] == kinds
+
+
+def test_heartbeats_of_the_dead_are_removed_but_reasons_for_giving_up_stay() -> None:
+    def view(worker: str, silence: float, state: BeatState = "idle") -> WorkerView:
+        beat = Beat(worker=worker, host="h", pid=1, device="cpu", jobs=1, counter=1, state=state)
+        return WorkerView(worker, beat, silence)
+
+    views = (
+        view("fresh-1", 9.9 * LEASE),
+        view("dead-1", 10 * LEASE),
+        view("holder-1", 99 * LEASE),
+        view("bad-1", 99 * LEASE, "gave up"),
+        view("bad-2", 86_400.0, "gave up"),
+        WorkerView("mute-1", None, 99 * LEASE),
+    )
+    snapshot = seen_by(name(0, State.LOST, worker="holder-1"), workers=views)
+    assert planned(snapshot, Bury) == [Bury("dead-1"), Bury("bad-2")]
 
 
 def test_a_done_file_that_the_history_has_is_put_away_and_not_counted_again() -> None:

@@ -54,7 +54,7 @@ TRIALS = st.builds(
     attempt=st.integers(1, 10**6),
     purpose=st.sampled_from(Purpose),
     repeat=COUNTS,
-    failures=COUNTS,
+    failed_on=st.lists(TEXT.map(lambda text: text[:80]), max_size=3),
     seed=st.integers(0, 2**63),
     params=st.dictionaries(TEXT, SCALARS, max_size=4),
     best=st.none() | METRICS,

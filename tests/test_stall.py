@@ -28,9 +28,14 @@ def test_a_look_that_hangs_is_named_while_it_hangs_and_again_when_it_is_over() -
 def test_a_look_that_fails_after_hanging_is_not_called_back() -> None:
     said = Said()
     stall = Stall(said.append, "nothing is lost", after=1)
-    with pytest.raises(OSError, match="EIO"), stall.watched():
-        wait_until(lambda: said)
-        raise OSError("EIO")
+
+    def fails() -> None:
+        with stall.watched():
+            wait_until(lambda: said)
+            raise OSError("EIO")
+
+    with pytest.raises(OSError, match="EIO"):
+        fails()
     assert not said.holds("back")
 
 

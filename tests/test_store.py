@@ -151,6 +151,22 @@ def test_a_full_disk_is_trouble_with_the_share_not_an_answer() -> None:
         Folder(Path("/dev"), network=True).append("full", b"x")
 
 
+@pytest.mark.parametrize("call", ["open", "fstat", "pread", "close"])
+def test_a_server_that_goes_away_in_the_middle_of_reading_is_trouble_with_the_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    Folder(tmp_path).publish("a", b"x")
+
+    def gone(*_: object) -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, gone)
+        with pytest.raises(ShareError, match="not connected"):
+            Folder(tmp_path, network=True).read("a")
+    assert Folder(tmp_path).read("a") == b"x"
+
+
 def test_reading_takes_no_more_memory_than_there_is_to_read(tmp_path: Path) -> None:
     """A history may be gigabytes; most are not, and hosts may be small."""
     Folder(tmp_path).publish("a", b"x" * 3_000_000)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from distune.errors import ShareError
-from distune.messages import Assignment
+from distune.messages import Assignment, Check
 from distune.processes import Died
 from distune.store import Folder, Store
 from distune.trial import Record, Trial
@@ -21,12 +21,16 @@ class Busy:
     """An executor that never comes to an end."""
 
     def start(self, assignment: Assignment) -> None: ...
+    def check(self, check: Check) -> None: ...
     def poll(self) -> Sequence[Record | Died]:
         return []
 
     def stop(self) -> None: ...
     def terminate(self) -> None: ...
     def end(self, grace: float) -> None: ...
+    def abort(self) -> str:
+        return ""
+
     def tail(self) -> str:
         return ""
 

@@ -141,7 +141,7 @@ def live_workers(snapshot: Snapshot) -> list[WorkerView]:
         view
         for view in snapshot.workers
         if view.beat is not None
-        and view.beat.state != "leaving"
+        and view.beat.state != "gave up"
         and view.silence < snapshot.study.lease
     ]
 

@@ -44,7 +44,7 @@ from distune.ranking import Configuration, History
 from distune.records import AttemptFile
 from distune.snapshot import Snapshot
 from distune.study import Study
-from distune.trial import Metrics, Outcome, Params, Purpose, Report, summarize
+from distune.trial import FAILURES, Metrics, Outcome, Params, Purpose, Report, summarize
 
 _LONGEST_OUTPUT = 4000
 
@@ -291,7 +291,9 @@ def _result_parts(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Ren
     result = file.result
     if result is None:
         return []
-    style = {Outcome.COMPLETE: "green", Outcome.FAILED: "red"}.get(result.outcome, "yellow")
+    style = {Outcome.COMPLETE: "green", **dict.fromkeys(FAILURES, "red")}.get(
+        result.outcome, "yellow"
+    )
     line = line_of((result.outcome.value, f"bold {style}"))
     if result.value is not None:
         line.append(f", {clean(snapshot.study.metric)} {format_value(result.value)}")

@@ -115,6 +115,8 @@ def outcome_parts(snapshot: Snapshot) -> list[tuple[str, str]]:
         (history.outcomes[Outcome.PRUNED], "pruned", ""),
         (history.outcomes[Outcome.DIVERGED], "diverged", "yellow"),
         (history.outcomes[Outcome.FAILED], "failed", "red"),
+        (history.outcomes[Outcome.TIMEOUT], "timed out", "red"),
+        (history.outcomes[Outcome.OUT_OF_MEMORY], "out of memory", "red"),
         (history.taken_back, "lost and tried again", "yellow"),
         (history.retried, "failed and tried again", "yellow"),
         (len(running), "running", "dim"),
@@ -198,10 +200,13 @@ class _Hearing(Enum):
     WELL = "dim"
     LATE = "yellow"
     NEARLY_LOST = "bold red"
+    GAVE_UP = "red bold"
     LOST = "red"
 
 
 def _hearing(view: WorkerView, study: Study) -> _Hearing:
+    if view.beat is not None and view.beat.state == "gave up":
+        return _Hearing.GAVE_UP
     if view.silence >= study.lease:
         return _Hearing.LOST
     if view.silence >= 0.7 * study.lease:
@@ -215,7 +220,7 @@ def shown_workers(snapshot: Snapshot) -> list[WorkerView]:
 
     def order(view: WorkerView) -> tuple[int, str]:
         match _hearing(view, snapshot.study):
-            case _Hearing.NEARLY_LOST | _Hearing.LATE:
+            case _Hearing.GAVE_UP | _Hearing.NEARLY_LOST | _Hearing.LATE:
                 return 0, view.worker
             case _Hearing.LOST:
                 return 2, view.worker
@@ -225,7 +230,7 @@ def shown_workers(snapshot: Snapshot) -> list[WorkerView]:
     views = [
         view
         for view in snapshot.workers
-        if (view.beat is None or view.beat.state != "leaving") and view.silence < longest
+        if view.silence < longest or _hearing(view, snapshot.study) is _Hearing.GAVE_UP
     ]
     return sorted(views, key=order)
 
@@ -246,6 +251,8 @@ def _worker_row(view: WorkerView, snapshot: Snapshot) -> tuple[Text, ...]:
         sign, state = ("✗", "red"), "lost"
     elif beat is None:
         sign, state = ("?", "yellow"), "no beat"
+    elif beat.trouble:
+        sign, state = ("!", "bold red"), f"{beat.state}: {clean(beat.trouble)}"
     elif beat.running:
         sign, state = ("●", "green"), "working"
     else:
@@ -292,7 +299,7 @@ def worker_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     #          name, device, jobs, state, images/s, silence, trials
     priority = (0, 3, 5, 1, 4, 2, 6)
     columns = [
-        Column("", list(cells), order, right=i == 4)
+        Column("", list(cells), order, right=i == 4, widest=60 if i == 3 else 24)
         for i, (cells, order) in enumerate(zip(table, priority, strict=True))
         if any(cell.plain for cell in cells)
     ]
@@ -308,6 +315,8 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "diverged": ("~", "yellow", ""),
     "pruned": ("–", "cyan", ""),
     "failed": ("✗", "bold red", "red"),
+    "timeout": ("✗", "bold red", "red"),
+    "out-of-memory": ("✗", "bold red", "red"),
     "lost": ("?", "bold yellow", "yellow"),
     "released": ("‹", "yellow", ""),
     "retried": ("↻", "yellow", ""),

@@ -36,7 +36,7 @@ from distune.ranking import Configuration
 from distune.records import AttemptFile
 from distune.snapshot import Event, Snapshot, WorkerView
 from distune.study import Study
-from distune.trial import Outcome
+from distune.trial import FAILURES, Outcome
 
 # -- lines ---------------------------------------------------------------------------------
 
@@ -49,8 +49,9 @@ def plain_progress(snapshot: Snapshot) -> str:
     if winner is not None:
         metric = clean(snapshot.study.metric)
         parts.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
-    if outcomes[Outcome.FAILED]:
-        parts.append(f"{outcomes[Outcome.FAILED]} failed")
+    failed = sum(outcomes[outcome] for outcome in FAILURES)
+    if failed:
+        parts.append(f"{failed} failed")
     parts.append(f"{len(snapshot.in_state(State.TAKEN))} running")
     parts.append(plural(len(live_workers(snapshot)), "worker"))
     if snapshot.trials_per_second is not None and not is_over(snapshot):
@@ -186,6 +187,9 @@ def _worker_json(view: WorkerView) -> dict[str, Any]:
         "device": beat.device if beat else None,
         "jobs": beat.jobs if beat else None,
         "state": beat.state if beat else None,
+        "trouble": beat.trouble if beat else "",
+        "completed": beat.completed if beat else None,
+        "failed": beat.failed if beat else None,
         "running": [progress.file for progress in beat.running] if beat else [],
         "images_per_second": throughput(beat),
         "silence": view.silence,

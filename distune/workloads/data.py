@@ -117,6 +117,18 @@ def load(
     return Dataset(*splits)
 
 
+def check(dataset: DatasetName, data_dir: str | None) -> None:
+    """Read a data set from where it lies, whatever is kept in memory of it.
+
+    Raises:
+        UserError: it cannot be had, or is damaged.
+    """
+    if dataset == "digits":
+        _digits()
+    else:
+        _read_mnist(fetch(dataset, data_dir) / _FOLDERS[dataset] / "raw")
+
+
 def is_in_files(dataset: str) -> TypeGuard[FileDataset]:
     """Whether it is a data set that has to be found or downloaded."""
     return dataset in _FOLDERS

@@ -7,6 +7,29 @@ import re
 from distune.errors import UserError
 
 
+def check(device: str) -> None:
+    """Compute something on a device whose exact answer is known.
+
+    Raises:
+        UserError: it cannot be used, or gives a wrong answer.
+    """
+    device = resolve(device)
+
+    import torch
+
+    # Small integers: every sum fits into the 24 bits of a float's mantissa, even in TF32's 11
+    # each factor is exact.
+    a = (torch.arange(256 * 256, dtype=torch.int64) * 7 % 16).reshape(256, 256)
+    try:
+        there = a.to(device, torch.float32)
+        product = (there @ there).cpu()
+    except RuntimeError as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"device {device} cannot compute: {first}") from error
+    if not torch.equal(product.to(torch.int64), a @ a):
+        raise UserError(f"device {device} computes wrong results")
+
+
 def resolve(spec: str) -> str:
     """The device that `auto`, `cpu`, `cuda`, `cuda:<i>` or `mps` stands for, as torch names it.
 

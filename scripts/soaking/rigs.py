@@ -253,8 +253,10 @@ class FaultRig(_HereRig):
             control, log = self._control(name), self.work / f"{name}.log"
             self._servers.append(
                 subprocess.Popen(
-                    [sys.executable, program, self.server, point]
-                    + ["--control", control, "--log", log],
+                    [
+                        *(sys.executable, program, self.server, point),
+                        *("--control", control, "--log", log),
+                    ],
                     stdin=subprocess.DEVNULL,
                 )
             )
@@ -342,7 +344,8 @@ class NetRig(Rig):
         for name in ("A", "B"):
             guest = Client(name, Path("/mnt/share"), (str(self.home / "rig"), "exec", name))
             self.clients[name] = guest
-            for folder in (ROOT, Path(sys.prefix), Path(sys.base_prefix)):  # may lie in its own /tmp
+            # What may lie under a guest's own /tmp or /root.
+            for folder in (ROOT, Path(sys.prefix), Path(sys.base_prefix)):
                 guest.shell(
                     f"[ -e {folder} ] || {{ mkdir -p {folder} && "
                     f"mount -t hostfs -o {folder} none {folder}; }}"

@@ -204,7 +204,8 @@ class Soak:
                 if not w.killed
             )
 
-        wait_for(lambda: self._is_over() or busy(), _RECOVERY, f"all workers work after {fault.kind}")
+        what = f"all workers work after: {fault.kind}"
+        wait_for(lambda: self._is_over() or busy(), _RECOVERY, what)
         fault.lost = len(self._lost() - before)
         say(f"recovered; {fault.lost} attempts lost")
 
@@ -259,9 +260,10 @@ class Soak:
         assert mine is not None
         for name in [*self._names(), *self._seen()]:
             other = ATTEMPT.fullmatch(name)
-            if other and other["trial"] == mine["trial"] and other["state"]:
-                if int(other["attempt"]) > int(mine["attempt"]):
-                    return True
+            if other is None or other["trial"] != mine["trial"] or not other["state"]:
+                continue
+            if int(other["attempt"]) > int(mine["attempt"]):
+                return True
         return False
 
     def _is_over(self) -> bool:

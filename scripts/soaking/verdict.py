@@ -65,7 +65,9 @@ def judge(evidence: Evidence, trials: int) -> dict[str, list[str]]:
     return {
         "the study is finished": _finished(evidence),
         "each trial is in the history once": _once(wanted, history),
-        "each trial has one file that counts": _once(wanted, Counter(int(m["trial"]) for m in ended)),
+        "each trial has one file that counts": _once(
+            wanted, Counter(int(m["trial"]) for m in ended)
+        ),
         "each trial is ranked once": _once(wanted, ranked),
         "nothing is left over": _leftovers(evidence),
         "no traceback in a log": [
