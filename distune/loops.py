@@ -11,7 +11,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -39,6 +40,71 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between looks at the share
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _DRAIN_SECONDS = 3.0
 _IDLE_BEFORE_SAYING = 60.0  # seconds
+_SILENT_BEFORE_SAYING = 10  # seconds
+
+
+class Stall:
+    """Says so when a look at the share takes long. On a hard NFS mount nothing fails while
+    the server is away, it waits, and so does the thread that looked (P9).
+
+        stall = Stall(say, "training goes on")
+        with stall.watched():
+            worker.step()
+
+    Args:
+        say: takes a line for people; called from a thread, too.
+        meanwhile: what this means for the work.
+        failed: whether the look that is over has failed; then others have said so.
+        after: seconds.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        meanwhile: str,
+        failed: Callable[[], bool] = lambda: False,
+        after: int = _SILENT_BEFORE_SAYING,
+    ) -> None:
+        self._say = say
+        self._meanwhile = meanwhile
+        self._failed = failed
+        self._after = after
+        self._lock = threading.Lock()
+        self._seconds: int | None = None
+        self._known = False  # that the share does not answer
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Around a look at the share; an exception is a look that failed, and passes."""
+        with self._lock:
+            self._seconds = 0
+        began = time.monotonic()
+        failed = True
+        try:
+            yield
+            failed = self._failed()
+        finally:
+            with self._lock:
+                seconds, self._seconds = self._seconds or 0, None
+                told = seconds >= self._after and not self._known
+                self._known = failed
+            if told and not failed:
+                self._say(f"the share is back after {time.monotonic() - began:.0f} s")
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(1.0)
+            with self._lock:
+                if self._seconds is None:
+                    continue
+                # Counted, not measured: a process that was itself stopped blames nobody.
+                self._seconds += 1
+                tell = self._seconds == self._after and not self._known
+            if tell:
+                self._say(
+                    f"the share has not answered for {self._after} s; {self._meanwhile}, waiting"
+                )
 
 
 class Interrupt:
@@ -304,11 +370,13 @@ def _work(
     started = last_busy = time.monotonic()
     pause = _SHORTEST_WAIT
     told = False
+    stall = Stall(say, "training goes on, results are kept", lambda: worker.cut_off)
     while True:
         # Cleared before looking, so that what comes meanwhile wakes the wait below.
         if interrupt.signal is None:
             interrupt.event.clear()
-        worker.step()
+        with stall.watched():
+            worker.step()
         now = time.monotonic()
         if interrupt.signal is not None:
             name = signal.Signals(interrupt.signal).name
@@ -428,21 +496,30 @@ def _open_or_create(folder: Path, options: MasterOptions) -> tuple[Store, Study]
 
 def _rule(master: Master, crew: LocalWorkers, interrupt: Interrupt, screen: Screen) -> None:
     pause = _SHORTEST_WAIT
-    trouble: ShareError | None = None
+    trouble: float | None = None  # since when
+
+    def say(text: str) -> None:
+        # Not as an event: nothing shows those while there is no snapshot.
+        screen.say(f"{time.strftime('%H:%M:%S')} {text}")
+
+    stall = Stall(say, "nothing is lost")
     while interrupt.signal is None:
+        looked = time.monotonic()
         try:
-            snapshot = master.step(curves=screen.wants_curves())
-            if trouble is not None:
-                master.observer.note("trouble", "the share is back")
-            trouble = None
+            with stall.watched():
+                snapshot = master.step(curves=screen.wants_curves())
         except (ShareError, FileNotFoundError) as error:
             master.observer.blind()
             if trouble is None:
-                master.observer.note("trouble", f"{error}; trying again")
-                screen.say(f"{error}; nothing is lost, trying again")
-            trouble = error if isinstance(error, ShareError) else ShareError(str(error))
+                trouble = looked
+                say(f"{error}; nothing is lost, trying again")
+                why = str(error)
             interrupt.event.wait(_LONGEST_WAIT)
             continue
+        if trouble is not None:
+            away = f"{time.monotonic() - trouble:.0f} s"
+            master.observer.note("trouble", f"the share is back after {away} ({why})")
+            trouble = None
         screen.show(snapshot)
         if master.finished is not None:
             return

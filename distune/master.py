@@ -82,6 +82,13 @@ class Master:
         before = store.read_document(protocol.MASTER, MasterBeat)
         self.elapsed = before.elapsed if before else _last_elapsed(self.observer)
         self._counter = before.counter if before else 0
+        self._history_unsure = False  # an append failed: some of its lines may be there
+        if before is not None and before.state == "running":
+            self.observer.note(
+                "trouble",
+                f"the master before this one ({before.host}, pid {before.pid}) was killed or cut "
+                f"off; going on from {len(self.observer.history)} counted trials",
+            )
         # A trial that is hidden from one listing (an old cache, a rename nearby) must not be
         # taken for one that was never published.
         store.folder.poke(protocol.TRIALS)
@@ -228,8 +235,12 @@ class Master:
             self.store.settle(name)
 
     def _add(self, counted: list[Counted]) -> None:
+        if self._history_unsure:
+            self.observer.catch_up()
         new = [c for c in counted if self.observer.history.get(c.key) is None]
+        self._history_unsure = True
         self.store.append_history(new)
+        self._history_unsure = False
         self.observer.history.extend(new)
 
     def _finish(self, action: Finish) -> None:

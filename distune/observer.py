@@ -119,7 +119,7 @@ class Observer:
         self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
         self._beats: dict[str, Beat] = {}
         self._last_master: MasterBeat | None = None
-        self._read_history()
+        self.catch_up()
         self.recovered = list(uncounted(store, self.study, self.history))
         self.history.extend(self.recovered)
         self._announced, self._announced_tests = len(self.history), len(self.history.tests)
@@ -164,7 +164,7 @@ class Observer:
             ShareError: the share did not answer; call `blind()` and look again later.
         """
         if self._follows:
-            self._read_history()
+            self.catch_up()
         listing = self.store.listing()
         beats = self.store.beats()
         now = self._monotonic()
@@ -200,7 +200,8 @@ class Observer:
 
     # -- parts of a look -----------------------------------------------------------------
 
-    def _read_history(self) -> None:
+    def catch_up(self) -> None:
+        """Take in what the history file has and this observer lacks."""
         lines, self._offset = self.store.read_history(self._offset)
         self.history.extend(lines)
 

@@ -36,6 +36,7 @@ LOCAL_FILE_SYSTEMS = frozenset(
 )
 LOCAL_LEASE = 20.0  # seconds
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
+_READ_AT_ONCE = 2**20
 _BEAT_SIZE = 4096
 _BEAT_LIMIT = 256 * 2**10
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -122,24 +123,30 @@ class Folder:
         """
         # O_NONBLOCK: a FIFO in place of a file must hang nobody.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            fd = os.open(self._full(path), flags)
-        except OSError as error:
-            if error.errno == errno.ESTALE:  # a listed name that is gone
-                raise FileNotFoundError(errno.ENOENT, "stale", path) from error
-            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-                raise BadRecord(f"{path} is not a regular file") from error
-            with _answers("read", self._full(path)):
+        with _answers("read", self._full(path)):
+            try:
+                fd = os.open(self._full(path), flags)
+            except OSError as error:
+                if error.errno == errno.ESTALE:  # a listed name that is gone
+                    raise FileNotFoundError(errno.ENOENT, "stale", path) from error
+                if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                    raise BadRecord(f"{path} is not a regular file") from error
                 raise
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(fd)
-            raise BadRecord(f"{path} is not a regular file")
-        with os.fdopen(fd, "rb") as file, _answers("read", self._full(path)):
-            if status.st_size - offset > limit:
-                raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
-            file.seek(offset)
-            return file.read(limit)
+            try:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    raise BadRecord(f"{path} is not a regular file")
+                if status.st_size - offset > limit:
+                    raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
+                # Not `limit` at once: so much memory would be reserved, however short the file.
+                parts = []
+                while limit > 0 and (part := os.pread(fd, min(limit, _READ_AT_ONCE), offset)):
+                    parts.append(part)
+                    limit -= len(part)
+                    offset += len(part)
+                return b"".join(parts)
+            finally:
+                os.close(fd)  # may fail, too, where a server is away
 
     def publish(self, path: str, data: bytes) -> None:
         """Give complete content a name, never over an existing one (P1).

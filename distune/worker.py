@@ -106,7 +106,6 @@ class _Test:
 class _Trouble:
     """With one study's folder, or with the logs directory itself."""
 
-    since: float | None = None
     until: float | None = None
     pause: float = _SHORTEST_PAUSE
 
@@ -120,8 +119,10 @@ class _OpenStudy:
     epochs: int | None = None
     next_beat: float = 0.0
     counter: int = 0
+    unchecked: bool = True  # since the last beat: which files it owns
     unlisted: int = 0  # discoveries in which others were there and it was not
     trouble: _Trouble = field(default_factory=_Trouble)
+    claim_trouble: _Trouble = field(default_factory=_Trouble)
     health: Health = field(default_factory=Health)
     paused_until: float | None = None
     said: str = ""  # why it has paused or given up
@@ -131,6 +132,11 @@ class _OpenStudy:
 
     def __post_init__(self) -> None:
         self.company = Company(self.worker, self.study.lease)
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds: a worker that pauses for longer seems lost when the share is back."""
+        return min(_LONGEST_PAUSE, self.study.lease / 4)
 
 
 class Worker:
@@ -193,6 +199,7 @@ class Worker:
         self._preparing: set[str] = set()
         self._next_discovery = 0.0
         self._folder_trouble = _Trouble()
+        self._cut_off_since: float | None = None
 
     # -- one step --------------------------------------------------------------------------
 
@@ -202,20 +209,26 @@ class Worker:
         for slot in self._slots:
             self._hear(slot)
         now = self._monotonic()
-        self._try(self._folder_trouble, partial(self._discover, now))
+        self._try(self._folder_trouble, partial(self._discover, now), _LONGEST_PAUSE)
         for study in list(self._open.values()):
-            self._try(study.trouble, partial(self._tend, study, now))
-        if any(slot.free for slot in self._slots):
-            studies = list(self._open.values())
-            self._rng.shuffle(studies)  # fair to all of them
-            for study in studies:
-                self._try(study.trouble, partial(self._claim_from, study))
+            self._try(study.trouble, partial(self._tend, study, now), study.longest_pause)
+        studies = list(self._open.values())
+        self._rng.shuffle(studies)  # fair to all of them
+        for study in studies:
+            if not any(slot.free for slot in self._slots):
+                study.claim_trouble = _Trouble()  # over, if another look has adopted the claim
+            elif study.trouble.until is None:
+                claim = partial(self._claim_from, study)
+                self._try(study.claim_trouble, claim, study.longest_pause)
 
     def _tend(self, study: _OpenStudy, now: float) -> None:
         """Beat, and bring the files that are held of a study up to date."""
         if now >= study.next_beat:
-            self._check_ownership(study)
             self._beat(study)
+            study.unchecked = True
+        if study.unchecked:  # after the beat: what is wrong with a file silences nobody
+            self._check_ownership(study)
+            study.unchecked = False
         for slot in self._slots:
             if slot.held is not None and slot.held.study is study:
                 self._write(slot, now)
@@ -239,6 +252,11 @@ class Worker:
         """There is work here, but none that it can do."""
         left = self._open or self._preparing
         return bool(self.refused or self.given_up) and not left and self.idle
+
+    @property
+    def cut_off(self) -> bool:
+        """The share did not answer when it was last asked, and this has been said."""
+        return self._cut_off_since is not None
 
     def drain(self, reason: str, seconds: float) -> bool:
         """Give everything back: first stop the training, then let go of the files (P7).
@@ -436,8 +454,8 @@ class Worker:
     def _discover(self, now: float) -> None:
         if now < self._next_discovery:
             return
-        self._next_discovery = now + _DISCOVER_EVERY
         found = self._find_studies()
+        self._next_discovery = now + _DISCOVER_EVERY  # not before it has succeeded
         for name, store in found.items():
             if name in self._open or name in self._bad or name in self.given_up:
                 continue
@@ -694,24 +712,35 @@ class Worker:
 
     # -- when the share does not answer (P9) -------------------------------------------------
 
-    def _try(self, trouble: _Trouble, act: Callable[[], None]) -> None:
-        """Do something on the share; after a failure pause, longer each time, and say so once."""
+    def _try(self, trouble: _Trouble, act: Callable[[], None], longest: float) -> None:
+        """Do something on the share; after a failure pause, longer each time but never longer
+        than `longest` seconds or half as much again. Said once, whatever else fails meanwhile.
+        """
         now = self._monotonic()
         if trouble.until is not None and now < trouble.until:
             return
         try:
             act()
         except (ShareError, FileNotFoundError) as error:
-            if trouble.since is None:
-                trouble.since = now
+            if self._cut_off_since is None:
+                self._cut_off_since = now
                 what = error if isinstance(error, ShareError) else f"{error.filename} is not there"
                 self._say(f"{what}; training goes on, results are kept, trying again")
             trouble.until = now + trouble.pause * self._rng.uniform(0.5, 1.5)
-            trouble.pause = min(trouble.pause * 2, _LONGEST_PAUSE)
+            trouble.pause = min(trouble.pause * 2, longest)
             return
-        if trouble.since is not None:
-            self._say(f"the share is back after {now - trouble.since:.0f} s")
-        trouble.since, trouble.until, trouble.pause = None, None, _SHORTEST_PAUSE
+        trouble.until, trouble.pause = None, _SHORTEST_PAUSE
+        if self._cut_off_since is not None and not any(
+            one.until is not None for one in self._troubles()
+        ):
+            self._say(f"the share is back after {now - self._cut_off_since:.0f} s")
+            self._cut_off_since = None
+
+    def _troubles(self) -> list[_Trouble]:
+        found = [self._folder_trouble]
+        for study in self._open.values():
+            found += [study.trouble, study.claim_trouble]
+        return found
 
 
 def _is_urgent(name: AttemptName) -> bool:

@@ -99,6 +99,30 @@ def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:
     assert [name.state for name in desk.store.seen()] == [State.SEEN]
 
 
+def test_lines_that_a_full_disk_took_before_it_was_full_are_not_written_again() -> None:
+    desk = Desk(trials=3)
+    master = desk.master()
+    master.step()
+    desk.train(0, 1, 2)
+    real = desk.folder.append
+
+    def full(path: str, data: bytes) -> None:
+        if path != protocol.HISTORY:
+            return real(path, data)
+        lines = data.splitlines(keepends=True)
+        real(path, b"".join([*lines[:-1], lines[-1][:40]]))
+        raise ShareError("No space left on device")
+
+    desk.folder.append = full  # type: ignore[method-assign]
+    with pytest.raises(ShareError):
+        master.step()
+    desk.folder.append = real  # type: ignore[method-assign]
+    while master.finished is None:
+        master.step()
+    assert desk.counted() == [0, 1, 2]
+    assert master.finished.trials == 3
+
+
 def test_the_end_is_checked_with_a_fresh_listing() -> None:
     """The trial is counted but not put away, and the cache of the directory hides that."""
     desk = Desk(trials=1)

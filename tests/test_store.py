@@ -7,6 +7,7 @@ import os
 import random
 import stat
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,34 @@ def test_a_full_disk_is_trouble_with_the_share_not_an_answer() -> None:
     """/dev/full answers every write with ENOSPC."""
     with pytest.raises(ShareError, match="No space left"):
         Folder(Path("/dev"), network=True).append("full", b"x")
+
+
+@pytest.mark.parametrize("call", ["open", "fstat", "pread", "close"])
+def test_a_server_that_goes_away_in_the_middle_of_reading_is_trouble_with_the_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    Folder(tmp_path).publish("a", b"x")
+
+    def gone(*_: object) -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, gone)
+        with pytest.raises(ShareError, match="not connected"):
+            Folder(tmp_path, network=True).read("a")
+    assert Folder(tmp_path).read("a") == b"x"
+
+
+def test_reading_takes_no_more_memory_than_there_is_to_read(tmp_path: Path) -> None:
+    """A history may be gigabytes; most are not, and hosts may be small."""
+    Folder(tmp_path).publish("a", b"x" * 3_000_000)
+    tracemalloc.start()
+    try:
+        assert Folder(tmp_path).read("a", offset=1, limit=2**32) == b"x" * 2_999_999
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert Folder(tmp_path).read("a", offset=2_999_990, limit=20) == b"x" * 10
 
 
 def test_proc_is_no_local_file_system_and_the_root_is() -> None:

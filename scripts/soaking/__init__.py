@@ -1,0 +1,1 @@
+"""Real studies on real file systems under faults; see scripts/soak."""
