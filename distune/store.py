@@ -123,23 +123,21 @@ class Folder:
         # O_NONBLOCK: a FIFO in place of a file must hang nobody.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            fd = os.open(self._full(path), flags)
+            with open(self._full(path), "rb", opener=lambda p, _: os.open(p, flags)) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise BadRecord(f"{path} is not a regular file")
+                if status.st_size - offset > limit:
+                    raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
+                file.seek(offset)
+                return file.read(limit)
         except OSError as error:
-            if error.errno == errno.ESTALE:  # a listed name that is gone
+            if error.errno == errno.ESTALE:  # a listed name that is gone, or went meanwhile
                 raise FileNotFoundError(errno.ENOENT, "stale", path) from error
             if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
                 raise BadRecord(f"{path} is not a regular file") from error
             with _answers("read", self._full(path)):
                 raise
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(fd)
-            raise BadRecord(f"{path} is not a regular file")
-        with os.fdopen(fd, "rb") as file, _answers("read", self._full(path)):
-            if status.st_size - offset > limit:
-                raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
-            file.seek(offset)
-            return file.read(limit)
 
     def publish(self, path: str, data: bytes) -> None:
         """Give complete content a name, never over an existing one (P1).

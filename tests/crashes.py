@@ -255,34 +255,34 @@ class Lane:
         (self.backing / name).mkdir()
         logs = {who: self.folder / f"{name}.{who}.log" for who in self.mounts}
         mount = self.mounts[point.who]
-        skipped = len(mount.log())
+        Path(mount.logfile).write_text("")
         for each in self.mounts.values():
             each.set(rules=[])
         mount.rule(**rule)
         found = Found(point)
-        running = {"master": self._start("master", name, point.study, logs["master"])}
+        running: dict[str, Process] = {}
         try:
             deadline = time.monotonic() + _DEADLINE
-            while len(running) < 2 or not all(process.ended for process in running.values()):
-                if time.monotonic() >= deadline:
-                    raise AssertionError("the study did not end")
-                if len(running) < 2 and (self.backing / name / "s" / protocol.STUDY).exists():
-                    # Not before: it would not look again for a while.
-                    running["worker"] = self._start("worker", name, point.study, logs["worker"])
-                if found.reached is None and point.index >= 0:
-                    faults = mount.log()[skipped:]
-                    if faults:
-                        found.reached = _shown(faults[0], name)
-                        self._crash(point, running)
-                        mount.set(rules=[])
-                        for who, process in list(running.items()):
-                            if process.status == -signal.SIGKILL:  # it died with the host
-                                running[who] = self._start(who, name, point.study, logs[who])
+            while True:
+                over = len(running) == 2 and all(process.ended for process in running.values())
+                failed = any(p.ended and p.status not in (0, -9) for p in running.values())
+                crashed = (
+                    found.reached is None and point.index >= 0 and self._crashed(found, running)
+                )
+                if (over or failed) and not crashed:
+                    break
+                assert time.monotonic() < deadline, "the study did not end"
+                for who in ("master", "worker"):
+                    # No worker before there is a study: it would not look again for a while.
+                    if who in running and not (crashed and running[who].status == -signal.SIGKILL):
+                        continue
+                    if who == "master" or (self.backing / name / "s" / protocol.STUDY).exists():
+                        running[who] = self._start(who, name, point.study, logs[who])
                 time.sleep(0.01)
             for who, process in running.items():
                 assert process.status == 0, f"the {who} ended with {process.status}"
             check(self.backing / name / "s", STUDIES[point.study])
-            found.operations = [_shown(fault, name) for fault in mount.log()[skipped:]]
+            found.operations = [_shown(fault, name) for fault in _faults(mount)]
         except AssertionError as error:
             said = "".join(f"--- {who}\n{_text(logs[who])}" for who in logs)
             found.wrong = f"{error}\n{said}--- {self._tree(name)}"
@@ -317,29 +317,44 @@ class Lane:
 
         return Process(log, master if who == "master" else worker)
 
-    def _crash(self, point: Point, running: dict[str, Process]) -> None:
-        victim = running[point.who]
-        if not point.power:
+    def _crashed(self, found: Found, running: dict[str, Process]) -> bool:
+        """See whether the process has come to its point, and if so make an end of it."""
+        point = found.point
+        mount = self.mounts[point.who]
+        faults = _faults(mount)
+        if not faults:
+            return False
+        found.reached = _shown(faults[0], f"{point.who}-{point.when}-{point.index}")
+        if point.power:
+            # The process hangs in the operation. Its host loses power: whoever ran there is
+            # gone, and the file system with all that was not sent.
+            victims = [running[who] for who in running if self.mounts[who] is mount]
+            if point.when == "after":
+                time.sleep(0.01)  # it is logged just before it is done
+            for process in victims:  # first of all, or they would hear of it
+                os.kill(process.pid, signal.SIGSTOP)
+            mount.crash()
+            for process in victims:
+                process.kill()
+            mount.set(rules=[])
+            mount.__enter__()
+        else:
             deadline = time.monotonic() + 10.0
-            while not victim.ended:  # the file system has sent the signal, or is about to
+            while not running[point.who].ended:  # the file system sends the signal itself
                 assert time.monotonic() < deadline, "the process survived being killed"
                 time.sleep(0.002)
-            return
-        # The process hangs in the operation. Its host loses power: first the file system
-        # goes, with all that was not sent, then whoever ran there.
-        mount = self.mounts[point.who]
-        if point.when == "after":
-            time.sleep(0.01)  # the rule is logged just before the operation is done
-        mount.crash()
-        for who, process in running.items():
-            if self.mounts[who] is mount:
-                process.kill()
-        mount.set(rules=[])
-        mount.__enter__()
+            mount.set(rules=[])
+        return True
 
     def _tree(self, name: str) -> str:
         top = self.backing / name
         return "\n".join(str(path.relative_to(top)) for path in sorted(top.rglob("*")))
+
+
+def _faults(mount: Any) -> list[dict[str, Any]]:
+    """What the file system has logged; its last line may be half written."""
+    *lines, _rest = Path(mount.logfile).read_text().split("\n")
+    return [json.loads(line) for line in lines]
 
 
 def _operations(every: bool) -> list[str]:
@@ -429,7 +444,11 @@ def sweep(
             Lane(Path(folder), same_host=same_host, **settings) as lane,
         ):
             while (point := todo.get()) is not None:
-                done.put(lane.try_point(point))
+                try:
+                    found = lane.try_point(point)
+                except Exception:
+                    found = Found(point, wrong=traceback.format_exc())
+                done.put(found)
 
     for _ in range(lanes):
         todo.put(None)
