@@ -30,6 +30,7 @@ _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # so that many workers do not all run for the same file
+_SAME_OUTAGE = 60.0  # seconds; trouble elsewhere that begins later is another one
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds, when the share does not answer
 
 
@@ -83,6 +84,8 @@ class _Trouble:
     since: float | None = None
     until: float | None = None
     pause: float = _SHORTEST_PAUSE
+    longest_pause: float = _LONGEST_PAUSE
+    said: bool = False
 
 
 @dataclass
@@ -330,7 +333,14 @@ class Worker:
                 continue
             self.refused.pop(name, None)
             self._say(f"study {name}: {study.objective_name}, {study.metric}")
-            self._open[name] = _OpenStudy(name, store, study, _epochs_of(study))
+            self._open[name] = _OpenStudy(
+                name,
+                store,
+                study,
+                _epochs_of(study),
+                # Once the share is back, its beat must come long before the lease is over.
+                trouble=_Trouble(longest_pause=min(_LONGEST_PAUSE, study.lease / 8)),
+            )
         self._forget_deleted(found)
         for name in list(self.refused):
             if name not in found or name in self._over:
@@ -523,14 +533,25 @@ class Worker:
         except (ShareError, FileNotFoundError) as error:
             if trouble.since is None:
                 trouble.since = now
+            if not trouble.said and not self._has_said_so(now):
+                trouble.said = True
                 what = error if isinstance(error, ShareError) else f"{error.filename} is not there"
                 self._say(f"{what}; training goes on, results are kept, trying again")
             trouble.until = now + trouble.pause * self._rng.uniform(0.5, 1.5)
-            trouble.pause = min(trouble.pause * 2, _LONGEST_PAUSE)
+            trouble.pause = min(trouble.pause * 2, trouble.longest_pause)
             return
-        if trouble.since is not None:
+        if trouble.since is not None and trouble.said:
             self._say(f"the share is back after {now - trouble.since:.0f} s")
-        trouble.since, trouble.until, trouble.pause = None, None, _SHORTEST_PAUSE
+        trouble.since, trouble.until, trouble.said = None, None, False
+        trouble.pause = _SHORTEST_PAUSE
+
+    def _has_said_so(self, now: float) -> bool:
+        """An outage is met in every study and in the logs directory: one line is enough."""
+        troubles = [self._folder_trouble, *(study.trouble for study in self._open.values())]
+        return any(
+            one.said and one.since is not None and now - one.since < _SAME_OUTAGE
+            for one in troubles
+        )
 
 
 def _epochs_of(study: Study) -> int | None:
