@@ -286,6 +286,8 @@ class Store:
         self.folder = folder
         self._torn: set[str] = set()  # files whose last append may have left half a line
         self._made: set[str] = set()
+        #: Where in the history the last known line begins, and that line.
+        self._history_mark = 0, b""
 
     # -- the study ---------------------------------------------------------------------
 
@@ -479,6 +481,8 @@ class Store:
 
     def read_history(self, offset: int = 0) -> tuple[list[Counted], int]:
         """Counted trials from a byte offset on, and the offset to go on from."""
+        if offset == 0:
+            self._history_mark = 0, b""
         try:
             data = self.folder.read(protocol.HISTORY, offset, limit=2**32)
         except FileNotFoundError:
@@ -494,6 +498,28 @@ class Store:
         except FileNotFoundError:  # somebody deleted the cache
             self.folder.replace(protocol.HISTORY, b"".join(records.encode(li) for li in lines))
             self._torn.discard(protocol.HISTORY)
+
+    def history_is_whole(self) -> bool:
+        """Whether `history.jsonl` still has, in its place, the last line that it had when this
+        was asked before. A share that came back in an older state has not.
+        """
+        offset, line = self._history_mark
+        try:
+            data = self.folder.read(protocol.HISTORY, offset, limit=2**32)
+        except FileNotFoundError:
+            return not line
+        if not data.startswith(line):
+            return False
+        end = data.rfind(b"\n") + 1
+        begin = data.rfind(b"\n", 0, max(end - 1, 0)) + 1
+        self._history_mark = offset + begin, data[begin:end]
+        return True
+
+    def rewrite_history(self, lines: Iterable[Counted]) -> None:
+        """Put all of it in the place of what is there. Only the study's master does this."""
+        self.folder.replace(protocol.HISTORY, b"".join(map(records.encode, lines)))
+        self._torn.discard(protocol.HISTORY)
+        self._history_mark = 0, b""
 
     def distrust_history_tail(self) -> None:
         """A master before this one may have died in the middle of a line."""
@@ -580,10 +606,16 @@ def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
         if name.startswith(".") or (only is not None and name != only):
             continue
         try:
-            if protocol.STUDY in os.listdir(logs / name):
-                found[name] = Store(Folder(logs / name))
-        except OSError:
-            continue  # a file, or gone again
+            with _answers("list", logs / name):
+                if protocol.STUDY in os.listdir(logs / name):
+                    found[name] = Store(Folder(logs / name))
+        except FileNotFoundError:
+            continue  # gone again
+        except ShareError as error:
+            # A file, or a folder of somebody else's. Anything else must not look as if the
+            # study had been deleted.
+            if not isinstance(error.__cause__, NotADirectoryError | PermissionError):
+                raise
     return found
 
 
