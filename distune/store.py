@@ -224,7 +224,9 @@ class Folder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             fd = os.open(self._full(path), flags, 0o666)
             try:
-                os.pwrite(fd, data, 0)
+                written = 0
+                while written < len(data):
+                    written += os.pwrite(fd, data[written:], written)
                 os.ftruncate(fd, len(data))
             finally:
                 os.close(fd)
