@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import signal
 import socket
@@ -37,6 +38,7 @@ from distune.workloads.data import is_in_files, locate
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between looks at the share
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds, when the share does not answer
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _DRAIN_SECONDS = 3.0
 _IDLE_BEFORE_SAYING = 60.0  # seconds
@@ -453,7 +455,7 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         crew = LocalWorkers(options, folder, study)
         try:
             with screen:
-                _rule(master, crew, interrupt, screen)
+                snapshot = _rule(master, crew, interrupt, screen)
         finally:
             crew.end(patience=0.0 if master.finished is None else 2 * _LONGEST_WAIT)
             master.leave()
@@ -461,8 +463,9 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         screen.say("stopped; the same command goes on from here")
         return 128 + interrupt.signal
     assert master.finished is not None
-    last = master.observer.look(elapsed=master.elapsed, limits=master.limits)
-    screen.final(replace(last, finished=master.finished), folder)
+    assert snapshot is not None
+    # No other look: the study is over, and the share may choose this moment to go.
+    screen.final(replace(snapshot, elapsed=master.elapsed, finished=master.finished), folder)
     if master.finished.failed:
         raise StudyFailed(
             f"study {study.name}: {master.finished.reason}; "
@@ -494,9 +497,13 @@ def _open_or_create(folder: Path, options: MasterOptions) -> tuple[Store, Study]
     return store, study
 
 
-def _rule(master: Master, crew: LocalWorkers, interrupt: Interrupt, screen: Screen) -> None:
+def _rule(
+    master: Master, crew: LocalWorkers, interrupt: Interrupt, screen: Screen
+) -> Snapshot | None:
+    """Step until the study is over or a signal comes; what was seen last."""
     pause = _SHORTEST_WAIT
-    trouble: float | None = None  # since when
+    outage = _Outage()
+    snapshot: Snapshot | None = None
 
     def say(text: str) -> None:
         # Not as an event: nothing shows those while there is no snapshot.
@@ -510,22 +517,53 @@ def _rule(master: Master, crew: LocalWorkers, interrupt: Interrupt, screen: Scre
                 snapshot = master.step(curves=screen.wants_curves())
         except (ShareError, FileNotFoundError) as error:
             master.observer.blind()
-            if trouble is None:
-                trouble = looked
-                say(f"{error}; nothing is lost, trying again")
-                why = str(error)
-            interrupt.event.wait(_LONGEST_WAIT)
+            if outage.began is None:
+                what = error if isinstance(error, ShareError) else f"{error.filename} is not there"
+                text = f"{what}; nothing is lost, trying again"
+                if snapshot is None:
+                    say(text)
+                else:
+                    master.observer.note("trouble", text)
+                    screen.show(replace(snapshot, events=master.observer.events))
+            interrupt.event.wait(outage.pause(since=looked))
             continue
-        if trouble is not None:
-            away = f"{time.monotonic() - trouble:.0f} s"
-            master.observer.note("trouble", f"the share is back after {away} ({why})")
-            trouble = None
+        lasted = outage.over()
+        if lasted is not None:
+            master.observer.note("trouble", f"the share is back after {lasted:.0f} s")
+            snapshot = replace(snapshot, events=master.observer.events)
         screen.show(snapshot)
         if master.finished is not None:
-            return
+            break
         crew.look_after(master.observer)
         pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, _LONGEST_WAIT / 2)
         interrupt.event.wait(pause)
+    return snapshot
+
+
+class _Outage:
+    """A share that does not answer, and how long to wait before asking it again (P9)."""
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self._pause = _SHORTEST_PAUSE
+
+    def pause(self, since: float) -> float:
+        """Seconds, longer each time; random, or all would come at once when it is back.
+
+        Args:
+            since: when the look that failed began.
+        """
+        if self.began is None:
+            self.began = since
+        pause = self._pause * random.uniform(0.5, 1.5)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return pause
+
+    def over(self) -> float | None:
+        """It answers: seconds that it did not, if so."""
+        began, self.began = self.began, None
+        self._pause = _SHORTEST_PAUSE
+        return None if began is None else time.monotonic() - began
 
 
 @dataclass
@@ -616,15 +654,23 @@ class LocalWorkers:
 def run_viewer(observer: Observer, screen: Screen) -> int:
     """Show a study until the viewer is interrupted or the study is over."""
     interrupt = Interrupt()
+    outage = _Outage()
     with screen:
         while interrupt.signal is None:
+            looked = time.monotonic()
             try:
                 snapshot: Snapshot = observer.look(curves=screen.wants_curves())
-                screen.show(snapshot)
-                if snapshot.finished is not None and not screen.live:
-                    break
             except (ShareError, FileNotFoundError) as error:
                 observer.blind()
-                screen.say(f"{error}; trying again")
+                if outage.began is None:
+                    screen.say(f"{error}; trying again")
+                interrupt.event.wait(outage.pause(since=looked))
+                continue
+            lasted = outage.over()
+            if lasted is not None:
+                screen.say(f"the share is back after {lasted:.0f} s")
+            screen.show(snapshot)
+            if snapshot.finished is not None and not screen.live:
+                break
             interrupt.event.wait(_LONGEST_WAIT)
     return 0

@@ -110,6 +110,7 @@ class Master:
         self._last_step = now
         if now >= self._next_beat:
             self._beat("running")
+            self._keep_history()
             # Only a second master, where locks cannot be trusted, could have ended it.
             if self.store.is_finished():
                 self.finished = self.store.read_document(protocol.FINISHED, Finished)
@@ -243,11 +244,23 @@ class Master:
         self._history_unsure = False
         self.observer.history.extend(new)
 
+    def _keep_history(self) -> None:
+        """Write what is remembered anew if the file has less: the share came back in an older
+        state, or somebody has removed or cut the cache.
+        """
+        if not self.store.history_is_whole():
+            history = self.observer.history
+            self.store.rewrite_history([*history.trials, *history.tests])
+            self.observer.note(
+                "trouble", f"{protocol.HISTORY} had lost lines; all {len(history)} written anew"
+            )
+
     def _finish(self, action: Finish) -> None:
         # The listing that said so may have been an old one.
         self.store.folder.poke(protocol.TRIALS)
         if any(name.state is not State.WAITING for name in self.store.listing().attempts):
             return
+        self._keep_history()
         history = self.observer.history
         self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())
         best = export.best_space(history)

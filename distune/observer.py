@@ -130,6 +130,11 @@ class Observer:
         """Add an event."""
         self._events.append(Event(self._wall(), kind, text))
 
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What happened lately, the newest last."""
+        return tuple(self._events)
+
     def expect(self, purpose: Purpose, number: int) -> None:
         """The master is about to publish this trial: were it in no listing from now on, that
         would be because its file has moved on or vanished, not because it never was.
@@ -191,7 +196,7 @@ class Observer:
             absent=dict(self._absent),
             next_number=self._next_number,
             workers=self._workers(beats, silence),
-            events=tuple(self._events),
+            events=self.events,
             finished=finished,
             master=master,
             master_silence=master_silence,
@@ -202,6 +207,8 @@ class Observer:
 
     def catch_up(self) -> None:
         """Take in what the history file has and this observer lacks."""
+        if self._offset and not self.store.history_is_whole():
+            self._offset = 0  # it was written anew; what is known already does not count again
         lines, self._offset = self.store.read_history(self._offset)
         self.history.extend(lines)
 

@@ -125,28 +125,31 @@ class Folder:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with _answers("read", self._full(path)):
             try:
-                fd = os.open(self._full(path), flags)
+                return self._read(self._full(path), flags, offset, limit)
             except OSError as error:
-                if error.errno == errno.ESTALE:  # a listed name that is gone
+                if error.errno == errno.ESTALE:  # a listed name that is gone, or went meanwhile
                     raise FileNotFoundError(errno.ENOENT, "stale", path) from error
                 if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
                     raise BadRecord(f"{path} is not a regular file") from error
                 raise
-            try:
-                status = os.fstat(fd)
-                if not stat.S_ISREG(status.st_mode):
-                    raise BadRecord(f"{path} is not a regular file")
-                if status.st_size - offset > limit:
-                    raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
-                # Not `limit` at once: so much memory would be reserved, however short the file.
-                parts = []
-                while limit > 0 and (part := os.pread(fd, min(limit, _READ_AT_ONCE), offset)):
-                    parts.append(part)
-                    limit -= len(part)
-                    offset += len(part)
-                return b"".join(parts)
-            finally:
-                os.close(fd)  # may fail, too, where a server is away
+
+    def _read(self, path: str, flags: int, offset: int, limit: int) -> bytes:
+        fd = os.open(path, flags)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise BadRecord(f"{path} is not a regular file")
+            if status.st_size - offset > limit:
+                raise BadRecord(f"{path} is too large ({status.st_size} bytes)")
+            # Not `limit` at once: so much memory would be reserved, however short the file.
+            parts = []
+            while limit > 0 and (part := os.pread(fd, min(limit, _READ_AT_ONCE), offset)):
+                parts.append(part)
+                limit -= len(part)
+                offset += len(part)
+            return b"".join(parts)
+        finally:
+            os.close(fd)  # may fail, too, where a server is away
 
     def publish(self, path: str, data: bytes) -> None:
         """Give complete content a name, never over an existing one (P1).
@@ -233,7 +236,9 @@ class Folder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             fd = os.open(self._full(path), flags, 0o666)
             try:
-                os.pwrite(fd, data, 0)
+                written = 0
+                while written < len(data):
+                    written += os.pwrite(fd, data[written:], written)
                 os.ftruncate(fd, len(data))
             finally:
                 os.close(fd)
@@ -295,6 +300,8 @@ class Store:
         self.folder = folder
         self._torn: set[str] = set()  # files whose last append may have left half a line
         self._made: set[str] = set()
+        #: Where in the history the last known line begins, and that line.
+        self._history_mark = 0, b""
 
     # -- the study ---------------------------------------------------------------------
 
@@ -488,6 +495,8 @@ class Store:
 
     def read_history(self, offset: int = 0) -> tuple[list[Counted], int]:
         """Counted trials from a byte offset on, and the offset to go on from."""
+        if offset == 0:
+            self._history_mark = 0, b""
         try:
             data = self.folder.read(protocol.HISTORY, offset, limit=2**32)
         except FileNotFoundError:
@@ -507,6 +516,28 @@ class Store:
     def distrust_tail(self, path: str) -> None:
         """Whoever wrote this file before may have died in the middle of a line."""
         self._torn.add(path)
+
+    def history_is_whole(self) -> bool:
+        """Whether `history.jsonl` still has, in its place, the last line that it had when this
+        was asked before. A share that came back in an older state has not.
+        """
+        offset, line = self._history_mark
+        try:
+            data = self.folder.read(protocol.HISTORY, offset, limit=2**32)
+        except FileNotFoundError:
+            return not line
+        if not data.startswith(line):
+            return False
+        end = data.rfind(b"\n") + 1
+        begin = data.rfind(b"\n", 0, max(end - 1, 0)) + 1
+        self._history_mark = offset + begin, data[begin:end]
+        return True
+
+    def rewrite_history(self, lines: Iterable[Counted]) -> None:
+        """Put all of it in the place of what is there. Only the study's master does this."""
+        self.folder.replace(protocol.HISTORY, b"".join(map(records.encode, lines)))
+        self._torn.discard(protocol.HISTORY)
+        self._history_mark = 0, b""
 
     def seen(self) -> Iterator[AttemptName]:
         """Everything in `seen/`. As long as the history: only for a start and for repairs."""
@@ -589,10 +620,16 @@ def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
         if name.startswith(".") or (only is not None and name != only):
             continue
         try:
-            if protocol.STUDY in os.listdir(logs / name):
-                found[name] = Store(Folder(logs / name))
-        except OSError:
-            continue  # a file, or gone again
+            with _answers("list", logs / name):
+                if protocol.STUDY in os.listdir(logs / name):
+                    found[name] = Store(Folder(logs / name))
+        except FileNotFoundError:
+            continue  # gone again
+        except ShareError as error:
+            # A file, or a folder of somebody else's. Anything else must not look as if the
+            # study had been deleted.
+            if not isinstance(error.__cause__, NotADirectoryError | PermissionError):
+                raise
     return found
 
 

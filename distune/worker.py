@@ -136,7 +136,7 @@ class _OpenStudy:
     @property
     def longest_pause(self) -> float:
         """Seconds: a worker that pauses for longer seems lost when the share is back."""
-        return min(_LONGEST_PAUSE, self.study.lease / 4)
+        return min(_LONGEST_PAUSE, self.study.lease / 8)
 
 
 class Worker:

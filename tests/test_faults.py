@@ -1,0 +1,412 @@
+"""Faults below the program: real masters and workers on file systems that misbehave.
+
+The master and the workers are on two hosts: two mounts of one folder, with caches, clocks and
+faults of their own. What the folder really holds is looked at directly.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distune import protocol
+from distune.observer import Observer
+from distune.protocol import COUNTED, AttemptName
+from distune.store import Folder, Store
+from tests.conftest import Lab, wait_until
+from tests.rigs import faultfs, why_no_faultfs
+
+pytestmark = pytest.mark.skipif(why_no_faultfs() is not None, reason=str(why_no_faultfs()))
+
+CHANGES = ["create", "mkdir", "unlink", "rename", "link", "write", "truncate", "fsync", "flush"]
+LOOKS = ["lookup", "getattr", "open", "read", "opendir", "readdir"]
+
+_OBJECTIVE = """\
+import os, time
+
+def train(params):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "steps"), "a") as steps:
+        for step in range(params.get("steps", 2)):
+            time.sleep(params.get("pause", 0.02))
+            print(step, file=steps, flush=True)
+            yield {"loss": (params["x"] - 0.3) ** 2}
+"""
+
+
+class Hosts(Lab):
+    """A lab with two hosts: the master's mount is `a`, that of the workers `b`; `logs` is the
+    folder itself, as the server has it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        (folder / "train.py").write_text(_OBJECTIVE)
+        self.a = faultfs(self.logs, folder / "a")
+        self.b = faultfs(self.logs, folder / "b")
+        self.both = (self.a, self.b)
+
+    def begin(
+        self, trials: int = 8, *, lease: str | None = "3s", steps: int = 2, workers: int = 1
+    ) -> tuple[subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]:
+        """Start a study with workers, and come back when something is counted or running."""
+        params = {"x": {"type": "float", "low": 0.0, "high": 1.0}, "steps": steps}
+        self.write_space(trials=trials, lease=lease, params=params)
+        crew = [self.worker() for _ in range(workers)]
+        master = self.master("--plain")
+        wait_until(lambda: all(map(self.taken_by, crew)) or self.seen(), what="it goes on")
+        return master, crew
+
+    def master(self, *arguments: str, space: str = "space.json") -> subprocess.Popen[bytes]:
+        return super().master("--logs", "a", *arguments, space=space)
+
+    def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return super().worker("--logs", "b", *arguments)
+
+    def set(self, **settings: Any) -> None:
+        for mount in self.both:
+            mount.set(**settings)
+
+    def steps(self) -> int:
+        """Steps that have been trained, wherever their reports are."""
+        path = self.folder / "steps"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def train_on(self, seconds: float) -> None:
+        """Wait so long, and see that somebody trains all the while."""
+        for _ in range(4):
+            before = self.steps()
+            time.sleep(seconds / 4)
+            assert self.steps() > before, "nobody trained"
+
+    @property
+    def folder_of_study(self) -> Path:
+        return self.logs / "space"
+
+    def attempts(self) -> list[AttemptName]:
+        return [AttemptName.parse(name) for name in self.seen()]
+
+    def end_well(self, *processes: subprocess.Popen[bytes], seconds: float = 90.0) -> None:
+        """Wait until all of them have left; with exit status 0."""
+        for process in processes:
+            assert process.wait(seconds) == 0, self.log_of(process)
+            assert "Traceback" not in self.log_of(process)
+
+    def check(self, trials: int, *, lost: bool = False) -> None:
+        """Every trial is ranked once (P3); with `lost` false, each needed one attempt."""
+        assert self.names() == []
+        assert self.names(protocol.QUARANTINE) == []
+        counted = sorted(n.trial for n in self.attempts() if n.state in COUNTED)
+        assert counted == list(range(trials))
+        self.check_ranking(trials)
+        if not lost:
+            assert {n.attempt for n in self.attempts()} == {1}, self.seen()
+
+    def check_ranking(self, trials: int) -> None:
+        store = Store(Folder(self.folder_of_study, network=False))
+        lines, _ = store.read_history()
+        by_trial = Counter((li.trial.number, li.trial.attempt, li.worker) for li in lines)
+        assert sorted(trial for trial, _, _ in by_trial) == list(range(trials)), by_trial
+        observer = Observer(store)
+        assert observer.recovered == []
+        ranked = sorted(counted.trial.number for counted in observer.history.trials)
+        assert ranked == list(range(trials))
+
+    def check_said_once(self, *processes: subprocess.Popen[bytes]) -> None:
+        """One line when an outage began, with path, error and comfort, and one when it was over."""
+        for process in processes:
+            log = self.log_of(process)
+            began = [line for line in log.splitlines() if "trying again" in line]
+            over = [line for line in log.splitlines() if "share is back" in line]
+            assert len(began) == 1, log
+            assert len(over) == 1, log
+            assert "nothing is lost" in began[0] or "results are kept" in began[0]
+            assert str(self.folder) in began[0], "the path is named"
+            assert log.index(began[0]) < log.index(over[0])
+
+    @contextmanager
+    def outage(self, seconds: float, **settings: Any) -> Iterator[None]:
+        """Both hosts have it for so long, while the workers train."""
+        self.set(**settings)
+        self.train_on(seconds)
+        yield
+        self.set(**dict.fromkeys(settings), rules=[], freeze=False)
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    one = Hosts(tmp_path)
+    with one.a, one.b:
+        yield one
+        one.set(freeze=False, down=None, rules=[])
+        one.end()
+
+
+# -- faults of single operations -----------------------------------------------------------
+
+#: What goes wrong, on both hosts, with a part of the operations.
+FAULTS: dict[str, list[dict[str, Any]]] = {
+    "lost replies to renames": [{"op": "rename", "resend": True, "prob": 0.5}],
+    "lost replies": [{"op": ["link", "unlink", "create"], "resend": True, "prob": 0.3}],
+    "EIO though done": [{"op": CHANGES, "errno": "EIO", "when": "after", "prob": 0.04}],
+    "EIO": [{"op": CHANGES + LOOKS, "errno": "EIO", "prob": 0.01}],
+    "ESTALE": [{"op": LOOKS, "errno": "ESTALE", "prob": 0.01}],
+    "half-written lines": [
+        {"op": "write", "path": "*.taken", "keep": 0.5, "errno": "ENOSPC", "prob": 0.2},
+        {"op": "write", "path": "*history.jsonl", "keep": 0.5, "errno": "ENOSPC", "prob": 0.2},
+    ],
+    "short writes": [{"op": "write", "keep": 0.5, "prob": 0.5}],
+    "slow answers": [{"op": "*", "delay": 0.3, "prob": 0.02}],
+    "slow listings": [{"op": "readdir", "delay": 1.0, "prob": 0.3}],
+}
+#: How the clients differ from a local file system, all the while.
+CLIENTS: dict[str, dict[str, Any]] = {
+    "old listings": {"listing": 2, "listing_cto": False},
+    "missing names stay missing": {"negative": 3},
+    "old names and sizes": {"entry": 3, "attr": 3},
+    "NFS": {
+        "entry": 3,
+        "negative": 3,
+        "attr": 3,
+        "listing": 3,
+        "writeback": 3,
+        "append": "nfs",
+        "silly": True,
+    },
+    "whole seconds": {"granularity": 1, "attr": 2},
+}
+_BY_DEFAULT = {"lost replies to renames", "half-written lines"}
+_TRIALS = 30
+
+
+def _some_slow(names: dict[str, Any]) -> list[Any]:
+    return [
+        pytest.param(name, marks=[] if name in _BY_DEFAULT else [pytest.mark.slow])
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("fault", _some_slow(FAULTS))
+def test_after_faults_of_single_operations_every_trial_is_ranked_once(
+    hosts: Hosts, fault: str
+) -> None:
+    master, crew = hosts.begin(_TRIALS, workers=2)
+    hosts.set(rules=FAULTS[fault])
+    wait_until(lambda: master.poll() is not None, 120, "the study ends in spite of it")
+    hosts.set(rules=[])
+    hosts.end_well(master, *crew)
+    injected = sum(len(mount.log()) for mount in hosts.both)
+    assert injected > 5, "hardly anything went wrong"
+    hosts.check(_TRIALS, lost=True)
+
+
+@pytest.mark.parametrize("client", _some_slow(CLIENTS))
+def test_what_clients_remember_too_long_costs_no_trial(hosts: Hosts, client: str) -> None:
+    hosts.set(**CLIENTS[client])
+    master, crew = hosts.begin(_TRIALS, lease="15s", workers=2)
+    hosts.end_well(master, *crew, seconds=180)
+    hosts.check(_TRIALS)
+
+
+@pytest.mark.slow
+def test_a_client_that_remembers_old_listings_beside_one_that_does_not(hosts: Hosts) -> None:
+    hosts.a.set(**CLIENTS["old listings"])
+    master, crew = hosts.begin(_TRIALS, lease="15s", workers=2)
+    hosts.end_well(master, *crew, seconds=180)
+    hosts.check(_TRIALS)
+
+
+# -- outages -------------------------------------------------------------------------------
+
+_LEASE = 3.0  # seconds; outages last longer
+_OUTAGE = 4.5
+_STEPS = 450  # of 0.02 s: a trial outlives an outage
+
+
+#: What a share that is not there answers; and one to which nobody can write.
+OUTAGES: dict[str, dict[str, Any]] = {
+    "host down": {"op": "*", "errno": "EHOSTDOWN"},
+    "not connected": {"op": "*", "errno": "ENOTCONN"},
+    "stale": {"op": "*", "errno": "ESTALE"},
+    "read-only": {"op": CHANGES, "errno": "EROFS"},
+    "full": {"op": "write", "keep": 0.5, "errno": "ENOSPC"},
+    "over quota": {"op": ["write", "create"], "errno": "EDQUOT"},
+}
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        pytest.param(name, marks=[] if name in ("host down", "full") else [pytest.mark.slow])
+        for name in OUTAGES
+    ],
+)
+def test_an_outage_longer_than_the_lease_is_said_once_and_costs_no_attempt(
+    hosts: Hosts, outage: str
+) -> None:
+    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
+    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
+    with hosts.outage(_OUTAGE, rules=[OUTAGES[outage]]):
+        pass
+    hosts.end_well(master, *crew)
+    hosts.check(2)
+    hosts.check_said_once(master, *crew)
+
+
+def test_the_longer_an_outage_the_rarer_is_the_share_asked(hosts: Hosts) -> None:
+    master, (worker,) = hosts.begin(1, steps=_STEPS, lease="60s")
+    wait_until(lambda: hosts.taken_by(worker), what="it trains")
+    began = time.time()
+    with hosts.outage(6.0, rules=[OUTAGES["host down"]]):
+        half = (began + time.time()) / 2
+    for process in (master, worker):
+        asked = _moments(hosts, process)
+        early = sum(moment < half for moment in asked)
+        assert 1 <= len(asked) - early < early, asked
+    hosts.end_well(master, worker)
+    hosts.check(1)
+
+
+def _moments(hosts: Hosts, process: subprocess.Popen[bytes]) -> list[float]:
+    """When a process asked the share that did not answer; questions in a row are one."""
+    times = [f["t"] for mount in hosts.both for f in mount.log() if f["pid"] == process.pid]
+    return [b for a, b in itertools.pairwise([0.0, *times]) if b - a > 0.1]
+
+
+def test_a_frozen_share_costs_no_attempt(hosts: Hosts) -> None:
+    """As a hard mount whose server is away: every operation hangs."""
+    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
+    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
+    with hosts.outage(_OUTAGE, freeze=True):
+        pass
+    hosts.end_well(master, *crew)
+    hosts.check(2)
+
+
+@pytest.mark.slow
+def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease(
+    hosts: Hosts,
+) -> None:
+    master, crew = hosts.begin(3, lease=None, steps=17_000, workers=2)
+    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
+    with hosts.outage(300, freeze=True):
+        pass
+    hosts.end_well(master, *crew, seconds=900)
+    hosts.check(3)
+
+
+@pytest.mark.parametrize(
+    "how", [{"freeze": True}, pytest.param({"down": "EIO"}, marks=pytest.mark.slow)]
+)
+def test_a_master_that_was_cut_off_declares_nobody_lost(hosts: Hosts, how: dict[str, Any]) -> None:
+    """P6: the lease does not run while the watcher cannot see."""
+    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
+    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
+    hosts.a.set(**how)
+    hosts.train_on(2 * _LEASE)
+    hosts.a.set(freeze=False, down=None)
+    hosts.end_well(master, *crew)
+    hosts.check(2)
+
+
+def test_a_worker_that_was_cut_off_is_replaced_and_harms_nobody(hosts: Hosts) -> None:
+    master, (cut_off,) = hosts.begin(2, steps=_STEPS)
+    hosts.b.set(down="EHOSTDOWN")
+    other = hosts.start("worker", "--objective", "train:train", "--logs", "a", "--verbose")
+    wait_until(lambda: any(".lost" in n for n in hosts.seen()), what="its lease runs out")
+    wait_until(lambda: any(n.attempt == 2 for n in _live(hosts)), what="attempt 2")
+    hosts.b.set(down=None)
+    hosts.end_well(master, cut_off, other)
+    hosts.check(2, lost=True)
+    assert "taken back" in hosts.log_of(cut_off)
+    hosts.check_said_once(cut_off)
+
+
+def _live(hosts: Hosts) -> list[AttemptName]:
+    return [AttemptName.parse(name) for name in hosts.names()]
+
+
+def test_an_unmounted_share_is_waited_for_and_nothing_is_written_under_it(hosts: Hosts) -> None:
+    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
+    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
+    for mount in hosts.both:
+        mount.__exit__()
+    hosts.train_on(_OUTAGE)
+    for mount in hosts.both:
+        assert os.listdir(mount.mnt) == [], "something was written under the mount point"
+        mount.__enter__()
+    hosts.end_well(master, *crew)
+    hosts.check(2)
+    hosts.check_said_once(master, *crew)
+
+
+def test_clocks_that_jump_by_hours_change_nothing(hosts: Hosts) -> None:
+    master, crew = hosts.begin(40, workers=2)
+    jumps = [(7200, -86400), (-7200, 0), (0, 7200), (86400, -7200)]
+    for n, (a, b) in enumerate(jumps, 1):
+        wait_until(lambda n=n: len(hosts.seen()) >= 7 * n or master.poll() == 0)  # type: ignore[misc]
+        hosts.a.set(skew=a)
+        hosts.b.set(skew=b, utime_skew=-a)
+    hosts.end_well(master, *crew)
+    hosts.check(40)
+
+
+def test_a_share_that_comes_back_in_an_older_state_loses_no_counted_trial(hosts: Hosts) -> None:
+    trials = 60
+    master, crew = hosts.begin(trials, workers=2)
+    old = hosts.folder / "old"
+    wait_until(lambda: len(hosts.seen()) >= 5, what="some are counted")
+    _while_frozen(hosts, lambda: shutil.copytree(hosts.folder_of_study, old))
+    counted = len(hosts.seen())
+    wait_until(lambda: len(hosts.seen()) >= counted + 10, what="more are counted")
+
+    def restore() -> None:
+        shutil.rmtree(hosts.folder_of_study)
+        old.rename(hosts.folder_of_study)
+
+    _while_frozen(hosts, restore)
+    assert len(hosts.seen()) <= counted
+    hosts.end_well(master, *crew)
+    hosts.check_ranking(trials)
+    files = Counter(n.trial for n in hosts.attempts() if n.state in COUNTED)
+    assert set(files.values()) == {1}
+    assert hosts.names() == []
+    assert "history.jsonl had lost lines" in hosts.log_of(master)
+
+
+def _while_frozen(hosts: Hosts, act: Callable[[], object]) -> None:
+    hosts.set(freeze=True)
+    time.sleep(0.3)  # what has begun comes to its end
+    act()
+    hosts.set(freeze=False)
+
+
+# -- crashes and power failures ------------------------------------------------------------
+
+
+def _crashes(*arguments: str) -> str:
+    command = [sys.executable, "-m", "tests.crashes", *arguments]
+    folder = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_crash_before_or_after_any_file_operation_loses_nothing() -> None:
+    """A sample; python -m tests.crashes tries all of them."""
+    assert "every study ended with every trial counted once" in _crashes("--sample", "16")
+
+
+def test_a_power_failure_at_any_file_operation_loses_nothing_counted() -> None:
+    said = _crashes("--power", "--sample", "8")
+    assert "every study ended with every trial counted once" in said
