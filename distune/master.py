@@ -36,8 +36,6 @@ from distune.store import Store
 from distune.study import Limits
 from distune.trial import Counted, Failure, Outcome, Result, Trial
 
-_FORGOTTEN_AFTER = 20  # leases of silence
-
 
 @dataclass(frozen=True)
 class Identity:
@@ -121,7 +119,6 @@ class Master:
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
         for action in actions:
             self._apply(action)
-        self._forget_workers(snapshot)
         return snapshot
 
     def leave(self) -> None:
@@ -146,17 +143,6 @@ class Master:
             )
         )
         self._next_beat = self._monotonic() + self.study.beat_interval
-
-    def _forget_workers(self, snapshot: Snapshot) -> None:
-        """Remove heartbeats that have been silent for very long, so that looking at all of
-        them does not grow with every worker that ever was (P11). One that comes back all
-        the same makes a new one.
-        """
-        holders = {n.worker for n in snapshot.attempts}
-        for view in snapshot.workers:
-            silent = view.silence >= _FORGOTTEN_AFTER * self.study.lease
-            if silent and view.beat is not None and view.worker not in holders:
-                self.store.remove_beat(view.worker)
 
     # -- actions -------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import pytest
 
 from distune import protocol
 from distune.errors import ShareError, UserError
-from distune.heartbeat import Beat, MasterBeat
+from distune.heartbeat import MasterBeat
 from distune.master import Identity, Master, only_master
 from distune.observer import Observer
 from distune.protocol import State
@@ -121,30 +121,6 @@ def test_lines_that_a_full_disk_took_before_it_was_full_are_not_written_again() 
         master.step()
     assert desk.counted() == [0, 1, 2]
     assert master.finished.trials == 3
-
-
-def test_heartbeats_of_workers_that_are_long_gone_are_removed_and_others_are_not() -> None:
-    desk = Desk(trials=3)
-    master = desk.master()
-    lease = master.study.lease
-    master.step()
-
-    def beat(worker: str, counter: int) -> None:
-        desk.store.beat(
-            worker,
-            Beat(
-                worker=worker, host="h", pid=1, device="cpu", jobs=1, counter=counter, state="idle"
-            ),
-        )
-
-    beat("w-gone", 1)
-    for step in range(200):
-        beat("w-lives", step)
-        desk.now += lease / 8
-        master.step()
-        if step == 100:  # thirteen leases
-            assert "w-gone" in desk.store.beats()
-    assert set(desk.store.beats()) == {"w-lives"}
 
 
 def test_the_end_is_checked_with_a_fresh_listing() -> None:
