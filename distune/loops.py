@@ -20,6 +20,7 @@ from typing import IO
 
 from distune import access, protocol
 from distune.errors import ShareError, StudyFailed, UserError
+from distune.guardian import Guardian
 from distune.master import Identity, Master, only_master
 from distune.messages import OfferRecord, Prepare, Ready
 from distune.objective import Offer
@@ -179,6 +180,14 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
         UserError: an objective, the device or the data cannot be had, or no study.
         StudyFailed: its trials failed, and it has given up.
     """
+    guardian = Guardian(say)
+    try:
+        return _run_worker(options, guardian, say)
+    finally:
+        guardian.dismiss()
+
+
+def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str], None]) -> int:
     interrupt = Interrupt()
     wake = interrupt.event
     logs = options.logs.resolve()
@@ -195,6 +204,8 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
             ),
             threads=options.threads,
             wake=wake.set,
+            on_start=guardian.training_started,
+            on_end=guardian.training_ended,
             echo=echo,
         )
         for device in _devices(options.device, options.jobs)
@@ -205,6 +216,7 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
         identity = WorkerIdentity(
             worker_id(host, os.getpid(), secrets.token_hex(3)), host, os.getpid(), device
         )
+        guardian.protects(identity.worker)
         say(
             f"worker {identity.worker} on {device}, {options.jobs} at a time, "
             f"{options.threads} of {usable_cores()} cores each; logs in {logs}"
@@ -213,7 +225,7 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
             identity,
             lambda: find_studies(logs, options.study),
             executors,
-            ready=Admission(options, logs, say).ready,
+            ready=Admission(options, logs, guardian, say).ready,
             offers=offers,
             allow_commands=options.allow_commands,
             forever=options.forever,
@@ -268,8 +280,15 @@ def _make_ready(
 class Admission:
     """What must be true of this host before a worker opens a study."""
 
-    def __init__(self, options: WorkerOptions, logs: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: WorkerOptions,
+        logs: Path,
+        guardian: Guardian,
+        say: Callable[[str], None],
+    ) -> None:
         self._logs = logs
+        self._guardian = guardian
         self._any_owner = options.any_owner
         self._datasets = DataSets(options.data_dir, say)
 
@@ -283,6 +302,7 @@ class Admission:
         if not self._any_owner:
             access.check_owner(self._logs / name)
         access.check_writable(self._logs / name)
+        self._guardian.study_opened(self._logs / name)
         return self._datasets.ready(study)
 
 

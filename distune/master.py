@@ -77,7 +77,7 @@ class Master:
         self.observer = Observer(store, follows_history=False, monotonic=monotonic, wall=wall)
         self.study = self.observer.study
         self._sampler = make_sampler(self.study)
-        store.distrust_history_tail()
+        store.distrust_tail(protocol.HISTORY)
         store.append_history(self.observer.recovered)
         before = store.read_document(protocol.MASTER, MasterBeat)
         self.elapsed = before.elapsed if before else _last_elapsed(self.observer)

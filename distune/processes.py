@@ -117,9 +117,24 @@ def _ask_to_end(process: subprocess.Popen[bytes], grace: float) -> None:
         pass
 
 
-def end_session(leader: int) -> None:
-    """Kill every process of a session, and every descendant of its leader, but the caller."""
-    _kill((_session_of(leader) | _descendants(leader)) - {os.getpid()})
+def end_session(leader: int, within: float = 0.0) -> None:
+    """Kill every process of a session, and every descendant of its leader, but the caller;
+    wait up to `within` seconds until they are gone.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        doomed = (_session_of(leader) | _descendants(leader)) - {os.getpid()}
+        _kill(doomed)
+        if not any(map(_is_alive, doomed)) or time.monotonic() >= deadline:
+            return
+        time.sleep(0.02)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _kill(pids: Iterable[int]) -> None:
@@ -273,6 +288,7 @@ class ExecutorProcess:
         prepare: what to tell it first.
         threads: for numerical libraries; more than there are free cores is a disaster.
         wake: called from another thread when there is something to poll.
+        on_start, on_end: called with the process's pid.
         echo: takes what the objective prints, line by line.
     """
 
@@ -282,11 +298,15 @@ class ExecutorProcess:
         *,
         threads: int = 1,
         wake: Callable[[], None] = lambda: None,
+        on_start: Callable[[int], None] = lambda pid: None,
+        on_end: Callable[[int], None] = lambda pid: None,
         echo: Callable[[str], None] | None = None,
     ) -> None:
         self._prepare = prepare
         self._threads = threads
         self._wake = wake
+        self._on_start = on_start
+        self._on_end = on_end
         self._echo = echo
         self._process: subprocess.Popen[bytes] | None = None
         self._inbox: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
@@ -306,6 +326,7 @@ class ExecutorProcess:
             start_new_session=True,  # Ctrl-C is the worker's business
         )
         os.close(writing)
+        self._on_start(process.pid)
         assert process.stdout is not None
         self._inbox = queue.SimpleQueue()
         self._tail = Tail(process.stdout, self._echo)
@@ -431,6 +452,7 @@ class ExecutorProcess:
             self._process.stdin.close()
         except BrokenPipeError:
             pass
+        self._on_end(self._process.pid)
         self._process = None
 
     def tail(self) -> str:

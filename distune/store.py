@@ -504,9 +504,9 @@ class Store:
             self.folder.replace(protocol.HISTORY, b"".join(records.encode(li) for li in lines))
             self._torn.discard(protocol.HISTORY)
 
-    def distrust_history_tail(self) -> None:
-        """A master before this one may have died in the middle of a line."""
-        self._torn.add(protocol.HISTORY)
+    def distrust_tail(self, path: str) -> None:
+        """Whoever wrote this file before may have died in the middle of a line."""
+        self._torn.add(path)
 
     def seen(self) -> Iterator[AttemptName]:
         """Everything in `seen/`. As long as the history: only for a start and for repairs."""

@@ -631,11 +631,13 @@ class Worker:
             self._close(study)
             return False
         waiting = [n for n in study.store.listing().attempts if n.state is State.WAITING]
-        # The winner's test holds everything up: it goes first. Then the oldest.
-        waiting.sort(key=lambda name: (name.purpose is not Purpose.TEST, name))
+        # The winner's test holds everything up: it goes first. Then what has waited for a
+        # lease already, then the oldest.
+        waiting.sort(key=lambda name: (not _is_urgent(name), name))
         study.failed_on = {n: who for n, who in study.failed_on.items() if n in waiting}
         suitable = (name for name in waiting if not self._leaves_to_others(study, name))
         candidates = list(itertools.islice(suitable, _CLAIM_AMONG))
+        candidates = [name for name in candidates if _is_urgent(name)] or candidates
         self._rng.shuffle(candidates)
         for name in candidates:
             taken = study.store.claim(name, self.identity.worker)
@@ -739,6 +741,10 @@ class Worker:
         for study in self._open.values():
             found += [study.trouble, study.claim_trouble]
         return found
+
+
+def _is_urgent(name: AttemptName) -> bool:
+    return name.purpose is Purpose.TEST or name.attempt > 1
 
 
 def _epochs_of(study: Study) -> int | None:

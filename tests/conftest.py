@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 DISTUNE = [sys.executable, "-m", "distune"]
@@ -44,6 +46,12 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0, what: str
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
         time.sleep(0.02)
+
+
+def executors_of(worker: int) -> list[psutil.Process]:
+    """The training processes of a worker, by its pid."""
+    children = psutil.Process(worker).children()
+    return [child for child in children if "distune.executor" in child.cmdline()]
 
 
 class Lab:
@@ -115,6 +123,17 @@ class Lab:
     def taken_by(self, process: subprocess.Popen[bytes], study: str = "space") -> list[str]:
         """The attempts a worker process holds."""
         return [n for n in self.names(study=study) if f"-{process.pid}-" in n and "taken" in n]
+
+    def crash(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a worker as a power cut would: with all its children, at the same moment."""
+        family = psutil.Process(process.pid).children(recursive=True)
+        for one in family:
+            one.suspend()
+        process.kill()
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        process.wait()
 
     def status(self, study: str = "space") -> Any:
         done = self.run("status", "--json", "--study", study)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import DISTUNE, Lab, wait_until
+from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 
 MISBEHAVING = """\
 import ctypes, multiprocessing, os, signal, subprocess, sys, time
@@ -144,7 +144,7 @@ def test_processes_that_a_trial_leaves_behind_are_killed_and_said(bad: Lab) -> N
     bad.master()
     worker = bad.start("worker", "--objective", "bad:stray", "--forever", "--verbose")
     wait_until(bad.seen, what="the trial to be counted")
-    executor = psutil.Process(worker.pid).children()[0]
+    (executor,) = executors_of(worker.pid)
     helpers = ("resource_tracker", "forkserver")
     left = [
         p.cmdline()
@@ -218,8 +218,7 @@ def test_a_worker_whose_executor_is_killed_again_and_again_goes_on(bad: Lab) -> 
     worker = bad.worker()
 
     def executor() -> int | None:
-        children = psutil.Process(worker.pid).children()
-        return children[0].pid if children else None
+        return next((p.pid for p in executors_of(worker.pid)), None)
 
     for _ in range(2):
         wait_until(lambda: bad.taken_by(worker) and executor(), what="a trial under way")

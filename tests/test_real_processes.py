@@ -7,11 +7,17 @@ import random
 import re
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Lab, wait_until
+from distune.guardian import Guardian
+from distune.protocol import AttemptName, State
+from distune.store import Folder, Store
+from distune.trial import Outcome, Result, Trial
+from tests.conftest import Lab, executors_of, wait_until
+from tests.simulation import make_study
 
 
 def children_of(pid: int) -> list[int]:
@@ -44,9 +50,9 @@ def test_forty_trials_over_four_workers_two_killed_and_one_stopped_are_ranked_on
     workers = [lab.worker() for _ in range(4)]  # before there is a master
     master = lab.master("--plain")
     first, second, third, _ = workers
-    for victim in (first, second):
+    for victim, kill in ((first, first.kill), (second, partial(lab.crash, second))):
         wait_until(lambda v=victim: lab.taken_by(v), what="a worker has a trial")  # type: ignore[misc]
-        victim.kill()
+        kill()
     wait_until(lambda: lab.taken_by(third), what="the third has a trial")
     third.send_signal(signal.SIGSTOP)
     held = lab.taken_by(third)
@@ -108,6 +114,80 @@ def test_a_child_never_outlives_its_killed_worker(lab: Lab) -> None:
     assert is_alive(training)
     worker.kill()
     wait_until(lambda: not is_alive(training), 5, "the training process is gone")
+
+
+def test_a_killed_workers_trial_is_given_back_at_once_and_not_when_its_lease_runs_out(
+    lab: Lab,
+) -> None:
+    lab.write_space(objective="train:hang", trials=1, lease="10m")
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:hang")
+    wait_until(lambda: list(lab.folder.glob("logs/space/artifacts/*/pid")), what="it trains")
+    training = int(next(lab.folder.glob("logs/space/artifacts/*/pid")).read_text())
+    worker.kill()
+    wait_until(lambda: "000000.2.jsonl" in lab.names(), 30, "attempt 2 is published")
+    assert not is_alive(training), "its training must end before another begins"
+    assert "given back by" in lab.log_of(master)
+    assert "its worker was killed" in lab.log_of(master)
+    assert "trial 0: given back, because worker" in lab.log_of(worker)
+    wait_until(lambda: lab.names("workers") == [], what="its heartbeat is removed")
+
+
+def test_a_worker_that_dies_with_its_whole_host_is_lost_when_its_lease_runs_out(lab: Lab) -> None:
+    lab.write_space(objective="train:hang", trials=1, lease="2s")
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:hang")
+    wait_until(lambda: lab.taken_by(worker), what="it trains")
+    lab.crash(worker)
+    wait_until(lambda: "000000.2.jsonl" in lab.names(), 30, "attempt 2 is published")
+    assert "fell silent" in lab.log_of(master)
+
+
+def test_what_an_objective_has_started_does_not_outlive_a_killed_worker(lab: Lab) -> None:
+    (lab.folder / "train.py").write_text(
+        "import subprocess, time\n"
+        "def stray(params, trial):\n"
+        "    child = subprocess.Popen(['tail', '-f', '/dev/null'])\n"
+        "    (trial.dir / 'pid').write_text(str(child.pid))\n"
+        "    time.sleep(1000)\n"
+    )
+    lab.write_space(objective="train:stray", trials=1)
+    lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:stray")
+    pid_files = lab.folder.glob("logs/space/artifacts/*/pid")
+    wait_until(lambda: any(f.read_text() for f in lab.folder.glob("logs/space/artifacts/*/pid")))
+    child = int(next(pid_files).read_text())
+    worker.kill()
+    wait_until(lambda: not is_alive(child), 20, "the child is gone")
+
+
+def test_a_result_whose_worker_was_killed_before_its_rename_counts(tmp_path: Path) -> None:
+    """Only the guardian is asked; the moment itself is too short to be hit."""
+    study, _ = make_study(trials=2)
+    store = Store(Folder(tmp_path, network=False))
+    store.create(study)
+    held = []
+    for number in (0, 1):
+        trial = Trial(study=study.id, number=number, attempt=1, params={"x": 0.5})
+        store.publish(trial)
+        name = store.claim(AttemptName.waiting(trial), "w-1-aaaaaa")
+        assert name is not None
+        held.append(name)
+    store.append(held[1], [Result(outcome=Outcome.COMPLETE, value=1.0)])
+    said: list[str] = []
+    guardian = Guardian(said.append)
+    guardian.protects("w-1-aaaaaa")
+    guardian.study_opened(tmp_path)
+    os.close(guardian._pipe)  # as the kernel does when the worker is killed
+    os.waitpid(guardian.pid, 0)
+    names = {name.trial: name for name in store.listing().attempts}
+    assert [names[number].state for number in (0, 1)] == [State.LOST, State.DONE]
+    file = store.read_attempt(names[0])
+    assert file.result is not None
+    assert file.result.outcome is Outcome.RELEASED
+    file = store.read_attempt(names[1])
+    assert file.result is not None
+    assert file.result.value == 1.0
 
 
 def test_a_commands_grandchildren_do_not_outlive_a_killed_worker(lab: Lab) -> None:
@@ -254,7 +334,7 @@ def test_more_than_one_trial_at_a_time(lab: Lab) -> None:
     lab.master("--plain")
     worker = lab.start("worker", "--objective", "train:hang", "--jobs", "3")
     wait_until(lambda: len(lab.taken_by(worker)) == 3, what="it holds three")
-    wait_until(lambda: len(children_of(worker.pid)) == 3, what="three training processes")
+    wait_until(lambda: len(executors_of(worker.pid)) == 3, what="three training processes")
 
 
 def test_the_study_folder_explains_itself(lab: Lab) -> None:

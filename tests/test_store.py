@@ -301,7 +301,7 @@ def test_history_is_read_from_where_one_stopped(store: Store) -> None:
 def test_a_torn_line_of_history_costs_only_itself(store: Store) -> None:
     store.append_history([counted(0)])
     store.folder.append(protocol.HISTORY, records.encode(counted(1))[:30])
-    store.distrust_history_tail()
+    store.distrust_tail(protocol.HISTORY)
     store.append_history([counted(2)])
     assert [c.trial.number for c in store.read_history()[0]] == [0, 2]
 

@@ -1,0 +1,246 @@
+"""One worker, its executors and a share in memory, step by step."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from distune import records
+from distune.heartbeat import Beat
+from distune.messages import Assignment, Check, Checked
+from distune.processes import Died
+from distune.protocol import AttemptName, State
+from distune.store import Store
+from distune.trial import Failure, Outcome, Record, Report, Result, Trial
+from distune.worker import Worker, WorkerIdentity
+from tests.simulation import Faults, MemoryFolder, Share, make_study
+
+FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))
+
+
+class Puppet:
+    """An executor that says what the test tells it to."""
+
+    def __init__(self) -> None:
+        self.trials: list[Trial] = []
+        self.checks = 0
+        self.aborted = 0
+        self.says: list[Record | Died] = []
+
+    def start(self, assignment: Assignment) -> None:
+        self.trials.append(assignment.trial)
+
+    def check(self, check: Check) -> None:
+        self.checks += 1
+
+    def poll(self) -> Sequence[Record | Died]:
+        said, self.says = self.says, []
+        return said
+
+    def stop(self) -> None: ...
+    def terminate(self) -> None: ...
+    def end(self, grace: float) -> None: ...
+
+    def abort(self) -> str:
+        self.aborted += 1
+        return "Current thread: in train.py"
+
+    def tail(self) -> str:
+        return "the last words"
+
+
+class Bench:
+    """A study with waiting trials and a worker at it; time passes when the test says so."""
+
+    def __init__(self, jobs: int = 1, trial_timeout: float | None = None) -> None:
+        self.now = 0.0
+        self.folder = MemoryFolder(Share(), random.Random(0), lambda: self.now, Faults())
+        self.store = Store(self.folder)
+        self.study, _ = make_study(20, trial_timeout=trial_timeout)
+        self.store.create(self.study)
+        self.puppets = [Puppet() for _ in range(jobs)]
+        self.said: list[str] = []
+        self.worker = Worker(
+            WorkerIdentity("w-1", "h", 1, "cpu"),
+            lambda: {"s": self.store},
+            self.puppets,
+            offers=["o:o"],
+            say=self.said.append,
+            monotonic=lambda: self.now,
+            wall=lambda: self.now,
+            rng=random.Random(1),
+        )
+
+    def publish(self, number: int, attempt: int = 1, failed_on: Sequence[str] = ()) -> None:
+        self.store.publish(
+            Trial(
+                study=self.study.id,
+                number=number,
+                attempt=attempt,
+                failed_on=list(failed_on),
+                params={"x": 0.5},
+            )
+        )
+
+    def step(self, seconds: float = 0.0) -> None:
+        """Let time pass, in steps as short as a real worker's."""
+        until = self.now + seconds
+        while True:
+            self.worker.step()
+            if self.now >= until:
+                return
+            self.now = min(self.now + 0.5, until)
+
+    def answer(self, *messages: Record | Died) -> None:
+        self.puppets[0].says += messages
+        self.step()
+
+    def others(self, **fields: int) -> None:
+        """Another worker's heartbeat."""
+        beat = {"worker": "w-2", "host": "h", "pid": 2, "device": "cpu", "jobs": 1, "counter": 1}
+        record = Beat.model_validate({**beat, "state": "working", **fields})
+        self.store.beat("w-2", record)
+
+    def names(self, state: State) -> list[AttemptName]:
+        return [n for n in self.store.listing().attempts if n.state is state]
+
+    def result_of(self, number: int) -> Result | None:
+        (name,) = [n for n in self.store.listing().attempts if n.trial == number]
+        return self.store.read_attempt(name).result
+
+    def beat(self) -> Beat:
+        return records.decode_document(Beat, self.store.beats()["w-1"])
+
+
+def test_what_has_been_tried_before_goes_before_what_is_new() -> None:
+    bench = Bench()
+    for number in range(12):
+        bench.publish(number)
+    bench.publish(15, attempt=2)
+    bench.step()
+    assert [trial.number for trial in bench.puppets[0].trials] == [15]
+
+
+def test_a_trial_that_failed_here_is_left_to_another_living_worker() -> None:
+    bench = Bench()
+    bench.others()
+    bench.publish(0, attempt=2, failed_on=["w-1"])
+    bench.publish(1)
+    bench.step()
+    assert [trial.number for trial in bench.puppets[0].trials] == [1]
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    bench.step(seconds=bench.study.lease / 2)
+    assert len(bench.puppets[0].trials) == 1
+    bench.step(seconds=2 * bench.study.lease)  # the other one is dead
+    assert [trial.number for trial in bench.puppets[0].trials] == [1, 0]
+
+
+def test_a_trial_that_reports_nothing_for_too_long_is_killed_and_says_where_it_hung() -> None:
+    bench = Bench(trial_timeout=60.0)
+    bench.publish(0)
+    bench.step(seconds=50)
+    bench.answer(Report(step=1, metrics={"y": 1.0}, seconds=50.0))
+    bench.step(seconds=59)
+    assert bench.puppets[0].aborted == 0
+    bench.step(seconds=2)
+    assert bench.puppets[0].aborted == 1
+    result = bench.result_of(0)
+    assert result is not None
+    assert (result.outcome, result.steps) == (Outcome.TIMEOUT, 1)
+    assert result.failure is not None
+    assert result.failure.output == "Current thread: in train.py"
+
+
+def test_time_in_which_the_worker_could_not_look_is_not_the_trials() -> None:
+    bench = Bench(trial_timeout=60.0)
+    bench.publish(0)
+    bench.step()
+    bench.now += 600.0  # stopped, or in a call to a share that hung
+    bench.step()
+    assert bench.puppets[0].aborted == 0
+
+
+def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken() -> None:
+    bench = Bench()
+    for number in range(3):
+        bench.publish(number)
+        bench.step()
+        bench.answer(FAILED)
+    assert bench.puppets[0].checks == 1
+    assert [bench.result_of(n) for n in range(2)] == [
+        FAILED.model_copy(update={"failure": Failure(message="no kernel image",
+                                                     output="the last words")})
+    ] * 2  # fmt: skip
+    assert bench.names(State.TAKEN), "the third waits for the verdict"
+    bench.answer(Checked(problem="cuda:0 cannot compute"))
+    last = bench.result_of(2)
+    assert last is not None
+    assert last.outcome is Outcome.RELEASED
+    assert bench.names(State.LOST)
+    assert bench.worker.given_up == {"s": "cuda:0 cannot compute"}
+    assert bench.worker.only_refused
+    assert (bench.beat().state, bench.beat().trouble) == ("gave up", "cuda:0 cannot compute")
+    bench.publish(9)
+    bench.step(seconds=100)
+    assert len(bench.puppets[0].trials) == 3
+
+
+def test_giving_up_gives_back_what_the_other_executors_train() -> None:
+    bench = Bench(jobs=2)
+    bench.publish(0)
+    bench.publish(1)
+    bench.step()
+    assert len(bench.names(State.TAKEN)) == 2
+    mine = bench.puppets[0].trials[0].number
+    for number in (2, 3):
+        bench.answer(FAILED)
+        bench.publish(number)
+        bench.step()
+    bench.answer(FAILED)
+    bench.answer(Checked(problem="the disk is gone"))
+    bench.step()
+    other = bench.result_of(1 - mine)
+    assert other is not None
+    assert other.outcome is Outcome.RELEASED
+    assert bench.names(State.TAKEN) == []
+
+
+def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
+    bench = Bench(jobs=2)
+    bench.others(completed=12)
+    numbers = iter(range(20))
+
+    def fail_once() -> None:
+        bench.publish(next(numbers))
+        bench.step()
+        busy = [p for p in bench.puppets if len(p.trials) > len(ended[p])]
+        (puppet,) = busy
+        ended[puppet].append(puppet.trials[-1].number)
+        puppet.says.append(FAILED)
+        bench.step()
+        if puppet.checks > sum(checked.values()):
+            checked[puppet] = puppet.checks
+            puppet.says.append(Checked())
+            bench.step()
+
+    ended: dict[Puppet, list[int]] = {puppet: [] for puppet in bench.puppets}
+    checked: dict[Puppet, int] = {}
+    for _ in range(3):
+        fail_once()
+    bench.step()
+    assert bench.beat().state == "paused"
+    assert "while others succeed" in bench.beat().trouble
+    bench.publish(next(numbers))
+    bench.publish(next(numbers))
+    bench.step(seconds=29)
+    assert bench.names(State.TAKEN) == []
+    bench.step(seconds=2)
+    assert len(bench.names(State.TAKEN)) == 1, "one at a time, on probation"
+    (puppet,) = [p for p in bench.puppets if len(p.trials) > len(ended[p])]
+    puppet.says.append(FAILED)
+    bench.step()
+    puppet.says.append(Checked())
+    bench.step()
+    assert "while others succeed" in bench.worker.given_up["s"]
+    # Nothing is wrong with the host that anybody could find: this one is the trial's failure.
+    assert {bench.result_of(n).outcome for n in (0, 1, 2)} == {Outcome.FAILED}  # type: ignore[union-attr]
