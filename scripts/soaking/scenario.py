@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,11 +173,8 @@ class Soak:
                     self._hear(fault, [process], line, sizes[process.tag], _RECOVERY)
         elif outage.witnesses == "some":
             for line in (TROUBLE, BACK):
-                wait_for(
-                    lambda line=line: any(line.search(p.said(sizes[p.tag])) for p in hit),
-                    _RECOVERY,
-                    f"{outage.kind}: somebody says {line.pattern!r}",
-                )
+                what = f"{outage.kind}: somebody says {line.pattern!r}"
+                wait_for(partial(_anybody_says, hit, line, sizes), _RECOVERY, what)
             for process in hit:
                 self._note(fault, process, TROUBLE, sizes[process.tag])
                 self._note(fault, process, BACK, sizes[process.tag])
@@ -185,7 +184,7 @@ class Soak:
         say("all faults are over")
         wait_for(lambda: self._master.status is not None, _RECOVERY + self.trials, "the end")
         for worker in self.crew.workers:
-            wait_for(lambda w=worker: w.status is not None, 120, f"{worker.tag} ends")
+            wait_for(partial(_has_ended, worker), 120, f"{worker.tag} ends")
 
     # -- seeing what happens ---------------------------------------------------------------
 
@@ -222,7 +221,9 @@ class Soak:
         """Wait until each of them says it."""
         for process in processes:
             try:
-                wait_for(lambda p=process: line.search(p.said(since)), patience, "")
+                wait_for(
+                    partial(_anybody_says, [process], line, {process.tag: since}), patience, ""
+                )
             except NotInTime:
                 self.problems.append(f"{fault.kind}: {process.tag} never says {line.pattern!r}")
                 say(self.problems[-1])
@@ -283,6 +284,16 @@ class Soak:
             self.problems.append(f"distune status fails: {error}")
             status = {}
         return gather(folder / "logs" / STUDY, self.crew, status)
+
+
+def _anybody_says(
+    processes: Iterable[Process], line: re.Pattern[str], since: dict[str, int]
+) -> bool:
+    return any(line.search(p.said(since[p.tag])) for p in processes)
+
+
+def _has_ended(process: Process) -> bool:
+    return process.status is not None
 
 
 def gather(folder: Path, crew: Crew, status: dict[str, Any]) -> Evidence:
