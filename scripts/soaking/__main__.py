@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from scripts.soaking.rigs import KINDS, CannotRun, make_rig
+from scripts.soaking.endurance import Endurance
+from scripts.soaking.rigs import KINDS, CannotRun, NetRig, make_rig
 from scripts.soaking.scenario import Soak, say
 
 _CANNOT_RUN = 3
@@ -28,7 +29,12 @@ def main() -> int:
     try:
         with make_rig(options.rig, work / options.rig) as rig:
             lease = None if options.lease == "default" else options.lease
-            result = Soak(rig, options.trials, lease, options.seed).run()
+            if options.endurance:
+                if isinstance(rig, NetRig):
+                    raise CannotRun(f"an endurance run needs its processes here, not on {rig.name}")
+                result = Endurance(rig, options.trials, options.minutes, options.seed).run()
+            else:
+                result = Soak(rig, options.trials, lease, options.seed).run()
     except CannotRun as error:
         print(f"soak: cannot run here: {error}", file=sys.stderr)
         return _CANNOT_RUN
@@ -48,6 +54,10 @@ def _parse() -> argparse.Namespace:
     what.add_argument("--rig", choices=KINDS, help="the file system")
     what.add_argument("--list", action="store_true", help="list the file systems")
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument(
+        "--endurance", action="store_true", help="random faults of all kinds, for --minutes"
+    )
+    parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--lease", default="default", help="5s, or default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")

@@ -70,8 +70,10 @@ class Process:
         found = re.search(r"worker ([a-z0-9-]+) on ", self.said())
         return found[1] if found else ""
 
-    def kill(self) -> None:
-        self.client.shell(f"kill -KILL {self.pid}")
+    def kill(self, whole: bool = False) -> None:
+        """Kill it, or the `whole` of it with all it has started, as a dying host does."""
+        others = f"$(pgrep -P {self.pid})" if whole else ""
+        self.client.shell(f"kill -KILL {self.pid} {others}")
         self.expected, self.killed = 128 + 9, True
 
     def freeze(self) -> None:

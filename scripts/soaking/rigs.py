@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +128,12 @@ def _need(*commands: str) -> None:
         raise CannotRun(f"no {', '.join(missing)} here")
 
 
-def _run(*argv: str | Path, check: bool = True, timeout: float = 300.0, **more: str) -> str:
+def _run(
+    *argv: str | Path,
+    check: bool = True,
+    timeout: float = 300.0,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Run a command; its output.
 
     Raises:
@@ -142,7 +147,7 @@ def _run(*argv: str | Path, check: bool = True, timeout: float = 300.0, **more: 
         text=True,
         errors="replace",
         timeout=timeout,
-        env={**os.environ, **more},
+        env={**os.environ, **(environment or {})},
     )
     if check and done.returncode:
         raise CannotRun(f"{shlex.join(map(str, argv))}: {done.stdout[-800:].strip()}")
@@ -293,6 +298,11 @@ class FaultRig(_HereRig):
         resent = [
             {"op": op, "resend": True, "count": 3} for op in ("rename", "link", "unlink", "mkdir")
         ]
+        lost = [
+            *({"op": op, "resend": True, "prob": 0.3} for op in ("rename", "link", "unlink")),
+            {"op": "*", "errno": "ESTALE", "prob": 0.01},
+            {"op": "*", "errno": "EIO", "when": "after", "prob": 0.01},
+        ]
         half = [
             {"op": "write", "keep": 0.5, "errno": "ENOSPC", "prob": 0.3},
             {"op": "write", "errno": "ENOSPC"},
@@ -310,10 +320,14 @@ class FaultRig(_HereRig):
                 lambda: self.set(*both, rules=resent),
             ),
             Outage("EIO", lambda: self.set(*both, down="EIO"), lambda: self.set(*both)),
+            Outage("disk full", lambda: self.set(*both, rules=half), lambda: self.set(*both)),
             Outage(
-                "disk full", lambda: self.set(*both, rules=half), lambda: self.set(*both),
+                "replies lost",
+                lambda: self.set(*both, rules=lost),
+                lambda: self.set(*both),
+                witnesses="none",
             ),
-        ]  # fmt: skip
+        ]
 
 
 # -- network file systems ------------------------------------------------------------------
@@ -334,13 +348,14 @@ class NetRig(Rig):
             raise CannotRun(f"no {install} (DISTUNE_RIGS says where the rigs are)")
         self.home = self.files / "rig"
         here = all(shutil.which(c) for c in ("linux.uml", *self.needs))
-        _run(install, self.home, timeout=900, NO_PACKAGES="1" if here else "")
+        _run(install, self.home, timeout=900, environment={"NO_PACKAGES": "1" if here else ""})
         _need("linux.uml", *self.needs)
         # Guests see one folder of this machine as it is: the one of the rig.
         self.files = self.home / "files"
         self.files.mkdir()
         self.start_server()
-        self._rig("up", *self.guests, timeout=180, RIG_MEM=os.environ.get("RIG_MEM", "512M"))
+        memory = {"RIG_MEM": os.environ.get("RIG_MEM", "512M")}
+        _run(self.home / "rig", "up", *self.guests, timeout=180, environment=memory)
         for name in ("A", "B"):
             guest = Client(name, Path("/mnt/share"), (str(self.home / "rig"), "exec", name))
             self.clients[name] = guest
@@ -358,8 +373,8 @@ class NetRig(Rig):
     def start_server(self) -> None:
         """Start what guests will mount."""
 
-    def _rig(self, *arguments: str, timeout: float = 60.0, **more: str) -> str:
-        return _run(self.home / "rig", *arguments, timeout=timeout, **more)
+    def _rig(self, *arguments: str, timeout: float = 60.0) -> str:
+        return _run(self.home / "rig", *arguments, timeout=timeout)
 
     def stop(self) -> None:
         if hasattr(self, "home") and (self.home / "rig").exists():
@@ -483,7 +498,13 @@ class GlusterRig(_BesideRig):
             Path(folder).mkdir(parents=True, exist_ok=True)
             if not os.path.ismount(folder):
                 _run("mount", "-t", "tmpfs", "tmpfs", folder)
-        _run(self.home / "gluster/start.sh", "local", "rep3", timeout=180, VOLS="rep3")
+        _run(
+            self.home / "gluster/start.sh",
+            "local",
+            "rep3",
+            timeout=180,
+            environment={"VOLS": "rep3"},
+        )
 
     def kill_server(self) -> None:
         pids = [self.home / "gluster/glusterd.pid", *Path("/var/run/gluster").rglob("*.pid")]
@@ -494,7 +515,7 @@ class GlusterRig(_BesideRig):
                 continue
 
     def restart_server(self) -> None:
-        _run(self.home / "gluster/start.sh", timeout=180, VOLS="rep3")
+        _run(self.home / "gluster/start.sh", timeout=180, environment={"VOLS": "rep3"})
 
     def outages(self) -> list[Outage]:
         brick = Outage(

@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ class Soak:
         self._outages = rig.outages()
         self._length = max(1.25 * self.lease, _SHORTEST_OUTAGE)
         # Enough trials for all that is to come: a soak whose study ends too early proves less.
-        expected = (3 + len(self._outages)) * (self._length + 15)
+        expected = (4 + len(self._outages)) * (self._length + 15)
         pause = max(1.0, expected * _WORKERS / (0.7 * trials))
         self.crew = Crew(rig, trials, round(pause, 2), lease, seed)
         self.faults: list[Fault] = []
@@ -62,7 +64,9 @@ class Soak:
         """The whole of it; what happened, as plain data."""
         try:
             self._start()
-            self._kill_a_worker()
+            self._kill_a_worker("worker killed", "A", "given back by {id}: its worker was", False)
+            # With everything that could act for it: what is left is the lease.
+            self._kill_a_worker("worker's host killed", "B", r"lost: {id}\b", True)
             self._kill_the_master()
             self._freeze_a_worker()
             for outage in self._outages:
@@ -106,17 +110,17 @@ class Soak:
         )
         say(f"{len(self.crew.workers)} workers on two clients, each with a trial")
 
-    def _kill_a_worker(self) -> None:
-        victim = next(w for w in self.crew.workers if w.client.name == "A")
-        fault = self._begin("worker killed")
+    def _kill_a_worker(self, kind: str, client: str, said: str, whole: bool) -> None:
+        victim = next(w for w in self.crew.on(client) if w in self.crew.workers)
+        fault = self._begin(kind)
         before = self._lost()
         held = self._wait_held(victim)
         killed = time.monotonic()
-        victim.kill()
+        victim.kill(whole)
         wait_for(lambda: self._later(held), self.lease * 2 + 120, f"{held} is taken up again")
         fault.taken_up = round(time.monotonic() - killed, 1)
         fault.lost = len(self._lost() - before)
-        self._hear(fault, [self._master], re.compile(rf"lost: {victim.id}\b"), 0)
+        self._hear(fault, [self._master], re.compile(said.format(id=victim.id)), 0)
         say(f"taken up again after {fault.taken_up} s")
 
     def _kill_the_master(self) -> None:
@@ -130,7 +134,7 @@ class Soak:
         self._hear(fault, [self._master], re.compile("the master before this one"), 0)
 
     def _freeze_a_worker(self) -> None:
-        victim = next(w for w in self.crew.workers if w.client.name == "B")
+        victim = next(w for w in self.crew.on("B") if w in self.crew.workers)
         fault = self._begin("worker frozen")
         before = self._lost()
         held = self._wait_held(victim)
@@ -169,11 +173,8 @@ class Soak:
                     self._hear(fault, [process], line, sizes[process.tag], _RECOVERY)
         elif outage.witnesses == "some":
             for line in (TROUBLE, BACK):
-                wait_for(
-                    lambda line=line: any(line.search(p.said(sizes[p.tag])) for p in hit),
-                    _RECOVERY,
-                    f"{outage.kind}: somebody says {line.pattern!r}",
-                )
+                what = f"{outage.kind}: somebody says {line.pattern!r}"
+                wait_for(partial(_anybody_says, hit, line, sizes), _RECOVERY, what)
             for process in hit:
                 self._note(fault, process, TROUBLE, sizes[process.tag])
                 self._note(fault, process, BACK, sizes[process.tag])
@@ -183,7 +184,7 @@ class Soak:
         say("all faults are over")
         wait_for(lambda: self._master.status is not None, _RECOVERY + self.trials, "the end")
         for worker in self.crew.workers:
-            wait_for(lambda w=worker: w.status is not None, 120, f"{worker.tag} ends")
+            wait_for(partial(_has_ended, worker), 120, f"{worker.tag} ends")
 
     # -- seeing what happens ---------------------------------------------------------------
 
@@ -220,7 +221,9 @@ class Soak:
         """Wait until each of them says it."""
         for process in processes:
             try:
-                wait_for(lambda p=process: line.search(p.said(since)), patience, "")
+                wait_for(
+                    partial(_anybody_says, [process], line, {process.tag: since}), patience, ""
+                )
             except NotInTime:
                 self.problems.append(f"{fault.kind}: {process.tag} never says {line.pattern!r}")
                 say(self.problems[-1])
@@ -281,6 +284,16 @@ class Soak:
             self.problems.append(f"distune status fails: {error}")
             status = {}
         return gather(folder / "logs" / STUDY, self.crew, status)
+
+
+def _anybody_says(
+    processes: Iterable[Process], line: re.Pattern[str], since: dict[str, int]
+) -> bool:
+    return any(line.search(p.said(since[p.tag])) for p in processes)
+
+
+def _has_ended(process: Process) -> bool:
+    return process.status is not None
 
 
 def gather(folder: Path, crew: Crew, status: dict[str, Any]) -> Evidence:
