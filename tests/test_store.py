@@ -147,8 +147,8 @@ def test_a_file_that_goes_while_it_is_read_is_gone(
     def stale(fd: int) -> os.stat_result:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    monkeypatch.setattr(os, "fstat", stale)
-    with pytest.raises(FileNotFoundError):
+    with monkeypatch.context() as patch, pytest.raises(FileNotFoundError):
+        patch.setattr(os, "fstat", stale)
         folder.read("a")
 
 
@@ -359,8 +359,8 @@ def test_a_history_in_an_older_state_is_noticed_and_a_longer_one_is_not(tmp_path
     store.append_history(lines[3:])
     assert not store.history_is_whole(), "nor when it has grown since"
     store.rewrite_history(lines)
-    assert store.history_is_whole()
     assert store.read_history()[0] == lines
+    assert store.history_is_whole()
     (tmp_path / "history.jsonl").unlink()
     assert not store.history_is_whole()
 
