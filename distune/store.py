@@ -92,6 +92,16 @@ def _answers(verb: str, path: object) -> Iterator[None]:
         raise ShareError(f"cannot {verb} {path}: {error.strerror or error}") from error
 
 
+def _open_new(path: str, flags: int) -> int:
+    """Make a file of a name that only we can have thought of: that it is there already means
+    that the reply to our own request was lost, and the request sent again.
+    """
+    try:
+        return os.open(path, flags, 0o666)
+    except FileExistsError:
+        return os.open(path, flags & ~os.O_EXCL, 0o666)
+
+
 class Folder:
     """`Folder(Path("logs/mnist")).names("trials")`.
 
@@ -182,7 +192,7 @@ class Folder:
         draft = f"{folder}/.{name}.{secrets.token_hex(6)}"
         with _answers("write", draft):
             try:
-                with open(draft, "xb") as file:
+                with open(draft, "xb", opener=_open_new) as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
@@ -246,8 +256,16 @@ class Folder:
     def replace(self, path: str, data: bytes) -> None:
         """Put a complete file in the place of another, for files read once."""
         draft = self._write_draft(path, data)
-        with _answers("write", self._full(path)):
-            os.rename(draft, self._full(path))
+        try:
+            with _answers("write", self._full(path)):
+                os.rename(draft, self._full(path))
+        except (FileNotFoundError, ShareError):
+            try:
+                happened = self.read(path) == data
+            except (FileNotFoundError, BadRecord):
+                happened = False
+            if not happened:
+                raise
 
     def remove(self, path: str) -> None:
         with _answers("remove", self._full(path)):
@@ -263,8 +281,11 @@ class Folder:
             return
         draft = f"{self._full(folder)}/.poke.{secrets.token_hex(6)}"
         with _answers("write in", self._full(folder)):
-            os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-            os.unlink(draft)
+            os.close(_open_new(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+            try:
+                os.unlink(draft)
+            except FileNotFoundError:
+                pass  # the reply was lost
 
 
 def is_network(path: Path) -> bool:

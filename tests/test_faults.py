@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +32,25 @@ CHANGES = ["create", "mkdir", "unlink", "rename", "link", "write", "truncate", "
 LOOKS = ["lookup", "getattr", "open", "read", "opendir", "readdir"]
 
 _OBJECTIVE = """\
-import os, time
+import itertools, os, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 def train(params):
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "steps"), "a") as steps:
-        for step in range(params.get("steps", 2)):
-            time.sleep(params.get("pause", 0.02))
+    with open(os.path.join(HERE, "steps"), "a") as steps:
+        for step in range(params["steps"]) if params["steps"] else until_it_is_enough():
+            time.sleep(0.02)
             print(step, file=steps, flush=True)
             yield {"loss": (params["x"] - 0.3) ** 2}
+
+def until_it_is_enough():
+    for step in itertools.count():
+        yield step
+        if os.path.exists(os.path.join(HERE, "enough")):
+            return
 """
+#: Trials that last until the test says that it is enough.
+_LASTING = 0
 
 
 class Hosts(Lab):
@@ -57,7 +66,7 @@ class Hosts(Lab):
         self.both = (self.a, self.b)
 
     def begin(
-        self, trials: int = 8, *, lease: str | None = "3s", steps: int = 2, workers: int = 1
+        self, trials: int = 8, *, lease: str | None = "2.5s", steps: int = 2, workers: int = 1
     ) -> tuple[subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]:
         """Start a study with workers, and come back when something is counted or running."""
         params = {"x": {"type": "float", "low": 0.0, "high": 1.0}, "steps": steps}
@@ -77,6 +86,10 @@ class Hosts(Lab):
         for mount in self.both:
             mount.set(**settings)
 
+    def wait_for_training(self, crew: list[subprocess.Popen[bytes]]) -> None:
+        """Each of the workers has a trial, and training has begun."""
+        wait_until(lambda: all(map(self.taken_by, crew)) and self.steps(), what="they train")
+
     def steps(self) -> int:
         """Steps that have been trained, wherever their reports are."""
         path = self.folder / "steps"
@@ -87,7 +100,7 @@ class Hosts(Lab):
         for _ in range(4):
             before = self.steps()
             time.sleep(seconds / 4)
-            assert self.steps() > before, "nobody trained"
+            wait_until(lambda n=before: self.steps() > n, 30, "somebody trains")  # type: ignore[misc]
 
     @property
     def folder_of_study(self) -> Path:
@@ -134,13 +147,18 @@ class Hosts(Lab):
             assert str(self.folder) in began[0], "the path is named"
             assert log.index(began[0]) < log.index(over[0])
 
-    @contextmanager
-    def outage(self, seconds: float, **settings: Any) -> Iterator[None]:
+    def outage(self, seconds: float = 0.0, **settings: Any) -> None:
         """Both hosts have it for so long, while the workers train."""
         self.set(**settings)
-        self.train_on(seconds)
-        yield
-        self.set(**dict.fromkeys(settings), rules=[], freeze=False)
+        self.train_on(seconds or _OUTAGE)
+        self.heal()
+
+    def enough(self) -> None:
+        """Let lasting trials end."""
+        (self.folder / "enough").touch()
+
+    def heal(self) -> None:
+        self.set(freeze=False, down=None, rules=[])
 
 
 @pytest.fixture
@@ -148,7 +166,7 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
     one = Hosts(tmp_path)
     with one.a, one.b:
         yield one
-        one.set(freeze=False, down=None, rules=[])
+        one.heal()
         one.end()
 
 
@@ -162,8 +180,8 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "EIO": [{"op": CHANGES + LOOKS, "errno": "EIO", "prob": 0.01}],
     "ESTALE": [{"op": LOOKS, "errno": "ESTALE", "prob": 0.01}],
     "half-written lines": [
-        {"op": "write", "path": "*.taken", "keep": 0.5, "errno": "ENOSPC", "prob": 0.2},
-        {"op": "write", "path": "*history.jsonl", "keep": 0.5, "errno": "ENOSPC", "prob": 0.2},
+        {"op": "write", "path": "*.taken", "keep": 0.5, "errno": "ENOSPC", "prob": 0.3},
+        {"op": "write", "path": "*history.jsonl", "keep": 0.5, "errno": "ENOSPC", "prob": 0.3},
     ],
     "short writes": [{"op": "write", "keep": 0.5, "prob": 0.5}],
     "slow answers": [{"op": "*", "delay": 0.3, "prob": 0.02}],
@@ -186,7 +204,7 @@ CLIENTS: dict[str, dict[str, Any]] = {
     "whole seconds": {"granularity": 1, "attr": 2},
 }
 _BY_DEFAULT = {"lost replies to renames", "half-written lines"}
-_TRIALS = 30
+_TRIALS = 16
 
 
 def _some_slow(names: dict[str, Any]) -> list[Any]:
@@ -206,7 +224,7 @@ def test_after_faults_of_single_operations_every_trial_is_ranked_once(
     hosts.set(rules=[])
     hosts.end_well(master, *crew)
     injected = sum(len(mount.log()) for mount in hosts.both)
-    assert injected > 5, "hardly anything went wrong"
+    assert injected > 3, "hardly anything went wrong"
     hosts.check(_TRIALS, lost=True)
 
 
@@ -228,9 +246,7 @@ def test_a_client_that_remembers_old_listings_beside_one_that_does_not(hosts: Ho
 
 # -- outages -------------------------------------------------------------------------------
 
-_LEASE = 3.0  # seconds; outages last longer
-_OUTAGE = 4.5
-_STEPS = 450  # of 0.02 s: a trial outlives an outage
+_OUTAGE = 3.5  # seconds, and longer than the lease
 
 
 #: What a share that is not there answers; and one to which nobody can write.
@@ -254,25 +270,27 @@ OUTAGES: dict[str, dict[str, Any]] = {
 def test_an_outage_longer_than_the_lease_is_said_once_and_costs_no_attempt(
     hosts: Hosts, outage: str
 ) -> None:
-    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
-    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
-    with hosts.outage(_OUTAGE, rules=[OUTAGES[outage]]):
-        pass
+    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(crew)
+    hosts.outage(rules=[OUTAGES[outage]])
+    hosts.enough()
     hosts.end_well(master, *crew)
     hosts.check(2)
     hosts.check_said_once(master, *crew)
 
 
 def test_the_longer_an_outage_the_rarer_is_the_share_asked(hosts: Hosts) -> None:
-    master, (worker,) = hosts.begin(1, steps=_STEPS, lease="60s")
-    wait_until(lambda: hosts.taken_by(worker), what="it trains")
+    master, (worker,) = hosts.begin(1, steps=_LASTING, lease="60s")
+    hosts.wait_for_training([worker])
     began = time.time()
-    with hosts.outage(6.0, rules=[OUTAGES["host down"]]):
-        half = (began + time.time()) / 2
+    hosts.outage(6.0, rules=[OUTAGES["host down"]])
+    half = (began + time.time()) / 2
+    hosts.enough()
     for process in (master, worker):
         asked = _moments(hosts, process)
         early = sum(moment < half for moment in asked)
-        assert 1 <= len(asked) - early < early, asked
+        assert early >= 3, asked
+        assert 2 * (len(asked) - early) <= early, asked
     hosts.end_well(master, worker)
     hosts.check(1)
 
@@ -285,10 +303,10 @@ def _moments(hosts: Hosts, process: subprocess.Popen[bytes]) -> list[float]:
 
 def test_a_frozen_share_costs_no_attempt(hosts: Hosts) -> None:
     """As a hard mount whose server is away: every operation hangs."""
-    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
-    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
-    with hosts.outage(_OUTAGE, freeze=True):
-        pass
+    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(crew)
+    hosts.outage(freeze=True)
+    hosts.enough()
     hosts.end_well(master, *crew)
     hosts.check(2)
 
@@ -297,10 +315,10 @@ def test_a_frozen_share_costs_no_attempt(hosts: Hosts) -> None:
 def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease(
     hosts: Hosts,
 ) -> None:
-    master, crew = hosts.begin(3, lease=None, steps=17_000, workers=2)
-    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
-    with hosts.outage(300, freeze=True):
-        pass
+    master, crew = hosts.begin(3, lease=None, steps=_LASTING, workers=2)
+    hosts.wait_for_training(crew)
+    hosts.outage(300, freeze=True)
+    hosts.enough()
     hosts.end_well(master, *crew, seconds=900)
     hosts.check(3)
 
@@ -310,22 +328,25 @@ def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease
 )
 def test_a_master_that_was_cut_off_declares_nobody_lost(hosts: Hosts, how: dict[str, Any]) -> None:
     """P6: the lease does not run while the watcher cannot see."""
-    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
-    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
+    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(crew)
     hosts.a.set(**how)
-    hosts.train_on(2 * _LEASE)
+    hosts.train_on(_OUTAGE)
     hosts.a.set(freeze=False, down=None)
+    hosts.enough()
     hosts.end_well(master, *crew)
     hosts.check(2)
 
 
 def test_a_worker_that_was_cut_off_is_replaced_and_harms_nobody(hosts: Hosts) -> None:
-    master, (cut_off,) = hosts.begin(2, steps=_STEPS)
+    master, (cut_off,) = hosts.begin(2, steps=_LASTING)
+    hosts.wait_for_training([cut_off])
     hosts.b.set(down="EHOSTDOWN")
     other = hosts.start("worker", "--objective", "train:train", "--logs", "a", "--verbose")
     wait_until(lambda: any(".lost" in n for n in hosts.seen()), what="its lease runs out")
     wait_until(lambda: any(n.attempt == 2 for n in _live(hosts)), what="attempt 2")
     hosts.b.set(down=None)
+    hosts.enough()
     hosts.end_well(master, cut_off, other)
     hosts.check(2, lost=True)
     assert "taken back" in hosts.log_of(cut_off)
@@ -337,14 +358,15 @@ def _live(hosts: Hosts) -> list[AttemptName]:
 
 
 def test_an_unmounted_share_is_waited_for_and_nothing_is_written_under_it(hosts: Hosts) -> None:
-    master, crew = hosts.begin(2, steps=_STEPS, workers=2)
-    wait_until(lambda: all(map(hosts.taken_by, crew)), what="both train")
+    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(crew)
     for mount in hosts.both:
-        mount.__exit__()
+        mount.crash()
     hosts.train_on(_OUTAGE)
     for mount in hosts.both:
         assert os.listdir(mount.mnt) == [], "something was written under the mount point"
         mount.__enter__()
+    hosts.enough()
     hosts.end_well(master, *crew)
     hosts.check(2)
     hosts.check_said_once(master, *crew)
@@ -404,9 +426,9 @@ def _crashes(*arguments: str) -> str:
 
 def test_a_crash_before_or_after_any_file_operation_loses_nothing() -> None:
     """A sample; python -m tests.crashes tries all of them."""
-    assert "every study ended with every trial counted once" in _crashes("--sample", "16")
+    assert "every study ended with every trial counted once" in _crashes("--sample", "12")
 
 
 def test_a_power_failure_at_any_file_operation_loses_nothing_counted() -> None:
-    said = _crashes("--power", "--sample", "8")
+    said = _crashes("--power", "--sample", "6")
     assert "every study ended with every trial counted once" in said

@@ -16,7 +16,7 @@ import pytest
 from distune import protocol, records
 from distune.errors import BadRecord, ShareError, UserError
 from distune.protocol import Actor, AttemptName, State
-from distune.store import Folder, FolderLike, Store, is_network, open_study
+from distune.store import Folder, FolderLike, Store, find_studies, is_network, open_study
 from distune.trial import Counted, Outcome, Report, Result, Trial
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
@@ -99,6 +99,68 @@ def test_poking_leaves_nothing_behind(folder: FolderLike) -> None:
     folder.publish("a", b"x")
     folder.poke("")
     assert folder.names("") == ["a"]
+
+
+def test_a_lost_reply_to_making_a_file_is_not_taken_for_somebody_elses_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS sends a request again when its reply is lost; the second time it is EEXIST."""
+    real = os.open
+
+    def open_twice(path: str, flags: int, *mode: int) -> int:
+        if flags & os.O_EXCL:
+            os.close(real(path, flags, *mode))
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", open_twice)
+    folder = Folder(tmp_path, network=True)
+    folder.publish("a", b"x")
+    folder.replace("b", b"y")
+    folder.poke("")
+    assert (folder.read("a"), folder.read("b")) == (b"x", b"y")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_a_lost_reply_to_replacing_a_file_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.rename
+
+    def rename_twice(source: str, target: str) -> None:
+        real(source, target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", rename_twice)
+    folder = local_folder(tmp_path)
+    folder.replace("a", b"x")
+    assert folder.read("a") == b"x"
+    monkeypatch.setattr(os, "rename", lambda source, target: real("/nowhere", target))
+    with pytest.raises(FileNotFoundError):
+        folder.replace("a", b"y")
+
+
+def test_a_file_that_goes_while_it_is_read_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_folder(tmp_path)
+    folder.publish("a", b"x")
+
+    def stale(fd: int) -> os.stat_result:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch, pytest.raises(FileNotFoundError):
+        patch.setattr(os, "fstat", stale)
+        folder.read("a")
+
+
+def test_a_short_write_of_a_heartbeat_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:2], at))
+    folder = local_folder(tmp_path)
+    folder.rewrite("a", b"12345")
+    assert folder.read("a") == b"12345"
 
 
 def test_a_missing_folder_is_not_an_empty_one(folder: FolderLike) -> None:
@@ -312,6 +374,26 @@ def test_a_deleted_history_is_begun_anew(store: Store) -> None:
     assert len(store.read_history()[0]) == 1
 
 
+def test_a_history_in_an_older_state_is_noticed_and_a_longer_one_is_not(tmp_path: Path) -> None:
+    store = Store(local_folder(tmp_path))
+    store.create(make_study()[0])
+    lines = [counted(number) for number in range(4)]
+    store.append_history(lines[:2])
+    assert store.history_is_whole()
+    older = (tmp_path / "history.jsonl").read_bytes()
+    store.append_history(lines[2:3])
+    assert store.history_is_whole()
+    (tmp_path / "history.jsonl").write_bytes(older)
+    assert not store.history_is_whole()
+    store.append_history(lines[3:])
+    assert not store.history_is_whole(), "nor when it has grown since"
+    store.rewrite_history(lines)
+    assert store.read_history()[0] == lines
+    assert store.history_is_whole()
+    (tmp_path / "history.jsonl").unlink()
+    assert not store.history_is_whole()
+
+
 def test_seen_of_a_trial_reads_only_its_own_thousand(store: Store) -> None:
     for number in (7, 1007):
         store.publish(trial(number))
@@ -399,3 +481,27 @@ def test_the_only_study_needs_no_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no study 'three'"):
         open_study(tmp_path, "three")
     assert open_study(tmp_path, "two").load().id == "s-1"
+
+
+@pytest.mark.parametrize(
+    ("number", "lists_others"), [(errno.EIO, False), (errno.EACCES, True), (errno.ENOTDIR, True)]
+)
+def test_a_study_that_cannot_be_listed_is_not_taken_for_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, lists_others: bool
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Store(local_folder(tmp_path / name)).create(make_study()[0])
+    real = os.listdir
+
+    def listdir(path: Path) -> list[str]:
+        if path == tmp_path / "one":
+            raise OSError(number, os.strerror(number))
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    if lists_others:
+        assert set(find_studies(tmp_path)) == {"two"}
+    else:
+        with pytest.raises(ShareError, match="one"):
+            find_studies(tmp_path)
