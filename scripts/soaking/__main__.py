@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from scripts.soaking import results
 from scripts.soaking.endurance import Endurance
 from scripts.soaking.rigs import KINDS, CannotRun, NetRig, make_rig
 from scripts.soaking.scenario import Soak, say
@@ -22,6 +23,12 @@ def main() -> int:
     if options.list:
         for name, (_, title) in KINDS.items():
             print(f"{name:<8} {title}")
+        return 0
+    if options.collect:
+        results.collect(options.collect)
+        return 0
+    if options.table:
+        print(results.table(results.load()), end="")
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
@@ -53,6 +60,11 @@ def _parse() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--rig", choices=KINDS, help="the file system")
     what.add_argument("--list", action="store_true", help="list the file systems")
+    what.add_argument("--table", action="store_true", help="what has been kept, as a table")
+    what.add_argument(
+        "--collect", type=Path, nargs="+", metavar="FILE",
+        help="keep what --json wrote in docs/, and renew the pages that quote it",
+    )  # fmt: skip
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument(
         "--endurance", action="store_true", help="random faults of all kinds, for --minutes"

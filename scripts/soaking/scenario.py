@@ -38,6 +38,8 @@ class Fault:
     lost: int = 0
     #: Seconds until the trial of a killed worker was taken up again.
     taken_up: float | None = None
+    #: How often, at most, one process said that something is wrong; once is right.
+    repeated: int = 0
     #: Of each process that should have said something: its line.
     said: dict[str, str] = field(default_factory=dict)
 
@@ -114,10 +116,15 @@ class Soak:
         victim = next(w for w in self.crew.on(client) if w in self.crew.workers)
         fault = self._begin(kind)
         before = self._lost()
-        held = self._wait_held(victim)
+        self._wait_held(victim)
         killed = time.monotonic()
         victim.kill(whole)
-        wait_for(lambda: self._later(held), self.lease * 2 + 120, f"{held} is taken up again")
+        # What it held a moment ago may have been done, and another claimed.
+        wait_for(
+            lambda: any(n.endswith(f".{victim.id}.lost") and self._later(n) for n in self._lost()),
+            self.lease * 2 + 120,
+            f"what {victim.tag} held is taken up again",
+        )
         fault.taken_up = round(time.monotonic() - killed, 1)
         fault.lost = len(self._lost() - before)
         self._hear(fault, [self._master], re.compile(said.format(id=victim.id)), 0)
@@ -179,6 +186,7 @@ class Soak:
                 self._note(fault, process, TROUBLE, sizes[process.tag])
                 self._note(fault, process, BACK, sizes[process.tag])
         self._recover(fault, before)
+        fault.repeated = max(len(TROUBLE.findall(p.said(sizes[p.tag]))) for p in hit)
 
     def _finish(self) -> None:
         say("all faults are over")

@@ -1,0 +1,139 @@
+"""What soaks have shown, kept in docs/soak-results.json, and the pages that quote it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.soaking.rigs import KINDS, ROOT
+
+RESULTS = ROOT / "docs" / "soak-results.json"
+#: Pages with a part between two marks that is written from the results.
+PAGES = ("PROTOCOL.md", "README.md")
+_KEPT = ("rig", "lease", "default_lease", "trials", "workers", "seconds", "attempts", "sound")
+Run = Mapping[str, Any]
+
+
+def load() -> list[Run]:
+    """The results that are kept; none if there is no file."""
+    runs: list[Run] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    return runs
+
+
+def key(run: Run) -> tuple[bool, bool, int]:
+    """Two runs with one key are the same, made again; also the order of the table."""
+    return bool(run.get("endurance")), run["default_lease"], list(KINDS).index(run["rig"])
+
+
+def compact(run: Run) -> dict[str, Any]:
+    """What is kept of a run: no log lines and no checks, which are in its own file."""
+    kept = {name: run[name] for name in _KEPT}
+    kept["mount"] = run["mount"].split(",clientaddr")[0]
+    if run.get("endurance"):
+        more = ("endurance", "faults", "trends", "fullest_seen_folder", "samples")
+        return {**kept, **{name: run[name] for name in more}}
+    names = ("kind", "lasted", "lost", "taken_up", "repeated")
+    return {**kept, "faults": [{name: f[name] for name in names} for f in run["faults"]]}
+
+
+def collect(files: Sequence[Path]) -> None:
+    """Keep the results in these files, in place of older ones, and renew the pages."""
+    runs = {key(run): run for run in load()}
+    for file in files:
+        run = compact(json.loads(file.read_text()))
+        runs[key(run)] = run
+    ordered = [runs[one] for one in sorted(runs)]
+    RESULTS.write_text("[\n" + ",\n".join(map(json.dumps, ordered)) + "\n]\n")
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(renewed(path.read_text(), part(page, ordered)))
+
+
+def renewed(page: str, text: str) -> str:
+    """A page with `text` between its marks."""
+    before, _, rest = page.partition("<!-- soak -->\n")
+    _, _, after = rest.partition("<!-- /soak -->\n")
+    return f"{before}<!-- soak -->\n{text}<!-- /soak -->\n{after}"
+
+
+def part(page: str, runs: Sequence[Run]) -> str:
+    """What a page says of these runs."""
+    return table(runs) if page == "PROTOCOL.md" else summary(runs)
+
+
+def table(runs: Sequence[Run]) -> str:
+    """One row per run, as Markdown."""
+    rows = [
+        "| file system | lease | length | outages survived | attempts lost | killed worker's "
+        "trial taken up | dead host's | all ranked once |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for run in (r for r in runs if not r.get("endurance")):
+        outages = [f"{f['kind']} {f['lasted']:.0f} s" for f in run["faults"] if f["lasted"]]
+        taken = {f["kind"]: f["taken_up"] for f in run["faults"]}
+        cells = [
+            KINDS[run["rig"]][1],
+            f"{run['lease']:g} s" + (" (default)" if run["default_lease"] else ""),
+            minutes(run["seconds"]),
+            ", ".join(outages),
+            str(run["attempts"]["lost"]),
+            *(_seconds(taken.get(k)) for k in ("worker killed", "worker's host killed")),
+            f"{run['trials']} of {run['trials']}" if run["sound"] else "**no**",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} s"
+
+
+def minutes(seconds: float) -> str:
+    """`12m40s`."""
+    return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
+
+
+def summary(runs: Sequence[Run]) -> str:
+    """The same in a few lines."""
+    short = [r for r in runs if not r.get("endurance")]
+    faults: Counter[str] = Counter(f["kind"] for r in short for f in r["faults"])
+    lines = [
+        f"{len(short)} studies of {short[0]['trials']} trials and six workers on "
+        f"{len({r['rig'] for r in short})} file systems, "
+        f"{sum(r['sound'] for r in short)} of them with every trial ranked once. Survived: "
+        + ", ".join(f"{kind} {n}×" for kind, n in sorted(faults.items()))
+        + ".",
+    ]
+    defaults = [r for r in short if r["default_lease"]]
+    for kind, text in (
+        ("worker killed", "a killed worker's trial was taken up again"),
+        ("worker's host killed", "that of a worker whose whole host died"),
+    ):
+        spans = []
+        for lease in sorted({r["lease"] for r in defaults}):
+            found = [
+                f["taken_up"] for r in defaults if r["lease"] == lease
+                for f in r["faults"] if f["kind"] == kind and f["taken_up"] is not None
+            ]  # fmt: skip
+            where = "local" if lease < 60 else "network"
+            spans.append(f"{min(found):.0f} to {max(found):.0f} s on {where} file systems")
+        lines.append(f"With default settings {text} after {' and '.join(spans)}.")
+    lines += [_endured(run) for run in runs if run.get("endurance")]
+    return "\n".join(lines) + "\n"
+
+
+def _endured(run: Run) -> str:
+    grown = [t for t in run["trends"] if t["what"].endswith("memory, MB")]
+    master = next(t for t in grown if t["what"].startswith("master"))
+    workers = [t for t in grown if t["what"].startswith("worker")]
+    return (
+        f"And one of {run['trials']:,} trials over {minutes(run['seconds'])} with "
+        f"{sum(run['faults'].values())} random faults on {KINDS[run['rig']][1]}: "
+        f"{run['attempts']['lost']} attempts lost, no trial; memory of the oldest master "
+        f"{master['first']:.0f} MB, later {master['last']:.0f} MB, of the oldest workers "
+        f"{max(t['first'] for t in workers):.0f} MB, later "
+        f"{max(t['last'] for t in workers):.0f} MB; descriptors and listings did not grow."
+    )
