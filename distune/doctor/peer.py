@@ -47,7 +47,7 @@ _LOOK_EVERY = 0.1  # seconds between two looks for a message
 _BEAT_EVERY = 1.0  # seconds between two signs of life of a doctor
 #: Longer than any cache that was measured: file attributes live up to 60 s on NFS.
 LONGEST_LOOK = 90.0
-_LONG_ROUND = 10.0  # seconds: what takes so long is not tried three times
+_LONG_ROUND = 3.0  # seconds: what takes so long is not tried again
 _ROUNDS = 3
 _MISSED_LIMIT = 10.0  # seconds: nothing depends on it
 _HEARTBEATS, _HEARTBEAT_EVERY = 20, 0.5

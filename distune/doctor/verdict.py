@@ -490,16 +490,16 @@ def _seen_by(pair: PairFacts) -> Iterator[Check]:
         else:
             yield _ok(name, f"after {_delays(delay)}")
     if pair.new_file_poked is not None:
-        gain = f"after {_delays(pair.new_file_poked)}"
+        gain = f"after {_delays(pair.new_file_poked)}, having changed the directory"
         if pair.new_file_poked.never:
             yield _fail(
-                f"{here} it, poked",
+                f"{here} it poked",
                 f"not within {_s(pair.new_file_poked.limit)}",
                 "P8",
                 "changing a directory must make its listing new: claims are judged by it",
             )
         else:
-            yield _ok(f"{here} it, poked", gain)
+            yield _ok(f"{here} it poked", gain)
     if pair.missed_name is not None and (pair.missed_name.seconds or pair.missed_name.never):
         took = (
             f"not within {_s(pair.missed_name.limit)}"
