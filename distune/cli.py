@@ -304,7 +304,13 @@ def show(
     epilog="\b\nExample: distune doctor --logs /shared/logs --peer     (on two hosts at once)",
 )
 def doctor(
-    logs: Logs = Path("logs"),
+    # Parsed by hand: the command line would look at the path, and hang if the share does.
+    logs: Annotated[
+        Path,
+        typer.Option(
+            parser=Path, metavar="DIRECTORY", help="The shared folder that holds the studies."
+        ),
+    ] = "logs",  # type: ignore[assignment]
     peer: Annotated[
         bool,
         typer.Option("--peer", help="Together with another host that runs the same command now."),
@@ -340,7 +346,8 @@ def doctor(
     else:
         _console().print(page(note))
         if left == "written":
-            typer.echo(f"distune master --logs {logs} goes by it: {logs / protocol.DOCTOR}")
+            does = "refuses because of it" if note.grade == "fail" else "goes by it"
+            typer.echo(f"distune master --logs {logs} {does}: {logs / protocol.DOCTOR}")
         elif left:
             typer.echo(left)
         elif note.peer:

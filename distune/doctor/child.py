@@ -108,6 +108,7 @@ class _Visit:
         self._mouth = mouth
         self._desk = desk
         self._facts: dict[str, Any] = {"host": socket.gethostname(), "troubles": {}}
+        self._own: Path | None = None
 
     def make(self) -> None:
         logs = Path(self._order.logs)
@@ -137,11 +138,18 @@ class _Visit:
 
     def _host_facts(self) -> HostFacts:
         self._facts["repeated"] = self._desk.repeated
-        self._facts["last_error"] = self._desk.last_error
+        self._facts["last_error"] = self._short(self._desk.last_error)
         return HostFacts.model_validate(self._facts)
 
     def _trouble(self, probe: str, error: Exception) -> None:
-        self._facts["troubles"][probe] = str(error)
+        if isinstance(error, OSError) and error.filename:
+            path = "/".join(Path(str(error.filename)).parts[-2:])
+            error = ShareError(f"{path}: {error.strerror}")
+        self._facts["troubles"][probe] = self._short(str(error))
+
+    def _short(self, text: str) -> str:
+        """Without the long path that all of it has in common."""
+        return text.replace(f"{self._own}/", "") if self._own else text
 
     @contextmanager
     def _room(self, logs: Path) -> Iterator[Path | None]:
@@ -157,6 +165,7 @@ class _Visit:
             self._trouble("room", ShareError(f"cannot write in {logs}: {error.strerror or error}"))
             yield None
             return
+        self._own = room
         try:
             yield room
         finally:
@@ -227,7 +236,7 @@ class _Visit:
         folder = Attended(Folder(logs), logs, self._desk)
         try:
             self._desk.patiently(folder.replace, protocol.DOCTOR, records.encode_document(note))
-        except ShareError as error:
+        except (ShareError, OSError) as error:
             return str(error)
         return ""
 

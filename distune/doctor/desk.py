@@ -76,22 +76,23 @@ class Attended:
         self._folder = folder
         self._desk = desk
         self.root = root
+        self._short = Path(root.name)
         self.network = folder.network
 
     def names(self, folder: str) -> list[str]:
-        with self._desk.doing(f"listing {self.root / folder}"):
+        with self._desk.doing(f"listing {self._short / folder}"):
             return self._folder.names(folder)
 
     def read(self, path: str, offset: int = 0, limit: int = SIZE_LIMIT) -> bytes:
-        with self._desk.doing(f"reading {self.root / path}"):
+        with self._desk.doing(f"reading {self._short / path}"):
             return self._folder.read(path, offset, limit)
 
     def publish(self, path: str, data: bytes) -> None:
-        with self._desk.doing(f"writing {self.root / path}"):
+        with self._desk.doing(f"writing {self._short / path}"):
             self._folder.publish(path, data)
 
     def move(self, source: str, target: str) -> None:
-        with self._desk.doing(f"renaming {self.root / source}"):
+        with self._desk.doing(f"renaming {self._short / source}"):
             try:
                 self._folder.move(source, target)
             except (ShareError, FileNotFoundError):
@@ -99,27 +100,27 @@ class Attended:
                 raise
 
     def append(self, path: str, data: bytes) -> None:
-        with self._desk.doing(f"appending to {self.root / path}"):
+        with self._desk.doing(f"appending to {self._short / path}"):
             self._folder.append(path, data)
 
     def rewrite(self, path: str, data: bytes) -> None:
-        with self._desk.doing(f"rewriting {self.root / path}"):
+        with self._desk.doing(f"rewriting {self._short / path}"):
             self._folder.rewrite(path, data)
 
     def replace(self, path: str, data: bytes) -> None:
-        with self._desk.doing(f"replacing {self.root / path}"):
+        with self._desk.doing(f"replacing {self._short / path}"):
             self._folder.replace(path, data)
 
     def remove(self, path: str) -> None:
-        with self._desk.doing(f"removing {self.root / path}"):
+        with self._desk.doing(f"removing {self._short / path}"):
             self._folder.remove(path)
 
     def make_folder(self, path: str) -> None:
-        with self._desk.doing(f"making {self.root / path}"):
+        with self._desk.doing(f"making {self._short / path}"):
             self._folder.make_folder(path)
 
     def poke(self, folder: str) -> None:
-        with self._desk.doing(f"changing {self.root / folder}"):
+        with self._desk.doing(f"changing {self._short / folder}"):
             self._folder.poke(folder)
 
 

@@ -47,6 +47,6 @@ def _explain(checks: list[Check]) -> Text:
     text.append(": ")
     if check.promise is not None:
         promise = PROMISES[check.promise].rstrip(".")
-        text.append(f"breaks {check.promise} ({promise}). ")
+        text.append(f"breaks {check.promise} ({promise}): ")
     text.append(clean(check.advice) + ".")
     return text

@@ -210,7 +210,7 @@ def _answers(hosts: Hosts, pairs: Pairs) -> Iterator[Check]:
                 "is the server up, is the network? A hanging mount holds up whatever looks at "
                 "it; the doctor's process there ends when it answers",
             )
-        elif host.repeated:
+        elif host.repeated and not host.troubles:
             yield _warn(
                 "answers",
                 f"{host.repeated} operations failed and worked later; last: {host.last_error}",
@@ -243,7 +243,11 @@ def _troubles(hosts: Hosts, pairs: Pairs) -> Iterator[Check]:
             if (probe, why) in told:
                 continue
             told.add((probe, why))
-            yield _fail(_PROBE_NAMES.get(probe, probe), why, "P9", _remedy(why))
+            name = _PROBE_NAMES.get(probe, probe)
+            if "No such file" in why:
+                yield _fail(name, why, "P3", "a file that was just written must be there")
+            else:
+                yield _fail(name, why, "P9", _remedy(why))
 
 
 def _remedy(why: str) -> str:
@@ -279,6 +283,8 @@ def _one_mount(hosts: Hosts, pairs: Pairs) -> Iterator[Check]:
 
 
 def _place(hosts: Hosts, pairs: Pairs) -> Iterator[Check]:
+    if all(host.file_system == "unknown" and host.hang for host in hosts):
+        return
     kinds = sorted({f"{h.file_system}{' (network)' if h.network else ' (local)'}" for h in hosts})
     names = sorted({host.host for host in hosts})
     yield _ok("file system", f"{', '.join(kinds)}, seen from {' and '.join(names)}")

@@ -100,6 +100,7 @@ class _Child:
     """The process that touches the directory. It may never end; then it is left behind."""
 
     def __init__(self) -> None:
+        self._abandoned = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "distune.doctor.child"],
             stdin=subprocess.PIPE,
@@ -147,6 +148,7 @@ class _Child:
     def abandon(self) -> None:
         """Kill it. What hangs in the kernel ends when the share answers, and is not waited for."""
         self._process.kill()
+        self._abandoned = True
 
     def end(self) -> None:
         """Let it clear up, then kill it."""
@@ -155,6 +157,8 @@ class _Child:
             self._process.stdin.close()
         except BrokenPipeError:
             pass
+        if self._abandoned:
+            return
         for sig, seconds in ((None, 0.5), (signal.SIGTERM, _GRACE), (signal.SIGKILL, 0.5)):
             if sig is not None:
                 self._process.send_signal(sig)
