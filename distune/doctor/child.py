@@ -112,8 +112,11 @@ class _Visit:
 
     def make(self) -> None:
         logs = Path(self._order.logs)
-        with self._desk.doing(f"looking for {logs}"):
-            problem = _problem_with(logs)
+        try:
+            with self._desk.doing(f"looking for {logs}"):
+                problem = _problem_with(logs)
+        except OSError:
+            problem = None  # no mistake of the user's: making a room will fail, too, and tell
         if problem is not None:
             self._mouth.say("mistake", text=problem)
             return
@@ -163,6 +166,8 @@ class _Visit:
                 (room / "first").write_bytes(b"x")
         except OSError as error:
             self._trouble("room", ShareError(f"cannot write in {logs}: {error.strerror or error}"))
+            with self._desk.doing(f"clearing up {room}"):
+                _clear(room)
             yield None
             return
         self._own = room
@@ -170,8 +175,7 @@ class _Visit:
             yield room
         finally:
             with self._desk.doing(f"clearing up {room}"):
-                shutil.rmtree(room, ignore_errors=True)
-                _remove_if_empty(room.parent)
+                _clear(room)
 
     def _examine_alone(self, room: Path) -> None:
         place = Place(room, self._desk, Folder)
@@ -195,6 +199,7 @@ class _Visit:
         self._begin(f"waiting for another host: distune doctor --logs {self._order.logs} --peer")
         session: Path | None = None
         talk: peer.Talk | None = None
+        last = False  # whether this doctor is the one to clear up behind both
         try:
             presence.begin()
             there = peer.meet(hall, presence, self._order.wait)
@@ -202,19 +207,19 @@ class _Visit:
             here = room.name
             session = shared / "+".join(sorted((here, there.doctor)))
             place = Place(session, self._desk, door)
-            talk = peer.Talk(
-                place.folder("talk"), here, there.doctor, hall, max(60.0, self._order.patience)
-            )
+            patience = max(60.0, self._order.patience)
+            talk = peer.Talk(place.folder("talk"), here, there.doctor, hall, patience)
             together = peer.Session(place, talk, here, there.doctor, self._begin)
             other, ours, theirs = together.examine(mine)
-            talk.both("bye")
-        except (peer.PeerError, OSError, ShareError, BadRecord) as error:
-            if not isinstance(error, peer.PeerError):
-                self._trouble("peer", error)
-                if talk is not None:
-                    _apologise(talk, error)
-                return [self._host_facts()], [], False
+            last = talk.leave(leads=here < there.doctor)
+        except peer.PeerError as error:
+            last = True
             self._facts["lonely"] = str(error)
+            return [self._host_facts()], [], False
+        except (OSError, ShareError, BadRecord) as error:
+            self._trouble("peer", error)
+            if talk is not None:
+                _apologise(talk, error)
             return [self._host_facts()], [], False
         except SystemExit as leaving:
             if talk is not None:
@@ -222,7 +227,7 @@ class _Visit:
             raise
         finally:
             presence.end()
-            if session is not None and (talk is None or here < there.doctor):
+            if session is not None and last:
                 with self._desk.doing(f"clearing up {session}"):
                     shutil.rmtree(session, ignore_errors=True)
         leads = here < there.doctor
@@ -256,15 +261,16 @@ def _problem_with(logs: Path) -> str | None:
     if not logs.parent.exists():
         return f"{logs} does not exist, nor does the folder it is in; check --logs"
     try:
-        logs.mkdir()
+        logs.mkdir(exist_ok=True)  # the other doctor may be as far
     except OSError as error:
         return f"cannot make {logs}: {error.strerror}; check --logs"
     return None
 
 
-def _remove_if_empty(path: Path) -> None:
+def _clear(room: Path) -> None:
+    shutil.rmtree(room, ignore_errors=True)
     try:
-        path.rmdir()
+        room.parent.rmdir()
     except OSError:
         pass  # another doctor is at work
 

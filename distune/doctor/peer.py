@@ -239,6 +239,16 @@ class Talk:
                 return value
         raise PeerError(f"the other doctor said {str(message)[:80]!r} where {word!r} was expected")
 
+    def leave(self, *, leads: bool) -> bool:
+        """Say goodbye. The leader hears it and is the last one here, who may clear up: what
+        the other has not read yet must not be taken away.
+        """
+        if leads:
+            self.hear("goodbye")
+        else:
+            self.say("goodbye")
+        return leads
+
     def both(self, word: str, value: Any = None) -> Any:
         """Say it, and wait until the other has said it too."""
         self.say(word, value)
