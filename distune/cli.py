@@ -131,6 +131,10 @@ def master(
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
     any_owner: AnyOwner = False,
+    ignore_doctor: Annotated[
+        bool,
+        typer.Option("--ignore-doctor", help="Take no notice of what distune doctor has found."),
+    ] = False,
     plain: Annotated[
         bool, typer.Option("--plain", help="Plain lines instead of the live view.")
     ] = False,
@@ -167,6 +171,7 @@ def master(
         workers=workers,
         worker_arguments=arguments,
         any_owner=any_owner,
+        ignore_doctor=ignore_doctor,
     )
     _leave(run_master(options, Screen(_console(), _mode(plain, as_json))))
 
@@ -305,6 +310,62 @@ def show(
     else:
         console = _console()
         console.print(display.trial_detail(Observer(store).look(), files, console.width))
+
+
+@app.command(
+    short_help="Try whether a shared folder can be trusted.",
+    epilog="\b\nExample: distune doctor --logs /shared/logs --peer     (on two hosts at once)",
+)
+def doctor(
+    # Parsed by hand: the command line would look at the path, and hang if the share does.
+    logs: Annotated[
+        Path,
+        typer.Option(
+            parser=Path, metavar="DIRECTORY", help="The shared folder that holds the studies."
+        ),
+    ] = "logs",  # type: ignore[assignment]
+    peer: Annotated[
+        bool,
+        typer.Option("--peer", help="Together with another host that runs the same command now."),
+    ] = False,
+    wait: Annotated[
+        float,
+        typer.Option(parser=_duration, metavar="DURATION", help="How long to wait for that host."),
+    ] = "2m",  # type: ignore[assignment]
+    timeout: Annotated[
+        float,
+        typer.Option(
+            parser=_duration,
+            metavar="DURATION",
+            help="An operation that takes longer counts as one that never answers.",
+        ),
+    ] = "1m",  # type: ignore[assignment]
+    as_json: Json = False,
+) -> None:
+    """Try what the protocol relies on in this very folder: whether to trust it, and with which
+    lease, heartbeat and poll interval.
+
+    Leaves doctor.json there, which distune master goes by. Everything is tried in a hidden
+    folder of its own; studies that run there are not disturbed. Exit status: 0 fine, 1 a
+    promise of the protocol does not hold, 2 a mistake in how it was started.
+    """
+    from distune import protocol
+    from distune.doctor.page import page
+    from distune.doctor.visit import visit
+
+    note, left = visit(logs, peer=peer, wait=wait, patience=timeout, tell=_tell)
+    if as_json:
+        _print_json(note.model_dump(mode="json"))
+    else:
+        _console().print(page(note))
+        if left == "written":
+            does = "refuses because of it" if note.grade == "fail" else "goes by it"
+            typer.echo(f"distune master --logs {logs} {does}: {logs / protocol.DOCTOR}")
+        elif left:
+            typer.echo(left)
+        elif note.peer:
+            typer.echo(f"the other host leaves all this in {protocol.DOCTOR}")
+    _leave(1 if note.grade == "fail" else 0)
 
 
 @app.command(
@@ -455,6 +516,15 @@ def _say(line: str) -> None:
 def _harmless(text: str) -> str:
     """Lines of the objective's, or of the share's: nothing in them steers the terminal."""
     return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _tell(line: str) -> None:
+    """A passing word: on a terminal it is gone with the next one."""
+    if not sys.stderr.isatty():
+        if line.startswith("waiting"):
+            print(f"distune: {line}", file=sys.stderr, flush=True)
+        return
+    print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def _leave(status: int) -> NoReturn:

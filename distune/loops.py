@@ -19,8 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from distune import access, protocol
-from distune.errors import ShareError, StudyFailed, UserError
+from distune import access, protocol, records
+from distune.doctor.note import Note
+from distune.errors import BadRecord, ShareError, StudyFailed, UserError
 from distune.guardian import Guardian
 from distune.master import Identity, Master, only_master
 from distune.messages import OfferRecord, Prepare, Ready
@@ -30,7 +31,15 @@ from distune.processes import Died, ExecutorProcess, end_all, spawn
 from distune.protocol import worker_id
 from distune.screen import Screen
 from distune.snapshot import Snapshot
-from distune.store import LOCAL_LEASE, NETWORK_LEASE, Folder, Store, find_studies
+from distune.store import (
+    LOCAL_LEASE,
+    NETWORK_LEASE,
+    Folder,
+    Store,
+    file_system_of,
+    find_studies,
+    is_network,
+)
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.worker import Worker, WorkerIdentity
 from distune.workloads.data import is_in_files, locate
@@ -410,7 +419,7 @@ def _work(
         if worker.active:
             pause = _SHORTEST_WAIT
         interrupt.event.wait(pause)
-        pause = min(pause * 1.5, _LONGEST_WAIT)
+        pause = min(pause * 1.5, worker.longest_pause)
 
 
 # -- master --------------------------------------------------------------------------------
@@ -427,6 +436,7 @@ class MasterOptions:
     workers: int = 0
     worker_arguments: Sequence[str] = ()
     any_owner: bool = False
+    ignore_doctor: bool = False
 
 
 def run_master(options: MasterOptions, screen: Screen) -> int:
@@ -448,7 +458,7 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         raise UserError(f"cannot make {folder}: {error.strerror}; check --logs") from None
     if not options.any_owner:
         access.check_owner(folder)
-    store, study = _open_or_create(folder, options)
+    store, study = _open_or_create(folder, options, screen.say)
     identity = Identity(socket.gethostname(), os.getpid())
     with only_master(folder, store, identity):
         master = Master(store, limits_of(options.space), identity)
@@ -474,14 +484,20 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     return 0
 
 
-def _open_or_create(folder: Path, options: MasterOptions) -> tuple[Store, Study]:
+def _open_or_create(
+    folder: Path, options: MasterOptions, say: Callable[[str], None]
+) -> tuple[Store, Study]:
     store = Store(Folder(folder))
-    lease = options.space.lease or (NETWORK_LEASE if store.folder.network else LOCAL_LEASE)
+    note = None if options.ignore_doctor else _doctors_note(folder.parent, say)
+    default = NETWORK_LEASE if store.folder.network else LOCAL_LEASE
+    lease = options.space.lease or (note.lease if note else default)
     wanted = freeze(
         options.space,
         name=options.name,
         study_id=f"{options.name}-{secrets.token_hex(4)}",
         lease=lease,
+        beat=note.heartbeat if note else None,
+        poll=note.poll if note else None,
         created=time.time(),
     )
     try:
@@ -494,7 +510,42 @@ def _open_or_create(folder: Path, options: MasterOptions) -> tuple[Store, Study]
             f"{folder} holds another study (it differs in {', '.join(different)}): "
             "choose another name with --study, or another --logs, or delete that folder"
         )
+    if note is not None and study.id == wanted.id:
+        whose = f" ({options.source} says so)" if options.space.lease else ""
+        say(
+            f"lease {study.lease:g} s{whose}, heartbeat every {study.beat_interval:g} s, a look "
+            f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
+        )
     return store, study
+
+
+def _doctors_note(logs: Path, say: Callable[[str], None]) -> Note | None:
+    """What `distune doctor` has found in this directory; None if that is nothing, or of no use.
+
+    Raises:
+        UserError: it says that a study would go wrong here.
+    """
+    path = logs / protocol.DOCTOR
+    try:
+        data = Folder(logs).read(protocol.DOCTOR, limit=records.LINE_LIMIT)
+        note = records.decode_document(Note, data)
+    except FileNotFoundError:
+        return None
+    except (BadRecord, ShareError) as error:
+        say(f"{path} is ignored: {error}; write it anew with: distune doctor --logs {logs}")
+        return None
+    # A note that was made on the server's own disk says nothing about its clients.
+    here = file_system_of(logs)
+    if is_network(logs) and here not in note.file_systems:
+        found = ", ".join(note.file_systems)
+        say(f"{path} is ignored: it is about {found}, and this is {here}; run distune doctor here")
+        return None
+    if note.grade == "fail":
+        raise UserError(
+            f"{path} says: {note.summary}; run distune doctor --logs {logs} again, use another "
+            "directory, or start with --ignore-doctor"
+        )
+    return note
 
 
 def _rule(
@@ -535,7 +586,8 @@ def _rule(
         if master.finished is not None:
             break
         crew.look_after(master.observer)
-        pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, _LONGEST_WAIT / 2)
+        longest = master.study.longest_pause / 2
+        pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, longest)
         interrupt.event.wait(pause)
     return snapshot
 

@@ -36,6 +36,9 @@ WORKERS = "workers"
 QUARANTINE = "quarantine"
 ARTIFACTS = "artifacts"
 LOCAL_LOGS = "local-workers"
+#: Beside the studies: what `distune doctor` found, and where it tries things.
+DOCTOR = "doctor.json"
+DOCTOR_ROOM = ".distune-doctor"
 
 SEEN_PER_FOLDER = 1000
 

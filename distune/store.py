@@ -288,13 +288,12 @@ class Folder:
                 pass  # the reply was lost
 
 
-def is_network(path: Path) -> bool:
-    """Whether other hosts may see this directory: by its file system's type on Linux.
-
-    Elsewhere nothing is known, and the careful answer is yes.
+def file_system_of(path: Path) -> str:
+    """The type of the file system a path lies on, as Linux calls it (`ext4`, `nfs4`);
+    `unknown` elsewhere.
     """
     if not sys.platform.startswith("linux"):
-        return True
+        return "unknown"
     target = os.path.realpath(path)
     best, kind = "", "unknown"
     for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
@@ -303,7 +302,14 @@ def is_network(path: Path) -> bool:
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, right.split()[0]
-    return kind not in LOCAL_FILE_SYSTEMS
+    return kind
+
+
+def is_network(path: Path) -> bool:
+    """Whether other hosts may see this directory. Where nothing is known, the careful
+    answer is yes.
+    """
+    return file_system_of(path) not in LOCAL_FILE_SYSTEMS
 
 
 @dataclass(frozen=True)

@@ -292,6 +292,8 @@ class Study(Record):
             after which it is killed: a failed attempt with the outcome `timeout`.
         max_attempts: how often a failing trial is tried.
         lease: seconds of silence after which a worker is lost (P6).
+        beat: seconds between heartbeats, at most; five if nobody has said.
+        poll: seconds between two looks at the share, at most; one if nobody has said.
         created: by the master's clock, in seconds since 1970, for people only.
     """
 
@@ -313,6 +315,8 @@ class Study(Record):
     trial_timeout: float | None = None
     max_attempts: int = 3
     lease: float
+    beat: float | None = None
+    poll: float | None = None
     created: float = 0.0
 
     @property
@@ -341,10 +345,24 @@ class Study(Record):
     @property
     def beat_interval(self) -> float:
         """Seconds between heartbeats: twenty chances before the lease runs out."""
-        return min(5.0, max(0.05, self.lease / 20))
+        return min(self.beat or 5.0, max(0.05, self.lease / 20))
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds between two looks at the share when nothing happens, in time for a beat."""
+        return min(self.poll or 1.0, max(1.0, self.beat_interval))
 
 
-def freeze(file: SpaceFile, *, name: str, study_id: str, lease: float, created: float) -> Study:
+def freeze(
+    file: SpaceFile,
+    *,
+    name: str,
+    study_id: str,
+    lease: float,
+    created: float,
+    beat: float | None = None,
+    poll: float | None = None,
+) -> Study:
     """The study that a space file describes; what is silent there gets its default here."""
     workload = file.workload
     direction = file.direction or (workload.direction if workload else None)
@@ -367,6 +385,8 @@ def freeze(file: SpaceFile, *, name: str, study_id: str, lease: float, created: 
         trial_timeout=file.trial_timeout,
         max_attempts=file.max_attempts,
         lease=lease,
+        beat=beat,
+        poll=poll,
         created=created,
     )
 
@@ -382,6 +402,6 @@ def limits_of(file: SpaceFile) -> Limits:
 
 def differences(a: Study, b: Study) -> list[str]:
     """The keys in which two studies are not the same search; when and where does not count."""
-    ignored = {"id", "created", "lease", "description", "format", "name"}
+    ignored = {"id", "created", "lease", "beat", "poll", "description", "format", "name"}
     left, right = a.model_dump(mode="json"), b.model_dump(mode="json")
     return [key for key in left if key not in ignored and left[key] != right[key]]

@@ -243,6 +243,11 @@ class Worker:
         return all(slot.held is None for slot in self._slots)
 
     @property
+    def longest_pause(self) -> float:
+        """Seconds that may pass until the next step when nothing happens."""
+        return min((one.study.longest_pause for one in self._open.values()), default=1.0)
+
+    @property
     def knows_nothing(self) -> bool:
         """No study has been seen yet."""
         return not (self._open or self._over or self.refused or self.given_up or self._preparing)

@@ -52,7 +52,9 @@ def test_every_example_runs_to_its_end(lab: Lab, command: str) -> None:
 
 def test_the_two_commands_for_many_machines_do_what_the_readme_says(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=4)
-    master, worker = (c for c in commands_in(README) if "/shared/logs" in c)
+    master, worker = (
+        c for c in commands_in(README) if re.match("distune (master|worker) .*/shared/logs", c)
+    )
     shared = str(lab.folder / "shared")
     started = [
         lab.start(*shlex.split(command.replace("/shared/logs", shared))[1:], *more)

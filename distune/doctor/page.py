@@ -1,0 +1,52 @@
+"""The verdict as a page for people: a table, what fails and what to do, one line at the end."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from distune.display import clean
+from distune.doctor.note import Check, Grade, Note
+from distune.doctor.verdict import PROMISES
+
+_STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_WORDS: dict[Grade, str] = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
+
+
+def page(note: Note) -> RenderableType:
+    """The whole page; its width is the console's."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", no_wrap=True)
+    table.add_column("tried", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for check in note.checks:
+        word = Text(_WORDS[check.grade], style=_STYLES[check.grade])
+        table.add_row(word, Text(clean(check.name)), Text(clean(check.value)))
+    parts: list[RenderableType] = [table]
+    for alike in _by_remedy(note.checks):
+        parts += [Text(""), _explain(alike)]
+    parts += [Text(""), Text(clean(note.summary), style=_STYLES[note.grade])]
+    return Group(*parts)
+
+
+def _by_remedy(checks: list[Check]) -> list[list[Check]]:
+    """Those that are not fine, in their order; what is said of several is said once."""
+    alike: dict[tuple[str | None, str], list[Check]] = {}
+    for check in checks:
+        if check.grade != "ok":
+            alike.setdefault((check.promise, check.advice), []).append(check)
+    return list(alike.values())
+
+
+def _explain(checks: list[Check]) -> Text:
+    """What checks that are not fine mean, and what to do."""
+    check = checks[0]
+    text = Text(overflow="fold")
+    text.append(", ".join(clean(one.name) for one in checks), style=_STYLES[check.grade])
+    text.append(": ")
+    if check.promise is not None:
+        promise = PROMISES[check.promise].rstrip(".")
+        text.append(f"breaks {check.promise} ({promise}): ")
+    text.append(clean(check.advice) + ".")
+    return text

@@ -1,0 +1,467 @@
+"""The doctor: what it measures, what it concludes, and what a master makes of its note."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distune import protocol, records
+from distune.doctor import probes
+from distune.doctor.desk import Desk, Place
+from distune.doctor.note import (
+    Claims,
+    Delay,
+    HostFacts,
+    Lines,
+    Names,
+    Note,
+    OwnListing,
+    PairFacts,
+    Publishing,
+    Renames,
+    Rewrites,
+    Space,
+    Speed,
+)
+from distune.doctor.verdict import PROMISES, judge
+from distune.store import Folder, find_studies
+from distune.study import Study
+from tests.conftest import Lab, wait_until
+
+FAST = Speed(publish=1e-3, rename=1e-3, list=1e-3, read=1e-3, append=1e-3, rewrite=1e-3)
+LOCAL = HostFacts(host="a", file_system="ext4", network=False, default_lease=20.0, speed=FAST)
+NFS = HostFacts(host="a", file_system="nfs4", network=True, default_lease=120.0, speed=FAST)
+OTHER = NFS.model_copy(update={"host": "b"})
+
+
+def pair(news: float = 0.1, **fields: Any) -> PairFacts:
+    """What a saw of b, news taking so many seconds; `fields` say otherwise."""
+    delay = Delay(seconds=[news], limit=90.0)
+    usual = {"new_file": delay, "appended": delay, "evicted": delay, "new_file_poked": delay,
+             "beat_every": 0.5, "beat_gap": 0.6, "flock": True, "lockf": True}  # fmt: skip
+    return PairFacts.model_validate({"host": "a", "other": "b", **usual, **fields})
+
+
+def both(*, news: float = 0.1, **fields: Any) -> Note:
+    return judge([NFS, OTHER], [pair(news, **fields), pair(news, host="b", other="a")])
+
+
+# -- the verdict ---------------------------------------------------------------------------
+
+
+def test_one_host_of_a_local_file_system_gets_the_default_lease() -> None:
+    note = judge([LOCAL])
+    assert (note.grade, note.lease, note.heartbeat, note.poll) == ("ok", 20.0, 1.0, 1.0)
+
+
+def test_a_network_file_system_seen_from_one_host_keeps_the_careful_lease() -> None:
+    note = judge([NFS])
+    assert note.lease == 120.0
+    assert "--peer" in note.summary
+
+
+def test_two_hosts_that_see_each_others_news_at_once_may_have_a_shorter_lease() -> None:
+    assert both().lease == 30.0
+
+
+def test_a_cache_that_was_seen_costs_the_minute_that_attributes_may_be_cached() -> None:
+    assert both(news=2.5).lease >= 20 + 60
+    assert both(news=40.0).lease >= 20 + 3 * 40
+    assert both(news=40.0).poll > both().poll
+    assert both(news=6.0).grade == "warn"
+
+
+def test_slow_operations_make_heartbeats_and_looks_rarer_and_the_lease_longer() -> None:
+    slow = FAST.model_copy(update={"rewrite": 0.2, "list": 0.15})
+    note = judge([LOCAL.model_copy(update={"speed": slow})])
+    assert note.heartbeat == pytest.approx(4.0)
+    assert note.poll == pytest.approx(3.0)
+    assert note.lease >= 20 * note.heartbeat
+
+
+def test_one_host_that_looks_twice_through_one_mount_proves_nothing_about_caches() -> None:
+    note = judge([NFS, OTHER], [pair(one_mount=True), pair(host="b", other="a", one_mount=True)])
+    assert note.lease == 120.0
+    assert not note.peer
+    assert note.grade == "warn"
+
+
+@pytest.mark.parametrize(
+    ("facts", "check", "promise"),
+    [
+        ({"renames": Renames(tries=20, source_left=1)}, "rename", "P2"),
+        ({"renames": Renames(tries=20, target_missing=1)}, "rename", "P2"),
+        ({"renames": Renames(tries=20, damaged=1)}, "rename", "P1"),
+        ({"claims": Claims(files=9, claimers=4, two_owners=1)}, "claims on one host", "P2"),
+        ({"claims": Claims(files=9, claimers=4, gone=1)}, "claims on one host", "P3"),
+        ({"claims": Claims(files=9, claimers=4, damaged=1)}, "claims on one host", "P1"),
+        ({"claims": Claims(files=9, claimers=4, misjudged=1)}, "claims on one host", "P8"),
+        ({"publishing": Publishing(tries=9, replaced=1)}, "publishing", "P1"),
+        ({"publishing": Publishing(tries=9, damaged=1)}, "publishing", "P1"),
+        ({"publishing": Publishing(tries=9, two_winners=1), "links": True}, "publishing", "P1"),
+        ({"appending": Lines(lines=9, wrong=1)}, "appending", "P3"),
+        ({"own_listing": OwnListing(tries=9, stale=1, stubborn=1)}, "listing", "P8"),
+        ({"rewriting": Rewrites(tries=9, stale=1)}, "heartbeat", "P6"),
+        ({"names": Names(needed=132, longest=60, case_sensitive=True)}, "names", "P2"),
+        (
+            {"names": Names(needed=132, longest=132, case_sensitive=True, changed=True)},
+            "names",
+            "P2",
+        ),
+        ({"troubles": {"renames": "cannot rename a: Input/output error"}}, "rename", "P9"),
+        ({"hang": ("listing trials", 60.0)}, "answers", "P9"),
+    ],
+)
+def test_each_thing_that_one_host_sees_go_wrong_breaks_a_promise(
+    facts: dict[str, Any], check: str, promise: str
+) -> None:
+    note = judge([NFS.model_copy(update=facts)])
+    assert [(c.name, c.promise) for c in note.failed] == [(check, promise)]
+    assert note.failed[0].advice
+    assert note.grade == "fail"
+    assert f"it breaks {promise}" in note.summary
+
+
+@pytest.mark.parametrize(
+    ("facts", "check", "promise"),
+    [
+        ({"new_file": Delay(never=1, limit=90.0)}, "a sees new file", "P3"),
+        ({"new_file_poked": Delay(never=1, limit=90.0)}, "a sees it poked", "P8"),
+        ({"appended": Delay(never=1, limit=90.0)}, "a sees appended line", "P3"),
+        ({"evicted": Delay(never=1, limit=90.0)}, "a sees lost file", "P7"),
+        ({"beat_gap": None}, "a sees heartbeat", "P6"),
+        ({"claims": Claims(files=9, claimers=6, two_owners=3)}, "claims on two hosts", "P2"),
+        ({"publishing": Publishing(tries=9, two_winners=1)}, "publishing", "P1"),
+        ({"handed_over": Lines(lines=5, wrong=1)}, "handing over", "P3"),
+    ],
+)
+def test_each_thing_that_goes_wrong_between_two_hosts_breaks_a_promise(
+    facts: dict[str, Any], check: str, promise: str
+) -> None:
+    links = {"links": True}
+    hosts = [NFS.model_copy(update=links), OTHER.model_copy(update=links)]
+    note = judge(hosts, [pair(**facts), pair(host="b", other="a")])
+    assert [(c.name, c.promise) for c in note.failed] == [(check, promise)]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"space": Space(bytes_free=2**20, inodes_free=None)},
+        {"space": Space(bytes_free=2**40, inodes_free=100)},
+        {"links": False, "publishing": Publishing(tries=9, two_winners=2)},
+        {"names": Names(needed=132, longest=132, case_sensitive=False)},
+        {"flock": False},
+        {"own_listing": OwnListing(tries=9, stale=1)},
+        {"repeated": 3, "last_error": "cannot rename a: Stale file handle"},
+        {"speed": FAST.model_copy(update={"publish": 2.0})},
+    ],
+)
+def test_what_the_protocol_can_live_with_is_a_warning(facts: dict[str, Any]) -> None:
+    usual = {"flock": True, "links": True, "claims": Claims(files=9, claimers=4)}
+    assert judge([NFS.model_copy(update=usual)]).grade == "ok"
+    assert judge([NFS.model_copy(update={**usual, **facts})]).grade == "warn"
+
+
+def test_locks_that_both_hosts_get_are_a_warning_since_no_trial_needs_one() -> None:
+    note = both(flock=False, lockf=False)
+    assert note.grade == "warn"
+    assert [c.value for c in note.checks if c.name == "locks"] == [
+        "flock: both hosts got it; lockf: both hosts got it"
+    ]
+
+
+def test_the_promises_are_quoted_as_the_protocol_has_them() -> None:
+    page = " ".join((Path(__file__).parent.parent / "PROTOCOL.md").read_text().split())
+    for number, text in PROMISES.items():
+        assert text in page.split(f"- **{number}** ")[1].split(" - **")[0]
+
+
+# -- the probes ----------------------------------------------------------------------------
+
+
+def place_on(tmp_path: Path, make: Any = Folder) -> Place:
+    return Place(tmp_path / "room", Desk(), make)
+
+
+def findings(place: Place) -> HostFacts:
+    """What all probes find, as the doctor's own process would have it."""
+    facts = {name: probe(place) for name, probe in probes.all_probes().items()}
+    return NFS.model_copy(update=facts)
+
+
+def test_a_sound_directory_passes_every_probe(tmp_path: Path) -> None:
+    note = judge([findings(place_on(tmp_path))])
+    assert [c for c in note.checks if c.grade == "fail"] == []
+    facts = note.hosts[0]
+    assert facts.claims == Claims(files=40, claimers=4)
+    assert facts.renames == Renames(tries=20)
+    assert facts.publishing == Publishing(tries=15)
+
+
+class Copying(Folder):
+    """A share whose rename copies: what a synchronised folder does."""
+
+    def move(self, source: str, target: str) -> None:
+        if not os.path.exists(self._full(source)):
+            raise FileNotFoundError(source)
+        shutil.copy(self._full(source), self._full(target))
+
+
+def test_a_rename_that_copies_gives_a_trial_two_owners_and_breaks_p2(tmp_path: Path) -> None:
+    place = place_on(tmp_path, Copying)
+    note = judge([NFS.model_copy(update={
+        "claims": probes.probe_claims(place), "renames": probes.probe_renames(place)
+    })])  # fmt: skip
+    assert {(c.name, c.promise) for c in note.failed} == {
+        ("rename", "P2"),
+        ("claims on one host", "P2"),
+    }
+
+
+class Overwriting(Folder):
+    """A share where publishing goes over a name that is taken."""
+
+    def publish(self, path: str, data: bytes) -> None:
+        self.replace(path, data)
+
+
+def test_publishing_over_a_taken_name_breaks_p1(tmp_path: Path) -> None:
+    found = probes.probe_publishing(place_on(tmp_path, Overwriting))
+    assert found.replaced == 5
+    (failed,) = judge([NFS.model_copy(update={"publishing": found})]).failed
+    assert (failed.name, failed.promise) == ("publishing", "P1")
+
+
+class Slow(Folder):
+    """A share whose rename writes its target bit by bit."""
+
+    def move(self, source: str, target: str) -> None:
+        data = Path(self._full(source)).read_bytes()
+        with open(self._full(target), "wb") as file:
+            file.write(data[:100])
+            file.flush()
+            time.sleep(0.05)
+            file.write(data[100:])
+        os.unlink(self._full(source))
+
+
+def test_a_rename_that_can_be_seen_half_done_breaks_p1(tmp_path: Path) -> None:
+    found = probes.probe_renames(place_on(tmp_path, Slow))
+    assert (found.source_left, found.target_missing) == (0, 0)
+    assert found.damaged > 0
+
+
+class Remembering(Folder):
+    """A share whose listings are those of the first look, whatever one changes."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, network=True)
+        self._known: list[str] | None = None
+
+    def names(self, folder: str) -> list[str]:
+        if self._known is None:
+            self._known = super().names(folder)
+        return self._known
+
+
+def test_a_listing_that_never_shows_ones_own_change_breaks_p8(tmp_path: Path) -> None:
+    found = probes.probe_own_listing(place_on(tmp_path, Remembering))
+    assert found.stubborn > 0
+    (failed,) = judge([NFS.model_copy(update={"own_listing": found})]).failed
+    assert (failed.name, failed.promise) == ("listing", "P8")
+
+
+def test_the_desk_knows_what_is_being_waited_for(tmp_path: Path) -> None:
+    desk = Desk()
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Stuck(Folder):
+        def names(self, folder: str) -> list[str]:
+            begun.set()
+            go_on.wait(30)
+            return []
+
+    folder = Place(tmp_path, desk, Stuck).folder("room")
+    thread = threading.Thread(target=folder.names, args=("",))
+    assert desk.longest() is None
+    thread.start()
+    assert begun.wait(30)
+    waiting = desk.longest()
+    go_on.set()
+    thread.join()
+    assert waiting is not None
+    assert waiting[0] == "listing room"
+    assert desk.longest() is None
+
+
+# -- the command ---------------------------------------------------------------------------
+
+
+def test_the_doctor_trusts_a_sound_directory_and_leaves_only_its_note(lab: Lab) -> None:
+    done = lab.run("doctor", timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trust it: lease 20 s, heartbeat every 1 s" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert os.listdir(lab.logs) == [protocol.DOCTOR]
+    note = records.decode_document(Note, (lab.logs / protocol.DOCTOR).read_bytes())
+    assert note.grade != "fail"
+    assert note.hosts[0].claims == Claims(files=40, claimers=4)
+    assert find_studies(lab.logs) == {}
+
+
+def test_the_doctor_prints_the_note_as_json(lab: Lab) -> None:
+    done = lab.run("doctor", "--json", timeout=60)
+    assert json.loads(done.stdout) == json.loads((lab.logs / protocol.DOCTOR).read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("doctor --logs nowhere/logs", "does not exist, nor does the folder it is in"),
+        ("doctor --logs train.py", "is not a directory"),
+        ("doctor --peer --wait soon", "90s, 2h or 1h30m"),
+    ],
+)
+def test_a_mistake_with_the_doctor_is_one_line(lab: Lab, arguments: str, said: str) -> None:
+    done = lab.run(*arguments.split(), timeout=60)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_two_doctors_find_each_other_in_the_directory_and_agree(lab: Lab) -> None:
+    """On one host through one mount, which they notice; another mount is another test."""
+    dead = {"doctor": "dead-1-abc", "host": "dead", "counter": 3}
+    room = lab.logs / protocol.DOCTOR_ROOM
+    room.mkdir(parents=True)
+    (room / "dead-1-abc.here").write_text(json.dumps(dead))
+    doctors = [lab.start("doctor", "--peer", "--json") for _ in range(2)]
+    assert [doctor.wait(180) for doctor in doctors] == [0, 0], lab.log_of(doctors[0])
+    first, second = (json.loads(lab.log_of(d)[lab.log_of(d).index("{") :]) for d in doctors)
+    for one in (first, second):
+        del one["created"]
+    assert first == second
+    claims = first["pairs"][0]["claims"]
+    assert (claims["files"], claims["claimers"], claims["two_owners"]) == (60, 6, 0)
+    assert [c["value"] for c in first["checks"] if c["name"] == "second host"] == [
+        "both are this host, through one mount"
+    ]
+    assert first["lease"] == 20.0
+    assert os.listdir(room) == ["dead-1-abc.here"]
+    assert (lab.logs / protocol.DOCTOR).exists()
+
+
+def test_a_doctor_whom_nobody_joins_says_so_and_leaves_an_older_note_alone(lab: Lab) -> None:
+    lab.logs.mkdir()
+    (lab.logs / protocol.DOCTOR).write_text("older")
+    done = lab.run("doctor", "--peer", "--wait", "1s", timeout=60)
+    assert done.returncode == 1
+    assert "nobody came" in done.stdout
+    assert "distune doctor --logs" in done.stderr
+    assert os.listdir(lab.logs) == [protocol.DOCTOR]
+    assert (lab.logs / protocol.DOCTOR).read_text() == "older"
+
+
+def test_a_doctor_that_is_interrupted_clears_up(lab: Lab) -> None:
+    doctor = lab.start("doctor", "--peer")
+    room = lab.logs / protocol.DOCTOR_ROOM
+    wait_until(lambda: list(room.glob("*.here")), what="it waits for the other")
+    doctor.send_signal(2)
+    assert doctor.wait(30) == 130
+    wait_until(lambda: not room.exists(), 30, "its folder is gone")
+
+
+# -- the master ----------------------------------------------------------------------------
+
+
+def leave_note(lab: Lab, **fields: Any) -> None:
+    note = judge([LOCAL]).model_copy(update=fields)
+    lab.logs.mkdir(exist_ok=True)
+    (lab.logs / protocol.DOCTOR).write_bytes(records.encode_document(note))
+
+
+def run_study(lab: Lab, *arguments: str) -> Any:
+    return lab.run("master", "--space", "space.json", "--workers", "1", "--objective",
+                   "train:quick", *arguments)  # fmt: skip
+
+
+def frozen(lab: Lab) -> Study:
+    path = lab.logs / "space" / protocol.STUDY
+    return records.decode_document(Study, path.read_bytes())
+
+
+def test_a_master_takes_the_doctors_settings_and_says_so(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=2, lease=None)
+    leave_note(lab, lease=45.0, heartbeat=1.5, poll=1.2)
+    done = run_study(lab)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if "advises" in line]
+    assert len(said) == 1
+    assert "lease 45 s, heartbeat every 1.5 s, a look every 1.2 s" in said[0]
+    study = frozen(lab)
+    assert (study.lease, study.beat_interval, study.longest_pause) == (45.0, 1.5, 1.2)
+
+
+def test_a_lease_in_the_space_file_wins_over_the_doctors(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=1, lease="10s")
+    leave_note(lab, lease=45.0, heartbeat=4.0, poll=4.0)
+    done = run_study(lab)
+    assert "lease 10 s (space.json says so)" in done.stdout
+    study = frozen(lab)
+    assert study.lease == 10.0
+    assert study.beat_interval == 0.5
+    assert study.longest_pause == 1.0
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"{}", b"\x00" * 100, b"[" * 5000],
+    ids=["empty", "another", "zeros", "deep"],
+)
+def test_a_note_that_makes_no_sense_is_ignored_in_one_line(lab: Lab, garbage: bytes) -> None:
+    lab.write_space(objective="train:quick", trials=1, lease=None)
+    lab.logs.mkdir()
+    (lab.logs / protocol.DOCTOR).write_bytes(garbage)
+    done = run_study(lab)
+    assert done.returncode == 0, done.stderr
+    assert len([line for line in done.stdout.splitlines() if "doctor.json is ignored" in line]) == 1
+    assert frozen(lab).lease == 20.0
+
+
+def test_a_note_says_nothing_about_a_study_that_is_frozen_already(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=1, lease="10s")
+    assert run_study(lab).returncode == 0
+    lab.write_space(objective="train:quick", trials=2, lease=None)
+    leave_note(lab, lease=45.0)
+    done = run_study(lab, "--trials", "2")
+    assert done.returncode == 0, done.stderr
+    assert "advises" not in done.stdout
+    assert frozen(lab).lease == 10.0
+
+
+def test_a_master_refuses_a_directory_that_must_not_be_trusted_unless_told_to(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=1, lease=None)
+    bad = judge([LOCAL.model_copy(update={"renames": Renames(tries=20, source_left=20)})])
+    leave_note(lab, grade=bad.grade, summary=bad.summary)
+    done = run_study(lab)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "do not trust this directory: it breaks P2" in done.stderr
+    assert "--ignore-doctor" in done.stderr
+    assert not (lab.logs / "space" / protocol.STUDY).exists()
+    assert run_study(lab, "--ignore-doctor").returncode == 0
+
+
+def test_a_study_from_before_there_was_a_doctor_beats_and_looks_as_ever() -> None:
+    old = {"id": "s", "name": "n", "objective": "train:train", "params": {}, "metric": "loss",
+           "direction": "minimize", "lease": 120.0}  # fmt: skip
+    study = Study.model_validate(old)
+    assert (study.beat_interval, study.longest_pause) == (5.0, 1.0)
