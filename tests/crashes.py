@@ -227,7 +227,7 @@ class Lane:
 
     def __exit__(self, *_: object) -> None:
         for mount in dict.fromkeys(self.mounts.values()):
-            mount.__exit__()
+            mount.crash()
 
     # -- one study -----------------------------------------------------------------------
 

@@ -168,6 +168,8 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
         yield one
         one.heal()
         one.end()
+        for mount in one.both:
+            mount.crash()  # at once: who has copied the mount meanwhile would keep it
 
 
 # -- faults of single operations -----------------------------------------------------------

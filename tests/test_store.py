@@ -147,9 +147,10 @@ def test_a_file_that_goes_while_it_is_read_is_gone(
     def stale(fd: int) -> os.stat_result:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    with monkeypatch.context() as patch, pytest.raises(FileNotFoundError):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", stale)
-        folder.read("a")
+        with pytest.raises(FileNotFoundError):
+            folder.read("a")
 
 
 def test_a_short_write_of_a_heartbeat_is_completed(
