@@ -227,7 +227,7 @@ class Lane:
 
     def __exit__(self, *_: object) -> None:
         for mount in dict.fromkeys(self.mounts.values()):
-            mount.__exit__()
+            mount.crash()
 
     # -- one study -----------------------------------------------------------------------
 
@@ -428,9 +428,17 @@ def check(folder: Path, space: dict[str, Any]) -> None:
 
 
 def sweep(
-    points: Sequence[Point], lanes: int, say: Callable[[str], None], *, same_host: bool = False
+    points: Sequence[Point],
+    lanes: int,
+    say: Callable[[str], None],
+    *,
+    same_host: bool = False,
+    seconds: float = math.inf,
 ) -> Iterator[Found]:
-    """Try points, several at a time; what became of each, as it comes."""
+    """Try points, several at a time; what became of each, as it comes. After so many seconds
+    no more are begun.
+    """
+    until = time.monotonic() + seconds
     context = multiprocessing.get_context("fork")
     todo: Any = context.Queue()
     done: Any = context.Queue()
@@ -445,7 +453,8 @@ def sweep(
         ):
             while (point := todo.get()) is not None:
                 try:
-                    found = lane.try_point(point)
+                    late = time.monotonic() >= until
+                    found = Found(point) if late else lane.try_point(point)
                 except Exception:
                     found = Found(point, wrong=traceback.format_exc())
                 done.put(found)
@@ -506,6 +515,7 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="the number of one operation, from 0")
     parser.add_argument("--sample", type=int, help="so many of the points, spread evenly")
     parser.add_argument("--lanes", type=int, default=3, help="studies at a time")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no more after that")
     parser.add_argument("--list", action="store_true", help="print each operation")
     options = parser.parse_args()
     why_not = why_no_faultfs()
@@ -536,7 +546,13 @@ def main() -> int:
         points = [points[i * len(points) // options.sample] for i in range(options.sample)]
     reached: Counter[tuple[str, str]] = Counter()
     wrong = 0
-    for found in sweep(points, options.lanes, _say, same_host=options.same_host):
+    for found in sweep(
+        points,
+        options.lanes,
+        _say,
+        same_host=options.same_host,
+        seconds=60 * options.minutes,
+    ):
         if found.reached:
             reached[found.point.who, found.reached.split()[0]] += 1
         if options.list:

@@ -168,6 +168,8 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
         yield one
         one.heal()
         one.end()
+        for mount in one.both:
+            mount.crash()  # at once: who has copied the mount meanwhile would keep it
 
 
 # -- faults of single operations -----------------------------------------------------------
@@ -180,6 +182,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "EIO": [{"op": CHANGES + LOOKS, "errno": "EIO", "prob": 0.01}],
     "ESTALE": [{"op": LOOKS, "errno": "ESTALE", "prob": 0.01}],
     "half-written lines": [
+        {"op": "write", "path": "*history.jsonl", "keep": 0.5, "errno": "ENOSPC", "count": 1},
         {"op": "write", "path": "*.taken", "keep": 0.5, "errno": "ENOSPC", "prob": 0.3},
         {"op": "write", "path": "*history.jsonl", "keep": 0.5, "errno": "ENOSPC", "prob": 0.3},
     ],
