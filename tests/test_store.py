@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import stat
 import threading
 from collections.abc import Callable
@@ -132,7 +133,7 @@ def test_files_respect_the_umask_of_their_group(tmp_path: Path) -> None:
 def test_publishing_works_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_links(*_: object) -> None:
+    def no_links(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links on this file system")
 
     monkeypatch.setattr(os, "link", no_links)
@@ -144,10 +145,16 @@ def test_publishing_works_without_hard_links(
     assert folder.read("a") == b"first"
 
 
-def test_a_full_disk_is_trouble_with_the_share_not_an_answer() -> None:
-    """/dev/full answers every write with ENOSPC."""
-    with pytest.raises(ShareError, match="No space left"):
-        Folder(Path("/dev"), network=True).append("full", b"x")
+def test_a_full_disk_is_trouble_with_the_share_not_an_answer(tmp_path: Path) -> None:
+    folder = local_folder(tmp_path)
+    folder.publish("a", b"x" * 100)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(ShareError, match="File too large"):
+            folder.append("a", b"x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_proc_is_no_local_file_system_and_the_root_is() -> None:
@@ -251,7 +258,7 @@ def test_a_file_that_holds_another_trial_is_refused(store: Store) -> None:
 def test_strangers_are_listed_apart_and_set_aside(store: Store) -> None:
     store.folder.publish("trials/notes.txt", b"mine")
     assert store.listing().strangers == ("notes.txt",)
-    store.quarantine("notes.txt")
+    store.quarantine("notes.txt", "it is a note")
     assert store.listing().strangers == ()
     assert store.folder.read("quarantine/notes.txt") == b"mine"
 
