@@ -201,7 +201,7 @@ def test_a_trial_has_vanished_when_several_listings_lack_it() -> None:
 
 def test_what_makes_no_sense_is_set_aside_and_replaced() -> None:
     bad = name(0, State.DONE)
-    actions = plan(seen_by(bad, bad={bad: "torn"}, strangers=("notes.txt",)), SAMPLER)
+    actions = plan(seen_by(bad, bad={bad: "torn"}, strangers={"notes.txt": "a note"}), SAMPLER)
     assert [a.filename for a in actions if isinstance(a, Quarantine)] == ["notes.txt", bad.filename]
     publish = next(a for a in actions if isinstance(a, Publish))
     assert publish.trial == trial(0, attempt=2)
