@@ -286,8 +286,10 @@ class _Plan:
     def _taken_in_vain(self) -> Iterator[Action]:
         silence = {view.worker: view.silence for view in self.snapshot.workers}
         for name in self.snapshot.in_state(State.TAKEN):
-            counted = self.snapshot.history.get(name.key) is not None  # by another attempt
-            if counted or silence.get(name.worker, 0.0) >= self.study.lease:
+            counted = self.snapshot.history.get(name.key)
+            if counted is not None and _same_attempt(counted, name):
+                yield Prune(name)  # a power cut has undone the rename, but not the count
+            elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:
                 yield GiveUp(name)
 
     def _long_silent(self) -> Iterator[Action]:
