@@ -20,7 +20,7 @@ from distune.durations import format_duration
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.health import Company, GiveUp, Health, Pause
 from distune.heartbeat import Beat, BeatState, Progress
-from distune.messages import Assignment, Check, Checked, Moved, Ready
+from distune.messages import Assignment, Began, Check, Checked, Moved, Ready
 from distune.processes import Died
 from distune.protocol import Actor, AttemptName, State
 from distune.store import Store
@@ -34,6 +34,7 @@ _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # so that many workers do not all run for the same file
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
+_LONGEST_IMPORT = 120.0  # seconds until a training must have begun
 _LONGEST_CHECK = 180.0  # seconds for a self-test, torch's import included
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds, when the share does not answer
 
@@ -84,6 +85,7 @@ class _Slot:
     stop_by: float | None = None
     silence: float = 0.0  # seconds since something was heard of the training
     heard: float = 0.0  # when this was last looked at
+    began: bool = False
     testing: _Test | None = None
 
     @property
@@ -316,6 +318,8 @@ class Worker:
             match message:
                 case Ready():
                     pass
+                case Began():
+                    slot.began = True
                 case Checked():
                     if slot.testing is not None:
                         slot.testing.checked = message
@@ -354,7 +358,10 @@ class Worker:
         if slot.held is None or slot.held.result is not None or slot.testing is not None:
             return
         timeout = slot.held.study.study.trial_timeout
-        if timeout is not None and slot.silence >= timeout:
+        # Importing torch over a network may take longer than a short trial.
+        if timeout is not None and slot.silence >= (
+            timeout if slot.began else max(timeout, _LONGEST_IMPORT)
+        ):
             why = Failure(
                 message=f"no report for {format_duration(timeout)} (trial_timeout): killed",
                 output=slot.executor.abort(),
@@ -714,7 +721,7 @@ class Worker:
         folder = self._base / study.name / protocol.artifacts_folder(trial.number, trial.attempt)
         slot.executor.start(Assignment(study=study.study, trial=trial, folder=str(folder)))
         slot.busy = True
-        slot.silence, slot.heard = 0.0, self._monotonic()
+        slot.silence, slot.heard, slot.began = 0.0, self._monotonic(), False
         slot.held = _Held(
             study,
             name,
