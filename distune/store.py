@@ -340,13 +340,16 @@ class Folder:
                 raise BadRecord("it is a directory, not a file") from error
 
     def make_folder(self, path: str) -> None:
-        """See that there is a folder.
+        """See that there is a folder; with an empty path, the root itself.
 
         Raises:
             NotAFolder: there is something else.
         """
         folder, _, name = path.rpartition("/")
         with _answers("make", self._full(path)):
+            if not path:
+                os.makedirs(self.root, exist_ok=True)
+                return
             try:
                 with self._inside(folder) as at:
                     os.mkdir(name, dir_fd=at)

@@ -386,7 +386,7 @@ def check(folder: Path, space: dict[str, Any]) -> None:
     assert store.is_finished(), "no finished.json"
     left = store.folder.names(protocol.TRIALS)
     assert not left, f"left in trials/: {left}"
-    assert protocol.QUARANTINE not in store.folder.names(""), "something was quarantined"
+    assert store.folder.names(protocol.QUARANTINE) == [], "something was quarantined"
     seen = list(store.seen())
     files = {name: store.read_attempt(name, seen=True) for name in seen}  # every one is readable
     counted = [name for name in seen if name.state in COUNTED]

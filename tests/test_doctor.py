@@ -319,7 +319,8 @@ def test_the_doctor_trusts_a_sound_directory_and_leaves_only_its_note(lab: Lab) 
 
 def test_the_doctor_prints_the_note_as_json(lab: Lab) -> None:
     done = lab.run("doctor", "--json", timeout=60)
-    assert json.loads(done.stdout) == json.loads((lab.logs / protocol.DOCTOR).read_text())
+    note = json.loads((lab.logs / protocol.DOCTOR).read_text())
+    assert json.loads(done.stdout) == {key: note[key] for key in note if key != "crc"}
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,10 @@ def test_a_lost_reply_to_making_a_file_is_not_taken_for_somebody_elses_file(
     """NFS sends a request again when its reply is lost; the second time it is EEXIST."""
     real = os.open
 
-    def open_twice(path: str, flags: int, *mode: int) -> int:
+    def open_twice(path: str, flags: int, *mode: int, **at: Any) -> int:
         if flags & os.O_EXCL:
-            os.close(real(path, flags, *mode))
-        return real(path, flags, *mode)
+            os.close(real(path, flags, *mode, **at))
+        return real(path, flags, *mode, **at)
 
     monkeypatch.setattr(os, "open", open_twice)
     folder = Folder(tmp_path, network=True)
