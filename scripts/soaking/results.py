@@ -133,11 +133,13 @@ def _endured(run: Run) -> str:
     grown = [t for t in run["trends"] if t["what"].endswith("memory, MB")]
     master = next(t for t in grown if t["what"].startswith("master"))
     workers = [t for t in grown if t["what"].startswith("worker")]
+    kept = (master["last"] - master["first"]) * 1024 / master["counted"]
     return (
         f"And one of {run['trials']:,} trials over {minutes(run['seconds'])} with "
         f"{sum(run['faults'].values())} random faults on {KINDS[run['rig']][1]}: "
-        f"{run['attempts']['lost']} attempts lost, no trial; memory of the oldest master "
-        f"{master['first']:.0f} MB, later {master['last']:.0f} MB, of the oldest workers "
-        f"{max(t['first'] for t in workers):.0f} MB, later "
-        f"{max(t['last'] for t in workers):.0f} MB; descriptors and listings did not grow."
+        f"{run['attempts']['lost']} attempts lost, no trial; the oldest workers' memory "
+        f"{max(t['first'] for t in workers):.1f} MB in the first third of their lives and "
+        f"{max(t['last'] for t in workers):.1f} MB in the last, the oldest master's "
+        f"{master['first']:.0f} and {master['last']:.0f} MB: it keeps {kept:.1f} KB of history "
+        "for each trial; descriptors and listings did not grow."
     )
