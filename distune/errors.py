@@ -5,7 +5,9 @@
     │   └── SpaceError       in a space file: names the file, the key and the remedy
     ├── StudyFailed          the study cannot go on: exit status 1
     ├── ShareError           the shared folder did not answer; try again later
+    │   └── NotAFolder       something else is where a folder should be
     └── BadRecord            something read from the share is not what it should be
+        └── Forbidden        a file that this user may not open
 
 `UserError` and `StudyFailed` carry a message that says what, where and what to do.
 """
@@ -49,5 +51,30 @@ class ShareError(DistuneError):
     """An operation on the share failed, or nobody can say whether it happened (P8)."""
 
 
+class NotAFolder(ShareError):
+    """Something else is where a folder of the study should be.
+
+    Args:
+        path: of it, in the study's folder; empty for that folder itself.
+        shown: the same, for people.
+        link: whether it is a symbolic link, which nobody follows.
+    """
+
+    def __init__(self, path: str, shown: str, link: bool) -> None:
+        super().__init__(path, shown, link)
+        self.path = path
+        self.shown = shown
+        self.link = link
+
+    def __str__(self) -> str:
+        if self.link:
+            return f"{self.shown} is a symbolic link, which distune does not follow: remove it"
+        return f"{self.shown} is not a folder: remove it"
+
+
 class BadRecord(DistuneError):
     """A name or a line read from the share that is not what the protocol says (P10)."""
+
+
+class Forbidden(BadRecord):
+    """A file that this user may not open."""

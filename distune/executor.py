@@ -25,6 +25,7 @@ from distune.errors import UserError
 from distune.messages import (
     STOP,
     Assignment,
+    Began,
     Check,
     Checked,
     Moved,
@@ -162,6 +163,7 @@ class _Executor:
                 objective = self._loaded[study.objective]
             else:
                 objective = find(study, trial, {})
+            self._say(Began())
             for message in drive(objective, study, trial, context, stopped=self._stop.is_set):
                 if isinstance(message, Result):
                     result = message

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from distune.study import Limits
 from distune.trial import Count, Record
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Progress(Record):
@@ -50,23 +54,30 @@ class Beat(Record):
 
 
 class MasterBeat(Record):
-    """The master's heartbeat. `elapsed`: seconds that masters have run this study, in sum."""
+    """The master's heartbeat.
 
+    Attributes:
+        study: id of the study.
+        elapsed: seconds that masters have run it, in sum.
+    """
+
+    study: str = ""
     host: str
     pid: int
     counter: Count
     state: Literal["running", "stopped", "finished"]
-    elapsed: float
+    elapsed: Seconds
     limits: Limits
 
 
 class Finished(Record):
-    """`finished.json`: the study is over, and workers may go."""
+    """`finished.json`: the study of that id is over, and workers may go."""
 
+    study: str = ""
     reason: str
     failed: bool = False
     trials: Count
-    elapsed: float
+    elapsed: Seconds
 
 
 class Watch:

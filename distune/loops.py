@@ -21,7 +21,7 @@ from typing import IO
 
 from distune import access, protocol, records
 from distune.doctor.note import Note
-from distune.errors import BadRecord, ShareError, StudyFailed, UserError
+from distune.errors import BadRecord, NotAFolder, ShareError, StudyFailed, UserError
 from distune.guardian import Guardian
 from distune.master import Identity, Master, only_master
 from distune.messages import OfferRecord, Prepare, Ready
@@ -461,8 +461,11 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     store, study = _open_or_create(folder, options, screen.say)
     identity = Identity(socket.gethostname(), os.getpid())
     with only_master(folder, store, identity):
-        master = Master(store, limits_of(options.space), identity)
-        crew = LocalWorkers(options, folder, study)
+        try:
+            master = Master(store, limits_of(options.space), identity)
+            crew = LocalWorkers(options, folder, study)
+        except NotAFolder as error:
+            raise UserError(str(error)) from None
         try:
             with screen:
                 snapshot = _rule(master, crew, interrupt, screen)
@@ -488,6 +491,7 @@ def _open_or_create(
     folder: Path, options: MasterOptions, say: Callable[[str], None]
 ) -> tuple[Store, Study]:
     store = Store(Folder(folder))
+    store.tell = say
     note = None if options.ignore_doctor else _doctors_note(folder.parent, say)
     default = NETWORK_LEASE if store.folder.network else LOCAL_LEASE
     lease = options.space.lease or (note.lease if note else default)
@@ -502,6 +506,13 @@ def _open_or_create(
     )
     try:
         study = store.create(wanted)
+    except NotAFolder as error:
+        raise UserError(str(error)) from None
+    except BadRecord as error:
+        raise UserError(
+            f"{folder / protocol.STUDY} cannot be used: {error}; put the file back, "
+            "choose another name with --study, or delete that folder"
+        ) from None
     except ShareError as error:
         raise UserError(f"{error}; the master must be able to write there") from None
     different = differences(wanted, study)
@@ -622,7 +633,7 @@ class _Outage:
 class _LocalWorker:
     number: int
     process: subprocess.Popen[bytes] | None = None
-    log: Path = Path()
+    log: str = ""
     failures: int = 0
     next_start: float = 0.0
 
@@ -633,19 +644,19 @@ class LocalWorkers:
     def __init__(self, options: MasterOptions, folder: Path, study: Study) -> None:
         self._options = options
         self._study = study
-        self._logs = folder / protocol.LOCAL_LOGS
+        self._folder = Folder(folder)
         self._crew = [_LocalWorker(i + 1) for i in range(options.workers)]
         if self._crew:
-            self._logs.mkdir(exist_ok=True)
+            self._folder.make_folder(protocol.LOCAL_LOGS)
         for one in self._crew:
             self._start(one)
 
     def _start(self, one: _LocalWorker) -> None:
-        one.log = self._logs / f"worker-{one.number}.log"
+        one.log = f"{protocol.LOCAL_LOGS}/worker-{one.number}.log"
         threads = max(1, usable_cores() // len(self._crew))
         command = [sys.executable, "-m", "distune", "worker", "--logs", str(self._options.logs)]
         command += ["--study", self._study.name, "--threads", str(threads)]
-        with one.log.open("ab") as log:
+        with self._folder.open_log(one.log) as log:
             one.process = spawn(
                 [*command, *self._options.worker_arguments],
                 sig=signal.SIGTERM,  # it gives back what it has when we are killed
@@ -671,13 +682,14 @@ class LocalWorkers:
                 continue
             one.process = None
             if status == 2:
-                raise UserError(_message(one.log.read_text(errors="replace")))
+                raise UserError(_message(self._folder.read(one.log).decode(errors="replace")))
             one.failures += 1
             one.next_start = time.monotonic() + min(60.0, 0.5 * 2**one.failures)
             if status != 0:
                 observer.note(
                     "trouble",
-                    f"local worker {one.number} ended ({status}), see {one.log}; starting another",
+                    f"local worker {one.number} ended ({status}), "
+                    f"see {self._folder.root / one.log}; starting another",
                 )
 
     def end(self, patience: float) -> None:

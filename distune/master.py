@@ -4,6 +4,7 @@ restart is the normal path (P4).
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 import filelock
 
 from distune import export, planner, protocol, records
-from distune.errors import BadRecord, ShareError, UserError
+from distune.errors import BadRecord, Forbidden, NotAFolder, ShareError, UserError
 from distune.heartbeat import Finished, MasterBeat
 from distune.observer import Observer, count_attempt
 from distune.planner import (
@@ -34,7 +35,9 @@ from distune.samplers import make_sampler
 from distune.snapshot import Snapshot
 from distune.store import Store
 from distune.study import Limits
-from distune.trial import Counted, Failure, Outcome, Result, Trial
+from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
+
+_PATROL_FILES = 20  # of `seen/`, looked at in each patrol
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,20 @@ class Master:
         #: Whether the last step changed anything: then the next should come soon.
         self.active = True
         self._monotonic = monotonic
-        self.observer = Observer(store, follows_history=False, monotonic=monotonic, wall=wall)
-        self.study = self.observer.study
+        said: list[str] = []
+        store.tell = said.append
+        store.mend_folders()
+        self.study = store.load()
         self._sampler = make_sampler(self.study)
-        store.distrust_tail(protocol.HISTORY)
-        store.append_history(self.observer.recovered)
-        before = store.read_document(protocol.MASTER, MasterBeat)
+        self._started = False
+        self.observer = Observer(
+            store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
+        )
+        store.tell = lambda line: self.observer.note("trouble", line)
+        for line in said:
+            store.tell(line)
+        self._mend_history()
+        before = store.read_master()
         self.elapsed = before.elapsed if before else _last_elapsed(self.observer)
         self._counter = before.counter if before else 0
         self._history_unsure = False  # an append failed: some of its lines may be there
@@ -95,8 +106,34 @@ class Master:
         for _ in range(2):
             self.observer.expect_all(store.listing())
         self._last_step = monotonic()
-        self._next_beat = self._last_step
+        self._next_beat = self._next_patrol = self._last_step
+        self._seen = store.inspect_seen()
         store.reopen()
+        self._started = True
+
+    def _mend_history(self) -> None:
+        """Make the cache say what is known, now that `seen/` has been compared with it."""
+        self.store.distrust_tail(protocol.HISTORY)
+        known, recovered = self.observer.history, self.observer.recovered
+        if self.store.history_problem is not None:
+            self.store.mend_history(self.store.history_problem, known.everything())
+        else:
+            before = itertools.islice(known.everything(), len(known.everything()) - len(recovered))
+            self.store.append_history(recovered, before)
+
+    def _refuse(self, trial: Trial) -> str | None:
+        """Why a trial is none that this study has asked for, if so."""
+        limit = self.limits.trials
+        params = self._sampler(trial.number // self.study.repeats, ())
+        # Limits may have been higher before this master started; what it has not published
+        # since, nobody has.
+        beyond = self._started and limit is not None and trial.number >= limit
+        if beyond or params != trial.params:
+            return "nobody asked for such a trial"
+        if trial.purpose is Purpose.TEST:
+            counted = self.observer.history.get((Purpose.TRAIN, trial.number))
+            return None if counted is not None else "nobody asked for such a test"
+        return None
 
     def step(self, *, curves: bool = False) -> Snapshot:
         """Look once and do what there is to do.
@@ -105,6 +142,13 @@ class Master:
             ShareError: the share did not answer. What was not done is done at the next
                 step; call `observer.blind()` and come again.
         """
+        try:
+            return self._step(curves)
+        except (FileNotFoundError, NotAFolder):
+            self.store.mend_folders()  # somebody has deleted or replaced one
+            raise
+
+    def _step(self, curves: bool) -> Snapshot:
         now = self._monotonic()
         self.elapsed += now - self._last_step
         self._last_step = now
@@ -112,15 +156,36 @@ class Master:
             self._beat("running")
             self._keep_history()
             # Only a second master, where locks cannot be trusted, could have ended it.
-            if self.store.is_finished():
-                self.finished = self.store.read_document(protocol.FINISHED, Finished)
+            try:
+                self.finished = self.store.read_finished()
+            except BadRecord as error:
+                self.store.set_aside(protocol.FINISHED, str(error))
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         actions = planner.plan(snapshot, self._sampler)
         self.active = bool(actions)
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
         for action in actions:
             self._apply(action)
+        if now >= self._next_patrol:
+            self._patrol(snapshot)
+            self._next_patrol = now + self.study.lease / 4
         return snapshot
+
+    def _patrol(self, snapshot: Snapshot) -> None:
+        """Look for what has no business outside `trials/`, in a few places each time (P11)."""
+        self.store.mend_folders()
+        for path, why in self.store.strange_beats().items():
+            self.store.set_aside(path, why)
+        for view in snapshot.workers:
+            if view.beat is None and view.silence >= self.study.lease:
+                self.store.set_aside(protocol.beat_path(view.worker), "it is no heartbeat")
+        looked_at = 0
+        for path, problem in itertools.islice(self._seen, _PATROL_FILES):
+            looked_at += 1
+            if problem is not None:
+                self.store.set_aside(path, problem)
+        if looked_at < _PATROL_FILES:
+            self._seen = self.store.inspect_seen()  # all over again
 
     def leave(self) -> None:
         """Say in the heartbeat that the study is at rest, if the share can be reached."""
@@ -134,6 +199,7 @@ class Master:
         self.store.beat_as_master(
             MasterBeat.model_validate(
                 {
+                    "study": self.study.id,
                     "host": self.identity.host,
                     "pid": self.identity.pid,
                     "counter": self._counter,
@@ -160,7 +226,7 @@ class Master:
                 result = Result(outcome=Outcome.FAILED, failure=failure)
                 worker, elapsed = name.worker, self.elapsed
                 self._add([Counted(trial=trial, worker=worker, result=result, elapsed=elapsed)])
-                self.store.settle(name)
+                self.store.quarantine(name.filename, why)
             case GiveUp(name):
                 self.store.give_up(name, Actor.MASTER)
             case Prune(name):
@@ -170,8 +236,7 @@ class Master:
             case Settle(name):
                 self.store.settle(name)
             case Quarantine(filename, why):
-                self.store.quarantine(filename)
-                self.observer.note("trouble", f"{filename} set aside in quarantine/: {why}")
+                self.store.quarantine(filename, why)
             case Bury(worker):
                 self.store.remove_beat(worker)
             case Finish():
@@ -221,8 +286,10 @@ class Master:
         """Count an attempt that lies in `seen/` already."""
         try:
             file = self.store.read_attempt(name, seen=True)
-        except (BadRecord, FileNotFoundError) as error:
-            self.observer.note("trouble", f"{name.filename} cannot be read: {error}")
+        except FileNotFoundError:
+            return  # the next look will miss it
+        except BadRecord as error:
+            self.store.set_aside(name.seen_path, str(error))
             return
         self._add([count_attempt(self.study, name, file, self.elapsed)])
 
@@ -240,7 +307,7 @@ class Master:
             self.observer.catch_up()
         new = [c for c in counted if self.observer.history.get(c.key) is None]
         self._history_unsure = True
-        self.store.append_history(new)
+        self.store.append_history(new, self.observer.history.everything())
         self._history_unsure = False
         self.observer.history.extend(new)
 
@@ -248,11 +315,16 @@ class Master:
         """Write what is remembered anew if the file has less: the share came back in an older
         state, or somebody has removed or cut the cache.
         """
-        if not self.store.history_is_whole():
-            history = self.observer.history
-            self.store.rewrite_history([*history.trials, *history.tests])
+        known = self.observer.history.everything()
+        try:
+            whole = self.store.history_is_whole()
+        except BadRecord as error:
+            self.store.mend_history(str(error), known)
+            return
+        if not whole:
+            self.store.rewrite_history(known)
             self.observer.note(
-                "trouble", f"{protocol.HISTORY} had lost lines; all {len(history)} written anew"
+                "trouble", f"{protocol.HISTORY} had lost lines; all {len(known)} written anew"
             )
 
     def _finish(self, action: Finish) -> None:
@@ -267,6 +339,7 @@ class Master:
         if best is not None:
             self.store.write_document(protocol.BEST, best.encode())
         finished = Finished(
+            study=self.study.id,
             reason=action.reason,
             failed=action.failed,
             trials=len(history),
@@ -294,6 +367,13 @@ def only_master(
     Raises:
         UserError: there is one already; says where.
     """
+    # The lock's library opens whatever is there for writing.
+    try:
+        store.folder.read(protocol.LOCK, limit=0, part=True)
+    except (FileNotFoundError, Forbidden):
+        pass  # another user's, who may be at work
+    except BadRecord as error:
+        store.set_aside(protocol.LOCK, str(error))
     lock = filelock.FileLock(study_folder / protocol.LOCK, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
@@ -302,10 +382,10 @@ def only_master(
     except (NotImplementedError, OSError):
         pass  # no locks on this file system: the heartbeat has to do
     try:
-        first = store.read_document(protocol.MASTER, MasterBeat)
+        first = store.read_master()
         if first is not None and first.state == "running" and first.host != identity.host:
             wait(3 * store.load().beat_interval)
-            second = store.read_document(protocol.MASTER, MasterBeat)
+            second = store.read_master()
             if second is not None and second.counter != first.counter:
                 raise UserError(_second_master(study_folder, store))
         yield
@@ -314,7 +394,7 @@ def only_master(
 
 
 def _second_master(study_folder: Path, store: Store) -> str:
-    beat = store.read_document(protocol.MASTER, MasterBeat)
+    beat = store.read_master()
     who = f"on {beat.host}, pid {beat.pid}" if beat else "just starting"
     return (
         f"the study {study_folder.name!r} has a master already ({who}); "

@@ -52,6 +52,10 @@ class Ready(Record):
     blames_offer: bool = False
 
 
+class Began(Record):
+    """The training begins: everything it needs is imported."""
+
+
 class Moved(Record):
     """Progress between two reports."""
 
@@ -61,7 +65,7 @@ class Moved(Record):
 
 _MESSAGES: dict[str, type[Record]] = {
     model.__name__: model
-    for model in (Ready, Moved, Report, Result, Prepare, Assignment, Check, Checked)
+    for model in (Ready, Began, Moved, Report, Result, Prepare, Assignment, Check, Checked)
 }
 STOP = b"stop\n"
 

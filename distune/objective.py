@@ -116,6 +116,9 @@ class TrialContext:
     def dir(self) -> Path:
         """A folder of this attempt's own, on the share, made when first asked for."""
         path = Path(self.folder)
+        for one in (path, path.parent):
+            if one.is_symlink():  # whatever it leads to is none of the study's
+                raise OSError(f"{one} is a symbolic link, which distune does not follow")
         path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -22,6 +22,7 @@ from distune.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, 
 
 #: A number so far beyond the known ones was not published by a master of this study.
 _LONGEST_LEAP = 100_000
+_MOST_ATTEMPTS = 900_000  # a trial's; names have room for a few more
 _EVENTS_KEPT = 200
 _CURVES_READ = 40
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
@@ -60,26 +61,34 @@ def _why(result: Result) -> str:
     return result.failure.message if result.failure else "no reason given"
 
 
-def uncounted(store: Store, study: Study, history: History) -> Iterator[Counted]:
+def uncounted(
+    store: Store, study: Study, history: History, refuse: Callable[[Trial], str | None]
+) -> Iterator[Counted]:
     """Trials that `seen/` has and the history lacks: a crash came between, or the cache is
-    gone. Of two files of one trial (two masters raced) the lower attempt counts.
+    gone. Of two files of one trial (two masters raced) the lower attempt counts. What cannot
+    be read there counts nothing: its trial is made again.
+
+    Args:
+        store: of the study.
+        study: which.
+        history: so far.
+        refuse: why a trial is none of this study's, if so.
     """
-    for name in sorted(store.seen()):
-        if name.state not in COUNTED or history.get(name.key) is not None:
+    found: set[tuple[Purpose, int]] = set()
+    reach = len(history)
+    for name in sorted(store.seen(), key=lambda n: (n.trial, n)):
+        if name.state not in COUNTED or history.get(name.key) is not None or name.key in found:
             continue
+        if name.trial > reach + _LONGEST_LEAP:
+            return
         try:
-            yield count_attempt(study, name, store.read_attempt(name, seen=True), None)
-        except FileNotFoundError:
+            file = store.read_ended(name, seen=True)
+        except (FileNotFoundError, BadRecord):
             continue
-        except BadRecord as error:
-            trial = Trial(
-                study=study.id,
-                number=name.trial,
-                attempt=name.attempt,
-                purpose=name.purpose,
-                params={},
-            )
-            yield Counted(trial=trial, worker=name.worker, result=_unreadable(str(error)))
+        if refuse(file.trial) is None:
+            reach = max(reach, name.trial)
+            found.add(name.key)
+            yield count_attempt(study, name, file, None)
 
 
 class Observer:
@@ -89,6 +98,8 @@ class Observer:
         store: of the study.
         follows_history: read new lines of `history.jsonl` at each look; the master, who
             writes them, does not.
+        refuse: why a trial is none of this study's, if so. Only the master asks so closely
+            whether somebody else has put a file there.
         monotonic: this watcher's clock, for silence (P6).
         wall: for people.
     """
@@ -98,6 +109,7 @@ class Observer:
         store: Store,
         *,
         follows_history: bool = True,
+        refuse: Callable[[Trial], str | None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -105,6 +117,8 @@ class Observer:
         self.study = store.load()
         self.history = History(self.study)
         self._follows = follows_history
+        self._refuse = refuse
+        self._verdicts: dict[AttemptName, str | None] = {}
         self._monotonic = monotonic
         self._wall = wall
         self._offset = 0
@@ -120,7 +134,8 @@ class Observer:
         self._beats: dict[str, Beat] = {}
         self._last_master: MasterBeat | None = None
         self.catch_up()
-        self.recovered = list(uncounted(store, self.study, self.history))
+        refused = refuse or (lambda trial: None)
+        self.recovered = list(uncounted(store, self.study, self.history, refused))
         self.history.extend(self.recovered)
         self._announced, self._announced_tests = len(self.history), len(self.history.tests)
         if self.history.trials:
@@ -147,7 +162,7 @@ class Observer:
 
     def expect_all(self, listing: Listing) -> None:
         """Expect the trials of a listing."""
-        for name in self._known(listing.attempts, ())[0]:
+        for name in self._known(listing)[0]:
             self.expect(name.purpose, name.trial)
 
     def blind(self) -> None:
@@ -173,7 +188,7 @@ class Observer:
         listing = self.store.listing()
         beats = self.store.beats()
         now = self._monotonic()
-        attempts, strangers = self._known(listing.attempts, listing.strangers)
+        attempts, strangers = self._known(listing)
         holders = {n.worker for n in attempts if n.state is State.TAKEN and n.worker}
         silence = self._watch.look(beats, now, holders)
         self._follow_absence(attempts)
@@ -207,17 +222,60 @@ class Observer:
 
     def catch_up(self) -> None:
         """Take in what the history file has and this observer lacks."""
-        if self._offset and not self.store.history_is_whole():
-            self._offset = 0  # it was written anew; what is known already does not count again
-        lines, self._offset = self.store.read_history(self._offset)
-        self.history.extend(lines)
+        try:
+            if self._offset and not self.store.history_is_whole():
+                self._offset = 0  # it was written anew; what is known does not count again
+            lines, self._offset = self.store.read_history(self._offset)
+        except BadRecord as error:
+            self.store.history_problem = str(error)
+            return  # what is known stands; the master will make it anew
+        reach = len(self.history)
+        for counted in sorted(lines, key=lambda c: c.trial.number):
+            if counted.trial.number <= reach + _LONGEST_LEAP:
+                reach = max(reach, counted.trial.number)
+        self.history.extend(c for c in lines if c.trial.number <= reach)
 
-    def _known(
-        self, attempts: tuple[AttemptName, ...], strangers: tuple[str, ...]
-    ) -> tuple[tuple[AttemptName, ...], tuple[str, ...]]:
-        highest = max(self._next_number, len(self.history)) + _LONGEST_LEAP
-        mine = tuple(n for n in attempts if n.trial < highest)
-        return mine, strangers + tuple(n.filename for n in attempts if n.trial >= highest)
+    def _known(self, listing: Listing) -> tuple[tuple[AttemptName, ...], dict[str, str]]:
+        """What lies in `trials/`, and what of it is none of ours, and why."""
+        known: list[AttemptName] = []
+        strangers = dict.fromkeys(listing.strangers, "it is not the name of an attempt")
+        reach = max(self._next_number, len(self.history))
+        verdicts, self._verdicts = self._verdicts, {}
+        for name in sorted(listing.attempts):
+            why = self._misplaced(name, reach)
+            if why is None and self._refuse is not None and not self._is_expected(name):
+                why = verdicts[name] if name in verdicts else self._examine(name)
+                self._verdicts[name] = why
+            if why is None:
+                known.append(name)
+                reach = max(reach, name.trial + 1)
+            else:
+                strangers[name.filename] = why
+        return tuple(known), strangers
+
+    def _misplaced(self, name: AttemptName, reach: int) -> str | None:
+        if name.state in COUNTED:
+            return f"what is {name.state} has no business in {protocol.TRIALS}/"
+        if name.trial >= reach + _LONGEST_LEAP or name.attempt > _MOST_ATTEMPTS:
+            return "nobody asked for such a trial"
+        if name.purpose is Purpose.TEST and not self.study.has_test:
+            return "this study has no test"
+        return None
+
+    def _is_expected(self, name: AttemptName) -> bool:
+        if name.purpose is Purpose.TRAIN:
+            return name.trial < self._next_number
+        return name.key in self._absent or self.history.get(name.key) is not None
+
+    def _examine(self, name: AttemptName) -> str | None:
+        """Why a file is none of this study's whose trial this watcher has not heard of."""
+        assert self._refuse is not None
+        try:
+            return self._refuse(self.store.read_attempt(name).trial)
+        except FileNotFoundError:
+            return None  # it was there, and has moved on: so it was somebody's
+        except BadRecord as error:
+            return str(error)
 
     def _follow_absence(self, attempts: tuple[AttemptName, ...]) -> None:
         """Keep track of trials that are not over, to notice one whose file has vanished."""
@@ -241,13 +299,8 @@ class Observer:
         for name in attempts:
             if name.state in (State.DONE, State.LOST):
                 try:
-                    files[name] = self.store.read_attempt(name)
-                    if files[name].trial.study != self.study.id:
-                        raise BadRecord("it belongs to another study")
-                    if name.state is State.DONE and files[name].result is None:
-                        raise BadRecord("there is no result in it")
+                    files[name] = self.store.read_ended(name)
                 except BadRecord as error:
-                    files.pop(name, None)
                     bad[name] = str(error)
                 except FileNotFoundError:
                     continue
@@ -270,10 +323,11 @@ class Observer:
     def _master(self, now: float) -> tuple[Finished | None, MasterBeat | None, float]:
         if not self._follows:
             return None, None, 0.0
-        finished = None
-        if self.store.is_finished():
-            finished = self.store.read_document(protocol.FINISHED, Finished)
-        beat = self.store.read_document(protocol.MASTER, MasterBeat)
+        try:
+            finished = self.store.read_finished()
+        except BadRecord:
+            finished = None
+        beat = self.store.read_master()
         self._last_master = beat or self._last_master
         signature = records.encode_document(self._last_master) if self._last_master else b""
         silence = self._master_watch.look({"master": signature}, now)["master"]
@@ -287,6 +341,8 @@ class Observer:
                 beat = records.decode_document(Beat, data)
             except BadRecord:
                 continue  # caught in the middle of a rewrite: what it said before stands
+            if beat.worker != worker:
+                continue
             before = self._beats.get(worker)
             if beat.trouble and (before is None or before.trouble != beat.trouble):
                 self.note("trouble", f"{worker} {beat.state}: {beat.trouble}")

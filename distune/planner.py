@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from distune.heartbeat import WILLING
@@ -22,6 +22,7 @@ FAILURES_TO_STOP = 10
 LISTINGS_TO_VANISH = 3
 _SHOW_LOST_FOR = 10  # leases
 _SHOW_GIVEN_UP_FOR = 86400.0  # seconds
+_MOST_SET_ASIDE = 200  # at a step: a flood of garbage must not hold up the trials
 _FEWEST_WAITING = 4
 _MOST_WAITING = 500
 _MOST_PREVIEWED = 100_000
@@ -184,12 +185,13 @@ class _Plan:
         self.snapshot = snapshot
         self.study = snapshot.study
         self.sampler = sampler
-        self.live = _live_attempts(snapshot.attempts)
+        self.live = _live_attempts(n for n in snapshot.attempts if n not in snapshot.bad)
         self.settled_now: set[tuple[Purpose, int]] = set()
 
     def actions(self) -> Iterator[Action]:
-        for stranger in self.snapshot.strangers:
-            yield Quarantine(stranger, "it is not the name of an attempt")
+        strangers = self.snapshot.strangers.items()
+        for stranger, why in itertools.islice(strangers, _MOST_SET_ASIDE):
+            yield Quarantine(stranger, why)
         for name in self.snapshot.in_state(State.DONE):
             yield from self._done(name)
         for name in self.snapshot.in_state(State.LOST):
@@ -264,6 +266,8 @@ class _Plan:
             return None
         if self.live.get(name.key, 0) > name.attempt:
             return None
+        if name in self.snapshot.bad and name.key in self.live:
+            return None  # a file of somebody else's beside the trial's own
         file = self.snapshot.files.get(name)
         if file is None:
             if name.purpose is Purpose.TEST:
@@ -282,8 +286,10 @@ class _Plan:
     def _taken_in_vain(self) -> Iterator[Action]:
         silence = {view.worker: view.silence for view in self.snapshot.workers}
         for name in self.snapshot.in_state(State.TAKEN):
-            counted = self.snapshot.history.get(name.key) is not None  # by another attempt
-            if counted or silence.get(name.worker, 0.0) >= self.study.lease:
+            counted = self.snapshot.history.get(name.key)
+            if counted is not None and _same_attempt(counted, name):
+                yield Prune(name)  # a power cut has undone the rename, but not the count
+            elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:
                 yield GiveUp(name)
 
     def _long_silent(self) -> Iterator[Action]:
@@ -297,7 +303,10 @@ class _Plan:
                 yield Bury(view.worker)
 
     def _vanished(self) -> Iterator[Action]:
+        limit = self._limit()
         for (purpose, number), listings in sorted(self.snapshot.absent.items()):
+            if limit is not None and number >= limit:
+                continue  # not wanted, or not any more
             if purpose is Purpose.TRAIN and listings >= LISTINGS_TO_VANISH:
                 trial = make_trial(self.snapshot, self.sampler, number)
                 if trial is not None:
@@ -397,7 +406,7 @@ class _Plan:
         ]
 
 
-def _live_attempts(attempts: tuple[AttemptName, ...]) -> dict[tuple[Purpose, int], int]:
+def _live_attempts(attempts: Iterable[AttemptName]) -> dict[tuple[Purpose, int], int]:
     """The highest attempt that may still succeed, for each trial that has one."""
     highest: dict[tuple[Purpose, int], int] = {}
     for name in attempts:

@@ -41,6 +41,8 @@ DOCTOR = "doctor.json"
 DOCTOR_ROOM = ".distune-doctor"
 
 SEEN_PER_FOLDER = 1000
+#: What every study's folder has in it.
+FOLDERS = (TRIALS, SEEN, WORKERS, QUARANTINE, ARTIFACTS)
 
 
 class State(StrEnum):
@@ -167,6 +169,29 @@ class AttemptName:
 def seen_folder(trial: int) -> str:
     """History in folders of a thousand, so that no listing grows with it (P11)."""
     return f"{SEEN}/{trial // SEEN_PER_FOLDER:03d}"
+
+
+def parse_seen_folder(name: str) -> str:
+    """The path of a folder of history, from its name in `seen/`.
+
+    Raises:
+        BadRecord: it is none.
+    """
+    if not re.fullmatch(r"\d{3,9}", name, re.ASCII) or f"{int(name):03d}" != name:
+        raise BadRecord(f"{name!r} is not a folder of history")
+    return f"{SEEN}/{name}"
+
+
+def aside_name(path: str, token: str = "") -> str:
+    """Where something is put that makes no sense: its own name, as far as one may be that
+    long; with a token, if that is taken.
+    """
+    name = path.rpartition("/")[2]
+    if not token:
+        return name
+    while len(name.encode(errors="surrogateescape")) + len(token) > 254:
+        name = name[:-1]
+    return f"{name}.{token}"
 
 
 def artifacts_folder(trial: int, attempt: int) -> str:

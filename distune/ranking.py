@@ -9,7 +9,7 @@ import bisect
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -146,6 +146,10 @@ class History:
 
     def __len__(self) -> int:
         return len(self.trials)
+
+    def everything(self) -> Collection[Counted]:
+        """All that was counted, tests too, in the order in which it was: a view, no copy."""
+        return self._by_key.values()
 
     def get(self, key: tuple[Purpose, int]) -> Counted | None:
         return self._by_key.get(key)

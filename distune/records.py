@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ R = TypeVar("R", bound=Record)
 #: More than this in one file is not something distune wrote.
 SIZE_LIMIT = 64 * 2**20
 LINE_LIMIT = 2**20
+#: A crash, or a full disk, leaves half a line now and then. More than this is something else.
+_MOST_BAD_LINES = 1000
+_STRETCH = 2**22  # bytes that are split into lines at a time
 
 _KINDS: dict[str, type[Record]] = {
     "trial": Trial,
@@ -33,7 +36,10 @@ _KINDS: dict[str, type[Record]] = {
 }
 _NAMES = {model: kind for kind, model in _KINDS.items()}
 _CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}', re.ASCII)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _TAIL = len(b',"crc":"00000000"}')
+_DOCUMENT_CHECKSUM = re.compile(rb',\n  "crc": "([0-9a-f]{8})"\n\}', re.ASCII)
+_DOCUMENT_TAIL = len(b',\n  "crc": "00000000"\n}')
 
 
 def encode(record: Record) -> bytes:
@@ -59,24 +65,66 @@ def decode(line: bytes) -> Record:
     if zlib.crc32(body) != int(checksum[1], 16):
         raise BadRecord("a line whose checksum does not match")
     try:
-        fields = json.loads(body + b"}")
+        fields = _strict_json(body + b"}")
         return _KINDS[fields.pop("kind")].model_validate(fields)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadRecord(f"a line that is no record ({type(error).__name__})") from error
 
 
-def decode_lines(data: bytes) -> Iterator[Record]:
+def _strict_json(data: bytes) -> Any:
+    """JSON as the standard has it: UTF-8, no bare NaN, no key twice, no half of a surrogate
+    pair, which could never be written again.
+    """
+    found = json.loads(data.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+    if _SURROGATE.search(data):
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decode_lines(data: bytes, on_bad: Callable[[bytes], None] | None = None) -> Iterator[Record]:
     """All complete, sound records in `data`; torn or foreign lines are passed over.
 
     The last line counts only with its newline: a reader may come in the middle of a write.
+
+    Args:
+        data: the lines.
+        on_bad: is told each line that is no record.
+
+    Raises:
+        BadRecord: so many lines are no records that the file was not made by distune.
     """
-    *lines, _rest = data.split(b"\n")
-    for line in lines:
-        if line.strip():
-            try:
-                yield decode(line)
-            except BadRecord:
-                continue
+    bad = 0
+    for line in _complete_lines(data):
+        try:
+            record = decode(line)
+        except BadRecord:
+            bad += 1
+            if bad > _MOST_BAD_LINES:
+                raise BadRecord(f"more than {_MOST_BAD_LINES} lines in it are no records") from None
+            if on_bad is not None and line.strip():
+                on_bad(line)
+        else:
+            yield record
+
+
+def _complete_lines(data: bytes) -> Iterator[bytes]:
+    """Lines that end and are not empty. In stretches: 64 MiB of newlines are no list."""
+    start, end = 0, data.rfind(b"\n") + 1
+    while start < end:
+        stop = data.find(b"\n", min(start + _STRETCH, end - 1)) + 1
+        yield from filter(None, data[start:stop].split(b"\n"))
+        start = stop
 
 
 @dataclass(frozen=True)
@@ -118,17 +166,29 @@ def parse_attempt(data: bytes) -> AttemptFile:
 
 
 def encode_document(record: Record) -> bytes:
-    """A record that is a whole file, indented for people."""
-    return (record.model_dump_json(indent=2) + "\n").encode()
+    """A record that is a whole file, indented for people; its checksum comes last."""
+    body = record.model_dump_json(indent=2).removesuffix("\n}").encode()
+    return b'%s,\n  "crc": "%08x"\n}\n' % (body, zlib.crc32(body))
 
 
 def decode_document(model: type[R], data: bytes) -> R:
     """The record that `encode_document` wrote.
 
     Raises:
-        BadRecord: it is something else, or half of it.
+        BadRecord: it is something else, or half of it, or was altered.
     """
+    text = data.strip()
+    checksum = _DOCUMENT_CHECKSUM.fullmatch(text[-_DOCUMENT_TAIL:])
+    if checksum is None:
+        raise BadRecord("it has no checksum at its end (cut short, or not written by distune)")
+    body = text[:-_DOCUMENT_TAIL]
+    if zlib.crc32(body) != int(checksum[1], 16):
+        raise BadRecord("its checksum does not match (it was altered)")
     try:
-        return model.model_validate(json.loads(data))
-    except (ValidationError, ValueError, RecursionError) as error:
-        raise BadRecord(str(error).splitlines()[0]) from error
+        return model.model_validate(_strict_json(body + b"}"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise BadRecord(f"{where}: {first['msg']}, not {first['input']!a:.60}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(f"it is not JSON ({str(error)!a:.80})") from error

@@ -38,7 +38,7 @@ class Snapshot:
     Attributes:
         elapsed: seconds that masters have run it.
         attempts: what lies in `trials/`.
-        strangers: names there that are no attempt's.
+        strangers: names there that nobody asked for, and why they are none of ours.
         files: contents of done and lost attempts, and of running ones when asked for.
         bad: attempts whose content is not what it should be, and why.
         absent: trials that were there, are not counted, and were in none of the last
@@ -52,7 +52,7 @@ class Snapshot:
     elapsed: float
     history: History
     attempts: tuple[AttemptName, ...] = ()
-    strangers: tuple[str, ...] = ()
+    strangers: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[AttemptName, AttemptFile] = field(default_factory=dict)
     bad: Mapping[AttemptName, str] = field(default_factory=dict)
     absent: Mapping[tuple[Purpose, int], int] = field(default_factory=dict)

@@ -25,7 +25,8 @@ from distune.workloads import WORKLOADS, Workload
 
 DEFAULT_OBJECTIVE = "mnist-cnn"
 DEFAULT_TRIALS = 50
-_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*')
+# The closing quote may be missing: to try each later one in turn would take for ever.
+_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"?|//[^\n]*')
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 #: What a command may be told besides its parameters.
 COMMAND_WORDS = frozenset(
@@ -214,6 +215,7 @@ def parse_space_file(text: str | bytes, source: str) -> SpaceFile:
     try:
         plain = text if isinstance(text, str) else text.decode("utf-8-sig")
         fields = json.loads(_without_comments(plain), object_pairs_hook=_no_key_twice)
+        json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise SpaceError(source, "", f"is not JSON ({where}): {error.msg}") from None
@@ -309,12 +311,12 @@ class Study(Record):
     summary: Literal["best", "last"] = "best"
     sampler: Literal["grid", "random", "list"] = "random"
     settings: list[dict[str, Scalar]] | None = None
-    repeats: int = 1
+    repeats: Annotated[int, Field(ge=1)] = 1
     seed: int = 0
     max_seconds: float | None = None
     trial_timeout: float | None = None
-    max_attempts: int = 3
-    lease: float
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    lease: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     beat: float | None = None
     poll: float | None = None
     created: float = 0.0

@@ -17,10 +17,10 @@ from typing import Protocol as Interface
 
 from distune import protocol
 from distune.durations import format_duration
-from distune.errors import BadRecord, ShareError, UserError
+from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.health import Company, GiveUp, Health, Pause
 from distune.heartbeat import Beat, BeatState, Progress
-from distune.messages import Assignment, Check, Checked, Moved, Ready
+from distune.messages import Assignment, Began, Check, Checked, Moved, Ready
 from distune.processes import Died
 from distune.protocol import Actor, AttemptName, State
 from distune.store import Store
@@ -34,6 +34,7 @@ _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # so that many workers do not all run for the same file
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
+_LONGEST_IMPORT = 120.0  # seconds until a training must have begun
 _LONGEST_CHECK = 180.0  # seconds for a self-test, torch's import included
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds, when the share does not answer
 
@@ -84,6 +85,7 @@ class _Slot:
     stop_by: float | None = None
     silence: float = 0.0  # seconds since something was heard of the training
     heard: float = 0.0  # when this was last looked at
+    began: bool = False
     testing: _Test | None = None
 
     @property
@@ -195,7 +197,7 @@ class Worker:
         self._base = base
         self._open: dict[str, _OpenStudy] = {}
         self._over: set[str] = set()
-        self._bad: set[str] = set()
+        self._bad: dict[str, str] = {}  # studies that cannot be read, and why
         self._preparing: set[str] = set()
         self._next_discovery = 0.0
         self._folder_trouble = _Trouble()
@@ -316,6 +318,8 @@ class Worker:
             match message:
                 case Ready():
                     pass
+                case Began():
+                    slot.began = True
                 case Checked():
                     if slot.testing is not None:
                         slot.testing.checked = message
@@ -354,7 +358,10 @@ class Worker:
         if slot.held is None or slot.held.result is not None or slot.testing is not None:
             return
         timeout = slot.held.study.study.trial_timeout
-        if timeout is not None and slot.silence >= timeout:
+        # Importing torch over a network may take longer than a short trial.
+        if timeout is not None and slot.silence >= (
+            timeout if slot.began else max(timeout, _LONGEST_IMPORT)
+        ):
             why = Failure(
                 message=f"no report for {format_duration(timeout)} (trial_timeout): killed",
                 output=slot.executor.abort(),
@@ -461,16 +468,21 @@ class Worker:
             return
         found = self._find_studies()
         self._next_discovery = now + _DISCOVER_EVERY  # not before it has succeeded
+        trouble: ShareError | FileNotFoundError | None = None
         for name, store in found.items():
-            if name in self._open or name in self._bad or name in self.given_up:
+            if name in self._open or name in self.given_up:
                 continue
+            store.tell = self._say
             try:
                 study = store.load()
                 over = store.is_finished()
-            except BadRecord as error:
-                self._bad.add(name)
-                self._say(f"study {name}: study.json cannot be used: {error}; left alone")
+            except (BadRecord, NotAFolder) as error:
+                self._leave_alone(name, error)
                 continue
+            except (ShareError, FileNotFoundError) as error:
+                trouble = error  # the others may answer
+                continue
+            self._bad.pop(name, None)
             if over:
                 self._over.add(name)
                 continue
@@ -495,9 +507,20 @@ class Worker:
         for name in list(self.refused):
             if name not in found or name in self._over:
                 del self.refused[name]
+        if trouble is not None:
+            raise trouble
         waiting = self._open or self.refused or self.given_up or self._preparing
         everything_over = bool(self._over) and not waiting
         self.finished = everything_over and self.idle and not self._forever
+
+    def _leave_alone(self, name: str, error: Exception) -> None:
+        """Go on without a study that cannot be read; it is looked at again each time."""
+        why = str(error)
+        if isinstance(error, BadRecord):
+            why = f"{protocol.STUDY} cannot be used: {why}"
+        if self._bad.get(name) != why:
+            self._bad[name] = why
+            self._say(f"study {name} is left alone until that is mended: {why}")
 
     def _forget_deleted(self, found: Mapping[str, Store]) -> None:
         """Let go of a study whose folder is gone while others are there: it was deleted.
@@ -593,6 +616,10 @@ class Worker:
                         f"{held.name.filename} is listed but cannot be opened"
                     ) from None
                 self._abandon(slot, "taken back by the master")
+                return
+            except BadRecord as error:  # somebody has put something else in its place
+                store.give_up(held.name, Actor.OWNER)
+                self._abandon(slot, f"its file cannot be written: {error}")
                 return
             held.unwritten.clear()
             held.flushed = now
@@ -694,7 +721,7 @@ class Worker:
         folder = self._base / study.name / protocol.artifacts_folder(trial.number, trial.attempt)
         slot.executor.start(Assignment(study=study.study, trial=trial, folder=str(folder)))
         slot.busy = True
-        slot.silence, slot.heard = 0.0, self._monotonic()
+        slot.silence, slot.heard, slot.began = 0.0, self._monotonic(), False
         slot.held = _Held(
             study,
             name,

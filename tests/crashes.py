@@ -89,11 +89,12 @@ class Point:
     index: int
     power: bool = False
     every: bool = False  # operations that only look are counted, too
+    same_host: bool = False  # those of both processes are counted
 
     @property
     def arguments(self) -> str:
         """The command line that tries it again."""
-        flags = " --power" * self.power + " --all" * self.every
+        flags = " --power" * self.power + " --all" * self.every + " --same-host" * self.same_host
         return (
             f"python -m tests.crashes --study {self.study} --who {self.who} "
             f"--when {self.when}{flags} --only {self.index}"
@@ -494,7 +495,7 @@ def enumerate_points(
     ):
         for study in studies:
             for who in whose:
-                example = Point(study, who, whens[0], 0, power, every)
+                example = Point(study, who, whens[0], 0, power, every, same_host)
                 operations = lane.watch(example)
                 points += [
                     replace(example, when=when, index=i)
@@ -511,13 +512,15 @@ def main() -> int:
     parser.add_argument("--when", choices=["before", "after"], help="default: both")
     parser.add_argument("--all", action="store_true", help="also operations that change nothing")
     parser.add_argument("--power", action="store_true", help="power fails; unsynced bytes go")
-    parser.add_argument("--same-host", action="store_true", help="master and worker on one host")
+    parser.add_argument("--same-host", action="store_true", help="of both at once, with --power")
     parser.add_argument("--only", type=int, help="the number of one operation, from 0")
     parser.add_argument("--sample", type=int, help="so many of the points, spread evenly")
     parser.add_argument("--lanes", type=int, default=3, help="studies at a time")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no more after that")
     parser.add_argument("--list", action="store_true", help="print each operation")
     options = parser.parse_args()
+    if options.same_host and not options.power:
+        parser.error("--same-host needs --power: a process that is killed is one of them")
     why_not = why_no_faultfs()
     if why_not:
         print(f"cannot run: {why_not}", file=sys.stderr)
@@ -525,10 +528,12 @@ def main() -> int:
     began = time.monotonic()
     studies = [options.study] if options.study else list(STUDIES)
     whose = [options.who] if options.who else ["master", "worker"]
+    if options.same_host:
+        whose = ["master"]  # operations are counted for both together
     whens = [options.when] if options.when else ["before", "after"]
     if options.only is not None:
         points = [
-            Point(study, who, when, options.only, options.power, options.all)
+            Point(study, who, when, options.only, options.power, options.all, options.same_host)
             for study in studies
             for who in whose
             for when in whens
@@ -543,7 +548,9 @@ def main() -> int:
             same_host=options.same_host,
         )
     if options.sample is not None and options.sample < len(points):
-        points = [points[i * len(points) // options.sample] for i in range(options.sample)]
+        step = len(points) / options.sample
+        # Before one and after the next in turn, which lie side by side.
+        points = [points[int(i * step) // 2 * 2 + i % 2] for i in range(options.sample)]
     reached: Counter[tuple[str, str]] = Counter()
     wrong = 0
     for found in sweep(

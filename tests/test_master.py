@@ -15,7 +15,7 @@ from distune.observer import Observer
 from distune.protocol import State
 from distune.store import Folder, Store
 from distune.study import Limits
-from distune.trial import Outcome, Result
+from distune.trial import Claim, Outcome, Result
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
 
@@ -38,9 +38,9 @@ class Desk:
             if name.trial in numbers and name.state is State.WAITING:
                 taken = self.store.claim(name, "w-1")
                 assert taken is not None
-                self.store.append(
-                    taken, [Result(outcome=Outcome.COMPLETE, value=1.0, metrics={"y": 1.0})]
-                )
+                result = Result(outcome=Outcome.COMPLETE, value=1.0, metrics={"y": 1.0})
+                claim = Claim(worker="w-1", host="h", device="cpu", time=0.0)
+                self.store.append(taken, [claim, result])
                 assert self.store.finish(taken)
 
     def counted(self) -> list[int]:
@@ -209,7 +209,13 @@ def test_a_beating_master_on_another_host_is_found_even_without_locks(tmp_path: 
     def beat(counter: int) -> None:
         store.beat_as_master(
             MasterBeat(
-                host="other", pid=7, counter=counter, state="running", elapsed=0, limits=Limits()
+                study="s-1",
+                host="other",
+                pid=7,
+                counter=counter,
+                state="running",
+                elapsed=0,
+                limits=Limits(),
             )
         )
 

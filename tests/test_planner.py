@@ -174,6 +174,14 @@ def test_a_done_file_that_the_history_has_is_put_away_and_not_counted_again() ->
     assert planned(seen_by(done, history=[counted(0)]), Count, Settle, GiveUp) == [Settle(done)]
 
 
+def test_a_pruned_attempt_whose_rename_a_power_cut_has_undone_is_pruned_again() -> None:
+    taken = name(0, State.TAKEN)
+    history = [counted(0, Outcome.PRUNED)]
+    assert planned(seen_by(taken, history=history), Prune, GiveUp) == [Prune(taken)]
+    other = name(0, State.TAKEN, attempt=2)
+    assert planned(seen_by(other, history=history), Prune, GiveUp) == [GiveUp(other)]
+
+
 def test_the_second_of_two_results_of_a_trial_is_given_up() -> None:
     first, second = name(0, State.DONE), name(0, State.DONE, worker="w-2")
     assert planned(seen_by(first, second), Count, GiveUp) == [Count(first), GiveUp(second)]
@@ -201,7 +209,7 @@ def test_a_trial_has_vanished_when_several_listings_lack_it() -> None:
 
 def test_what_makes_no_sense_is_set_aside_and_replaced() -> None:
     bad = name(0, State.DONE)
-    actions = plan(seen_by(bad, bad={bad: "torn"}, strangers=("notes.txt",)), SAMPLER)
+    actions = plan(seen_by(bad, bad={bad: "torn"}, strangers={"notes.txt": "a note"}), SAMPLER)
     assert [a.filename for a in actions if isinstance(a, Quarantine)] == ["notes.txt", bad.filename]
     publish = next(a for a in actions if isinstance(a, Publish))
     assert publish.trial == trial(0, attempt=2)

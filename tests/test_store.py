@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import stat
 import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,15 +128,15 @@ def test_a_lost_reply_to_replacing_a_file_is_no_failure(
 ) -> None:
     real = os.rename
 
-    def rename_twice(source: str, target: str) -> None:
-        real(source, target)
-        real(source, target)
+    def rename_twice(source: str, target: str, **folders: int) -> None:
+        real(source, target, **folders)
+        real(source, target, **folders)
 
     monkeypatch.setattr(os, "rename", rename_twice)
     folder = local_folder(tmp_path)
     folder.replace("a", b"x")
     assert folder.read("a") == b"x"
-    monkeypatch.setattr(os, "rename", lambda source, target: real("/nowhere", target))
+    monkeypatch.setattr(os, "rename", lambda source, target, **at: real("/nowhere", target))
     with pytest.raises(FileNotFoundError):
         folder.replace("a", b"y")
 
@@ -196,7 +198,7 @@ def test_files_respect_the_umask_of_their_group(tmp_path: Path) -> None:
 def test_publishing_works_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_links(*_: object) -> None:
+    def no_links(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links on this file system")
 
     monkeypatch.setattr(os, "link", no_links)
@@ -208,10 +210,16 @@ def test_publishing_works_without_hard_links(
     assert folder.read("a") == b"first"
 
 
-def test_a_full_disk_is_trouble_with_the_share_not_an_answer() -> None:
-    """/dev/full answers every write with ENOSPC."""
-    with pytest.raises(ShareError, match="No space left"):
-        Folder(Path("/dev"), network=True).append("full", b"x")
+def test_a_full_disk_is_trouble_with_the_share_not_an_answer(tmp_path: Path) -> None:
+    folder = local_folder(tmp_path)
+    folder.publish("a", b"x" * 100)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(ShareError, match="File too large"):
+            folder.append("a", b"x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("call", ["open", "fstat", "pread", "close"])
@@ -343,7 +351,7 @@ def test_a_file_that_holds_another_trial_is_refused(store: Store) -> None:
 def test_strangers_are_listed_apart_and_set_aside(store: Store) -> None:
     store.folder.publish("trials/notes.txt", b"mine")
     assert store.listing().strangers == ("notes.txt",)
-    store.quarantine("notes.txt")
+    store.quarantine("notes.txt", "it is a note")
     assert store.listing().strangers == ()
     assert store.folder.read("quarantine/notes.txt") == b"mine"
 
@@ -493,14 +501,14 @@ def test_a_study_that_cannot_be_listed_is_not_taken_for_deleted(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         Store(local_folder(tmp_path / name)).create(make_study()[0])
-    real = os.listdir
+    real = os.open
 
-    def listdir(path: Path) -> list[str]:
-        if path == tmp_path / "one":
+    def fails(path: str, *arguments: Any, **named: Any) -> int:
+        if str(path) == str(tmp_path / "one"):
             raise OSError(number, os.strerror(number))
-        return real(path)
+        return real(path, *arguments, **named)
 
-    monkeypatch.setattr(os, "listdir", listdir)
+    monkeypatch.setattr(os, "open", fails)
     if lists_others:
         assert set(find_studies(tmp_path)) == {"two"}
     else:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from distune import records
 from distune.heartbeat import Beat
-from distune.messages import Assignment, Check, Checked
+from distune.messages import Assignment, Began, Check, Checked
 from distune.processes import Died
 from distune.protocol import AttemptName, State
 from distune.store import Store
@@ -29,6 +29,7 @@ class Puppet:
 
     def start(self, assignment: Assignment) -> None:
         self.trials.append(assignment.trial)
+        self.says.append(Began())
 
     def check(self, check: Check) -> None:
         self.checks += 1

@@ -83,9 +83,11 @@ class Attended:
         with self._desk.doing(f"listing {self._short / folder}"):
             return self._folder.names(folder)
 
-    def read(self, path: str, offset: int = 0, limit: int = SIZE_LIMIT) -> bytes:
+    def read(
+        self, path: str, offset: int = 0, limit: int = SIZE_LIMIT, part: bool = False
+    ) -> bytes:
         with self._desk.doing(f"reading {self._short / path}"):
-            return self._folder.read(path, offset, limit)
+            return self._folder.read(path, offset, limit, part)
 
     def publish(self, path: str, data: bytes) -> None:
         with self._desk.doing(f"writing {self._short / path}"):
