@@ -106,7 +106,11 @@ def test_a_master_may_grow_with_the_history_that_it_keeps_and_no_faster() -> Non
 
 
 def test_memory_and_descriptors_of_a_process_are_those_that_proc_tells() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    pipe = subprocess.PIPE
+    program = "print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # it has started
         sample = measure(child.pid, "child", 1.0)
         assert sample is not None
         assert 1 < sample.pss <= sample.rss < 200
