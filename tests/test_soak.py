@@ -97,8 +97,20 @@ def test_growth_is_told_from_noise() -> None:
     assert not trend("descriptors", [8] * 30 + [9] * 30 + [12] * 30, 2.0).flat
 
 
+def test_a_master_may_grow_with_the_history_that_it_keeps_and_no_faster() -> None:
+    counted = list(range(0, 9000, 100))
+    kept = [40 + n * 5 / 1024 for n in counted]
+    assert trend("memory", kept, 2.0, counted, per_trial=6 / 1024).flat
+    assert not trend("memory", kept, 2.0, counted).flat
+    assert not trend("memory", [2 * k for k in kept], 2.0, counted, per_trial=6 / 1024).flat
+
+
 def test_memory_and_descriptors_of_a_process_are_those_that_proc_tells() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    pipe = subprocess.PIPE
+    program = "print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # it has started
         sample = measure(child.pid, "child", 1.0)
         assert sample is not None
         assert 1 < sample.pss <= sample.rss < 200

@@ -31,6 +31,8 @@ _JUDGED_FROM = 600.0  # seconds that a process must have lived for a trend to be
 _CALM = 15.0  # seconds between two faults
 _MAY_GROW = 0.05  # of the first third, or
 _MAY_GROW_MB, _MAY_GROW_FDS, _MAY_GROW_NAMES = 2.0, 2.0, 8.0
+#: Of memory, for each trial that a master has counted: it keeps the history, to rank it.
+_KEPT_PER_TRIAL = 6 / 1024  # MB
 _LEAVING = 1 / 3  # of the time at the end, in which no master is killed: one has to grow old
 
 
@@ -43,6 +45,7 @@ class Sample:
     rss: float  # MB
     pss: float  # MB
     descriptors: int
+    counted: int  # trials of the study by then
 
 
 @dataclass(frozen=True)
@@ -58,24 +61,47 @@ class Listings:
 
 @dataclass(frozen=True)
 class Trend:
-    """What became of a figure: the median of its first third and of its last."""
+    """What became of a figure: the median of its first third and of its last.
+
+    `counted`: how many trials the study counted from the one to the other.
+    """
 
     what: str
     first: float
     last: float
     most: float
     may_grow: float
+    counted: int = 0
 
     @property
     def flat(self) -> bool:
-        """It did not grow by more than a twentieth, or by what is noise for its kind."""
+        """It did not grow by more than a twentieth, or by what is allowed for its kind."""
         return self.last - self.first <= max(_MAY_GROW * self.first, self.may_grow)
 
 
-def trend(what: str, values: Sequence[float], may_grow: float) -> Trend:
+def trend(
+    what: str,
+    values: Sequence[float],
+    may_grow: float,
+    counted: Sequence[int] = (),
+    per_trial: float = 0.0,
+) -> Trend:
+    """What became of these values, one after another.
+
+    Args:
+        what: their name.
+        values: at equal distances.
+        may_grow: by so much in any case,
+        counted: how many trials the study had at each of them,
+        per_trial: and by so much for each that came to be counted meanwhile.
+    """
     third = max(1, len(values) // 3)
     first, last = statistics.median(values[:third]), statistics.median(values[-third:])
-    return Trend(what, round(first, 2), round(last, 2), round(max(values), 2), may_grow)
+    trials = 0
+    if counted:
+        trials = round(statistics.median(counted[-third:]) - statistics.median(counted[:third]))
+    allowed = round(max(may_grow, per_trial * trials), 2)
+    return Trend(what, round(first, 2), round(last, 2), round(max(values), 2), allowed, trials)
 
 
 class Endurance:
@@ -184,10 +210,10 @@ class Endurance:
             time.sleep(0.2)
 
     def _look(self) -> None:
-        at = round(self._now, 1)
+        at, counted = round(self._now, 1), self._counted()
         for process in self.crew.processes:
             if process.pid is not None and process.status is None and not process.killed:
-                sample = measure(process.pid, process.tag, at)
+                sample = measure(process.pid, process.tag, at, counted)
                 if sample is not None:
                     self.samples.append(sample)
         counts = {f: len(self._names(f)) for f in ("trials", "workers", "")}
@@ -216,7 +242,13 @@ class Endurance:
             if not mine or mine[-1].at - mine[0].at < _JUDGED_FROM:
                 continue
             found += [
-                trend(f"{process.tag}: memory, MB", [s.pss for s in mine], _MAY_GROW_MB),
+                trend(
+                    f"{process.tag}: memory, MB",
+                    [s.pss for s in mine],
+                    _MAY_GROW_MB,
+                    [s.counted for s in mine],
+                    _KEPT_PER_TRIAL if process in self.crew.masters else 0.0,
+                ),
                 trend(f"{process.tag}: descriptors", [s.descriptors for s in mine], _MAY_GROW_FDS),
             ]
         late = [entry for entry in self.listings if entry.at >= _WARM_UP]
@@ -250,7 +282,10 @@ class Endurance:
             [] if any("master" in t.what for t in trends) else ["no master"]
         )
         for one in trends:
-            say(f"{one.what:<32} first third {one.first:g}, last {one.last:g}, most {one.most:g}")
+            say(
+                f"{one.what:<32} first third {one.first:g}, last {one.last:g}, most "
+                f"{one.most:g}, {one.counted} trials counted in between"
+            )
         return {
             "rig": self.rig.name,
             "mount": mount,
@@ -270,7 +305,7 @@ class Endurance:
         }
 
 
-def measure(pid: int, tag: str, at: float) -> Sample | None:
+def measure(pid: int, tag: str, at: float, counted: int = 0) -> Sample | None:
     """Memory and open descriptors of a process; None if it is gone."""
     kilobytes = {}
     try:
@@ -280,4 +315,4 @@ def measure(pid: int, tag: str, at: float) -> Sample | None:
         descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return None
-    return Sample(at, tag, kilobytes["Rss"] / 1024, kilobytes["Pss"] / 1024, descriptors)
+    return Sample(at, tag, kilobytes["Rss"] / 1024, kilobytes["Pss"] / 1024, descriptors, counted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def compact(run: Run) -> dict[str, Any]:
     if run.get("endurance"):
         more = ("endurance", "faults", "trends", "fullest_seen_folder", "samples")
         return {**kept, **{name: run[name] for name in more}}
-    names = ("kind", "lasted", "lost", "taken_up", "repeated")
+    names = ("kind", "lasted", "lost", "taken_up")
     return {**kept, "faults": [{name: f[name] for name in names} for f in run["faults"]]}
 
 
@@ -107,33 +108,38 @@ def summary(runs: Sequence[Run]) -> str:
         + ", ".join(f"{kind} {n}×" for kind, n in sorted(faults.items()))
         + ".",
     ]
-    defaults = [r for r in short if r["default_lease"]]
     for kind, text in (
-        ("worker killed", "a killed worker's trial was taken up again"),
-        ("worker's host killed", "that of a worker whose whole host died"),
+        ("worker killed", "the trial of a killed worker was taken up again"),
+        ("worker's host killed", "that of one whose whole host had died"),
     ):
+        found = [
+            (run["lease"], fault["taken_up"])
+            for run in short
+            if run["default_lease"]
+            for fault in run["faults"]
+            if fault["kind"] == kind and fault["taken_up"] is not None
+        ]
         spans = []
-        for lease in sorted({r["lease"] for r in defaults}):
-            found = [
-                f["taken_up"] for r in defaults if r["lease"] == lease
-                for f in r["faults"] if f["kind"] == kind and f["taken_up"] is not None
-            ]  # fmt: skip
+        for lease in sorted({lease for lease, _ in found}):
+            seconds = [taken for its, taken in found if its == lease]
             where = "local" if lease < 60 else "network"
-            spans.append(f"{min(found):.0f} to {max(found):.0f} s on {where} file systems")
+            spans.append(f"{min(seconds):.0f} to {max(seconds):.0f} s on {where} file systems")
         lines.append(f"With default settings {text} after {' and '.join(spans)}.")
     lines += [_endured(run) for run in runs if run.get("endurance")]
-    return "\n".join(lines) + "\n"
+    return textwrap.fill(" ".join(lines), 99, break_on_hyphens=False) + "\n"
 
 
 def _endured(run: Run) -> str:
     grown = [t for t in run["trends"] if t["what"].endswith("memory, MB")]
     master = next(t for t in grown if t["what"].startswith("master"))
     workers = [t for t in grown if t["what"].startswith("worker")]
+    kept = (master["last"] - master["first"]) * 1024 / master["counted"]
     return (
         f"And one of {run['trials']:,} trials over {minutes(run['seconds'])} with "
         f"{sum(run['faults'].values())} random faults on {KINDS[run['rig']][1]}: "
-        f"{run['attempts']['lost']} attempts lost, no trial; memory of the oldest master "
-        f"{master['first']:.0f} MB, later {master['last']:.0f} MB, of the oldest workers "
-        f"{max(t['first'] for t in workers):.0f} MB, later "
-        f"{max(t['last'] for t in workers):.0f} MB; descriptors and listings did not grow."
+        f"{run['attempts']['lost']} attempts lost, no trial; the oldest workers' memory "
+        f"{max(t['first'] for t in workers):.1f} MB in the first third of their lives and "
+        f"{max(t['last'] for t in workers):.1f} MB in the last, the oldest master's "
+        f"{master['first']:.0f} and {master['last']:.0f} MB: it keeps {kept:.1f} KB of history "
+        "for each trial; descriptors and listings did not grow."
     )

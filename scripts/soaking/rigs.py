@@ -243,6 +243,7 @@ class FaultRig(_HereRig):
     }  # fmt: skip
 
     def start(self) -> None:
+        self._servers: list[subprocess.Popen[bytes]] = []
         program = RIGS / "faultfs" / "faultfs.py"
         if not program.exists():
             raise CannotRun(f"no {program} (DISTUNE_RIGS says where the rigs are)")
@@ -250,7 +251,6 @@ class FaultRig(_HereRig):
             raise CannotRun("no /dev/fuse here")
         self.server = self.work / "export"
         self.server.mkdir()
-        self._servers: list[subprocess.Popen[bytes]] = []
         for name in ("A", "B"):
             point = self.work / name
             point.mkdir()
