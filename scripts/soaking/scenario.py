@@ -174,10 +174,12 @@ class Soak:
         finally:
             outage.end()
             fault.lasted = round(time.monotonic() - began, 1)
+        deadline = time.monotonic() + _RECOVERY  # for all of them together
         if outage.witnesses == "all":
             for process in hit:
                 for line in (TROUBLE, BACK):
-                    self._hear(fault, [process], line, sizes[process.tag], _RECOVERY)
+                    patience = max(1.0, deadline - time.monotonic())
+                    self._hear(fault, [process], line, sizes[process.tag], patience)
         elif outage.witnesses == "some":
             for line in (TROUBLE, BACK):
                 what = f"{outage.kind}: somebody says {line.pattern!r}"
