@@ -233,7 +233,8 @@ class _Plan:
     def _unreadable(self, name: AttemptName) -> Iterator[Action]:
         # It says no more how often it has failed. An objective whose results cannot be read
         # must not be trained for ever.
-        if name.attempt >= self.study.max_attempts and name.purpose is Purpose.TRAIN:
+        its_own = name.key not in self.live  # not a stray file beside the trial's own
+        if its_own and name.attempt >= self.study.max_attempts and name.purpose is Purpose.TRAIN:
             trial = make_trial(self.snapshot, self.sampler, name.trial, name.attempt)
             known = self.snapshot.history.get(name.key) is not None
             if trial is not None and not known and name.key not in self.settled_now:
