@@ -20,8 +20,9 @@ from pathlib import Path
 
 from distune import processes
 from distune.errors import BadRecord, ShareError
+from distune.folder import Folder
 from distune.protocol import Actor, AttemptName, State
-from distune.store import Folder, Store
+from distune.store import Store
 from distune.trial import Failure, Outcome, Result
 
 _ENDED_WITHIN = 5.0  # seconds for training processes to be gone

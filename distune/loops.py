@@ -22,6 +22,7 @@ from typing import IO
 from distune import access, protocol, records
 from distune.doctor.note import Note
 from distune.errors import BadRecord, NotAFolder, ShareError, StudyFailed, UserError
+from distune.folder import Folder, file_system_of, is_network
 from distune.guardian import Guardian
 from distune.master import Identity, Master, only_master
 from distune.messages import OfferRecord, Prepare, Ready
@@ -31,15 +32,7 @@ from distune.processes import Died, ExecutorProcess, end_all, spawn
 from distune.protocol import worker_id
 from distune.screen import Screen
 from distune.snapshot import Snapshot
-from distune.store import (
-    LOCAL_LEASE,
-    NETWORK_LEASE,
-    Folder,
-    Store,
-    file_system_of,
-    find_studies,
-    is_network,
-)
+from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.worker import Worker, WorkerIdentity
 from distune.workloads.data import is_in_files, locate

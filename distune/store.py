@@ -1,12 +1,5 @@
-"""The share: the only code that renames, appends and lists.
-
-`Folder` is the handful of file operations the protocol needs, on a real directory.
-`Store` is what they mean for a study. A simulated share has the same operations as
-`Folder` (see `tests/`), so that everything above runs over either.
-
-Two kinds of failure leave here. `FileNotFoundError` and `FileExistsError` are answers.
-`ShareError` means that the share did not answer or nobody can say what happened: the
-caller keeps what it has and does the same again later (P8, P9).
+"""The share: what file operations mean for a study. The only code that renames trial files,
+appends to them or lists them.
 """
 
 from __future__ import annotations
@@ -14,45 +7,29 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
-from typing import Protocol as Interface
+from typing import TypeVar
 
 from distune import protocol, records
-from distune.errors import BadRecord, Forbidden, NotAFolder, ShareError, UserError
+from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.folder import Folder, FolderLike, answers, shown
 from distune.heartbeat import Finished, MasterBeat
 from distune.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.study import Study
 from distune.trial import Counted, Purpose, Record, Trial
 
-#: File systems of one machine; anything else is treated as one that hosts share.
-LOCAL_FILE_SYSTEMS = frozenset(
-    {"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "overlay"}
-    | {"ramfs", "reiserfs", "rootfs", "tmpfs", "vfat", "xfs", "zfs"}
-)
 LOCAL_LEASE = 20.0  # seconds
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
-_READ_AT_ONCE = 2**20
 _BEAT_SIZE = 4096
 _BEAT_LIMIT = 256 * 2**10
 _CHUNK = 4 * 2**20  # bytes of history read at a time
 _HISTORY_LIMIT = 2**32
-#: What opening something that is no regular file may answer, or a file that may not be opened.
-_NO_FILE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV, errno.EOPNOTSUPP}
-_NO_FILE |= {errno.EACCES, errno.EPERM}
-#: What a rename answers when a directory has the new name, or a file that of a directory.
-_OCCUPIED = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+_HISTORY_LINE = b'{"kind":"counted",'
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 R = TypeVar("R", bound=Record)
-
-_HISTORY_LINE = b'{"kind":"counted",'
 
 _README = """\
 This is the folder of the distune study {name!r}. You can look at everything here with ls and cat.
@@ -75,380 +52,6 @@ Inside a trial's file: one JSON object a line (trial, claim, report..., result).
 Delete the folder when no master and no worker runs, and the study is gone. Delete
 nothing in it before that.
 """
-
-
-class FolderLike(Interface):
-    """The file operations the protocol needs. Paths are relative, with `/`."""
-
-    network: bool
-
-    def names(self, folder: str) -> list[str]: ...
-    def read(
-        self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
-    ) -> bytes: ...
-    def publish(self, path: str, data: bytes) -> None: ...
-    def move(self, source: str, target: str) -> None: ...
-    def append(self, path: str, data: bytes) -> None: ...
-    def rewrite(self, path: str, data: bytes) -> None: ...
-    def replace(self, path: str, data: bytes) -> None: ...
-    def remove(self, path: str) -> None: ...
-    def make_folder(self, path: str) -> None: ...
-    def poke(self, folder: str) -> None: ...
-
-
-@contextmanager
-def _answers(verb: str, path: object) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, FileExistsError):
-        raise
-    except OSError as error:
-        raise ShareError(f"cannot {verb} {path}: {error.strerror or error}") from error
-
-
-class Folder:
-    """`Folder(Path("logs/mnist")).names("trials")`.
-
-    Args:
-        root: the directory.
-        network: whether other hosts see it too; None finds out.
-    """
-
-    def __init__(self, root: Path, network: bool | None = None) -> None:
-        self.root = root
-        self.network = is_network(root) if network is None else network
-
-    def _full(self, path: str) -> str:
-        return f"{self.root}/{path}" if path else str(self.root)
-
-    @contextmanager
-    def _inside(self, folder: str) -> Iterator[int]:
-        """A descriptor of a folder, for one operation: no symbolic link leads out of the
-        study, whenever somebody puts one there (P10).
-
-        Opened by path each time: a held descriptor shows old news on NFS and SMB.
-        """
-        first, *rest = folder.split("/")
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        path, fd = first, -1
-        try:
-            try:
-                fd = os.open(self._full(first), flags)
-                for part in rest:
-                    path = f"{path}/{part}"
-                    outer, fd = fd, os.open(part, flags, dir_fd=fd)
-                    os.close(outer)
-            except OSError as error:
-                if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                    full = self._full(path)
-                    raise NotAFolder(path, shown(full), os.path.islink(full)) from error
-                raise
-            yield fd
-        finally:
-            if fd >= 0:
-                os.close(fd)
-
-    def names(self, folder: str) -> list[str]:
-        """A fresh listing.
-
-        Dot files are nobody's business (unfinished writes, `.nfs*`, `.fuse_hidden*`).
-        """
-        with _answers("list", self._full(folder)), self._inside(folder) as fd:
-            return sorted({n for n in os.listdir(fd) if not n.startswith(".")})
-
-    @contextmanager
-    def _opened(self, path: str, flags: int) -> Iterator[int]:
-        """A regular file. Anything else hangs nobody: O_NONBLOCK is for a FIFO in its place.
-
-        Raises:
-            BadRecord: it is something else, or may not be opened.
-        """
-        folder, _, name = path.rpartition("/")
-        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with self._inside(folder) as at:
-            try:
-                fd = os.open(name, flags, 0o666, dir_fd=at)
-            except OSError as error:
-                if error.errno in _NO_FILE:
-                    raise (_refusal(name, at) or error) from error
-                raise
-        closed = False
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise BadRecord(_kind(os.fstat(fd).st_mode))
-            yield fd
-            closed = True
-            os.close(fd)  # raises what a network file system kept for last
-        finally:
-            if not closed:
-                os.close(fd)
-
-    def read(
-        self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
-    ) -> bytes:
-        """The bytes from `offset` on; with `part`, no more than `limit` of them.
-
-        Raises:
-            BadRecord: not a regular file, or more than `limit` bytes: not ours.
-        """
-        with _answers("read", self._full(path)):
-            try:
-                with self._opened(path, os.O_RDONLY) as fd:
-                    size = os.fstat(fd).st_size
-                    if size - offset > limit and not part:
-                        raise BadRecord(f"it is too large ({size} bytes)")
-                    # Not `limit` at once: so much memory would be reserved, however short it is.
-                    pieces = []
-                    while limit > 0 and (piece := os.pread(fd, min(limit, _READ_AT_ONCE), offset)):
-                        pieces.append(piece)
-                        limit -= len(piece)
-                        offset += len(piece)
-                    return b"".join(pieces)
-            except OSError as error:
-                if error.errno == errno.ESTALE:  # a listed name that is gone, or went meanwhile
-                    raise FileNotFoundError(errno.ENOENT, "stale", path) from error
-                raise
-
-    def publish(self, path: str, data: bytes) -> None:
-        """Give complete content a name, never over an existing one (P1).
-
-        Raises:
-            FileExistsError: the name is taken; nothing was changed.
-        """
-        folder, _, name = path.rpartition("/")
-        with _answers("publish", self._full(path)), self._inside(folder) as at:
-            draft = _write_draft(name, data, at)
-            try:
-                try:
-                    os.link(draft, name, src_dir_fd=at, dst_dir_fd=at)
-                except OSError as error:
-                    if error.errno not in _NO_LINKS:
-                        raise
-                    # No hard links here. One master publishes, so looking first is enough.
-                    if name in os.listdir(at):
-                        raise FileExistsError(errno.EEXIST, "exists", path) from error
-                    os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
-            finally:
-                _discard(draft, at)
-            if not self.network:  # a network server makes a new name survive a power cut
-                os.fsync(at)
-
-    def move(self, source: str, target: str) -> None:
-        """One rename. Its answer may be a lie on a network: see `Store._move`.
-
-        Raises:
-            BadRecord: a directory has the target's name.
-        """
-        (folder, _, name), (target_folder, _, new) = source.rpartition("/"), target.rpartition("/")
-        with (
-            _answers("rename", self._full(source)),
-            self._inside(folder) as here,
-            self._inside(target_folder) as there,
-        ):
-            try:
-                os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
-            except OSError as error:
-                if error.errno in _OCCUPIED:
-                    raise BadRecord(f"something else is called {new}") from error
-                raise
-
-    def append(self, path: str, data: bytes) -> None:
-        """Append to an existing file, and have it on the disk when this returns.
-
-        Raises:
-            FileNotFoundError: there is no such file; it is not made (P7).
-            BadRecord: it is no file that can be appended to.
-            ShareError: all, some or none of it may have been written.
-        """
-        with (
-            _answers("append to", self._full(path)),
-            self._opened(path, os.O_WRONLY | os.O_APPEND) as fd,
-        ):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
-
-    def open_log(self, path: str) -> IO[bytes]:
-        """A file to append to, for what a process prints; made if it is not there.
-
-        Raises:
-            ShareError: it cannot be written, or is no file.
-        """
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        try:
-            with _answers("write", self._full(path)), self._opened(path, flags) as fd:
-                return open(os.dup(fd), "ab")
-        except BadRecord as error:
-            raise ShareError(f"cannot write {shown(self._full(path))}: {error}") from error
-
-    def rewrite(self, path: str, data: bytes) -> None:
-        """Overwrite in place: a replaced file is not noticed on SMB and NFS 4.
-
-        Readers may see half of it.
-
-        Raises:
-            BadRecord: it is no file of our own.
-        """
-        with (
-            _answers("write", self._full(path)),
-            self._opened(path, os.O_WRONLY | os.O_CREAT) as fd,
-        ):
-            if os.fstat(fd).st_nlink > 1:
-                raise BadRecord("it has a second name (a hard link)")
-            written = 0
-            while written < len(data):
-                written += os.pwrite(fd, data[written:], written)
-            os.ftruncate(fd, len(data))
-
-    def replace(self, path: str, data: bytes) -> None:
-        """Put a complete file in the place of another, for files read once.
-
-        Raises:
-            BadRecord: a directory is there.
-        """
-        folder, _, name = path.rpartition("/")
-        with _answers("write", self._full(path)), self._inside(folder) as at:
-            draft = _write_draft(name, data, at)
-            try:
-                os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
-            except OSError as error:
-                _discard(draft, at)
-                if error.errno in _OCCUPIED:
-                    raise BadRecord("it is a directory, not a file") from error
-                if self._holds(path, data):
-                    return  # it happened, and the reply was lost (P8)
-                raise
-
-    def _holds(self, path: str, data: bytes) -> bool:
-        try:
-            return self.read(path) == data
-        except (FileNotFoundError, BadRecord, ShareError):
-            return False
-
-    def remove(self, path: str) -> None:
-        """Unlink a file.
-
-        Raises:
-            BadRecord: it is a directory.
-        """
-        folder, _, name = path.rpartition("/")
-        with _answers("remove", self._full(path)), self._inside(folder) as at:
-            try:
-                os.unlink(name, dir_fd=at)
-            except IsADirectoryError as error:
-                raise BadRecord("it is a directory, not a file") from error
-
-    def make_folder(self, path: str) -> None:
-        """See that there is a folder; with an empty path, the root itself.
-
-        Raises:
-            NotAFolder: there is something else.
-        """
-        folder, _, name = path.rpartition("/")
-        with _answers("make", self._full(path)):
-            if not path:
-                os.makedirs(self.root, exist_ok=True)
-                return
-            try:
-                with self._inside(folder) as at:
-                    os.mkdir(name, dir_fd=at)
-            except FileExistsError:
-                with self._inside(path):
-                    pass
-
-    def poke(self, folder: str) -> None:
-        """Change the directory, so that this host's cache of it is thrown away."""
-        if not self.network:
-            return
-        draft = f".poke.{secrets.token_hex(6)}"
-        with _answers("write in", self._full(folder)), self._inside(folder) as at:
-            os.close(_open_new(draft, at))
-            try:
-                os.unlink(draft, dir_fd=at)
-            except FileNotFoundError:
-                pass  # the reply was lost
-
-
-def _open_new(name: str, at: int) -> int:
-    """Make a file of a name that only we can have thought of: that it is there already means
-    that the reply to our own request was lost, and the request sent again.
-    """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-    try:
-        return os.open(name, flags | os.O_EXCL, 0o666, dir_fd=at)
-    except FileExistsError:
-        return os.open(name, flags, 0o666, dir_fd=at)
-
-
-def _write_draft(name: str, data: bytes, at: int) -> str:
-    """Complete content under a name that nobody reads."""
-    draft = f".{name}.{secrets.token_hex(6)}"
-    try:
-        with open(_open_new(draft, at), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        _discard(draft, at)  # on a full disk, give the bytes back
-        raise
-    return draft
-
-
-def _discard(draft: str, at: int) -> None:
-    try:
-        os.unlink(draft, dir_fd=at)
-    except OSError:
-        pass  # a dot file more: nobody reads it
-
-
-def _refusal(name: str, at: int) -> BadRecord | None:
-    """Why something cannot be opened; None if it is not there."""
-    try:
-        mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
-    except OSError:
-        return None
-    return Forbidden("it may not be opened") if stat.S_ISREG(mode) else BadRecord(_kind(mode))
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFLNK: "a symbolic link",
-        stat.S_IFDIR: "a directory",
-        stat.S_IFIFO: "a fifo",
-        stat.S_IFSOCK: "a socket",
-    }
-    return f"it is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a file"
-
-
-def shown(path: str) -> str:
-    """A path as part of one line for people, whatever is in its name."""
-    text = path if path.isprintable() and " " not in path else ascii(path)
-    return text if len(text) <= 120 else f"{text[:100]}...{text[-16:]}"
-
-
-def file_system_of(path: Path) -> str:
-    """The type of the file system a path lies on, as Linux calls it (`ext4`, `nfs4`);
-    `unknown` elsewhere.
-    """
-    if not sys.platform.startswith("linux"):
-        return "unknown"
-    target = os.path.realpath(path)
-    best, kind = "", "unknown"
-    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
-        left, _, right = line.partition(" - ")
-        point = left.split()[4].encode().decode("unicode_escape")
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, right.split()[0]
-    return kind
-
-
-def is_network(path: Path) -> bool:
-    """Whether other hosts may see this directory. Where nothing is known, the careful
-    answer is yes.
-    """
-    return file_system_of(path) not in LOCAL_FILE_SYSTEMS
 
 
 @dataclass(frozen=True)
@@ -1051,7 +654,7 @@ def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
     Raises:
         ShareError: the directory cannot be listed now.
     """
-    with _answers("list", logs):
+    with answers("list", logs):
         try:
             names = sorted(os.listdir(logs))
         except FileNotFoundError:

@@ -35,12 +35,13 @@ from typing import Any
 from rich.console import Console
 
 from distune import display, executor, processes, protocol
+from distune.folder import Folder
 from distune.loops import MasterOptions, WorkerOptions, run_master, run_worker
 from distune.observer import Observer
 from distune.protocol import COUNTED, State
 from distune.records import decode_lines
 from distune.screen import Mode, Screen
-from distune.store import Folder, Store
+from distune.store import Store
 from distune.study import parse_space_file
 from distune.trial import Counted, Outcome
 from tests.rigs import faultfs, why_no_faultfs

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from distune import display, protocol, records
 from distune.errors import ShareError
+from distune.folder import Folder
 from distune.heartbeat import Beat
 from distune.master import Identity, Master
 from distune.observer import Observer
 from distune.planner import make_trial
 from distune.protocol import COUNTED, AttemptName, State
 from distune.snapshot import Event, Snapshot
-from distune.store import Folder, Store, find_studies
+from distune.store import Store, find_studies
 from distune.trial import Claim, Outcome, Record, Result, Trial
 from distune.worker import Worker, WorkerIdentity
 from tests.simulation import SimulatedExecutor, make_study, objective

@@ -77,7 +77,7 @@ class Share:
 
 
 class MemoryFolder:
-    """One client's mount of a `Share`, with the operations of `distune.store.Folder`."""
+    """One client's mount of a `Share`, with the operations of `distune.folder.Folder`."""
 
     network = True
 

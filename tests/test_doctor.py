@@ -31,7 +31,8 @@ from distune.doctor.note import (
     Speed,
 )
 from distune.doctor.verdict import PROMISES, judge
-from distune.store import Folder, find_studies
+from distune.folder import Folder
+from distune.store import find_studies
 from distune.study import Study
 from tests.conftest import Lab, wait_until
 

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from distune import protocol
+from distune.folder import Folder
 from distune.observer import Observer
 from distune.protocol import COUNTED, AttemptName
-from distune.store import Folder, Store
+from distune.store import Store
 from tests.conftest import Lab, wait_until
 from tests.rigs import faultfs, why_no_faultfs
 

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from distune import protocol, records
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.folder import Folder
 from distune.heartbeat import Beat, Finished
 from distune.master import Identity, only_master
 from distune.objective import TrialContext
 from distune.observer import Observer
 from distune.protocol import AttemptName, State
-from distune.store import Folder, Store, find_studies, open_study
+from distune.store import Store, find_studies, open_study
 from distune.trial import Purpose
 from tests.conftest import Lab, wait_until
 from tests.fuzz import CORPUS, TARGETS, Target, check, fuzz_study, mutate

@@ -9,11 +9,12 @@ import pytest
 
 from distune import protocol
 from distune.errors import ShareError, UserError
+from distune.folder import Folder
 from distune.heartbeat import MasterBeat
 from distune.master import Identity, Master, only_master
 from distune.observer import Observer
 from distune.protocol import State
-from distune.store import Folder, Store
+from distune.store import Store
 from distune.study import Limits
 from distune.trial import Claim, Outcome, Result
 from tests.simulation import Faults, MemoryFolder, Share, make_study

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from distune.folder import Folder
 from distune.guardian import Guardian
 from distune.protocol import AttemptName, State
-from distune.store import Folder, Store
+from distune.store import Store
 from distune.trial import Outcome, Result, Trial
 from tests.conftest import Lab, executors_of, wait_until
 from tests.simulation import make_study

@@ -17,8 +17,9 @@ import pytest
 
 from distune import protocol, records
 from distune.errors import BadRecord, ShareError, UserError
+from distune.folder import Folder, FolderLike, is_network
 from distune.protocol import Actor, AttemptName, State
-from distune.store import Folder, FolderLike, Store, find_studies, is_network, open_study
+from distune.store import Store, find_studies, open_study
 from distune.trial import Counted, Outcome, Report, Result, Trial
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 

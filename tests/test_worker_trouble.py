@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from distune.errors import ShareError
+from distune.folder import Folder
 from distune.messages import Assignment, Check
 from distune.processes import Died
-from distune.store import Folder, Store
+from distune.store import Store
 from distune.trial import Record, Trial
 from distune.worker import Worker, WorkerIdentity
 from tests.simulation import LEASE, make_study

@@ -25,8 +25,8 @@ from distune.doctor.desk import Attended, Desk, Place
 from distune.doctor.note import HostFacts, Note, PairFacts
 from distune.doctor.probes import all_probes, know_place
 from distune.errors import BadRecord, ShareError
+from distune.folder import Folder
 from distune.protocol import worker_id
-from distune.store import Folder
 from distune.trial import Record
 
 _SAY_EVERY = 0.5  # seconds

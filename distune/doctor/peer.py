@@ -38,8 +38,9 @@ from distune.doctor.probes import (
     read_again,
 )
 from distune.errors import BadRecord, DistuneError, ShareError
+from distune.folder import Folder
 from distune.protocol import Actor, AttemptName, State
-from distune.store import Folder, Store
+from distune.store import Store
 from distune.trial import Claim, Count, Record
 
 _VERSION = 1

@@ -36,9 +36,10 @@ from distune.doctor.note import (
     Times,
 )
 from distune.errors import BadRecord, ShareError
+from distune.folder import file_system_of, is_network
 from distune.protocol import Actor, AttemptName, State
 from distune.records import AttemptFile
-from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, file_system_of, is_network
+from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.trial import Purpose, Record, Report, Trial
 
 _CLAIM_FILES, _CLAIMERS = 40, 4
