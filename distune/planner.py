@@ -20,6 +20,7 @@ from distune.trial import FAILURES, Counted, Outcome, Purpose, Trial
 FAILURES_TO_STOP = 10
 #: A trial that is in none of so many successive listings has lost its file.
 LISTINGS_TO_VANISH = 3
+_MOST_UNREADABLE = 10  # attempts at a trial, after which it has failed
 _SHOW_LOST_FOR = 10  # leases
 _SHOW_GIVEN_UP_FOR = 86400.0  # seconds
 _MOST_SET_ASIDE = 200  # at a step: a flood of garbage must not hold up the trials
@@ -234,7 +235,7 @@ class _Plan:
         # It says no more how often it has failed. An objective whose results cannot be read
         # must not be trained for ever.
         its_own = name.key not in self.live  # not a stray file beside the trial's own
-        if its_own and name.attempt >= self.study.max_attempts and name.purpose is Purpose.TRAIN:
+        if its_own and name.attempt >= _MOST_UNREADABLE and name.purpose is Purpose.TRAIN:
             trial = make_trial(self.snapshot, self.sampler, name.trial, name.attempt)
             known = self.snapshot.history.get(name.key) is not None
             if trial is not None and not known and name.key not in self.settled_now:
