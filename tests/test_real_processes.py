@@ -263,7 +263,7 @@ def test_the_training_process_may_die_and_the_worker_lives_on(lab: Lab) -> None:
 
 
 def test_a_time_limit_ends_the_study_and_keeps_what_was_reached(lab: Lab) -> None:
-    lab.write_space(trials=None, time_limit="3s", params={
+    lab.write_space(trials=None, time_limit="8s", params={
         "x": {"type": "float", "low": 0, "high": 1}, "steps": 1000, "pause": 0.05})  # fmt: skip
     worker = lab.worker()
     assert lab.master("--plain").wait(30) == 0
