@@ -179,7 +179,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "lost replies to renames": [{"op": "rename", "resend": True, "prob": 0.5}],
     "lost replies": [{"op": ["link", "unlink", "create"], "resend": True, "prob": 0.3}],
     "EIO though done": [{"op": CHANGES, "errno": "EIO", "when": "after", "prob": 0.04}],
-    "EIO": [{"op": CHANGES + LOOKS, "errno": "EIO", "prob": 0.01}],
+    "EIO": [{"op": CHANGES + LOOKS, "errno": "EIO", "prob": 0.003}],
     "ESTALE": [{"op": LOOKS, "errno": "ESTALE", "prob": 0.01}],
     "half-written lines": [
         {"op": "write", "path": "*history.jsonl", "keep": 0.5, "errno": "ENOSPC", "count": 1},
