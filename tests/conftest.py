@@ -17,6 +17,9 @@ import psutil
 import pytest
 
 DISTUNE = [sys.executable, "-m", "distune"]
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would all that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OBJECTIVE = """\
 import os, time
