@@ -16,13 +16,13 @@ from typing import Any
 RIGS = Path(
     os.environ.get("DISTUNE_RIGS", Path(__file__).resolve().parents[2] / "shared" / "rigs")
 ).resolve()
-_FAULTFS = RIGS / "faultfs" / "faultfs.py"
+FAULTFS = RIGS / "faultfs" / "faultfs.py"
 
 
 def why_no_faultfs() -> str | None:
     """Why file systems that misbehave on request cannot be mounted here; None if they can."""
-    if not _FAULTFS.is_file():
-        return f"no {_FAULTFS} (DISTUNE_RIGS says where rigs are)"
+    if not FAULTFS.is_file():
+        return f"no {FAULTFS} (DISTUNE_RIGS says where rigs are)"
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "no access to /dev/fuse"
     if os.geteuid() != 0 and shutil.which("fusermount3") is None:
@@ -30,8 +30,9 @@ def why_no_faultfs() -> str | None:
     return None
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("faultfs", _FAULTFS)
+def load_faultfs() -> ModuleType:
+    """The rig's module."""
+    spec = importlib.util.spec_from_file_location("faultfs", FAULTFS)
     assert spec is not None
     assert spec.loader is not None
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the rig may be read-only
@@ -52,4 +53,6 @@ def faultfs(backing: Path, mountpoint: Path, work: Path | None = None, **setting
         work: where its control file and log go; beside the mount point by default.
         settings: the rig's, for example `skew=3600`.
     """
-    return _load().FaultFS(str(backing), str(mountpoint), str(work) if work else None, **settings)
+    return load_faultfs().FaultFS(
+        str(backing), str(mountpoint), str(work) if work else None, **settings
+    )

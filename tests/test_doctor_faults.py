@@ -5,7 +5,6 @@ They are made by faultfs, a FUSE file system that is found through `DISTUNE_RIGS
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -21,26 +20,15 @@ from distune import protocol, records
 from distune.doctor.note import HostFacts
 from distune.doctor.verdict import judge
 from tests.conftest import DISTUNE, Lab
+from tests.rigs import FAULTFS, load_faultfs, why_no_faultfs
 
-RIGS = Path(os.environ.get("DISTUNE_RIGS") or Path(__file__).parents[2] / "shared" / "rigs")
-FAULTFS = RIGS / "faultfs" / "faultfs.py"
 BROKEN = Path(__file__).parent / "broken_faultfs.py"
 
-if not FAULTFS.exists():
-    pytest.skip(f"needs {FAULTFS}; see DISTUNE_RIGS", allow_module_level=True)
-if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-    pytest.skip("needs /dev/fuse", allow_module_level=True)
+why_not = why_no_faultfs()
+if why_not is not None:
+    pytest.skip(why_not, allow_module_level=True)
 
 Mount = Callable[..., Any]
-
-
-def load_faultfs() -> Any:
-    spec = importlib.util.spec_from_file_location("faultfs", FAULTFS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
