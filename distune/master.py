@@ -105,6 +105,8 @@ class Master:
         store.folder.poke(protocol.TRIALS)
         for _ in range(2):
             self.observer.expect_all(store.listing())
+        #: Trials without a file, because the end came before anybody had claimed them.
+        self._withdrawn = self.observer.unseen if store.is_finished() else frozenset()
         self._last_step = monotonic()
         self._next_beat = self._next_patrol = self._last_step
         self._seen = store.inspect_seen()
@@ -234,7 +236,7 @@ class Master:
             case Withdraw(name):
                 self.store.withdraw(name)
             case Settle(name):
-                self.store.settle(name)
+                self._settle(name)
             case Quarantine(filename, why):
                 self.store.quarantine(filename, why)
             case Bury(worker):
@@ -247,19 +249,23 @@ class Master:
         # before making a second file of one attempt.
         if trial.attempt > 1 and self._is_under_way(trial):
             return
-        self.observer.expect(trial.purpose, trial.number)
+        self.observer.expect(trial.key, trial.attempt)
         self.store.publish(trial)
 
     def _is_under_way(self, trial: Trial) -> bool:
         self.store.folder.poke(protocol.TRIALS)
         return any(
-            (name.purpose, name.trial, name.attempt) == (trial.purpose, trial.number, trial.attempt)
+            (name.key, name.attempt) == (trial.key, trial.attempt)
             for name in self.store.listing().attempts
         )
 
     def _replace(self, trial: Trial) -> None:
-        """Publish a trial again whose file is nowhere in `trials/`, unless `seen/` has it."""
-        attempt = 0
+        """Publish a trial again whose file is nowhere in `trials/`, unless `seen/` has it.
+
+        The file may only be hidden, by a cache and a rename nearby. So it gets a name that no
+        attempt can have had: a rename is proof of its own success only while names are unique.
+        """
+        attempt, key = 0, trial.key
         for name in self.store.seen_of(trial.number):
             if name.purpose is not trial.purpose:
                 continue
@@ -267,17 +273,33 @@ class Master:
             if name.state in COUNTED:
                 self._count_seen(name)
                 return
+        if key not in self._withdrawn:
+            attempt = max(attempt + 1, self.observer.last_attempt(key))
         again = trial.model_copy(update={"attempt": attempt + 1})
         self.store.folder.poke(protocol.TRIALS)
-        if any(n.key == (trial.purpose, trial.number) for n in self.store.listing().attempts):
+        if any(n.key == key for n in self.store.listing().attempts):
             return
+        self.observer.expect(key, again.attempt)
         self.store.publish(again)
-        if attempt or trial.number < len(self.observer.history):
+        if attempt:
             self.observer.note(
                 "trouble", f"trial {trial.number}: its file was gone; published again"
             )
 
+    def _settle(self, name: AttemptName) -> None:
+        if name.state is State.DONE and self._is_put_away(name.key):
+            self.store.give_up(name, Actor.MASTER)
+        else:
+            self.store.settle(name)
+
+    def _is_put_away(self, key: tuple[Purpose, int]) -> bool:
+        """Whether `seen/` has what was counted of a trial; then nothing may take its place."""
+        return any(n.key == key and n.state in COUNTED for n in self.store.seen_of(key[1]))
+
     def _prune(self, name: AttemptName) -> None:
+        if self.observer.history.get(name.key) is not None and self._is_put_away(name.key):
+            self.store.give_up(name, Actor.MASTER)
+            return
         pruned = self.store.prune(name)
         if pruned is not None:
             self._count_seen(pruned)

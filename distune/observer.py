@@ -127,6 +127,7 @@ class Observer:
         self._master_watch = Watch(longest_step=60.0)
         self._next_number = 0
         self._absent: dict[tuple[Purpose, int], int] = {}
+        self._attempts: dict[tuple[Purpose, int], int] = {}  # the highest seen, of open trials
         self._before: frozenset[AttemptName] | None = None
         self._announced = 0
         self._announced_tests = 0
@@ -139,31 +140,48 @@ class Observer:
         self.history.extend(self.recovered)
         self._announced, self._announced_tests = len(self.history), len(self.history.tests)
         if self.history.trials:
-            self.expect(Purpose.TRAIN, max(c.trial.number for c in self.history.trials))
+            self.expect((Purpose.TRAIN, max(c.trial.number for c in self.history.trials)))
 
     def note(self, kind: str, text: str) -> None:
         """Add an event."""
         self._events.append(Event(self._wall(), kind, text))
 
     @property
+    def unseen(self) -> frozenset[tuple[Purpose, int]]:
+        """Trials that should be there or counted, and of which no listing has had a file."""
+        return frozenset(key for key in self._absent if key not in self._attempts)
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """What happened lately, the newest last."""
         return tuple(self._events)
 
-    def expect(self, purpose: Purpose, number: int) -> None:
+    def expect(self, key: tuple[Purpose, int], attempt: int = 0) -> None:
         """The master is about to publish this trial: were it in no listing from now on, that
         would be because its file has moved on or vanished, not because it never was.
+
+        Args:
+            key: of the trial.
+            attempt: which file of it, if there is one.
         """
+        purpose, number = key
         if purpose is Purpose.TRAIN:
             for missed in range(self._next_number, number + 1):
                 self._absent[Purpose.TRAIN, missed] = 0
             self._next_number = max(self._next_number, number + 1)
-        self._absent.setdefault((purpose, number), 0)
+        self._absent.setdefault(key, 0)
+        if attempt:
+            self._absent[key] = 0
+            self._attempts[key] = max(attempt, self._attempts.get(key, 0))
 
     def expect_all(self, listing: Listing) -> None:
         """Expect the trials of a listing."""
         for name in self._known(listing)[0]:
-            self.expect(name.purpose, name.trial)
+            self.expect(name.key, name.attempt)
+
+    def last_attempt(self, key: tuple[Purpose, int]) -> int:
+        """The highest attempt that has been seen of a trial that is not over; 0 if none."""
+        return self._attempts.get(key, 0)
 
     def blind(self) -> None:
         """The share could not be read: nobody was silent meanwhile."""
@@ -280,14 +298,12 @@ class Observer:
     def _follow_absence(self, attempts: tuple[AttemptName, ...]) -> None:
         """Keep track of trials that are not over, to notice one whose file has vanished."""
         present = {n.key for n in attempts}
-        numbers = [number for purpose, number in present if purpose is Purpose.TRAIN]
-        if numbers:
-            self.expect(Purpose.TRAIN, max(numbers))
-        for key in present:
-            self._absent.setdefault(key, 0)
+        for name in attempts:
+            self.expect(name.key, name.attempt)
         for key in list(self._absent):
             if self.history.get(key) is not None:
                 del self._absent[key]
+                self._attempts.pop(key, None)
             else:
                 self._absent[key] = 0 if key in present else self._absent[key] + 1
 

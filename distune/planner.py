@@ -383,8 +383,12 @@ class _Plan:
         for test in open_tests:
             key = (Purpose.TEST, test.number)
             listings = self.snapshot.absent.get(key)
-            if key not in self.live and (listings is None or listings >= LISTINGS_TO_VANISH):
+            if key in self.live:
+                continue
+            if listings is None:
                 yield Publish(test)
+            elif listings >= LISTINGS_TO_VANISH:
+                yield Replace(test)
         if not open_tests and not ended:
             yield ending
 

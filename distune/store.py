@@ -196,11 +196,7 @@ class Store:
         data = self.folder.read(name.seen_path if seen else name.live_path)
         file = records.parse_attempt(data)
         self._check_study(file.trial.study)
-        if (file.trial.purpose, file.trial.number, file.trial.attempt) != (
-            name.purpose,
-            name.trial,
-            name.attempt,
-        ):
+        if (file.trial.key, file.trial.attempt) != (name.key, name.attempt):
             raise BadRecord(f"it holds attempt {file.trial.attempt} of trial {file.trial.number}")
         return file
 

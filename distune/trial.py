@@ -88,6 +88,11 @@ class Trial(Record):
     best: dict[str, float] | None = None
 
     @property
+    def key(self) -> tuple[Purpose, int]:
+        """What all attempts at it have in common."""
+        return self.purpose, self.number
+
+    @property
     def failures(self) -> int:
         """How many attempts at it have failed before."""
         return len(self.failed_on)
@@ -151,7 +156,7 @@ class Counted(Record):
 
     @property
     def key(self) -> tuple[Purpose, int]:
-        return self.trial.purpose, self.trial.number
+        return self.trial.key
 
 
 def params_key(params: Params) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from distune.folder import Folder
 from distune.heartbeat import MasterBeat
 from distune.master import Identity, Master, only_master
 from distune.observer import Observer
+from distune.planner import LISTINGS_TO_VANISH
 from distune.protocol import State
 from distune.store import Store
 from distune.study import Limits
@@ -76,6 +78,66 @@ def test_a_trial_that_two_listings_in_a_row_miss_is_not_published_again() -> Non
     master.step()
     assert desk.counted() == [0]
     assert desk.folder.share.published.most_common(1)[0][1] == 1
+
+
+def test_a_trial_that_was_only_hidden_is_never_published_under_the_same_name() -> None:
+    """Its worker would make each name twice, and a rename would prove nothing any more."""
+    desk = Desk(trials=1)
+    master = desk.master()
+    master.step()
+    (waiting,) = desk.store.listing().attempts
+    taken = desk.store.claim(waiting, "w-1")
+    assert taken is not None
+    real = desk.folder.names
+    desk.folder.names = lambda folder: [] if folder == protocol.TRIALS else real(folder)  # type: ignore[method-assign]
+    for _ in range(LISTINGS_TO_VANISH):
+        master.step()
+    desk.folder.names = real  # type: ignore[method-assign]
+    assert [(n.attempt, n.state) for n in sorted(desk.store.listing().attempts)] == [
+        (1, State.TAKEN),
+        (2, State.WAITING),
+    ]
+
+
+@pytest.mark.parametrize("state", [State.TAKEN, State.DONE])
+def test_what_was_counted_stays_when_its_attempt_turns_up_once_more(state: State) -> None:
+    desk = Desk(trials=2)
+    master = desk.master()
+    master.step()
+    first, _ = sorted(desk.store.listing().attempts)
+    desk.train(0)
+    master.step()
+    (counted,) = desk.store.seen()
+    path = counted.seen_path
+    before = desk.folder.share.files[path]
+    again = replace(first, worker="w-1", state=state)
+    desk.folder.share.files[again.live_path] = before + b"\n"
+    master.step()
+    master.step()
+    assert desk.folder.share.files[path] == before
+    assert sorted(n.state for n in desk.store.seen()) == [State.LOST, State.SEEN]
+    assert desk.counted() == [0]
+
+
+def test_trials_that_the_end_took_back_go_on_as_first_attempts() -> None:
+    desk = Desk(trials=4)
+    desk.limits = Limits(trials=4, target=1.0)
+    first = desk.master()
+    first.step()
+    desk.train(2)
+    for _ in range(4):
+        first.step()
+    assert first.finished is not None
+    assert desk.store.listing().attempts == ()
+    desk.limits = Limits(trials=4)
+    second = desk.master()
+    for _ in range(LISTINGS_TO_VANISH + 2):
+        second.step()
+    assert [(n.trial, n.attempt) for n in sorted(desk.store.listing().attempts)] == [
+        (0, 1),
+        (1, 1),
+        (3, 1),
+    ]
 
 
 def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:

@@ -257,6 +257,8 @@ def test_the_winner_is_tested_once_and_only_then_is_the_study_over() -> None:
     assert (publish.trial.purpose, publish.trial.number) == (Purpose.TEST, 0)
     running = AttemptName(0, 1, Purpose.TEST, "w-1", State.TAKEN)
     assert plan(replace(snapshot, attempts=(running,)), SAMPLER) == []
+    unseen = {publish.trial.key: LISTINGS_TO_VANISH}
+    assert plan(replace(snapshot, absent=unseen), SAMPLER) == [Replace(publish.trial)]
     history.add(Counted(trial=publish.trial, worker="w-1", result=result()))
     (finish,) = plan(snapshot, SAMPLER)
     assert isinstance(finish, Finish)
