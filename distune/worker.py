@@ -427,17 +427,24 @@ class Worker:
         """Give back what is held of a study that this worker has given up; its heartbeat
         stays and says why.
         """
+        self._end_tests(study)
         for slot in self._slots:
             if slot.held is None or slot.held.study is not study:
                 continue
             if slot.busy:
                 slot.executor.end(grace=0.0)
                 slot.busy, slot.stop_by = False, None
-            slot.testing = None
             self._let_go(slot, f"its worker gave up: {study.said}")
         self._beat(study)
         del self._open[study.name]
         self._next_discovery = 0.0
+
+    def _end_tests(self, study: _OpenStudy) -> None:
+        """Nobody wants to know any more: the study is not open after this."""
+        for slot in self._slots:
+            if slot.testing is not None and slot.testing.study is study:
+                slot.executor.end(grace=0.0)
+                slot.testing, slot.busy = None, False
 
     def _follow(self, slot: _Slot, message: Moved | Report) -> None:
         if slot.held is None or slot.held.progress is None:
@@ -457,7 +464,7 @@ class Worker:
         assert slot.held is not None
         self._say(f"trial {slot.held.name.label}: {why}; dropped")
         slot.held = None
-        if slot.busy:
+        if slot.busy and slot.testing is None:  # a self-test is about the host, and goes on
             slot.executor.stop()
             slot.stop_by = self._monotonic() + _STOP_GRACE
 
@@ -530,6 +537,7 @@ class Worker:
         for study in list(self._open.values()):
             study.unlisted = study.unlisted + 1 if found and study.name not in found else 0
             if study.unlisted >= _LISTINGS_TO_FORGET:
+                self._end_tests(study)
                 for slot in self._slots:
                     if slot.held is not None and slot.held.study is study:
                         self._abandon(slot, f"the study {study.name} was deleted")
@@ -732,6 +740,7 @@ class Worker:
 
     def _close(self, study: _OpenStudy) -> None:
         """The study is over: whatever is still held of it is given back."""
+        self._end_tests(study)
         for slot in self._slots:
             if slot.held is not None and slot.held.study is study:
                 study.store.give_up(slot.held.name, Actor.OWNER)

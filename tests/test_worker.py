@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from distune import records
-from distune.heartbeat import Beat
+from distune import protocol, records
+from distune.heartbeat import Beat, Finished
 from distune.messages import Assignment, Began, Check, Checked
 from distune.processes import Died
-from distune.protocol import AttemptName, State
+from distune.protocol import Actor, AttemptName, State
 from distune.store import Store
 from distune.trial import Failure, Outcome, Record, Report, Result, Trial
 from distune.worker import Worker, WorkerIdentity
@@ -38,7 +38,9 @@ class Puppet:
         said, self.says = self.says, []
         return said
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        self.says = [Result(outcome=Outcome.RELEASED)]
+
     def terminate(self) -> None: ...
     def end(self, grace: float) -> None: ...
 
@@ -161,13 +163,18 @@ def test_time_in_which_the_worker_could_not_look_is_not_the_trials() -> None:
     assert bench.puppets[0].aborted == 0
 
 
-def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken() -> None:
-    bench = Bench()
+def doubting(bench: Bench) -> None:
+    """Have the worker test itself, because of trial 2."""
     for number in range(3):
         bench.publish(number)
         bench.step()
         bench.answer(FAILED)
     assert bench.puppets[0].checks == 1
+
+
+def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken() -> None:
+    bench = Bench()
+    doubting(bench)
     assert [bench.result_of(n) for n in range(2)] == [
         FAILED.model_copy(update={"failure": Failure(message="no kernel image",
                                                      output="the last words")})
@@ -184,6 +191,30 @@ def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken(
     bench.publish(9)
     bench.step(seconds=100)
     assert len(bench.puppets[0].trials) == 3
+
+
+def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
+    bench = Bench()
+    doubting(bench)
+    (taken,) = bench.names(State.TAKEN)
+    assert bench.store.give_up(taken, Actor.MASTER)
+    bench.publish(3)
+    bench.step(seconds=5)
+    bench.answer(Checked())
+    bench.step(seconds=1)
+    assert [name.trial for name in bench.names(State.TAKEN)] == [3]
+
+
+def test_a_self_test_ends_with_its_study() -> None:
+    bench = Bench(jobs=2)
+    doubting(bench)
+    (taken,) = bench.names(State.TAKEN)
+    assert bench.store.give_up(taken, Actor.MASTER)
+    bench.step(seconds=5)
+    finished = Finished(study=bench.study.id, reason="enough", trials=0, elapsed=0.0)
+    bench.store.write_document(protocol.FINISHED, records.encode_document(finished))
+    bench.step(seconds=5)
+    assert bench.worker.finished
 
 
 def test_giving_up_gives_back_what_the_other_executors_train() -> None:
