@@ -25,6 +25,7 @@ class Puppet:
         self.trials: list[Trial] = []
         self.checks = 0
         self.aborted = 0
+        self.stops = self.ends = 0
         self.says: list[Record | Died] = []
 
     def start(self, assignment: Assignment) -> None:
@@ -39,10 +40,13 @@ class Puppet:
         return said
 
     def stop(self) -> None:
+        self.stops += 1
         self.says = [Result(outcome=Outcome.RELEASED)]
 
     def terminate(self) -> None: ...
-    def end(self, grace: float) -> None: ...
+
+    def end(self, grace: float) -> None:
+        self.ends += 1
 
     def abort(self) -> str:
         self.aborted += 1
@@ -200,6 +204,7 @@ def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
     assert bench.store.give_up(taken, Actor.MASTER)
     bench.publish(3)
     bench.step(seconds=5)
+    assert bench.puppets[0].stops == 0
     bench.answer(Checked())
     bench.step(seconds=1)
     assert [name.trial for name in bench.names(State.TAKEN)] == [3]
@@ -215,6 +220,7 @@ def test_a_self_test_ends_with_its_study() -> None:
     bench.store.write_document(protocol.FINISHED, records.encode_document(finished))
     bench.step(seconds=5)
     assert bench.worker.finished
+    assert bench.puppets[0].ends == 1
 
 
 def test_giving_up_gives_back_what_the_other_executors_train() -> None:
