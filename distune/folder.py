@@ -16,10 +16,11 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from typing import Protocol as Interface
 
 from distune import records
@@ -36,7 +37,12 @@ _NO_FILE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV, errno.EOPNOTSU
 _NO_FILE |= {errno.EACCES, errno.EPERM}
 #: What a rename answers when a directory has the new name, or a file that of a directory.
 _OCCUPIED = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+#: A single answer of this kind, at once, is bad luck; only several in a row are an outage.
+_PASSING = {errno.EIO, errno.EREMOTEIO}
+_TRIES = 3
+_AT_ONCE = 0.1  # seconds
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+T = TypeVar("T")
 
 
 class FolderLike(Interface):
@@ -66,6 +72,20 @@ def answers(verb: str, path: object) -> Iterator[None]:
         raise
     except OSError as error:
         raise ShareError(f"cannot {verb} {path}: {error.strerror or error}") from error
+
+
+def _patiently(act: Callable[[], T]) -> T:
+    """Do something that may be done twice. A look at a study is a hundred requests and more:
+    where one in a hundred fails, hardly any look would come to its end.
+    """
+    for _ in range(_TRIES - 1):
+        began = time.monotonic()
+        try:
+            return act()
+        except OSError as error:
+            if error.errno not in _PASSING or time.monotonic() - began > _AT_ONCE:
+                raise
+    return act()
 
 
 class Folder:
@@ -115,8 +135,13 @@ class Folder:
 
         Dot files are nobody's business (unfinished writes, `.nfs*`, `.fuse_hidden*`).
         """
-        with answers("list", self._full(folder)), self._inside(folder) as fd:
-            return sorted({n for n in os.listdir(fd) if not n.startswith(".")})
+
+        def look() -> list[str]:
+            with self._inside(folder) as fd:
+                return sorted({n for n in os.listdir(fd) if not n.startswith(".")})
+
+        with answers("list", self._full(folder)):
+            return _patiently(look)
 
     @contextmanager
     def _opened(self, path: str, flags: int) -> Iterator[int]:
@@ -153,19 +178,23 @@ class Folder:
         Raises:
             BadRecord: not a regular file, or more than `limit` bytes: not ours.
         """
+
+        def look() -> bytes:
+            with self._opened(path, os.O_RDONLY) as fd:
+                size = os.fstat(fd).st_size
+                if size - offset > limit and not part:
+                    raise BadRecord(f"it is too large ({size} bytes)")
+                # Not `limit` at once: so much memory would be reserved, however short it is.
+                pieces, at, left = [], offset, limit
+                while left > 0 and (piece := os.pread(fd, min(left, _READ_AT_ONCE), at)):
+                    pieces.append(piece)
+                    left -= len(piece)
+                    at += len(piece)
+                return b"".join(pieces)
+
         with answers("read", self._full(path)):
             try:
-                with self._opened(path, os.O_RDONLY) as fd:
-                    size = os.fstat(fd).st_size
-                    if size - offset > limit and not part:
-                        raise BadRecord(f"it is too large ({size} bytes)")
-                    # Not `limit` at once: so much memory would be reserved, however short it is.
-                    pieces = []
-                    while limit > 0 and (piece := os.pread(fd, min(limit, _READ_AT_ONCE), offset)):
-                        pieces.append(piece)
-                        limit -= len(piece)
-                        offset += len(piece)
-                    return b"".join(pieces)
+                return _patiently(look)
             except OSError as error:
                 if error.errno == errno.ESTALE:  # a listed name that is gone, or went meanwhile
                     raise FileNotFoundError(errno.ENOENT, "stale", path) from error
@@ -252,16 +281,18 @@ class Folder:
         Raises:
             BadRecord: it is no file of our own.
         """
-        with (
-            answers("write", self._full(path)),
-            self._opened(path, os.O_WRONLY | os.O_CREAT) as fd,
-        ):
-            if os.fstat(fd).st_nlink > 1:
-                raise BadRecord("it has a second name (a hard link)")
-            written = 0
-            while written < len(data):
-                written += os.pwrite(fd, data[written:], written)
-            os.ftruncate(fd, len(data))
+
+        def write() -> None:
+            with self._opened(path, os.O_WRONLY | os.O_CREAT) as fd:
+                if os.fstat(fd).st_nlink > 1:
+                    raise BadRecord("it has a second name (a hard link)")
+                written = 0
+                while written < len(data):
+                    written += os.pwrite(fd, data[written:], written)
+                os.ftruncate(fd, len(data))
+
+        with answers("write", self._full(path)):
+            _patiently(write)
 
     def replace(self, path: str, data: bytes) -> None:
         """Put a complete file in the place of another, for files read once.

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from distune import protocol
+from distune.errors import ShareError
 from distune.folder import Folder
 from distune.observer import Observer
 from distune.protocol import COUNTED, AttemptName
@@ -179,7 +180,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "lost replies to renames": [{"op": "rename", "resend": True, "prob": 0.5}],
     "lost replies": [{"op": ["link", "unlink", "create"], "resend": True, "prob": 0.3}],
     "EIO though done": [{"op": CHANGES, "errno": "EIO", "when": "after", "prob": 0.04}],
-    "EIO": [{"op": CHANGES + LOOKS, "errno": "EIO", "prob": 0.003}],
+    "EIO": [{"op": CHANGES + LOOKS, "errno": "EIO", "prob": 0.01}],
     "ESTALE": [{"op": LOOKS, "errno": "ESTALE", "prob": 0.01}],
     "half-written lines": [
         {"op": "write", "path": "*history.jsonl", "keep": 0.5, "errno": "ENOSPC", "count": 1},
@@ -229,6 +230,23 @@ def test_after_faults_of_single_operations_every_trial_is_ranked_once(
     injected = sum(len(mount.log()) for mount in hosts.both)
     assert injected > 3, "hardly anything went wrong"
     hosts.check(_TRIALS, lost=True)
+
+
+def test_two_bad_answers_are_bad_luck_and_three_are_an_outage(hosts: Hosts) -> None:
+    (hosts.logs / "notes").write_text("all is well")
+    folder = Folder(hosts.folder / "a", network=True)
+    looks: list[tuple[str, Callable[[], object]]] = [
+        ("opendir", lambda: folder.names("")),
+        ("open", lambda: folder.read("notes")),
+        ("write", lambda: folder.rewrite("notes", b"all is very well")),
+    ]
+    for operation, look in looks:
+        hosts.a.set(rules=[{"op": operation, "errno": "EIO", "count": 2}])
+        look()
+        hosts.a.set(rules=[{"op": operation, "errno": "EIO", "count": 3}])
+        with pytest.raises(ShareError, match="Input/output error"):
+            look()
+    assert folder.read("notes") == b"all is very well"
 
 
 @pytest.mark.parametrize("client", _some_slow(CLIENTS))
@@ -285,7 +303,7 @@ def test_an_outage_longer_than_the_lease_is_said_once_and_costs_no_attempt(
 def test_the_longer_an_outage_the_rarer_is_the_share_asked(hosts: Hosts) -> None:
     master, (worker,) = hosts.begin(1, steps=_LASTING, lease="24s")
     hosts.wait_for_training([worker])
-    hosts.outage(7.0, rules=[{"op": "opendir", "path": "space/trials", "errno": "EIO"}])
+    hosts.outage(7.0, rules=[{"op": "opendir", "path": "space/trials", "errno": "EHOSTDOWN"}])
     end = time.time()
     hosts.enough()
     faults = [fault for mount in hosts.both for fault in mount.log()]
