@@ -15,6 +15,8 @@ from distune.durations import parse_duration
 from distune.errors import DistuneError, UserError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rich.console import Console
 
     from distune.screen import Mode
@@ -43,7 +45,14 @@ def _duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
-Logs = Annotated[Path, typer.Option(help="The shared folder that holds the studies.")]
+#: Parsed by hand: the command line would look at the path, and hang if the share does.
+Logs = Annotated[
+    Path,
+    typer.Option(
+        parser=Path, metavar="DIRECTORY", help="The shared folder that holds the studies."
+    ),
+]
+LOGS: Path = "logs"  # type: ignore[assignment]  # parsed like what is given
 OneStudy = Annotated[
     str | None, typer.Option("--study", help="Which study, if there is more than one.")
 ]
@@ -111,7 +120,7 @@ def master(
     space: Annotated[
         str, typer.Option(metavar="FILE", help="A space file, or the name of a preset.")
     ],
-    logs: Logs = Path("logs"),
+    logs: Logs = LOGS,
     study: Annotated[
         str | None, typer.Option(help="The study's name; the space file's if not given.")
     ] = None,
@@ -181,7 +190,7 @@ def master(
     epilog="\b\nExample: distune worker --logs /shared/logs --device cuda --jobs 2",
 )
 def worker(
-    logs: Logs = Path("logs"),
+    logs: Logs = LOGS,
     study: Annotated[str | None, typer.Option(help="Work on this study only.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=1024, help="Trials trained at a time.")] = 1,
     threads: Annotated[
@@ -232,7 +241,7 @@ def worker(
     epilog="\b\nExample: distune top --logs /shared/logs",
 )
 def top(
-    logs: Logs = Path("logs"),
+    logs: Logs = LOGS,
     study: OneStudy = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Plain lines instead of the live view.")
@@ -247,7 +256,8 @@ def top(
     from distune.screen import Screen
     from distune.store import open_study
 
-    observer = Observer(open_study(logs, study))
+    with _patiently():
+        observer = Observer(open_study(logs, study))
     _leave(run_viewer(observer, Screen(_console(), _mode(plain, as_json))))
 
 
@@ -255,7 +265,7 @@ def top(
     short_help="How a study stands now, as text or JSON.",
     epilog="\b\nExample: distune status --logs /shared/logs --json | jq .trials",
 )
-def status(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = False) -> None:
+def status(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """How a study stands now: progress, ranking, what is running, who works."""
     from distune import display
 
@@ -271,7 +281,7 @@ def status(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = Fa
     short_help="The best configuration so far.",
     epilog="\b\nExample: distune best --json > best.json; distune master --space best.json",
 )
-def best(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = False) -> None:
+def best(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """The best configuration so far; as JSON it is a space file that trains it again."""
     from distune import display, export
 
@@ -292,7 +302,7 @@ def best(logs: Logs = Path("logs"), study: OneStudy = None, as_json: Json = Fals
 )
 def show(
     trial: Annotated[int, typer.Argument(min=0, help="The trial's number.")],
-    logs: Logs = Path("logs"),
+    logs: Logs = LOGS,
     study: OneStudy = None,
     as_json: Json = False,
 ) -> None:
@@ -301,15 +311,17 @@ def show(
     from distune.observer import Observer
     from distune.store import open_study
 
-    store = open_study(logs, study)
-    files = store.attempts_of(trial)
-    if not files:
-        raise UserError(f"trial {trial} is not in {logs}; see which are: distune status")
-    if as_json:
+    with _patiently():
+        store = open_study(logs, study)
+        files = store.attempts_of(trial)
+        if not files:
+            raise UserError(f"trial {trial} is not in {logs}; see which are: distune status")
+        snapshot = None if as_json else Observer(store).look()
+    if snapshot is None:
         _print_json(display.trial_json(files))
     else:
         console = _console()
-        console.print(display.trial_detail(Observer(store).look(), files, console.width))
+        console.print(display.trial_detail(snapshot, files, console.width))
 
 
 @app.command(
@@ -317,13 +329,7 @@ def show(
     epilog="\b\nExample: distune doctor --logs /shared/logs --peer     (on two hosts at once)",
 )
 def doctor(
-    # Parsed by hand: the command line would look at the path, and hang if the share does.
-    logs: Annotated[
-        Path,
-        typer.Option(
-            parser=Path, metavar="DIRECTORY", help="The shared folder that holds the studies."
-        ),
-    ] = "logs",  # type: ignore[assignment]
+    logs: Logs = LOGS,
     peer: Annotated[
         bool,
         typer.Option("--peer", help="Together with another host that runs the same command now."),
@@ -484,7 +490,18 @@ def _look(logs: Path, study: str | None) -> Snapshot:
     from distune.observer import Observer
     from distune.store import open_study
 
-    return Observer(open_study(logs, study)).look(curves=True)
+    with _patiently():
+        return Observer(open_study(logs, study)).look(curves=True)
+
+
+def _patiently() -> AbstractContextManager[None]:
+    """Around all that looks at the share: says so if that takes long."""
+    from distune.outages import Stall
+
+    def say(line: str) -> None:
+        print(f"distune: {line}", file=sys.stderr, flush=True)
+
+    return Stall(say, "nothing is lost").watched()
 
 
 def _console() -> Console:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import signal
 import socket
@@ -12,8 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -28,6 +26,7 @@ from distune.master import Identity, Master, only_master
 from distune.messages import OfferRecord, Prepare, Ready
 from distune.objective import Offer
 from distune.observer import Observer
+from distune.outages import Outage, Stall
 from distune.processes import Died, ExecutorProcess, end_all, spawn
 from distune.protocol import worker_id
 from distune.screen import Screen
@@ -40,75 +39,9 @@ from distune.workloads.data import is_in_files, locate
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between looks at the share
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds, when the share does not answer
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _DRAIN_SECONDS = 3.0
 _IDLE_BEFORE_SAYING = 60.0  # seconds
-_SILENT_BEFORE_SAYING = 10  # seconds
-
-
-class Stall:
-    """Says so when a look at the share takes long. On a hard NFS mount nothing fails while
-    the server is away, it waits, and so does the thread that looked (P9).
-
-        stall = Stall(say, "training goes on")
-        with stall.watched():
-            worker.step()
-
-    Args:
-        say: takes a line for people; called from a thread, too.
-        meanwhile: what this means for the work.
-        failed: whether the look that is over has failed; then others have said so.
-        after: seconds.
-    """
-
-    def __init__(
-        self,
-        say: Callable[[str], None],
-        meanwhile: str,
-        failed: Callable[[], bool] = lambda: False,
-        after: int = _SILENT_BEFORE_SAYING,
-    ) -> None:
-        self._say = say
-        self._meanwhile = meanwhile
-        self._failed = failed
-        self._after = after
-        self._lock = threading.Lock()
-        self._seconds: int | None = None
-        self._known = False  # that the share does not answer
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Around a look at the share; an exception is a look that failed, and passes."""
-        with self._lock:
-            self._seconds = 0
-        began = time.monotonic()
-        failed = True
-        try:
-            yield
-            failed = self._failed()
-        finally:
-            with self._lock:
-                seconds, self._seconds = self._seconds or 0, None
-                told = seconds >= self._after and not self._known
-                self._known = failed
-            if told and not failed:
-                self._say(f"the share is back after {time.monotonic() - began:.0f} s")
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(1.0)
-            with self._lock:
-                if self._seconds is None:
-                    continue
-                # Counted, not measured: a process that was itself stopped blames nobody.
-                self._seconds += 1
-                tell = self._seconds == self._after and not self._known
-            if tell:
-                self._say(
-                    f"the share has not answered for {self._after} s; {self._meanwhile}, waiting"
-                )
 
 
 class Interrupt:
@@ -194,8 +127,10 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
 def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str], None]) -> int:
     interrupt = Interrupt()
     wake = interrupt.event
-    logs = options.logs.resolve()
-    if not logs.exists() and not logs.parent.exists():
+    with Stall(say, "no work yet").watched():
+        logs = options.logs.resolve()
+        nowhere = not logs.exists() and not logs.parent.exists()
+    if nowhere:
         raise UserError(f"{logs} does not exist, nor does the folder it is in; check --logs")
     offers = {offer.name: offer for offer in map(Offer.parse, options.objectives)}
     echo = say if options.verbose else None
@@ -443,15 +378,15 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         StudyFailed: it ended without a result.
     """
     interrupt = Interrupt()
-    logs = options.logs.resolve()
-    folder = logs / options.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {folder}: {error.strerror}; check --logs") from None
-    if not options.any_owner:
-        access.check_owner(folder)
-    store, study = _open_or_create(folder, options, screen.say)
+    with Stall(screen.say, "nothing is lost").watched():
+        folder = options.logs.resolve() / options.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {folder}: {error.strerror}; check --logs") from None
+        if not options.any_owner:
+            access.check_owner(folder)
+        store, study = _open_or_create(folder, options, screen.say)
     identity = Identity(socket.gethostname(), os.getpid())
     with only_master(folder, store, identity):
         try:
@@ -557,7 +492,7 @@ def _rule(
 ) -> Snapshot | None:
     """Step until the study is over or a signal comes; what was seen last."""
     pause = _SHORTEST_WAIT
-    outage = _Outage()
+    outage = Outage()
     snapshot: Snapshot | None = None
 
     def say(text: str) -> None:
@@ -594,32 +529,6 @@ def _rule(
         pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, longest)
         interrupt.event.wait(pause)
     return snapshot
-
-
-class _Outage:
-    """A share that does not answer, and how long to wait before asking it again (P9)."""
-
-    def __init__(self) -> None:
-        self.began: float | None = None
-        self._pause = _SHORTEST_PAUSE
-
-    def pause(self, since: float) -> float:
-        """Seconds, longer each time; random, or all would come at once when it is back.
-
-        Args:
-            since: when the look that failed began.
-        """
-        if self.began is None:
-            self.began = since
-        pause = self._pause * random.uniform(0.5, 1.5)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        return pause
-
-    def over(self) -> float | None:
-        """It answers: seconds that it did not, if so."""
-        began, self.began = self.began, None
-        self._pause = _SHORTEST_PAUSE
-        return None if began is None else time.monotonic() - began
 
 
 @dataclass
@@ -711,7 +620,7 @@ class LocalWorkers:
 def run_viewer(observer: Observer, screen: Screen) -> int:
     """Show a study until the viewer is interrupted or the study is over."""
     interrupt = Interrupt()
-    outage = _Outage()
+    outage = Outage()
     with screen:
         while interrupt.signal is None:
             looked = time.monotonic()

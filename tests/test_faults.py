@@ -328,6 +328,23 @@ def test_a_frozen_share_costs_no_attempt(hosts: Hosts) -> None:
 
 
 @pytest.mark.slow
+def test_whoever_asks_a_frozen_share_is_told_that_it_does_not_answer(hosts: Hosts) -> None:
+    master, (worker,) = hosts.begin(2)
+    hosts.end_well(master, worker)
+    hosts.b.set(freeze=True)
+    for command in (["status"], ["best"], ["show", "0"], ["top", "--plain"], ["worker"]):
+        asking = hosts.start(*command, "--logs", "b")
+        wait_until(
+            lambda p=asking: "the share has not answered for 10 s" in hosts.log_of(p),  # type: ignore[misc]
+            what=f"distune {command[0]} says so",
+        )
+    hosts.b.set(freeze=False)
+    for asking in hosts.started[2:]:
+        assert asking.wait(30) in (0, 2), hosts.log_of(asking)  # a worker finds nothing to do
+        assert "the share is back after" in hosts.log_of(asking)
+
+
+@pytest.mark.slow
 def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease(
     hosts: Hosts,
 ) -> None:
