@@ -16,7 +16,8 @@ from pathlib import Path
 from distune import protocol
 from distune.errors import ShareError, UserError
 
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+#: Answers that mean: not you.
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def check_owner(study: Path) -> None:
@@ -58,7 +59,7 @@ def check_writable(study: Path) -> None:
         try:
             _owner_of_new_file(folder)
         except OSError as error:
-            if error.errno not in _DENIED:
+            if error.errno not in DENIED:
                 raise ShareError(f"cannot write in {folder}: {error.strerror}") from error
             raise UserError(
                 f"no write access to {folder} ({error.strerror}; {_as_whom(folder)}); make it "

@@ -8,7 +8,6 @@ is paid for once. What the objective prints goes to standard output, as anywhere
 from __future__ import annotations
 
 import argparse
-import errno
 import faulthandler
 import importlib
 import os
@@ -21,6 +20,7 @@ import time
 from typing import IO, Any
 
 from distune import processes
+from distune.access import DENIED
 from distune.errors import UserError
 from distune.messages import (
     STOP,
@@ -139,7 +139,7 @@ class _Executor:
                 file.write(b"x")
         except OSError as error:
             # The share being away or full is no fault of this host's.
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            if error.errno in DENIED:
                 raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
     def _train(self, assignment: Assignment) -> None:
