@@ -31,6 +31,7 @@ from distune.planner import (
     Withdraw,
 )
 from distune.protocol import COUNTED, Actor, AttemptName, State
+from distune.ranking import History
 from distune.samplers import make_sampler
 from distune.snapshot import Snapshot
 from distune.store import Store
@@ -123,17 +124,17 @@ class Master:
             before = itertools.islice(known.everything(), len(known.everything()) - len(recovered))
             self.store.append_history(recovered, before)
 
-    def _refuse(self, trial: Trial) -> str | None:
+    def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
         limit = self.limits.trials
-        params = self._sampler(trial.number // self.study.repeats, ())
+        params = self._sampler(trial.number // self.study.repeats, history.trials)
         # Limits may have been higher before this master started; what it has not published
         # since, nobody has.
         beyond = self._started and limit is not None and trial.number >= limit
         if beyond or params != trial.params:
             return "nobody asked for such a trial"
         if trial.purpose is Purpose.TEST:
-            counted = self.observer.history.get((Purpose.TRAIN, trial.number))
+            counted = history.get((Purpose.TRAIN, trial.number))
             return None if counted is not None else "nobody asked for such a test"
         return None
 

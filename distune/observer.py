@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from distune import protocol, records
 from distune.errors import BadRecord
@@ -61,34 +61,34 @@ def _why(result: Result) -> str:
     return result.failure.message if result.failure else "no reason given"
 
 
-def uncounted(
-    store: Store, study: Study, history: History, refuse: Callable[[Trial], str | None]
-) -> Iterator[Counted]:
-    """Trials that `seen/` has and the history lacks: a crash came between, or the cache is
+#: Why a trial is none that the study has asked for, if so, given what was counted before.
+Refuse = Callable[[Trial, History], str | None]
+
+
+def recover(store: Store, history: History, refuse: Refuse) -> list[Counted]:
+    """Add to the history what `seen/` has and it lacks: a crash came between, or the cache is
     gone. Of two files of one trial (two masters raced) the lower attempt counts. What cannot
     be read there counts nothing: its trial is made again.
 
-    Args:
-        store: of the study.
-        study: which.
-        history: so far.
-        refuse: why a trial is none of this study's, if so.
+    Returns:
+        What was added, each trial after those that it rests upon: by number, tests last.
     """
-    found: set[tuple[Purpose, int]] = set()
+    found: list[Counted] = []
     reach = len(history)
-    for name in sorted(store.seen(), key=lambda n: (n.trial, n)):
-        if name.state not in COUNTED or history.get(name.key) is not None or name.key in found:
+    for name in sorted(store.seen(), key=lambda n: (n.purpose is Purpose.TEST, n.trial, n)):
+        if name.state not in COUNTED or history.get(name.key) is not None:
             continue
         if name.trial > reach + _LONGEST_LEAP:
-            return
+            continue
         try:
             file = store.read_ended(name, seen=True)
         except (FileNotFoundError, BadRecord):
             continue
-        if refuse(file.trial) is None:
+        if refuse(file.trial, history) is None:
             reach = max(reach, name.trial)
-            found.add(name.key)
-            yield count_attempt(study, name, file, None)
+            found.append(count_attempt(history.study, name, file, None))
+            history.add(found[-1])
+    return found
 
 
 class Observer:
@@ -109,7 +109,7 @@ class Observer:
         store: Store,
         *,
         follows_history: bool = True,
-        refuse: Callable[[Trial], str | None] | None = None,
+        refuse: Refuse | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -135,9 +135,7 @@ class Observer:
         self._beats: dict[str, Beat] = {}
         self._last_master: MasterBeat | None = None
         self.catch_up()
-        refused = refuse or (lambda trial: None)
-        self.recovered = list(uncounted(store, self.study, self.history, refused))
-        self.history.extend(self.recovered)
+        self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
         self._announced, self._announced_tests = len(self.history), len(self.history.tests)
         if self.history.trials:
             self.expect((Purpose.TRAIN, max(c.trial.number for c in self.history.trials)))
@@ -289,7 +287,7 @@ class Observer:
         """Why a file is none of this study's whose trial this watcher has not heard of."""
         assert self._refuse is not None
         try:
-            return self._refuse(self.store.read_attempt(name).trial)
+            return self._refuse(self.store.read_attempt(name).trial, self.history)
         except FileNotFoundError:
             return None  # it was there, and has moved on: so it was somebody's
         except BadRecord as error:

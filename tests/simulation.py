@@ -30,7 +30,7 @@ from distune.samplers import make_sampler
 from distune.store import Store
 from distune.study import Limits, Study, parse_space_file
 from distune.study import freeze as freeze_study
-from distune.trial import Failure, Outcome, Params, Record, Report, Result
+from distune.trial import Failure, Outcome, Params, Purpose, Record, Report, Result
 from distune.worker import Worker, WorkerIdentity
 
 LEASE = 20.0  # seconds of the simulated clock
@@ -460,7 +460,7 @@ class World:
         """P1 to P5, on the share as it lies there at the end of the study."""
         expected = set(range(trials or self.limits.trials or 0))
         where = f"seed {self.seed}"
-        by_trial: dict[int, list[AttemptName]] = {}
+        by_key: dict[tuple[Purpose, int], list[AttemptName]] = {}
         open_ones = []
         for path, name in self.attempts():
             try:
@@ -471,10 +471,11 @@ class World:
             if path.startswith(protocol.TRIALS):
                 open_ones.append(name)
             elif name.state in COUNTED:
-                by_trial.setdefault(name.trial, []).append(name)
-        counted = {trial for trial in by_trial if trial in expected}
+                by_key.setdefault(name.key, []).append(name)
+        trained = {trial for purpose, trial in by_key if purpose is Purpose.TRAIN}
+        counted = trained & expected
         assert counted == expected, f"{where}: P3: lost {expected - counted}: {self.describe()}"
-        twice = {t: names for t, names in by_trial.items() if len(names) > 1}
+        twice = {key: names for key, names in by_key.items() if len(names) > 1}
         # Two masters at once may have an attempt run twice; the ranking still counts one.
         assert not twice or self.masters > 1, f"{where}: P3: counted twice: {twice}"
         again = [path for path, times in self.share.published.items() if times > 1]
@@ -484,6 +485,17 @@ class World:
         left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
         assert not left or self.masters > 1, f"{where}: left over: {left}"
         self._check_history(expected, where)
+        self._check_tests({trial for purpose, trial in by_key if purpose is Purpose.TEST}, where)
+
+    def _check_tests(self, tested: set[int], where: str) -> None:
+        """The winner alone is tested, once for each of its runs, if the study has a test."""
+        history = Observer(Store(self._folder("check", Faults()))).history
+        winner = history.winner() if self.study.has_test else None
+        finished = Store(self._folder("check", Faults())).read_finished()
+        assert finished is not None, where
+        wanted = {run.trial.number for run in winner.complete} if winner else set()
+        assert tested == (set() if finished.failed else wanted), f"{where}: tested {tested}"
+        assert {test.trial.number for test in history.tests} == tested, where
 
     def _check_history(self, expected: set[int], where: str) -> None:
         store = Store(self._folder("check", Faults()))
@@ -532,10 +544,16 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> World:
     """One history with everything in it that the seed says, checked."""
     rng = random.Random(f"shape {seed}")
     workers = rng.randint(1, 4)
+    faults = random_faults(rng)
+    # A generator of its own: other histories stay what they were. The workload's name is all
+    # that is of it: what has one has a test.
+    tested = random.Random(f"tested {seed}").random() < 0.25
+    study, limits = make_study(rng.randint(1, 8), objective="mnist-cnn" if tested else "o:o")
     world = World(
         seed,
-        random_faults(rng),
-        trials=rng.randint(1, 8),
+        faults,
+        study=study,
+        limits=limits,
         workers=workers,
         masters=2 if rng.random() < 0.2 else 1,
         failing=rng.choice([0.0, 0.0, 0.2]),

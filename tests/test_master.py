@@ -18,18 +18,18 @@ from distune.planner import LISTINGS_TO_VANISH
 from distune.protocol import State
 from distune.store import Store
 from distune.study import Limits
-from distune.trial import Claim, Outcome, Result
+from distune.trial import Claim, Outcome, Purpose, Result
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
 
 class Desk:
     """A study in memory, with a clock to turn by hand."""
 
-    def __init__(self, trials: int) -> None:
+    def __init__(self, trials: int, **changes: object) -> None:
         self.now = 0.0
         self.folder = MemoryFolder(Share(), random.Random(0), lambda: self.now, Faults())
         self.store = Store(self.folder)
-        study, self.limits = make_study(trials)
+        study, self.limits = make_study(trials, **changes)  # type: ignore[arg-type]
         self.store.create(study)
 
     def master(self) -> Master:
@@ -137,6 +137,25 @@ def test_trials_that_the_end_took_back_go_on_as_first_attempts() -> None:
         (0, 1),
         (1, 1),
         (3, 1),
+    ]
+
+
+def test_a_winner_and_its_test_are_found_again_when_the_history_is_lost() -> None:
+    desk = Desk(trials=1, objective="mnist-cnn")
+    first = desk.master()
+    for _ in range(6):
+        first.step()
+        desk.train(0)
+    assert first.finished is not None
+    desk.store.folder.remove(protocol.HISTORY)
+    second = desk.master()
+    for _ in range(2):
+        second.step()
+    assert second.finished is not None
+    assert len(second.observer.history.tests) == 1
+    assert sorted(line.trial.purpose for line in desk.store.read_history()[0]) == [
+        Purpose.TEST,
+        Purpose.TRAIN,
     ]
 
 
