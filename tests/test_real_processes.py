@@ -213,7 +213,10 @@ def test_a_killed_master_takes_its_local_workers_with_it(lab: Lab) -> None:
     assert len(local) == 2
     master.kill()
     wait_until(lambda: not any(map(is_alive, local)), 10, "the local workers are gone")
-    assert not [n for n in lab.names() if n.endswith(".taken")]
+    # One that was killed before it could give back what it held has a guardian for that.
+    wait_until(
+        lambda: not [n for n in lab.names() if n.endswith(".taken")], 10, "all is given back"
+    )
 
 
 def test_an_interrupted_master_stops_its_workers_and_goes_on_later(lab: Lab) -> None:
