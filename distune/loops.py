@@ -27,6 +27,7 @@ from distune.messages import OfferRecord, Prepare, Ready
 from distune.objective import Offer
 from distune.observer import Observer
 from distune.outages import Outage, Stall
+from distune.planner import check_settings
 from distune.processes import Died, ExecutorProcess, end_all, spawn
 from distune.protocol import worker_id
 from distune.screen import Screen
@@ -432,6 +433,7 @@ def _open_or_create(
         poll=note.poll if note else None,
         created=time.time(),
     )
+    check_settings(wanted)
     try:
         study = store.create(wanted)
     except NotAFolder as error:

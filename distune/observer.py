@@ -15,6 +15,7 @@ from distune.heartbeat import Beat, Finished, MasterBeat, Watch
 from distune.protocol import COUNTED, AttemptName, State
 from distune.ranking import History
 from distune.records import AttemptFile
+from distune.samplers.staged import StagedSampler, StageView
 from distune.snapshot import Event, Snapshot, WorkerView
 from distune.store import Listing, Store
 from distune.study import Limits, Study
@@ -121,6 +122,8 @@ class Observer:
         self._verdicts: dict[AttemptName, str | None] = {}
         self._monotonic = monotonic
         self._wall = wall
+        self._stages = StagedSampler(self.study) if self.study.stages else None
+        self._stages_begun = 0
         self._offset = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._watch = Watch(longest_step=self.study.lease / 4)
@@ -215,6 +218,7 @@ class Observer:
         if elapsed is None:
             elapsed = master.elapsed if master else 0.0
         self._derive_events(attempts, files)
+        stages = self._follow_stages()
         return Snapshot(
             study=self.study,
             limits=limits or (master.limits if master else Limits()),
@@ -227,6 +231,7 @@ class Observer:
             absent=dict(self._absent),
             next_number=self._next_number,
             workers=self._workers(beats, silence),
+            stages=stages,
             events=self.events,
             finished=finished,
             master=master,
@@ -395,6 +400,18 @@ class Observer:
                     self._announce_lost(name, files.get(name))
                 case State.WAITING if name.attempt > 1:
                     self.note("retried", f"trial {name.trial}: attempt {name.attempt} published")
+
+    def _follow_stages(self) -> tuple[StageView, ...]:
+        if self._stages is None:
+            return ()
+        self._stages.follow(self.history.trials)
+        views = self._stages.views()
+        begun = [view for view in views if view.state != "waiting"]
+        for view in begun[self._stages_begun :] if self._stages_begun else ():
+            settings = ", ".join(f"{k} {v}" for k, v in view.start.items())
+            self.note("stage", f"stage {view.stage.name} starts from {settings}")
+        self._stages_begun = len(begun)
+        return tuple(views)
 
     def _announce(self, counted: Counted) -> None:
         result, number = counted.result, counted.trial.number

@@ -8,9 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from distune.errors import UserError
 from distune.heartbeat import WILLING
 from distune.protocol import LIVE, AttemptName, State
 from distune.samplers import Sampler, make_sampler
+from distune.samplers.staged import StagedSampler
 from distune.snapshot import Snapshot
 from distune.study import Limits, Study
 from distune.trial import FAILURES, Counted, Outcome, Purpose, Trial
@@ -159,12 +161,34 @@ def make_trial(
     )
 
 
+def check_settings(study: Study) -> None:
+    """Whether there is anything to try.
+
+    Raises:
+        UserError: there is not.
+    """
+    if make_sampler(study)(0, ()) is None:
+        raise UserError(
+            f"study {study.name}: there is no setting to try: exclude leaves none; take out some "
+            "of it"
+        )
+
+
 def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
-    """What a study would do, in lines for people."""
+    """What a study would do, in lines for people.
+
+    Raises:
+        UserError: there is nothing to try.
+    """
+    check_settings(study)
     sampler = make_sampler(study)
+    stages = sampler.views() if isinstance(sampler, StagedSampler) else []
     yield f"objective  {study.objective_name}, {study.direction} {study.metric}"
     total = limits.trials
-    if study.sampler != "random":
+    if stages:
+        everything = sum(view.trials for view in stages)
+        total = everything if total is None else min(total, everything)
+    elif study.sampler != "random":
         # A grid may be larger than anybody wants to count.
         most = -(-(limits.trials or _MOST_PREVIEWED) // study.repeats)
         configurations = next(i for i in itertools.count() if i == most or sampler(i, ()) is None)
@@ -175,6 +199,9 @@ def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
     how_many = "without a limit on trials" if total is None else f"{total} trials"
     repeats = f", {study.repeats} repeats of each configuration" if study.repeats > 1 else ""
     yield f"trials     {study.sampler}, {how_many}{repeats}"
+    for view in stages:
+        tunes = ", ".join(view.stage.params)
+        yield f"stage      {view.stage.name}: {view.trials} trials of {tunes}"
     for i in range(samples):
         params = sampler(i, ())
         if params is not None:

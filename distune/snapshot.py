@@ -9,6 +9,7 @@ from distune.heartbeat import Beat, Finished, MasterBeat, Progress
 from distune.protocol import AttemptName, State
 from distune.ranking import History
 from distune.records import AttemptFile
+from distune.samplers.staged import StageView
 from distune.study import Limits, Study
 from distune.trial import Purpose
 
@@ -44,6 +45,7 @@ class Snapshot:
         absent: trials that were there, are not counted, and were in none of the last
             listings; with the number of listings.
         next_number: the lowest trial number never seen.
+        stages: of a study that has them, how each stands.
         master: its heartbeat, and how long it has been silent.
     """
 
@@ -58,6 +60,7 @@ class Snapshot:
     absent: Mapping[tuple[Purpose, int], int] = field(default_factory=dict)
     next_number: int = 0
     workers: tuple[WorkerView, ...] = ()
+    stages: tuple[StageView, ...] = ()
     events: tuple[Event, ...] = ()
     finished: Finished | None = None
     master: MasterBeat | None = None

@@ -20,6 +20,17 @@ _MOST_STEPS = 10**6
 _Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
+def _lists_of_values(condition: Any) -> Any:
+    """`{"optimizer": "sgd"}` is short for `{"optimizer": ["sgd"]}`."""
+    if not isinstance(condition, Mapping):
+        return condition
+    if not condition:
+        raise ValueError('is empty: write {"other_parameter": value}, or leave it out')
+    if [] in condition.values():
+        raise ValueError("has an empty list of values: it would never hold")
+    return {k: v if isinstance(v, list) else [v] for k, v in condition.items()}
+
+
 class _Parameter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -29,13 +40,7 @@ class _Parameter(BaseModel):
     @field_validator("when", mode="before")
     @classmethod
     def _one_value_is_a_list_of_one(cls, when: Any) -> Any:
-        if isinstance(when, Mapping):
-            if not when:
-                raise ValueError('is empty: write {"other_parameter": value}, or leave it out')
-            if [] in when.values():
-                raise ValueError("has an empty list of values: it would never hold")
-            return {k: v if isinstance(v, list) else [v] for k, v in when.items()}
-        return when
+        return _lists_of_values(when)
 
 
 class _Range(_Parameter):
@@ -131,19 +136,36 @@ def expand_shorthand(spec: Any) -> Any:
     return spec
 
 
+def expand_all(params: Any) -> Any:
+    """`expand_shorthand` of every parameter."""
+    if not isinstance(params, Mapping):
+        return params
+    return {name: expand_shorthand(spec) for name, spec in params.items()}
+
+
 class Space(BaseModel):
-    """Parameters by name, each after those that its `when` asks about."""
+    """Parameters by name, each after those that its `when` asks about.
+
+    Attributes:
+        params: the parameters.
+        exclude: combinations of values that are not tried: a setting that has, for each
+            parameter one of them names, one of the values given there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     params: dict[str, Parameter]
+    exclude: list[dict[str, list[Scalar]]] = []
 
     @field_validator("params", mode="before")
     @classmethod
     def _shorthand(cls, params: Any) -> Any:
-        if not isinstance(params, Mapping):
-            return params
-        return {name: expand_shorthand(spec) for name, spec in params.items()}
+        return expand_all(params)
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _one_value_is_a_list_of_one(cls, exclude: Any) -> Any:
+        return [_lists_of_values(one) for one in exclude] if isinstance(exclude, list) else exclude
 
     @field_validator("params")
     @classmethod
@@ -151,22 +173,11 @@ class Space(BaseModel):
         for name, spec in params.items():
             for other, values in (spec.when or {}).items():
                 where = f"params.{name}.when"
-                if other == name or other not in params:
-                    near = difflib.get_close_matches(other, [*params], 1)
-                    hint = f": did you mean {near[0]!r}?" if near else ""
-                    kind = "the parameter itself" if other == name else f"not a parameter{hint}"
-                    raise ValueError(f"{where}: asks about {other!r}, which is {kind}")
-                possible = params[other].grid()
-                if possible is None:
+                if other == name:
                     raise ValueError(
-                        f"{where}: {other} is continuous, so it never is exactly "
-                        "that: ask about a parameter with choices or steps"
+                        f"{where}: asks about {other!r}, which is the parameter itself"
                     )
-                for value in values:
-                    if value not in possible:
-                        raise ValueError(
-                            f"{where}: waits for {other} to be {value!r}, which it never is"
-                        )
+                _check_condition(params, other, values, where)
         ordered: dict[str, Parameter] = {}
         while len(ordered) < len(params):
             ready = [
@@ -179,6 +190,25 @@ class Space(BaseModel):
                 raise ValueError(f"{circle}: their conditions (when) go round in a circle")
             ordered[ready[0]] = params[ready[0]]
         return ordered
+
+    @model_validator(mode="after")
+    def _excludes_something(self) -> Self:
+        for i, combination in enumerate(self.exclude):
+            for name, values in combination.items():
+                _check_condition(self.possible, name, values, f"exclude[{i}]")
+        return self
+
+    @property
+    def possible(self) -> Mapping[str, Parameter]:
+        """Every value that a parameter may ever have."""
+        return self.params
+
+    def excludes(self, setting: Mapping[str, Scalar]) -> bool:
+        """Whether a setting is one of those that are not tried."""
+        return any(
+            all(name in setting and setting[name] in values for name, values in one.items())
+            for one in self.exclude
+        )
 
     @property
     def constants(self) -> dict[str, Scalar]:
@@ -194,3 +224,22 @@ class Space(BaseModel):
             other in chosen and chosen[other] in allowed
             for other, allowed in (self.params[name].when or {}).items()
         )
+
+
+def _check_condition(
+    params: Mapping[str, Parameter], name: str, values: Sequence[Scalar], where: str
+) -> None:
+    """Whether a parameter can have these values at all."""
+    if name not in params:
+        near = difflib.get_close_matches(name, [*params], 1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{where}: asks about {name!r}, which is not a parameter{hint}")
+    possible = params[name].grid()
+    if possible is None:
+        raise ValueError(
+            f"{where}: {name} is continuous, so it never is exactly "
+            "that: ask about a parameter with choices or steps"
+        )
+    for value in values:
+        if value not in possible:
+            raise ValueError(f"{where}: waits for {name} to be {value!r}, which it never is")

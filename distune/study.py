@@ -19,7 +19,14 @@ from pydantic import (
 
 from distune.durations import parse_duration
 from distune.errors import SpaceError
-from distune.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, Space
+from distune.space import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Space,
+)
+from distune.stage import Stage, check_sampling, possible_after
 from distune.trial import Direction, Record, Scalar
 from distune.workloads import WORKLOADS, Workload
 
@@ -68,6 +75,7 @@ class SpaceFile(Space):
     summary: Literal["best", "last"] = "best"
     sampler: Literal["grid", "random", "list"] = "random"
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
+    stages: Annotated[list[Stage], Field(min_length=1, max_length=100)] | None = None
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
@@ -83,16 +91,11 @@ class SpaceFile(Space):
     def _goes_together(self) -> Self:
         if self.command is not None and self.objective is not None:
             raise ValueError("objective: there is a command too: leave one of the two out")
-        if (self.sampler == "list") != (self.settings is not None):
-            raise ValueError(
-                'settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...], '
-                "and no other sampler takes them"
-            )
         if self.direction is None and (
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
-        known = {**self.params, **dict.fromkeys(COMMAND_WORDS)}
+        known = {**self.possible, **dict.fromkeys(COMMAND_WORDS)}
         for setting in self.settings or []:
             known.update(dict.fromkeys(setting))
         for word in placeholders(self.command or []):
@@ -101,13 +104,10 @@ class SpaceFile(Space):
                     f"command: {{{word}}} is not a parameter"
                     f"{_did_you_mean(word, known)}; for braces write {{{{ }}}}"
                 )
-        if self.sampler == "grid":
-            for name, spec in self.params.items():
-                if spec.grid() is None:
-                    raise ValueError(
-                        f"params.{name}: a grid needs finitely many values: "
-                        'give it a "step", or a list of values'
-                    )
+        if self.stages is not None:
+            self._check_stages(self.stages)
+        else:
+            check_sampling(self.sampler, self.settings, self.params)
         if self.workload is not None:
             if self.metric is not None and self.metric not in self.workload.reports:
                 known = dict.fromkeys(self.workload.reports)
@@ -117,8 +117,41 @@ class SpaceFile(Space):
                 )
             self._check_hyperparameters(self.workload)
         for i, setting in enumerate(self.settings or []):
-            self._check_setting(setting, f"settings[{i}]")
+            self._check_setting(setting, f"settings[{i}]", self.params)
         return self
+
+    @property
+    def possible(self) -> dict[str, Parameter]:
+        return possible_after(self.params, self.stages or [])
+
+    def _check_stages(self, stages: Sequence[Stage]) -> None:
+        if "sampler" in self.model_fields_set:
+            raise ValueError("sampler: each stage has its own: leave this one out")
+        for name in self.params:
+            if name not in self.constants:
+                raise ValueError(
+                    f"params.{name}: a study with stages starts from single values: give it one "
+                    "here, and the values to try in a stage"
+                )
+        for i, stage in enumerate(stages):
+            where = f"stages[{i}]"
+            if stage.name in [other.name for other in stages[:i]]:
+                raise ValueError(f"{where}.name: another stage is called {stage.name!r}")
+            for name in stage.params if self.workload is None else ():
+                if name not in self.params:
+                    raise ValueError(
+                        f"{where}.params.{name}: params has no value to start from"
+                        + _did_you_mean(name, self.params)
+                    )
+            try:
+                Space(params={**possible_after(self.params, stages[:i]), **stage.params})
+                check_sampling(stage.sampler, stage.settings, stage.params)
+            except ValueError as error:
+                raise ValueError(f"{where}.{_problem_of(error)}") from None
+            if stage.sampler == "random" and stage.trials is None:
+                raise ValueError(f"{where}.trials: is missing: random would go on for ever")
+            for j, setting in enumerate(stage.settings or []):
+                self._check_setting(setting, f"{where}.settings[{j}]", stage.params)
 
     @property
     def workload(self) -> Workload | None:
@@ -129,19 +162,24 @@ class SpaceFile(Space):
 
     def _check_hyperparameters(self, workload: Workload) -> None:
         known = workload.hyperparameters.model_fields
-        for name in self.params:
-            if name not in known:
-                raise ValueError(
-                    f"params.{name}: {workload.name} has no such parameter"
-                    + _did_you_mean(name, known)
-                )
-        for name, spec in self.params.items():
-            for value in _extremes(spec):
-                _check_value(workload, {name: value}, f"params.{name}")
+        groups = {"params": self.params}
+        groups.update({f"stages[{i}].params": s.params for i, s in enumerate(self.stages or [])})
+        for where, params in groups.items():
+            for name in params:
+                if name not in known:
+                    raise ValueError(
+                        f"{where}.{name}: {workload.name} has no such parameter"
+                        + _did_you_mean(name, known)
+                    )
+            for name, spec in params.items():
+                for value in _extremes(spec):
+                    _check_value(workload, {name: value}, f"{where}.{name}")
 
-    def _check_setting(self, setting: Mapping[str, Scalar], where: str) -> None:
+    def _check_setting(
+        self, setting: Mapping[str, Scalar], where: str, params: Mapping[str, Parameter]
+    ) -> None:
         constants = self.constants
-        for name in self.params:
+        for name in params:
             needed = name not in constants and self.is_active(name, setting)
             if name not in setting and needed:
                 raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
@@ -242,6 +280,13 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _problem_of(error: ValueError) -> str:
+    """`key: problem`, of a check within a check."""
+    if isinstance(error, ValidationError):
+        return str(error.errors(include_url=False)[0]["ctx"]["error"])
+    return str(error)
+
+
 def _validated(model: type[M], fields: Any, source: str) -> M:
     try:
         return model.model_validate(fields)
@@ -278,6 +323,8 @@ def _validated(model: type[M], fields: Any, source: str) -> M:
 def _known_keys(model: type[BaseModel], loc: list[int | str]) -> list[str]:
     if len(loc) < 2:
         return list(model.model_fields)
+    if loc[0] == "stages" and len(loc) == 3:
+        return list(Stage.model_fields)
     kinds = (FloatParameter, IntParameter, CategoricalParameter)
     return sorted({name for kind in kinds for name in kind.model_fields})
 
@@ -288,6 +335,9 @@ class Study(Record):
     Attributes:
         id: random; tells this study's records from another's.
         metric: what is ranked.
+        params: what is searched; with stages, single values that the first one starts from.
+        stages: groups of parameters that are tuned one after the other.
+        exclude: combinations that are not tried, see `Space`.
         summary: which of a trial's reports stands for it: its best, or its last.
         max_seconds: of training per trial, after which it ends complete.
         trial_timeout: seconds without a report, or any other sign of life of the training,
@@ -309,8 +359,10 @@ class Study(Record):
     metric: str
     direction: Direction
     summary: Literal["best", "last"] = "best"
-    sampler: Literal["grid", "random", "list"] = "random"
+    sampler: Literal["grid", "random", "list", "stages"] = "random"
     settings: list[dict[str, Scalar]] | None = None
+    stages: list[Stage] | None = None
+    exclude: list[dict[str, list[Scalar]]] = []
     repeats: Annotated[int, Field(ge=1)] = 1
     seed: int = 0
     max_seconds: float | None = None
@@ -323,7 +375,8 @@ class Study(Record):
 
     @property
     def space(self) -> Space:
-        return Space(params=self.params)
+        """What it searches; with stages, where the first one starts."""
+        return Space(params=self.params, exclude=[] if self.stages else self.exclude)
 
     @property
     def has_test(self) -> bool:
@@ -337,8 +390,9 @@ class Study(Record):
         field = workload.hyperparameters.model_fields.get("dataset") if workload else None
         if field is None:
             return []
-        spec = self.params.get("dataset")
-        return [str(field.default)] if spec is None else [str(v) for v in spec.grid() or []]
+        specs = [self.params.get("dataset"), *(s.params.get("dataset") for s in self.stages or [])]
+        named = [str(v) for spec in specs if spec is not None for v in spec.grid() or []]
+        return list(dict.fromkeys(named)) or [str(field.default)]
 
     @property
     def objective_name(self) -> str:
@@ -379,8 +433,10 @@ def freeze(
         metric=file.metric or (workload.metric if workload else "value"),
         direction=direction,
         summary=file.summary,
-        sampler=file.sampler,
+        sampler="stages" if file.stages else file.sampler,
         settings=file.settings,
+        stages=file.stages,
+        exclude=file.exclude,
         repeats=file.repeats,
         seed=file.seed,
         max_seconds=file.max_seconds,
@@ -396,7 +452,8 @@ def freeze(
 def limits_of(file: SpaceFile) -> Limits:
     """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
     trials = file.trials
-    endless = file.sampler == "random" and file.time_limit is None and file.target is None
+    random = file.sampler == "random" and file.stages is None
+    endless = random and file.time_limit is None and file.target is None
     if trials is None and endless:
         trials = DEFAULT_TRIALS
     return Limits(trials=trials, time_limit=file.time_limit, target=file.target)

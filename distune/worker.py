@@ -789,8 +789,10 @@ def _is_urgent(name: AttemptName) -> bool:
 
 
 def _epochs_of(study: Study) -> int | None:
-    """How many steps a training has, if a constant `epochs` says so."""
+    """How many steps every training has, if a constant `epochs` says so."""
     epochs = study.space.constants.get("epochs")
+    if any("epochs" in stage.params for stage in study.stages or []):
+        return None
     return epochs if isinstance(epochs, int) and epochs >= 1 else None
 
 

@@ -21,7 +21,7 @@ from distune.samplers.listed import ListSampler
 from distune.samplers.random import RandomSampler
 from distune.space import Space
 from distune.study import Study, freeze, limits_of, parse_space_file
-from distune.trial import Counted, Outcome, Result, Trial
+from distune.trial import Counted, Outcome, Result, Scalar, Trial
 
 DRAWS = 5000
 #: A sample that is drawn rightly is further away than this once in a thousand times.
@@ -392,3 +392,29 @@ def test_a_preview_shows_the_settings_that_will_be_tried_first() -> None:
 def test_a_preview_shows_no_more_settings_than_there_are() -> None:
     lines = shown(params={}, sampler="list", settings=[{"a": 1}])
     assert lines[2:] == ['for example {"a": 1}']
+
+
+def test_no_sampler_tries_what_the_space_excludes() -> None:
+    params = {"kernel": [3, 5, 7], "depth": [1, 2, 3], "lr": {"type": "float", "low": 0, "high": 1}}
+    exclude = [{"kernel": 7, "depth": [2, 3]}, {"depth": 3, "kernel": 5}]
+    space = Space.model_validate({"params": params, "exclude": exclude})
+    allowed = {(3, 1), (3, 2), (3, 3), (5, 1), (5, 2), (7, 1)}
+    draw = RandomSampler(space, 0)
+    drawn = [draw(i) for i in range(300)]
+    assert {(s["kernel"], s["depth"]) for s in drawn if s is not None} == allowed
+    assert None not in drawn
+    discrete = Space.model_validate({"params": {**params, "lr": 0.1}, "exclude": exclude})
+    grid = GridSampler(discrete)
+    walked = [grid(i) for i in range(7)]
+    assert walked[6] is None
+    assert {(s["kernel"], s["depth"]) for s in walked if s is not None} == allowed
+    listing: list[dict[str, Scalar]] = [{"kernel": 7, "depth": 2}, {"kernel": 7, "depth": 1}]
+    listed = ListSampler(discrete, listing)
+    assert listed(0) == {"kernel": 7, "depth": 1, "lr": 0.1}
+    assert listed(1) is None
+
+
+def test_a_space_that_excludes_everything_gives_nothing() -> None:
+    space = Space.model_validate({"params": {"x": [1, 2]}, "exclude": [{"x": [1, 2]}]})
+    assert RandomSampler(space, 0)(0) is None
+    assert GridSampler(space)(0) is None

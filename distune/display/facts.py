@@ -60,6 +60,14 @@ def describe_state(snapshot: Snapshot) -> str:
     return doing.value
 
 
+def doing_stage(snapshot: Snapshot) -> str:
+    """`stage 2/5 dropout`; nothing where there are none, or all are over."""
+    for number, view in enumerate(snapshot.stages, 1):
+        if view.state == "running":
+            return f"stage {number}/{len(snapshot.stages)} {clean(view.stage.name, 30)}"
+    return ""
+
+
 def is_over(snapshot: Snapshot) -> bool:
     return doing_of(snapshot) in (Doing.FINISHED, Doing.FAILED)
 
@@ -68,7 +76,9 @@ def planned_trials(snapshot: Snapshot) -> int | None:
     """How many trials there will be; None if only time or a target ends the study."""
     study, limit = snapshot.study, snapshot.limits.trials
     settings: int | None = None
-    if study.sampler == "list":
+    if study.sampler == "stages":
+        settings = sum(view.trials for view in snapshot.stages) // study.repeats
+    elif study.sampler == "list":
         settings = len(study.settings or [])
     elif study.sampler == "grid":
         settings = _grid_size(study, {}, list(study.params))
@@ -172,6 +182,8 @@ def varying_parameters(study: Study, seen: Iterable[Params] = ()) -> list[str]:
     if study.sampler == "list":
         seen = [*(study.settings or [])[:_SETTINGS_LOOKED_AT], *seen]
         varying = {}
+    elif study.stages is not None:
+        varying = {name: None for stage in study.stages for name in stage.params}
     else:
         varying = {n: None for n, spec in study.params.items() if not _is_constant(spec)}
     values: dict[str, set[str]] = {}

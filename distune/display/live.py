@@ -15,6 +15,7 @@ from distune.display.parts import (
     event_lines,
     running_lines,
     shown_workers,
+    stage_lines,
     study_lines,
     worker_lines,
     workers_note,
@@ -75,6 +76,14 @@ def _sections(snapshot: Snapshot, *, header: bool) -> list[_Section]:
             weight=6,
             draw=ranking,
             fixed=1 if header else 0,
+        ),
+        _Section(
+            title="Stages",
+            note="",
+            total=len(snapshot.stages),
+            wanted=len(snapshot.stages),
+            weight=2,
+            draw=stage_lines,
         ),
         _Section(
             title="Running",

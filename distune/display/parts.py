@@ -18,6 +18,7 @@ from distune.display.cells import (
     duration,
     fitted,
     format_rate,
+    format_scalar,
     format_value,
     joined,
     line_of,
@@ -36,6 +37,7 @@ from distune.display.facts import (
     best_value,
     describe_state,
     doing_of,
+    doing_stage,
     eta_seconds,
     fraction_done,
     is_over,
@@ -46,6 +48,7 @@ from distune.display.facts import (
 )
 from distune.heartbeat import Beat
 from distune.protocol import State
+from distune.samplers.staged import StageView
 from distune.snapshot import Event, Snapshot, WorkerView
 from distune.study import Study
 from distune.trial import Outcome
@@ -74,8 +77,9 @@ def title_line(snapshot: Snapshot, width: int) -> Text:
     state = fitted(state, width - name.cell_len - 2)
     details = [
         Part(name, 0),
-        Part(fitted(Text(clean(study.objective_name), "dim"), 40), 2),
-        Part(fitted(Text(f"{study.direction} {clean(study.metric)}", "dim"), 40), 1),
+        Part(Text(doing_stage(snapshot), "cyan"), 1),
+        Part(fitted(Text(clean(study.objective_name), "dim"), 40), 3),
+        Part(fitted(Text(f"{study.direction} {clean(study.metric)}", "dim"), 40), 2),
     ]
     left = joined(details, width - state.cell_len - 2, "  ")
     return line_of(padded(left, width - state.cell_len), state)
@@ -134,6 +138,43 @@ def _outcome_line(snapshot: Snapshot, width: int) -> Text:
 def study_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     drawn = (title_line, _progress_line, _outcome_line)[:rows]
     return [draw(snapshot, width) for draw in drawn]
+
+
+# -- stages --------------------------------------------------------------------------------
+
+_STAGE_SIGNS = {"over": ("✓", "green"), "running": ("▸", "bold cyan"), "waiting": ("·", "dim")}
+
+
+def stage_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+    """Each stage: how far it is, and what its winner has of the parameters that it tunes."""
+    decimals = decimals_for(best_value(snapshot.history))
+    views = snapshot.stages
+    # What is under way goes first when there is no room for all.
+    first = next((i for i, view in enumerate(views) if view.state != "over"), len(views))
+    begin = max(0, min(first - 1, len(views) - rows))
+    shown = views[begin : begin + rows]
+
+    def found(view: StageView) -> Text:
+        if view.state == "over" and view.winner is None:
+            return Text("no result: nothing changes", "yellow")
+        params = view.winner.params if view.winner else {}
+        tuned = [name for name in view.stage.params if name in params]
+        if not tuned:
+            return Text(", ".join(clean(name) for name in view.stage.params), "dim")
+        pieces = [line_of((f"{clean(n)} ", "dim"), format_scalar(params[n])) for n in tuned]
+        return line_of((", ", "dim")).join(pieces)
+
+    def value(view: StageView) -> str:
+        return "" if view.winner is None else format_value(view.winner.mean, decimals)
+
+    columns = [
+        Column("", [Text(*_STAGE_SIGNS[view.state]) for view in shown], 1),
+        Column("", [Text(clean(view.stage.name)) for view in shown], 0, widest=30),
+        Column("", [Text(f"{view.counted}/{view.trials}") for view in shown], 2, True),
+        Column("", [Text(value(view), "green") for view in shown], 3, True),
+        Column("", [found(view) for view in shown], 4, widest=80),
+    ]
+    return table_lines(columns, width, header=False, rows=len(shown))
 
 
 # -- running trials ------------------------------------------------------------------------
@@ -320,6 +361,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "lost": ("?", "bold yellow", "yellow"),
     "released": ("‹", "yellow", ""),
     "retried": ("↻", "yellow", ""),
+    "stage": ("▸", "bold cyan", ""),
     "trouble": ("!", "bold red", "red"),
 }
 

@@ -21,6 +21,7 @@ from distune.display.facts import (
     best_of,
     describe_state,
     doing_of,
+    doing_stage,
     eta_seconds,
     is_over,
     live_workers,
@@ -34,6 +35,7 @@ from distune.export import TEST_METRIC
 from distune.protocol import AttemptName, State
 from distune.ranking import Configuration
 from distune.records import AttemptFile
+from distune.samplers.staged import StageView
 from distune.snapshot import Event, Snapshot, WorkerView
 from distune.study import Study
 from distune.trial import FAILURES, Outcome
@@ -46,6 +48,8 @@ def plain_progress(snapshot: Snapshot) -> str:
     winner = snapshot.history.winner()
     outcomes = snapshot.history.outcomes
     parts = [trials_counted(snapshot)]
+    if doing_stage(snapshot):
+        parts.append(doing_stage(snapshot))
     if winner is not None:
         metric = clean(snapshot.study.metric)
         parts.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
@@ -106,6 +110,7 @@ def as_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         },
         "rate_per_second": snapshot.trials_per_second,
         "eta_seconds": eta_seconds(snapshot),
+        "stages": [_stage_json(view) for view in snapshot.stages],
         "configurations": history.configurations,
         "ranking": [
             _ranked_json(rank, configuration, study)
@@ -117,6 +122,22 @@ def as_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
     }
     plain: dict[str, Any] = _strict(tree)
     return plain
+
+
+def _stage_json(view: StageView) -> dict[str, Any]:
+    winner = view.winner
+    return {
+        "name": view.stage.name,
+        "state": view.state,
+        "tunes": list(view.stage.params),
+        "first_trial": view.first,
+        "trials": view.trials,
+        "counted": view.counted,
+        "start": dict(view.start),
+        "winner": None if winner is None else {
+            "value": winner.mean, "spread": winner.spread, "params": dict(winner.params)
+        },
+    }  # fmt: skip
 
 
 def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str, Any]:

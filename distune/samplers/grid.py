@@ -10,7 +10,7 @@ from distune.trial import Counted, Scalar
 
 class GridSampler:
     """All combinations of finitely many values; a parameter whose `when` does not hold
-    is left out, so no combination comes twice.
+    is left out, so no combination comes twice. None is there that the space excludes.
     """
 
     def __init__(self, space: Space) -> None:
@@ -31,7 +31,8 @@ class GridSampler:
 
     def _walk(self, chosen: dict[str, Scalar], depth: int) -> Iterator[dict[str, Scalar]]:
         if depth == len(self._names):
-            yield dict(chosen)
+            if not self._space.excludes(chosen):
+                yield dict(chosen)
             return
         name = self._names[depth]
         if not self._space.is_active(name, chosen):

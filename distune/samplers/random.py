@@ -15,9 +15,14 @@ from distune.space import (
 )
 from distune.trial import Counted, Scalar
 
+#: After so many excluded settings in a row there are hardly any others.
+_MOST_DRAWS = 10_000
+
 
 class RandomSampler:
-    """Configuration *i* is drawn by a generator seeded with (seed, i), whatever came before."""
+    """Configuration *i* is drawn by a generator seeded with (seed, i), whatever came before;
+    again, as long as the space excludes it.
+    """
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
@@ -28,6 +33,13 @@ class RandomSampler:
     ) -> dict[str, Scalar] | None:
         # Seeding from a string is defined by its SHA-512: the same on every platform.
         rng = Random(f"distune {self._seed} {configuration}")
+        for _ in range(_MOST_DRAWS):
+            setting = self._draw(rng)
+            if not self._space.excludes(setting):
+                return setting
+        return None
+
+    def _draw(self, rng: Random) -> dict[str, Scalar]:
         chosen: dict[str, Scalar] = {}
         for name, spec in self._space.params.items():
             # Drawn even when it is left out: a condition must not shift the others.
