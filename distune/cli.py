@@ -479,7 +479,9 @@ def _read_space(space: str) -> tuple[SpaceFile, str, str]:
 def _study_name(name: str) -> str:
     import re
 
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
+    from distune.study import STUDY_NAME
+
+    if not re.fullmatch(STUDY_NAME, name):
         raise UserError(
             f"{name!r} cannot name a study: use letters, digits, '-', '_' and '.' (--study)"
         )

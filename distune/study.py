@@ -39,6 +39,8 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 COMMAND_WORDS = frozenset(
     {"trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_dir"}
 )
+#: What can name a study: its folder, and files that are made of it.
+STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 M = TypeVar("M", bound=BaseModel)
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
@@ -351,7 +353,7 @@ class Study(Record):
 
     format: Literal[1] = 1
     id: str
-    name: str
+    name: Annotated[str, Field(pattern=STUDY_NAME)]
     description: str = ""
     objective: str | None
     command: list[str] | None = None

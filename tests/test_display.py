@@ -272,7 +272,7 @@ def test_the_live_view_is_never_taller_nor_wider_than_the_terminal(
 def test_no_text_from_the_share_is_too_long_to_fit(width: int, height: int) -> None:
     long = "wide 文字 " * 500
     study = a_study(
-        name=long, metric=long, params={f"{long}{i}": ["a", "b"] for i in range(30)}, repeats=2
+        name="w" * 100, metric=long, params={f"{long}{i}": ["a", "b"] for i in range(30)}, repeats=2
     )
     history = [counted(i, 1e300 * i, params={f"{long}0": long, "x": 10**300}) for i in range(4)]
     name = taken(9, "w" * 70 + "-1-abc")
@@ -548,7 +548,7 @@ def test_clean_replaces_control_characters_and_nothing_else() -> None:
 
 
 def test_nothing_from_the_share_is_taken_for_markup_or_control() -> None:
-    study = a_study(name=HOSTILE, params={"p": ["a", "b"], HOSTILE: ["a", "b"]}, repeats=1)
+    study = a_study(metric=HOSTILE, params={"p": ["a", "b"], HOSTILE: ["a", "b"]}, repeats=1)
     failure = Failure(message=HOSTILE, traceback=HOSTILE, output=HOSTILE)
     failed = counted(1, None, Outcome.FAILED, {"p": "b"}, failure)
     good = counted(0, 0.5, params={"p": HOSTILE, HOSTILE: HOSTILE})
