@@ -437,14 +437,16 @@ def presets(
     epilog="\b\nExample: distune data mnist --data-dir /shared/data",
 )
 def data(
-    dataset: Annotated[str, typer.Argument(metavar="mnist|fashion-mnist|digits")],
+    dataset: Annotated[
+        str, typer.Argument(metavar="mnist|fashion-mnist|usps|cifar-10|house-prices|digits")
+    ],
     data_dir: DataDir = None,
 ) -> None:
     """Find a data set, downloading it if need be, and print where it is.
 
     Useful before workers start on hosts that have no internet.
     """
-    from distune.workloads.data import fetch, is_in_files
+    from distune.workloads.data import DATASETS, fetch, is_in_files
 
     place = str(data_dir) if data_dir else None
     if is_in_files(dataset):
@@ -452,7 +454,7 @@ def data(
     elif dataset == "digits":
         typer.echo("digits come with scikit-learn: there is nothing to fetch")
     else:
-        raise UserError(f"no data set {dataset!r}; there are mnist, fashion-mnist and digits")
+        raise UserError(f"no data set {dataset!r}; there are {', '.join(DATASETS)}")
 
 
 # -- helpers -------------------------------------------------------------------------------

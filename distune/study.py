@@ -332,11 +332,13 @@ class Study(Record):
 
     @property
     def datasets(self) -> list[str]:
-        """The data sets that its trials may want: values of a workload's `dataset`."""
+        """The data sets that its trials may want: the workload's, or values of `dataset`."""
         workload = WORKLOADS.get(self.objective or "")
-        field = workload.hyperparameters.model_fields.get("dataset") if workload else None
-        if field is None:
+        if workload is None:
             return []
+        field = workload.hyperparameters.model_fields.get("dataset")
+        if field is None:
+            return list(workload.datasets)
         spec = self.params.get("dataset")
         return [str(field.default)] if spec is None else [str(v) for v in spec.grid() or []]
 

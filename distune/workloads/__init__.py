@@ -27,6 +27,8 @@ class Workload:
         metric: what ranks its trials, unless the space file says otherwise.
         direction: whether more of the metric is better.
         reports: all metrics it reports, one of which a study ranks.
+        datasets: the data sets that it always wants; one whose data set can be chosen has a
+            hyperparameter `dataset` instead.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Workload:
     metric: str
     direction: Literal["maximize", "minimize"]
     reports: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
 
 
 WORKLOADS: dict[str, Workload] = {
