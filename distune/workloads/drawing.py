@@ -13,7 +13,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from distune.figures import FILE, Confusion, Figure, Figures, Picture, Pictures
+from distune.figures import (
+    FILE,
+    Boundary,
+    Confusion,
+    Figure,
+    Figures,
+    Picture,
+    Pictures,
+    Scatter,
+)
 from distune.records import encode_document
 from distune.workloads.data import Dataset
 
@@ -22,6 +31,7 @@ Predict = Callable[[Tensor], Tensor]
 Draw = Callable[[Predict, Dataset], list[Figure]]
 
 _MOST_MISTAKES = 40
+_GRID = 120  # places on each side of the plane
 
 
 class HasFolder(Protocol):
@@ -86,7 +96,8 @@ def mistakes(images: Tensor, logits: Tensor, labels: Tensor, classes: Sequence[s
     """
     taken = logits.argmax(1)
     wrong = ((taken != labels) & ~logits.isnan().any(1)).nonzero()[:, 0]
-    sure = logits[wrong].softmax(1).max(1).values
+    best = logits[wrong].topk(2).values
+    sure = best[:, 0] - best[:, 1]  # a share would be 1 for many, rounded
     shown = wrong[sure.argsort(descending=True, stable=True)[:_MOST_MISTAKES]]
     _, channels, height, width = images.shape
     return Pictures(
@@ -110,3 +121,65 @@ def _encode(image: Tensor) -> str:
     """Channels x H x W in [0, 1) as base64 of H x W x channels bytes."""
     pixels = (image.permute(1, 2, 0) * 256).to(torch.uint8).contiguous()
     return base64.b64encode(pixels.numpy().tobytes()).decode()
+
+
+def draw_boundary(predict: Predict, known: Dataset) -> list[Figure]:
+    """What a network with the logit of class 1 says all over the plane, and the test points."""
+    points, labels = known.test.inputs.cpu(), known.test.targets.cpu()
+    low, high = points.min(0).values, points.max(0).values
+    margin = 0.1 * (high - low)
+    x, y = (
+        torch.linspace(float(a), float(b), _GRID)
+        for a, b in zip(low - margin, high + margin, strict=True)
+    )
+    plane = torch.cartesian_prod(y, x).flip(1)  # row by row
+    scores = predict(plane.to(known.test.inputs.device)).sigmoid().reshape(_GRID, _GRID)
+    unknown = int(scores.isnan().sum())
+    caption = f"The winner's score of class 1, and the {len(labels):,} test points."
+    if unknown:
+        caption += f" At {unknown:,} of {scores.numel():,} places it has none (shown as 0.5)."
+    return [
+        Boundary(
+            title="Decision boundary",
+            caption=caption,
+            x=numbers(x),
+            y=numbers(y),
+            scores=[numbers(row) for row in scores.nan_to_num(0.5)],
+            points_x=numbers(points[:, 0]),
+            points_y=numbers(points[:, 1]),
+            labels=labels.tolist(),
+        )
+    ]
+
+
+def scatter(
+    title: str,
+    x: tuple[str, Tensor],
+    y: tuple[str, Tensor],
+    y_error: Tensor | None = None,
+    diagonal: bool = False,
+) -> Scatter:
+    """A title and N numbers for each axis, and half the length of each error bar."""
+    columns = torch.stack([x[1], y[1], *([] if y_error is None else [y_error])])
+    finite = columns.isfinite().all(0)
+    shown = columns[:, finite]
+    caption = f"The winner on {int(finite.sum()):,} test rows."
+    if not finite.all():
+        caption += f" For {int((~finite).sum()):,} more it gave no number."
+    if y_error is not None:
+        caption += " Bars are one standard deviation to each side."
+    return Scatter(
+        title=title,
+        caption=caption,
+        x_title=x[0],
+        y_title=y[0],
+        x=numbers(shown[0]),
+        y=numbers(shown[1]),
+        y_error=numbers(shown[2]) if y_error is not None else [],
+        diagonal=diagonal,
+    )
+
+
+def numbers(values: Tensor) -> list[float]:
+    """With five digits, which is all that a figure shows."""
+    return [float(f"{value:.5g}") for value in values.tolist()]

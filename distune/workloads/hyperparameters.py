@@ -170,11 +170,12 @@ class SpiralsParams(DenseParams):
     """
 
     loss: Literal["bce", "mse"] = "bce"
+    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
     width: PerLayer = 75
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 0.05
+    lr: Annotated[float, Field(gt=0)] = 0.01
     batch_size: Count = 40
-    epochs: Count = 10
+    epochs: Count = 20
 
 
 class HousePricesParams(DenseParams):

@@ -117,13 +117,13 @@ def per_layer(name: str, given: int | str, n: int) -> list[int]:
     Raises:
         UserError: they are too few.
     """
-    if isinstance(given, int):
-        return [given] * n
-    numbers = [int(number) for number in given.split("-")]
+    numbers = [int(number) for number in str(given).split("-")]
+    if len(numbers) == 1:
+        return numbers * n
     if len(numbers) < n:
         raise UserError(
-            f"{name} {given!r}: {len(numbers)} numbers for {n} layers; give one number for all "
-            "of them, or one for each"
+            f"{name} {given!r} has {len(numbers)} numbers, for {n} layers: give one for all of "
+            "them, or one for each"
         )
     return numbers[:n]
 
