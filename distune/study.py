@@ -331,6 +331,12 @@ class Study(Record):
         return self.objective in WORKLOADS
 
     @property
+    def test_metric(self) -> str:
+        """What a winner's test is judged by: the metric that ranks its workload, on test data."""
+        workload = WORKLOADS.get(self.objective or "")
+        return workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy"
+
+    @property
     def datasets(self) -> list[str]:
         """The data sets that its trials may want: the workload's, or values of `dataset`."""
         workload = WORKLOADS.get(self.objective or "")
