@@ -132,6 +132,12 @@ def master(
         float | None, typer.Option(help="Stop when the best metric is this good.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="For sampling and training.")] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION", help="Only so much of the epochs and of the data, for a first look."
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=0, max=1024, help="Also start so many workers on this machine.")
     ] = 0,
@@ -159,6 +165,8 @@ def master(
     from distune.screen import Screen
 
     file, source, name = _read_space(space)
+    if scale is not None:
+        file, name = _scaled(file, scale), f"{name}-x{scale:g}"
     changes: dict[str, Any] = {
         "trials": trials, "time_limit": time_limit, "target": target, "seed": seed
     }  # fmt: skip
@@ -437,14 +445,16 @@ def presets(
     epilog="\b\nExample: distune data mnist --data-dir /shared/data",
 )
 def data(
-    dataset: Annotated[str, typer.Argument(metavar="mnist|fashion-mnist|digits")],
+    dataset: Annotated[
+        str, typer.Argument(metavar="mnist|fashion-mnist|usps|cifar-10|house-prices|digits")
+    ],
     data_dir: DataDir = None,
 ) -> None:
     """Find a data set, downloading it if need be, and print where it is.
 
     Useful before workers start on hosts that have no internet.
     """
-    from distune.workloads.data import fetch, is_in_files
+    from distune.workloads.data import DATASETS, fetch, is_in_files
 
     place = str(data_dir) if data_dir else None
     if is_in_files(dataset):
@@ -452,7 +462,7 @@ def data(
     elif dataset == "digits":
         typer.echo("digits come with scikit-learn: there is nothing to fetch")
     else:
-        raise UserError(f"no data set {dataset!r}; there are mnist, fashion-mnist and digits")
+        raise UserError(f"no data set {dataset!r}; there are {', '.join(DATASETS)}")
 
 
 # -- helpers -------------------------------------------------------------------------------
@@ -474,6 +484,14 @@ def _read_space(space: str) -> tuple[SpaceFile, str, str]:
     except OSError as error:
         raise UserError(f"{space}: cannot be read: {error.strerror}") from None
     return parse_space_file(text, space), space, Path(space).stem
+
+
+def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
+    from distune.scaling import scaled
+
+    if not 0 < scale <= 1:
+        raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
+    return scaled(file, scale)
 
 
 def _study_name(name: str) -> str:

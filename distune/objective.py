@@ -294,6 +294,8 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the objective called sys.exit({error.code!r})"
     text = _encodable(" ".join(str(error).split()))
+    if isinstance(error, UserError):  # written for people, as it is
+        return text[:500]
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:500]
 
 

@@ -386,12 +386,20 @@ class Study(Record):
         return self.objective in WORKLOADS
 
     @property
-    def datasets(self) -> list[str]:
-        """The data sets that its trials may want: values of a workload's `dataset`."""
+    def test_metric(self) -> str:
+        """What a winner's test is judged by: the metric that ranks its workload, on test data."""
         workload = WORKLOADS.get(self.objective or "")
-        field = workload.hyperparameters.model_fields.get("dataset") if workload else None
-        if field is None:
+        return workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy"
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets that its trials may want: the workload's, or values of `dataset`."""
+        workload = WORKLOADS.get(self.objective or "")
+        if workload is None:
             return []
+        field = workload.hyperparameters.model_fields.get("dataset")
+        if field is None:
+            return list(workload.datasets)
         specs = [self.params.get("dataset"), *(s.params.get("dataset") for s in self.stages or [])]
         named = [str(v) for spec in specs if spec is not None for v in spec.grid() or []]
         return list(dict.fromkeys(named)) or [str(field.default)]

@@ -20,7 +20,8 @@ import pytest
 import torch
 
 from distune.errors import UserError
-from distune.workloads.data import Dataset, fetch, load, locate, read_idx
+from distune.workloads.data import Dataset, fetch, load, locate
+from distune.workloads.data.mnist import read_idx
 from distune.workloads.vision import import_datasets
 
 NAMES = (
@@ -92,10 +93,10 @@ def test_a_packed_read_only_folder_is_read_and_left_as_it_is(packed: Path) -> No
         for folder in folders:
             folder.chmod(0o755)
     assert sorted(packed.rglob("*")) == before
-    assert numbers(data.train.images) == list(range(50_000))
-    assert numbers(data.validation.images) == list(range(50_000, 60_000))
-    assert numbers(data.test.images) == list(range(10_000))
-    assert data.validation.labels[:3].tolist() == [0, 1, 2]
+    assert numbers(data.train.inputs) == list(range(50_000))
+    assert numbers(data.validation.inputs) == list(range(50_000, 60_000))
+    assert numbers(data.test.inputs) == list(range(10_000))
+    assert data.validation.targets[:3].tolist() == [0, 1, 2]
 
 
 def test_images_are_floats_below_one_with_a_channel_and_labels_are_integers(packed: Path) -> None:
@@ -108,9 +109,9 @@ def test_images_are_floats_below_one_with_a_channel_and_labels_are_integers(pack
 
 def test_only_the_first_so_many_of_each_part_are_used_if_wanted(packed: Path) -> None:
     data = mnist(packed, 300, 20, None)
-    assert numbers(data.train.images) == list(range(300))
-    assert numbers(data.validation.images) == list(range(50_000, 50_020))
-    assert len(data.test.labels) == 10_000
+    assert numbers(data.train.inputs) == list(range(300))
+    assert numbers(data.validation.inputs) == list(range(50_000, 50_020))
+    assert len(data.test.targets) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_what_is_nowhere_is_downloaded_once_into_the_cache(
     downloads_from(monkeypatch, server.url, resources(packed))
     server.opened.set()
     data = mnist(None, 3, 3, 3)
-    assert numbers(data.validation.images) == [50_000, 50_001, 50_002]
+    assert numbers(data.validation.inputs) == [50_000, 50_001, 50_002]
     asked = dict(server.asked)
     assert sorted(asked) == sorted(NAMES)
 
@@ -340,11 +341,11 @@ def digits() -> Dataset:
 
 def test_digits_need_no_files_and_are_mixed_the_same_everywhere() -> None:
     data = digits()
-    assert [len(s.labels) for s in (data.train, data.validation, data.test)] == [1_200, 297, 300]
+    assert [len(s.targets) for s in (data.train, data.validation, data.test)] == [1_200, 297, 300]
     for split in (data.train, data.validation, data.test):
-        assert torch.bincount(split.labels).min() >= 0.06 * len(split.labels)
-    assert data.train.labels[:10].tolist() == [6, 9, 8, 4, 1, 6, 4, 1, 2, 3]
-    everything = torch.cat([s.images for s in (data.train, data.validation, data.test)])
+        assert torch.bincount(split.targets).min() >= 0.06 * len(split.targets)
+    assert data.train.targets[:10].tolist() == [6, 9, 8, 4, 1, 6, 4, 1, 2, 3]
+    everything = torch.cat([s.inputs for s in (data.train, data.validation, data.test)])
     assert len({image.numpy().tobytes() for image in everything}) == 1_797
 
 
@@ -379,7 +380,7 @@ def real_data(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("real_data")
 def test_the_real_mnist_has_the_digits_and_the_mean_it_is_known_for() -> None:
     data = mnist(None)
-    assert data.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert data.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
-    mean = (data.train.images.mean() * 5 + data.validation.images.mean()) / 6
+    assert data.train.targets[:5].tolist() == [5, 0, 4, 1, 9]
+    assert data.test.targets[:5].tolist() == [7, 2, 1, 0, 4]
+    mean = (data.train.inputs.mean() * 5 + data.validation.inputs.mean()) / 6
     assert mean.item() == pytest.approx(0.1307 * 255 / 256, abs=5e-5)

@@ -410,6 +410,16 @@ def test_the_test_accuracy_has_a_column_once_there_is_one() -> None:
     assert "0.9712" not in "".join(lines[:6] + lines[7:])
 
 
+def test_a_winner_s_test_is_judged_by_the_metric_that_ranks_its_workload() -> None:
+    study = a_study(objective="house-prices", metric="val_loss", direction="minimize")
+    metrics = {"test_loss": 0.0024, "test_mse": 0.9}
+    tested = Result(outcome=Outcome.COMPLETE, metrics=metrics)
+    history = [counted(0, 0.0017), a_test_of(0, 0.5).model_copy(update={"result": tested})]
+    snapshot = a_snapshot(study, history)
+    assert "test loss 0.0024" in text_of(display.final_table(snapshot, 100))
+    assert display.as_json(snapshot)["ranking"][0]["test_loss"] == 0.0024
+
+
 def test_constants_have_no_column() -> None:
     assert display.varying_parameters(a_study()) == [
         *("lr", "batch_size", "optimizer", "momentum", "n_filters")

@@ -51,7 +51,7 @@ def test_torch_is_named_under_workloads_alone() -> None:
                 else []
             )
             if any(name.split(".")[0] in ("torch", "torchvision") for name in names):
-                importers.add(path.parent.name)
+                importers.add(path.relative_to(PACKAGE).parts[0])
     assert importers == {"workloads"}
 
 
@@ -73,5 +73,5 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
             suffixes.add(path.name)
     # Data sets are downloaded beside the share; the doctor tries whether there are hard links,
     # on a file that no study has.
-    assert renaming <= {"folder.py", "store.py", "data.py", "probes.py"}
+    assert renaming <= {"folder.py", "store.py", "places.py", "probes.py"}
     assert suffixes <= {"protocol.py", "store.py"}  # store.py: the README of a study's folder

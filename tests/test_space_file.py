@@ -107,7 +107,7 @@ def test_a_mistake_in_a_parameter_names_the_file_the_key_and_the_remedy(
         ({"params": {"dropout": FLOAT}}, "params.dropout", "mnist-cnn cannot use dropout 1.0"),
         ({"params": {"optimizer": ["sgd", "adm"]}}, "params.optimizer", "should be 'sgd', 'adam'"),
         ({"objective": "mnist-cn"}, "objective", "did you mean 'mnist-cnn'?"),
-        ({"objective": "zebra"}, "objective", "built in are mnist-cnn) nor module:function"),
+        ({"objective": "zebra"}, "objective", "built in are mnist-cnn, convnet, "),
         ({"objective": "train.py"}, "objective", "nor module:function"),
         ({"objective": "a/train.py:go"}, "objective", "write 'train:go'; workers"),
         ({"objective": "a:b; rm -rf"}, "objective", "nor module:function"),

@@ -66,10 +66,14 @@ def test_the_defaults_are_the_labs() -> None:
         "optimizer": "sgd",
         "lr": 0.1,
         "momentum": 0.9,
+        "lr_final": 0.0,
         "weight_decay": 0.0,
+        "l1": 0.0,
+        "clip_norm": None,
         "batch_size": 500,
         "schedule": "constant",
         "epochs": 50,
+        "patience": None,
     }
 
 
@@ -82,6 +86,10 @@ def test_the_defaults_are_the_labs() -> None:
         ("momentum", -0.1),
         ("momentum", 1.1),
         ("weight_decay", -1e-9),
+        ("l1", -1e-9),
+        ("lr_final", -1e-9),
+        ("clip_norm", 0),
+        ("patience", 0),
         ("dropout", 1),
         ("batch_size", 0),
         ("n_filters", 0),

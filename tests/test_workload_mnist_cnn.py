@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distune.errors import UserError
-from distune.workloads import data, mnist_cnn, trainer
+from distune.figures import Confusion, Pictures
+from distune.workloads import data, mnist_cnn, tasks, trainer
 from distune.workloads.data import Dataset, Split
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
+from tests.trials import Trial, figures_in, without_time
 
 
 @pytest.fixture(autouse=True)
@@ -27,22 +29,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@dataclass
-class Trial:
-    """A trial as a worker hands it out; keeps what it is told."""
-
-    number: int = 0
-    attempt: int = 1
-    seed: int = 0
-    device: str = "cpu"
-    data_dir: str | None = None
-    max_seconds: float | None = None
-    told: list[tuple[float, float]] = field(default_factory=list)
-
-    def progress(self, fraction: float, images_per_second: float) -> None:
-        self.told.append((fraction, images_per_second))
 
 
 class Ticking:
@@ -56,16 +42,13 @@ class Ticking:
         return self.now
 
 
+TASK = tasks.classification("cross-entropy", follow_training=False)
 DIGITS: dict[str, Any] = {"dataset": "digits", "n_filters": 4, "n_hidden": 32, "batch_size": 50}
 
 
 def digits(**sizes: int) -> Dataset:
     wanted = [sizes.get(name) for name in ("n_train", "n_validation", "n_test")]
     return data.load("digits", None, "cpu", *wanted)
-
-
-def without_time(reports: Iterator[dict[str, float]]) -> list[dict[str, float]]:
-    return [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
 
 
 def random_split(n: int) -> Split:
@@ -202,7 +185,7 @@ def test_sgd_makes_the_steps_of_the_textbook(schedule: str) -> None:
     known = digits(n_train=50)
     velocities = [torch.zeros_like(weights) for weights in model.parameters()]
     for step in range(epochs):
-        loss = F.cross_entropy(model(known.train.images), known.train.labels)
+        loss = F.cross_entropy(model(known.train.inputs), known.train.targets)
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         assert reports[step]["train_loss"] == pytest.approx(loss.item(), rel=1e-3)
         with torch.no_grad():
@@ -211,18 +194,90 @@ def test_sgd_makes_the_steps_of_the_textbook(schedule: str) -> None:
             ):
                 velocity.mul_(momentum).add_(gradient + decay * weights)
                 weights.sub_(lr * rate(schedule, step, epochs) * velocity)
-        logits = model(known.validation.images)
-        expected = F.cross_entropy(logits, known.validation.labels).item()
+        logits = model(known.validation.inputs)
+        expected = F.cross_entropy(logits, known.validation.targets).item()
         assert reports[step]["val_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def steps_by_hand(
+    params: dict[str, Any],
+    gradient_of: Callable[[Sequence[Tensor], Sequence[Tensor]], list[Tensor]],
+) -> tuple[list[dict[str, float]], list[float]]:
+    """What is reported of plain SGD on one batch an epoch, and the losses when done by hand
+    with other gradients.
+    """
+    plain = {**DIGITS, "n_train": 50, "epochs": 5, "dropout": 0, "lr": 0.1, "momentum": 0.0}
+    reports = list(mnist_cnn.train({**plain, **params}, Trial(seed=3)))
+    torch.manual_seed(3)
+    model = mnist_cnn.network(4, 32, 0)
+    known = digits(n_train=50)
+    losses = []
+    for _ in range(5):
+        loss = F.cross_entropy(model(known.train.inputs), known.train.targets)
+        losses.append(loss.item())
+        weights = list(model.parameters())
+        gradients = gradient_of(weights, list(torch.autograd.grad(loss, weights)))
+        with torch.no_grad():
+            for one, gradient in zip(weights, gradients, strict=True):
+                one.sub_(0.1 * gradient)
+    return reports, losses
+
+
+def test_l1_pulls_every_weight_towards_zero_but_is_not_in_the_reported_loss() -> None:
+    reports, losses = steps_by_hand(
+        {"l1": 0.01}, lambda ws, gs: [g + 0.01 * w.sign() for w, g in zip(ws, gs, strict=True)]
+    )
+    assert [report["train_loss"] for report in reports] == pytest.approx(losses, rel=1e-3)
+
+
+def test_a_gradient_longer_than_allowed_is_shortened() -> None:
+    lengths = []
+
+    def clipped(_: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        length = math.sqrt(sum(float(g.square().sum()) for g in gradients))
+        lengths.append(length)
+        return [g * min(1.0, 0.23 / length) for g in gradients]
+
+    reports, losses = steps_by_hand({"clip_norm": 0.23}, clipped)
+    assert [report["train_loss"] for report in reports] == pytest.approx(losses, rel=1e-3)
+    assert min(lengths) < 0.23 < max(lengths)
+
+
+def test_a_cosine_ends_at_the_final_rate() -> None:
+    params = MnistCnnParams(schedule="cosine", lr=0.3, lr_final=0.1)
+    optimizer = trainer._optimizer(small(), params, "cpu")
+    schedule = trainer._schedule(optimizer, params, total_steps=4)
+    assert schedule is not None
+    rates = []
+    for _ in range(5):
+        rates += schedule.get_last_lr()
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.1 + 0.1 * (1 + math.cos(math.pi * i / 4)) for i in range(5)])
 
 
 # How a training ends
 
 
+def test_a_training_ends_when_patience_does() -> None:
+    params = {**DIGITS, "n_train": 50, "epochs": 50, "patience": 3, "lr": 1e-12}
+    accuracies = [report["val_accuracy"] for report in mnist_cnn.train(params, Trial())]
+    assert len(set(accuracies)) == 1
+    assert len(accuracies) == 1 + 3  # the first is the best
+
+
+def test_patience_begins_anew_with_each_better_epoch() -> None:
+    params = {**DIGITS, "n_train": 300, "epochs": 60, "patience": 4, "lr": 0.02}
+    accuracies = [report["val_accuracy"] for report in mnist_cnn.train(params, Trial())]
+    best = max(range(len(accuracies)), key=lambda i: (accuracies[i], -i))
+    assert 4 < best < len(accuracies) - 1
+    assert len(accuracies) == best + 1 + 4
+
+
 def test_a_training_ends_within_an_epoch_when_its_time_is_over() -> None:
     params = MnistCnnParams(**{**DIGITS, "n_train": 500, "epochs": 9})
     trial = Trial(max_seconds=1.45)
-    reports = list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    reports = list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
     # The clock is read at each of the ten steps of an epoch, and once when it ends.
     assert [report["epoch"] for report in reports] == [1, 1.4]
     assert [report["steps"] for report in reports] == [10, 14]
@@ -233,7 +288,7 @@ def test_a_training_ends_within_an_epoch_when_its_time_is_over() -> None:
 def test_no_second_report_is_made_when_the_time_ends_with_the_epoch() -> None:
     params = MnistCnnParams(**{**DIGITS, "epochs": 9})
     trial = Trial(max_seconds=0.95)
-    reports = list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    reports = list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
     assert [report["epoch"] for report in reports] == [1]
 
 
@@ -248,7 +303,7 @@ def test_what_happens_between_two_epochs_is_no_training_time() -> None:
     params = MnistCnnParams(**{**DIGITS, "epochs": 3})
     trial = Trial(max_seconds=100)
     seconds = []
-    for report in trainer.train(small, digits(n_train=50), params, trial, clock):
+    for report in trainer.train(small, digits(n_train=50), TASK, params, trial, clock):
         seconds.append(report["seconds"])
         clock.now += 1_000
     assert seconds == pytest.approx([0.2, 0.4, 0.6])
@@ -272,18 +327,18 @@ def test_an_answer_with_nan_in_it_is_wrong() -> None:
 
     images = torch.zeros(250, 1, 28, 28)
     images[:50] = 1
-    loss, accuracy = trainer.evaluate(Answers(), Split(images, torch.zeros(250).long()))
-    assert accuracy == 0.8
-    assert math.isnan(loss)
+    found = trainer.evaluate(Answers(), Split(images, torch.zeros(250).long()), TASK)
+    assert found["accuracy"] == 0.8
+    assert math.isnan(found["loss"])
 
 
 def test_evaluation_counts_every_image_once() -> None:
     split = random_split(1_234)
     model = mnist_cnn.network(2, 8, 0.5)
-    loss, accuracy = trainer.evaluate(model, split)
-    logits = model.eval()(split.images)
-    assert loss == pytest.approx(F.cross_entropy(logits, split.labels).item(), rel=1e-5)
-    assert accuracy == (logits.argmax(1) == split.labels).sum().item() / 1_234
+    found = trainer.evaluate(model, split, TASK)
+    logits = model.eval()(split.inputs)
+    assert found["loss"] == pytest.approx(F.cross_entropy(logits, split.targets).item(), rel=1e-5)
+    assert found["accuracy"] == (logits.argmax(1) == split.targets).sum().item() / 1_234
 
 
 # The order of the images
@@ -308,18 +363,18 @@ def test_the_training_loss_is_the_mean_over_images_not_over_batches() -> None:
     everything = Dataset(random_split(70), random_split(5), random_split(5))
     recorder = Recorder()
     params = TrainingParams(batch_size=32, epochs=1, lr=1e-12)
-    (report,) = trainer.train(lambda: recorder, everything, params, Trial())
-    loss, _ = trainer.evaluate(recorder, everything.train)
-    assert report["train_loss"] == pytest.approx(loss, rel=1e-5)
+    (report,) = trainer.train(lambda: recorder, everything, TASK, params, Trial())
+    found = trainer.evaluate(recorder, everything.train, TASK)
+    assert report["train_loss"] == pytest.approx(found["loss"], rel=1e-5)
 
 
 def seen_by_epoch(seed: int) -> list[list[float]]:
     numbered = random_split(70)
-    numbered.images[:, 0, 0, 0] = torch.arange(70.0)
+    numbered.inputs[:, 0, 0, 0] = torch.arange(70.0)
     recorder = Recorder()
     params = TrainingParams(batch_size=32, epochs=3, lr=1e-6)
     everything = Dataset(numbered, random_split(5), random_split(5))
-    list(trainer.train(lambda: recorder, everything, params, Trial(seed=seed)))
+    list(trainer.train(lambda: recorder, everything, TASK, params, Trial(seed=seed)))
     return [recorder.seen[i : i + 70] for i in range(0, len(recorder.seen), 70)]
 
 
@@ -337,7 +392,7 @@ def test_every_epoch_shows_each_image_once_in_a_new_order_that_the_seed_decides(
 def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
     params = MnistCnnParams(**{**DIGITS, "epochs": 2})
     trial = Trial()
-    list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
     # A step of 50 images takes 0.1 s, so it is told at every third.
     fractions = [fraction for fraction, _ in trial.told]
     assert fractions[:3] == pytest.approx([0.15, 0.3, 0.45])
@@ -350,7 +405,7 @@ def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
 def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
     params = MnistCnnParams(**{**DIGITS, "epochs": 1_000})
     trial = Trial(max_seconds=0.6)
-    list(trainer.train(small, digits(n_train=500), params, trial, Ticking()))
+    list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
     assert [fraction for fraction, _ in trial.told] == pytest.approx([0.5, 1.0], abs=1e-6)
 
 
@@ -373,15 +428,17 @@ def test_the_winner_is_trained_again_bit_for_bit(schedule: str, cut_short: bool)
     params = MnistCnnParams(**{**DIGITS, "epochs": 4, "schedule": schedule})
     known = digits(n_train=330)
     trial = Trial(seed=5, max_seconds=1.25 if cut_short else None)
-    best = list(islice(trainer.train(build, known, params, trial, Ticking()), 2))[-1]
+    best = list(islice(trainer.train(build, known, TASK, params, trial, Ticking()), 2))[-1]
     assert best["epoch"] == (1 + 250 / 330 if cut_short else 2)
 
     # The limit of time is no business of the test's, which may run on a busier machine.
-    result = trainer.test(build, known, params, Trial(seed=5, max_seconds=1e-9), best)
+    hurried = Trial(seed=5, max_seconds=1e-9)
+    result = trainer.test(build, known, TASK, params, hurried, best, lambda predict, known: [])
     for weights, again in zip(made[0].parameters(), made[1].parameters(), strict=True):
         assert torch.equal(weights, again)
     assert result["val_accuracy"] == best["val_accuracy"]
-    assert (result["test_loss"], result["test_accuracy"]) == trainer.evaluate(made[0], known.test)
+    found = trainer.evaluate(made[0], known.test, TASK)
+    assert {name: result[f"test_{name}"] for name in found} == found
 
 
 def test_the_test_of_a_winner_gives_the_accuracy_it_won_with() -> None:
@@ -397,8 +454,33 @@ def test_training_never_looks_at_the_test_set() -> None:
     known = digits(n_train=100, n_validation=50)
     poisoned = Dataset(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
     params = MnistCnnParams(**{**DIGITS, "epochs": 1})
-    expected = without_time(trainer.train(small, known, params, Trial()))
-    assert without_time(trainer.train(small, poisoned, params, Trial())) == expected
+    expected = without_time(trainer.train(small, known, TASK, params, Trial()))
+    assert without_time(trainer.train(small, poisoned, TASK, params, Trial())) == expected
+
+
+def test_the_test_of_a_winner_leaves_its_confusion_matrix_and_its_mistakes(tmp_path: Path) -> None:
+    params = {**DIGITS, "epochs": 2, "n_test": 200}
+    trial = Trial(seed=2, dir=tmp_path)
+    *_, last = mnist_cnn.train(params, trial)
+    result = mnist_cnn.test(params, trial, last)
+    confusion, mistakes = figures_in(tmp_path)
+    assert isinstance(confusion, Confusion)
+    assert isinstance(mistakes, Pictures)
+    right = sum(confusion.counts[i][i] for i in range(10))
+    assert right / 200 == result["test_accuracy"] < 1
+    expected = torch.bincount(digits(n_test=200).test.targets, minlength=10).tolist()
+    assert [sum(row) for row in confusion.counts] == expected
+    assert len(mistakes.pictures) == min(40, 200 - right)
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_a_folder_that_takes_no_figures_does_not_cost_the_result(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    params = {**DIGITS, "epochs": 1, "n_train": 100}
+    *_, last = mnist_cnn.train(params, Trial())
+    assert mnist_cnn.test(params, Trial(), last)["val_accuracy"] == last["val_accuracy"]
+    assert capsys.readouterr().out.startswith("distune: the figures could not be kept: ")
 
 
 # Mistakes

@@ -22,7 +22,6 @@ from distune.display.cells import (
     table_lines,
 )
 from distune.display.facts import best_value, standing, varying_parameters
-from distune.export import TEST_METRIC
 from distune.ranking import Configuration, Tier
 from distune.snapshot import Snapshot
 from distune.study import Study
@@ -63,7 +62,7 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
         _value_cell(c, tier, decimals, is_best)
         for (c, tier), is_best in zip(both, best, strict=True)
     ]
-    tests = [c.test_mean(TEST_METRIC) for c in configurations]
+    tests = [c.test_mean(study.test_metric) for c in configurations]
     sizes = [c.parameters for c in configurations]
     columns = [
         Column(f"  {'#':>{digits}}", ranks, 0),

@@ -38,7 +38,6 @@ from distune.display.facts import (
 )
 from distune.display.leaderboard import ranking_lines
 from distune.display.parts import outcome_parts, title_line
-from distune.export import TEST_METRIC
 from distune.protocol import AttemptName, State
 from distune.ranking import Configuration, History
 from distune.records import AttemptFile
@@ -123,9 +122,9 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
     if study.repeats > 1:
         of = "" if count == study.repeats else f"{count} of "
         text.append(f" over {of}{study.repeats} repeats")
-    test = winner.test_mean(TEST_METRIC)
+    test = winner.test_mean(study.test_metric)
     if test is not None:
-        text.append(f", test accuracy {format_value(test, 4)}")
+        text.append(f", {study.test_metric.replace('_', ' ')} {format_value(test, 4)}")
     return text
 
 

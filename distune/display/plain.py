@@ -31,7 +31,6 @@ from distune.display.facts import (
     throughput,
     trials_counted,
 )
-from distune.export import TEST_METRIC
 from distune.protocol import AttemptName, State
 from distune.ranking import Configuration
 from distune.records import AttemptFile
@@ -174,7 +173,7 @@ def _ranked_json(rank: int, configuration: Configuration, study: Study) -> dict[
         "spread": configuration.spread,
         "repeats": len(configuration.complete),
         "standing": standing(configuration.tier(study.repeats)),
-        "test_accuracy": configuration.test_mean(TEST_METRIC),
+        study.test_metric: configuration.test_mean(study.test_metric),
         "seconds": configuration.seconds,
         "parameters": configuration.parameters,
         "trials": [run.trial.number for run in configuration.runs],

@@ -11,7 +11,13 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from distune.workloads.hyperparameters import MnistCnnParams
+from distune.workloads.hyperparameters import (
+    ColouredDigitsParams,
+    ConvnetParams,
+    HousePricesParams,
+    MnistCnnParams,
+    SpiralsParams,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,9 @@ class Workload:
         metric: what ranks its trials, unless the space file says otherwise.
         direction: whether more of the metric is better.
         reports: all metrics it reports, one of which a study ranks.
+        data: the data it trains on, by the name that `data.SIZES` has; a workload whose data
+            set can be chosen has a hyperparameter `dataset` instead.
+        datasets: the data sets that have to be found for that.
     """
 
     name: str
@@ -36,6 +45,8 @@ class Workload:
     metric: str
     direction: Literal["maximize", "minimize"]
     reports: tuple[str, ...]
+    data: str = ""
+    datasets: tuple[str, ...] = ()
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -49,6 +60,54 @@ WORKLOADS: dict[str, Workload] = {
             metric="val_accuracy",
             direction="maximize",
             reports=("val_accuracy", "val_loss", "train_loss", "seconds"),
+        ),
+        Workload(
+            name="convnet",
+            summary="up to four convolutions, and dense layers, on USPS, CIFAR-10, MNIST or digits",
+            module="distune.workloads.convnet",
+            hyperparameters=ConvnetParams,
+            metric="val_accuracy",
+            direction="maximize",
+            reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
+        ),
+        Workload(
+            name="coloured-digits",
+            summary="digit and colour of USPS images in five colours, by one network or two",
+            module="distune.workloads.coloured_digits",
+            hyperparameters=ColouredDigitsParams,
+            metric="val_both_accuracy",
+            direction="maximize",
+            reports=(
+                *(
+                    f"{part}_{metric}"
+                    for part in ("val", "train")
+                    for metric in ("both_accuracy", "digit_accuracy", "colour_accuracy", "loss")
+                ),
+                "seconds",
+            ),
+            data="coloured-usps",
+            datasets=("usps",),
+        ),
+        Workload(
+            name="spirals",
+            summary="dense layers that tell two spirals in the plane apart",
+            module="distune.workloads.spirals",
+            hyperparameters=SpiralsParams,
+            metric="val_accuracy",
+            direction="maximize",
+            reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
+            data="spirals",
+        ),
+        Workload(
+            name="house-prices",
+            summary="dense layers that predict prices, and if wanted how sure they are",
+            module="distune.workloads.house_prices",
+            hyperparameters=HousePricesParams,
+            metric="val_loss",
+            direction="minimize",
+            reports=("val_loss", "val_mse", "train_loss", "train_mse", "seconds"),
+            data="house-prices",
+            datasets=("house-prices",),
         ),
     )
 }

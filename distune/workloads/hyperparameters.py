@@ -1,6 +1,6 @@
 """What can be set in each workload: names, bounds and defaults, without torch.
 
-A default is what the lab used (the study this project comes from), where it used one.
+A default is where the study that a workload comes from started, if it says so.
 """
 
 from __future__ import annotations
@@ -11,30 +11,51 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
+#: One number for all layers, or one for each of them: `32`, `"16-32-128"`.
+PerLayer = Count | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(-[1-9][0-9]{0,5}){0,9}$")]
 
 
 class TrainingParams(BaseModel):
-    """How any network is trained.
+    """How any network is trained, and on how much.
 
     Attributes:
         optimizer: which rule makes the steps.
         lr: learning rate; with schedule `one-cycle` its peak, with `cosine` its start.
+        lr_final: where the schedule `cosine` ends; no other uses it.
         momentum: classical momentum, used by `sgd` and `rmsprop` only.
         weight_decay: the optimizer's own: L2 on the gradient, decoupled in `adamw`.
-        batch_size: images per step; the last batch of an epoch may be smaller.
+        l1: so many times the sum of all weights' absolute values is added to the loss that
+            is minimised (not to the one that is reported).
+        clip_norm: the most that the gradient's length may be: a longer one is shortened.
+            None for any length.
+        batch_size: examples per step; the last batch of an epoch may be smaller.
         schedule: how the learning rate changes from step to step over all epochs.
         epochs: times through the training data.
+        patience: end after so many epochs without a better validation metric than before
+            (the metric that ranks the workload unless a study says otherwise). None for
+            never.
+        n_train: use only the first so many training examples; None for all of them. More
+            than there are is an error when the data is loaded.
+        n_validation: likewise, of the validation examples.
+        n_test: likewise, of the test examples.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     lr: Annotated[float, Field(gt=0)] = 0.1
+    lr_final: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
     batch_size: Count = 500
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     epochs: Count = 50
+    patience: Count | None = None
+    n_train: Count | None = None
+    n_validation: Count | None = None
+    n_test: Count | None = None
 
 
 class MnistCnnParams(TrainingParams):
@@ -42,19 +63,133 @@ class MnistCnnParams(TrainingParams):
 
     Attributes:
         dataset: whose images.
-        n_train: use only the first so many training images; None for all of them. More
-            than there are is an error when the data is loaded.
-        n_validation: likewise, of the validation images.
-        n_test: likewise, of the test images.
         n_filters: of each of the two convolutions.
         n_hidden: units of the hidden dense layer.
         dropout: probability of dropping a unit before each of the two dense layers.
     """
 
     dataset: Literal["mnist", "fashion-mnist", "digits"] = "mnist"
-    n_train: Count | None = None
-    n_validation: Count | None = None
-    n_test: Count | None = None
     n_filters: Count = 32
     n_hidden: Count = 256
     dropout: Probability = 0.5
+
+
+class DenseParams(TrainingParams):
+    """A network whose last layers are dense.
+
+    Attributes:
+        n_fc: hidden dense layers; 0 leaves the one that gives the answers.
+        width: units of each of them. Of a list (`"100-150"`) the first `n_fc` are used.
+        activation: after each hidden layer.
+        dropout: probability of dropping a unit before each dense layer, also the last.
+        batch_norm_fc: whether hidden dense layers are followed by batch normalization.
+    """
+
+    n_fc: Annotated[int, Field(ge=0, le=10)] = 1
+    width: PerLayer = 128
+    activation: Literal["none", "relu", "tanh", "sigmoid"] = "relu"
+    dropout: Probability = 0.0
+    batch_norm_fc: bool = False
+
+
+class ConvParams(DenseParams):
+    """A network of convolutions, then dense layers.
+
+    A setting whose layers do not fit its images fails, and says which layer does not.
+
+    Attributes:
+        n_conv: convolutions, each with its activation and pooling; 0 for none.
+        n_filters: of each convolution. Of a list (`"16-32-128"`) the first `n_conv` are used.
+        kernel: pixels on a side, likewise one number or a list.
+        stride: pixels from one place of the kernel to the next.
+        padding: zeros added on each side, or `same` for as many as keep the size (which
+            needs stride 1).
+        pool: what is taken of each `pool_size` x `pool_size` pixels after a convolution.
+        pool_size: pixels on a side, and from one place to the next.
+        pool_last: whether the last convolution is pooled, too, or only those before it.
+        batch_norm_conv: whether convolutions are followed by batch normalization.
+    """
+
+    n_conv: Annotated[int, Field(ge=0, le=10)] = 2
+    n_filters: PerLayer = 32
+    kernel: PerLayer = 3
+    stride: Count = 1
+    padding: Annotated[int, Field(ge=0)] | Literal["same"] = 0
+    pool: Literal["max", "avg", "none"] = "max"
+    pool_size: Count = 2
+    pool_last: bool = True
+    batch_norm_conv: bool = False
+
+
+class ConvnetParams(ConvParams):
+    """Workload `convnet`; its defaults are a linear classifier, where the USPS study began.
+
+    Attributes:
+        dataset: whose images.
+        loss: cross-entropy of the softmax, or mean squared error of the softmax against
+            1 for the right class and 0 for the others.
+    """
+
+    dataset: Literal["usps", "cifar-10", "mnist", "fashion-mnist", "digits"] = "usps"
+    loss: Literal["cross-entropy", "mse"] = "mse"
+    n_conv: Annotated[int, Field(ge=0, le=4)] = 0
+    n_filters: PerLayer = 10
+    n_fc: Annotated[int, Field(ge=0, le=10)] = 0
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
+    batch_size: Count = 10
+    epochs: Count = 10
+
+
+class ColouredDigitsParams(ConvParams):
+    """Workload `coloured-digits`.
+
+    Attributes:
+        trunk: whether the digit and the colour are read off one network, or each off a
+            network of its own.
+    """
+
+    trunk: Literal["shared", "separate"] = "shared"
+    n_conv: Annotated[int, Field(ge=0, le=4)] = 3
+    kernel: PerLayer = "5-3-3"
+    padding: Annotated[int, Field(ge=0)] | Literal["same"] = "same"
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr_final: Annotated[float, Field(ge=0)] = 1e-5
+    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
+    batch_size: Count = 64
+    epochs: Count = 20
+
+
+class SpiralsParams(DenseParams):
+    """Workload `spirals`.
+
+    Attributes:
+        loss: binary cross-entropy of the sigmoid of the network's output (`bce`), or mean
+            squared error of that sigmoid against the class.
+    """
+
+    loss: Literal["bce", "mse"] = "bce"
+    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
+    width: PerLayer = 75
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    batch_size: Count = 40
+    epochs: Count = 20
+
+
+class HousePricesParams(DenseParams):
+    """Workload `house-prices`.
+
+    Attributes:
+        loss: mean squared error, or the negative log-likelihood of a Gaussian whose mean
+            and log-variance the network predicts (`gaussian`).
+    """
+
+    loss: Literal["mse", "gaussian"] = "mse"
+    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
+    width: PerLayer = 20
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    batch_size: Count = 50
+    epochs: Count = 50

@@ -1,4 +1,4 @@
-"""The loop that trains any classifier of images, for the trials and for the final test.
+"""The loop that trains any network, for the trials and for the final test.
 
 Deterministic: on one device (and number of threads) the weights after a number of steps
 depend on the seed and the hyperparameters only. So the winner need not be stored: the
@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from distune.workloads.data import Dataset, Split
+from distune.trial import better
+from distune.workloads import data
+from distune.workloads.data import Dataset, DatasetName, Split
+from distune.workloads.drawing import Draw, leave_figures
 from distune.workloads.hyperparameters import TrainingParams
+from distune.workloads.tasks import Task
 
+Build = Callable[[], nn.Module]
 Clock = Callable[[], float]
 
 _EVALUATION_BATCH = 1_000
@@ -34,7 +40,7 @@ class Trial(Protocol):
 
     @property
     def seed(self) -> int:
-        """For initial weights, dropout and the order of the images."""
+        """For initial weights, dropout and the order of the examples."""
 
     @property
     def device(self) -> str:
@@ -48,8 +54,14 @@ class Trial(Protocol):
     def max_seconds(self) -> float | None:
         """Of training, after which the trial ends with what it has; None for no limit."""
 
+    @property
+    def dir(self) -> Path:
+        """A folder for what shall be kept of the trial."""
+
     def progress(self, fraction: float, images_per_second: float) -> None:
-        """Told some four times a second: share of the trial that is over, current speed."""
+        """Told some four times a second: share of the trial that is over, current speed in
+        examples.
+        """
 
 
 @dataclass(frozen=True)
@@ -59,90 +71,132 @@ class Epoch:
     Attributes:
         epoch: how many are over; a fraction if this one was cut short.
         steps: of the optimizer, so far.
-        loss: mean cross-entropy (nats) of the images trained on in this epoch.
+        means: of the `loss`, and of the task's metrics if it follows the training, over the
+            examples as they were trained on in this epoch.
         seconds: of training so far, not counting what happens between epochs.
     """
 
     epoch: float
     steps: int
-    loss: float
+    means: dict[str, float]
     seconds: float
 
 
+def load(dataset: DatasetName, params: TrainingParams, trial: Trial) -> Dataset:
+    """A data set for a trial: as much of it as the params want, on the trial's device.
+
+    Raises:
+        UserError: it is not to be had (see `data.load`).
+    """
+    return data.load(
+        dataset,
+        trial.data_dir,
+        trial.device,
+        params.n_train,
+        params.n_validation,
+        params.n_test,
+    )
+
+
 def train(
-    build: Callable[[], nn.Module],
-    data: Dataset,
+    build: Build,
+    known: Dataset,
+    task: Task,
     params: TrainingParams,
     trial: Trial,
     clock: Clock = time.perf_counter,
 ) -> Iterator[dict[str, float]]:
     """Train the network that `build` makes; after each epoch yield how it stands.
 
-    Yields `epoch`, `steps`, `train_loss` and `seconds` (see `Epoch`), `val_loss` (nats),
-    `val_accuracy` (0 to 1) and `parameters` (how many). Ends when all epochs are over, when
-    `trial.max_seconds` of training are (the epoch may be cut short, and counts), or after
-    an epoch whose loss is not a finite number: diverging is a result, not an error.
+    Yields `epoch`, `steps`, `train_loss` and `seconds` (see `Epoch`), `val_loss`, a
+    `val_<metric>` for each of the task's metrics, also a `train_<metric>` if it follows the
+    training, and `parameters` (how many). Ends when all epochs are over, when
+    `trial.max_seconds` of training are (the epoch may be cut short, and counts), when
+    `params.patience` is, or after an epoch whose loss is not a finite number: diverging is
+    a result, not an error.
     """
     model = _seeded(build, trial)
     parameters = float(sum(weights.numel() for weights in model.parameters()))
-    for epoch in _epochs(model, data.train, params, trial, clock, None):
-        loss, accuracy = evaluate(model, data.validation)
+    best, waited = math.nan, 0
+    for epoch in _epochs(model, known.train, task, params, trial, clock, None):
+        found = evaluate(model, known.validation, task)
         yield {
             "epoch": epoch.epoch,
             "steps": float(epoch.steps),
-            "train_loss": epoch.loss,
-            "val_loss": loss,
-            "val_accuracy": accuracy,
+            **{f"train_{name}": value for name, value in epoch.means.items()},
+            **{f"val_{name}": value for name, value in found.items()},
             "seconds": epoch.seconds,
             "parameters": parameters,
         }
+        improved = better(found[task.metric], best, task.direction)
+        best, waited = (found[task.metric], 0) if improved else (best, waited + 1)
+        if waited == params.patience:
+            return
 
 
 def test(
-    build: Callable[[], nn.Module],
-    data: Dataset,
+    build: Build,
+    known: Dataset,
+    task: Task,
     params: TrainingParams,
     trial: Trial,
     best: Mapping[str, float],
+    draw: Draw,
 ) -> dict[str, float]:
     """Train again up to `best["steps"]` (of what `train` yielded), then use the test set once.
 
-    Returns `test_accuracy`, `test_loss`, and the `val_accuracy` of the network so trained,
-    which on the same device is that of `best`.
+    Leaves the figures that `draw` makes beside the trial. Returns `test_loss`, a
+    `test_<metric>` for each of the task's metrics, and the `val_<metric>` that the task is
+    judged by, of the network so trained: on the same device it is that of `best`.
     """
     model = _seeded(build, trial)
-    for _ in _epochs(model, data.train, params, trial, time.perf_counter, int(best["steps"])):
+    for _ in _epochs(
+        model, known.train, task, params, trial, time.perf_counter, int(best["steps"])
+    ):
         pass
-    test_loss, test_accuracy = evaluate(model, data.test)
-    _, val_accuracy = evaluate(model, data.validation)
+    on_test = evaluate(model, known.test, task)
+    on_validation = evaluate(model, known.validation, task)
+    leave_figures(trial, draw(partial(predict, model), known))
     return {
-        "test_accuracy": test_accuracy,
-        "test_loss": test_loss,
-        "val_accuracy": val_accuracy,
+        **{f"test_{name}": value for name, value in on_test.items()},
+        f"val_{task.metric}": on_validation[task.metric],
     }
 
 
-def evaluate(model: nn.Module, split: Split) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and share of right answers (0 to 1) over a split.
-
-    An answer with a NaN in it is wrong; `argmax` alone would take it for a class.
-    """
-    n = len(split.labels)
-    batch = _EVALUATION_BATCH_CPU if split.labels.device.type == "cpu" else _EVALUATION_BATCH
-    model.eval()
-    loss = torch.zeros((), device=split.labels.device)
-    right = torch.zeros((), device=split.labels.device, dtype=torch.int64)
+def evaluate(model: nn.Module, split: Split, task: Task) -> dict[str, float]:
+    """Means over a split: `loss`, and each of the task's metrics."""
+    totals: dict[str, Tensor] = {}
+    batch = _evaluation_batch(split.inputs)
     with torch.inference_mode():
-        for images, labels in zip(
-            torch.split(split.images, batch), torch.split(split.labels, batch), strict=True
+        for outputs, targets in zip(
+            _outputs(model, split.inputs), torch.split(split.targets, batch), strict=True
         ):
-            logits = model(images)
-            loss += cross_entropy(logits, labels, reduction="sum")
-            right += ((logits.argmax(1) == labels) & ~logits.isnan().any(1)).sum()
-    return float(loss) / n, int(right) / n
+            _add(totals, {"loss": task.loss(outputs, targets, reduction="sum")})
+            _add(totals, task.metrics(outputs, targets))
+    return {name: total.item() / len(split.targets) for name, total in totals.items()}
 
 
-def _seeded(build: Callable[[], nn.Module], trial: Trial) -> nn.Module:
+def predict(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The outputs for N inputs on the model's device, in their order, on the CPU."""
+    with torch.inference_mode():
+        return torch.cat(list(_outputs(model, inputs))).cpu()
+
+
+def _outputs(model: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
+    model.eval()
+    return map(model, torch.split(inputs, _evaluation_batch(inputs)))
+
+
+def _evaluation_batch(inputs: Tensor) -> int:
+    return _EVALUATION_BATCH_CPU if inputs.device.type == "cpu" else _EVALUATION_BATCH
+
+
+def _add(totals: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, value in values.items():
+        totals[name] = totals[name] + value if name in totals else value
+
+
+def _seeded(build: Build, trial: Trial) -> nn.Module:
     """The trial's network on its device, its dropout seeded too, whatever ran before."""
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False  # it picks algorithms by timing them
@@ -156,6 +210,7 @@ def _seeded(build: Callable[[], nn.Module], trial: Trial) -> nn.Module:
 def _epochs(
     model: nn.Module,
     split: Split,
+    task: Task,
     params: TrainingParams,
     trial: Trial,
     clock: Clock,
@@ -165,50 +220,66 @@ def _epochs(
 
     With `max_steps` ends exactly there, whatever the time; else when `train` says it ends.
     """
-    n = len(split.labels)
+    n = len(split.targets)
     total_steps = params.epochs * math.ceil(n / params.batch_size)
     max_seconds = trial.max_seconds if max_steps is None else None
     optimizer = _optimizer(model, params, trial.device)
     schedule = _schedule(optimizer, params, total_steps)
     shuffle = torch.Generator().manual_seed(trial.seed)
+    weights = list(model.parameters())
+    l1, clip_norm = params.l1, params.clip_norm
     steps, seconds = 0, 0.0
-    images_since, told_at = 0, 0.0
+    examples_since, told_at = 0, 0.0
     over = False
 
     for epoch in range(params.epochs):
         model.train()
-        loss_sum = torch.zeros((), device=split.labels.device)
-        images = 0
+        totals: dict[str, Tensor] = {}  # read once an epoch: reading waits
+        examples = 0
         started = clock() - seconds
-        order = torch.randperm(n, generator=shuffle).to(split.labels.device)
+        order = torch.randperm(n, generator=shuffle).to(split.targets.device)
         for batch in torch.split(order, params.batch_size):
             optimizer.zero_grad()
-            logits = model(split.images.index_select(0, batch))
-            loss = cross_entropy(logits, split.labels.index_select(0, batch))
+            outputs = model(split.inputs.index_select(0, batch))
+            targets = split.targets.index_select(0, batch)
+            loss = task.loss(outputs, targets, reduction="mean")
             loss.backward()  # type: ignore[no-untyped-call]
+            if l1:
+                _add_l1(weights, l1)
+            if clip_norm is not None:
+                nn.utils.clip_grad_norm_(weights, clip_norm)
             optimizer.step()
             if schedule is not None:
                 schedule.step()
-            loss_sum += loss.detach() * len(batch)  # read once an epoch: reading waits
+            _add(totals, {"loss": loss.detach() * len(batch)})
+            if task.follow_training:
+                _add(totals, task.metrics(outputs.detach(), targets))
             steps += 1
-            images += len(batch)
-            images_since += len(batch)
+            examples += len(batch)
+            examples_since += len(batch)
             # A GPU may be some milliseconds behind; waiting for it here would cost more.
             seconds = clock() - started
             if seconds - told_at >= _PROGRESS_EVERY_S:
                 done = steps / (max_steps or total_steps)
                 if max_seconds is not None:
                     done = max(done, seconds / max_seconds)
-                trial.progress(min(done, 1.0), images_since / (seconds - told_at))
-                images_since, told_at = 0, seconds
+                trial.progress(min(done, 1.0), examples_since / (seconds - told_at))
+                examples_since, told_at = 0, seconds
             if steps == max_steps or (max_seconds is not None and seconds >= max_seconds):
                 over = True
                 break
-        mean_loss = float(loss_sum) / images
+        means = {name: total.item() / examples for name, total in totals.items()}
         seconds = clock() - started
-        yield Epoch(epoch + images / n, steps, mean_loss, seconds)
-        if over or not math.isfinite(mean_loss):
+        yield Epoch(epoch + examples / n, steps, means, seconds)
+        if over or not math.isfinite(means["loss"]):
             return
+
+
+def _add_l1(weights: Iterable[Tensor], strength: float) -> None:
+    """Add the gradient of `strength` times the sum of all absolute values."""
+    for one in weights:
+        if one.grad is not None:
+            one.grad.add_(one.detach().sign(), alpha=strength)
 
 
 def _optimizer(model: nn.Module, params: TrainingParams, device: str) -> Optimizer:
@@ -228,7 +299,7 @@ def _optimizer(model: nn.Module, params: TrainingParams, device: str) -> Optimiz
 def _schedule(optimizer: Optimizer, params: TrainingParams, total_steps: int) -> LRScheduler | None:
     """Of the learning rate, to be stepped after each step of the optimizer."""
     if params.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=total_steps)
+        return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=params.lr_final)
     if params.schedule == "one-cycle":
         # Its default would also replace the momentum, which is a hyperparameter here.
         return OneCycleLR(

@@ -1,0 +1,84 @@
+"""USPS: 16x16 images of handwritten digits, in the text format of LIBSVM, packed by bzip2."""
+
+from __future__ import annotations
+
+import bz2
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distune.workloads.data import Part
+from distune.workloads.data.places import damaged
+
+_SIDE = 16  # pixels
+_SIZES = (7_291, 2_007)
+_N_TRAIN = 6_000  # a random choice of the training images; the others are for validation
+_COLOURS = np.array(  # red, green, blue, yellow, magenta
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1]], np.uint8
+)
+
+
+def read(train: Path, test: Path) -> list[Part]:
+    """Train, validation, test: pixels (N x 1 x 16 x 16, uint8) and labels (N, int64).
+
+    The training images are divided at random, always in the same way.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    (images, labels), held_out = (
+        read_libsvm(path, n) for path, n in zip((train, test), _SIZES, strict=True)
+    )
+    order = np.random.RandomState(0).permutation(len(labels))  # promised never to change
+    chosen, others = order[:_N_TRAIN], order[_N_TRAIN:]
+    return [(images[chosen], labels[chosen]), (images[others], labels[others]), held_out]
+
+
+def read_coloured(train: Path, test: Path) -> list[Part]:
+    """The same in colours: pixels (N x 3 x 16 x 16, uint8), digit and colour (N x 2, int64).
+
+    Each image has one of five colours, chosen uniformly and whatever its digit, always the
+    same: red, green, blue, yellow, magenta. Its RGB values are gray times colour.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    rng = np.random.RandomState(0)
+    parts: list[Part] = []
+    for images, digits in read(train, test):
+        colours = rng.randint(len(_COLOURS), size=len(digits))
+        coloured = images * _COLOURS[colours][:, :, None, None]
+        parts.append((coloured, np.stack([digits, colours], axis=1).astype(np.int64)))
+    return parts
+
+
+def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """`n` lines `label 1:value ... 256:value`: n x 1 x 16 x 16 pixels, labels 0 to 9.
+
+    The file counts labels from 1 and has values in [-1, 1], which become 8-bit pixels as
+    `torchvision.datasets.USPS` makes them: the whole part of (value + 1) / 2 * 255.
+
+    Raises:
+        UserError: it cannot be read or is something else; names the file.
+    """
+    try:
+        with bz2.open(path) as file:
+            content = file.read()
+    except (OSError, EOFError) as error:
+        raise damaged(path, str(error)) from error
+    size = _SIDE * _SIDE
+    try:
+        numbers = np.array(content.replace(b":", b" ").split(), np.float32)
+        table = numbers.reshape(n, 1 + 2 * size)
+    except ValueError as error:
+        raise damaged(path, f"it is not {n:,} lines of a label and {size} pixels") from error
+    labels, places, values = table[:, 0], table[:, 1::2], table[:, 2::2]
+    if not (places == np.arange(1, size + 1)).all():
+        raise damaged(path, f"the pixels of a line are not numbered 1 to {size}")
+    if not np.isin(labels, np.arange(1, 11)).all():
+        raise damaged(path, "a label that is not 1 to 10")
+    if not (np.abs(values) <= 1).all():
+        raise damaged(path, "a pixel that is not in -1 to 1")
+    pixels = ((values + 1) / 2 * 255).astype(np.uint8)
+    return pixels.reshape(n, 1, _SIDE, _SIDE), labels.astype(np.int64) - 1

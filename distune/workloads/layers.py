@@ -1,0 +1,148 @@
+"""Networks from their hyperparameters: convolutions, then dense layers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+from distune.errors import UserError
+from distune.workloads.hyperparameters import ConvParams, DenseParams
+
+Shape = tuple[int, int, int]  # channels, height, width
+
+_ACTIVATIONS: dict[str, list[type[nn.Module]]] = {
+    "none": [],
+    "relu": [nn.ReLU],
+    "tanh": [nn.Tanh],
+    "sigmoid": [nn.Sigmoid],
+}
+
+
+def conv_network(params: ConvParams, shape: Shape, n_out: int) -> nn.Sequential:
+    """N images of `shape` to N x `n_out`: convolutions, then the layers of `dense_network`.
+
+    A convolution is followed by batch normalization, activation and pooling, as far as they
+    are wanted. The initial weights are torch's default.
+
+    Raises:
+        UserError: a layer does not fit its input; names the layer and the sizes.
+    """
+    layers: list[nn.Module] = []
+    channels, *size = shape
+    filters = per_layer("n_filters", params.n_filters, params.n_conv)
+    kernels = per_layer("kernel", params.kernel, params.n_conv)
+    for i, (n, kernel) in enumerate(zip(filters, kernels, strict=True), 1):
+        name = f"conv layer {i}"
+        padding = params.padding
+        if padding == "same":
+            if params.stride != 1:
+                raise UserError(f'{name}: padding "same" needs stride 1, not {params.stride}')
+            padding = kernel // 2
+            if kernel % 2 == 0:  # torch's own "same" would warn of the copy that this makes
+                layers.append(nn.ZeroPad2d((padding - 1, padding, padding - 1, padding)))
+                padding = 0
+        else:
+            wide = [side + 2 * padding for side in size]
+            _must_fit(f"{name}: a kernel", kernel, wide, f"{_by(size)}, padded by {padding}", shape)
+            size = [(side - kernel) // params.stride + 1 for side in wide]
+        layers.append(nn.Conv2d(channels, n, kernel, params.stride, padding))
+        if params.batch_norm_conv:
+            layers.append(BatchNorm(n))
+        activation = _activation(params)
+        pooling: list[nn.Module] = []
+        if params.pool != "none" and (params.pool_last or i < params.n_conv):
+            _must_fit(f"pooling after {name}: a window", params.pool_size, size, _by(size), shape)
+            size = [side // params.pool_size for side in size]
+            pool = nn.MaxPool2d if params.pool == "max" else nn.AvgPool2d
+            pooling = [pool(params.pool_size)]
+        # All activations are monotone: they commute with the maximum, which leaves less to do.
+        layers += pooling + activation if params.pool == "max" else activation + pooling
+        channels = n
+    return nn.Sequential(*layers, *dense_network(params, channels * size[0] * size[1], n_out))
+
+
+def dense_network(params: DenseParams, n_in: int, n_out: int) -> nn.Sequential:
+    """N inputs of `n_in` numbers each, in any shape, to N x `n_out`.
+
+    A hidden layer is followed by batch normalization and activation, and each dense layer,
+    also the last, is preceded by dropout, as far as they are wanted. The initial weights are
+    torch's default.
+
+    Raises:
+        UserError: `width` is a list of fewer than `n_fc`.
+    """
+    layers: list[nn.Module] = [*_dropout(params), nn.Flatten()]
+    for width in per_layer("width", params.width, params.n_fc):
+        layers.append(nn.Linear(n_in, width))
+        if params.batch_norm_fc:
+            layers.append(BatchNorm(width))
+        layers += _activation(params)
+        layers += _dropout(params)
+        n_in = width
+    return nn.Sequential(*layers, nn.Linear(n_in, n_out))
+
+
+def glorot(model: nn.Module) -> None:
+    """Draw all weights anew, uniform as Glorot & Bengio (2010, eq. 16) say; zero the biases."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalization (Ioffe & Szegedy 2015) of N x channels, or N x channels x H x W.
+
+    A single value per channel has no spread, and torch refuses it. The last batch of an
+    epoch can be that small, so it is normalized by the running statistics.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        spread = input.numel() > self.num_features
+        return batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=self.training and spread,
+            eps=self.eps,
+        )
+
+
+def per_layer(name: str, given: int | str, n: int) -> list[int]:
+    """One number for each of `n` layers: `per_layer("n_filters", "16-32-128", 2)` is [16, 32].
+
+    Raises:
+        UserError: they are too few.
+    """
+    numbers = [int(number) for number in str(given).split("-")]
+    if len(numbers) == 1:
+        return numbers * n
+    if len(numbers) < n:
+        raise UserError(
+            f"{name} {given!r} has {len(numbers)} numbers, for {n} layers: give one for all of "
+            "them, or one for each"
+        )
+    return numbers[:n]
+
+
+def _activation(params: DenseParams) -> list[nn.Module]:
+    return [make() for make in _ACTIVATIONS[params.activation]]
+
+
+def _dropout(params: DenseParams) -> list[nn.Module]:
+    return [nn.Dropout(params.dropout)] if params.dropout else []
+
+
+def _must_fit(what: str, side: int, size: list[int], shown: str, shape: Shape) -> None:
+    if side > min(size):
+        raise UserError(
+            f"{what} of {side}x{side} does not fit its input of {shown} (the images are "
+            f"{_by(list(shape[1:]))}): make it smaller, pad more, or use fewer layers"
+        )
+
+
+def _by(size: list[int]) -> str:
+    return "x".join(map(str, size))

@@ -1,0 +1,158 @@
+"""What can be learnt: how an answer of a network is judged, in training and afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distune.trial import Direction
+
+N_DIGITS = 10
+
+
+Reduction = Literal["mean", "sum"]
+
+
+class Loss(Protocol):
+    """What is minimised, of a network's outputs and the targets of the same N examples."""
+
+    def __call__(self, outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+        """Over the examples; a scalar."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """How a network's outputs are judged.
+
+    Attributes:
+        loss: what is minimised.
+        metrics: what else is told of N outputs and targets: for each name the sum over the
+            examples, a scalar tensor.
+        metric: the one of them, or `loss`, by which validation judges an epoch.
+        direction: whether more of it is better.
+        follow_training: whether the metrics are told of the training batches, too, as they
+            were when each was trained on.
+    """
+
+    loss: Loss
+    metrics: Callable[[Tensor, Tensor], dict[str, Tensor]]
+    metric: str = "accuracy"
+    direction: Direction = "maximize"
+    follow_training: bool = True
+
+
+def classification(loss: Literal["cross-entropy", "mse"], *, follow_training: bool = True) -> Task:
+    """One of C classes: outputs are logits, N x C; targets are int64, N.
+
+    The loss is the cross-entropy (nats), or `one_hot_mse`. The metric is `accuracy`, the
+    share of right answers.
+    """
+    return Task(
+        loss=cross_entropy if loss == "cross-entropy" else one_hot_mse,
+        metrics=lambda logits, labels: {"accuracy": right(logits, labels).sum()},
+        follow_training=follow_training,
+    )
+
+
+def two_classes(loss: Literal["bce", "mse"]) -> Task:
+    """Class 0 or 1: an output is the logit of class 1, N x 1; targets are int64, N.
+
+    The loss is the binary cross-entropy (nats), or the mean squared error of the sigmoid
+    against the class. The metric is `accuracy`.
+    """
+
+    def bce(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+        wanted = targets.to(outputs.dtype)
+        return F.binary_cross_entropy_with_logits(outputs[:, 0], wanted, reduction=reduction)
+
+    def mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+        wanted = targets.to(outputs.dtype)
+        return F.mse_loss(outputs[:, 0].sigmoid(), wanted, reduction=reduction)
+
+    def metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        logits = outputs[:, 0]
+        return {"accuracy": (((logits > 0) == (targets > 0)) & ~logits.isnan()).sum()}
+
+    return Task(loss=bce if loss == "bce" else mse, metrics=metrics)
+
+
+def digit_and_colour() -> Task:
+    """Two questions at once: the first ten outputs are the logits of the digit, the others
+    those of the colour; targets are int64, N x 2.
+
+    The loss is the sum of both cross-entropies (nats). The metrics are `digit_accuracy`,
+    `colour_accuracy`, and `both_accuracy`, the share of examples in which both are right.
+    """
+
+    def loss(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+        digit = F.cross_entropy(outputs[:, :N_DIGITS], targets[:, 0], reduction=reduction)
+        return digit + F.cross_entropy(outputs[:, N_DIGITS:], targets[:, 1], reduction=reduction)
+
+    def metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        digit = right(outputs[:, :N_DIGITS], targets[:, 0])
+        colour = right(outputs[:, N_DIGITS:], targets[:, 1])
+        return {
+            "digit_accuracy": digit.sum(),
+            "colour_accuracy": colour.sum(),
+            "both_accuracy": (digit & colour).sum(),
+        }
+
+    return Task(loss=loss, metrics=metrics, metric="both_accuracy")
+
+
+def regression(loss: Literal["mse", "gaussian"]) -> Task:
+    """A number: the first output predicts it; targets are float32, N.
+
+    The loss is the mean squared error, or `gaussian_nll` of the first output as mean and the
+    second as log-variance. The metric is the loss, and `mse` is told of both.
+    """
+
+    def mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+        return F.mse_loss(outputs[:, 0], targets, reduction=reduction)
+
+    return Task(
+        loss=mse if loss == "mse" else gaussian_nll,
+        metrics=lambda outputs, targets: {"mse": mse(outputs, targets, reduction="sum")},
+        metric="loss",
+        direction="minimize",
+    )
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+    """Of the softmax of N x C logits (nats), mean or sum over the examples."""
+    return F.cross_entropy(outputs, targets, reduction=reduction)
+
+
+def one_hot_mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+    """Squared error of the softmax of N x C logits against 1 for the right class and 0 for
+    the others, mean over the classes; mean or sum over the examples.
+    """
+    wanted = F.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+    errors = F.mse_loss(outputs.softmax(1), wanted, reduction=reduction)
+    return errors if reduction == "mean" else errors / outputs.shape[1]
+
+
+def gaussian_nll(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+    """Negative log-likelihood (nats) of a Gaussian with mean mu and variance s^2:
+    log(2 pi s^2) / 2 + (y - mu)^2 / (2 s^2), mean or sum over the examples.
+
+    The outputs, N x 2, are mu and log s^2: any number is the logarithm of a variance.
+    """
+    mean, log_variance = outputs.unbind(1)
+    squares = (targets - mean).square() * torch.exp(-log_variance)
+    each = (math.log(2 * math.pi) + log_variance + squares) / 2
+    return each.mean() if reduction == "mean" else each.sum()
+
+
+def right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which of N x C logits are highest at their label: bool, N.
+
+    An answer with a NaN in it is wrong; `argmax` alone would take it for a class.
+    """
+    return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
