@@ -41,8 +41,8 @@ def optuna_study(
     `distune.export.rows.span`, in local time, as Optuna's own.
 
     A parameter has the distribution of the study's space, made wider where a value is not in
-    it. Where Optuna would take two choices for the same (`1`, `True`, `1.0`), all are text, as
-    JSON. Integers beyond 2**53 are floats.
+    it. Where Optuna would take two choices for the same (`1`, `True`, `1.0`), or cannot compare
+    them (`10**400`), all are text, as JSON. Integers beyond 2**53 are floats.
 
     Args:
         history: of the study.
@@ -121,13 +121,18 @@ def _place(spec: Parameter | None, values: list[Scalar]) -> _Place:
 
     listed = spec.choices if isinstance(spec, CategoricalParameter) else []
     choices = list({(type(value), value): value for value in [*listed, *values]}.values())
-    if len(set(choices)) == len(choices):
+    comparable = all(not _is_number(choice) or _is_float(choice) for choice in choices)
+    if comparable and len(set(choices)) == len(choices):
         return _Place(CategoricalDistribution(choices))
     return _Place(CategoricalDistribution([json.dumps(value) for value in choices]), as_text=True)
 
 
 def _is_number(value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_float(value: Any) -> bool:
+    return abs(value) <= sys.float_info.max
 
 
 def _ranges(spec: Parameter | None, values: Sequence[Any]) -> Iterator[BaseDistribution]:
@@ -150,7 +155,7 @@ def _ranges(spec: Parameter | None, values: Sequence[Any]) -> Iterator[BaseDistr
     low, high = min(ends), max(ends)
     if all(isinstance(value, int) for value in values) and not isinstance(spec, FloatParameter):
         yield IntDistribution(low, high, log=log and low >= 1)
-    if max(abs(low), abs(high)) <= sys.float_info.max:
+    if _is_float(low) and _is_float(high):
         yield FloatDistribution(low, high, log=log and low > 0)
 
 
