@@ -132,7 +132,7 @@ def _is_number(value: Scalar) -> bool:
 
 
 def _is_float(value: Any) -> bool:
-    return abs(value) <= sys.float_info.max
+    return bool(abs(value) <= sys.float_info.max)
 
 
 def _ranges(spec: Parameter | None, values: Sequence[Any]) -> Iterator[BaseDistribution]:

@@ -116,7 +116,7 @@ def test_the_accuracy_on_the_test_set_is_in_the_winners_row() -> None:
 
 # -- the winner ------------------------------------------------------------------------------------
 
-WORKLOAD = {
+WORKLOAD: dict[str, Any] = {
     "params": {
         "lr": {"type": "float", "low": 0.01, "high": 0.3, "log": True},
         "optimizer": ["sgd", "adam"],
@@ -127,7 +127,7 @@ WORKLOAD = {
     "repeats": 2,
 }
 WORKLOAD_WINNER = {"lr": 0.30000000000000004, "optimizer": "sgd", "n_train": None, "epochs": 3}
-OWN = {
+OWN: dict[str, Any] = {
     "objective": "train:train",
     "direction": "minimize",
     "metric": "loss",

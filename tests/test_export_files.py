@@ -27,7 +27,7 @@ from distune.ranking import History
 from distune.trial import Counted, Failure, Outcome, Report
 from tests.histories import counted, evaluated, history_of, reports, study
 
-OWN = {"objective": "train:train", "metric": "loss", "direction": "minimize"}
+OWN: dict[str, Any] = {"objective": "train:train", "metric": "loss", "direction": "minimize"}
 SPACE = {
     "lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
     "layers": {"type": "int", "low": 1, "high": 4},
@@ -134,7 +134,7 @@ def test_params_metrics_and_tests_of_the_same_name_have_columns_of_their_own() -
     made.add(evaluated(one, x=5.0))
     frame = data_frame(made)
     named = ["value", "params.value", "metrics.value", "params.x", "metrics.x", "test.x"]
-    assert frame.loc[0, named].tolist() == [0.5, 1, 3.0, 2, 4.0, 5.0]
+    assert frame[named].iloc[0].tolist() == [0.5, 1, 3.0, 2, 4.0, 5.0]
 
 
 def test_a_step_says_its_number_its_seconds_and_its_metrics() -> None:
@@ -334,7 +334,11 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path: Path) ->
     with complete(path) as draft:
         draft.write_text("new")
         assert path.read_text() == "old"
-    assert (path.read_text(), os.listdir(tmp_path)) == ("new", ["t.csv"])
+    with path.open() as before:
+        with complete(path) as draft:
+            draft.write_text("newer")
+        assert before.read() == "new"  # who had it open reads on in the same one
+    assert (path.read_text(), os.listdir(tmp_path)) == ("newer", ["t.csv"])
 
 
 def test_a_link_stays_a_link_to_the_file_that_is_written(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from distune.errors import UserError
@@ -36,7 +38,7 @@ DONE = Outcome.COMPLETE
 
 def storage_of(out: str) -> Any:
     if out.endswith(".log"):
-        return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(out))
+        return JournalStorage(JournalFileBackend(out))
     return out if "://" in out else f"sqlite:///{out}"
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import optuna
 import pandas
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import distune
@@ -22,7 +24,7 @@ from tests.conftest import Lab, wait_until
 from tests.histories import WORKER, counted, evaluated, reports, study, write_study
 from tests.test_imports import HEAVY, loaded_by
 
-OWN = {"objective": "train:train", "metric": "loss", "direction": "minimize"}
+OWN: dict[str, Any] = {"objective": "train:train", "metric": "loss", "direction": "minimize"}
 DONE = Outcome.COMPLETE
 
 
@@ -149,6 +151,15 @@ def test_with_repeats_it_is_the_best_one_of_the_best_configuration(tmp_path: Pat
     assert found.best is not None
     assert (found.best.number, found.best.value) == (3, 0.2)
     assert repr(found) == "<study 'digits': minimize loss, 4 trials, best 0.2 in trial 3>"
+
+
+def test_a_trial_that_was_pruned_is_not_the_best_where_another_is_complete(tmp_path: Path) -> None:
+    many = [
+        counted(0, {"x": 1}, 0.5),
+        counted(1, {"x": 1}, 0.1, Outcome.PRUNED, trial={"repeat": 1}),
+    ]
+    write_study(tmp_path / "digits", study(repeats=2, **OWN), many, {})
+    assert getattr(distune.load(tmp_path).best, "number", None) == 0
 
 
 def test_a_study_without_trials_is_one(tmp_path: Path) -> None:
@@ -305,8 +316,8 @@ def test_csv_parquet_and_json_have_the_same_trials(real: Lab, told: list[Any]) -
 def test_optuna_has_the_same_trials(real: Lab, told: list[Any]) -> None:
     for name, storage in (
         ("t.db", f"sqlite:///{real.folder}/t.db"),
-        ("t.log", optuna.storages.JournalStorage(
-            optuna.storages.journal.JournalFileBackend(str(real.folder / "t.log")))),
+        ("t.log", JournalStorage(
+            JournalFileBackend(str(real.folder / "t.log")))),
     ):  # fmt: skip
         exported(real, "optuna", name)
         found = optuna.load_study(study_name="space", storage=storage)
