@@ -271,6 +271,18 @@ def test_a_url_is_taken_as_optuna_takes_it_and_named_without_its_password(tmp_pa
         export_history(odd_history(), CURVES, "optuna", "nosuch://me:secret@host/x", quiet)
 
 
+def test_a_database_gets_the_study_once(tmp_path: Path) -> None:
+    url = f"sqlite+pysqlite:///{tmp_path}/t.db"
+    made = odd_history()
+    assert export_history(made, CURVES, "optuna", url, quiet) == (
+        f"wrote 7 trials to {url}; look at them: optuna-dashboard {url}"
+    )
+    read = optuna.load_study(study_name="digits", storage=url)
+    assert [trial.params for trial in read.trials] == [t.params for t in optuna_study(made).trials]
+    with pytest.raises(UserError, match="optuna delete-study --study-name digits --storage sqlite"):
+        export_history(made, CURVES, "optuna", url, quiet)
+
+
 @pytest.mark.parametrize("name", ["t.db", "t.log"])
 def test_a_file_that_is_no_storage_is_named_and_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("something else\n" * 100)

@@ -64,6 +64,7 @@ def export_history(
                 write_parquet(history, path)
         case "optuna":
             storage = write_optuna_storage(history, curves, out, tell)
+            wrote = f"wrote {len(history)} trials to {storage}"
             return f"{wrote}; look at them: optuna-dashboard {shlex.quote(storage)}"
         case "tensorboard":
             with complete(Path(out), folder=True) as folder:

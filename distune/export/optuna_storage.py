@@ -34,7 +34,7 @@ def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell)
         tell: takes how many trials are written.
 
     Returns:
-        What `optuna-dashboard` takes.
+        What `optuna-dashboard` takes, but for a password.
 
     Raises:
         UserError: the storage cannot be used, or has such a study already.
@@ -42,14 +42,15 @@ def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell)
     need("optuna", extra="export")
     out = out.removeprefix(_SQLITE)
     if "://" in out:
+        shown = _without_password(out)
         with _opened_url(out) as storage:
-            _add(history, curves, storage, _without_password(out), _DELETE, tell)
-        return out
+            _add(history, curves, storage, shown, _DELETE, tell)
+        return shown
     path = Path(out)
     journal = path.suffix in _JOURNALS
     if os.path.exists(out):
         with _opened_file(path, path, journal=journal) as storage:
-            _add(history, curves, storage, out, "the file", tell)
+            _add(history, curves, storage, out, "the file, with all that is in it", tell)
     else:
         # What is not complete is thrown away: it need not survive a power cut meanwhile.
         with (
