@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from distune.outages import Stall
     from distune.screen import Mode
     from distune.snapshot import Snapshot
     from distune.study import SpaceFile
@@ -305,6 +306,65 @@ def best(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> No
 
 
 @app.command(
+    short_help="The trials as a file for other programs.",
+    epilog="\b\nExample: distune export --logs /shared/logs --format parquet --out trials.parquet\n"
+    "         distune export --format optuna; optuna-dashboard sqlite:///mnist.db",
+)
+def export(
+    logs: Logs = LOGS,
+    study: OneStudy = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="csv|parquet|jsonl|optuna|tensorboard",
+            help="csv and parquet are tables, the others have the curves too.",
+        ),
+    ] = "csv",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where to; - for standard output. For tensorboard a folder. For optuna the URL "
+            "of a database, or a file: one that ends in .log (Optuna's journal) is written many "
+            "times faster than another (SQLite). Else the study's name, in this directory.",
+        ),
+    ] = None,
+) -> None:
+    """The trials that are over, for other programs: one row a trial.
+
+    Columns: number, configuration (shared by repeats), rank, repeat, attempt, seed, outcome,
+    value (of the metric), seconds (of training), elapsed (of the study), steps, worker, device,
+    failure, then params.NAME, metrics.NAME (of the best step) and test.NAME (of the test set).
+
+    A file that is there is replaced once the new one is complete; a study in an Optuna storage
+    or a folder with something in it is not.
+    """
+    from distune.export.formats import export_history
+    from distune.loaded import LoadedStudy
+    from distune.store import open_study
+
+    stall = _stall()
+    with stall.watched():
+        store = open_study(logs, study)
+    found = LoadedStudy(store, stall.watched)
+
+    def tell(done: int) -> None:
+        if done % 50 == 0:
+            _tell(f"trial {done} of {len(found.trials)}")
+
+    try:
+        said = export_history(found.history, found.curves, format, out, tell)
+    finally:
+        _tell("")
+    if found.curves.unreadable:
+        numbers = ", ".join(map(str, found.curves.unreadable[:10]))
+        more = ", ..." if len(found.curves.unreadable) > 10 else ""
+        _warn(f"without the curves of trials whose files cannot be read: {numbers}{more}")
+    if said:
+        typer.echo(said)
+
+
+@app.command(
     short_help="Everything about one trial.",
     epilog="\b\nExample: distune show 17 --logs /shared/logs",
 )
@@ -516,12 +576,18 @@ def _look(logs: Path, study: str | None) -> Snapshot:
 
 def _patiently() -> AbstractContextManager[None]:
     """Around all that looks at the share: says so if that takes long."""
+    return _stall().watched()
+
+
+def _stall() -> Stall:
+    """For more than one look at the share."""
     from distune.outages import Stall
 
-    def say(line: str) -> None:
-        print(f"distune: {line}", file=sys.stderr, flush=True)
+    return Stall(_warn, "nothing is lost")
 
-    return Stall(say, "nothing is lost").watched()
+
+def _warn(line: str) -> None:
+    print(f"distune: {line}", file=sys.stderr, flush=True)
 
 
 def _console() -> Console:

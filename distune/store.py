@@ -18,7 +18,7 @@ from distune.folder import Folder, FolderLike, answers, shown
 from distune.heartbeat import Finished, MasterBeat
 from distune.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.study import Study
-from distune.trial import Counted, Purpose, Record, Trial
+from distune.trial import Counted, Outcome, Purpose, Record, Trial
 
 LOCAL_LEASE = 20.0  # seconds
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
@@ -228,6 +228,25 @@ class Store:
             except (FileNotFoundError, BadRecord):
                 continue
         return sorted(found, key=lambda pair: (pair[0].purpose, pair[0].attempt))
+
+    def read_counted(self, counted: Counted) -> records.AttemptFile:
+        """The file of a counted trial: in `seen/`, or where its master still has it.
+
+        Raises:
+            FileNotFoundError: it is gone.
+            BadRecord: it is not what it should be.
+        """
+        trial, pruned = counted.trial, counted.result.outcome is Outcome.PRUNED
+        state = State.PRUNED if pruned else State.SEEN
+        name = AttemptName(trial.number, trial.attempt, trial.purpose, counted.worker, state)
+        AttemptName.parse(name.filename)  # the worker is any text that the history has
+        try:
+            return self.read_attempt(name, seen=True)
+        except FileNotFoundError:
+            for found, file in self.attempts_of(trial.number):
+                if (found.key, found.attempt) == (name.key, name.attempt):
+                    return file
+            raise
 
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good."""

@@ -15,29 +15,10 @@ from distune.planner import trial_seed
 from distune.ranking import History
 from distune.samplers import make_sampler
 from distune.study import Study, differences, freeze, limits_of, parse_space_file
-from distune.trial import Counted, Outcome, Purpose, Result, Trial
+from distune.trial import Outcome
+from tests.histories import evaluated, history, study
 
 DONE = Outcome.COMPLETE
-
-
-def study(**fields: Any) -> Study:
-    file = parse_space_file(json.dumps({"params": {}, **fields}), "space.json")
-    return freeze(file, name="digits", study_id="s", lease=20.0, created=0.0)
-
-
-def history(of: Study, *runs: tuple[dict[str, Any], float | None, Outcome]) -> History:
-    made = History(of)
-    for number, (params, value, outcome) in enumerate(runs):
-        trial = Trial(
-            study="s",
-            number=number,
-            attempt=1,
-            seed=trial_seed(of.seed, number, of.repeats),
-            params=params,
-        )
-        result = Result(outcome=outcome, value=value, seconds=1.5)
-        made.add(Counted(trial=trial, worker="w", result=result))
-    return made
 
 
 def rows(made: History) -> list[dict[str, str]]:
@@ -92,6 +73,29 @@ def test_any_text_stays_in_its_cell(text: str) -> None:
     assert (row["optimizer"], row["lr"]) == (text, "0.1")
 
 
+FORMULAS = ["=1+1", "+cmd|'/C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\n=1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_text_that_a_spreadsheet_would_run_begins_with_a_quote(text: str) -> None:
+    (row,) = rows(history(study(), ({"optimizer": text}, 0.5, DONE)))
+    assert row["optimizer"] == f"'{text}"
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_so_does_a_name_of_a_metric_or_a_parameter(text: str) -> None:
+    of = study(objective="train:train", metric=text, direction="minimize")
+    (row,) = rows(history(of, ({f"{text}0": 2}, 0.5, DONE)))
+    assert f"'{text}" in row
+    assert f"'{text}0" in row
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, "-1e-3", "+7", "-inf", "a=b", "1-2"])
+def test_a_number_stays_as_it_is_in_the_table_and_so_does_harmless_text(value: Any) -> None:
+    (row,) = rows(history(study(), ({"x": value}, 0.5, DONE)))
+    assert row["x"] == str(value)
+
+
 def test_a_parameter_that_a_setting_does_not_have_is_an_empty_cell() -> None:
     params = {"optimizer": ["sgd", "adam"], "momentum": 0.9}
     made = history(
@@ -105,16 +109,14 @@ def test_a_parameter_that_a_setting_does_not_have_is_an_empty_cell() -> None:
 
 def test_the_accuracy_on_the_test_set_is_in_the_winners_row() -> None:
     made = history(study(), ({"lr": 0.1}, 0.5, DONE), ({"lr": 0.2}, 0.4, DONE))
-    test = Trial(study="s", number=0, attempt=1, purpose=Purpose.TEST, params={"lr": 0.1})
-    result = Result(outcome=DONE, metrics={"test_accuracy": 0.97})
-    made.add(Counted(trial=test, worker="w", result=result))
+    made.add(evaluated(made.trials[0], test_accuracy=0.97))
     assert [row["test_accuracy"] for row in rows(made)] == ["0.97", ""]
     assert result_of(made.ranking()[0])["test_accuracy"] == 0.97
 
 
 # -- the winner ------------------------------------------------------------------------------------
 
-WORKLOAD = {
+WORKLOAD: dict[str, Any] = {
     "params": {
         "lr": {"type": "float", "low": 0.01, "high": 0.3, "log": True},
         "optimizer": ["sgd", "adam"],
@@ -125,7 +127,7 @@ WORKLOAD = {
     "repeats": 2,
 }
 WORKLOAD_WINNER = {"lr": 0.30000000000000004, "optimizer": "sgd", "n_train": None, "epochs": 3}
-OWN = {
+OWN: dict[str, Any] = {
     "objective": "train:train",
     "direction": "minimize",
     "metric": "loss",

@@ -11,6 +11,8 @@ from typing import Any
 from distune.ranking import Configuration, History, Tier
 
 TEST_METRIC = "test_accuracy"
+#: How a cell begins that spreadsheets take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def parameter_names(history: History) -> list[str]:
@@ -29,7 +31,8 @@ def leaderboard_csv(history: History) -> str:
     writer = csv.writer(out, lineterminator="\n")
     ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", TEST_METRIC,
             "seconds", "parameters"]  # fmt: skip
-    writer.writerow([*ours, *(f"params.{name}" if name in ours else name for name in names)])
+    header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
+    writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
     for rank, configuration in enumerate(history.ranking(), 1):
         writer.writerow(
             [
@@ -41,7 +44,7 @@ def leaderboard_csv(history: History) -> str:
                 _cell(configuration.test_mean(TEST_METRIC)),
                 f"{configuration.seconds:.3f}",
                 _cell(configuration.parameters),
-                *(_text(configuration.params.get(name)) for name in names),
+                *(csv_text(configuration.params.get(name)) for name in names),
             ]
         )
     return out.getvalue()
@@ -51,10 +54,25 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.10g}"
 
 
-def _text(value: object) -> str:
+def csv_text(value: object) -> str:
+    """A value as the text of a cell, None as nothing.
+
+    Text from the share that a spreadsheet would run as a formula gets a `'` in front; numbers
+    stay as they are, also those that are text.
+    """
     text = "" if value is None else str(value)
+    if text.startswith(_FORMULA) and not _is_number(text):
+        text = f"'{text}"
     # The csv module leaves a lone carriage return unquoted, and its reader then stumbles.
     return json.dumps(text) if "\r" in text else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def result_of(configuration: Configuration) -> dict[str, Any]:

@@ -1,0 +1,178 @@
+"""Trials as TensorBoard has them: a run for each, with its curves, and an HParams table.
+
+    mnist-tensorboard/events.out.tfevents.*          what the HParams table has
+    mnist-tensorboard/000017/events.out.tfevents.*   trial 17
+
+Of TensorBoard only its messages and its record format are used: neither TensorFlow nor torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distune.export.files import Curves, Tell
+from distune.export.rows import Column, Kind, TrialRow, columns, span, trial_rows
+from distune.extras import need
+from distune.ranking import History
+from distune.trial import FAILURES, Purpose, Report
+
+_FILE = "events.out.tfevents.0000000000.distune"  # readers look for the first three parts
+_PARAMS = "params."
+
+
+def write_event_files(history: History, curves: Curves, folder: Path, tell: Tell) -> None:
+    """A folder for `tensorboard --logdir`.
+
+    Each metric of a step is a scalar of its name; `result/NAME` is a metric of the step that
+    stands for the trial, `result/seconds` how long all its training took, `test/NAME` a metric
+    on the test set. The HParams table has these and the params; repeats of a configuration are
+    sessions of one group. Numbers have 32 bits there. Times are those of `span`.
+
+    Args:
+        history: of the study.
+        curves: of its trials.
+        folder: to be made.
+        tell: takes how many trials are written.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+    need("tensorboard", extra="export")
+    rows = trial_rows(history)
+    params = [one for one in columns(history, rows) if one.name.startswith(_PARAMS)]
+    created = min((span(history.study, one)[0] for one in history.trials), default=0.0)
+    _write(folder, created, [_event(created, 0, _experiment(history, rows, params, created))])
+    for index, row in enumerate(rows):
+        events = _events_of(history, row, _session(row, params, index), curves)
+        _write(folder / f"{row.number:06d}", created, events)
+        tell(index + 1)
+
+
+def _write(folder: Path, created: float, events: Iterable[Any]) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    folder.mkdir()
+    with (folder / _FILE).open("wb") as file:
+        writer = RecordWriter(file)
+        writer.write(Event(wall_time=created, file_version="brain.Event:2").SerializeToString())
+        for event in events:
+            writer.write(event.SerializeToString())
+
+
+def _events_of(history: History, row: TrialRow, start: Any, curves: Curves) -> Iterator[Any]:
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+    counted = history.get((Purpose.TRAIN, row.number))
+    assert counted is not None
+    began, ended = span(history.study, counted)
+    start.start_time_secs = began
+    yield _event(began, 0, _hparams("session_start_info", start))
+    for report in curves.get(row.number, ()):
+        yield _event(_time_of(report, began, ended), report.step, _scalars(report.metrics))
+    yield _event(ended, row.steps, _scalars(_results_of(history, row)))
+    failed = counted.result.outcome in FAILURES
+    status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
+    yield _event(ended, row.steps, _hparams("session_end_info", end))
+
+
+def _time_of(report: Report, began: float, ended: float) -> float:
+    seconds = report.seconds if math.isfinite(report.seconds) else 0.0
+    return min(max(began + seconds, began), ended)
+
+
+def _results_of(history: History, row: TrialRow) -> dict[str, float]:
+    """Tags and what they say about the whole trial."""
+    value = {} if row.value is None else {history.study.metric: row.value}
+    return {
+        **{f"result/{name}": number for name, number in {**value, **row.metrics}.items()},
+        "result/seconds": row.seconds,
+        **{f"test/{name}": number for name, number in row.test.items()},
+    }
+
+
+def _session(row: TrialRow, params: Sequence[Column], index: int) -> Any:
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    start = plugin_data_pb2.SessionStartInfo(group_name=f"{row.configuration:06d}")
+    for column in params:
+        value = column.values[index]
+        if value is None:
+            continue
+        entry = start.hparams[column.name.removeprefix(_PARAMS)]
+        match column.kind:
+            case Kind.BOOLEAN:
+                entry.bool_value = value
+            case Kind.TEXT:
+                entry.string_value = value
+            case Kind.INTEGER | Kind.NUMBER:
+                entry.number_value = value
+    return start
+
+
+def _experiment(
+    history: History, rows: Sequence[TrialRow], params: Sequence[Column], created: float
+) -> Any:
+    """What the HParams table has: its columns."""
+    from tensorboard.plugins.hparams import api_pb2
+
+    types = {Kind.BOOLEAN: api_pb2.DATA_TYPE_BOOL, Kind.TEXT: api_pb2.DATA_TYPE_STRING}
+    tags = dict.fromkeys([f"result/{history.study.metric}"])
+    for row in rows:
+        tags.update(dict.fromkeys(_results_of(history, row)))
+    experiment = api_pb2.Experiment(
+        name=history.study.name,
+        description=history.study.description,
+        time_created_secs=created,
+        hparam_infos=[
+            api_pb2.HParamInfo(
+                name=column.name.removeprefix(_PARAMS),
+                type=types.get(column.kind, api_pb2.DATA_TYPE_FLOAT64),
+            )
+            for column in params
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(
+                name=api_pb2.MetricName(tag=tag), display_name=tag.removeprefix("result/")
+            )
+            for tag in tags
+        ],
+    )
+    return _hparams("experiment", experiment)
+
+
+def _hparams(kind: str, content: Any) -> Any:
+    """A summary for the HParams plugin; its tags are those of `tensorboard.plugins.hparams`,
+    whose own function for this needs TensorFlow.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    data = plugin_data_pb2.HParamsPluginData(**{kind: content})
+    return Summary(
+        value=[
+            Summary.Value(
+                tag=f"_hparams_/{kind}",
+                metadata=metadata.create_summary_metadata(data),
+                tensor=metadata.NULL_TENSOR,
+            )
+        ]
+    )
+
+
+def _scalars(numbers: Mapping[str, float]) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    return Summary(
+        value=[Summary.Value(tag=tag, simple_value=number) for tag, number in numbers.items()]
+    )
+
+
+def _event(time: float, step: int, summary: Any) -> Any:
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    return Event(wall_time=time, step=step, summary=summary)

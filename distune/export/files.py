@@ -1,0 +1,150 @@
+"""Trials as files that other programs read: CSV, JSON lines, Parquet, and a data frame."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from distune.errors import UserError
+from distune.export.leaderboard import csv_text
+from distune.export.rows import (
+    Column,
+    Kind,
+    columns,
+    curve_of,
+    trial_rows,
+    with_finite_numbers,
+)
+from distune.extras import need
+from distune.ranking import History
+from distune.trial import Report
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+#: Reports by the trials' numbers; may be read only when they are asked for.
+Curves = Mapping[int, Sequence[Report]]
+Tell = Callable[[int], None]
+
+
+@contextmanager
+def complete(path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """A name to write to; when all is written, that takes the place of `path`, so that others
+    see what was there before, or all of the new. A folder takes the place of an empty one.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    target = Path(os.path.realpath(path))  # a link stays one
+    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}")
+    try:
+        if not target.parent.is_dir():
+            raise UserError(f"cannot write {path}: there is no folder {target.parent}")
+        if target.is_dir():
+            if not folder:
+                raise UserError(f"{path} is a folder: name a file in it with --out")
+            if any(target.iterdir()):
+                raise UserError(
+                    f"{path} has something in it: remove it, or name another folder with --out"
+                )
+        if target.exists() and not target.is_dir() and not target.is_file():
+            yield target  # a pipe or a device, which nothing may replace
+        else:
+            yield draft
+            draft.replace(target)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                draft.unlink()
+
+
+def write_csv(history: History, out: IO[str]) -> None:
+    """The table as text, `nan` and `inf` as such; what there is not is empty."""
+    table = columns(history, trial_rows(history))
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([csv_text(column.name) for column in table])
+    cells = [map(csv_text, c.values) if c.kind is Kind.TEXT else c.values for c in table]
+    writer.writerows(zip(*cells, strict=True))
+
+
+def write_jsonl(history: History, curves: Curves, out: IO[str], tell: Tell) -> None:
+    """One JSON object a line: a `TrialRow`, and its `curve` as `curve_of` makes it."""
+    for done, row in enumerate(trial_rows(history), 1):
+        fields = {**vars(row), "curve": curve_of(curves.get(row.number, ()))}
+        out.write(json.dumps(with_finite_numbers(fields), ensure_ascii=False, allow_nan=False))
+        out.write("\n")
+        tell(done)
+
+
+def data_frame(history: History) -> pandas.DataFrame:
+    """The table as pandas has it. Integers and booleans stay what they are where some are
+    missing (`Int64`, `boolean`).
+
+    Raises:
+        UserError: pandas is not installed.
+    """
+    need("pandas", extra="export")
+    import pandas
+
+    table = columns(history, trial_rows(history))
+    return pandas.DataFrame(
+        {column.name: pandas.Series(column.values, dtype=_dtype(column)) for column in table}
+    )
+
+
+def _dtype(column: Column) -> Any:
+    import pandas
+
+    missing = None in column.values
+    match column.kind:
+        case Kind.INTEGER:
+            return "Int64" if missing else "int64"
+        case Kind.NUMBER:
+            return "float64"
+        case Kind.BOOLEAN:
+            return "boolean" if missing else "bool"
+        case Kind.TEXT:
+            return pandas.Series([""]).dtype  # as this version of pandas has it
+
+
+def write_parquet(history: History, path: Path) -> None:
+    """The table, a number that is NaN apart from one that is missing.
+
+    Raises:
+        UserError: pandas or PyArrow is not installed.
+    """
+    need("pandas", "pyarrow", extra="export")
+    import pyarrow
+    import pyarrow.parquet
+
+    table = columns(history, trial_rows(history))
+    arrays = {column.name: pyarrow.array(column.values, _arrow_type(column)) for column in table}
+    # So that pandas reads what `data_frame` makes.
+    metadata = pyarrow.Schema.from_pandas(data_frame(history), preserve_index=False).metadata
+    pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), path)
+
+
+def _arrow_type(column: Column) -> pyarrow.DataType:
+    import pyarrow
+
+    match column.kind:
+        case Kind.INTEGER:
+            return pyarrow.int64()
+        case Kind.NUMBER:
+            return pyarrow.float64()
+        case Kind.BOOLEAN:
+            return pyarrow.bool_()
+        case Kind.TEXT:
+            return pyarrow.string()

@@ -1,0 +1,141 @@
+"""Trials in an Optuna storage: a file of SQLite or of Optuna's journal, or a database."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distune.errors import DistuneError, UserError
+from distune.export.files import Curves, Tell, complete
+from distune.extras import need
+from distune.optuna_study import optuna_study
+from distune.ranking import History
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+_JOURNALS = (".log", ".journal")
+_SQLITE = "sqlite:///"
+_DELETE = "it: optuna delete-study --study-name {name} --storage {storage}"
+
+
+def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell) -> str:
+    """A study in an Optuna storage, which may have other studies.
+
+    Args:
+        history: of the study.
+        curves: of its trials.
+        out: a file, of Optuna's journal if it ends in .log or .journal and else of SQLite; or
+            the URL of a database, as Optuna takes it.
+        tell: takes how many trials are written.
+
+    Returns:
+        What `optuna-dashboard` takes, but for a password.
+
+    Raises:
+        UserError: the storage cannot be used, or has such a study already.
+    """
+    need("optuna", extra="export")
+    out = out.removeprefix(_SQLITE)
+    if "://" in out:
+        shown = _without_password(out)
+        with _opened_url(out) as storage:
+            _add(history, curves, storage, shown, _DELETE, tell)
+        return shown
+    path = Path(out)
+    journal = path.suffix in _JOURNALS
+    if os.path.exists(out):
+        with _opened_file(path, path, journal=journal) as storage:
+            _add(history, curves, storage, out, "the file, with all that is in it", tell)
+    else:
+        # What is not complete is thrown away: it need not survive a power cut meanwhile.
+        with (
+            complete(path) as draft,
+            _opened_file(draft, path, journal=journal, careless=True) as storage,
+        ):
+            optuna_study(history, curves, storage=storage, tell=tell)
+    return out if journal else f"{_SQLITE}{out}"
+
+
+def _add(
+    history: History, curves: Curves, storage: BaseStorage, shown: str, remedy: str, tell: Tell
+) -> None:
+    """Add a study to what is there; all of it, or nothing."""
+    import optuna
+
+    name = history.study.name
+    try:
+        optuna_study(history, curves, storage=storage, tell=tell)
+    except optuna.exceptions.DuplicatedStudyError:
+        raise UserError(
+            f"{shown} has a study {name!r} already, which stays as it is: name another storage "
+            f"with --out, or first remove {remedy.format(name=name, storage=shown)}"
+        ) from None
+    except BaseException:
+        with suppress(Exception):
+            optuna.delete_study(study_name=name, storage=storage)
+        raise
+
+
+@contextmanager
+def _opened_file(
+    file: Path, path: Path, *, journal: bool, careless: bool = False
+) -> Iterator[BaseStorage]:
+    """A storage in a file, which is there or is made; `path` is how to call it."""
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(file)
+        if careless:
+            connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    with _explained(str(path)):
+        if journal:
+            yield JournalStorage(JournalFileBackend(str(file)))
+        else:
+            # By a function: a URL cannot have every name in it.
+            storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+            yield storage
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+@contextmanager
+def _opened_url(url: str) -> Iterator[BaseStorage]:
+    from optuna.storages import get_storage
+
+    with _explained(_without_password(url)):
+        storage = get_storage(url)
+        yield storage
+        storage.remove_session()
+
+
+@contextmanager
+def _explained(shown: str) -> Iterator[None]:
+    """Whatever a driver of a database raises, in one line."""
+    try:
+        yield
+    except DistuneError:
+        raise
+    except Exception as error:
+        cause = error
+        while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
+            cause = cause.__cause__
+        why = str(cause).partition("\n")[0] or type(cause).__name__
+        raise UserError(f"cannot use the Optuna storage {shown}: {why}") from error
+
+
+def _without_password(url: str) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url

@@ -1,0 +1,225 @@
+"""A study's trials as a table: the same rows and columns for every format. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from distune.export.leaderboard import parameter_names
+from distune.ranking import History
+from distune.space import CategoricalParameter, IntParameter, Parameter
+from distune.study import Study
+from distune.trial import Counted, Metrics, Params, Purpose, Report, Scalar
+
+_INT64 = range(-(2**63), 2**63)
+#: 1970 to 9999, as far as clocks and calendars of other programs reach.
+_LAST_MOMENT = 253_000_000_000.0
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A counted trial: its fields are the columns of every export, in this order.
+
+    Attributes:
+        number: of the trial in the study, from 0.
+        configuration: the number of the first trial with the same params; repeats share it.
+        rank: of the configuration among all, from 1; it may change while the study runs.
+        repeat: which repeat of its configuration it is, from 0.
+        attempt: the one that counted, from 1.
+        seed: of the training.
+        outcome: complete, diverged, pruned, failed, timeout or out-of-memory.
+        value: of the study's metric; None if there is none, NaN or infinite if it diverged.
+        seconds: of training.
+        elapsed: seconds that the study had run when it was counted; None if nobody knows.
+        steps: reports made.
+        worker: which.
+        device: what it was trained on.
+        failure: why it failed, in a line; else None.
+        params: by name; columns `params.NAME`.
+        metrics: of the step that `value` is from; columns `metrics.NAME`.
+        test: what the trial reached on the test set, if it was tested; columns `test.NAME`.
+    """
+
+    number: int
+    configuration: int
+    rank: int
+    repeat: int
+    attempt: int
+    seed: int
+    outcome: str
+    value: float | None
+    seconds: float
+    elapsed: float | None
+    steps: int
+    worker: str
+    device: str
+    failure: str | None
+    params: Params
+    metrics: Metrics
+    test: Metrics
+
+
+def trial_rows(history: History) -> list[TrialRow]:
+    """One for each counted trial, in the order of their numbers; tests are part of theirs."""
+    rows = []
+    for rank, configuration in enumerate(history.ranking(), 1):
+        for counted in configuration.runs:
+            trial, result = counted.trial, counted.result
+            test = history.get((Purpose.TEST, trial.number))
+            rows.append(
+                TrialRow(
+                    number=trial.number,
+                    configuration=configuration.first,
+                    rank=rank,
+                    repeat=trial.repeat,
+                    attempt=trial.attempt,
+                    seed=trial.seed,
+                    outcome=str(result.outcome),
+                    value=result.value,
+                    seconds=result.seconds,
+                    elapsed=counted.elapsed,
+                    steps=result.steps,
+                    worker=counted.worker,
+                    device=counted.device,
+                    failure=result.failure.message if result.failure else None,
+                    params=trial.params,
+                    metrics=result.metrics,
+                    test=test.result.metrics if test else {},
+                )
+            )
+    return sorted(rows, key=lambda row: row.number)
+
+
+def curve_of(reports: Iterable[Report]) -> list[dict[str, float]]:
+    """Steps as plain data: `{"step": 1, "seconds": 0.7, "val_loss": 0.31}`.
+
+    A metric that is called `step` or `seconds` and says something else than these two is
+    `metrics.step` or `metrics.seconds`.
+    """
+    curve = []
+    for report in reports:
+        entry: dict[str, float] = {"step": report.step, "seconds": report.seconds}
+        for name, value in report.metrics.items():
+            if name not in ("step", "seconds"):
+                entry[name] = value
+            elif value != entry[name]:
+                entry[f"metrics.{name}"] = value
+        curve.append(entry)
+    return curve
+
+
+def span(study: Study, counted: Counted) -> tuple[float, float]:
+    """When the training of a trial began and ended, in seconds since 1970, for people.
+
+    All by the master's clock, and as if the study had run without a pause: what workers'
+    clocks say cannot be compared (P6).
+    """
+    seconds = _finite(counted.result.seconds)
+    created = _finite(study.created)
+    elapsed = seconds if counted.elapsed is None else _finite(counted.elapsed)
+    ended = min(max(created + elapsed, seconds), _LAST_MOMENT)
+    return ended - seconds, ended
+
+
+def _finite(seconds: float) -> float:
+    return min(max(seconds, 0.0), _LAST_MOMENT / 2) if math.isfinite(seconds) else 0.0
+
+
+# -- columns -------------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    """What all values of a column are, where there is one."""
+
+    INTEGER = "integer"  # of 64 bits
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table; a value that a trial does not have is None."""
+
+    name: str
+    kind: Kind
+    values: list[Scalar]
+
+
+#: What the values of a field are like, also where there is none.
+_EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "float | None": 0.0}
+
+
+def columns(history: History, rows: Sequence[TrialRow]) -> list[Column]:
+    """The table: each field of a `TrialRow`, then a column for each param, metric and test.
+
+    A column is as wide as its values need: integers with other numbers are numbers; where a
+    parameter has values of several kinds, all are text, as Python writes them (`1`, `True`).
+    What the study's space allows counts as well, so that no column changes its kind while the
+    study runs.
+    """
+    found = []
+    for field in fields(TrialRow):
+        if field.name not in ("params", "metrics", "test"):
+            values = [getattr(row, field.name) for row in rows]
+            found.append(_column(field.name, values, [_EXAMPLES.get(str(field.type), "")]))
+    for name in parameter_names(history):
+        spec = history.study.params.get(name)
+        values = [row.params.get(name) for row in rows]
+        found.append(_column(f"params.{name}", values, _examples(spec) if spec else []))
+    for group in ("metrics", "test"):
+        names = dict.fromkeys(name for row in rows for name in getattr(row, group))
+        for name in names:
+            values = [getattr(row, group).get(name) for row in rows]
+            found.append(_column(f"{group}.{name}", values, [0.0]))
+    return found
+
+
+def _examples(spec: Parameter) -> Sequence[Scalar]:
+    if isinstance(spec, CategoricalParameter):
+        return spec.choices
+    return [spec.low, spec.high] if isinstance(spec, IntParameter) else [float(spec.low)]
+
+
+def _column(name: str, values: list[Scalar], examples: Sequence[Scalar]) -> Column:
+    kind = _kind([*examples, *values])
+    if kind is Kind.NUMBER:
+        values = [None if value is None else float(value) for value in values]
+    elif kind is Kind.TEXT:
+        values = [None if value is None else str(value) for value in values]
+    return Column(name, kind, values)
+
+
+def _kind(values: Sequence[Scalar]) -> Kind:
+    types = {type(value) for value in values if value is not None}
+    integers = [value for value in values if type(value) is int]
+    if types <= {int} and all(value in _INT64 for value in integers):
+        return Kind.INTEGER if types else Kind.TEXT
+    if types == {bool}:
+        return Kind.BOOLEAN
+    if types <= {int, float} and float in types and all(map(_is_exact, integers)):
+        return Kind.NUMBER
+    return Kind.TEXT
+
+
+def _is_exact(value: int) -> bool:
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
+
+
+def with_finite_numbers(value: Any) -> Any:
+    """Plain data that is JSON: numbers that are not finite become the texts that the study's
+    own files have for them, "NaN", "Infinity" and "-Infinity".
+    """
+    if isinstance(value, dict):
+        return {key: with_finite_numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [with_finite_numbers(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
