@@ -289,6 +289,7 @@ def test_a_convnet_learns_cifar_10() -> None:
         "kernel": 4,
         "padding": 1,
         "n_fc": 1,
+        "batch_norm_conv": True,  # without it the first epoch learns nothing
         "loss": "cross-entropy",
         "lr": 0.02,
         "momentum": 0.9,
