@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import queue
 import re
+import selectors
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -252,12 +256,34 @@ class Tail:
         self._thread.start()
 
     def _read(self) -> None:
-        for line in iter(lambda: self._stream.readline(_TAIL_BYTES), b""):
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stream, selectors.EVENT_READ)
+            while True:
+                selector.select()
+                with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
+                    piece = os.read(self._stream.fileno(), _TAIL_BYTES)
+                    self._bytes += piece
+                    del self._bytes[:-_TAIL_BYTES]
+                *lines, rest = (rest + piece).split(b"\n")
+                if len(rest) > _TAIL_BYTES or not piece:
+                    lines, rest = [*lines, *([rest] if rest else [])], b""
+                if self._echo is not None:
+                    for line in lines:
+                        self._echo(line.decode(errors="replace"))
+                if not piece:
+                    return
+
+    def catch_up(self, seconds: float) -> None:
+        """Wait until all that its writer has written by now is read, but no longer than that."""
+        until = time.monotonic() + seconds
+        unread = array("i", [0])
+        while time.monotonic() < until:
             with self._lock:
-                self._bytes += line
-                del self._bytes[:-_TAIL_BYTES]
-            if self._echo is not None:
-                self._echo(line.decode(errors="replace").rstrip("\n"))
+                fcntl.ioctl(self._stream.fileno(), termios.FIONREAD, unread)
+            if not unread[0]:
+                return
+            time.sleep(0.005)
 
     def clear(self) -> None:
         with self._lock:
@@ -456,8 +482,11 @@ class ExecutorProcess:
         self._process = None
 
     def tail(self) -> str:
-        """What the objective printed last."""
-        return self._tail.text() if self._tail is not None else ""
+        """What the objective printed last; its messages may have been faster than that."""
+        if self._tail is None:
+            return ""
+        self._tail.catch_up(0.5)
+        return self._tail.text()
 
 
 def executor_environment(threads: int) -> dict[str, str]:

@@ -30,6 +30,7 @@ from tests.simulation import SimulatedExecutor, make_study, objective
 
 GHOST = "ghost-7-0000ff"
 SPARSE = 10 * 2**30  # bytes
+_MOST_RESEALED = 100  # lines: what was spoiled before may have a million, each to grow
 
 
 # -- garbage ---------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def resealed(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
         body = change(data.rpartition(b',\n  "crc"')[0])
         return b'%s,\n  "crc": "%08x"\n}\n' % (body, zlib.crc32(body))
     lines = []
-    for line in data.splitlines():
+    for line in data.splitlines()[:_MOST_RESEALED]:
         body = change(line.rpartition(b',"crc"')[0])
         lines.append(b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body)))
     return b"".join(lines)

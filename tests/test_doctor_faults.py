@@ -227,11 +227,11 @@ def test_a_share_that_hangs_does_not_hang_the_doctor(mount: Mount) -> None:
 
 def test_the_operation_that_hangs_is_named(mount: Mount) -> None:
     host = mount("A")
-    host.rule(op="rename", path="*/claims/trials/000007*", delay=12, count=1)
+    host.rule(op="rename", path="*/appending/trials/000000*", delay=12, count=1)
     status, _, note = examine(host, "--timeout", "3s")
     assert status == 1
     assert failures(note) == {("answers", "P9")}
-    assert "renaming claims/trials/0000" in value_of(note, "answers")
+    assert "renaming appending/trials/000000" in value_of(note, "answers")
     assert note["hosts"][0]["renames"] is not None, "what was found before is told"
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from distune.processes import Tail
 from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 
 MISBEHAVING = """\
@@ -230,3 +232,26 @@ def test_a_worker_whose_executor_is_killed_again_and_again_goes_on(bad: Lab) -> 
     outcomes = bad.status()["trials"]["outcomes"]
     assert outcomes["complete"] + outcomes["failed"] == 4
     assert outcomes["failed"] >= 1
+
+
+def test_the_tail_of_the_output_is_whole_however_slowly_it_is_read() -> None:
+    reading, writing = os.pipe()
+    may_go_on = threading.Event()
+    echoed: list[str] = []
+
+    def echo(line: str) -> None:
+        echoed.append(line)
+        may_go_on.wait(10)
+
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as writer:
+        tail = Tail(stream, echo)
+        writer.write(b"the first\n")
+        wait_until(lambda: echoed, what="its reader is held up")
+        writer.write(b"the last")
+        assert "the last" not in tail.text()
+        threading.Timer(0.1, may_go_on.set).start()
+        tail.catch_up(10)
+        assert tail.text() == "the first\nthe last"
+        writer.close()
+        assert tail.text(wait=10) == "the first\nthe last"
+    assert echoed == ["the first", "the last"]
