@@ -111,7 +111,7 @@ def test_the_accuracy_on_the_test_set_is_in_the_winners_row() -> None:
     made = history(study(), ({"lr": 0.1}, 0.5, DONE), ({"lr": 0.2}, 0.4, DONE))
     made.add(evaluated(made.trials[0], test_accuracy=0.97))
     assert [row["test_accuracy"] for row in rows(made)] == ["0.97", ""]
-    assert result_of(made.ranking()[0])["test_accuracy"] == 0.97
+    assert result_of(made.ranking()[0], "test_accuracy")["test_accuracy"] == 0.97
 
 
 # -- the winner ------------------------------------------------------------------------------------
@@ -207,6 +207,6 @@ def test_without_a_finite_value_there_is_no_winners_file() -> None:
 
 def test_numbers_that_are_not_finite_are_null_in_json() -> None:
     made = history(study(), ({"lr": 0.1}, math.inf, Outcome.DIVERGED))
-    result = result_of(made.ranking()[0])
+    result = result_of(made.ranking()[0], "test_accuracy")
     assert (result["value"], result["spread"], result["values"]) == (None, None, [None])
     assert "NaN" not in json.dumps(result, allow_nan=False)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from distune.errors import UserError
+from distune.objective import TrialContext, drive, find
 from distune.planner import preview
 from distune.presets import STARTER, preset_names, read_preset
 from distune.samplers import make_sampler
+from distune.scaling import scaled
 from distune.study import Study, freeze, limits_of, parse_space_file
+from distune.trial import Counted, Outcome, Result, Trial
 from distune.workloads import WORKLOADS
+from distune.workloads.data import is_in_files, locate
 
 every_preset = pytest.mark.parametrize("name", preset_names())
 
@@ -21,17 +28,29 @@ def study(text: str) -> Study:
 
 
 def test_the_presets_have_the_names_people_were_told() -> None:
-    assert preset_names() == ["lab-scenario5", "lab-scenario6", "quickstart", "quickstart-digits"]
+    parts = {
+        "cifar": ["best", "stages"],
+        "coloured": ["best", "kernel", "optimizer", "trunk"],
+        "houses": ["best", "depth", "gaussian", "optimizer", "width"],
+        "lab": [f"scenario{n}" for n in range(1, 7)],
+        "spirals": ["architecture", "batch", "best", "loss", "optimizer"],
+        "usps": ["activation", "batch", "best", "best-small", "depth", "kernel", "loss", "lr",
+                 "optimizer"],
+    }  # fmt: skip
+    names = [f"{study}-{part}" for study, those in parts.items() for part in those]
+    assert preset_names() == sorted([*names, "quickstart", "quickstart-digits"])
 
 
 @every_preset
 def test_every_preset_is_a_study_that_says_what_it_is_and_ends(name: str) -> None:
     file = parse_space_file(read_preset(name), name)
-    assert len(file.description) > 20
+    what, _, how_long = file.description.partition(" (")
+    assert len(what) > 20
+    assert re.search(r"(about|some) .*(second|minute|hour|h |min)", how_long), file.description
     assert file.workload is not None
-    assert limits_of(file).trials == file.trials
-    assert file.trials is not None
-    assert file.max_seconds is not None
+    if file.sampler == "random" and file.stages is None:
+        assert file.trials is not None
+        assert file.max_seconds is not None
 
 
 @every_preset
@@ -39,10 +58,58 @@ def test_every_setting_that_a_preset_can_draw_suits_its_workload(name: str) -> N
     made = study(read_preset(name))
     assert made.objective is not None
     sampler, accepts = make_sampler(made), WORKLOADS[made.objective].hyperparameters
-    for i in range(50):
-        params = sampler(i, [])
-        assert params is not None
+    drawn = [params for i in range(50) if (params := sampler(i, [])) is not None]
+    assert drawn
+    for params in drawn:
         assert accepts.model_validate(params).model_dump(exclude_unset=True) == params
+
+
+@every_preset
+def test_every_preset_runs_to_its_end_at_a_tiny_scale(name: str, tmp_path: Path) -> None:
+    file = scaled(parse_space_file(read_preset(name), name), 0.001 if "cifar" in name else 0.005)
+    made = freeze(
+        file.model_copy(update={"trials": 6 if file.trials else None, "repeats": 1}),
+        name="n", study_id="s", lease=20.0, created=0.0,
+    )  # fmt: skip
+    for dataset in made.datasets:
+        if is_in_files(dataset) and locate(dataset, None) is None:
+            pytest.skip(f"{dataset} is not in DISTUNE_DATA")
+    sampler = make_sampler(made)
+    history: list[Counted] = []
+    context = TrialContext(
+        number=0, attempt=1, seed=0, device="cpu", folder=str(tmp_path), max_seconds=5.0
+    )
+    while (params := sampler(len(history), history)) is not None:
+        if file.trials is not None and len(history) == 6:
+            break
+        trial = Trial(study="s", number=len(history), attempt=1, params=params)
+        *_, result = drive(find(made, trial, {}), made, trial, context)
+        assert isinstance(result, Result)
+        assert result.outcome in (Outcome.COMPLETE, Outcome.DIVERGED), (params, result.failure)
+        history.append(Counted(trial=trial, worker="w", result=result))
+    assert len(history) >= 1
+
+
+def test_a_scaled_study_has_so_much_of_everything() -> None:
+    file = parse_space_file(read_preset("lab-scenario1"), "x")
+    small = scaled(file, 0.1)
+    constants = small.constants
+    assert (constants["epochs"], constants["n_train"], constants["n_test"]) == (5, 500, 100)
+    assert small.params["lr"] == file.params["lr"]
+    assert small.description.endswith("(scaled by 0.1)")
+    whole = scaled(parse_space_file(read_preset("lab-scenario5"), "x"), 0.5)
+    assert whole.constants["n_train"] == 25_000
+    assert whole.max_seconds == 30
+    text = '{"params": {"dataset": ["mnist", "digits"], "epochs": {"type": "int", "low": 1, "high": 9}, "n_train": [null, 100]}}'  # noqa: E501
+    mixed = scaled(parse_space_file(text, "x"), 0.5)
+    assert mixed.params["n_train"].grid() == [600, 50], "of the smaller data set"
+    assert mixed.params["epochs"].grid() == range(1, 5)
+
+
+def test_only_what_is_built_in_can_be_scaled() -> None:
+    text = '{"objective": "a:b", "direction": "minimize", "params": {"epochs": 10}}'
+    with pytest.raises(UserError, match="--scale: only the built-in objectives"):
+        scaled(parse_space_file(text, "x"), 0.5)
 
 
 def test_the_lab_s_search_is_the_one_of_its_scenarios() -> None:

@@ -6,11 +6,10 @@ among them. Importing this package loads none of the libraries that those need.
 """
 
 from distune.export.leaderboard import (
-    TEST_METRIC,
     best_space,
     leaderboard_csv,
     parameter_names,
     result_of,
 )
 
-__all__ = ["TEST_METRIC", "best_space", "leaderboard_csv", "parameter_names", "result_of"]
+__all__ = ["best_space", "leaderboard_csv", "parameter_names", "result_of"]

@@ -10,7 +10,6 @@ from typing import Any
 
 from distune.ranking import Configuration, History, Tier
 
-TEST_METRIC = "test_accuracy"
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -29,7 +28,7 @@ def leaderboard_csv(history: History) -> str:
     names = parameter_names(history)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", TEST_METRIC,
+    ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", study.test_metric,
             "seconds", "parameters"]  # fmt: skip
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
     writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
@@ -41,7 +40,7 @@ def leaderboard_csv(history: History) -> str:
                 Tier(configuration.tier(study.repeats)).name.lower(),
                 *map(_cell, (configuration.mean, configuration.spread)),
                 len(configuration.values),
-                _cell(configuration.test_mean(TEST_METRIC)),
+                _cell(configuration.test_mean(study.test_metric)),
                 f"{configuration.seconds:.3f}",
                 _cell(configuration.parameters),
                 *(csv_text(configuration.params.get(name)) for name in names),
@@ -75,13 +74,18 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def result_of(configuration: Configuration) -> dict[str, Any]:
-    """What a configuration reached, as plain data; numbers that are not finite as null."""
+def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
+    """What a configuration reached, as plain data; numbers that are not finite as null.
+
+    Args:
+        configuration: which.
+        test_metric: what its test is judged by.
+    """
     return {
         "value": _finite(configuration.mean),
         "spread": _finite(configuration.spread),
         "values": [_finite(value) for value in configuration.values],
-        TEST_METRIC: _finite(configuration.test_mean(TEST_METRIC)),
+        test_metric: _finite(configuration.test_mean(test_metric)),
         "seconds": _finite(configuration.seconds),
         "trials": [run.trial.number for run in configuration.runs],
         "seeds": [run.trial.seed for run in configuration.runs],
@@ -114,6 +118,6 @@ def best_space(history: History) -> str | None:
         "seed": study.seed,
         "max_seconds": study.max_seconds,
         "trial_timeout": study.trial_timeout,
-        "result": result_of(winner),
+        "result": result_of(winner, study.test_metric),
     }
     return json.dumps({k: v for k, v in fields.items() if v is not None}, indent=2) + "\n"
