@@ -325,6 +325,36 @@ def show(
 
 
 @app.command(
+    short_help="Write an HTML page with the plots people look for.",
+    epilog="\b\nExample: distune report --logs /shared/logs --study mnist --out mnist.html",
+)
+def report(
+    logs: Logs = LOGS,
+    study: OneStudy = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=Path,
+            metavar="FILE",
+            help="The file to write; NAME-report.html in the current directory if not given. "
+            "One that is there is replaced.",
+        ),
+    ] = None,
+) -> None:
+    """Write one HTML file about a study, with its ranking, learning curves and what mattered.
+
+    It can be written while the study runs, needs no network to be read, and can be sent to
+    somebody as it is.
+    """
+    from distune.report.writing import write_report
+    from distune.store import open_study
+
+    with _patiently():
+        written = write_report(open_study(logs, study), out)
+    typer.echo(f"wrote {written}; open it in a browser")
+
+
+@app.command(
     short_help="Try whether a shared folder can be trusted.",
     epilog="\b\nExample: distune doctor --logs /shared/logs --peer     (on two hosts at once)",
 )

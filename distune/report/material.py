@@ -1,0 +1,101 @@
+"""What was read of a study, and which few of its trials stand for the many. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from distune.display import varying_parameters
+from distune.figures import Figure
+from distune.protocol import AttemptName
+from distune.ranking import Configuration, History
+from distune.records import AttemptFile
+from distune.snapshot import Snapshot
+from distune.study import Study
+from distune.trial import Counted, Report
+
+
+@dataclass(frozen=True)
+class WorkloadFigure:
+    """A figure that the test of the winner's trial left."""
+
+    trial: int
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a report is made from.
+
+    Attributes:
+        snapshot: of the study.
+        files: contents of attempts' files by trial, for some of the counted trials: those
+            whose learning curves are drawn, and a few that tell how workers' clocks stand.
+        given_up: names of the attempts that did not end their trial, and what the files of
+            the first of them say.
+        figures: of the winner.
+        notes: what could not be read, for people.
+    """
+
+    snapshot: Snapshot
+    files: Mapping[int, AttemptFile] = field(default_factory=dict)
+    given_up: Mapping[AttemptName, AttemptFile | None] = field(default_factory=dict)
+    figures: Sequence[WorkloadFigure] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def history(self) -> History:
+        return self.snapshot.history
+
+    @property
+    def study(self) -> Study:
+        return self.snapshot.study
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """Names of the parameters that are not the same throughout."""
+        return varying_parameters(self.study, (one.trial.params for one in self.history.trials))
+
+    @cached_property
+    def ranking(self) -> list[Configuration]:
+        """All configurations, best first."""
+        return self.history.ranking()
+
+    @cached_property
+    def curves(self) -> dict[int, tuple[Report, ...]]:
+        """Reports of the trials that made more than one, by the trials' numbers."""
+        return {
+            number: file.reports
+            for number, file in sorted(self.files.items())
+            if len(file.reports) > 1
+        }
+
+
+def sample(history: History, best: int, others: int) -> list[Counted]:
+    """All trials, or the best ones and so many of the others, always the same ones.
+
+    Args:
+        history: which.
+        best: how many trials of the best configurations.
+        others: how many more, drawn at random.
+    """
+    if len(history) <= best + others:
+        return sorted(history.trials, key=lambda one: one.trial.number)
+    ranked = [run for one in history.ranking(best) for run in one.runs][:best]
+    chosen = {run.trial.number: run for run in ranked}
+    rest = sorted(
+        (one for one in history.trials if one.trial.number not in chosen),
+        key=lambda one: one.trial.number,
+    )
+    for one in random.Random(0).sample(rest, others):
+        chosen[one.trial.number] = one
+    return [chosen[number] for number in sorted(chosen)]
+
+
+def subset(history: History, trials: Sequence[Counted]) -> History:
+    """A history of some of its trials."""
+    part = History(history.study)
+    part.extend(trials)
+    return part
