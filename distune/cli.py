@@ -340,6 +340,14 @@ def report(
             "One that is there is replaced.",
         ),
     ] = None,
+    color_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARAM",
+            help="The parameter whose values have colours in the learning curves; else the one "
+            "that mattered most.",
+        ),
+    ] = None,
 ) -> None:
     """Write one HTML file about a study, with its ranking, learning curves and what mattered.
 
@@ -350,7 +358,7 @@ def report(
     from distune.store import open_study
 
     with _patiently():
-        written = write_report(open_study(logs, study), out)
+        written = write_report(open_study(logs, study), out, color_by)
     typer.echo(f"wrote {written}; open it in a browser")
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distune import figures
 from distune.heartbeat import MasterBeat
 from distune.protocol import AttemptName, State
 from distune.ranking import History
 from distune.records import AttemptFile
 from distune.report.contents import sections
-from distune.report.material import Material
+from distune.report.material import Material, WorkloadFigure
 from distune.report.page import html_page
 from distune.report.writing import asset, plotly_script
 from distune.snapshot import Snapshot
@@ -132,13 +134,44 @@ def a_search(trials: int, **changes: Any) -> Material:
             elapsed=at, failure=failure, metrics={"parameters": 1e5}, steps=12,
         )  # fmt: skip
         made.append(one)
+        clock = 1.7e9 + 3600 * (number % 4)
         if number < 300 and outcome is not Outcome.FAILED:
-            clock = 1.7e9 + 3600 * (number % 4)
             files[number] = a_file(one.trial, worker, clock + at - seconds, curve(good, seconds))
         if number % 50 == 7:
-            name = AttemptName(number, 2, worker=worker, state=State.LOST)
+            name = AttemptName(number, 1, worker=worker, state=State.LOST)
             given_up[name] = a_file(one.trial, worker, clock + at + 1, curve(good, 4.0)[:3])
-    return material(a_study(**changes), made, files=files, given_up=given_up)
+    more = {"files": files, "given_up": given_up, "sampled": trials > len(files)}
+    return material(a_study(**changes), made, **more, figures=some_figures())
+
+
+def some_figures() -> list[WorkloadFigure]:
+    """One of each kind, as a workload would leave them."""
+    rng = random.Random(2)
+    pixels = base64.b64encode(bytes(rng.randrange(256) for _ in range(8 * 8))).decode()
+    grid = [i / 10 - 2 for i in range(41)]
+    points = [(rng.gauss(0, 1), rng.gauss(0, 1)) for _ in range(200)]
+    made: list[figures.Figure] = [
+        figures.Confusion(
+            title="Right and wrong",
+            classes=[str(i) for i in range(10)],
+            counts=[[30 if i == j else (i * j) % 3 for j in range(10)] for i in range(10)],
+        ),
+        figures.Pictures(
+            title="Mistakes", caption="The worst first.", height=8, width=8, channels=1,
+            pictures=[figures.Picture(pixels=pixels, label="a 3, taken for a 5")] * 12,
+        ),
+        figures.Boundary(
+            title="Boundary", x=grid, y=grid,
+            scores=[[1 / (1 + math.exp(-4 * (x * x - y))) for x in grid] for y in grid],
+            points_x=[x for x, _ in points], points_y=[y for _, y in points],
+            labels=[int(x * x > y) for x, y in points],
+        ),
+        figures.Scatter(
+            title="Prediction", x_title="price", y_title="predicted", diagonal=True,
+            x=[x for x, _ in points], y=[x + y / 4 for x, y in points], y_error=[0.3] * 200,
+        ),
+    ]  # fmt: skip
+    return [WorkloadFigure(trial=7, figure=one) for one in made]
 
 
 def curve(best: float, seconds: float, steps: int = 12) -> list[Report]:

@@ -18,7 +18,7 @@ import pytest
 from distune.report import search, summary
 from distune.report.blocks import Plot, Row, Section, Table, Text, safe_figure, themes
 from distune.report.contents import sections
-from distune.report.material import Material, sample
+from distune.report.material import Material, sample, value_of
 from distune.report.page import html_page
 from distune.trial import Failure, Outcome
 from tests.conftest import Lab
@@ -78,7 +78,7 @@ def test_the_best_so_far_begins_with_the_first_finite_value() -> None:
 def test_a_trial_that_did_not_complete_is_never_the_best(
     outcome: Outcome, value: float | None
 ) -> None:
-    assert math.isnan(search.value_of(counted(0, value, outcome=outcome)))
+    assert math.isnan(value_of(counted(0, value, outcome=outcome)))
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])

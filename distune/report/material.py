@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import numpy as np
 
 from distune.display import varying_parameters
 from distune.figures import Figure
@@ -14,7 +17,7 @@ from distune.ranking import Configuration, History
 from distune.records import AttemptFile
 from distune.snapshot import Snapshot
 from distune.study import Study
-from distune.trial import Counted, Report
+from distune.trial import Counted, Direction, Outcome, Report
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Material:
         given_up: names of the attempts that did not end their trial, and what the files of
             the first of them say.
         figures: of the winner.
+        sampled: whether only some of the learning curves were read.
         notes: what could not be read, for people.
     """
 
@@ -43,6 +47,7 @@ class Material:
     files: Mapping[int, AttemptFile] = field(default_factory=dict)
     given_up: Mapping[AttemptName, AttemptFile | None] = field(default_factory=dict)
     figures: Sequence[WorkloadFigure] = ()
+    sampled: bool = False
     notes: Sequence[str] = ()
 
     @property
@@ -99,3 +104,37 @@ def subset(history: History, trials: Sequence[Counted]) -> History:
     part = History(history.study)
     part.extend(trials)
     return part
+
+
+def value_of(counted: Counted) -> float:
+    """What a trial reached; NaN if it has no finite value or was stopped before its end."""
+    value = counted.result.value
+    if counted.result.outcome is not Outcome.COMPLETE or value is None:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def spent(counted: Counted) -> float:
+    """Seconds of training; 0 if what stands there is no duration."""
+    seconds = counted.result.seconds
+    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+
+
+#: How much further off the worst tenth has to be than the others are apart, to be left out.
+_FAR = 2.0
+
+
+def window(values: Sequence[float], direction: Direction) -> list[float] | None:
+    """The part of the scale that matters, from the best to what nine in ten reach, if the worst
+    tenth is so far off that it would squeeze all others into one line; None for all of it.
+    """
+    finite = np.asarray([value for value in values if math.isfinite(value)])
+    if len(finite) < 10:
+        return None
+    ordered = np.sort(finite if direction == "maximize" else -finite)
+    worst, tenth, best = (float(x) for x in (ordered[0], ordered[len(ordered) // 10], ordered[-1]))
+    if best == tenth or tenth - worst < _FAR * (best - tenth):
+        return None
+    room = 0.06 * (best - tenth)
+    low, high = tenth - room, best + room
+    return [low, high] if direction == "maximize" else [-high, -low]

@@ -27,6 +27,7 @@ from distune.report.blocks import (
 )
 
 _LONGEST = 4000
+_SHORT = 25  # rows of a table that is shown at once
 
 
 def html_page(
@@ -132,11 +133,12 @@ def _table(table: Table) -> str:
             for i, cell in enumerate(row)
         )
 
+    places = "scroller long" if len(table.rows) > _SHORT else "scroller"
     head = f"<thead><tr>{cells('th', table.header)}</tr></thead>"
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
     return (
         f"{_heading(table.title)}"
-        f'<div class="scroller" tabindex="0"><table>{head}<tbody>{body}</tbody></table></div>'
+        f'<div class="{places}" tabindex="0"><table>{head}<tbody>{body}</tbody></table></div>'
         f"{_caption(table.caption)}"
     )
 

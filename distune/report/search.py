@@ -13,25 +13,18 @@ from numpy.typing import NDArray
 from distune.display import clean, format_value
 from distune.display.cells import duration, plural
 from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis, figure
-from distune.report.material import Material
-from distune.trial import Counted, Direction, Outcome, better
+from distune.report.material import Material, spent, value_of, window
+from distune.trial import Direction, better
 
 ORDERS = 1000
 #: Shares of the orders that have not got further: the median, and what the bands lie between.
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 _POINTS = 200
+_LINEAR = 100  # trials; of more, the first ones need more room than the last ones
 _FEWEST = 3  # trials whose order can be shuffled
 
 
 # -- what is drawn -------------------------------------------------------------------------
-
-
-def value_of(counted: Counted) -> float:
-    """What a trial reached; NaN if it has no finite value or was stopped before its end."""
-    value = counted.result.value
-    if counted.result.outcome is not Outcome.COMPLETE or value is None:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
 
 
 def best_so_far(values: Iterable[float], direction: Direction) -> list[float]:
@@ -81,8 +74,10 @@ def bands(
     given = np.asarray(values, dtype=float)
     score = np.where(np.isfinite(given), sign * given, -np.inf)
     cost = np.asarray(seconds, dtype=float)
-    places = np.unique(np.linspace(1, len(given), _POINTS).round().astype(int))
-    times = np.linspace(0.0, float(cost.sum()), _POINTS)
+    space = np.geomspace if len(given) > _LINEAR else np.linspace
+    places = np.unique(space(1, len(given), _POINTS).round().astype(int))
+    first = min((second for second in seconds if second > 0), default=0.0)
+    times = space(first, float(cost.sum()), _POINTS) if first else np.zeros(1)
     by_trial, by_time = [], []
     for order in orders:
         best = np.maximum.accumulate(score[order])
@@ -109,17 +104,19 @@ def section(material: Material) -> Section | None:
     if not any(map(math.isfinite, values)):
         return None
     direction = material.study.direction
-    seconds = [max(one.result.seconds, 0.0) for one in trials]
+    seconds = [spent(one) for one in trials]
     best = best_so_far(values, direction)
     blocks: list[Block] = [Text(_words(material, best))]
     over_trials = over_time = None
     if material.study.sampler == "random" and len(trials) >= _FEWEST:
         over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
-    spent = list(accumulate(seconds))
+    training = list(accumulate(seconds))
     metric = material.study.metric
     time_figures = {
-        "seconds of training": _figure(material, spent, best, over_time, "training time, summed, s")
+        "seconds of training": _figure(
+            material, training, best, over_time, "training time, summed, s"
+        )
     }
     elapsed = [one.elapsed for one in trials]
     known = [at for at in elapsed if at is not None]
@@ -142,7 +139,7 @@ def section(material: Material) -> Section | None:
                     "Against time",
                     time_figures,
                     f"Best {metric} so far against time: {format_value(best[-1])} after "
-                    f"{duration(spent[-1])} of training.",
+                    f"{duration(training[-1])} of training.",
                     "Training time is summed over the trials, as if one worker had trained one "
                     "after the other. The time the study ran is its master's, with all its "
                     "workers; a trial stands where it was counted.",
@@ -190,10 +187,11 @@ def _figure(
          "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
     )  # fmt: skip
     y = axis(material.study.metric)
-    window = _window([value_of(one) for one in material.history.trials], material.study.direction)
-    if window is not None:
-        y["range"] = window
-    return figure(traces, axis(x, rangemode="tozero"), y)
+    shown = window([value_of(one) for one in material.history.trials], material.study.direction)
+    if shown is not None:
+        y["range"] = shown
+    many = len(material.history) > _LINEAR and at[0] > 0
+    return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)
 
 
 def _corners(at: Sequence[float], best: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -229,19 +227,3 @@ def _band_traces(band: Band) -> list[dict[str, object]]:
          "hovertemplate": "median %{y:.6g} at %{x:.6g}<extra></extra>"}
     )  # fmt: skip
     return traces
-
-
-def _window(values: Sequence[float], direction: Direction) -> list[float] | None:
-    """The part of the scale that matters: from the best to what nine in ten trials reach; None
-    for all of it. A few diverged trials would squeeze all others into one line.
-    """
-    finite = np.asarray([value for value in values if math.isfinite(value)])
-    if len(finite) < 10:
-        return None
-    worst_shown = float(np.quantile(finite, 0.1 if direction == "maximize" else 0.9))
-    best = float(finite.max() if direction == "maximize" else finite.min())
-    room = 0.06 * abs(best - worst_shown)
-    if room == 0:
-        return None
-    low, high = min(best, worst_shown) - room, max(best, worst_shown) + room
-    return [low, high]

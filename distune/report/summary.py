@@ -12,7 +12,7 @@ from distune.display.facts import planned_trials, standing
 from distune.export import TEST_METRIC
 from distune.ranking import Configuration
 from distune.report.blocks import Block, Section, Table, Text, good_direction
-from distune.report.material import Material
+from distune.report.material import Material, spent
 from distune.trial import Outcome, Params
 
 ROWS = 100
@@ -68,7 +68,7 @@ def _counts(material: Material) -> str:
         f"{history.outcomes[one]:,} {one.value}" for one in Outcome if history.outcomes[one]
     )
     workers = len({one.worker for one in history.trials if one.worker})
-    spent = sum(one.result.seconds for one in history.trials if one.result.seconds > 0)
+    training = sum(map(spent, history.trials))
     again = [
         f"{plural(count, 'attempt')} {what}"
         for count, what in (
@@ -80,7 +80,7 @@ def _counts(material: Material) -> str:
     return (
         f"{plural(len(history), 'trial')}{of} counted ({outcomes}), by "
         f"{plural(workers, 'worker')} in {duration(snapshot.elapsed)}, with "
-        f"{duration(spent)} of training."
+        f"{duration(training)} of training."
         + "".join(f" {line[0].upper()}{line[1:]}." for line in again)
     )
 
@@ -128,7 +128,7 @@ def ranking(material: Material) -> Section | None:
     has_test = any(one.tests for one in shown)
     has_size = any(one.parameters is not None for one in shown)
     repeats = material.study.repeats
-    header = ["rank", "trials", "standing", metric, "spread", "repeats"]
+    header = ["rank", "trials", "standing", metric] + ["spread", "repeats"] * (repeats > 1)
     header += ["test"] * has_test + ["time"] + ["size"] * has_size + names
 
     def row(rank: int, one: Configuration) -> list[str]:
@@ -138,9 +138,10 @@ def ranking(material: Material) -> Section | None:
             _numbers(one),
             standing(one.tier(repeats)),
             format_value(one.mean, decimals),
-            "" if spread is None else format_spread(spread, decimals),
-            f"{len(one.complete)}/{repeats}",
         ]
+        if repeats > 1:
+            cells.append("" if spread is None else format_spread(spread, decimals))
+            cells.append(f"{len(one.complete)}/{repeats}")
         if has_test:
             test = one.test_mean(TEST_METRIC)
             cells.append("" if test is None else format_value(test, 4))
@@ -152,11 +153,17 @@ def ranking(material: Material) -> Section | None:
         ]
 
     more = len(material.ranking) - len(shown)
-    caption = (
-        "A configuration is one setting with all its repeats; those with all of them complete "
-        "stand first. Spread: standard deviation over the repeats. Time: of training, mean over "
-        "the repeats."
-    )
+    if repeats > 1:
+        caption = (
+            "A configuration is one setting with all its repeats; those with all of them complete "
+            "stand first. Spread: standard deviation over the repeats. Time: of training, mean "
+            "over the repeats."
+        )
+    else:
+        caption = (
+            "Each setting was trained once, so nothing is known of its spread: near values may "
+            'change places in a repetition ("repeats" in the space file). Time: of training.'
+        )
     if more > 0:
         caption += (
             f" The best {len(shown)} of {len(material.ranking):,}; the others are in the study's "
