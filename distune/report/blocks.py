@@ -211,11 +211,5 @@ def _literally(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def spans_decades(values: Iterable[float], factor: float = 30.0) -> bool:
-    """Whether positive values differ so much that a log scale shows them better."""
-    finite = [value for value in values if math.isfinite(value)]
-    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= factor
-
-
 def good_direction(direction: Direction) -> str:
     return "higher is better" if direction == "maximize" else "lower is better"

@@ -18,9 +18,8 @@ from distune.report.blocks import (
     axis,
     figure,
     good_direction,
-    spans_decades,
 )
-from distune.report.material import Material, window
+from distune.report.material import Material, scale, spans_decades
 from distune.report.summary import params_words
 from distune.trial import Direction, Report, better, summarize
 
@@ -148,10 +147,7 @@ def _figure(material: Material, given: Sequence[Point], x: str) -> Figure:
          "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>"},
     ]  # fmt: skip
     log = {"type": "log"} if spans_decades(p.cost for p in given) else {"rangemode": "tozero"}
-    y = axis(material.study.metric)
-    shown = window([p.value for p in given], direction)
-    if shown is not None:
-        y["range"] = shown
+    y = axis(material.study.metric, **scale([p.value for p in given], direction))
     return figure(traces, axis(x, **log), y)
 
 

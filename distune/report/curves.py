@@ -20,9 +20,8 @@ from distune.report.blocks import (
     colour,
     figure,
     label,
-    spans_decades,
 )
-from distune.report.material import Material
+from distune.report.material import Material, spans_decades
 from distune.trial import Report, Scalar
 
 #: What objectives report beside what they measure.
@@ -35,7 +34,6 @@ _MOST_LINES = 24  # that can be told apart
 _FEWEST_FOR_MEDIAN = 3
 _POINTS = 120
 _FAMILIES = 3
-_DECADES = 50.0  # a loss that falls by more than this has a log scale
 
 Curve = Sequence[tuple[float, float]]  # (x, y), by increasing x
 
@@ -302,11 +300,11 @@ class _Drawing:
         self, title: str, traces: list[dict[str, Any]], ends: list[str], x: str, may_be_log: bool
     ) -> Plot:
         drawn = [float(y) for trace in traces for y in trace["y"]]
-        scale = {"type": "log"} if may_be_log and spans_decades(drawn, _DECADES) else {}
+        log = {"type": "log"} if may_be_log and spans_decades(drawn) else {}
         ending = f" At the end: {'; '.join(ends)}." if ends else ""
         return Plot(
             f"{title} by {x.partition(',')[0]}",
-            {"": figure(traces, axis(x, rangemode="tozero"), axis(title, **scale))},
+            {"": figure(traces, axis(x, rangemode="tozero"), axis(title, **log))},
             f"Learning curves: {title} by {x}.{ending}",
         )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -138,3 +139,23 @@ def window(values: Sequence[float], direction: Direction) -> list[float] | None:
     room = 0.06 * (best - tenth)
     low, high = tenth - room, best + room
     return [low, high] if direction == "maximize" else [-high, -low]
+
+
+#: How many times the least the greatest is, where a log scale shows more.
+_DECADES = 40.0
+
+
+def spans_decades(values: Iterable[float]) -> bool:
+    """Whether positive values differ so much that a log scale shows them better."""
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= _DECADES
+
+
+def scale(values: Sequence[float], direction: Direction) -> dict[str, Any]:
+    """How an axis of the metric shows values best, in Plotly's words: a loss over decades on a
+    log scale; else the part that matters.
+    """
+    if direction == "minimize" and spans_decades(values):
+        return {"type": "log"}
+    shown = window(values, direction)
+    return {} if shown is None else {"range": shown}

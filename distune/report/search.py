@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from distune.display import clean, format_value
 from distune.display.cells import duration, plural
 from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis, figure
-from distune.report.material import Material, spent, value_of, window
+from distune.report.material import Material, scale, spent, value_of
 from distune.trial import Direction, better
 
 ORDERS = 1000
@@ -186,10 +186,8 @@ def _figure(
          "line": {"color": "@1", "width": 2.5, "shape": "hv"},
          "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
     )  # fmt: skip
-    y = axis(material.study.metric)
-    shown = window([value_of(one) for one in material.history.trials], material.study.direction)
-    if shown is not None:
-        y["range"] = shown
+    values = [value_of(one) for one in material.history.trials]
+    y = axis(material.study.metric, **scale(values, material.study.direction))
     many = len(material.history) > _LINEAR and at[0] > 0
     return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)
 

@@ -20,9 +20,16 @@ from distune.report.blocks import (
     axis,
     figure,
     label,
-    spans_decades,
 )
-from distune.report.material import Material, sample, subset, value_of, window
+from distune.report.material import (
+    Material,
+    sample,
+    scale,
+    spans_decades,
+    subset,
+    value_of,
+    window,
+)
 from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
 from distune.space import CategoricalParameter, Parameter
 from distune.trial import Direction, Scalar
@@ -150,7 +157,7 @@ def section(material: Material, importance: Mapping[str, float]) -> Section | No
     if len(names) > _SLICES:
         blocks.append(Text(f"The {_SLICES} most important of {len(names)} parameters.", "note"))
     if len(names) > 1:
-        blocks += [_pairs(material, names, values), _parallel(material, names)]
+        blocks += [*_pairs(material, names, values), _parallel(material, names)]
     return Section("settings", "Params and what they gave", blocks)
 
 
@@ -158,14 +165,14 @@ def _slices(material: Material, names: Sequence[str]) -> Row:
     metric = material.study.metric
     chosen = sample(material.history, _SLICED_BEST, _SLICED_OTHERS)
     study = study_of(subset(material.history, chosen))
-    shown = window([value_of(one) for one in material.history.trials], material.study.direction)
+    values = [value_of(one) for one in material.history.trials]
+    shown = scale(values, material.study.direction)
     plots = []
     for name in names[:_SLICES]:
         drawn = slice_plot(study, name, metric)
         if not drawn["data"] or not any(len(trace["x"]) for trace in drawn["data"]):
             continue
-        if shown is not None:
-            drawn["layout"]["yaxis"]["range"] = shown
+        drawn["layout"]["yaxis"] |= shown
         plots.append(
             Plot(
                 f"Slice: {name}",
@@ -175,7 +182,7 @@ def _slices(material: Material, names: Sequence[str]) -> Row:
             )
         )
     which = _which(material, len(chosen))
-    far = " The scale leaves out the worst tenth: zoom out to see it." if shown else ""
+    far = " The scale leaves out the worst tenth: zoom out to see it." if "range" in shown else ""
     last = plots[-1]
     caption = f"{which} A dot is a trial; the brighter, the later.{far}"
     plots[-1] = Plot(last.title, last.figures, last.alt, caption, height=last.height)
@@ -198,7 +205,7 @@ def _best_at(material: Material, name: str) -> str:
     return f"The best configuration has {name} {format_scalar(winner.params[name])}."
 
 
-def _pairs(material: Material, names: Sequence[str], values: Mapping[int, float]) -> Plot:
+def _pairs(material: Material, names: Sequence[str], values: Mapping[int, float]) -> list[Plot]:
     study, paired = material.study, names[:_PAIRED]
     made = {}
     for name in paired:
@@ -211,22 +218,25 @@ def _pairs(material: Material, names: Sequence[str], values: Mapping[int, float]
     figures = {}
     for x, y in combinations(paired, 2):
         found = cells(made[x], made[y], values)
-        figures[f"{label(x)} and {label(y)}"] = _heat_map(
-            found, x, y, study.metric, study.direction
-        )
+        if any(count for row in found.counts for count in row):
+            drawn = _heat_map(found, x, y, study.metric, study.direction)
+            figures[f"{label(x)} and {label(y)}"] = drawn
+    if not figures:
+        return []
     more = len(names) - len(paired)
     of = f" The {len(paired)} most important parameters of {len(names)}." if more > 0 else ""
-    return Plot(
+    plot = Plot(
         "Heat map of two parameters",
         figures,
         f"Heat map of the median {study.metric} over two parameters, which can be chosen; at "
-        f"first {paired[0]} and {paired[1]}.",
+        f"first {next(iter(figures))}.",
         f"Colour: the median {clean(study.metric)} of the complete trials in a cell, whatever "
         f"their other params; the brighter, the better. Cells without a trial are empty. How "
         f"many trials there are in a cell is said when it is pointed at.{of}",
         choice="parameters",
         height=420,
     )
+    return [plot]
 
 
 def _heat_map(found: Cells, x: str, y: str, metric: str, direction: Direction) -> Figure:

@@ -195,6 +195,8 @@ def _timeline(material: Material, by_worker: dict[str, list[Stretch]]) -> Plot:
 def _bars(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, object]]:
     kinds = [kind for kind in _HUES if any(s.kind == kind for s in drawn)]
     traces: list[dict[str, object]] = []
+    # A trial of a second in a study of hours is a line, not nothing.
+    thinnest = max((s.end for s in drawn), default=0.0) / 500
     for kind in kinds:
         own = [s for s in drawn if s.kind == kind]
         traces.append(
@@ -205,11 +207,11 @@ def _bars(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, obje
                 "showlegend": True,
                 "y": [rows[s.worker] for s in own],
                 "base": [s.start for s in own],
-                "x": [s.end - s.start for s in own],
-                "marker": {"color": _HUES[kind], "line": {"color": "@paper", "width": 0.5}},
-                "text": [s.which for s in own],
+                "x": [max(s.end - s.start, thinnest) for s in own],
+                "marker": {"color": _HUES[kind], "line": {"width": 0}},
+                "text": [f"{s.which}: {duration(s.end - s.start)}" for s in own],
                 "textposition": "none",
-                "hovertemplate": "%{text}: %{x:.4g} s from %{base:.5g}<extra></extra>",
+                "hovertemplate": "%{text}, from %{base:.5g} s<extra></extra>",
             }
         )
     return traces
