@@ -354,11 +354,13 @@ def report(
     It can be written while the study runs, needs no network to be read, and can be sent to
     somebody as it is.
     """
-    from distune.report.writing import write_report
+    from distune.report.writing import plotly_script, read, write_report
     from distune.store import open_study
 
+    plotly = plotly_script()  # what is not installed is said before anything is read
     with _patiently():
-        written = write_report(open_study(logs, study), out, color_by)
+        material = read(open_study(logs, study))
+    written = write_report(material, plotly, out, color_by)
     typer.echo(f"wrote {written}; open it in a browser")
 
 

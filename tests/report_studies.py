@@ -14,10 +14,8 @@ from distune.heartbeat import MasterBeat
 from distune.protocol import AttemptName, State
 from distune.ranking import History
 from distune.records import AttemptFile
-from distune.report.contents import sections
 from distune.report.material import Material, WorkloadFigure
-from distune.report.page import html_page
-from distune.report.writing import asset, plotly_script
+from distune.report.writing import plotly_script, write_report
 from distune.snapshot import Snapshot
 from distune.space import Space
 from distune.study import Limits, Study
@@ -197,14 +195,4 @@ def a_file(trial: Trial, worker: str, time: float, reports: Sequence[Report]) ->
 
 def write_page(material: Material, path: Path) -> Path:
     """The page of a report, as `distune report` makes it."""
-    path.write_text(
-        html_page(
-            f"Study {material.study.name}",
-            "made in a test",
-            sections(material),
-            style=asset("page.css"),
-            script=asset("page.js"),
-            plotly=plotly_script(),
-        )
-    )
-    return path
+    return write_report(material, plotly_script(), path)

@@ -28,11 +28,14 @@ TIMEKEEPERS = 3  # trials by worker
 FIGURES_LIMIT = 16 * 2**20  # bytes
 
 
-def write_report(store: Store, out: Path | None, color_by: str | None = None) -> Path:
+def write_report(
+    material: Material, plotly: str, out: Path | None, color_by: str | None = None
+) -> Path:
     """Write the report of a study; what was there under that name is replaced when it is done.
 
     Args:
-        store: of the study.
+        material: from `read`.
+        plotly: from `plotly_script`.
         out: the file; `NAME-report.html` in the current directory if None.
         color_by: the parameter whose values have colours in learning curves; the most
             important one if None.
@@ -41,28 +44,26 @@ def write_report(store: Store, out: Path | None, color_by: str | None = None) ->
         The file.
 
     Raises:
-        UserError: Plotly or Optuna is missing, there is no such parameter, or the file cannot
-            be written; says what to do.
-        ShareError: the share did not answer.
+        UserError: there is no such parameter, or the file cannot be written.
     """
-    plotly = plotly_script()
-    material = read(store)
     name, known = material.study.name, parameter_names(material.history)
     if color_by is not None and color_by not in known:
         raise UserError(
             f"--color-by: {name} has no parameter {color_by!r}; there are {', '.join(known)}"
         )
-    made = html_page(
-        f"Study {name}",
-        f"Made by distune from the study {name}, {material.study.id}. This file loads nothing "
-        "from the network.",
-        sections(material, color_by),
-        style=asset("page.css"),
-        script=asset("page.js"),
-        plotly=plotly,
-    )
     target = out or Path(f"{name}-report.html")
-    _write(target, made)
+    _write(
+        target,
+        html_page(
+            f"Study {name}",
+            f"Made by distune from the study {name}, {material.study.id}. This file loads "
+            "nothing from the network.",
+            sections(material, color_by),
+            style=_asset("page.css"),
+            script=_asset("page.js"),
+            plotly=plotly,
+        ),
+    )
     return target
 
 
@@ -73,7 +74,7 @@ def plotly_script() -> str:
         UserError: it is not installed, or Optuna is not.
     """
     try:
-        import optuna  # noqa: F401  drawn with later; asked for now, before anything is read
+        import optuna  # noqa: F401  drawn with later
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise UserError(
@@ -83,8 +84,7 @@ def plotly_script() -> str:
     return script
 
 
-def asset(name: str) -> str:
-    """A file of the page's own: `page.css` or `page.js`."""
+def _asset(name: str) -> str:
     return (files("distune.report") / name).read_text(encoding="utf-8")
 
 
