@@ -393,6 +393,46 @@ def show(
 
 
 @app.command(
+    short_help="Write an HTML page with the plots people look for.",
+    epilog="\b\nExample: distune report --logs /shared/logs --study mnist --out mnist.html",
+)
+def report(
+    logs: Logs = LOGS,
+    study: OneStudy = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=Path,
+            metavar="FILE",
+            help="The file to write; NAME-report.html in the current directory if not given. "
+            "One that is there is replaced.",
+        ),
+    ] = None,
+    color_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARAM",
+            help="The parameter whose values have colours in the learning curves; else the one "
+            "that mattered most.",
+        ),
+    ] = None,
+) -> None:
+    """Write one HTML file about a study, with its ranking, learning curves and what mattered.
+
+    It can be written while the study runs, needs no network to be read, and can be sent to
+    somebody as it is.
+    """
+    from distune.report.writing import plotly_script, read, write_report
+    from distune.store import open_study
+
+    plotly = plotly_script()  # what is not installed is said before anything is read
+    with _patiently():
+        material = read(open_study(logs, study))
+    written = write_report(material, plotly, out, color_by)
+    typer.echo(f"wrote {written}; open it in a browser")
+
+
+@app.command(
     short_help="Try whether a shared folder can be trusted.",
     epilog="\b\nExample: distune doctor --logs /shared/logs --peer     (on two hosts at once)",
 )

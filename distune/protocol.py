@@ -199,6 +199,11 @@ def artifacts_folder(trial: int, attempt: int) -> str:
     return f"{ARTIFACTS}/{trial:06d}.{attempt}"
 
 
+def artifact_path(trial: int, attempt: int, name: str) -> str:
+    """One of those files."""
+    return f"{artifacts_folder(trial, attempt)}/{name}"
+
+
 def beat_path(worker: str) -> str:
     return f"{WORKERS}/{worker}{_BEAT}"
 

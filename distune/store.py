@@ -248,6 +248,17 @@ class Store:
                     return file
             raise
 
+    def read_artifact(self, trial: Trial, name: str, limit: int) -> bytes:
+        """A file that an attempt's objective left in its folder.
+
+        Raises:
+            FileNotFoundError: it left none of that name.
+            BadRecord: it is no file, or has more than `limit` bytes.
+            NotAFolder: something else is where its folder should be.
+        """
+        path = protocol.artifact_path(trial.number, trial.attempt, name)
+        return self.folder.read(path, limit=limit)
+
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good."""
         try:

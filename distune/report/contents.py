@@ -1,0 +1,46 @@
+"""Which sections a report has, in which order. Pure."""
+
+from __future__ import annotations
+
+from distune.report import (
+    cost,
+    curves,
+    importance,
+    search,
+    settings,
+    stages,
+    summary,
+    workers,
+    workload,
+)
+from distune.report.blocks import Section
+from distune.report.material import Material
+from distune.report.optuna_plots import study_of
+
+
+def sections(material: Material, color_by: str | None = None) -> list[Section]:
+    """The sections that this study has something for.
+
+    Args:
+        material: of the study.
+        color_by: the parameter whose values have colours in learning curves; the most
+            important one if None.
+    """
+    study = study_of(material.history)
+    weights = importance.weigh(material, study)
+    if color_by is None:
+        color_by = next(iter([*weights, *material.varying]), None)
+    made = [
+        summary.summary(material),
+        summary.ranking(material),
+        stages.section(material),
+        search.section(material),
+        importance.section(material, study, weights),
+        settings.section(material, weights),
+        curves.section(material, color_by),
+        cost.section(material),
+        workload.section(material),
+        workers.section(material),
+        summary.failures(material),
+    ]
+    return [section for section in made if section is not None]

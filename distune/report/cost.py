@@ -1,0 +1,186 @@
+"""Section: what is reached in which time: the Pareto front, the best under T seconds. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from distune.display import clean, format_value
+from distune.display.cells import duration, is_number, round_duration
+from distune.ranking import Configuration, Tier
+from distune.report.blocks import (
+    Block,
+    Figure,
+    Plot,
+    Section,
+    Table,
+    axis,
+    figure,
+    good_direction,
+)
+from distune.report.material import Material, scale, spans_decades
+from distune.report.summary import params_words
+from distune.trial import Direction, Report, better, summarize
+
+#: Seconds that people think in.
+_LADDER = [m * 10**e for e in range(-3, 1) for m in (1, 2, 5)] + [
+    10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 5 * 3600, 10 * 3600, 86400, 2 * 86400,
+    5 * 86400, 10 * 86400,
+]  # fmt: skip
+_MOST_DOTS = 1500
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a configuration costs (`seconds`, or its size) and what it reaches."""
+
+    cost: float
+    value: float
+    configuration: Configuration
+
+
+def points(ranking: Sequence[Configuration], repeats: int, by_size: bool = False) -> list[Point]:
+    """Configurations with a complete trial and a finite value."""
+    costs = ((one, one.parameters if by_size else one.seconds) for one in ranking)
+    return [
+        Point(cost, one.mean, one)
+        for one, cost in costs
+        if one.tier(repeats) in (Tier.FULL, Tier.PARTIAL)
+        and is_number(one.mean)
+        and is_number(cost)
+        and cost >= 0
+    ]
+
+
+def front(given: Sequence[Point], direction: Direction) -> list[Point]:
+    """The points than which none is better and costs no more, by increasing cost."""
+    sign = -1.0 if direction == "maximize" else 1.0
+    kept: list[Point] = []
+    for point in sorted(given, key=lambda p: (p.cost, sign * p.value)):
+        if not kept or better(point.value, kept[-1].value, direction):
+            kept.append(point)
+    return kept
+
+
+def best_under(given: Sequence[Point], cost: float, direction: Direction) -> Point | None:
+    """The best of those that cost so much at most."""
+    within = [point for point in front(given, direction) if point.cost <= cost]
+    return within[-1] if within else None
+
+
+def best_stopped(
+    curves: Mapping[int, Sequence[Report]],
+    seconds: float,
+    metric: str,
+    direction: Direction,
+    summary: str,
+) -> tuple[int, float] | None:
+    """The trial that would have been best, and its value, had all been stopped after so many
+    seconds of training; None if none had a value by then.
+    """
+    best: tuple[int, float] | None = None
+    for number, reports in curves.items():
+        report = summarize((r for r in reports if r.seconds <= seconds), metric, direction, summary)
+        if report is None or not math.isfinite(report.metrics[metric]):
+            continue
+        if best is None or better(report.metrics[metric], best[1], direction):
+            best = number, report.metrics[metric]
+    return best
+
+
+def budgets(costs: Sequence[float]) -> list[float]:
+    """Round durations from the least of these to the first that is no less than the greatest."""
+    low, high = min(costs), max(costs)
+    chosen = [step for step in _LADDER if step >= low]
+    beyond = next((i for i, step in enumerate(chosen) if step >= high), len(chosen) - 1)
+    return [float(step) for step in chosen[: beyond + 1]]
+
+
+# -- the section ---------------------------------------------------------------------------
+
+
+def section(material: Material) -> Section | None:
+    study = material.study
+    by_time = points(material.ranking, study.repeats)
+    if len(by_time) < 2 or max(point.cost for point in by_time) <= 0:
+        return None
+    by_size = points(material.ranking, study.repeats, by_size=True)
+    figures = {"training time": _figure(material, by_time, "training time, s")}
+    if len({point.cost for point in by_size}) > 1:
+        figures["size"] = _figure(material, by_size, "size, numbers trained")
+    best = front(by_time, study.direction)
+    metric = clean(study.metric)
+    plot = Plot(
+        "What is reached at which cost",
+        figures,
+        f"{metric} against training time; the front goes from {format_value(best[0].value)} in "
+        f"{duration(best[0].cost)} to {format_value(best[-1].value)} in {duration(best[-1].cost)}.",
+        f"A dot is a configuration, at the mean of its repeats ({good_direction(study.direction)})."
+        " Line: the front of those than which no other is both better and cheaper.",
+        choice="cost",
+        height=380,
+    )
+    blocks: list[Block] = [plot, _table(material, by_time)]
+    return Section("cost", "Time and quality", blocks)
+
+
+def _figure(material: Material, given: Sequence[Point], x: str) -> Figure:
+    direction = material.study.direction
+    best = front(given, direction)
+    step = max(1, math.ceil(len(given) / _MOST_DOTS))
+    dots = list(given[::step])
+
+    def words(point: Point) -> str:
+        return f"trial {point.configuration.first}"
+
+    dot = {"size": 7, "opacity": 0.55, "color": "@0"}
+    traces = [
+        {"type": "scatter", "mode": "markers", "name": "configurations", "marker": dot,
+         "x": [p.cost for p in dots], "y": [p.value for p in dots],
+         "text": [words(p) for p in dots],
+         "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>"},
+        {"type": "scatter", "mode": "lines+markers", "name": "front",
+         "marker": {"size": 9, "color": "@1"}, "line": {"color": "@1", "width": 2, "shape": "hv"},
+         "x": [p.cost for p in best], "y": [p.value for p in best],
+         "text": [words(p) for p in best],
+         "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>"},
+    ]  # fmt: skip
+    log = {"type": "log"} if spans_decades(p.cost for p in given) else {"rangemode": "tozero"}
+    y = axis(material.study.metric, **scale([p.value for p in given], direction))
+    return figure(traces, axis(x, **log), y)
+
+
+def _table(material: Material, given: Sequence[Point]) -> Table:
+    study = material.study
+    curves = material.curves
+    spent = [reports[0].seconds for reports in curves.values() if reports[0].seconds > 0]
+    costs = [point.cost for point in given if point.cost > 0] + spent
+    header = ["under", study.metric, "trial", "its time", "params"]
+    if curves:
+        header += [f"{study.metric}, stopped then", "trial"]
+    rows = []
+    for budget in budgets(costs):
+        best = best_under(given, budget, study.direction)
+        row = [round_duration(budget) if budget >= 1 else f"{budget:g}s"]
+        if best is None:
+            row += ["–", "", "", ""]
+        else:
+            row += [
+                format_value(best.value),
+                str(best.configuration.first),
+                duration(best.cost),
+                params_words(best.configuration.params, material.varying),
+            ]
+        if curves:
+            stopped = best_stopped(curves, budget, study.metric, study.direction, study.summary)
+            row += ["–", ""] if stopped is None else [format_value(stopped[1]), str(stopped[0])]
+        rows.append(row)
+    caption = "The best configuration whose whole training takes no more than the time given."
+    if curves:
+        caption += (
+            f" Stopped then: what would have been best, had each of the {len(curves):,} trials "
+            "whose curves were read been stopped after that time."
+        )
+    numeric = frozenset({0, 1, 2, 3, 5, 6})
+    return Table("The best under T seconds", header, rows, numeric, caption)

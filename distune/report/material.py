@@ -1,0 +1,161 @@
+"""What was read of a study, and which few of its trials stand for the many. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from distune.display import varying_parameters
+from distune.figures import Figure
+from distune.protocol import AttemptName
+from distune.ranking import Configuration, History
+from distune.records import AttemptFile
+from distune.snapshot import Snapshot
+from distune.study import Study
+from distune.trial import Counted, Direction, Outcome, Report
+
+
+@dataclass(frozen=True)
+class WorkloadFigure:
+    """A figure that the test of the winner's trial left."""
+
+    trial: int
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a report is made from.
+
+    Attributes:
+        snapshot: of the study.
+        files: contents of attempts' files by trial, for some of the counted trials: those
+            whose learning curves are drawn, and a few that tell how workers' clocks stand.
+        given_up: names of the attempts that did not end their trial, and what the files of
+            the first of them say.
+        figures: of the winner.
+        sampled: whether only some of the learning curves were read.
+        notes: what could not be read, for people.
+    """
+
+    snapshot: Snapshot
+    files: Mapping[int, AttemptFile] = field(default_factory=dict)
+    given_up: Mapping[AttemptName, AttemptFile | None] = field(default_factory=dict)
+    figures: Sequence[WorkloadFigure] = ()
+    sampled: bool = False
+    notes: Sequence[str] = ()
+
+    @property
+    def history(self) -> History:
+        return self.snapshot.history
+
+    @property
+    def study(self) -> Study:
+        return self.snapshot.study
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """Names of the parameters that are not the same throughout."""
+        return varying_parameters(self.study, (one.trial.params for one in self.history.trials))
+
+    @cached_property
+    def ranking(self) -> list[Configuration]:
+        """All configurations, best first."""
+        return self.history.ranking()
+
+    @cached_property
+    def curves(self) -> dict[int, tuple[Report, ...]]:
+        """Reports of the trials that made more than one, by the trials' numbers."""
+        return {
+            number: file.reports
+            for number, file in sorted(self.files.items())
+            if len(file.reports) > 1
+        }
+
+
+def sample(history: History, best: int, others: int) -> list[Counted]:
+    """All trials, or the best ones and so many of the others, always the same ones.
+
+    Args:
+        history: which.
+        best: how many trials of the best configurations.
+        others: how many more, drawn at random.
+    """
+    if len(history) <= best + others:
+        return sorted(history.trials, key=lambda one: one.trial.number)
+    ranked = [run for one in history.ranking(best) for run in one.runs][:best]
+    chosen = {run.trial.number: run for run in ranked}
+    rest = sorted(
+        (one for one in history.trials if one.trial.number not in chosen),
+        key=lambda one: one.trial.number,
+    )
+    for one in random.Random(0).sample(rest, others):
+        chosen[one.trial.number] = one
+    return [chosen[number] for number in sorted(chosen)]
+
+
+def subset(history: History, trials: Sequence[Counted]) -> History:
+    """A history of some of its trials."""
+    part = History(history.study)
+    part.extend(trials)
+    return part
+
+
+def value_of(counted: Counted) -> float:
+    """What a trial reached; NaN if it has no finite value or was stopped before its end."""
+    value = counted.result.value
+    if counted.result.outcome is not Outcome.COMPLETE or value is None:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def spent(counted: Counted) -> float:
+    """Seconds of training; 0 if what stands there is no duration."""
+    seconds = counted.result.seconds
+    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+
+
+#: How much further off the worst tenth has to be than the others are apart, to be left out.
+_FAR = 2.0
+
+
+def window(values: Sequence[float], direction: Direction) -> list[float] | None:
+    """The part of the scale that matters, from the best to what nine in ten reach, if the worst
+    tenth is so far off that it would squeeze all others into one line; None for all of it.
+    """
+    finite = np.asarray([value for value in values if math.isfinite(value)])
+    if len(finite) < 10:
+        return None
+    ordered = np.sort(finite if direction == "maximize" else -finite)
+    worst, tenth, best = (float(x) for x in (ordered[0], ordered[len(ordered) // 10], ordered[-1]))
+    if best == tenth or tenth - worst < _FAR * (best - tenth):
+        return None
+    room = 0.06 * (best - tenth)
+    low, high = tenth - room, best + room
+    return [low, high] if direction == "maximize" else [-high, -low]
+
+
+#: How many times the least the greatest is, where a log scale shows more.
+_DECADES = 40.0
+
+
+def spans_decades(values: Iterable[float]) -> bool:
+    """Whether positive values differ so much that a log scale shows them better."""
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= _DECADES
+
+
+def scale(values: Sequence[float], direction: Direction) -> dict[str, Any]:
+    """How an axis of the metric shows values best, in Plotly's words: a loss over decades on a
+    log scale; else the part that matters.
+    """
+    if direction == "minimize" and spans_decades(values):
+        return {"type": "log"}
+    shown = window(values, direction)
+    return {} if shown is None else {"range": shown}

@@ -1,0 +1,133 @@
+"""Optuna's own plots, in this page's colours. Pure."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from distune.optuna_study import import_optuna, optuna_study
+from distune.ranking import History
+from distune.report.blocks import Figure, label
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Optuna calls experimental what it has had for years: nothing for who reads a report."""
+    optuna = import_optuna()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def study_of(history: History) -> optuna.Study:
+    """The history as an Optuna study."""
+    with _quietly():
+        return optuna_study(history)
+
+
+def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:
+    """How much each of these parameters tells the best trials from all of them, as a share of
+    the sum over all parameters, the greatest first; empty if none can be judged.
+
+    PED-ANOVA (Watanabe, Bansal, Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter
+    Importance in Arbitrary Subspaces").
+    """
+    optuna = import_optuna()
+    with _quietly():
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(value) for name, value in found.items() if name in names}
+
+
+def importance_plot(study: optuna.Study, names: Sequence[str]) -> Figure:
+    """Bars, one for each of these parameters."""
+    optuna = import_optuna()
+    with _quietly():
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        drawn = _adopted(optuna.visualization.plot_param_importances(study, evaluator=evaluator))
+    for trace in drawn["data"]:
+        trace["marker"] = {"color": "@0"}
+        kept = [i for i, name in enumerate(trace["y"]) if name in names]
+        for key in ("x", "y", "text"):
+            trace[key] = [trace[key][i] for i in kept]
+        trace["y"] = [label(name) for name in trace["y"]]
+    longest = max((max(trace["x"]) for trace in drawn["data"]), default=1.0)
+    drawn["layout"]["xaxis"] = {"title": {"text": "importance"}, "range": [0, 1.1 * longest]}
+    drawn["layout"]["yaxis"] = {"automargin": True, "type": "category"}
+    return drawn
+
+
+def slice_plot(study: optuna.Study, name: str, metric: str) -> Figure:
+    """What trials reached against one parameter; later trials are brighter."""
+    optuna = import_optuna()
+    drawn = _adopted(
+        optuna.visualization.plot_slice(
+            study, params=[name], target=_value, target_name=label(metric, 60)
+        )
+    )
+    for trace in drawn["data"]:
+        trace["marker"] |= {"colorscale": "@scale", "showscale": False, "size": 7, "opacity": 0.8}
+        trace["marker"]["line"] = {"width": 0.5, "color": "@paper"}
+        trace["hovertemplate"] = "%{y:.6g} at %{x}<extra></extra>"
+        trace["x"] = [label(x) if isinstance(x, str) else x for x in trace["x"]]
+    x = drawn["layout"]["xaxis"]
+    if "categoryarray" in x:
+        x["categoryarray"] = [label(one) for one in x["categoryarray"]]
+    for at in ("xaxis", "yaxis"):
+        drawn["layout"][at]["automargin"] = True
+        drawn["layout"][at]["title"]["text"] = label(drawn["layout"][at]["title"]["text"], 60)
+    return drawn
+
+
+def parallel_plot(study: optuna.Study, names: Sequence[str], metric: str) -> Figure:
+    """A line for each complete trial through its value and its params; better ones brighter."""
+    optuna = import_optuna()
+    drawn = _adopted(
+        optuna.visualization.plot_parallel_coordinate(
+            study, params=list(names), target=_value, target_name=metric
+        )
+    )
+    lines = [trace for trace in drawn["data"] if trace["mode"] == "lines"]
+    # On the first axis stands what a trial reached.
+    places = sorted(trace["y"][0] for trace in lines)
+    if study.direction.name == "MINIMIZE":
+        places.reverse()
+    for trace in lines:
+        rank = places.index(trace["y"][0]) / max(len(places) - 1, 1)
+        trace["line"] = {"color": f"@s{round(10 * rank)}", "width": 1.3}
+        trace["opacity"] = 0.75
+        trace["hovertemplate"] = "%{customdata[0]}: %{customdata[1]}<extra></extra>"
+    drawn["data"] = lines
+    layout = drawn["layout"]
+    layout["xaxis"]["ticktext"] = [label(text, 18) for text in layout["xaxis"]["ticktext"]]
+    layout["xaxis"]["side"] = "top"
+    for annotation in layout["annotations"]:
+        annotation["font"] = {"color": "@ink", "size": 10}
+        annotation["text"] = label(annotation["text"], 14)
+        annotation |= {"bgcolor": "@paper", "borderpad": 1, "opacity": 0.85}
+    for shape in layout["shapes"]:
+        shape["line"] = {"color": "@muted", "width": 1}
+    return drawn
+
+
+def _value(trial: optuna.trial.FrozenTrial) -> float:
+    return float(trial.value) if trial.value is not None else float("nan")
+
+
+def _adopted(drawn: Any) -> Figure:
+    """The plot as plain data, without its own looks; and without templates for hovering, into
+    which names from the share are written.
+    """
+    tree: Figure = json.loads(drawn.to_json())
+    for trace in tree["data"]:
+        trace.pop("hovertemplate", None)
+    for key in ("template", "title", "plot_bgcolor", "legend"):
+        tree["layout"].pop(key, None)
+    tree["layout"]["margin"] = {"l": 56, "r": 16, "t": 24, "b": 48}
+    return tree

@@ -1,0 +1,227 @@
+"""Section: the best value so far, against trials and against time. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distune.display import clean, format_value
+from distune.display.cells import duration, plural
+from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis, figure
+from distune.report.material import Material, scale, spent, value_of
+from distune.trial import Direction, better
+
+ORDERS = 1000
+#: Shares of the orders that have not got further: the median, and what the bands lie between.
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+_POINTS = 200
+_LINEAR = 100  # trials; of more, the first ones need more room than the last ones
+_FEWEST = 3  # trials whose order can be shuffled
+
+
+# -- what is drawn -------------------------------------------------------------------------
+
+
+def best_so_far(values: Iterable[float], direction: Direction) -> list[float]:
+    """The best of the first 1, 2, ... values; NaN as long as none is finite."""
+
+    def the_better(best: float, one: float) -> float:
+        return one if better(one, best, direction) else best
+
+    return list(accumulate(values, the_better))
+
+
+def random_orders(trials: int, count: int = ORDERS, seed: int = 0) -> Iterable[NDArray[np.int64]]:
+    """`count` orders of so many trials, the same ones for the same seed."""
+    rng = np.random.default_rng(seed)
+    return (rng.permutation(trials) for _ in range(count))
+
+
+@dataclass(frozen=True)
+class Band:
+    """Where the best so far stands, over many orders of the same trials.
+
+    Attributes:
+        at: after how many trials, or seconds.
+        quantiles: for each of LEVELS, the value that this share of the orders has not
+            surpassed; NaN where so many have none yet.
+    """
+
+    at: list[float]
+    quantiles: list[list[float]]
+
+
+def bands(
+    values: Sequence[float],
+    seconds: Sequence[float],
+    direction: Direction,
+    orders: Iterable[NDArray[np.int64]],
+) -> tuple[Band, Band]:
+    """The best so far over those orders: against trials made, and against training time spent.
+
+    Args:
+        values: of the trials, NaN for those that have none; they cost a trial and their time.
+        seconds: of training.
+        direction: of the metric.
+        orders: permutations of the trials' indices.
+    """
+    sign = 1.0 if direction == "maximize" else -1.0
+    given = np.asarray(values, dtype=float)
+    score = np.where(np.isfinite(given), sign * given, -np.inf)
+    cost = np.asarray(seconds, dtype=float)
+    space = np.geomspace if len(given) > _LINEAR else np.linspace
+    places = np.unique(space(1, len(given), _POINTS).round().astype(int))
+    first = min((second for second in seconds if second > 0), default=0.0)
+    times = space(first, float(cost.sum()), _POINTS) if first else np.zeros(1)
+    by_trial, by_time = [], []
+    for order in orders:
+        best = np.maximum.accumulate(score[order])
+        by_trial.append(best[places - 1])
+        # As many trials as have ended by then; before the first there is no value.
+        ended = np.searchsorted(np.cumsum(cost[order]) * (1 - 1e-12), times, side="right")
+        by_time.append(np.concatenate(([-np.inf], best))[ended])
+    return _band(places, by_trial, sign), _band(times, by_time, sign)
+
+
+def _band(at: NDArray[np.generic], rows: list[NDArray[np.float64]], sign: float) -> Band:
+    # Not interpolated: half way to "no value yet" is no value.
+    levels = np.quantile(np.stack(rows), LEVELS, axis=0, method="inverted_cdf")
+    shown = np.where(np.isfinite(levels), sign * levels, np.nan)
+    return Band([float(x) for x in at], [list(map(float, row)) for row in shown])
+
+
+# -- how it is drawn -----------------------------------------------------------------------
+
+
+def section(material: Material) -> Section | None:
+    trials = material.history.trials
+    values = [value_of(one) for one in trials]
+    if not any(map(math.isfinite, values)):
+        return None
+    direction = material.study.direction
+    seconds = [spent(one) for one in trials]
+    best = best_so_far(values, direction)
+    blocks: list[Block] = [Text(_words(material, best))]
+    over_trials = over_time = None
+    if material.study.sampler == "random" and len(trials) >= _FEWEST:
+        over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
+    counts = [float(i) for i in range(1, len(trials) + 1)]
+    training = list(accumulate(seconds))
+    metric = material.study.metric
+    time_figures = {
+        "seconds of training": _figure(
+            material, training, best, over_time, "training time, summed, s"
+        )
+    }
+    elapsed = [one.elapsed for one in trials]
+    known = [at for at in elapsed if at is not None]
+    if len(known) == len(elapsed):
+        time_figures["time the study ran"] = _figure(
+            material, known, best, None, "time the study had run, s"
+        )
+    caption = _caption(over_trials is not None)
+    blocks.append(
+        Row(
+            [
+                Plot(
+                    "Against trials",
+                    {"": _figure(material, counts, best, over_trials, "trials")},
+                    f"Best {metric} so far against the number of trials: "
+                    f"{format_value(best[-1])} after {len(trials)}.",
+                    caption,
+                ),
+                Plot(
+                    "Against time",
+                    time_figures,
+                    f"Best {metric} so far against time: {format_value(best[-1])} after "
+                    f"{duration(training[-1])} of training.",
+                    "Training time is summed over the trials, as if one worker had trained one "
+                    "after the other. The time the study ran is its master's, with all its "
+                    "workers; a trial stands where it was counted.",
+                    choice="time",
+                ),
+            ]
+        )
+    )
+    return Section("search", "How the search went", blocks)
+
+
+def _words(material: Material, best: Sequence[float]) -> str:
+    metric = clean(material.study.metric)
+    last = next(i for i, value in enumerate(best) if value == best[-1])
+    run = material.history.trials[last]
+    at = "" if run.elapsed is None else f", when the study had run for {duration(run.elapsed)}"
+    return (
+        f"The best single trial has {metric} {format_value(best[-1])}: trial {run.trial.number}, "
+        f"which was number {last + 1} of the {plural(len(best), 'trial')} counted{at}."
+    )
+
+
+def _caption(shuffled: bool) -> str:
+    line = (
+        "Line: the best value of a single trial so far, in the order in which they were counted. "
+        "Failed, diverged and stopped trials count as trials and have no value."
+    )
+    if not shuffled:
+        return line
+    return (
+        f"{line} The order of a random search is chance. So: dashed, the median over {ORDERS:,} "
+        "reshuffled orders of the same trials; dark band, half of these orders; light band, nine "
+        "in ten."
+    )
+
+
+def _figure(
+    material: Material, at: Sequence[float], best: Sequence[float], band: Band | None, x: str
+) -> Figure:
+    traces = [] if band is None else _band_traces(band)
+    steps_x, steps_y = _corners(at, best)
+    traces.append(
+        {"type": "scatter", "mode": "lines", "name": "as it happened", "x": steps_x, "y": steps_y,
+         "line": {"color": "@1", "width": 2.5, "shape": "hv"},
+         "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
+    )  # fmt: skip
+    values = [value_of(one) for one in material.history.trials]
+    y = axis(material.study.metric, **scale(values, material.study.direction))
+    many = len(material.history) > _LINEAR and at[0] > 0
+    return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)
+
+
+def _corners(at: Sequence[float], best: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The points where a staircase turns, and its end: ten thousand trials have few."""
+    turns = [
+        i
+        for i in range(len(best))
+        if math.isfinite(best[i]) and (i == 0 or best[i] != best[i - 1] or i == len(best) - 1)
+    ]
+    return [at[i] for i in turns], [best[i] for i in turns]
+
+
+def _band_traces(band: Band) -> list[dict[str, object]]:
+    low, quarter, median, three_quarters, high = band.quantiles
+    line = {"width": 0, "shape": "hv"}
+    traces: list[dict[str, object]] = []
+    for name, below, above in (
+        ("nine in ten orders", low, high),
+        ("half of the orders", quarter, three_quarters),
+    ):
+        # A fill takes gaps badly: it begins where both of its edges do.
+        known = [i for i in range(len(band.at)) if math.isfinite(below[i] + above[i])]
+        x = [band.at[i] for i in known]
+        for edge, more in ((below, {"showlegend": False}), (above, {"fill": "tonexty"})):
+            traces.append(
+                {"type": "scatter", "mode": "lines", "name": name, "legendgroup": name, "x": x,
+                 "y": [edge[i] for i in known], "line": line, "fillcolor": "@0~",
+                 "hoverinfo": "skip", **more}
+            )  # fmt: skip
+    traces.append(
+        {"type": "scatter", "mode": "lines", "name": "median order", "x": band.at, "y": median,
+         "line": {"color": "@0", "width": 2, "dash": "dash", "shape": "hv"},
+         "hovertemplate": "median %{y:.6g} at %{x:.6g}<extra></extra>"}
+    )  # fmt: skip
+    return traces

@@ -1,0 +1,303 @@
+"""Section: what was reached with which params: slices, pairs, all at once. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+from distune.display import clean, format_scalar
+from distune.display.cells import plural
+from distune.report.blocks import (
+    Block,
+    Figure,
+    Plot,
+    Row,
+    Section,
+    Text,
+    axis,
+    figure,
+    label,
+)
+from distune.report.material import (
+    Material,
+    sample,
+    scale,
+    spans_decades,
+    subset,
+    value_of,
+    window,
+)
+from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
+from distune.space import CategoricalParameter, Parameter
+from distune.trial import Direction, Scalar
+
+_SLICES = 12
+_PAIRED = 9  # parameters; 36 pairs
+_AXES = 10
+_SLICED_BEST, _SLICED_OTHERS = 100, 300
+_LINES_BEST, _LINES_OTHERS = 40, 80
+_MOST_VALUES = 10  # that have a cell of their own
+_INTERVALS = 8
+
+
+# -- the values of a parameter, in classes -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Names of classes of values, in order, and in which one each trial is."""
+
+    names: list[str]
+    of: dict[int, int]
+
+
+def classes(values: Mapping[int, Scalar], spec: Parameter | None) -> Classes:
+    """Up to ten values stand for themselves. More numbers are put into eight intervals of one
+    length, on the parameter's scale; more choices into the nine most frequent ones and others.
+
+    Args:
+        values: by the trials' numbers.
+        spec: of the parameter, if the study has it.
+    """
+    numeric = not isinstance(spec, CategoricalParameter) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values.values()
+    )
+    distinct = dict.fromkeys(_key(value) for value in values.values())
+    if numeric:
+        numbers = {n: float(value or 0) for n, value in values.items()}
+        if len(distinct) > _MOST_VALUES:
+            log = getattr(spec, "log", spans_decades(numbers.values()))
+            return _intervals(numbers, log)
+        ordered = sorted(set(numbers.values()))
+        names = {float(value or 0): format_scalar(value) for value in values.values()}
+        places = {value: i for i, value in enumerate(ordered)}
+        return Classes([names[v] for v in ordered], {n: places[v] for n, v in numbers.items()})
+    frequent = sorted(distinct, key=lambda k: -sum(_key(v) == k for v in values.values()))
+    if isinstance(spec, CategoricalParameter):
+        known = [_key(choice) for choice in spec.choices if _key(choice) in distinct]
+        frequent = known if len(known) == len(distinct) <= _MOST_VALUES else frequent
+    kept = frequent if len(frequent) <= _MOST_VALUES else frequent[: _MOST_VALUES - 1]
+    places_of = {key: i for i, key in enumerate(kept)}
+    labels = {_key(value): label(format_scalar(value), 16) for value in values.values()}
+    names_kept = [labels[key] for key in kept] + ["others"] * (len(kept) < len(frequent))
+    return Classes(names_kept, {n: places_of.get(_key(v), len(kept)) for n, v in values.items()})
+
+
+def _key(value: Scalar) -> str:
+    return repr(value)
+
+
+def _intervals(numbers: Mapping[int, float], log: bool) -> Classes:
+    log = log and min(numbers.values()) > 0
+    scaled = {n: math.log(x) if log else x for n, x in numbers.items()}
+    low, high = min(scaled.values()), max(scaled.values())
+    length = (high - low) / _INTERVALS
+    edges = [low + i * length for i in range(_INTERVALS + 1)]
+    shown = [format_scalar(float(f"{math.exp(edge) if log else edge:.2g}")) for edge in edges]
+    names = [f"{a} to {b}" for a, b in pairwise(shown)]
+    of = {n: min(int((x - low) / length), _INTERVALS - 1) for n, x in scaled.items()}
+    return Classes(names, of)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Medians and counts of trials, by class: `medians[i][j]` is at `rows[i]`, `columns[j]`;
+    None where no trial is.
+    """
+
+    columns: list[str]
+    rows: list[str]
+    medians: list[list[float | None]]
+    counts: list[list[int]]
+
+
+def cells(x: Classes, y: Classes, values: Mapping[int, float]) -> Cells:
+    """The median of the values of the trials in each cell.
+
+    Args:
+        x, y: classes of two parameters.
+        values: what trials reached, by their numbers.
+    """
+    inside: list[list[list[float]]] = [[[] for _ in x.names] for _ in y.names]
+    for number, value in values.items():
+        if number in x.of and number in y.of:
+            inside[y.of[number]][x.of[number]].append(value)
+    return Cells(
+        x.names,
+        y.names,
+        [[statistics.median(cell) if cell else None for cell in row] for row in inside],
+        [[len(cell) for cell in row] for row in inside],
+    )
+
+
+# -- the section ---------------------------------------------------------------------------
+
+
+def section(material: Material, importance: Mapping[str, float]) -> Section | None:
+    """`importance`: of the parameters; the more important come first."""
+    values = {
+        one.trial.number: value
+        for one in material.history.trials
+        if math.isfinite(value := value_of(one))
+    }
+    there = {
+        name
+        for one in material.history.trials
+        if one.trial.number in values
+        for name in one.trial.params
+    }
+    varied = [name for name in material.varying if name in there]
+    names = sorted(varied, key=lambda name: (-importance.get(name, 0.0), varied.index(name)))
+    if not names or len(values) < 2:
+        return None
+    blocks: list[Block] = [_slices(material, names)]
+    if len(names) > _SLICES:
+        blocks.append(Text(f"The {_SLICES} most important of {len(names)} parameters.", "note"))
+    if len(names) > 1:
+        blocks += [*_pairs(material, names, values), _parallel(material, names)]
+    return Section("settings", "Params and what they gave", blocks)
+
+
+def _slices(material: Material, names: Sequence[str]) -> Row:
+    metric = material.study.metric
+    chosen = sample(material.history, _SLICED_BEST, _SLICED_OTHERS)
+    study = study_of(subset(material.history, chosen))
+    values = [value_of(one) for one in material.history.trials]
+    shown = scale(values, material.study.direction)
+    plots = []
+    for name in names[:_SLICES]:
+        drawn = slice_plot(study, name, metric)
+        if not drawn["data"] or not any(len(trace["x"]) for trace in drawn["data"]):
+            continue
+        drawn["layout"]["yaxis"] |= shown
+        plots.append(
+            Plot(
+                f"Slice: {name}",
+                {"": drawn},
+                f"What trials reached in {metric} against {name}. {_best_at(material, name)}",
+                height=270,
+            )
+        )
+    which = _which(material, len(chosen))
+    far = " The scale leaves out the worst tenth: zoom out to see it." if "range" in shown else ""
+    last = plots[-1]
+    caption = f"{which} A dot is a trial; the brighter, the later.{far}"
+    plots[-1] = Plot(last.title, last.figures, last.alt, caption, height=last.height)
+    return Row(plots)
+
+
+def _which(material: Material, chosen: int) -> str:
+    if chosen == len(material.history):
+        return "All complete trials."
+    return (
+        f"{chosen:,} of {plural(len(material.history), 'trial')}: the best ones, and others drawn "
+        "at random."
+    )
+
+
+def _best_at(material: Material, name: str) -> str:
+    winner = material.history.winner()
+    if winner is None or name not in winner.params:
+        return ""
+    return f"The best configuration has {name} {format_scalar(winner.params[name])}."
+
+
+def _pairs(material: Material, names: Sequence[str], values: Mapping[int, float]) -> list[Plot]:
+    study, paired = material.study, names[:_PAIRED]
+    made = {}
+    for name in paired:
+        given = {
+            one.trial.number: one.trial.params[name]
+            for one in material.history.trials
+            if one.trial.number in values and name in one.trial.params
+        }
+        made[name] = classes(given, study.params.get(name))
+    figures = {}
+    for x, y in combinations(paired, 2):
+        found = cells(made[x], made[y], values)
+        if any(count for row in found.counts for count in row):
+            drawn = _heat_map(found, x, y, study.metric, study.direction)
+            figures[f"{label(x)} and {label(y)}"] = drawn
+    if not figures:
+        return []
+    more = len(names) - len(paired)
+    of = f" The {len(paired)} most important parameters of {len(names)}." if more > 0 else ""
+    plot = Plot(
+        "Heat map of two parameters",
+        figures,
+        f"Heat map of the median {study.metric} over two parameters, which can be chosen; at "
+        f"first {next(iter(figures))}.",
+        f"Colour: the median {clean(study.metric)} of the complete trials in a cell, whatever "
+        f"their other params; the brighter, the better. Cells without a trial are empty. How "
+        f"many trials there are in a cell is said when it is pointed at.{of}",
+        choice="parameters",
+        height=420,
+    )
+    return [plot]
+
+
+def _heat_map(found: Cells, x: str, y: str, metric: str, direction: Direction) -> Figure:
+    known = [v for row in found.medians for v in row if v is not None]
+    trace = {
+        "type": "heatmap",
+        "x": list(range(len(found.columns))),
+        "y": list(range(len(found.rows))),
+        "z": found.medians,
+        "customdata": [
+            [f"{a}, {b}: {count}" for a, count in zip(found.columns, counts, strict=True)]
+            for b, counts in zip(found.rows, found.counts, strict=True)
+        ],
+        "colorscale": "@scale",
+        "reversescale": direction == "minimize",
+        "xgap": 2,
+        "ygap": 2,
+        "hoverongaps": False,
+        "hovertemplate": "%{customdata} trials, median %{z:.5g}<extra></extra>",
+        "colorbar": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "top",
+            "yref": "container",
+            "thickness": 12,
+            "outlinewidth": 0,
+            "title": {"text": label(metric)},
+        },
+    }
+    limits = _limits(known, direction)
+    if limits is not None:
+        trace["zmin"], trace["zmax"] = limits
+    return figure(
+        [trace],
+        axis(x, tickvals=trace["x"], ticktext=found.columns, showgrid=False, zeroline=False),
+        axis(y, tickvals=trace["y"], ticktext=found.rows, showgrid=False, zeroline=False),
+        margin={"l": 56, "r": 16, "t": 76, "b": 56},
+    )
+
+
+def _limits(known: Sequence[float], direction: Direction) -> tuple[float, float] | None:
+    """Of the colours: a few cells that are far worse must not make all others look the same."""
+    shown = window(known, direction)
+    return None if shown is None else (shown[0], shown[1])
+
+
+def _parallel(material: Material, names: Sequence[str]) -> Plot:
+    chosen = sample(material.history, _LINES_BEST, _LINES_OTHERS)
+    drawn = parallel_plot(
+        study_of(subset(material.history, chosen)), names[:_AXES], material.study.metric
+    )
+    of = f" The {_AXES} most important parameters." if len(names) > _AXES else ""
+    return Plot(
+        "Parallel coordinates",
+        {"": drawn},
+        f"Parallel coordinates of {material.study.metric} and {', '.join(names[:_AXES])}: a line "
+        "for each trial.",
+        f"{_which(material, len(chosen))} A line is a trial; the brighter, the better. A trial "
+        f"without a parameter passes it at None.{of}",
+        height=400,
+        min_width=90 + 105 * (len(names[:_AXES]) + 1),
+    )

@@ -1,0 +1,59 @@
+"""Section: the stages of a study that has them. Pure."""
+
+from __future__ import annotations
+
+from distune.display import clean, format_scalar, format_value
+from distune.display.cells import decimals_for, plural
+from distune.report.blocks import Section, Table, good_direction
+from distune.report.material import Material
+from distune.samplers.staged import StageView
+
+
+def section(material: Material) -> Section | None:
+    views = material.snapshot.stages
+    if not views:
+        return None
+    metric = clean(material.study.metric)
+    values = [view.winner.mean for view in views if view.winner is not None]
+    decimals = decimals_for(next(iter(values), None))
+
+    def row(number: int, view: StageView) -> list[str]:
+        mean = None if view.winner is None else view.winner.mean
+        return [
+            str(number),
+            clean(view.stage.name),
+            view.state,
+            f"{view.counted}/{view.trials}",
+            "" if mean is None else format_value(mean, decimals),
+            _found(view),
+        ]
+
+    return Section(
+        "stages",
+        "Stages",
+        [
+            Table(
+                "",
+                ["", "stage", "state", "trials", metric, "found"],
+                [row(number, view) for number, view in enumerate(views, 1)],
+                numeric=frozenset({0, 3, 4}),
+                caption=f"{plural(len(views), 'stage')}, one after the other: each starts from "
+                "the best configuration of the one before and changes only the parameters "
+                f"named here. {metric} is that of the stage's own best configuration "
+                f"({good_direction(material.study.direction)}).",
+            )
+        ],
+    )
+
+
+def _found(view: StageView) -> str:
+    """What its winner has of what it tunes; while there is none, what that is."""
+    if view.winner is None:
+        names = ", ".join(clean(name, 60) for name in view.stage.params)
+        return f"{names}: no result, so nothing changes" if view.state == "over" else names
+    params = view.winner.params
+    return ", ".join(
+        f"{clean(name, 60)} {clean(format_scalar(params[name]), 60)}"
+        for name in view.stage.params
+        if name in params
+    )

@@ -1,0 +1,273 @@
+"""Section: who trained when, how busy, and what was lost and repeated. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from distune.display import clean
+from distune.display.cells import duration, plural
+from distune.records import AttemptFile
+from distune.report.blocks import Block, Plot, Section, Table, Text, axis, figure, label
+from distune.report.material import Material, spent
+from distune.trial import FAILURES, Counted, Outcome
+
+_MOST_BARS = 1500
+_MOST_ROWS = 60
+_BINS = 150
+_LOST = "lost"
+_GIVEN_BACK = "given back"
+_AGAIN = "failed, tried again"
+_TEST = "test of the winner"
+_HUES = {
+    Outcome.COMPLETE.value: "@0", Outcome.DIVERGED.value: "@4", Outcome.PRUNED.value: "@5",
+    _TEST: "@2", _AGAIN: "@3", _GIVEN_BACK: "@6", _LOST: "@bad",
+    **{outcome.value: "@1" for outcome in FAILURES},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """When a worker trained one attempt: seconds the study had run; how it ended; which."""
+
+    worker: str
+    start: float
+    end: float
+    kind: str
+    which: str
+
+
+def kind_of(file: AttemptFile | None) -> str:
+    """How an attempt ended that did not end its trial."""
+    if file is None or file.result is None:
+        return _LOST
+    return _AGAIN if file.result.outcome in FAILURES else _GIVEN_BACK
+
+
+def stretches(material: Material) -> list[Stretch]:
+    """Every attempt of which it is known when it was made.
+
+    A counted trial ended when it was counted, by the master's clock, and began as long before
+    as its training took. An attempt that was given up was counted by nobody: it stands where
+    its worker's clock puts it, which is set by the master's with the trials of that worker
+    whose files say when they were claimed.
+    """
+    found = [
+        Stretch(
+            worker=one.worker,
+            start=max(one.elapsed - spent(one), 0.0),
+            end=one.elapsed,
+            kind=_TEST if one in tests else one.result.outcome.value,
+            which=f"trial {one.trial.number}",
+        )
+        for tests in [material.history.tests]
+        for one in [*material.history.trials, *tests]
+        if one.elapsed is not None and math.isfinite(one.elapsed)
+    ]
+    clocks = clock_offsets(material)
+    for name, file in material.given_up.items():
+        if file is not None and file.claim is not None and name.worker in clocks:
+            start = max(file.claim.time + clocks[name.worker], 0.0)
+            found.append(
+                Stretch(name.worker, start, start + _spent(file), kind_of(file),
+                        f"trial {name.label}")
+            )  # fmt: skip
+    return found
+
+
+def _spent(file: AttemptFile) -> float:
+    seconds = file.result.seconds if file.result else 0.0
+    last = file.reports[-1].seconds if file.reports else 0.0
+    return max(x if math.isfinite(x) else 0.0 for x in (seconds, last, 0.0))
+
+
+def clock_offsets(material: Material) -> dict[str, float]:
+    """What to add to the clock of a worker to have the time that the study had run."""
+    found: dict[str, list[float]] = {}
+    for one in material.history.trials:
+        file = material.files.get(one.trial.number)
+        if one.elapsed is not None and file is not None and file.claim is not None:
+            ended = file.claim.time + spent(one)
+            found.setdefault(one.worker, []).append(one.elapsed - ended)
+    return {worker: statistics.median(offsets) for worker, offsets in found.items()}
+
+
+def busy(given: Iterable[Stretch], start: float, end: float) -> float:
+    """Seconds between `start` and `end` in which at least one of these stretches lies."""
+    total, reached = 0.0, start
+    for one in sorted(given, key=lambda s: s.start):
+        low, high = max(one.start, reached), min(one.end, end)
+        if high > low:
+            total += high - low
+        reached = max(reached, min(one.end, end))
+    return total
+
+
+def utilisation(given: Sequence[Stretch]) -> float | None:
+    """The share of the time from a worker's first stretch to the end of its last in which it
+    trained; None if there is no such time.
+    """
+    start, end = min(s.start for s in given), max(s.end for s in given)
+    return busy(given, start, end) / (end - start) if end > start else None
+
+
+# -- the section ---------------------------------------------------------------------------
+
+
+def section(material: Material) -> Section | None:
+    history = material.history
+    if not history.trials:
+        return None
+    known = stretches(material)
+    by_worker: dict[str, list[Stretch]] = {}
+    for one in known:
+        by_worker.setdefault(one.worker, []).append(one)
+    blocks: list[Block] = [Text(line) for line in _words(material, by_worker)]
+    if by_worker:
+        blocks.append(_timeline(material, by_worker))
+    else:
+        blocks.append(
+            Text(
+                "When what was trained is not known: the history had to be made anew from the "
+                "trials' files, which do not say it.",
+                "note",
+            )
+        )
+    blocks.append(_table(material, by_worker))
+    return Section("workers", "Workers", blocks)
+
+
+def _words(material: Material, by_worker: dict[str, list[Stretch]]) -> list[str]:
+    shares = [share for own in by_worker.values() if (share := utilisation(own)) is not None]
+    names = {one.worker for one in material.history.trials if one.worker}
+    line = f"{plural(len(names), 'worker')} trained."
+    if shares:
+        line += (
+            f" The median one trained for {statistics.median(shares):.0%} of the time from the "
+            "beginning of its first trial to the end of its last; the rest was loading, "
+            "validation and waiting."
+        )
+    kinds = Counter(kind_of(file) for file in material.given_up.values())
+    if kinds:
+        parts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+        line += f" {plural(len(material.given_up), 'attempt')} ended no trial: {parts}."
+    else:
+        line += " No attempt was lost or repeated."
+    return [line]
+
+
+def _timeline(material: Material, by_worker: dict[str, list[Stretch]]) -> Plot:
+    shown = sorted(by_worker, key=lambda w: (min(s.start for s in by_worker[w]), w))[:_MOST_ROWS]
+    rows = {worker: i for i, worker in enumerate(shown)}
+    drawn = [s for worker in shown for s in by_worker[worker]]
+    single = len(drawn) <= _MOST_BARS
+    y = axis("", tickvals=list(range(len(rows))), ticktext=[label(w, 16) for w in shown],
+             autorange="reversed", zeroline=False)  # fmt: skip
+    x = axis("time the study had run, s", rangemode="tozero")
+    traces = _bars(drawn, rows) if single else _shares(by_worker, rows)
+    how = (
+        "A bar is an attempt."
+        if single
+        else "Colour: the share of the time in which a worker trained; the brighter, the more. "
+        "Crosses: attempts that ended no trial."
+    )
+    more = len(by_worker) - len(shown)
+    of = f" The first {len(shown)} of {len(by_worker):,} workers." if more > 0 else ""
+    return Plot(
+        "Who trained when",
+        {"": figure(traces, x, y, barmode="overlay", bargap=0.25)},
+        f"Timeline of {plural(len(by_worker), 'worker')}: "
+        + "; ".join(
+            f"{worker} trained for {duration(busy(own, -math.inf, math.inf))}"
+            for worker, own in list(by_worker.items())[:10]
+        ),
+        f"{how} The clock is the master's, and stands still while no master runs: a trial ends "
+        "where it was counted, which may be a moment after its end. Clocks of workers are never "
+        "compared: attempts that were given up are placed by their worker's own clock, set by "
+        f"the trials of that worker that were counted.{of}",
+        height=130 + 30 * len(rows),
+    )
+
+
+def _bars(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, object]]:
+    kinds = [kind for kind in _HUES if any(s.kind == kind for s in drawn)]
+    traces: list[dict[str, object]] = []
+    # A trial of a second in a study of hours is a line, not nothing.
+    thinnest = max((s.end for s in drawn), default=0.0) / 500
+    for kind in kinds:
+        own = [s for s in drawn if s.kind == kind]
+        traces.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": kind,
+                "showlegend": True,
+                "y": [rows[s.worker] for s in own],
+                "base": [s.start for s in own],
+                "x": [max(s.end - s.start, thinnest) for s in own],
+                "marker": {"color": _HUES[kind], "line": {"width": 0}},
+                "text": [f"{s.which}: {duration(s.end - s.start)}" for s in own],
+                "textposition": "none",
+                "hovertemplate": "%{text}, from %{base:.5g} s<extra></extra>",
+            }
+        )
+    return traces
+
+
+def _shares(by_worker: dict[str, list[Stretch]], rows: dict[str, int]) -> list[dict[str, object]]:
+    end = max(s.end for worker in rows for s in by_worker[worker])
+    edges = [end * i / _BINS for i in range(_BINS + 1)]
+    length = end / _BINS
+    z = []
+    for worker in rows:
+        inside: list[list[Stretch]] = [[] for _ in range(_BINS)]
+        for s in by_worker[worker]:
+            for i in range(int(s.start / length), min(int(s.end / length), _BINS - 1) + 1):
+                inside[i].append(s)
+        z.append([busy(own, edges[i], edges[i + 1]) / length for i, own in enumerate(inside)])
+    ended = [s for w in rows for s in by_worker[w] if s.kind in (_LOST, _GIVEN_BACK, _AGAIN)]
+    return [
+        {"type": "heatmap", "x0": length / 2, "dx": length, "y": list(rows.values()), "z": z,
+         "zmin": 0, "zmax": 1, "colorscale": "@scale", "ygap": 3, "showscale": False,
+         "hovertemplate": "%{z:.0%} at %{x:.5g} s<extra></extra>"},
+        {"type": "scatter", "mode": "markers", "x": [s.end for s in ended],
+         "y": [rows[s.worker] for s in ended], "text": [f"{s.which}: {s.kind}" for s in ended],
+         "marker": {"symbol": "x", "size": 8, "color": "@bad",
+                    "line": {"color": "@paper", "width": 1}},
+         "showlegend": False, "hovertemplate": "%{text}<extra></extra>"},
+    ]  # fmt: skip
+
+
+def _table(material: Material, by_worker: dict[str, list[Stretch]]) -> Table:
+    counted: dict[str, list[Counted]] = {}
+    for one in material.history.trials:
+        counted.setdefault(one.worker, []).append(one)
+    ended: dict[str, list[str]] = {}
+    for name, file in material.given_up.items():
+        ended.setdefault(name.worker, []).append(kind_of(file))
+    header = ["worker", "device", "trials", "failed", _AGAIN, _GIVEN_BACK, _LOST, "training",
+              "busy"]  # fmt: skip
+    workers = sorted({*counted, *ended} - {""})
+    rows = []
+    for worker in workers[:_MOST_ROWS]:
+        own, kinds = counted.get(worker, []), Counter(ended.get(worker, []))
+        share = utilisation(by_worker[worker]) if worker in by_worker else None
+        training = sum(map(spent, own))
+        rows.append(
+            [
+                clean(worker),
+                clean(own[-1].device, 40) if own else "",
+                f"{len(own):,}",
+                f"{sum(one.result.outcome in FAILURES for one in own):,}",
+                *(f"{kinds[kind]:,}" for kind in (_AGAIN, _GIVEN_BACK, _LOST)),
+                duration(training),
+                "" if share is None else f"{share:.0%}",
+            ]
+        )
+    caption = "Trials: those that this worker brought to their end; failed: for good."
+    if len(workers) > len(rows):
+        caption += f" The first {len(rows)} of {len(workers):,} workers."
+    return Table("", header, rows, frozenset(range(2, 9)), caption)

@@ -1,0 +1,181 @@
+"""Section: the figures that a workload left beside its winner. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from collections.abc import Sequence
+
+from PIL import Image
+
+from distune import figures
+from distune.display import clean
+from distune.report.blocks import Block, Figure, Plot, Section, Text, axis, figure, label
+from distune.report.blocks import Pictures as PictureGrid
+from distune.report.material import Material
+
+_MOST_DOTS = 1500
+_MOST_NUMBERED = 20  # classes whose numbers have room in their cells
+
+
+def section(material: Material) -> Section | None:
+    if not material.figures:
+        return None
+    blocks: list[Block] = [Text(f"From the test of trial {material.figures[0].trial}.", "note")]
+    blocks += [block_of(one.figure) for one in material.figures]
+    return Section("winner", "The winner, looked at closely", blocks)
+
+
+def block_of(given: figures.Figure) -> Block:
+    """The figure, drawn; or a line that says why it cannot be."""
+    try:
+        match given:
+            case figures.Confusion():
+                return _confusion(given)
+            case figures.Pictures():
+                return _pictures(given)
+            case figures.Boundary():
+                return _boundary(given)
+            case figures.Scatter():
+                return _scatter(given)
+    except ValueError as error:
+        return Text(f"{clean(given.title)}: this figure cannot be drawn: {error}.", "bad")
+
+
+def _insist(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
+
+
+def _confusion(given: figures.Confusion) -> Plot:
+    n = len(given.classes)
+    square = len(given.counts) == n and all(len(row) == n for row in given.counts)
+    _insist(square, f"its counts are not {n} x {n}")
+    shares = [[count / max(sum(row), 1) for count in row] for row in given.counts]
+    names = [label(name, 14) for name in given.classes]
+    ticks = {"tickvals": list(range(n)), "ticktext": names, "showgrid": False, "zeroline": False}
+    trace = {
+        "type": "heatmap",
+        "x": list(range(n)),
+        "y": list(range(n)),
+        "z": shares,
+        "zmin": 0,
+        "zmax": 1,
+        "text": given.counts,
+        "texttemplate": "%{text}" if n <= _MOST_NUMBERED else "",
+        "customdata": [[f"{a}, taken for {b}" for b in names] for a in names],
+        "hovertemplate": "%{customdata}: %{text} (%{z:.1%})<extra></extra>",
+        "colorscale": "@scale",
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+    }
+    drawn = figure([trace], axis("taken for", **ticks), axis("is", autorange="reversed", **ticks))
+    right = sum(row[i] for i, row in enumerate(given.counts))
+    every = sum(map(sum, given.counts))
+    return Plot(
+        given.title,
+        {"": drawn},
+        f"{given.title}: confusion matrix of {n} classes; {right} of {every} are on the diagonal.",
+        f"{given.caption} Numbers: how many; colour: the share of the row.".strip(),
+        height=min(160 + 34 * n, 900),
+        min_width=min(130 + 34 * n, 900) if n <= _MOST_NUMBERED else 0,
+    )
+
+
+def _pictures(given: figures.Pictures) -> PictureGrid:
+    mode = "L" if given.channels == 1 else "RGB"
+    drawn = []
+    for one in given.pictures:
+        try:
+            pixels = base64.b64decode(one.pixels, validate=True)
+        except binascii.Error:
+            raise ValueError("the pixels of a picture are not base64") from None
+        size = given.height * given.width * given.channels
+        _insist(len(pixels) == size, f"a picture has {len(pixels)} bytes, not {size}")
+        png = io.BytesIO()
+        Image.frombytes(mode, (given.width, given.height), pixels).save(png, "PNG")
+        drawn.append((png.getvalue(), one.label))
+    return PictureGrid(given.title, drawn, given.caption)
+
+
+def _boundary(given: figures.Boundary) -> Plot:
+    fits = len(given.scores) == len(given.y) and all(
+        len(row) == len(given.x) for row in given.scores
+    )
+    _insist(fits, f"its scores are not {len(given.y)} x {len(given.x)}")
+    points = len(given.points_x) == len(given.points_y) == len(given.labels)
+    _insist(points, "its points do not have an x, a y and a label each")
+    plane = {
+        "type": "contour",
+        "x": given.x,
+        "y": given.y,
+        "z": given.scores,
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, "@0~"], [0.5, "@paper"], [1, "@1~"]],
+        "contours": {"coloring": "heatmap", "start": 0.5, "end": 0.5, "size": 1},
+        "line": {"color": "@ink", "width": 1.5},
+        "showscale": False,
+        "hovertemplate": "score %{z:.2f} at %{x:.3g}, %{y:.3g}<extra></extra>",
+    }
+    traces: list[dict[str, object]] = [plane]
+    chosen = _thinned(len(given.labels))
+    for kind in sorted(set(given.labels))[:7]:
+        own = [i for i in chosen if given.labels[i] == kind]
+        traces.append(
+            {"type": "scatter", "mode": "markers", "name": f"class {kind}",
+             "x": [given.points_x[i] for i in own], "y": [given.points_y[i] for i in own],
+             "marker": {"size": 5, "color": f"@{kind % 7}"}, "hoverinfo": "skip"}
+        )  # fmt: skip
+    x, y = axis("x", constrain="domain"), axis("y", constrain="domain", scaleanchor="x")
+    return Plot(
+        given.title,
+        {"": figure(traces, x, y)},
+        f"{given.title}: a decision boundary in a plane, with {len(given.labels)} points.",
+        f"{given.caption} Line: where the network is undecided.{_of(chosen, len(given.labels))}"
+        .strip(),
+        height=520,
+    )  # fmt: skip
+
+
+def _scatter(given: figures.Scatter) -> Plot:
+    _insist(len(given.x) == len(given.y), "it has not as many x as y")
+    _insist(len(given.y_error) in (0, len(given.y)), "it has not as many error bars as points")
+    chosen = _thinned(len(given.x))
+    dots: dict[str, object] = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [given.x[i] for i in chosen],
+        "y": [given.y[i] for i in chosen],
+        "marker": {"size": 6, "color": "@0", "opacity": 0.7},
+        "showlegend": False,
+        "hovertemplate": "%{y:.5g} at %{x:.5g}<extra></extra>",
+    }
+    if given.y_error:
+        dots["error_y"] = {"type": "data", "array": [given.y_error[i] for i in chosen],
+                           "color": "@0~", "thickness": 1, "width": 0}  # fmt: skip
+    drawn: Figure = figure([dots], axis(given.x_title), axis(given.y_title))
+    if given.diagonal and chosen:
+        both = [*given.x, *given.y]
+        drawn["layout"]["shapes"] = [
+            {"type": "line", "x0": min(both), "x1": max(both), "y0": min(both), "y1": max(both),
+             "line": {"color": "@muted", "width": 1, "dash": "dash"}}
+        ]  # fmt: skip
+    line = " Dashed: where both are the same." if given.diagonal else ""
+    return Plot(
+        given.title,
+        {"": drawn},
+        f"{given.title}: {given.y_title} against {given.x_title}, {len(given.x)} points.",
+        f"{given.caption}{line}{_of(chosen, len(given.x))}".strip(),
+    )
+
+
+def _thinned(count: int) -> Sequence[int]:
+    return range(0, count, max(1, math.ceil(count / _MOST_DOTS)))
+
+
+def _of(chosen: Sequence[int], count: int) -> str:
+    return f" {len(chosen):,} of {count:,} points are drawn." if len(chosen) < count else ""
