@@ -298,6 +298,11 @@ def test_a_history_that_was_lost_is_rebuilt_stage_by_stage(lab: Lab) -> None:
     assert again.returncode == 0, again.stderr
     assert lab.status()["trials"]["counted"] == 4
     assert lab.names("quarantine") == []
+    done = lab.run("report", "--out", "report.html")
+    assert done.returncode == 0, done.stderr
+    page = (lab.folder / "report.html").read_text()
+    assert "A search in 2 stages over x, z" in page
+    assert page.index("<td>first</td>") < page.index("<td>second</td>")
 
 
 def test_the_first_sampler_that_has_stages_says_how_they_stand() -> None:
