@@ -536,8 +536,18 @@ def presets(
             raise UserError(f"no preset {name!r}; there are {', '.join(preset_names())}")
         typer.echo(read_preset(name), nl=False)
         return
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
     for one in preset_names():
-        typer.echo(f"{one:<18} {_read_space(one)[0].description}")
+        table.add_row(one, _read_space(one)[0].description)
+    console = _console()
+    console.print(table, markup=False, highlight=False)
+    console.print(
+        "\nTimes are for two workers on two CPU cores: distune master --space NAME --workers 2. "
+        "For a first look in a tenth of that or less, add --scale 0.1.",
+        highlight=False,
+    )
 
 
 @app.command(
