@@ -79,6 +79,7 @@ class Scatter(_Figure):
     y: _Numbers
     y_error: _Numbers = []  # half the length of each error bar; empty for none
     diagonal: bool = False  # also draw y = x
+    log_y: bool = False  # on a logarithmic axis, where all of y is above 0
 
 
 Figure = Annotated[Confusion | Pictures | Boundary | Scatter, Field(discriminator="kind")]

@@ -157,7 +157,14 @@ def _scatter(given: figures.Scatter) -> Plot:
     if given.y_error:
         dots["error_y"] = {"type": "data", "array": [given.y_error[i] for i in chosen],
                            "color": "@0~", "thickness": 1, "width": 0}  # fmt: skip
-    drawn: Figure = figure([dots], axis(given.x_title), axis(given.y_title))
+    scale: dict[str, object] = {}
+    if given.log_y and min(given.y, default=1.0) > 0:
+        scale = {"type": "log", "dtick": "D2"}
+    elif given.y_error and chosen:  # one long bar must not press all points flat
+        low, high = min(given.y), max(given.y)
+        margin = 0.1 * (high - low) or 1.0
+        scale = {"range": [low - margin, high + margin]}
+    drawn: Figure = figure([dots], axis(given.x_title), axis(given.y_title, **scale))
     if given.diagonal and chosen:
         both = [*given.x, *given.y]
         drawn["layout"]["shapes"] = [

@@ -158,6 +158,7 @@ def scatter(
     y: tuple[str, Tensor],
     y_error: Tensor | None = None,
     diagonal: bool = False,
+    log_y: bool = False,
 ) -> Scatter:
     """A title and N numbers for each axis, and half the length of each error bar."""
     columns = torch.stack([x[1], y[1], *([] if y_error is None else [y_error])])
@@ -177,6 +178,7 @@ def scatter(
         y=numbers(shown[1]),
         y_error=numbers(shown[2]) if y_error is not None else [],
         diagonal=diagonal,
+        log_y=log_y,
     )
 
 

@@ -114,6 +114,7 @@ def _draw(predict: Predict, known: Dataset, scale: Scale) -> list[Figure]:
                 f"Predicted standard deviation against {name}",
                 (name, facts[:, i]),
                 ("predicted standard deviation ($)", deviation),
+                log_y=True,
             )
             for i, name in enumerate(HOUSE_COLUMNS[:4])
         ),
