@@ -340,7 +340,7 @@ class Master:
         """
         known = self.observer.history.everything()
         try:
-            whole = self.store.history_is_whole()
+            whole = self.store.history_is_whole() and not self.store.history_lost
         except BadRecord as error:
             self.store.mend_history(str(error), known)
             return

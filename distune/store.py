@@ -69,6 +69,8 @@ class Store:
         tell: takes a line for people, about something that was set aside.
         history_problem: why `history.jsonl`, as far as it was read, is not what this
             study's master wrote; None if it is. A torn line is no problem.
+        history_lost: whether lines of it were missing once that had been there; until it is
+            written anew.
     """
 
     def __init__(self, folder: FolderLike) -> None:
@@ -80,6 +82,8 @@ class Store:
         self._made: set[str] = set()
         #: Where in the history the last known line begins, and that line.
         self._history_mark = 0, b""
+        self._unchecked: set[bytes] = set()  # lines added since that
+        self.history_lost = False
         self._stuck: set[str] = set()  # what cannot be set aside
 
     # -- the study ---------------------------------------------------------------------
@@ -501,6 +505,7 @@ class Store:
         """
         try:
             self._append(protocol.HISTORY, lines)
+            self._unchecked.update(records.encode(line).rstrip(b"\n") for line in lines)
         except FileNotFoundError:  # somebody deleted the cache
             self.rewrite_history([*before, *lines])
         except BadRecord as error:
@@ -517,6 +522,8 @@ class Store:
         self.write_document(protocol.HISTORY, b"".join(records.encode(line) for line in lines))
         self._torn.discard(protocol.HISTORY)
         self._history_mark = 0, b""
+        self._unchecked.clear()
+        self.history_lost = False
 
     def distrust_tail(self, path: str) -> None:
         """Whoever wrote this file before may have died in the middle of a line."""
@@ -524,15 +531,18 @@ class Store:
 
     def history_is_whole(self) -> bool:
         """Whether `history.jsonl` still has, in its place, the last line that it had when this
-        was asked before. A share that came back in an older state has not.
+        was asked before, and all that was added since. A share that came back in an older
+        state has not.
         """
         offset, line = self._history_mark
         try:
             data = self.folder.read(protocol.HISTORY, offset, limit=2**32)
         except FileNotFoundError:
-            return not line
-        if not data.startswith(line):
+            data = b""
+        if not data.startswith(line) or not self._unchecked.issubset(data.split(b"\n")):
+            self.history_lost = True
             return False
+        self._unchecked.clear()
         end = data.rfind(b"\n") + 1
         begin = data.rfind(b"\n", 0, max(end - 1, 0)) + 1
         self._history_mark = offset + begin, data[begin:end]

@@ -159,6 +159,34 @@ def test_a_winner_and_its_test_are_found_again_when_the_history_is_lost() -> Non
     ]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_lines_that_an_older_state_lacks_are_written_again_whatever_came_after(fails: bool) -> None:
+    desk = Desk(trials=20)
+    master = desk.master()
+    master.step()
+    desk.train(0)
+    master.step()
+    old = desk.folder.share.files[protocol.HISTORY]
+    desk.train(1)
+    master.step()  # counts it; the next look at the file comes with the next heartbeat
+    desk.folder.share.files[protocol.HISTORY] = old
+    desk.train(2)
+    real = desk.folder.append
+
+    def refuses(path: str, data: bytes) -> None:
+        desk.folder.append = real  # type: ignore[method-assign]
+        raise ShareError("no answer")
+
+    if fails:  # then the master looks at the file before it tries again
+        desk.folder.append = refuses  # type: ignore[method-assign]
+        with pytest.raises(ShareError):
+            master.step()
+    master.step()
+    desk.now += 10.0
+    master.step()
+    assert sorted(desk.counted()) == [0, 1, 2]
+
+
 def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:
     desk = Desk(trials=1)
     first = desk.master()
