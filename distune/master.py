@@ -353,8 +353,11 @@ class Master:
     def _finish(self, action: Finish) -> None:
         # The listing that said so may have been an old one.
         self.store.folder.poke(protocol.TRIALS)
-        if any(name.state is not State.WAITING for name in self.store.listing().attempts):
+        attempts = self.store.listing().attempts
+        if any(name.state is not State.WAITING for name in attempts):
             return
+        for name in attempts:  # one more attempt at what has been counted, seen only now
+            self.store.withdraw(name)
         self._keep_history()
         history = self.observer.history
         self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())

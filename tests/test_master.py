@@ -187,6 +187,20 @@ def test_lines_that_an_older_state_lacks_are_written_again_whatever_came_after(f
     assert sorted(desk.counted()) == [0, 1, 2]
 
 
+def test_a_study_that_ends_leaves_no_second_attempt_at_a_test_behind() -> None:
+    desk = Desk(trials=1, objective="mnist-cnn")
+    master = desk.master()
+    for _ in range(3):
+        master.step()
+        desk.train(0)
+    master.step()
+    (test,) = master.observer.history.tests
+    desk.store.publish(test.trial.model_copy(update={"attempt": 2}))
+    master.step()
+    assert master.finished is not None
+    assert desk.store.listing().attempts == ()
+
+
 def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:
     desk = Desk(trials=1)
     first = desk.master()
