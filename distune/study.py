@@ -181,8 +181,10 @@ class SpaceFile(Space):
         self, setting: Mapping[str, Scalar], where: str, params: Mapping[str, Parameter]
     ) -> None:
         constants = self.constants
-        for name in params:
-            needed = name not in constants and self.is_active(name, setting)
+        for name, spec in params.items():
+            conditions = (spec.when or {}).items()
+            active = all(other in setting and setting[other] in v for other, v in conditions)
+            needed = name not in constants and active
             if name not in setting and needed:
                 raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
         if self.workload is None:

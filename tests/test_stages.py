@@ -192,6 +192,17 @@ def test_a_workload_knows_the_parameters_that_a_stage_may_tune() -> None:
         parse_space_file(json.dumps(known), "space.json")
 
 
+def test_a_list_may_set_what_only_a_stage_tunes() -> None:
+    listed = {"sampler": "list", "params": {"n_filters": [8, 16]}, "settings": [{"n_filters": 8}]}
+    fields = {"params": {"lr": 0.1}, "stages": stage(**listed)}
+    file = parse_space_file(json.dumps(fields), "space.json")
+    assert file.stages is not None
+    listed["settings"] = [{}]
+    fields["stages"] = stage(**listed)
+    with pytest.raises(SpaceError, match="n_filters is missing"):
+        parse_space_file(json.dumps(fields), "space.json")
+
+
 def test_a_space_that_excludes_all_of_itself_is_refused() -> None:
     text = json.dumps(
         {"objective": "train:train", "direction": "minimize", "params": {"x": [1, 2]},
