@@ -42,6 +42,11 @@ class _Parameter(BaseModel):
     def _one_value_is_a_list_of_one(cls, when: Any) -> Any:
         return _lists_of_values(when)
 
+    def is_active(self, chosen: Mapping[str, Scalar]) -> bool:
+        """Whether it exists, given the values of those that it asks about."""
+        conditions = (self.when or {}).items()
+        return all(other in chosen and chosen[other] in allowed for other, allowed in conditions)
+
 
 class _Range(_Parameter):
     log: bool = False
@@ -220,10 +225,7 @@ class Space(BaseModel):
 
     def is_active(self, name: str, chosen: Mapping[str, Scalar]) -> bool:
         """Whether the parameter exists, given the values of those before it."""
-        return all(
-            other in chosen and chosen[other] in allowed
-            for other, allowed in (self.params[name].when or {}).items()
-        )
+        return self.params[name].is_active(chosen)
 
 
 def _check_condition(

@@ -182,9 +182,7 @@ class SpaceFile(Space):
     ) -> None:
         constants = self.constants
         for name, spec in params.items():
-            conditions = (spec.when or {}).items()
-            active = all(other in setting and setting[other] in v for other, v in conditions)
-            needed = name not in constants and active
+            needed = name not in constants and spec.is_active(setting)
             if name not in setting and needed:
                 raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
         if self.workload is None:
