@@ -113,6 +113,10 @@ class Lab:
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
         return (self.folder / f"{self.started.index(process)}.log").read_text()
 
+    def wait_for_words(self, process: subprocess.Popen[bytes], words: str) -> None:
+        """Wait until a process has said this; what it does may be seen before."""
+        wait_until(lambda: words in self.log_of(process), what=f"it says {words!r}")
+
     def names(self, folder: str = "trials", study: str = "space") -> list[str]:
         """What lies in a folder of the study; nothing before it is there."""
         try:

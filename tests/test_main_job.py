@@ -9,7 +9,7 @@ import pytest
 
 from distune.store import open_study
 from distune.trial import Purpose
-from tests.conftest import Lab
+from tests.conftest import Lab, wait_until
 
 SMALL: dict[str, Any] = {
     "objective": "mnist-cnn",
@@ -61,7 +61,15 @@ def test_max_seconds_of_training_end_a_trial_complete_with_what_it_has(lab: Lab)
 
 def test_a_time_limit_ends_the_training_and_the_winner_is_tested_all_the_same(lab: Lab) -> None:
     params = {"dataset": "digits", "batch_size": 32, "epochs": {"type": "int", "low": 2, "high": 4}}
-    status = run(lab, params, trials=None, time_limit="15s")
+    params |= {"n_filters": 6, "lr": 0.1}
+    lab.write_space(**{**SMALL, "params": params, "trials": None, "time_limit": "1h"})
+    master, worker = lab.master("--plain"), lab.start("worker")
+    wait_until(lambda: any(name.endswith(".seen") for name in lab.seen()), what="one is counted")
+    master.kill()
+    master.wait()
+    assert lab.master("--plain", "--time-limit", "1s").wait(120) == 0
+    assert worker.wait(60) == 0
+    status = lab.status()
     assert "time limit" in status["reason"]
     assert status["ranking"][0]["test_accuracy"] is not None
     assert lab.names() == []

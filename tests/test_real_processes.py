@@ -102,7 +102,7 @@ def test_a_signalled_worker_gives_its_trial_back_and_is_gone_within_five_seconds
     assert time.monotonic() - began < 5
     assert not is_alive(training)
     wait_until(lambda: "000000.2.jsonl" in lab.names(), what="attempt 2 is published")
-    assert "given back by" in lab.log_of(master)
+    lab.wait_for_words(master, "given back by")
     assert lab.names("workers") == []
 
 
@@ -128,9 +128,9 @@ def test_a_killed_workers_trial_is_given_back_at_once_and_not_when_its_lease_run
     worker.kill()
     wait_until(lambda: "000000.2.jsonl" in lab.names(), 30, "attempt 2 is published")
     assert not is_alive(training), "its training must end before another begins"
-    assert "given back by" in lab.log_of(master)
+    lab.wait_for_words(master, "given back by")
     assert "its worker was killed" in lab.log_of(master)
-    assert "trial 0: given back, because worker" in lab.log_of(worker)
+    lab.wait_for_words(worker, "trial 0: given back, because worker")
     wait_until(lambda: lab.names("workers") == [], what="its heartbeat is removed")
 
 
@@ -141,7 +141,7 @@ def test_a_worker_that_dies_with_its_whole_host_is_lost_when_its_lease_runs_out(
     wait_until(lambda: lab.taken_by(worker), what="it trains")
     lab.crash(worker)
     wait_until(lambda: "000000.2.jsonl" in lab.names(), 30, "attempt 2 is published")
-    assert "fell silent" in lab.log_of(master)
+    lab.wait_for_words(master, "fell silent")
 
 
 def test_what_an_objective_has_started_does_not_outlive_a_killed_worker(lab: Lab) -> None:
@@ -364,8 +364,8 @@ def test_a_vanished_share_is_waited_for_and_nothing_is_lost(lab: Lab) -> None:
     master = lab.master("--plain")
     wait_until(lambda: len(lab.seen()) >= 2, what="something is counted")
     (lab.logs / "space").rename(lab.folder / "away")
-    wait_until(lambda: "trying again" in lab.log_of(worker), what="the worker says so")
-    wait_until(lambda: "trying again" in lab.log_of(master), what="the master says so")
+    lab.wait_for_words(worker, "trying again")
+    lab.wait_for_words(master, "trying again")
     (lab.folder / "away").rename(lab.logs / "space")
     assert master.wait(60) == 0, lab.log_of(master)
     assert worker.wait(60) == 0
