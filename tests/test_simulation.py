@@ -9,7 +9,7 @@ from distune.protocol import State
 from tests.simulation import LEASE, ROUGH, Faults, World, make_study, simulate
 
 # Other seeds run in the soak (python -m tests.simulation); these run on every change.
-HISTORIES = 1500
+HISTORIES = 600
 SHARDS = 6
 
 
