@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distune.errors import Infeasible as Infeasible
+
 if TYPE_CHECKING:
     import os
 

@@ -43,6 +43,13 @@ class SpaceError(UserError):
         return f"{where}: {self.problem}"
 
 
+class Infeasible(UserError):
+    """A configuration that nobody can train, on any worker, however often it is tried.
+
+    An objective raises it; the message says what does not fit.
+    """
+
+
 class StudyFailed(DistuneError):
     """The study ended without a result; the message says why."""
 

@@ -83,6 +83,8 @@ class Health:
 
     def ended(self, result: Result) -> bool:
         """Take in how an attempt ended; whether the worker had better test itself now."""
+        if result.failure is not None and result.failure.infeasible:
+            return False  # says nothing about this worker
         failed = result.outcome in FAILURES
         self.failed += failed
         self.completed += not failed

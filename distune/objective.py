@@ -25,7 +25,7 @@ from types import GeneratorType
 from typing import Any
 
 from distune import processes
-from distune.errors import UserError
+from distune.errors import Infeasible, UserError
 from distune.study import Study, fill_in
 from distune.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
 from distune.workloads import WORKLOADS
@@ -189,7 +189,11 @@ def drive(
             outcome=Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED,
             seconds=seconds,
             steps=len(reports),
-            failure=Failure(message=_one_line(error), traceback=_traceback_of(error)),
+            failure=Failure(
+                message=_one_line(error),
+                traceback=_traceback_of(error),
+                infeasible=isinstance(error, Infeasible),
+            ),
         )
 
 

@@ -116,11 +116,19 @@ class Report(Record):
 
 
 class Failure(Record):
-    """Why an attempt failed: one line, then the details a person needs to mend it."""
+    """Why an attempt failed: one line, then the details a person needs to mend it.
+
+    Attributes:
+        message: the line.
+        traceback: of the exception.
+        output: the tail of what the process printed.
+        infeasible: another attempt would fail in the same way.
+    """
 
     message: str
     traceback: str = ""
-    output: str = ""  # the tail of what the process printed
+    output: str = ""
+    infeasible: bool = False
 
 
 class Result(Record):

@@ -67,6 +67,14 @@ def test_a_success_or_a_failure_after_a_report_ends_the_row() -> None:
         assert not health.doubtful
 
 
+def test_a_setting_that_nobody_can_train_says_nothing_about_the_worker() -> None:
+    failure = Failure(message="a kernel of 9x9 does not fit", infeasible=True)
+    health = unlucky(FAILURES_TO_DOUBT - 1)
+    assert not health.ended(Result(outcome=Outcome.FAILED, failure=failure))
+    assert health.ended(AT_ONCE)  # the row goes on
+    assert health.failed == FAILURES_TO_DOUBT
+
+
 def test_a_failed_self_test_is_a_reason_to_give_up_whoever_else_fails() -> None:
     for company in (company_of(), company_of(beat("w0", completed=9))):
         assert unlucky(3).judge("cuda:0 cannot compute", company) == GiveUp("cuda:0 cannot compute")

@@ -56,6 +56,10 @@ def slow_but_alive(params, trial):
         trial.progress(step / 12)
     return 0.5
 
+def is_impossible(params):
+    import distune
+    raise distune.Infeasible("3 layers of a kernel of 9 do not fit")
+
 def floods(params):
     for i in range(200_000):
         print("x" * 99)
@@ -121,6 +125,12 @@ def test_how_a_trial_failed_stands_in_its_file_and_is_shown(
     (name,) = bad.seen()
     size = (bad.logs / "space" / "seen" / "000" / name).stat().st_size
     assert size < 100_000, "what it printed must not fill the share"
+
+
+def test_a_setting_that_can_never_work_is_tried_once(bad: Lab) -> None:
+    attempt = run_one(bad, "is_impossible", status=1, max_attempts=3)
+    assert attempt["result"]["failure"]["message"] == "3 layers of a kernel of 9 do not fit"
+    assert [name.split(".")[1] for name in bad.seen()] == ["1"]
 
 
 def test_a_trial_that_hangs_is_killed_and_shows_where_it_hung(bad: Lab) -> None:

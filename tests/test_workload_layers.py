@@ -238,7 +238,6 @@ def test_a_setting_that_cannot_be_built_is_a_failed_trial_and_the_worker_goes_on
         params={**fixed, "n_conv": 2, "kernel": [3, 13]},
         sampler="grid",
         trials=None,
-        max_attempts=1,
         metric=None,
         direction=None,
     )
@@ -252,5 +251,6 @@ def test_a_setting_that_cannot_be_built_is_a_failed_trial_and_the_worker_goes_on
     )
     outcomes = found["trials"]["outcomes"]
     assert (outcomes["complete"], outcomes["failed"]) == (1, 1)
+    assert [name for name in lab.seen() if ".lost" in name] == []  # nobody tried it again
     (figures,) = (lab.logs / "space" / "artifacts").rglob("figures.json")
     assert figures.stat().st_size > 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
-from distune.errors import UserError
+from distune.errors import Infeasible
 from distune.workloads.hyperparameters import ConvParams, DenseParams
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -25,7 +25,7 @@ def conv_network(params: ConvParams, shape: Shape, n_out: int) -> nn.Sequential:
     are wanted. The initial weights are torch's default.
 
     Raises:
-        UserError: a layer does not fit its input; names the layer and the sizes.
+        Infeasible: a layer does not fit its input; names the layer and the sizes.
     """
     layers: list[nn.Module] = []
     channels, *size = shape
@@ -36,7 +36,7 @@ def conv_network(params: ConvParams, shape: Shape, n_out: int) -> nn.Sequential:
         padding = params.padding
         if padding == "same":
             if params.stride != 1:
-                raise UserError(f'{name}: padding "same" needs stride 1, not {params.stride}')
+                raise Infeasible(f'{name}: padding "same" needs stride 1, not {params.stride}')
             padding = kernel // 2
             if kernel % 2 == 0:  # torch's own "same" would warn of the copy that this makes
                 layers.append(nn.ZeroPad2d((padding - 1, padding, padding - 1, padding)))
@@ -69,7 +69,7 @@ def dense_network(params: DenseParams, n_in: int, n_out: int) -> nn.Sequential:
     torch's default.
 
     Raises:
-        UserError: `width` is a list of fewer than `n_fc`.
+        Infeasible: `width` is a list of fewer than `n_fc`.
     """
     layers: list[nn.Module] = [*_dropout(params), nn.Flatten()]
     for width in per_layer("width", params.width, params.n_fc):
@@ -115,13 +115,13 @@ def per_layer(name: str, given: int | str, n: int) -> list[int]:
     """One number for each of `n` layers: `per_layer("n_filters", "16-32-128", 2)` is [16, 32].
 
     Raises:
-        UserError: they are too few.
+        Infeasible: they are too few.
     """
     numbers = [int(number) for number in str(given).split("-")]
     if len(numbers) == 1:
         return numbers * n
     if len(numbers) < n:
-        raise UserError(
+        raise Infeasible(
             f"{name} {given!r} has {len(numbers)} numbers, for {n} layers: give one for all of "
             "them, or one for each"
         )
@@ -138,7 +138,7 @@ def _dropout(params: DenseParams) -> list[nn.Module]:
 
 def _must_fit(what: str, side: int, size: list[int], shown: str, shape: Shape) -> None:
     if side > min(size):
-        raise UserError(
+        raise Infeasible(
             f"{what} of {side}x{side} does not fit its input of {shown} (the images are "
             f"{_by(list(shape[1:]))}): make it smaller, pad more, or use fewer layers"
         )
