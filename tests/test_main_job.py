@@ -19,17 +19,17 @@ SMALL: dict[str, Any] = {
 }
 
 
-def run(lab: Lab, params: dict[str, Any], **fields: Any) -> Any:
-    """Run a study of the CNN with two workers to its end; its status."""
+def run(lab: Lab, params: dict[str, Any], workers: int = 1, **fields: Any) -> Any:
+    """Run a study of the CNN to its end; its status."""
     lab.write_space(**{**SMALL, "params": {"n_filters": 6, "lr": 0.1, **params}, **fields})
-    done = lab.run("master", "--space", "space.json", "--workers", "2", timeout=200)
+    done = lab.run("master", "--space", "space.json", "--workers", str(workers), timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     return lab.status()
 
 
 def test_a_study_of_digits_ranks_configurations_and_tests_the_winner_once(lab: Lab) -> None:
     params = {"dataset": "digits", "batch_size": [32, 128], "epochs": 6}
-    status = run(lab, params, sampler="grid", repeats=2, trials=None)
+    status = run(lab, params, 2, sampler="grid", repeats=2, trials=None)
     best, other = status["ranking"]
     assert best["value"] > max(0.6, other["value"])
     assert len(best["trials"]) == len(other["trials"]) == 2
