@@ -16,6 +16,7 @@ from distune.errors import UserError
 from distune.workloads.data import (
     HOUSE_COLUMNS,
     FileDataset,
+    announcement,
     cifar,
     fetch,
     houses,
@@ -268,6 +269,16 @@ def test_what_a_killed_download_left_is_not_taken_for_the_data(
     assert not left.exists()
     for name in ("usps.bz2", "usps.t.bz2"):
         assert (folder / name).read_bytes() == (served / name).read_bytes()
+
+
+def test_the_announcement_names_the_data_its_size_and_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "home-cache" / "distune"
+    monkeypatch.setenv("DISTUNE_DATA", str(tmp_path / "named"))  # only looked into
+    assert announcement("cifar-10", None) == f"downloading CIFAR-10 (170 MB) to {cache}"
+    given = announcement("house-prices", "/data")
+    assert given == "downloading house prices (0.5 MB) to /data"
 
 
 def test_the_real_usps_passes_the_check_that_it_is_downloaded_with(

@@ -41,26 +41,29 @@ class Files:
     Attributes:
         title: of the data set, for people.
         paths: of its files, from the folder that holds it.
+        megabytes: how much is downloaded.
         packed: whether each may lie there packed instead (`.gz`).
         remedy: what else to do where it cannot be downloaded.
     """
 
     title: str
     paths: tuple[str, ...]
+    megabytes: float
     packed: bool = False
     remedy: str = 'use dataset "digits"'
 
 
 FILES: dict[FileDataset, Files] = {
-    "mnist": Files("MNIST", tuple(f"MNIST/raw/{name}" for name in _IDX), packed=True),
+    "mnist": Files("MNIST", tuple(f"MNIST/raw/{name}" for name in _IDX), 12, packed=True),
     "fashion-mnist": Files(
-        "Fashion-MNIST", tuple(f"FashionMNIST/raw/{name}" for name in _IDX), packed=True
+        "Fashion-MNIST", tuple(f"FashionMNIST/raw/{name}" for name in _IDX), 31, packed=True
     ),
-    "usps": Files("USPS", ("usps.bz2", "usps.t.bz2")),
-    "cifar-10": Files("CIFAR-10", tuple(f"cifar-10-batches-py/{name}" for name in _BATCHES)),
+    "usps": Files("USPS", ("usps.bz2", "usps.t.bz2"), 8.4),
+    "cifar-10": Files("CIFAR-10", tuple(f"cifar-10-batches-py/{name}" for name in _BATCHES), 170),
     "house-prices": Files(
         "house prices",
         ("house_prices.csv",),
+        0.5,
         remedy="write house_prices.csv there yourself: Kaggle's train.csv has its columns",
     ),
 }
@@ -79,6 +82,12 @@ def locate(dataset: FileDataset, data_dir: str | None) -> Path | None:
         if all(os.path.isfile(packed_or_not(p) if files.packed else p) for p in paths):
             return folder
     return None
+
+
+def announcement(dataset: FileDataset, data_dir: str | None) -> str:
+    """What `fetch` is about to do where `locate` found nothing: a line for people."""
+    files = FILES[dataset]
+    return f"downloading {files.title} ({files.megabytes:g} MB) to {_target(data_dir)}"
 
 
 def fetch(dataset: FileDataset, data_dir: str | None) -> Path:
