@@ -564,10 +564,12 @@ def data(
 
     Useful before workers start on hosts that have no internet.
     """
-    from distune.workloads.data import DATASETS, fetch, is_in_files
+    from distune.workloads.data import DATASETS, announcement, fetch, is_in_files, locate
 
     place = str(data_dir) if data_dir else None
     if is_in_files(dataset):
+        if locate(dataset, place) is None:
+            typer.echo(announcement(dataset, place), err=True)
         typer.echo(fetch(dataset, place))
     elif dataset == "digits":
         typer.echo("digits come with scikit-learn: there is nothing to fetch")

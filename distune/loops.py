@@ -35,7 +35,7 @@ from distune.snapshot import Snapshot
 from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.worker import Worker, WorkerIdentity
-from distune.workloads.data import is_in_files, locate
+from distune.workloads.data import announcement, is_in_files, locate
 
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
@@ -276,7 +276,7 @@ class DataSets:
                 return True
             if name in self._failed:  # once is enough; should the files come, they are found
                 raise UserError(self._failed[name])
-            self._say(f"{name} is not on this host; downloading")
+            self._say(f"{name} is not on this host; {announcement(name, self._place)}")
             command = [sys.executable, "-m", "distune", "data", name]
             command += ["--data-dir", self._place] if self._place else []
             # Not a pipe: one that nobody reads would fill up.

@@ -215,6 +215,15 @@ def test_a_study_that_names_missing_data_fails_with_what_to_do(lab: Lab) -> None
     assert "--data-dir" in done.stderr
 
 
+@pytest.mark.usefixtures("no_data")
+def test_a_download_is_announced_apart_from_where_the_data_is(lab: Lab) -> None:
+    done = lab.run("data", "usps", "--data-dir", "there")
+    said, problem = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said == "downloading USPS (8.4 MB) to there"
+    assert problem.startswith("distune: USPS is not in there, ")
+
+
 def test_the_version_is_that_of_the_package(lab: Lab) -> None:
     pyproject = (Path(__file__).parent.parent / "pyproject.toml").read_text()
     version = lab.run("--version").stdout.split()[1]
@@ -234,5 +243,8 @@ def test_data_that_one_study_lacks_keeps_no_worker_from_another(lab: Lab) -> Non
     worker = lab.worker()
     assert mine.wait(60) == 0
     assert worker.wait(60) == 2
-    assert "MNIST is not in" in lab.log_of(worker)
+    log = lab.log_of(worker)
+    there = lab.folder / "cache" / "distune"
+    assert f"mnist is not on this host; downloading MNIST (12 MB) to {there}\n" in log
+    assert "MNIST is not in" in log
     assert len(lab.seen("mine")) == 3

@@ -8,11 +8,7 @@ import os
 import struct
 import subprocess
 import sys
-import threading
-from collections import Counter
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +19,7 @@ from distune.errors import UserError
 from distune.workloads.data import Dataset, fetch, load, locate
 from distune.workloads.data.mnist import read_idx
 from distune.workloads.vision import import_datasets
+from tests.file_server import FileServer, serving
 
 NAMES = (
     "train-images-idx3-ubyte.gz",
@@ -200,37 +197,10 @@ def test_a_label_that_is_no_digit_is_an_error_that_names_the_file(
         mnist(tmp_path / "data")
 
 
-class Server(ThreadingHTTPServer):
-    """Serves the packed files; counts what is asked for, and answers only once opened."""
-
-    def __init__(self, packed: Path) -> None:
-        handler = partial(Handler, directory=str(packed / "MNIST" / "raw"))
-        super().__init__(("127.0.0.1", 0), handler)
-        self.asked: Counter[str] = Counter()
-        self.opened = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}/"
-
-
-class Handler(SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Server)
-        self.server.opened.wait(60)
-        self.server.asked[self.path.removeprefix("/")] += 1
-        super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
-def server(packed: Path) -> Iterator[Server]:
-    with Server(packed) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+def server(packed: Path) -> Iterator[FileServer]:
+    with serving(packed / "MNIST" / "raw") as running:
         yield running
-        running.opened.set()
-        running.shutdown()
-        thread.join()
 
 
 def resources(packed: Path) -> list[tuple[str, str]]:
@@ -248,7 +218,7 @@ def downloads_from(
 
 
 def test_what_is_nowhere_is_downloaded_once_into_the_cache(
-    packed: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads_from(monkeypatch, server.url, resources(packed))
     server.opened.set()
@@ -264,6 +234,19 @@ def test_what_is_nowhere_is_downloaded_once_into_the_cache(
     assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == ["MNIST"]
 
 
+def test_files_that_a_killed_download_did_not_finish_are_downloaded_again(
+    packed: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads_from(monkeypatch, server.url, resources(packed))
+    server.opened.set()
+    raw = tmp_path / ".mnist.part" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in NAMES:  # unpacked, as far as it got; torchvision asks for no more
+        (raw / name).with_suffix("").write_bytes(idx(np.zeros((1, 28, 28), np.uint8)))
+    assert numbers(mnist(tmp_path, 3, 3, 3).test.inputs) == [0, 1, 2]
+    assert sorted(server.asked) == sorted(NAMES)
+
+
 CHILD = """
 import sys
 from distune.workloads import data, vision
@@ -276,7 +259,7 @@ print(data.fetch("mnist", folder))
 
 
 def test_two_processes_at_once_download_only_once(
-    packed: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads_from(monkeypatch, server.url, resources(packed))
     arguments = [str(tmp_path / "both"), server.url, repr(resources(packed))]
@@ -308,7 +291,7 @@ def test_two_processes_at_once_download_only_once(
 def test_a_failed_download_says_in_one_line_what_where_and_what_to_do(
     fault: str,
     packed: Path,
-    server: Server,
+    server: FileServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -18,6 +18,7 @@ from distune.errors import UserError
 from distune.workloads.data.places import (
     FILES,
     FileDataset,
+    announcement,
     fetch,
     is_in_files,
     locate,
@@ -39,6 +40,7 @@ __all__ = [
     "DatasetName",
     "FileDataset",
     "Split",
+    "announcement",
     "check",
     "fetch",
     "is_in_files",

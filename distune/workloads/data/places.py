@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Literal, TypeGuard
+from urllib.error import HTTPError
 
 from filelock import FileLock
 
@@ -40,26 +41,29 @@ class Files:
     Attributes:
         title: of the data set, for people.
         paths: of its files, from the folder that holds it.
+        megabytes: how much is downloaded.
         packed: whether each may lie there packed instead (`.gz`).
         remedy: what else to do where it cannot be downloaded.
     """
 
     title: str
     paths: tuple[str, ...]
+    megabytes: float
     packed: bool = False
     remedy: str = 'use dataset "digits"'
 
 
 FILES: dict[FileDataset, Files] = {
-    "mnist": Files("MNIST", tuple(f"MNIST/raw/{name}" for name in _IDX), packed=True),
+    "mnist": Files("MNIST", tuple(f"MNIST/raw/{name}" for name in _IDX), 12, packed=True),
     "fashion-mnist": Files(
-        "Fashion-MNIST", tuple(f"FashionMNIST/raw/{name}" for name in _IDX), packed=True
+        "Fashion-MNIST", tuple(f"FashionMNIST/raw/{name}" for name in _IDX), 31, packed=True
     ),
-    "usps": Files("USPS", ("usps.bz2", "usps.t.bz2")),
-    "cifar-10": Files("CIFAR-10", tuple(f"cifar-10-batches-py/{name}" for name in _BATCHES)),
+    "usps": Files("USPS", ("usps.bz2", "usps.t.bz2"), 8.4),
+    "cifar-10": Files("CIFAR-10", tuple(f"cifar-10-batches-py/{name}" for name in _BATCHES), 170),
     "house-prices": Files(
         "house prices",
         ("house_prices.csv",),
+        0.5,
         remedy="write house_prices.csv there yourself: Kaggle's train.csv has its columns",
     ),
 }
@@ -80,11 +84,17 @@ def locate(dataset: FileDataset, data_dir: str | None) -> Path | None:
     return None
 
 
+def announcement(dataset: FileDataset, data_dir: str | None) -> str:
+    """What `fetch` is about to do where `locate` found nothing: a line for people."""
+    files = FILES[dataset]
+    return f"downloading {files.title} ({files.megabytes:g} MB) to {_target(data_dir)}"
+
+
 def fetch(dataset: FileDataset, data_dir: str | None) -> Path:
     """The folder that holds the data set, which is downloaded if no folder does.
 
     A download goes to `data_dir` if given, else to the cache. Of several processes on one
-    host that want it, one downloads and the others wait.
+    host that want it, one downloads and the others wait. One that fails leaves nothing there.
 
     Raises:
         UserError: not found, and the download failed.
@@ -92,8 +102,7 @@ def fetch(dataset: FileDataset, data_dir: str | None) -> Path:
     found = locate(dataset, data_dir)
     if found is not None:
         return found
-    places = _places(data_dir)
-    target = places[0] if data_dir else places[-1]
+    target = _target(data_dir)
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / f".{dataset}.lock"):
@@ -102,7 +111,9 @@ def fetch(dataset: FileDataset, data_dir: str | None) -> Path:
                 _download(dataset, target)
                 found = target
     except (OSError, RuntimeError, HTTPException, ImportError) as error:
-        looked = ", ".join(map(str, places))
+        if isinstance(error, HTTPError):
+            error.close()  # it is an open connection, too
+        looked = ", ".join(map(str, _places(data_dir)))
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         files = FILES[dataset]
         raise UserError(
@@ -129,38 +140,50 @@ def _places(data_dir: str | None) -> list[Path]:
     return [place.expanduser() for place in (*given, cache)]
 
 
+def _target(data_dir: str | None) -> Path:
+    """Where a download goes."""
+    places = _places(data_dir)
+    return places[0] if data_dir else places[-1]
+
+
 def _download(dataset: FileDataset, target: Path) -> None:
     """Bring the files; each appears in `target` complete."""
     staging = target / f".{dataset}.part"
     shutil.rmtree(staging, ignore_errors=True)  # left by one that was killed
     staging.mkdir(exist_ok=True)
-    with _socket_timeout(_SOCKET_TIMEOUT_S):
-        if dataset == "house-prices":
-            from distune.workloads.data.houses import download
-
-            download(staging)
-        else:
+    try:
+        with _socket_timeout(_SOCKET_TIMEOUT_S):
             _let_torchvision_download(dataset, staging)
-    for path in FILES[dataset].paths:
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        (staging / path).replace(target / path)
-    shutil.rmtree(staging, ignore_errors=True)
+        for path in FILES[dataset].paths:
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / path).replace(target / path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _let_torchvision_download(dataset: FileDataset, folder: Path) -> None:
-    """It compares the MD5 sums of all that it downloads."""
+    """It compares the MD5 sums of all that it downloads.
+
+    Of its classes only those are used that stop there. USPS would go on and read its files,
+    CIFAR-10 unpickle what is in the archive.
+    """
     from distune.workloads.vision import import_datasets
 
     datasets = import_datasets()
+    utils = datasets.utils
     if dataset == "usps":
-        datasets.USPS(folder, train=True, download=True)
-        datasets.USPS(folder, train=False, download=True)
+        for url, name, md5 in datasets.USPS.split_list.values():
+            utils.download_url(url, str(folder), name, md5=md5)
     elif dataset == "cifar-10":
-        # Not the class itself: it would go on and unpickle what is in the archive.
         known = datasets.CIFAR10
-        datasets.utils.download_and_extract_archive(
+        utils.download_and_extract_archive(
             known.url, str(folder), filename=known.filename, md5=known.tgz_md5
         )
+    elif dataset == "house-prices":
+        from distune.workloads.data import houses
+
+        utils.download_url(houses.URL, str(folder), "house_prices.arff", md5=houses.MD5)
+        houses.write_csv(folder / "house_prices.arff", folder / "house_prices.csv")
     elif dataset == "mnist":
         datasets.MNIST(folder, download=True)
     else:
