@@ -332,9 +332,10 @@ def export(
 ) -> None:
     """The trials that are over, for other programs: one row a trial.
 
-    Columns: number, configuration (shared by repeats), rank, repeat, attempt, seed, outcome,
-    value (of the metric), seconds (of training), elapsed (of the study), steps, worker, device,
-    failure, then params.NAME, metrics.NAME (of the best step) and test.NAME (of the test set).
+    Columns: number, configuration (shared by repeats), rank, stage (if there are any), repeat,
+    attempt, seed, outcome, value (of the metric), seconds (of training), elapsed (of the study),
+    steps, worker, device, failure, then params.NAME, metrics.NAME (of the best step) and
+    test.NAME (of the test set).
 
     A file that is there is replaced once the new one is complete; a study in an Optuna storage
     or a folder with something in it is not.

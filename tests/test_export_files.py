@@ -98,6 +98,48 @@ def test_repeats_are_rows_of_one_configuration_in_the_order_of_their_numbers() -
     ]  # fmt: skip
 
 
+def staged_history(repeats: int = 1) -> History:
+    """Two settings of the first stage, then two of the second."""
+    fine = {"type": "float", "low": 0.5, "high": 4.0, "log": True}
+    stages = [
+        {"name": "rate", "params": {"lr": [1, 2]}},
+        {"name": "fine rate", "params": {"lr": fine}, "sampler": "random", "trials": 2 * repeats},
+    ]
+    of = study(params={"lr": 1, "layers": 2}, stages=stages, repeats=repeats, **OWN)
+    rates = [lr for lr in (1, 2, 1.5, 1.75) for _ in range(repeats)]
+    runs = [counted(n, {"lr": lr, "layers": 2}, float(lr)) for n, lr in enumerate(rates)]
+    return history_of(of, runs)
+
+
+def test_a_trial_says_which_stage_it_belongs_to_and_without_stages_none() -> None:
+    stages = ["rate"] * 2 + ["fine rate"] * 2
+    assert [row.stage for row in trial_rows(staged_history())] == stages
+    twice = [row.stage for row in trial_rows(staged_history(repeats=2))]
+    assert twice == [stage for stage in stages for _ in range(2)]
+    assert {row.stage for row in trial_rows(odd_history())} == {None}
+
+
+def test_the_stage_is_in_every_file_and_empty_without_stages(tmp_path: Path) -> None:
+    made, out = staged_history(), io.StringIO()
+    stages = ["rate", "rate", "fine rate", "fine rate"]
+    write_parquet(made, tmp_path / "t.parquet")
+    write_jsonl(made, {}, out, quiet)
+    assert [row["stage"] for row in csv.DictReader(io.StringIO(as_csv(made)))] == stages
+    assert pandas.read_parquet(tmp_path / "t.parquet")["stage"].tolist() == stages
+    assert [json.loads(line)["stage"] for line in out.getvalue().splitlines()] == stages
+    assert data_frame(made)["stage"].tolist() == stages
+    assert {row["stage"] for row in csv.DictReader(io.StringIO(as_csv(odd_history())))} == {""}
+    assert data_frame(odd_history())["stage"].isna().all()
+
+
+def test_a_column_does_not_change_its_kind_when_another_stage_begins() -> None:
+    first = history_of(staged_history().study, staged_history().trials[:1])
+    for made in (first, staged_history()):
+        kinds = {column.name: column.kind for column in columns(made, trial_rows(made))}
+        assert (kinds["params.lr"], kinds["params.layers"]) == (Kind.NUMBER, Kind.INTEGER)
+        assert kinds["stage"] is Kind.TEXT
+
+
 @pytest.mark.parametrize(
     ("spec", "values", "kind"),
     [

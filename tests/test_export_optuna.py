@@ -31,7 +31,7 @@ from distune.optuna_study import optuna_study
 from distune.ranking import History
 from distune.trial import Failure, Outcome, Report
 from tests.histories import counted, evaluated, history, history_of, reports, study
-from tests.test_export_files import CURVES, OWN, odd_history, quiet
+from tests.test_export_files import CURVES, OWN, odd_history, quiet, staged_history
 
 DONE = Outcome.COMPLETE
 
@@ -110,6 +110,20 @@ def test_repeats_are_trials_with_the_same_params() -> None:
     found = optuna_study(history(of, *[({"x": n // 2 + 1}, 0.5, DONE) for n in range(4)]))
     assert [trial.params for trial in found.trials] == [{"x": 1}, {"x": 1}, {"x": 2}, {"x": 2}]
     assert [trial.user_attrs["repeat"] for trial in found.trials] == [0, 1, 0, 1]
+
+
+def test_a_trial_of_a_stage_has_its_name_and_the_range_that_was_searched() -> None:
+    trials = optuna_study(staged_history()).trials
+    assert [trial.user_attrs["stage"] for trial in trials] == ["rate"] * 2 + ["fine rate"] * 2
+    assert {trial.distributions["lr"] for trial in trials} == {FloatDistribution(0.5, 4, log=True)}
+    assert "stage" not in optuna_study(odd_history()).trials[0].user_attrs
+
+
+def test_what_stages_choose_from_lists_has_all_their_choices() -> None:
+    stages = [{"name": str(n), "params": {"x": [n, n + 1]}} for n in (1, 2)]
+    of = study(params={"x": 1}, stages=stages, **OWN)
+    (trial,) = optuna_study(history(of, ({"x": 1}, 0.5, DONE))).trials
+    assert trial.distributions["x"] == CategoricalDistribution([1, 2, 3])
 
 
 def test_its_importances_can_be_asked_for() -> None:
