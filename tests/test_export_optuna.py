@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -277,12 +278,23 @@ def test_of_an_export_that_is_stopped_nothing_remains(tmp_path: Path, name: str)
 
 
 def test_a_url_is_taken_as_optuna_takes_it_and_named_without_its_password(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a b?.db"
+    url = f"sqlite:///{tmp_path}/a b%3F.db"
     said = export_history(odd_history(), CURVES, "optuna", url, quiet)
     assert said.endswith(f"optuna-dashboard '{url}'")
     assert os.listdir(tmp_path) == ["a b?.db"]
     with pytest.raises(UserError, match=r"cannot use the Optuna storage nosuch://me:\*\*\*@host/x"):
         export_history(odd_history(), CURVES, "optuna", "nosuch://me:secret@host/x", quiet)
+
+
+@pytest.mark.parametrize("name", ["a b?.db", "100%25.db", "x&y=#.db", "naïve 日本.db", "t.log"])
+def test_what_is_said_to_look_with_opens_the_file_that_was_written(
+    tmp_path: Path, name: str
+) -> None:
+    said = export_history(odd_history(), CURVES, "optuna", str(tmp_path / name), quiet)
+    (storage,) = shlex.split(said.partition("optuna-dashboard ")[2])
+    read = optuna.load_study(study_name="digits", storage=storage_of(storage))
+    assert len(read.trials) == 7
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_a_database_gets_the_study_once(tmp_path: Path) -> None:

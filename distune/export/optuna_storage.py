@@ -40,7 +40,7 @@ def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell)
         UserError: the storage cannot be used, or has such a study already.
     """
     need("optuna", extra="export")
-    out = out.removeprefix(_SQLITE)
+    out = _file_of(out)
     if "://" in out:
         shown = _without_password(out)
         with _opened_url(out) as storage:
@@ -58,7 +58,26 @@ def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell)
             _opened_file(draft, path, journal=journal, careless=True) as storage,
         ):
             optuna_study(history, curves, storage=storage, tell=tell)
-    return out if journal else f"{_SQLITE}{out}"
+    return out if journal else _url_of(out)
+
+
+def _file_of(out: str) -> str:
+    """The file that a URL of SQLite names; all else, options of a connection too, as it is."""
+    from sqlalchemy import make_url
+
+    if not out.startswith(_SQLITE) or make_url(out).query:
+        return out
+    return make_url(out).database or ""
+
+
+def _url_of(file: str) -> str:
+    """The URL of a file of SQLite; without escapes where it means the same."""
+    from sqlalchemy import URL, make_url
+
+    plain = f"{_SQLITE}{file}"
+    if make_url(plain).database == file:
+        return plain
+    return URL.create("sqlite", database=file).render_as_string()
 
 
 def _add(
