@@ -329,6 +329,10 @@ def export(
             "times faster than another (SQLite). Else the study's name, in this directory.",
         ),
     ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only the trials of the N best settings."),
+    ] = None,
 ) -> None:
     """The trials that are over, for other programs: one row a trial.
 
@@ -354,7 +358,7 @@ def export(
             _tell(f"trial {done} of {len(found.trials)}")
 
     try:
-        said = export_history(found.history, found.curves, format, out, tell)
+        said = export_history(found.history, found.curves, format, out, tell, top)
     finally:
         _tell("")
     if found.curves.unreadable:

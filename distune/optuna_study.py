@@ -33,6 +33,7 @@ def optuna_study(
     *,
     storage: Any = None,
     tell: Callable[[int], None] = lambda done: None,
+    top: int | None = None,
 ) -> optuna.Study:
     """Every counted trial of a history, in the order of their numbers.
 
@@ -52,6 +53,8 @@ def optuna_study(
         curves: reports by the trials' numbers, which become intermediate values.
         storage: as `optuna.create_study` takes it; in memory if None.
         tell: takes how many trials are in the study.
+        top: as `trial_rows` takes it. Optuna numbers its trials itself: which they are is the
+            attribute `number`.
 
     Raises:
         UserError: Optuna is not installed.
@@ -73,7 +76,7 @@ def optuna_study(
     with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
         study.set_metric_names([history.study.metric])
     places = _places(history)
-    for done, row in enumerate(trial_rows(history), 1):
+    for done, row in enumerate(trial_rows(history, top), 1):
         curve = (curves or {}).get(row.number, ())
         study.add_trial(_frozen(history, row, places, curve))
         tell(done)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas
 import pyarrow.parquet
 import pytest
@@ -356,6 +357,32 @@ def means(cell: str, value: Any) -> bool:
         return same(float(cell), value)
     text = str(value)
     return cell in (text, f"'{text}", json.dumps(text), json.dumps(f"'{text}"))
+
+
+def test_of_the_best_settings_alone_all_repeats_are_written_with_their_rank_and_stage() -> None:
+    made = staged_history(repeats=2)  # the lower, the better
+    rows = trial_rows(made, 2)
+    assert [(row.number, row.rank, row.stage, row.params["lr"]) for row in rows] == [
+        (0, 1, "rate", 1), (1, 1, "rate", 1), (4, 2, "fine rate", 1.5), (5, 2, "fine rate", 1.5),
+    ]  # fmt: skip
+    assert trial_rows(made, 99) == trial_rows(made)
+
+
+def test_each_format_can_have_the_best_settings_alone(tmp_path: Path) -> None:
+    def written(format: str) -> Path:
+        path = tmp_path / format
+        said = export_history(staged_history(), {}, format, str(path), quiet, top=2)
+        assert "wrote 2 of 4 trials to " in said
+        return path
+
+    assert pandas.read_csv(written("csv"))["number"].tolist() == [0, 2]
+    assert pandas.read_parquet(written("parquet"))["number"].tolist() == [0, 2]
+    lines = written("jsonl").read_text().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [0, 2]
+    found = optuna.load_study(study_name=None, storage=f"sqlite:///{written('optuna')}")
+    assert [trial.user_attrs["number"] for trial in found.trials] == [0, 2]
+    runs = [one.name for one in written("tensorboard").iterdir() if one.is_dir()]
+    assert sorted(runs) == ["000000", "000002"]
 
 
 # -- where it is written -------------------------------------------------------------------------

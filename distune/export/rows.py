@@ -65,13 +65,18 @@ class TrialRow:
     test: Metrics
 
 
-def trial_rows(history: History) -> list[TrialRow]:
-    """One for each counted trial, in the order of their numbers; tests are part of theirs."""
+def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
+    """One for each counted trial, in the order of their numbers; tests are part of theirs.
+
+    Args:
+        history: of the study.
+        top: of how many configurations, the best ones; of all if None.
+    """
     staged = StagedSampler(history.study) if history.study.stages else None
     if staged is not None:
         staged.follow(history.trials)
     rows = []
-    for rank, configuration in enumerate(history.ranking(), 1):
+    for rank, configuration in enumerate(history.ranking(top), 1):
         for counted in configuration.runs:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
