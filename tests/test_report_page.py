@@ -14,6 +14,7 @@ import pytest
 
 from distune import figures
 from distune.report.material import WorkloadFigure
+from distune.report.writing import plotly_script, write_report
 from distune.trial import Failure, Outcome, Report
 from tests.report_studies import a_file, a_search, a_study, counted, material, write_page
 
@@ -135,6 +136,37 @@ def test_another_plot_can_be_chosen(browser: Any, search: Path) -> None:
         one.page.locator("figure .xtitle", has_text="batch_size").last.wait_for()
         assert figure.locator(".xtitle").text_content() == "batch_size"
         assert figure.locator(".ytitle").text_content() == "momentum"
+        assert one.errors == []
+
+
+LEGENDS = """[...document.querySelectorAll('#curves .plot')].map(plot => [
+    [...plot.querySelectorAll('.legendtext')].map(one => one.textContent),
+    [...new Set([...plot.querySelectorAll('.scatterlayer .js-line')]
+        .map(one => getComputedStyle(one)).filter(one => parseFloat(one.strokeWidth) > 0)
+        .map(one => one.stroke))].length])"""
+
+
+@pytest.mark.parametrize("trials", [12, 80], ids=["one by one", "as medians"])
+def test_another_parameter_can_have_the_colours_of_all_learning_curves(
+    browser: Any, tmp_path: Path, trials: int
+) -> None:
+    made = a_search(trials)
+    path = write_report(made, plotly_script(), tmp_path / "r.html", color_by="optimizer")
+    with opened(browser, path) as one:
+        plots = one.page.locator("#curves .plot")
+        one.draw(plots.first)
+        first = one.ask(LEGENDS)[0]
+        assert sorted(first[0]) == ["adam", "rmsprop", "sgd"]
+        assert "adam" in (plots.first.get_attribute("aria-label") or "")
+        one.page.get_by_label("Colours by").select_option("lr")
+        plots.first.locator(".legendtext", has_text=" to ").first.wait_for()
+        for plot in plots.all():
+            one.draw(plot)  # also those that were not seen before
+        for legend, hues in one.ask(LEGENDS):
+            assert len([name for name in legend if " to " in name]) in (0, 5)
+            assert hues == 5
+        assert sum(bool(legend) for legend, _ in one.ask(LEGENDS)) == plots.count()
+        assert "adam" not in (plots.first.get_attribute("aria-label") or "")
         assert one.errors == []
 
 

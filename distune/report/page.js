@@ -32,11 +32,20 @@
     }};
   }
 
+  const selectOf = ({dataset}) => document.querySelector(
+    `select[data-of="${dataset.chosenBy ?? dataset.figure}"]`);
+
   function draw(place, asDark = dark.matches) {
-    const key = place.dataset.figure;
-    const select = document.querySelector(`select[data-of="${key}"]`);
+    const chosen = Number(selectOf(place)?.value ?? 0);
     const theme = themes[asDark ? "dark" : "light"];
-    const {data, layout} = themed(read(key)[select ? Number(select.value) : 0], theme, false);
+    const {figures, lists} = read(place.dataset.figure);
+    const {data, layout} = themed(figures[chosen], theme, false);
+    for (const trace of data) {
+      for (const key of ["x", "y"]) if (key in trace) trace[key] = lists[trace[key]];
+    }
+    if (place.dataset.alts) {
+      place.setAttribute("aria-label", JSON.parse(place.dataset.alts)[chosen]);
+    }
     layout.template = template(theme);
     layout.autosize = true;
     if (touch.matches) layout.dragmode = false;  // a finger scrolls the page
@@ -56,8 +65,9 @@
   }, {rootMargin: "300px"});
   for (const place of places) near.observe(place);
   for (const select of document.querySelectorAll("select")) {
-    select.addEventListener("change", () => draw(
-      document.querySelector(`.plot[data-figure="${select.dataset.of}"]`)));
+    select.addEventListener("change", () => {
+      for (const place of drawn) if (selectOf(place) === select) draw(place);
+    });
   }
   dark.addEventListener("change", () => { for (const place of drawn) draw(place); });
   addEventListener("beforeprint", () => { for (const place of places) draw(place, false); });
