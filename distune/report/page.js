@@ -35,9 +35,11 @@
   const selectOf = ({dataset}) => document.querySelector(
     `select[data-of="${dataset.chosenBy ?? dataset.figure}"]`);
 
-  function draw(place, asDark = dark.matches) {
+  const PAPER = 680;  // pixels that A4 and Letter have room for, upright: a plot cannot ask
+
+  function draw(place, printed = false) {
     const chosen = Number(selectOf(place)?.value ?? 0);
-    const theme = themes[asDark ? "dark" : "light"];
+    const theme = themes[dark.matches && !printed ? "dark" : "light"];
     const {figures, lists} = read(place.dataset.figure);
     const {data, layout} = themed(figures[chosen], theme, false);
     for (const trace of data) {
@@ -47,7 +49,8 @@
       place.setAttribute("aria-label", JSON.parse(place.dataset.alts)[chosen]);
     }
     layout.template = template(theme);
-    layout.autosize = true;
+    if (printed) layout.width = PAPER;
+    else layout.autosize = true;
     if (touch.matches) layout.dragmode = false;  // a finger scrolls the page
     drawn.add(place);
     Plotly.react(place, data, layout, {
@@ -70,6 +73,6 @@
     });
   }
   dark.addEventListener("change", () => { for (const place of drawn) draw(place); });
-  addEventListener("beforeprint", () => { for (const place of places) draw(place, false); });
+  addEventListener("beforeprint", () => { for (const place of places) draw(place, true); });
   addEventListener("afterprint", () => { for (const place of drawn) draw(place); });
 })();
