@@ -329,12 +329,17 @@ def export(
             "times faster than another (SQLite). Else the study's name, in this directory.",
         ),
     ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only the trials of the N best settings."),
+    ] = None,
 ) -> None:
     """The trials that are over, for other programs: one row a trial.
 
-    Columns: number, configuration (shared by repeats), rank, repeat, attempt, seed, outcome,
-    value (of the metric), seconds (of training), elapsed (of the study), steps, worker, device,
-    failure, then params.NAME, metrics.NAME (of the best step) and test.NAME (of the test set).
+    Columns: number, configuration (shared by repeats), rank, stage (if there are any), repeat,
+    attempt, seed, outcome, value (of the metric), seconds (of training), elapsed (of the study),
+    steps, worker, device, failure, then params.NAME, metrics.NAME (of the best step) and
+    test.NAME (of the test set).
 
     A file that is there is replaced once the new one is complete; a study in an Optuna storage
     or a folder with something in it is not.
@@ -353,7 +358,7 @@ def export(
             _tell(f"trial {done} of {len(found.trials)}")
 
     try:
-        said = export_history(found.history, found.curves, format, out, tell)
+        said = export_history(found.history, found.curves, format, out, tell, top)
     finally:
         _tell("")
     if found.curves.unreadable:
@@ -412,8 +417,8 @@ def report(
         str | None,
         typer.Option(
             metavar="PARAM",
-            help="The parameter whose values have colours in the learning curves; else the one "
-            "that mattered most.",
+            help="The parameter whose values first have colours in the learning curves; else the "
+            "one that mattered most.",
         ),
     ] = None,
 ) -> None:

@@ -15,6 +15,8 @@ from distune.export.rows import TrialRow, span, trial_rows, with_finite_numbers
 from distune.extras import need
 from distune.ranking import History
 from distune.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
+from distune.stage import possible_after
+from distune.study import Study
 from distune.trial import Outcome, Purpose, Report, Scalar
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def optuna_study(
     *,
     storage: Any = None,
     tell: Callable[[int], None] = lambda done: None,
+    top: int | None = None,
 ) -> optuna.Study:
     """Every counted trial of a history, in the order of their numbers.
 
@@ -41,7 +44,8 @@ def optuna_study(
     `distune.export.rows.span`, in local time, as Optuna's own.
 
     A parameter has the distribution of the study's space, made wider where a value is not in
-    it. Where Optuna would take two choices for the same (`1`, `True`, `1.0`), or cannot compare
+    it; one that stages tune has that of the last stage with a range, or all their choices.
+    Where Optuna would take two choices for the same (`1`, `True`, `1.0`), or cannot compare
     them (`10**400`), all are text, as JSON. Integers beyond 2**53 are floats.
 
     Args:
@@ -49,6 +53,8 @@ def optuna_study(
         curves: reports by the trials' numbers, which become intermediate values.
         storage: as `optuna.create_study` takes it; in memory if None.
         tell: takes how many trials are in the study.
+        top: as `trial_rows` takes it. Optuna numbers its trials itself: which they are is the
+            attribute `number`.
 
     Raises:
         UserError: Optuna is not installed.
@@ -70,7 +76,7 @@ def optuna_study(
     with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
         study.set_metric_names([history.study.metric])
     places = _places(history)
-    for done, row in enumerate(trial_rows(history), 1):
+    for done, row in enumerate(trial_rows(history, top), 1):
         curve = (curves or {}).get(row.number, ())
         study.add_trial(_frozen(history, row, places, curve))
         tell(done)
@@ -107,9 +113,17 @@ def _places(history: History) -> dict[str, _Place]:
         for name, value in counted.trial.params.items():
             seen.setdefault(name, {}).setdefault((type(value), value), value)
     return {
-        name: _place(history.study.params.get(name), list(values.values()))
+        name: _place(_spec(history.study, name), list(values.values()))
         for name, values in seen.items()
     }
+
+
+def _spec(study: Study, name: str) -> Parameter | None:
+    """What may be tried of a parameter; over stages a range, if one has it."""
+    stages = study.stages or []
+    specs = [one.params[name] for one in stages if name in one.params]
+    ranges = [one for one in specs if not isinstance(one, CategoricalParameter)]
+    return ranges[-1] if ranges else possible_after(study.params, stages).get(name)
 
 
 def _place(spec: Parameter | None, values: list[Scalar]) -> _Place:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas
 import pyarrow.parquet
 import pytest
@@ -96,6 +97,48 @@ def test_repeats_are_rows_of_one_configuration_in_the_order_of_their_numbers() -
     assert [(r.number, r.configuration, r.rank) for r in rows] == [
         (0, 0, 2), (1, 0, 2), (2, 2, 1), (3, 2, 1),
     ]  # fmt: skip
+
+
+def staged_history(repeats: int = 1) -> History:
+    """Two settings of the first stage, then two of the second."""
+    fine = {"type": "float", "low": 0.5, "high": 4.0, "log": True}
+    stages = [
+        {"name": "rate", "params": {"lr": [1, 2]}},
+        {"name": "fine rate", "params": {"lr": fine}, "sampler": "random", "trials": 2 * repeats},
+    ]
+    of = study(params={"lr": 1, "layers": 2}, stages=stages, repeats=repeats, **OWN)
+    rates = [lr for lr in (1, 2, 1.5, 1.75) for _ in range(repeats)]
+    runs = [counted(n, {"lr": lr, "layers": 2}, float(lr)) for n, lr in enumerate(rates)]
+    return history_of(of, runs)
+
+
+def test_a_trial_says_which_stage_it_belongs_to_and_without_stages_none() -> None:
+    stages = ["rate"] * 2 + ["fine rate"] * 2
+    assert [row.stage for row in trial_rows(staged_history())] == stages
+    twice = [row.stage for row in trial_rows(staged_history(repeats=2))]
+    assert twice == [stage for stage in stages for _ in range(2)]
+    assert {row.stage for row in trial_rows(odd_history())} == {None}
+
+
+def test_the_stage_is_in_every_file_and_empty_without_stages(tmp_path: Path) -> None:
+    made, out = staged_history(), io.StringIO()
+    stages = ["rate", "rate", "fine rate", "fine rate"]
+    write_parquet(made, tmp_path / "t.parquet")
+    write_jsonl(made, {}, out, quiet)
+    assert [row["stage"] for row in csv.DictReader(io.StringIO(as_csv(made)))] == stages
+    assert pandas.read_parquet(tmp_path / "t.parquet")["stage"].tolist() == stages
+    assert [json.loads(line)["stage"] for line in out.getvalue().splitlines()] == stages
+    assert data_frame(made)["stage"].tolist() == stages
+    assert {row["stage"] for row in csv.DictReader(io.StringIO(as_csv(odd_history())))} == {""}
+    assert data_frame(odd_history())["stage"].isna().all()
+
+
+def test_a_column_does_not_change_its_kind_when_another_stage_begins() -> None:
+    first = history_of(staged_history().study, staged_history().trials[:1])
+    for made in (first, staged_history()):
+        kinds = {column.name: column.kind for column in columns(made, trial_rows(made))}
+        assert (kinds["params.lr"], kinds["params.layers"]) == (Kind.NUMBER, Kind.INTEGER)
+        assert kinds["stage"] is Kind.TEXT
 
 
 @pytest.mark.parametrize(
@@ -314,6 +357,32 @@ def means(cell: str, value: Any) -> bool:
         return same(float(cell), value)
     text = str(value)
     return cell in (text, f"'{text}", json.dumps(text), json.dumps(f"'{text}"))
+
+
+def test_of_the_best_settings_alone_all_repeats_are_written_with_their_rank_and_stage() -> None:
+    made = staged_history(repeats=2)  # the lower, the better
+    rows = trial_rows(made, 2)
+    assert [(row.number, row.rank, row.stage, row.params["lr"]) for row in rows] == [
+        (0, 1, "rate", 1), (1, 1, "rate", 1), (4, 2, "fine rate", 1.5), (5, 2, "fine rate", 1.5),
+    ]  # fmt: skip
+    assert trial_rows(made, 99) == trial_rows(made)
+
+
+def test_each_format_can_have_the_best_settings_alone(tmp_path: Path) -> None:
+    def written(format: str) -> Path:
+        path = tmp_path / format
+        said = export_history(staged_history(), {}, format, str(path), quiet, top=2)
+        assert "wrote 2 of 4 trials to " in said
+        return path
+
+    assert pandas.read_csv(written("csv"))["number"].tolist() == [0, 2]
+    assert pandas.read_parquet(written("parquet"))["number"].tolist() == [0, 2]
+    lines = written("jsonl").read_text().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [0, 2]
+    found = optuna.load_study(study_name=None, storage=f"sqlite:///{written('optuna')}")
+    assert [trial.user_attrs["number"] for trial in found.trials] == [0, 2]
+    runs = [one.name for one in written("tensorboard").iterdir() if one.is_dir()]
+    assert sorted(runs) == ["000000", "000002"]
 
 
 # -- where it is written -------------------------------------------------------------------------

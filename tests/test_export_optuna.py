@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ from distune.optuna_study import optuna_study
 from distune.ranking import History
 from distune.trial import Failure, Outcome, Report
 from tests.histories import counted, evaluated, history, history_of, reports, study
-from tests.test_export_files import CURVES, OWN, odd_history, quiet
+from tests.test_export_files import CURVES, OWN, odd_history, quiet, staged_history
 
 DONE = Outcome.COMPLETE
 
@@ -110,6 +111,20 @@ def test_repeats_are_trials_with_the_same_params() -> None:
     found = optuna_study(history(of, *[({"x": n // 2 + 1}, 0.5, DONE) for n in range(4)]))
     assert [trial.params for trial in found.trials] == [{"x": 1}, {"x": 1}, {"x": 2}, {"x": 2}]
     assert [trial.user_attrs["repeat"] for trial in found.trials] == [0, 1, 0, 1]
+
+
+def test_a_trial_of_a_stage_has_its_name_and_the_range_that_was_searched() -> None:
+    trials = optuna_study(staged_history()).trials
+    assert [trial.user_attrs["stage"] for trial in trials] == ["rate"] * 2 + ["fine rate"] * 2
+    assert {trial.distributions["lr"] for trial in trials} == {FloatDistribution(0.5, 4, log=True)}
+    assert "stage" not in optuna_study(odd_history()).trials[0].user_attrs
+
+
+def test_what_stages_choose_from_lists_has_all_their_choices() -> None:
+    stages = [{"name": str(n), "params": {"x": [n, n + 1]}} for n in (1, 2)]
+    of = study(params={"x": 1}, stages=stages, **OWN)
+    (trial,) = optuna_study(history(of, ({"x": 1}, 0.5, DONE))).trials
+    assert trial.distributions["x"] == CategoricalDistribution([1, 2, 3])
 
 
 def test_its_importances_can_be_asked_for() -> None:
@@ -263,12 +278,23 @@ def test_of_an_export_that_is_stopped_nothing_remains(tmp_path: Path, name: str)
 
 
 def test_a_url_is_taken_as_optuna_takes_it_and_named_without_its_password(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a b?.db"
+    url = f"sqlite:///{tmp_path}/a b%3F.db"
     said = export_history(odd_history(), CURVES, "optuna", url, quiet)
     assert said.endswith(f"optuna-dashboard '{url}'")
     assert os.listdir(tmp_path) == ["a b?.db"]
     with pytest.raises(UserError, match=r"cannot use the Optuna storage nosuch://me:\*\*\*@host/x"):
         export_history(odd_history(), CURVES, "optuna", "nosuch://me:secret@host/x", quiet)
+
+
+@pytest.mark.parametrize("name", ["a b?.db", "100%25.db", "x&y=#.db", "naïve 日本.db", "t.log"])
+def test_what_is_said_to_look_with_opens_the_file_that_was_written(
+    tmp_path: Path, name: str
+) -> None:
+    said = export_history(odd_history(), CURVES, "optuna", str(tmp_path / name), quiet)
+    (storage,) = shlex.split(said.partition("optuna-dashboard ")[2])
+    read = optuna.load_study(study_name="digits", storage=storage_of(storage))
+    assert len(read.trials) == 7
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_a_database_gets_the_study_once(tmp_path: Path) -> None:

@@ -182,6 +182,18 @@ def test_a_folder_that_has_something_in_it_is_refused_and_left_alone(tmp_path: P
     assert sorted(tmp_path.rglob("*")) == [folder, *before]
 
 
+def test_of_more_trials_than_tensorboard_shows_by_itself_it_is_said_how_to_have_fewer(
+    tmp_path: Path,
+) -> None:
+    made = history_of(study(**OWN), [counted(n, {"x": n}, float(n)) for n in range(500)])
+    all_of_them = export_history(made, {}, "tensorboard", str(tmp_path / "all"), quiet)
+    assert "wrote 500 trials" in all_of_them
+    assert all_of_them.endswith("export fewer with --top N")
+    few = export_history(made, {}, "tensorboard", str(tmp_path / "few"), quiet, top=499)
+    assert few.startswith("wrote 499 of 500 trials")
+    assert "--top" not in few
+
+
 def test_neither_tensorflow_nor_torch_is_loaded_for_it(tmp_path: Path) -> None:
     program = (
         "import sys\n"

@@ -34,7 +34,17 @@ from distune.report import (
     workers,
     workload,
 )
-from distune.report.blocks import Pictures, Plot, Row, Section, Table, Text, safe_figure, themes
+from distune.report.blocks import (
+    Choice,
+    Pictures,
+    Plot,
+    Row,
+    Section,
+    Table,
+    Text,
+    safe_figure,
+    themes,
+)
 from distune.report.contents import sections
 from distune.report.material import Material, sample, value_of
 from distune.report.optuna_plots import study_of
@@ -286,6 +296,26 @@ def test_colours_are_for_the_parameter_that_is_asked_for() -> None:
     assert names("optimizer") == {"sgd", "adam", "rmsprop"}
     assert "without momentum" in names("momentum")
     assert names(None) == {"all"}
+
+
+def test_curves_can_be_coloured_by_other_parameters_the_wanted_one_first() -> None:
+    others = ["lr", "optimizer", *map(str, range(20))]
+    section = curves.section(a_search(80), "optimizer", others)
+    assert section is not None
+    (choice,) = (block for block in section.blocks if isinstance(block, Choice))
+    assert choice.options == ["optimizer", "lr", *map(str, range(6))]  # no more than eight
+    for row in (block for block in section.blocks if isinstance(block, Row)):
+        for plot in row.plots:
+            assert (list(plot.figures), plot.chosen_by) == (choice.options, choice.key)
+            assert "adam" in plot.alts[0]
+            assert "adam" not in plot.alts[1]
+
+
+def test_one_parameter_alone_is_no_choice() -> None:
+    section = curves.section(a_search(80), "optimizer", ["optimizer"])
+    assert section is not None
+    assert not any(isinstance(block, Choice) for block in section.blocks)
+    assert "One colour for each value of optimizer" in words_of(section)
 
 
 def test_a_few_curves_are_drawn_one_by_one_and_many_as_medians_with_bands() -> None:
@@ -597,7 +627,22 @@ def test_data_of_a_plot_cannot_end_its_block() -> None:
     page = html_page("t", "f", sections, style="", script="page()", plotly="plotly()")
     assert page.count("<script") == page.count("</script>") == 4
     data = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
-    assert json.loads(data[0]) == [figure]
+    assert json.loads(data[0]) == {"figures": [figure], "lists": []}
+
+
+def test_what_several_figures_of_a_plot_have_in_common_is_written_once() -> None:
+    curve = {"x": [1, 2, 3], "y": [0.5, None, 0.25]}
+    figures = {
+        name: {"data": [{**curve, "line": {"color": hue}}], "layout": {"legend": {"x": 0}}}
+        for name, hue in (("a", "@0"), ("b", "@1"))
+    }
+    sections = [Section("k", "t", [Plot("t", figures, "a")])]
+    page = html_page("t", "f", sections, style="", script="page()", plotly="plotly()")
+    (data,) = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
+    found = json.loads(data)
+    assert found["lists"] == [[1, 2, 3], [0.5, None, 0.25]]
+    assert [one["data"][0]["line"]["color"] for one in found["figures"]] == ["@0", "@1"]
+    assert [(one["data"][0]["x"], one["data"][0]["y"]) for one in found["figures"]] == [(0, 1)] * 2
 
 
 def test_a_page_is_the_same_each_time_it_is_made() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from distune import figures
 from distune.report.material import WorkloadFigure
+from distune.report.writing import plotly_script, write_report
 from distune.trial import Failure, Outcome, Report
 from tests.report_studies import a_file, a_search, a_study, counted, material, write_page
 
@@ -126,6 +127,48 @@ def test_dark_mode_is_dark_in_the_page_and_in_the_plots(browser: Any, search: Pa
         assert colours(two) == dark
 
 
+PAPER: dict[str, Any] = {"width": 703, "height": 1030}  # A4 within its margins, at 96 dpi
+
+
+def test_on_paper_it_is_light_and_whole(browser: Any, search: Path) -> None:
+    with opened(browser, search, **DESKTOP, color_scheme="dark") as one:
+        one.draw(one.page.locator(".plot").first)
+        one.ask("dispatchEvent(new Event('beforeprint'))")  # as before each print
+        one.page.emulate_media(media="print")
+        one.page.set_viewport_size(PAPER)
+        one.page.locator(".plot:not([data-drawn])").first.wait_for(state="detached")
+        assert one.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        inks = "[...document.querySelectorAll('.xtick text')].map(t => getComputedStyle(t).fill)"
+        assert set(one.ask(inks)) == {"rgb(87, 96, 106)"}
+        # Neither what could be scrolled to, nor half of a picture.
+        rights = """[...document.querySelectorAll('td, th, .main-svg')]
+            .map(one => one.getBoundingClientRect().right)"""
+        assert max(one.ask(rights)) <= PAPER["width"]
+        broken = (
+            "[...document.querySelectorAll('figure')].map(f => getComputedStyle(f).breakInside)"
+        )
+        assert set(one.ask(broken)) == {"avoid"}
+        one.ask("dispatchEvent(new Event('afterprint'))")
+        one.page.emulate_media(media="screen", color_scheme="dark")
+        one.page.set_viewport_size(DESKTOP["viewport"])
+        one.page.locator(".main-svg").first.wait_for()
+        assert set(one.ask(inks)) == {"rgb(154, 164, 174)"}
+        assert one.errors == []
+
+
+def test_a_table_of_many_parameters_is_whole_on_paper(browser: Any, tmp_path: Path) -> None:
+    names = [f"a_parameter_called_{i}" for i in range(16)]
+    study = a_study({name: {"type": "float", "low": 0, "high": 1} for name in names})
+    made = [counted(i, i / 9, params=dict.fromkeys(names, i / 9)) for i in range(9)]
+    with opened(browser, write_page(material(study, made), tmp_path / "wide.html")) as one:
+        one.page.emulate_media(media="print")
+        one.page.set_viewport_size(PAPER)
+        cells = one.page.locator("#ranking th").all()
+        assert [cell.text_content() for cell in cells][-1] == names[-1]
+        widest = max(box["x"] + box["width"] for cell in cells if (box := cell.bounding_box()))
+        assert widest <= PAPER["width"]
+
+
 def test_another_plot_can_be_chosen(browser: Any, search: Path) -> None:
     with opened(browser, search) as one:
         figure = one.page.locator("figure", has_text="Heat map of two parameters")
@@ -135,6 +178,37 @@ def test_another_plot_can_be_chosen(browser: Any, search: Path) -> None:
         one.page.locator("figure .xtitle", has_text="batch_size").last.wait_for()
         assert figure.locator(".xtitle").text_content() == "batch_size"
         assert figure.locator(".ytitle").text_content() == "momentum"
+        assert one.errors == []
+
+
+LEGENDS = """[...document.querySelectorAll('#curves .plot')].map(plot => [
+    [...plot.querySelectorAll('.legendtext')].map(one => one.textContent),
+    [...new Set([...plot.querySelectorAll('.scatterlayer .js-line')]
+        .map(one => getComputedStyle(one)).filter(one => parseFloat(one.strokeWidth) > 0)
+        .map(one => one.stroke))].length])"""
+
+
+@pytest.mark.parametrize("trials", [12, 80], ids=["one by one", "as medians"])
+def test_another_parameter_can_have_the_colours_of_all_learning_curves(
+    browser: Any, tmp_path: Path, trials: int
+) -> None:
+    made = a_search(trials)
+    path = write_report(made, plotly_script(), tmp_path / "r.html", color_by="optimizer")
+    with opened(browser, path) as one:
+        plots = one.page.locator("#curves .plot")
+        one.draw(plots.first)
+        first = one.ask(LEGENDS)[0]
+        assert sorted(first[0]) == ["adam", "rmsprop", "sgd"]
+        assert "adam" in (plots.first.get_attribute("aria-label") or "")
+        one.page.get_by_label("Colours by").select_option("lr")
+        plots.first.locator(".legendtext", has_text=" to ").first.wait_for()
+        for plot in plots.all():
+            one.draw(plot)  # also those that were not seen before
+        for legend, hues in one.ask(LEGENDS):
+            assert len([name for name in legend if " to " in name]) in (0, 5)
+            assert hues == 5
+        assert sum(bool(legend) for legend, _ in one.ask(LEGENDS)) == plots.count()
+        assert "adam" not in (plots.first.get_attribute("aria-label") or "")
         assert one.errors == []
 
 

@@ -23,7 +23,9 @@ _FILE = "events.out.tfevents.0000000000.distune"  # readers look for the first t
 _PARAMS = "params."
 
 
-def write_event_files(history: History, curves: Curves, folder: Path, tell: Tell) -> None:
+def write_event_files(
+    history: History, curves: Curves, folder: Path, tell: Tell, top: int | None = None
+) -> None:
     """A folder for `tensorboard --logdir`.
 
     Each metric of a step is a scalar of its name; `result/NAME` is a metric of the step that
@@ -36,12 +38,13 @@ def write_event_files(history: History, curves: Curves, folder: Path, tell: Tell
         curves: of its trials.
         folder: to be made.
         tell: takes how many trials are written.
+        top: as `trial_rows` takes it.
 
     Raises:
         UserError: TensorBoard is not installed.
     """
     need("tensorboard", extra="export")
-    rows = trial_rows(history)
+    rows = trial_rows(history, top)
     params = [one for one in columns(history, rows) if one.name.startswith(_PARAMS)]
     created = min((span(history.study, one)[0] for one in history.trials), default=0.0)
     _write(folder, created, [_event(created, 0, _experiment(history, rows, params, created))])

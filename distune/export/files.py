@@ -70,25 +70,27 @@ def complete(path: Path, *, folder: bool = False) -> Iterator[Path]:
                 draft.unlink()
 
 
-def write_csv(history: History, out: IO[str]) -> None:
+def write_csv(history: History, out: IO[str], top: int | None = None) -> None:
     """The table as text, `nan` and `inf` as such; what there is not is empty."""
-    table = columns(history, trial_rows(history))
+    table = columns(history, trial_rows(history, top))
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([csv_text(column.name) for column in table])
     cells = [map(csv_text, c.values) if c.kind is Kind.TEXT else c.values for c in table]
     writer.writerows(zip(*cells, strict=True))
 
 
-def write_jsonl(history: History, curves: Curves, out: IO[str], tell: Tell) -> None:
+def write_jsonl(
+    history: History, curves: Curves, out: IO[str], tell: Tell, top: int | None = None
+) -> None:
     """One JSON object a line: a `TrialRow`, and its `curve` as `curve_of` makes it."""
-    for done, row in enumerate(trial_rows(history), 1):
+    for done, row in enumerate(trial_rows(history, top), 1):
         fields = {**vars(row), "curve": curve_of(curves.get(row.number, ()))}
         out.write(json.dumps(with_finite_numbers(fields), ensure_ascii=False, allow_nan=False))
         out.write("\n")
         tell(done)
 
 
-def data_frame(history: History) -> pandas.DataFrame:
+def data_frame(history: History, top: int | None = None) -> pandas.DataFrame:
     """The table as pandas has it. Integers and booleans stay what they are where some are
     missing (`Int64`, `boolean`).
 
@@ -98,7 +100,7 @@ def data_frame(history: History) -> pandas.DataFrame:
     need("pandas", extra="export")
     import pandas
 
-    table = columns(history, trial_rows(history))
+    table = columns(history, trial_rows(history, top))
     return pandas.DataFrame(
         {column.name: pandas.Series(column.values, dtype=_dtype(column)) for column in table}
     )
@@ -119,7 +121,7 @@ def _dtype(column: Column) -> Any:
             return pandas.Series([""]).dtype  # as this version of pandas has it
 
 
-def write_parquet(history: History, path: Path) -> None:
+def write_parquet(history: History, path: Path, top: int | None = None) -> None:
     """The table, a number that is NaN apart from one that is missing.
 
     Raises:
@@ -129,10 +131,10 @@ def write_parquet(history: History, path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    table = columns(history, trial_rows(history))
+    table = columns(history, trial_rows(history, top))
     arrays = {column.name: pyarrow.array(column.values, _arrow_type(column)) for column in table}
     # So that pandas reads what `data_frame` makes.
-    metadata = pyarrow.Schema.from_pandas(data_frame(history), preserve_index=False).metadata
+    metadata = pyarrow.Schema.from_pandas(data_frame(history, top), preserve_index=False).metadata
     pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), path)
 
 

@@ -25,10 +25,17 @@ from distune.ranking import History
 FORMATS = ("csv", "parquet", "jsonl", "optuna", "tensorboard")
 #: How a name ends that nobody has given: else by the format's own.
 _ENDINGS = {"optuna": ".db", "tensorboard": "-tensorboard"}
+#: Runs that TensorBoard ticks by itself are 500; one is the HParams table.
+_SHOWN_BY_TENSORBOARD = 499
 
 
 def export_history(
-    history: History, curves: Curves, format: str, out: str | None, tell: Tell
+    history: History,
+    curves: Curves,
+    format: str,
+    out: str | None,
+    tell: Tell,
+    top: int | None = None,
 ) -> str:
     """Write a study's trials, all or nothing.
 
@@ -39,6 +46,7 @@ def export_history(
         out: a file, `-` for standard output (CSV and JSON lines), a folder for TensorBoard, a
             file or URL for Optuna; None for the study's name in this directory.
         tell: takes how many trials are written, where that takes long.
+        top: how many configurations, the best ones; all if None.
 
     Returns:
         A line for people, empty if they see the trials themselves.
@@ -51,25 +59,33 @@ def export_history(
     out = out or f"{history.study.name}{_ENDINGS.get(format, f'.{format}')}"
     if out == "-" and format not in ("csv", "jsonl"):
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
-    wrote = f"wrote {len(history)} trials to {out}"
+    count = sum(len(one.runs) for one in history.ranking(top))
+    trials = f"{count} trials" if count == len(history) else f"{count} of {len(history)} trials"
+    wrote = f"wrote {trials} to {out}"
     match format:
         case "csv":
             with _text(out) as file:
-                write_csv(history, file)
+                write_csv(history, file, top)
         case "jsonl":
             with _text(out) as file:
-                write_jsonl(history, curves, file, tell)
+                write_jsonl(history, curves, file, tell, top)
         case "parquet":
             with complete(Path(out)) as path:
-                write_parquet(history, path)
+                write_parquet(history, path, top)
         case "optuna":
-            storage = write_optuna_storage(history, curves, out, tell)
-            wrote = f"wrote {len(history)} trials to {storage}"
+            storage = write_optuna_storage(history, curves, out, tell, top)
+            wrote = f"wrote {trials} to {storage}"
             return f"{wrote}; look at them: optuna-dashboard {shlex.quote(storage)}"
         case "tensorboard":
             with complete(Path(out), folder=True) as folder:
-                write_event_files(history, curves, folder, tell)
-            return f"{wrote}; look at them: tensorboard --logdir {shlex.quote(out)}"
+                write_event_files(history, curves, folder, tell, top)
+            said = f"{wrote}; look at them: tensorboard --logdir {shlex.quote(out)}"
+            if count > _SHOWN_BY_TENSORBOARD:
+                said += (
+                    f"\nWith more than {_SHOWN_BY_TENSORBOARD} trials TensorBoard is slow, and "
+                    "draws only the curves that are ticked: export fewer with --top N"
+                )
+            return said
     return "" if out == "-" else wrote
 
 

@@ -23,7 +23,9 @@ _SQLITE = "sqlite:///"
 _DELETE = "it: optuna delete-study --study-name {name} --storage {storage}"
 
 
-def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell) -> str:
+def write_optuna_storage(
+    history: History, curves: Curves, out: str, tell: Tell, top: int | None = None
+) -> str:
     """A study in an Optuna storage, which may have other studies.
 
     Args:
@@ -32,6 +34,7 @@ def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell)
         out: a file, of Optuna's journal if it ends in .log or .journal and else of SQLite; or
             the URL of a database, as Optuna takes it.
         tell: takes how many trials are written.
+        top: as `trial_rows` takes it.
 
     Returns:
         What `optuna-dashboard` takes, but for a password.
@@ -40,36 +43,61 @@ def write_optuna_storage(history: History, curves: Curves, out: str, tell: Tell)
         UserError: the storage cannot be used, or has such a study already.
     """
     need("optuna", extra="export")
-    out = out.removeprefix(_SQLITE)
+    out = _file_of(out)
     if "://" in out:
         shown = _without_password(out)
         with _opened_url(out) as storage:
-            _add(history, curves, storage, shown, _DELETE, tell)
+            _add(history, curves, storage, shown, _DELETE, tell, top)
         return shown
     path = Path(out)
     journal = path.suffix in _JOURNALS
     if os.path.exists(out):
         with _opened_file(path, path, journal=journal) as storage:
-            _add(history, curves, storage, out, "the file, with all that is in it", tell)
+            _add(history, curves, storage, out, "the file, with all that is in it", tell, top)
     else:
         # What is not complete is thrown away: it need not survive a power cut meanwhile.
         with (
             complete(path) as draft,
             _opened_file(draft, path, journal=journal, careless=True) as storage,
         ):
-            optuna_study(history, curves, storage=storage, tell=tell)
-    return out if journal else f"{_SQLITE}{out}"
+            optuna_study(history, curves, storage=storage, tell=tell, top=top)
+    return out if journal else _url_of(out)
+
+
+def _file_of(out: str) -> str:
+    """The file that a URL of SQLite names; all else, options of a connection too, as it is."""
+    from sqlalchemy import make_url
+
+    if not out.startswith(_SQLITE) or make_url(out).query:
+        return out
+    return make_url(out).database or ""
+
+
+def _url_of(file: str) -> str:
+    """The URL of a file of SQLite; without escapes where it means the same."""
+    from sqlalchemy import URL, make_url
+
+    plain = f"{_SQLITE}{file}"
+    if make_url(plain).database == file:
+        return plain
+    return URL.create("sqlite", database=file).render_as_string()
 
 
 def _add(
-    history: History, curves: Curves, storage: BaseStorage, shown: str, remedy: str, tell: Tell
+    history: History,
+    curves: Curves,
+    storage: BaseStorage,
+    shown: str,
+    remedy: str,
+    tell: Tell,
+    top: int | None,
 ) -> None:
     """Add a study to what is there; all of it, or nothing."""
     import optuna
 
     name = history.study.name
     try:
-        optuna_study(history, curves, storage=storage, tell=tell)
+        optuna_study(history, curves, storage=storage, tell=tell, top=top)
     except optuna.exceptions.DuplicatedStudyError:
         raise UserError(
             f"{shown} has a study {name!r} already, which stays as it is: name another storage "

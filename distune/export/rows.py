@@ -10,6 +10,7 @@ from typing import Any
 
 from distune.export.leaderboard import parameter_names
 from distune.ranking import History
+from distune.samplers.staged import StagedSampler
 from distune.space import CategoricalParameter, IntParameter, Parameter
 from distune.study import Study
 from distune.trial import Counted, Metrics, Params, Purpose, Report, Scalar
@@ -27,6 +28,7 @@ class TrialRow:
         number: of the trial in the study, from 0.
         configuration: the number of the first trial with the same params; repeats share it.
         rank: of the configuration among all, from 1; it may change while the study runs.
+        stage: the name of the one it belongs to; None in a study without stages.
         repeat: which repeat of its configuration it is, from 0.
         attempt: the one that counted, from 1.
         seed: of the training.
@@ -46,6 +48,7 @@ class TrialRow:
     number: int
     configuration: int
     rank: int
+    stage: str | None
     repeat: int
     attempt: int
     seed: int
@@ -62,18 +65,28 @@ class TrialRow:
     test: Metrics
 
 
-def trial_rows(history: History) -> list[TrialRow]:
-    """One for each counted trial, in the order of their numbers; tests are part of theirs."""
+def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
+    """One for each counted trial, in the order of their numbers; tests are part of theirs.
+
+    Args:
+        history: of the study.
+        top: of how many configurations, the best ones; of all if None.
+    """
+    staged = StagedSampler(history.study) if history.study.stages else None
+    if staged is not None:
+        staged.follow(history.trials)
     rows = []
-    for rank, configuration in enumerate(history.ranking(), 1):
+    for rank, configuration in enumerate(history.ranking(top), 1):
         for counted in configuration.runs:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
+            stage = staged.stage_of(trial.number) if staged is not None else None
             rows.append(
                 TrialRow(
                     number=trial.number,
                     configuration=configuration.first,
                     rank=rank,
+                    stage=stage.name if stage is not None else None,
                     repeat=trial.repeat,
                     attempt=trial.attempt,
                     seed=trial.seed,
@@ -166,10 +179,11 @@ def columns(history: History, rows: Sequence[TrialRow]) -> list[Column]:
         if field.name not in ("params", "metrics", "test"):
             values = [getattr(row, field.name) for row in rows]
             found.append(_column(field.name, values, [_EXAMPLES.get(str(field.type), "")]))
+    spaces = [history.study.params, *(stage.params for stage in history.study.stages or [])]
     for name in parameter_names(history):
-        spec = history.study.params.get(name)
+        allowed = [one for space in spaces if name in space for one in _examples(space[name])]
         values = [row.params.get(name) for row in rows]
-        found.append(_column(f"params.{name}", values, _examples(spec) if spec else []))
+        found.append(_column(f"params.{name}", values, allowed))
     for group in ("metrics", "test"):
         names = dict.fromkeys(name for row in rows for name in getattr(row, group))
         for name in names:

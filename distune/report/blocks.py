@@ -78,6 +78,8 @@ class Plot:
         alt: what it shows, for who cannot see it.
         caption: how to read it.
         choice: what is chosen, where there is a choice.
+        chosen_by: the key of a `Choice` that chooses for this plot and others.
+        alts: what each of the figures shows, if not all show the same.
         height: in pixels.
         min_width: in pixels; on a narrower screen it can be moved sideways.
     """
@@ -87,8 +89,19 @@ class Plot:
     alt: str
     caption: str = ""
     choice: str = ""
+    chosen_by: str = ""
+    alts: Sequence[str] = ()
     height: int = 360
     min_width: int = 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice for all plots that name its key: which of their figures each shows."""
+
+    key: str
+    title: str
+    options: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ class Pictures:
     caption: str = ""
 
 
-Block = Text | Table | Plot | Row | Pictures
+Block = Text | Table | Plot | Choice | Row | Pictures
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ def sections(material: Material, color_by: str | None = None) -> list[Section]:
 
     Args:
         material: of the study.
-        color_by: the parameter whose values have colours in learning curves; the most
-            important one if None.
+        color_by: the parameter whose values have colours in learning curves, until another is
+            chosen in the page; the most important one if None.
     """
     study = study_of(material.history)
     weights = importance.weigh(material, study)
+    colours = list(dict.fromkeys([*weights, *material.varying]))
     if color_by is None:
-        color_by = next(iter([*weights, *material.varying]), None)
+        color_by = next(iter(colours), None)
     made = [
         summary.summary(material),
         summary.ranking(material),
@@ -37,7 +38,7 @@ def sections(material: Material, color_by: str | None = None) -> list[Section]:
         search.section(material),
         importance.section(material, study, weights),
         settings.section(material, weights),
-        curves.section(material, color_by),
+        curves.section(material, color_by, colours),
         cost.section(material),
         workload.section(material),
         workers.section(material),

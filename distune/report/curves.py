@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from distune.display import clean, format_scalar, format_value
 from distune.report.blocks import (
     Block,
+    Choice,
     Plot,
     Row,
     Section,
@@ -34,6 +36,7 @@ _MOST_LINES = 24  # that can be told apart
 _FEWEST_FOR_MEDIAN = 3
 _POINTS = 120
 _FAMILIES = 3
+_CHOICES = 8  # parameters to colour by
 
 Curve = Sequence[tuple[float, float]]  # (x, y), by increasing x
 
@@ -200,26 +203,56 @@ def middle(curves: Sequence[Curve]) -> Middle:
 # -- the section ---------------------------------------------------------------------------
 
 
-def section(material: Material, by: str | None) -> Section | None:
-    """`by`: the parameter whose values have the colours; None for one colour."""
+def section(material: Material, by: str | None, others: Sequence[str] = ()) -> Section | None:
+    """Curves in the colours of a parameter's values.
+
+    Args:
+        material: of the study.
+        by: the parameter; None for one colour.
+        others: parameters that a reader can choose instead, of which the first few are taken.
+    """
     curves = material.curves
     if not curves:
         return None
+    names = [name for reports in curves.values() for name in reports[-1].metrics]
+    found = families(names, material.study.metric)[:_FAMILIES]
+    chosen = [] if by is None else [by, *(one for one in others if one != by)][:_CHOICES]
+    drawings = [_drawing(material, one) for one in chosen] or [_drawing(material, None)]
+    blocks: list[Block] = [Text(_which(material)), Text(drawings[0].how(len(chosen) > 1), "note")]
+    if len(chosen) > 1:
+        blocks.append(Choice("colours", "Colours by", chosen))
+
+    def row(make: Sequence[Callable[[_Drawing], Plot]]) -> Row:
+        return Row([_one_of(chosen, [plot(drawing) for drawing in drawings]) for plot in make])
+
+    blocks += [
+        row([partial(_Drawing.plot, family=one, with_time=timed) for timed in (False, True)])
+        for one in found
+    ]
+    gaps = [f for f in found if f.validation is not None and f.training is not None]
+    if gaps:
+        blocks.append(row([partial(_Drawing.gap_plot, family=family) for family in gaps[:2]]))
+    return Section("curves", "Learning curves", blocks)
+
+
+def _drawing(material: Material, by: str | None) -> _Drawing:
+    curves = material.curves
     params = {one.trial.number: one.trial.params for one in material.history.trials}
     values = {n: params[n][by] for n in curves if by is not None and by in params[n]}
     groups, ordered = groups_of(values)
     without = [n for n in curves if n not in values]
     if without:
         groups.append(Group("all" if by is None else f"without {label(by)}", without))
-    names = [name for reports in curves.values() for name in reports[-1].metrics]
-    found = families(names, material.study.metric)[:_FAMILIES]
-    drawing = _Drawing(material, by, groups, ordered)
-    blocks: list[Block] = [Text(_which(material)), Text(drawing.how(), "note")]
-    blocks += [Row([drawing.plot(one, with_time) for with_time in (False, True)]) for one in found]
-    gaps = [f for f in found if f.validation is not None and f.training is not None]
-    if gaps:
-        blocks.append(Row([drawing.gap_plot(family) for family in gaps[:2]]))
-    return Section("curves", "Learning curves", blocks)
+    return _Drawing(material, by, groups, ordered)
+
+
+def _one_of(names: Sequence[str], plots: Sequence[Plot]) -> Plot:
+    """The same curves in the colours of each of these parameters, one of which is chosen."""
+    if len(plots) == 1:
+        return plots[0]
+    figures = {name: plot.figures[""] for name, plot in zip(names, plots, strict=True)}
+    alts = [plot.alt for plot in plots]
+    return replace(plots[0], figures=figures, alts=alts, chosen_by="colours")
 
 
 def _which(material: Material) -> str:
@@ -241,8 +274,9 @@ class _Drawing:
     def one_by_one(self) -> bool:
         return len(self.material.curves) <= _MOST_LINES
 
-    def how(self) -> str:
-        colours = "" if self.by is None else f"One colour for each value of {clean(self.by)}. "
+    def how(self, choice: bool) -> str:
+        which = "the parameter that is chosen here" if choice else clean(self.by or "")
+        colours = "" if self.by is None else f"One colour for each value of {which}. "
         if self.one_by_one:
             lines = (
                 "Thin lines: single trials; thick ones: the median of the trials of a colour, "

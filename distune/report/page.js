@@ -32,13 +32,25 @@
     }};
   }
 
-  function draw(place, asDark = dark.matches) {
-    const key = place.dataset.figure;
-    const select = document.querySelector(`select[data-of="${key}"]`);
-    const theme = themes[asDark ? "dark" : "light"];
-    const {data, layout} = themed(read(key)[select ? Number(select.value) : 0], theme, false);
+  const selectOf = ({dataset}) => document.querySelector(
+    `select[data-of="${dataset.chosenBy ?? dataset.figure}"]`);
+
+  const PAPER = 680;  // pixels that A4 and Letter have room for, upright: a plot cannot ask
+
+  function draw(place, printed = false) {
+    const chosen = Number(selectOf(place)?.value ?? 0);
+    const theme = themes[dark.matches && !printed ? "dark" : "light"];
+    const {figures, lists} = read(place.dataset.figure);
+    const {data, layout} = themed(figures[chosen], theme, false);
+    for (const trace of data) {
+      for (const key of ["x", "y"]) if (key in trace) trace[key] = lists[trace[key]];
+    }
+    if (place.dataset.alts) {
+      place.setAttribute("aria-label", JSON.parse(place.dataset.alts)[chosen]);
+    }
     layout.template = template(theme);
-    layout.autosize = true;
+    if (printed) layout.width = PAPER;
+    else layout.autosize = true;
     if (touch.matches) layout.dragmode = false;  // a finger scrolls the page
     drawn.add(place);
     Plotly.react(place, data, layout, {
@@ -56,10 +68,11 @@
   }, {rootMargin: "300px"});
   for (const place of places) near.observe(place);
   for (const select of document.querySelectorAll("select")) {
-    select.addEventListener("change", () => draw(
-      document.querySelector(`.plot[data-figure="${select.dataset.of}"]`)));
+    select.addEventListener("change", () => {
+      for (const place of drawn) if (selectOf(place) === select) draw(place);
+    });
   }
   dark.addEventListener("change", () => { for (const place of drawn) draw(place); });
-  addEventListener("beforeprint", () => { for (const place of places) draw(place, false); });
+  addEventListener("beforeprint", () => { for (const place of places) draw(place, true); });
   addEventListener("afterprint", () => { for (const place of drawn) draw(place); });
 })();

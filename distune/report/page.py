@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
 from distune.display import clean
 from distune.report.blocks import (
     Block,
+    Choice,
     Pictures,
     Plot,
     Row,
@@ -120,6 +121,8 @@ def _block(block: Block, figures: list[str]) -> str:
             return _table(block)
         case Plot():
             return _plot(block, figures)
+        case Choice():
+            return f"<p>{_select(block.title, block.key, block.options)}</p>"
         case Row():
             return f'<div class="row">{"".join(_plot(one, figures) for one in block.plots)}</div>'
         case Pictures():
@@ -145,22 +148,45 @@ def _table(table: Table) -> str:
 
 def _plot(plot: Plot, figures: list[str]) -> str:
     key = f"figure-{len(figures)}"
-    figures.append(_data(key, [safe_figure(one) for one in plot.figures.values()]))
-    choice = ""
-    if len(plot.figures) > 1:
-        options = "".join(
-            f'<option value="{i}">{_text(name)}</option>' for i, name in enumerate(plot.figures)
-        )
-        choice = (
-            f'<label>{_text(plot.choice)} <select data-of="{key}" autocomplete="off">{options}'
-            "</select></label>"
-        )
+    figures.append(_data(key, _shared([safe_figure(one) for one in plot.figures.values()])))
+    choice, more = "", ""
+    if plot.chosen_by:
+        more += f' data-chosen-by="{plot.chosen_by}"'
+    elif len(plot.figures) > 1:
+        choice = _select(plot.choice, key, plot.figures)
+    if plot.alts:
+        more += f' data-alts="{escape(json.dumps([clean(one, _LONGEST) for one in plot.alts]))}"'
     size = f"height:{plot.height}px" + (f";min-width:{plot.min_width}px" if plot.min_width else "")
     return (
         f"<figure>{_heading(plot.title)}{choice}"
         f'<div class="scroller"><div class="plot" role="img" aria-label="{_text(plot.alt)}" '
-        f'data-figure="{key}" style="{size}"></div></div>'
+        f'data-figure="{key}"{more} style="{size}"></div></div>'
         f"{_caption(plot.caption, 'figcaption')}</figure>"
+    )
+
+
+def _shared(figures: Sequence[Any]) -> dict[str, Any]:
+    """Figures, of whose traces each list of coordinates is written once: `x` and `y` are places
+    in `lists`. A curve is the same in whatever colour.
+    """
+    places: dict[str, int] = {}
+    lists: list[Any] = []
+    for trace in (trace for figure in figures for trace in figure["data"]):
+        for key in ("x", "y"):
+            if isinstance(trace.get(key), list):
+                text = json.dumps(trace[key])
+                if text not in places:
+                    places[text] = len(lists)
+                    lists.append(trace[key])
+                trace[key] = places[text]
+    return {"figures": figures, "lists": lists}
+
+
+def _select(title: str, of: str, names: Iterable[str]) -> str:
+    options = "".join(f'<option value="{i}">{_text(name)}</option>' for i, name in enumerate(names))
+    return (
+        f'<label>{_text(title)} <select data-of="{of}" autocomplete="off">{options}'
+        "</select></label>"
     )
 
 

@@ -111,6 +111,14 @@ class StagedSampler:
             for i, (stage, one) in enumerate(zip(self._stages, stages, strict=True))
         ]
 
+    def stage_of(self, trial: int) -> Stage | None:
+        """The stage that a trial of this number belongs to; None if that has not begun."""
+        configuration = trial // self._study.repeats
+        for stage, one in zip(self._stages, self._open, strict=False):
+            if one.first <= configuration < one.first + one.size:
+                return stage
+        return None
+
     def _expected(self) -> list[_Open]:
         """The stages to come, which all would start where the last one did."""
         stages = [self._open[-1]]
