@@ -417,8 +417,8 @@ def report(
         str | None,
         typer.Option(
             metavar="PARAM",
-            help="The parameter whose values first have colours in the learning curves; else the "
-            "one that mattered most.",
+            help='The parameter (or "stage") whose values first have colours in the learning '
+            "curves; else the stage, if there are any, or the parameter that mattered most.",
         ),
     ] = None,
 ) -> None:

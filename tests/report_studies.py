@@ -16,6 +16,7 @@ from distune.ranking import History
 from distune.records import AttemptFile
 from distune.report.material import Material, WorkloadFigure
 from distune.report.writing import plotly_script, write_report
+from distune.samplers.staged import StagedSampler
 from distune.snapshot import Snapshot
 from distune.space import Space
 from distune.study import Limits, Study
@@ -104,9 +105,13 @@ def material(study: Study, trials: Iterable[Counted], **more: Any) -> Material:
         study=study.id, host="h", pid=1, counter=1, state="finished", elapsed=elapsed,
         limits=Limits(),
     )  # fmt: skip
+    staged = StagedSampler(study) if study.stages else None
+    if staged is not None:
+        staged.follow(history.trials)
     snapshot = Snapshot(
-        study=study, limits=Limits(), elapsed=elapsed, history=history, master=master
-    )
+        study=study, limits=Limits(), elapsed=elapsed, history=history, master=master,
+        stages=tuple(staged.views()) if staged is not None else (),
+    )  # fmt: skip
     return Material(snapshot=snapshot, **more)
 
 

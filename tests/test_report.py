@@ -30,6 +30,7 @@ from distune.report import (
     importance,
     search,
     settings,
+    stages,
     summary,
     workers,
     workload,
@@ -316,6 +317,46 @@ def test_one_parameter_alone_is_no_choice() -> None:
     assert section is not None
     assert not any(isinstance(block, Choice) for block in section.blocks)
     assert "One colour for each value of optimizer" in words_of(section)
+
+
+def a_staged_search() -> Material:
+    """Three settings of a first stage, of which the second is best, and two of the next."""
+    groups = {"rate": {"lr": [1, 2, 3]}, "depth": {"n": [2, 4]}}
+    named = [{"name": name, "params": params} for name, params in groups.items()]
+    study = a_study({"lr": 0, "n": 1}, stages=named)
+    settings = [(1, 1), (2, 1), (3, 1), (2, 2), (2, 4)]
+    made = [
+        counted(i, value, params={"lr": lr, "n": n}, steps=12)
+        for i, ((lr, n), value) in enumerate(zip(settings, [0.5, 0.8, 0.6, 0.9, 0.7], strict=True))
+    ]
+    files = {i: a_file(one.trial, one.worker, 0.0, curve(0.9, 5.0)) for i, one in enumerate(made)}
+    return material(study, made, files=files)
+
+
+def test_stages_are_a_table_of_what_each_has_found() -> None:
+    section = stages.section(a_staged_search())
+    assert section is not None
+    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    assert table.rows == [
+        ["1", "rate", "over", "3/3", "0.8000", "lr 2"],
+        ["2", "depth", "over", "2/2", "0.9000", "n 2"],
+    ]
+    assert stages.section(a_search(10)) is None
+
+
+def test_the_curves_of_a_staged_search_have_the_colours_of_its_stages_first() -> None:
+    made = a_staged_search()
+    (section,) = (one for one in sections(made) if one.key == "curves")
+    (choice,) = (block for block in section.blocks if isinstance(block, Choice))
+    assert choice.options[0] == "stage"
+    data = figures_of(section)[0]["data"]
+    assert {(trace["name"], trace["text"]) for trace in data if "trial" in trace["text"]} == {
+        ("rate", "trial 0"), ("rate", "trial 1"), ("rate", "trial 2"),
+        ("depth", "trial 3"), ("depth", "trial 4"),
+    }  # fmt: skip
+    wanted = next(one for one in sections(made, "n") if one.key == "curves")
+    (choice,) = (block for block in wanted.blocks if isinstance(block, Choice))
+    assert choice.options[:2] == ["n", "stage"]
 
 
 def test_a_few_curves_are_drawn_one_by_one_and_many_as_medians_with_bands() -> None:

@@ -14,7 +14,7 @@ from distune.report import (
     workload,
 )
 from distune.report.blocks import Section
-from distune.report.material import Material
+from distune.report.material import STAGE, Material
 from distune.report.optuna_plots import study_of
 
 
@@ -24,11 +24,12 @@ def sections(material: Material, color_by: str | None = None) -> list[Section]:
     Args:
         material: of the study.
         color_by: the parameter whose values have colours in learning curves, until another is
-            chosen in the page; the most important one if None.
+            chosen in the page; the stage if None and there are any, else the most important.
     """
     study = study_of(material.history)
     weights = importance.weigh(material, study)
-    colours = list(dict.fromkeys([*weights, *material.varying]))
+    staged = [STAGE] if material.stages else []
+    colours = list(dict.fromkeys([*staged, *weights, *material.varying]))
     if color_by is None:
         color_by = next(iter(colours), None)
     made = [

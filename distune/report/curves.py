@@ -23,7 +23,7 @@ from distune.report.blocks import (
     figure,
     label,
 )
-from distune.report.material import Material, spans_decades
+from distune.report.material import STAGE, Material, spans_decades
 from distune.trial import Report, Scalar
 
 #: What objectives report beside what they measure.
@@ -208,7 +208,7 @@ def section(material: Material, by: str | None, others: Sequence[str] = ()) -> S
 
     Args:
         material: of the study.
-        by: the parameter; None for one colour.
+        by: the parameter, or `STAGE`; None for one colour.
         others: parameters that a reader can choose instead, of which the first few are taken.
     """
     curves = material.curves
@@ -239,6 +239,9 @@ def _drawing(material: Material, by: str | None) -> _Drawing:
     curves = material.curves
     params = {one.trial.number: one.trial.params for one in material.history.trials}
     values = {n: params[n][by] for n in curves if by is not None and by in params[n]}
+    if by == STAGE and material.stages and not values:
+        groups = [Group(label(name), numbers) for name, numbers in material.stages.items()]
+        return _Drawing(material, by, groups, ordered=True)
     groups, ordered = groups_of(values)
     without = [n for n in curves if n not in values]
     if without:

@@ -20,6 +20,9 @@ from distune.snapshot import Snapshot
 from distune.study import Study
 from distune.trial import Counted, Direction, Outcome, Report
 
+#: What the stage of a trial is called among its parameters.
+STAGE = "stage"
+
 
 @dataclass(frozen=True)
 class WorkloadFigure:
@@ -68,6 +71,16 @@ class Material:
     def ranking(self) -> list[Configuration]:
         """All configurations, best first."""
         return self.history.ranking()
+
+    @cached_property
+    def stages(self) -> dict[str, list[int]]:
+        """Numbers of the counted trials of each stage that has begun, by its name, in order."""
+        numbers = sorted(one.trial.number for one in self.history.trials)
+        return {
+            view.stage.name: [n for n in numbers if view.first <= n < view.first + view.trials]
+            for view in self.snapshot.stages
+            if view.state != "waiting"
+        }
 
     @cached_property
     def curves(self) -> dict[int, tuple[Report, ...]]:

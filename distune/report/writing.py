@@ -16,7 +16,7 @@ from distune.protocol import AttemptName, State
 from distune.ranking import History
 from distune.records import AttemptFile, decode_document
 from distune.report.contents import sections
-from distune.report.material import Material, WorkloadFigure, sample
+from distune.report.material import STAGE, Material, WorkloadFigure, sample
 from distune.report.page import html_page
 from distune.store import Store
 from distune.trial import Counted, Outcome
@@ -46,7 +46,8 @@ def write_report(
     Raises:
         UserError: there is no such parameter, or the file cannot be written.
     """
-    name, known = material.study.name, parameter_names(material.history)
+    name = material.study.name
+    known = [*([STAGE] if material.stages else []), *parameter_names(material.history)]
     if color_by is not None and color_by not in known:
         raise UserError(
             f"--color-by: {name} has no parameter {color_by!r}; there are {', '.join(known)}"
