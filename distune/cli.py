@@ -534,7 +534,7 @@ def presets(
     name: Annotated[str | None, typer.Argument(help="Print this one's space file.")] = None,
 ) -> None:
     """List the built-in studies."""
-    from distune.presets import preset_names, read_preset
+    from distune.presets import described, preset_names, read_preset
 
     if name is not None:
         if name not in preset_names():
@@ -543,14 +543,19 @@ def presets(
         return
     from rich.table import Table
 
-    table = Table.grid(padding=(0, 2))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("preset", "2 cores", "GPU", "what it shows"):
+        table.add_column(heading, no_wrap=heading != "what it shows")
     for one in preset_names():
-        table.add_row(one, _read_space(one)[0].description)
+        what, on_cores, on_gpu = described(one)
+        table.add_row(one, on_cores, on_gpu, what)
     console = _console()
     console.print(table, markup=False, highlight=False)
     console.print(
-        "\nTimes are for two workers on two CPU cores: distune master --space NAME --workers 2. "
-        "For a first look in a tenth of that or less, add --scale 0.1.",
+        "\nThe times on two CPU cores are for two workers: "
+        "distune master --space NAME --workers 2. Those on a GPU are estimates, not measured: "
+        "one worker, half a millisecond for each training step. For a first look in a tenth of "
+        "that or less, add --scale 0.1.",
         highlight=False,
     )
 

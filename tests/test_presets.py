@@ -12,7 +12,7 @@ import pytest
 from distune.errors import UserError
 from distune.objective import TrialContext, drive, find
 from distune.planner import preview
-from distune.presets import STARTER, preset_names, read_preset
+from distune.presets import STARTER, described, preset_names, read_preset
 from distune.samplers import make_sampler
 from distune.scaling import scaled
 from distune.study import Study, freeze, limits_of, parse_space_file
@@ -44,9 +44,9 @@ def test_the_presets_have_the_names_people_were_told() -> None:
 @every_preset
 def test_every_preset_is_a_study_that_says_what_it_is_and_ends(name: str) -> None:
     file = parse_space_file(read_preset(name), name)
-    what, _, how_long = file.description.partition(" (")
+    what, *times = described(name)
     assert len(what) > 20
-    assert re.search(r"(about|some) .*(second|minute|hour|h |min)", how_long), file.description
+    assert all(re.fullmatch(r"(\d+ (h|min|s)[+ ]?)+", time) for time in times), file.description
     assert file.workload is not None
     if file.sampler == "random" and file.stages is None:
         assert file.trials is not None
