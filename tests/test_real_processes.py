@@ -266,10 +266,15 @@ def test_the_training_process_may_die_and_the_worker_lives_on(lab: Lab) -> None:
 
 
 def test_a_time_limit_ends_the_study_and_keeps_what_was_reached(lab: Lab) -> None:
-    lab.write_space(trials=None, time_limit="8s", params={
-        "x": {"type": "float", "low": 0, "high": 1}, "steps": 1000, "pause": 0.05})  # fmt: skip
-    worker = lab.worker()
-    assert lab.master("--plain").wait(30) == 0
+    lab.write_space(trials=None, time_limit="1h", params={
+        "x": {"type": "float", "low": 0, "high": 1}, "steps": 10_000, "pause": 0.05})  # fmt: skip
+    master, worker = lab.master("--plain"), lab.worker()
+    wait_until(lambda: any(
+        '"kind":"report"' in path.read_text() for path in lab.logs.glob("space/trials/*.taken")
+    ), what="a report is there")  # fmt: skip
+    master.kill()
+    master.wait()
+    assert lab.master("--plain", "--time-limit", "1s").wait(60) == 0
     assert worker.wait(30) == 0
     status = lab.status()
     assert "time limit" in status["reason"]
