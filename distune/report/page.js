@@ -43,7 +43,7 @@
     const {figures, lists} = read(place.dataset.figure);
     const {data, layout} = themed(figures[chosen], theme, false);
     for (const trace of data) {
-      for (const key of ["x", "y"]) if (key in trace) trace[key] = lists[trace[key]];
+      for (const key of ["x", "y"]) if (Number.isInteger(trace[key])) trace[key] = lists[trace[key]];
     }
     if (place.dataset.alts) {
       place.setAttribute("aria-label", JSON.parse(place.dataset.alts)[chosen]);
