@@ -268,6 +268,7 @@ def cpu_seconds() -> float:
     return sum(sum(one.cpu_times()[:2]) for one in family if "chrom" in one.name())
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_open_in_under_five_seconds(browser: Any, tmp_path: Path) -> None:
     path = write_page(a_search(10_000), tmp_path / "many.html")
     before = cpu_seconds()
