@@ -278,7 +278,7 @@ class _Drawing:
         return len(self.material.curves) <= _MOST_LINES
 
     def how(self, choice: bool) -> str:
-        which = "the parameter that is chosen here" if choice else clean(self.by or "")
+        which = "what is chosen here" if choice else clean(self.by or "")
         colours = "" if self.by is None else f"One colour for each value of {which}. "
         if self.one_by_one:
             lines = (
