@@ -83,7 +83,7 @@ class Health:
 
     def ended(self, result: Result) -> bool:
         """Take in how an attempt ended; whether the worker had better test itself now."""
-        if result.failure is not None and result.failure.infeasible:
+        if result.infeasible:
             return False  # says nothing about this worker
         failed = result.outcome in FAILURES
         self.failed += failed

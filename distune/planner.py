@@ -256,7 +256,7 @@ class _Plan:
         file = self.snapshot.files[name]
         if file.result is None or file.result.outcome not in FAILURES:
             return False
-        if file.result.failure is not None and file.result.failure.infeasible:
+        if file.result.infeasible:
             return False
         return file.trial.failures + 1 < self.study.max_attempts
 

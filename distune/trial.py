@@ -148,6 +148,11 @@ class Result(Record):
     steps: Count = 0
     failure: Failure | None = None
 
+    @property
+    def infeasible(self) -> bool:
+        """Whether any other attempt would fail in the same way."""
+        return self.failure is not None and self.failure.infeasible
+
 
 class Counted(Record):
     """A trial that is over, as the history keeps it: exactly one for each (P3).
