@@ -169,6 +169,7 @@ class Master:
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
         for action in actions:
             self._apply(action)
+        self.store.sync()
         if now >= self._next_patrol:
             self._patrol(snapshot)
             self._next_patrol = now + self.study.lease / 4

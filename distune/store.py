@@ -85,6 +85,7 @@ class Store:
         self._unchecked: set[bytes] = set()  # lines added since that
         self.history_lost = False
         self._stuck: set[str] = set()  # what cannot be set aside
+        self._unsynced = False
 
     # -- the study ---------------------------------------------------------------------
 
@@ -103,6 +104,7 @@ class Store:
                 self.folder.publish(path, data)
             except FileExistsError:
                 pass
+            self.folder.sync("")  # one after the other, also for a power cut
         return self.load()
 
     def load(self) -> Study:
@@ -220,6 +222,8 @@ class Store:
                 raise BadRecord("there is a result in it, but no claim")
             if file.claim.worker != name.worker:
                 raise BadRecord(f"it was claimed by another worker, {shown(file.claim.worker)}")
+            if file.claim.fingerprint not in ("", file.trial.fingerprint):
+                raise BadRecord("its worker had read another setting under that name")
         return file
 
     def attempts_of(self, trial: int) -> list[tuple[AttemptName, records.AttemptFile]]:
@@ -264,11 +268,22 @@ class Store:
         return self.folder.read(path, limit=limit)
 
     def publish(self, trial: Trial) -> None:
-        """Nothing -> waiting. That it is there already is as good."""
+        """Nothing -> waiting. That it is there already is as good. See `sync`."""
+        self._unsynced = True
         try:
             self.folder.publish(AttemptName.waiting(trial).live_path, records.encode(trial))
         except FileExistsError:
             pass
+
+    def sync(self) -> None:
+        """Have what was published survive a power cut: once for all of a step's trials."""
+        if self._unsynced:
+            self.folder.sync(protocol.TRIALS)
+            self._unsynced = False
+
+    def rest(self) -> None:
+        """Hold nothing open on the share until the next operation."""
+        self.folder.rest()
 
     def claim(self, name: AttemptName, worker: str) -> AttemptName | None:
         """Waiting -> taken; None if another was faster."""

@@ -228,6 +228,12 @@ class MemoryFolder:
         self._before("poke", folder)
         self._fresh_until[folder] = self._now() + 1.0
 
+    def sync(self, folder: str) -> None:
+        self._before("sync", folder)
+
+    def rest(self) -> None:
+        pass  # nothing is ever open
+
 
 def objective(params: Params) -> float:
     """What a simulated training finds: a function of its params, so that a mix-up is seen."""

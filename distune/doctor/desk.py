@@ -125,6 +125,13 @@ class Attended:
         with self._desk.doing(f"changing {self._short / folder}"):
             self._folder.poke(folder)
 
+    def sync(self, folder: str) -> None:
+        with self._desk.doing(f"syncing {self._short / folder}"):
+            self._folder.sync(folder)
+
+    def rest(self) -> None:
+        self._folder.rest()
+
 
 class Place:
     """Where to try things: `Place(room, desk).folder("claims")` is a folder of its own.
