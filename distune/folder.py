@@ -18,7 +18,8 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
@@ -47,6 +48,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _REPLACED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ENOTCONN}
 _KEPT_FOR = 0.25  # seconds
 _MOST_KEPT = 8
+_PUBLISH_AT_ONCE = 8
 _RENAME_NOREPLACE = 1
 #: What a rename that must not replace anything answers where there is no such thing.
 _NO_RENAME_NEW = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -65,6 +67,7 @@ class FolderLike(Interface):
         self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
     ) -> bytes: ...
     def publish(self, path: str, data: bytes) -> None: ...
+    def publish_all(self, contents: Mapping[str, bytes]) -> None: ...
     def move(self, source: str, target: str) -> None: ...
     def append(self, path: str, data: bytes) -> None: ...
     def rewrite(self, path: str, data: bytes) -> None: ...
@@ -129,6 +132,7 @@ class Folder:
         self.network = is_network(root) if network is None else network
         self._kept: dict[str, _OpenFolder] = {}
         self._renames_new = _renameat2 is not None
+        self._pool: ThreadPoolExecutor | None = None
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else str(self.root)
@@ -275,6 +279,29 @@ class Folder:
 
         with answers("publish", self._full(path)):
             self._inside(folder, give_name)
+
+    def publish_all(self, contents: Mapping[str, bytes]) -> None:
+        """Publish several, at once: waiting for a disk or a server takes most of the time of
+        each. A name that is taken stays as it is.
+
+        Raises:
+            ShareError: some of them may not have been published.
+        """
+        if len(contents) > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(_PUBLISH_AT_ONCE, thread_name_prefix="publish")
+        over = map if self._pool is None else self._pool.map
+        failures = list(over(self._publish_one, contents.items()))
+        for failure in filter(None, failures):
+            raise failure
+
+    def _publish_one(self, item: tuple[str, bytes]) -> ShareError | FileNotFoundError | None:
+        try:
+            self.publish(*item)
+        except FileExistsError:
+            pass
+        except (ShareError, FileNotFoundError) as error:
+            return error
+        return None
 
     def sync(self, folder: str) -> None:
         """Have the names in a folder survive a power cut; a network server sees to it itself."""

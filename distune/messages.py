@@ -24,9 +24,9 @@ class Prepare(Record):
 
 
 class Assignment(Record):
-    """A trial to train."""
+    """A trial to train; of the same study as the one before, if `study` is None."""
 
-    study: Study
+    study: Study | None
     trial: Trial
     folder: str
 

@@ -275,6 +275,13 @@ class Store:
         except FileExistsError:
             pass
 
+    def publish_all(self, trials: Iterable[Trial]) -> None:
+        """Nothing -> waiting, for several: see `publish`."""
+        self._unsynced = True
+        self.folder.publish_all(
+            {AttemptName.waiting(trial).live_path: records.encode(trial) for trial in trials}
+        )
+
     def sync(self) -> None:
         """Have what was published survive a power cut: once for all of a step's trials."""
         if self._unsynced:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -92,6 +92,13 @@ class Attended:
     def publish(self, path: str, data: bytes) -> None:
         with self._desk.doing(f"writing {self._short / path}"):
             self._folder.publish(path, data)
+
+    def publish_all(self, contents: Mapping[str, bytes]) -> None:
+        for path, data in contents.items():
+            try:
+                self.publish(path, data)
+            except FileExistsError:
+                pass
 
     def move(self, source: str, target: str) -> None:
         with self._desk.doing(f"renaming {self._short / source}"):
