@@ -163,19 +163,19 @@ class Folder:
         opened = self._kept[folder] = _OpenFolder(fd)
         return opened
 
-    def _inside(self, folder: str, act: Callable[[int], T]) -> T:
+    def _inside(self, folder: str, act: Callable[[int], T], *, again: bool = True) -> T:
         """Do something with a descriptor of a folder.
 
         It is kept for a moment: what is done many times a second is done in a directory that
         is opened a few times a second. That somebody replaced the directory since then is
-        seen from the answer, and it is done again in the new one.
+        seen from the answer, and it is done again in the new one (not without `again`).
         """
         kept = self._kept.get(folder)
         if kept is not None and time.monotonic() - kept.since < _KEPT_FOR:
             try:
                 return act(kept.fd)
             except OSError as error:
-                if error.errno not in _REPLACED:
+                if error.errno not in _REPLACED or (not again and error.errno == errno.ENOENT):
                     raise
         opened = self._open(folder)
         return act(opened.fd)
@@ -310,7 +310,8 @@ class Folder:
                 self._inside(folder, os.fsync)
 
     def move(self, source: str, target: str) -> None:
-        """One rename. Its answer may be a lie on a network: see `Store._move`.
+        """One rename. Its answer may be a lie on a network, and that a name is not there may be
+        said of a directory that has just been replaced: see `Store._move`.
 
         Raises:
             BadRecord: a directory has the target's name.
@@ -327,11 +328,13 @@ class Folder:
 
         with answers("rename", self._full(source)):
             if folder == target_folder:
-                self._inside(folder, lambda at: rename(at, at))
+                self._inside(folder, lambda at: rename(at, at), again=False)
             else:
                 self._inside(
                     target_folder,
-                    lambda there: self._inside(folder, lambda here: rename(here, there)),
+                    lambda there: self._inside(
+                        folder, lambda here: rename(here, there), again=False
+                    ),
                 )
 
     def append(self, path: str, data: bytes) -> None:

@@ -40,6 +40,7 @@ _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
 _HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
 _UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share may not die
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
+_WALL = 0x40000000  # waitid(2): children of any kind
 _TAIL_BYTES = 8192
 _COUNT_KILLS_EVERY = 1.0  # seconds
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
@@ -200,15 +201,14 @@ class Litter:
 
 
 def _has_children() -> bool:
-    """A look that costs next to nothing, because it is taken twice in every trial."""
+    """A look that costs next to nothing, because it is taken in every trial."""
     try:
-        for task in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{task}/children", "rb") as children:
-                if children.read(1):
-                    return True
-    except OSError:
-        return True  # a kernel that does not tell, or a thread that ends just now
-    return False
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except ChildProcessError:
+        return False
+    except (AttributeError, OSError):
+        pass  # a system that does not tell
+    return True
 
 
 def _is_helper(pid: int) -> bool:

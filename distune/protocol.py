@@ -156,6 +156,11 @@ class AttemptName(NamedTuple):
         return f"{seen_folder(self.trial)}/{self.filename}"
 
 
+def may_be_for(worker: str, filename: str) -> bool:
+    """Whether a file of `trials/` waits, or is that worker's: a look without a closer one."""
+    return filename.endswith(".jsonl") or f".{worker}." in filename
+
+
 @lru_cache(maxsize=4096)  # the next listing has most of the names of the last one
 def _parse(filename: str) -> AttemptName:
     match = _NAME.fullmatch(filename)

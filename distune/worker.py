@@ -34,6 +34,7 @@ _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # at least, so that many workers do not all run for the same file
+_MISSES_TO_LIST = 3
 _LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
 _LONGEST_IMPORT = 120.0  # seconds until a training must have begun
@@ -591,7 +592,7 @@ class Worker:
             raise UserError(f"it needs a worker started with --objective {study.objective}")
 
     def _mine(self, study: _OpenStudy) -> set[AttemptName]:
-        listing = study.store.listing()
+        listing = study.store.listing_for(self.identity.worker)
         self._remember(study, listing)
         return {
             name
@@ -728,13 +729,13 @@ class Worker:
         now = self._monotonic()
         if listing and now >= study.next_end_look and self._close_if_finished(study, now):
             return False
-        if now < study.listed + _LISTING_LASTS and study.candidates:
-            if self._claim_this(study, study.candidates.pop()):
-                return True
-            study.candidates.clear()  # another was faster, and so at others, perhaps
+        if now < study.listed + _LISTING_LASTS:
+            for _ in range(_MISSES_TO_LIST):  # others may have been faster
+                if study.candidates and self._claim_this(study, study.candidates.pop()):
+                    return True
         if not listing:
             return False
-        self._remember(study, study.store.listing())
+        self._remember(study, study.store.listing_for(self.identity.worker))
         while study.candidates:
             if self._claim_this(study, study.candidates.pop()):
                 return True
