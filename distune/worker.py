@@ -34,7 +34,6 @@ _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # at least, so that many workers do not all run for the same file
-_MISSES_TO_LIST = 3
 _LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
 _LONGEST_IMPORT = 120.0  # seconds until a training must have begun
@@ -729,10 +728,9 @@ class Worker:
         now = self._monotonic()
         if listing and now >= study.next_end_look and self._close_if_finished(study, now):
             return False
-        if now < study.listed + _LISTING_LASTS:
-            for _ in range(_MISSES_TO_LIST):  # others may have been faster
-                if study.candidates and self._claim_this(study, study.candidates.pop()):
-                    return True
+        known = study.candidates if now < study.listed + _LISTING_LASTS else []
+        if known and self._claim_this(study, known.pop()):
+            return True
         if not listing:
             return False
         self._remember(study, study.store.listing_for(self.identity.worker))
@@ -768,8 +766,11 @@ class Worker:
         suitable = (name for name in waiting if not self._leaves_to_others(study, name))
         candidates = list(itertools.islice(suitable, max(_CLAIM_AMONG, len(waiting) // 2)))
         candidates = [name for name in candidates if _is_urgent(name)] or candidates
-        self._rng.shuffle(candidates)
-        study.candidates, study.listed = candidates, self._monotonic()
+        # From somewhere on, in their order: several workers who have the same listing then run
+        # into each other once in a while, and not at every second claim.
+        begin = self._rng.randrange(len(candidates)) if candidates else 0
+        study.candidates = [*candidates[begin:], *candidates[:begin]][::-1]
+        study.listed = self._monotonic()
         study.ahead = {name: trial for name, trial in study.ahead.items() if name in there}
 
     def _read_ahead(self, study: _OpenStudy) -> None:
