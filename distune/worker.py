@@ -764,7 +764,7 @@ class Worker:
         there = set(waiting)
         study.failed_on = {n: who for n, who in study.failed_on.items() if n in there}
         suitable = (name for name in waiting if not self._leaves_to_others(study, name))
-        candidates = list(itertools.islice(suitable, max(_CLAIM_AMONG, len(waiting) // 2)))
+        candidates = list(itertools.islice(suitable, max(_CLAIM_AMONG, len(waiting) * 3 // 4)))
         candidates = [name for name in candidates if _is_urgent(name)] or candidates
         # From somewhere on, in their order: several workers who have the same listing then run
         # into each other once in a while, and not at every second claim.
