@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import filelock
 
@@ -197,19 +198,17 @@ class Master:
         except (ShareError, FileNotFoundError):
             pass
 
-    def _beat(self, state: str) -> None:
+    def _beat(self, state: Literal["running", "stopped", "finished"]) -> None:
         self._counter += 1
         self.store.beat_as_master(
-            MasterBeat.model_validate(
-                {
-                    "study": self.study.id,
-                    "host": self.identity.host,
-                    "pid": self.identity.pid,
-                    "counter": self._counter,
-                    "state": state,
-                    "elapsed": self.elapsed,
-                    "limits": self.limits,
-                }
+            MasterBeat(
+                study=self.study.id,
+                host=self.identity.host,
+                pid=self.identity.pid,
+                counter=self._counter,
+                state=state,
+                elapsed=self.elapsed,
+                limits=self.limits,
             )
         )
         self._next_beat = self._monotonic() + self.study.beat_interval
@@ -276,7 +275,7 @@ class Master:
                 return
         if key not in self._withdrawn:
             attempt = max(attempt + 1, self.observer.last_attempt(key))
-        again = trial.model_copy(update={"attempt": attempt + 1})
+        again = trial.replace(attempt=attempt + 1)
         self.store.folder.poke(protocol.TRIALS)
         if any(n.key == key for n in self.store.listing().attempts):
             return

@@ -386,7 +386,7 @@ class ExecutorProcess:
 
     def use_device(self, device: str) -> None:
         """From the next start on."""
-        self._prepare = self._prepare.model_copy(update={"device": device})
+        self._prepare = self._prepare.replace(device=device)
 
     def prepare(self, seconds: float) -> Ready | Died:
         """Start it now and wait until it is ready."""

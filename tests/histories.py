@@ -80,7 +80,7 @@ def reports(*steps: dict[str, float]) -> list[Report]:
 def evaluated(of: Counted, **metrics: float) -> Counted:
     """A trial's test."""
     return Counted(
-        trial=of.trial.model_copy(update={"purpose": Purpose.TEST}),
+        trial=of.trial.replace(purpose=Purpose.TEST),
         worker=WORKER,
         result=Result(outcome=Outcome.COMPLETE, metrics=metrics),
     )

@@ -414,7 +414,7 @@ def test_a_winner_s_test_is_judged_by_the_metric_that_ranks_its_workload() -> No
     study = a_study(objective="house-prices", metric="val_loss", direction="minimize")
     metrics = {"test_loss": 0.0024, "test_mse": 0.9}
     tested = Result(outcome=Outcome.COMPLETE, metrics=metrics)
-    history = [counted(0, 0.0017), a_test_of(0, 0.5).model_copy(update={"result": tested})]
+    history = [counted(0, 0.0017), a_test_of(0, 0.5).replace(result=tested)]
     snapshot = a_snapshot(study, history)
     assert "test loss 0.0024" in text_of(display.final_table(snapshot, 100))
     assert display.as_json(snapshot)["ranking"][0]["test_loss"] == 0.0024

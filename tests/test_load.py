@@ -109,7 +109,7 @@ def test_a_spoilt_file_is_a_trial_without_a_curve(logs: Path, content: bytes) ->
 def test_no_worker_is_called_so_that_another_file_is_read(tmp_path: Path) -> None:
     one = counted(0, {}, 0.5, steps=1)
     store = write_study(tmp_path / "digits", study(**OWN), [one], {0: reports({"loss": 0.5})})
-    bad = one.model_copy(update={"worker": "../../../other"})
+    bad = one.replace(worker="../../../other")
     store.rewrite_history([bad])
     found = distune.load(tmp_path)
     assert (found.trials[0].curve, found.curves.unreadable) == ([], [0])

@@ -195,7 +195,7 @@ def test_a_study_that_ends_leaves_no_second_attempt_at_a_test_behind() -> None:
         desk.train(0)
     master.step()
     (test,) = master.observer.history.tests
-    desk.store.publish(test.trial.model_copy(update={"attempt": 2}))
+    desk.store.publish(test.trial.replace(attempt=2))
     master.step()
     assert master.finished is not None
     assert desk.store.listing().attempts == ()

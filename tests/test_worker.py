@@ -104,9 +104,8 @@ class Bench:
 
     def others(self, **fields: int) -> None:
         """Another worker's heartbeat."""
-        beat = {"worker": "w-2", "host": "h", "pid": 2, "device": "cpu", "jobs": 1, "counter": 1}
-        record = Beat.model_validate({**beat, "state": "working", **fields})
-        self.store.beat("w-2", record)
+        beat = Beat(worker="w-2", host="h", pid=2, device="cpu", jobs=1, counter=1, state="working")
+        self.store.beat("w-2", beat.replace(**fields))
 
     def names(self, state: State) -> list[AttemptName]:
         return [n for n in self.store.listing().attempts if n.state is state]
@@ -180,8 +179,8 @@ def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken(
     bench = Bench()
     doubting(bench)
     assert [bench.result_of(n) for n in range(2)] == [
-        FAILED.model_copy(update={"failure": Failure(message="no kernel image",
-                                                     output="the last words")})
+        FAILED.replace(failure=Failure(message="no kernel image",
+                                                     output="the last words"))
     ] * 2  # fmt: skip
     assert bench.names(State.TAKEN), "the third waits for the verdict"
     bench.answer(Checked(problem="cuda:0 cannot compute"))
