@@ -120,10 +120,11 @@ class Master:
         self.store.distrust_tail(protocol.HISTORY)
         known, recovered = self.observer.history, self.observer.recovered
         if self.store.history_problem is not None:
-            self.store.mend_history(self.store.history_problem, known.everything())
+            self.store.mend_history(self.store.history_problem, known.lines())
         else:
-            before = itertools.islice(known.everything(), len(known.everything()) - len(recovered))
-            self.store.append_history(recovered, before)
+            old = known.rows - len(recovered)
+            new = [known.line(row) for row in range(old, known.rows)]
+            self.store.append_history(new, known.lines(old))
 
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
@@ -135,8 +136,8 @@ class Master:
         if beyond or params != trial.params:
             return "nobody asked for such a trial"
         if trial.purpose is Purpose.TEST:
-            counted = history.get((Purpose.TRAIN, trial.number))
-            return None if counted is not None else "nobody asked for such a test"
+            known = history.has((Purpose.TRAIN, trial.number))
+            return None if known else "nobody asked for such a test"
         return None
 
     def step(self, *, curves: bool = False) -> Snapshot:
@@ -297,7 +298,7 @@ class Master:
         return any(n.key == key and n.state in COUNTED for n in self.store.seen_of(key[1]))
 
     def _prune(self, name: AttemptName) -> None:
-        if self.observer.history.get(name.key) is not None and self._is_put_away(name.key):
+        if self.observer.history.has(name.key) and self._is_put_away(name.key):
             self.store.give_up(name, Actor.MASTER)
             return
         pruned = self.store.prune(name)
@@ -327,26 +328,28 @@ class Master:
     def _add(self, counted: list[Counted]) -> None:
         if self._history_unsure:
             self.observer.catch_up()
-        new = [c for c in counted if self.observer.history.get(c.key) is None]
+        history = self.observer.history
+        new = [(c, records.encode(c)) for c in counted if not history.has(c.key)]
         self._history_unsure = True
-        self.store.append_history(new, self.observer.history.everything())
+        self.store.append_history([line for _, line in new], history.lines())
         self._history_unsure = False
-        self.observer.history.extend(new)
+        for one, line in new:
+            history.add(one, line)
 
     def _keep_history(self) -> None:
         """Write what is remembered anew if the file has less: the share came back in an older
         state, or somebody has removed or cut the cache.
         """
-        known = self.observer.history.everything()
+        known = self.observer.history
         try:
             whole = self.store.history_is_whole() and not self.store.history_lost
         except BadRecord as error:
-            self.store.mend_history(str(error), known)
+            self.store.mend_history(str(error), known.lines())
             return
         if not whole:
-            self.store.rewrite_history(known)
+            self.store.rewrite_history(known.lines())
             self.observer.note(
-                "trouble", f"{protocol.HISTORY} had lost lines; all {len(known)} written anew"
+                "trouble", f"{protocol.HISTORY} had lost lines; all {known.rows} written anew"
             )
 
     def _finish(self, action: Finish) -> None:
@@ -376,7 +379,7 @@ class Master:
 
 
 def _last_elapsed(observer: Observer) -> float:
-    return max((c.elapsed or 0.0 for c in observer.history.trials), default=0.0)
+    return observer.history.elapsed
 
 
 @contextmanager
