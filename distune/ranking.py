@@ -396,7 +396,12 @@ class History:
 
     def ranking(self, count: int | None = None) -> list[Configuration]:
         """The configurations, best first; all, or the first `count`."""
-        return [self._configuration(place[3]) for place in self._in_order()[:count]]
+        return list(self.ranked(count))
+
+    def ranked(self, count: int | None = None) -> Iterator[Configuration]:
+        """The same, one after the other: for who wants all, but not all of them in memory."""
+        for place in self._in_order()[:count]:
+            yield self._configuration(place[3])
 
     def winner(self) -> Configuration | None:
         """The best configuration; None while none has a finite value.
