@@ -39,6 +39,7 @@ from distune.store import Store
 from distune.study import Limits
 from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
 
+_FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
 _PATROL_FILES = 20  # of `seen/`, looked at in each patrol
 
 
@@ -85,6 +86,7 @@ class Master:
         self.study = store.load()
         self._sampler = make_sampler(self.study)
         self._started = False
+        self._next_index = _FEWEST_INDEXED  # lines of history
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
         )
@@ -171,6 +173,7 @@ class Master:
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
         for action in actions:
             self._apply(action)
+        self._keep_index()
         if now >= self._next_patrol:
             self._patrol(snapshot)
             self._next_patrol = now + self.study.lease / 4
@@ -352,6 +355,19 @@ class Master:
                 "trouble", f"{protocol.HISTORY} had lost lines; all {known.rows} written anew"
             )
 
+    def _keep_index(self) -> None:
+        """Write an index for viewers when the history has become so much longer that they would
+        have much to read: so rarely that it costs next to nothing for each trial (P11).
+        """
+        history = self.observer.history
+        if history.rows < self._next_index:
+            return
+        try:
+            self.store.write_index(history)
+        except (ShareError, FileNotFoundError, NotAFolder):
+            return  # nobody needs it; the next step tries again
+        self._next_index = history.rows + max(history.rows // 8, _FEWEST_INDEXED)
+
     def _finish(self, action: Finish) -> None:
         # The listing that said so may have been an old one.
         self.store.folder.poke(protocol.TRIALS)
@@ -362,6 +378,9 @@ class Master:
             self.store.withdraw(name)
         self._keep_history()
         history = self.observer.history
+        if history.rows >= _FEWEST_INDEXED:
+            self._next_index = history.rows
+            self._keep_index()
         self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())
         best = export.best_space(history)
         if best is not None:

@@ -168,10 +168,11 @@ class Observer:
         """
         purpose, number = key
         if purpose is Purpose.TRAIN:
-            for missed in range(self._next_number, number + 1):
+            for missed in self.history.missing(self._next_number, number + 1):
                 self._absent[Purpose.TRAIN, missed] = 0
             self._next_number = max(self._next_number, number + 1)
-        self._absent.setdefault(key, 0)
+        if not self.history.has(key):
+            self._absent.setdefault(key, 0)
         if attempt:
             self._absent[key] = 0
             self._attempts[key] = max(attempt, self._attempts.get(key, 0))
@@ -245,7 +246,9 @@ class Observer:
     def catch_up(self) -> None:
         """Take in what the history file has and this observer lacks."""
         try:
-            if self._offset and not self.store.history_is_whole():
+            if self._follows and not self._offset and not self.history.rows:
+                self._offset = self.store.restore_history(self.history)
+            elif self._offset and not self.store.history_is_whole():
                 self._offset = 0  # it was written anew; what is known does not count again
             self._offset = self.store.read_history(self._offset, self._take_in)
         except BadRecord as error:

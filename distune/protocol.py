@@ -24,6 +24,7 @@ from distune.trial import Purpose, Trial
 
 STUDY = "study.json"
 HISTORY = "history.jsonl"
+INDEX = "history.index"
 MASTER = "master.beat"
 LOCK = "master.lock"
 FINISHED = "finished.json"
@@ -86,7 +87,6 @@ _NAME = re.compile(
     re.ASCII,
 )
 _WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,79}", re.ASCII)
-_NUMBER = re.compile(r"\d{6,12}", re.ASCII)
 _BEAT = ".beat"
 
 
@@ -172,7 +172,7 @@ def trained_trial(filename: str) -> int | None:
     much quicker than `AttemptName.parse` and less strict.
     """
     number = filename.partition(".")[0]
-    return int(number) if _NUMBER.fullmatch(number) and ".test." not in filename else None
+    return int(number) if number.isdecimal() and ".test." not in filename else None
 
 
 def seen_folder(trial: int) -> str:

@@ -5,11 +5,14 @@ Configurations are ranked, not runs: a configuration's trials (its repeats) are 
 
 from __future__ import annotations
 
+import gc
 import math
 import statistics
+import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
@@ -18,6 +21,7 @@ from typing import cast, overload
 from sortedcontainers import SortedList
 
 from distune import records
+from distune.errors import BadRecord
 from distune.study import Study
 from distune.trial import Counted, Outcome, Params, Purpose, params_key
 
@@ -132,12 +136,24 @@ class Configuration:
 _Place = tuple[int, float, int, int]
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class _Lines:
     """Many lines, one after the other: an object for each would be a tenth more."""
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._ends = array("Q", [0])
+        self._checked = 0, 0
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -148,6 +164,62 @@ class _Lines:
     def append(self, line: bytes) -> None:
         self._data += line
         self._ends.append(len(self._data))
+
+    def begin(self, text: bytes, ends: array[int]) -> None:
+        """Have these lines, which are one text already."""
+        self._data, self._ends = bytearray(text), ends
+
+    def checksum(self) -> tuple[int, int]:
+        """How many bytes there are, and their CRC; what was asked for before goes fast."""
+        size, crc = self._checked
+        with memoryview(self._data) as data, data[size:] as new:
+            self._checked = len(data), zlib.crc32(new, crc)
+        return self._checked
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What a history knows of its lines, for `distune.index`.
+
+    Attributes:
+        size, crc: of the lines.
+        outcomes, retried, taken_back, elapsed: of the history.
+        rows, numbers, configuration_of: of each trial, in the order in which they were counted.
+        digests, tiers, orders, firsts: of each configuration; see `_Place`.
+        ranked: the configurations, best first.
+        tests: the rows of the tests.
+    """
+
+    size: int
+    crc: int
+    outcomes: Counter[Outcome]
+    retried: int
+    taken_back: int
+    elapsed: float
+    rows: array[int]
+    numbers: array[int]
+    configuration_of: array[int]
+    digests: array[int]
+    tiers: array[int]
+    orders: array[float]
+    firsts: array[int]
+    ranked: array[int]
+    tests: array[int]
+
+    def is_consistent(self, lines: int) -> bool:
+        """Whether a history of so many lines can be so."""
+        count, configurations = len(self.rows), len(self.digests)
+        return (
+            len(self.numbers) == len(self.configuration_of) == count == self.outcomes.total()
+            and len(self.tiers) == len(self.orders) == len(self.firsts) == configurations
+            and len(self.ranked) == configurations
+            and count + len(self.tests) == lines
+            and set(self.rows).union(self.tests) == set(range(lines))
+            and len(set(self.numbers)) == count
+            and len(set(self.digests)) == configurations
+            and set(self.ranked) == set(self.configuration_of) == set(range(configurations))
+            and not any(map(math.isnan, self.orders))
+        )
 
 
 class Trials(Sequence[Counted]):
@@ -249,6 +321,12 @@ class History:
         purpose, number = key
         return number in (self._tests if purpose is Purpose.TEST else self._row_of)
 
+    def missing(self, start: int, stop: int) -> Iterable[int]:
+        """The trials from one number to before another that have not been counted."""
+        if start == 0 and stop == len(self._row_of) == self.highest + 1:
+            return ()  # all of a long history: no need to look at each
+        return (number for number in range(start, stop) if number not in self._row_of)
+
     def get(self, key: tuple[Purpose, int]) -> Counted | None:
         purpose, number = key
         if purpose is Purpose.TEST:
@@ -320,7 +398,7 @@ class History:
             first = self._counted(runs if isinstance(runs, int) else runs[0])
             if params_key(first.trial.params) == key:
                 return digest, number
-            digest += 1  # two settings share it
+            digest = (digest + 1) % 2**64  # two settings share it
         return digest, None
 
     def _rank(self, counted: Counted, row: int) -> None:
@@ -402,6 +480,92 @@ class History:
         """The same, one after the other: for who wants all, but not all of them in memory."""
         for place in self._in_order()[:count]:
             yield self._configuration(place[3])
+
+    # -- the index -------------------------------------------------------------------------
+
+    def indexed(self) -> Indexed:
+        """What `begin` needs."""
+        size, crc = self._lines.checksum()
+        configuration_of = array("Q", bytes(8 * len(self._lines)))  # by row
+        for number, runs in enumerate(self._runs):
+            for row in [runs] if isinstance(runs, int) else runs:
+                configuration_of[row] = number
+        digests = array("Q", bytes(8 * len(self._known)))
+        for digest, number in self._known.items():
+            digests[number] = digest
+        return Indexed(
+            size=size,
+            crc=crc,
+            outcomes=self.outcomes,
+            retried=self.retried,
+            taken_back=self.taken_back,
+            elapsed=self.elapsed,
+            rows=self._trial_rows,
+            numbers=array("Q", self._row_of),
+            configuration_of=array("Q", (configuration_of[row] for row in self._trial_rows)),
+            digests=digests,
+            tiers=array("B", (place[0] for place in self._places)),
+            orders=array("d", (place[1] for place in self._places)),
+            firsts=array("Q", (place[2] for place in self._places)),
+            ranked=array("Q", (place[3] for place in self._in_order())),
+            tests=array("Q", sorted(set(range(self.rows)).difference(self._trial_rows))),
+        )
+
+    def begin(self, known: Indexed, text: bytes, ends: array[int]) -> bool:
+        """Be what `indexed` said of another history, which had these lines.
+
+        Args:
+            known: what it said.
+            text: the lines.
+            ends: 0, and where in the text each of them ends.
+
+        Returns:
+            False if that cannot be: then nothing has happened.
+        """
+        assert not self.rows
+        if not known.is_consistent(len(ends) - 1):
+            return False
+        try:
+            tested = [records.decode(text[ends[row] : ends[row + 1]]) for row in known.tests]
+        except BadRecord:
+            return False
+        self._lines.begin(text, ends)
+        self.outcomes = Counter(known.outcomes)
+        self.retried, self.taken_back = known.retried, known.taken_back
+        self.elapsed, self.highest = known.elapsed, max(known.numbers, default=-1)
+        with _no_collection():  # of a hundred thousand new tuples, none is garbage
+            self._trial_rows = known.rows
+            self._row_of = dict(zip(known.numbers, known.rows, strict=True))
+            self._known = {digest: number for number, digest in enumerate(known.digests)}
+            self._runs = self._runs_of(known)
+            configurations = range(len(known.digests))
+            self._places = list(
+                zip(known.tiers, known.orders, known.firsts, configurations, strict=True)
+            )
+            self._ranked = SortedList(self._places[number] for number in known.ranked)
+        for test in tested:
+            if isinstance(test, Counted):
+                self._add_test(test)
+        return True
+
+    def _runs_of(self, known: Indexed) -> list[int | list[int]]:
+        """The rows of each configuration, in the order of their numbers."""
+        runs: list[int | list[int]] = [-1] * len(known.digests)
+        if len(runs) == len(known.rows):
+            for row, number in zip(known.rows, known.configuration_of, strict=True):
+                runs[number] = row
+            return runs
+        # By number, not by arrival.
+        in_order = sorted(zip(known.numbers, known.rows, known.configuration_of, strict=True))
+        for _, row, number in in_order:
+            several = runs[number]
+            if several == -1:
+                runs[number] = row
+            elif isinstance(several, int):
+                runs[number] = [several, row]
+            else:
+                several.append(row)
+        return runs
 
     def winner(self) -> Configuration | None:
         """The best configuration; None while none has a finite value.

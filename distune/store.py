@@ -16,7 +16,9 @@ from distune import protocol, records
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.folder import Folder, FolderLike, answers, shown
 from distune.heartbeat import Finished, MasterBeat
+from distune.index import encode_index, restore
 from distune.protocol import COUNTED, LIVE, Actor, AttemptName, State
+from distune.ranking import History
 from distune.study import Study
 from distune.trial import Counted, Outcome, Purpose, Record, Trial
 
@@ -27,6 +29,7 @@ _BEAT_LIMIT = 256 * 2**10
 _CHUNK = 2 * 2**20  # bytes of history read at a time
 _AT_ONCE = 256  # counted trials in memory, while a history is read
 _HISTORY_LIMIT = 2**32
+_INDEX_LIMIT = 2**30
 _HISTORY_LINE = b'{"kind":"counted",'
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}
@@ -46,6 +49,7 @@ seen/000/      000017.1.jsonl.WORKER.seen       counted: history
                000017.1.jsonl.WORKER.pruned     stopped by the master, counted
                000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
 history.jsonl  one line per counted trial; a cache, rebuilt from seen/
+history.index  of a long one, for viewers; a cache of that
 workers/       heartbeats of the workers
 artifacts/     what an objective wrote into trial.dir
 quarantine/    files that distune could not make sense of
@@ -512,6 +516,27 @@ class Store:
                 yield found
                 found = []
         yield found
+
+    def restore_history(self, history: History) -> int:
+        """Fill an empty history with the master's index of it.
+
+        Returns:
+            The offset of the file to go on from; 0 if there is no index that fits.
+        """
+        try:
+            index = self.folder.read(protocol.INDEX, limit=_INDEX_LIMIT)
+            data = self.folder.read(protocol.HISTORY, limit=_HISTORY_LIMIT)
+        except (FileNotFoundError, BadRecord):
+            return 0
+        offset = restore(history, index, data)
+        if offset:
+            begin = data.rfind(b"\n", 0, offset - 1) + 1
+            self._history_mark = begin, data[begin:offset]
+        return offset
+
+    def write_index(self, history: History) -> None:
+        """Spare viewers the reading of a long history. Only the study's master does this."""
+        self.write_document(protocol.INDEX, encode_index(history))
 
     def append_history(self, lines: Sequence[bytes], before: Iterable[bytes] = ()) -> None:
         """Add encoded lines. Only the study's master does this.
