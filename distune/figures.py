@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from distune.trial import Record
+from distune.document import Document
 
 FILE = "figures.json"
 _Numbers = Annotated[list[float], Field(max_length=100_000)]
@@ -85,7 +85,7 @@ class Scatter(_Figure):
 Figure = Annotated[Confusion | Pictures | Boundary | Scatter, Field(discriminator="kind")]
 
 
-class Figures(Record):
+class Figures(Document):
     """What `figures.json` holds; a document with a checksum, as `records.encode_document` makes."""
 
     figures: Annotated[list[Figure], Field(max_length=50)]

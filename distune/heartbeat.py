@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from msgspec import Meta
 
 from distune.study import Limits
 from distune.trial import Count, Record
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Meta(ge=0)]
 
 
-class Progress(Record):
+class Progress(Record, frozen=True, kw_only=True):
     """How far a worker is with one attempt, between two reports.
 
     `fraction` of the whole training, in [0, 1]; None if nobody can know.
@@ -31,7 +31,7 @@ BeatState = Literal["idle", "working", "paused", "gave up"]
 WILLING = frozenset({"idle", "working"})
 
 
-class Beat(Record):
+class Beat(Record, frozen=True, kw_only=True):
     """A worker's heartbeat: one small file, rewritten in place, so that it changes.
 
     Attributes:
@@ -53,7 +53,7 @@ class Beat(Record):
     trouble: str = ""
 
 
-class MasterBeat(Record):
+class MasterBeat(Record, frozen=True, kw_only=True):
     """The master's heartbeat.
 
     Attributes:
@@ -70,7 +70,7 @@ class MasterBeat(Record):
     limits: Limits
 
 
-class Finished(Record):
+class Finished(Record, frozen=True, kw_only=True):
     """`finished.json`: the study of that id is over, and workers may go."""
 
     study: str = ""

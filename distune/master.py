@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 import filelock
 
@@ -40,6 +40,7 @@ from distune.study import Limits
 from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
 
 _PUBLISH_TOGETHER = 16  # trials
+_FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
 _PATROL_FILES = 20  # of `seen/`, looked at in each patrol
 
 
@@ -86,6 +87,7 @@ class Master:
         self.study = store.load()
         self._sampler = make_sampler(self.study)
         self._started = False
+        self._next_index = _FEWEST_INDEXED  # lines of history
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
         )
@@ -121,10 +123,11 @@ class Master:
         self.store.distrust_tail(protocol.HISTORY)
         known, recovered = self.observer.history, self.observer.recovered
         if self.store.history_problem is not None:
-            self.store.mend_history(self.store.history_problem, known.everything())
+            self.store.mend_history(self.store.history_problem, known.lines())
         else:
-            before = itertools.islice(known.everything(), len(known.everything()) - len(recovered))
-            self.store.append_history(recovered, before)
+            old = known.rows - len(recovered)
+            new = [known.line(row) for row in range(old, known.rows)]
+            self.store.append_history(new, known.lines(old))
 
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
@@ -136,8 +139,8 @@ class Master:
         if beyond or params != trial.params:
             return "nobody asked for such a trial"
         if trial.purpose is Purpose.TEST:
-            counted = history.get((Purpose.TRAIN, trial.number))
-            return None if counted is not None else "nobody asked for such a test"
+            known = history.has((Purpose.TRAIN, trial.number))
+            return None if known else "nobody asked for such a test"
         return None
 
     def step(self, *, curves: bool = False) -> Snapshot:
@@ -174,6 +177,7 @@ class Master:
                 self._apply(action)
         self._publish_new([action.trial for action in actions if _is_new(action)])
         self.store.sync()
+        self._keep_index()
         if now >= self._next_patrol:
             self._patrol(snapshot)
             self._next_patrol = now + self.study.lease / 4
@@ -202,19 +206,17 @@ class Master:
         except (ShareError, FileNotFoundError):
             pass
 
-    def _beat(self, state: str) -> None:
+    def _beat(self, state: Literal["running", "stopped", "finished"]) -> None:
         self._counter += 1
         self.store.beat_as_master(
-            MasterBeat.model_validate(
-                {
-                    "study": self.study.id,
-                    "host": self.identity.host,
-                    "pid": self.identity.pid,
-                    "counter": self._counter,
-                    "state": state,
-                    "elapsed": self.elapsed,
-                    "limits": self.limits,
-                }
+            MasterBeat(
+                study=self.study.id,
+                host=self.identity.host,
+                pid=self.identity.pid,
+                counter=self._counter,
+                state=state,
+                elapsed=self.elapsed,
+                limits=self.limits,
             )
         )
         self._next_beat = self._monotonic() + self.study.beat_interval
@@ -288,7 +290,7 @@ class Master:
                 return
         if key not in self._withdrawn:
             attempt = max(attempt + 1, self.observer.last_attempt(key))
-        again = trial.model_copy(update={"attempt": attempt + 1})
+        again = trial.replace(attempt=attempt + 1)
         self.store.folder.poke(protocol.TRIALS)
         if any(n.key == key for n in self.store.listing().attempts):
             return
@@ -310,7 +312,7 @@ class Master:
         return any(n.key == key and n.state in COUNTED for n in self.store.seen_of(key[1]))
 
     def _prune(self, name: AttemptName) -> None:
-        if self.observer.history.get(name.key) is not None and self._is_put_away(name.key):
+        if self.observer.history.has(name.key) and self._is_put_away(name.key):
             self.store.give_up(name, Actor.MASTER)
             return
         pruned = self.store.prune(name)
@@ -340,27 +342,42 @@ class Master:
     def _add(self, counted: list[Counted]) -> None:
         if self._history_unsure:
             self.observer.catch_up()
-        new = [c for c in counted if self.observer.history.get(c.key) is None]
+        history = self.observer.history
+        new = [(c, records.encode(c)) for c in counted if not history.has(c.key)]
         self._history_unsure = True
-        self.store.append_history(new, self.observer.history.everything())
+        self.store.append_history([line for _, line in new], history.lines())
         self._history_unsure = False
-        self.observer.history.extend(new)
+        for one, line in new:
+            history.add(one, line)
 
     def _keep_history(self) -> None:
         """Write what is remembered anew if the file has less: the share came back in an older
         state, or somebody has removed or cut the cache.
         """
-        known = self.observer.history.everything()
+        known = self.observer.history
         try:
             whole = self.store.history_is_whole() and not self.store.history_lost
         except BadRecord as error:
-            self.store.mend_history(str(error), known)
+            self.store.mend_history(str(error), known.lines())
             return
         if not whole:
-            self.store.rewrite_history(known)
+            self.store.rewrite_history(known.lines())
             self.observer.note(
-                "trouble", f"{protocol.HISTORY} had lost lines; all {len(known)} written anew"
+                "trouble", f"{protocol.HISTORY} had lost lines; all {known.rows} written anew"
             )
+
+    def _keep_index(self) -> None:
+        """Write an index for viewers when the history has become so much longer that they would
+        have much to read: so rarely that it costs next to nothing for each trial (P11).
+        """
+        history = self.observer.history
+        if history.rows < self._next_index:
+            return
+        try:
+            self.store.write_index(history)
+        except (ShareError, FileNotFoundError, NotAFolder):
+            return  # nobody needs it; the next step tries again
+        self._next_index = history.rows + max(history.rows // 8, _FEWEST_INDEXED)
 
     def _finish(self, action: Finish) -> None:
         # The listing that said so may have been an old one.
@@ -372,6 +389,9 @@ class Master:
             self.store.withdraw(name)
         self._keep_history()
         history = self.observer.history
+        if history.rows >= _FEWEST_INDEXED:
+            self._next_index = history.rows
+            self._keep_index()
         self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())
         best = export.best_space(history)
         if best is not None:
@@ -394,7 +414,7 @@ def _is_new(action: planner.Action) -> TypeGuard[Publish]:
 
 
 def _last_elapsed(observer: Observer) -> float:
-    return max((c.elapsed or 0.0 for c in observer.history.trials), default=0.0)
+    return observer.history.elapsed
 
 
 @contextmanager

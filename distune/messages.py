@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
+from distune import records
 from distune.study import Study
 from distune.trial import Record, Report, Result, Trial
 
 
-class OfferRecord(Record):
+class OfferRecord(Record, frozen=True, kw_only=True):
     """An `Offer`, as it travels."""
 
     name: str
     path: str | None = None
 
 
-class Prepare(Record):
+class Prepare(Record, frozen=True, kw_only=True):
     """First message to an executor: what it will be asked for."""
 
     device: str
@@ -23,7 +22,7 @@ class Prepare(Record):
     data_dir: str | None = None
 
 
-class Assignment(Record):
+class Assignment(Record, frozen=True, kw_only=True):
     """A trial to train; of the same study as the one before, if `study` is None."""
 
     study: Study | None
@@ -31,20 +30,20 @@ class Assignment(Record):
     folder: str
 
 
-class Check(Record):
+class Check(Record, frozen=True, kw_only=True):
     """A request to test oneself: device, data, places to write to."""
 
     study: Study
     folder: str
 
 
-class Checked(Record):
+class Checked(Record, frozen=True, kw_only=True):
     """The answer to `Check`; None if nothing is wrong."""
 
     problem: str | None = None
 
 
-class Ready(Record):
+class Ready(Record, frozen=True, kw_only=True):
     """The executor's answer to `Prepare`: the device it found, or what is wrong."""
 
     device: str = ""
@@ -52,11 +51,11 @@ class Ready(Record):
     blames_offer: bool = False
 
 
-class Began(Record):
+class Began(Record, frozen=True, kw_only=True):
     """The training begins: everything it needs is imported."""
 
 
-class Moved(Record):
+class Moved(Record, frozen=True, kw_only=True):
     """Progress between two reports."""
 
     fraction: float | None = None
@@ -72,10 +71,10 @@ STOP = b"stop\n"
 
 def encode_message(message: Record) -> bytes:
     """One line: the record's type and its fields."""
-    return f"{type(message).__name__} {message.model_dump_json()}\n".encode()
+    return b"%s %s\n" % (type(message).__name__.encode(), records.dump(message))
 
 
 def decode_message(line: bytes) -> Record:
     """What `encode_message` made; both ends are ours, so a bad one is a bug and raises."""
-    kind, _, fields = line.decode().partition(" ")
-    return _MESSAGES[kind].model_validate(json.loads(fields))
+    kind, _, fields = line.partition(b" ")
+    return records.load(_MESSAGES[kind.decode()], fields)

@@ -18,7 +18,7 @@ from distune.ranking import History
 from distune.records import AttemptFile
 from distune.samplers.staged import StagedSampler, StageView
 from distune.snapshot import Event, Snapshot, WorkerView
-from distune.store import Listing, Store
+from distune.store import Line, Listing, Store
 from distune.study import Limits, Study
 from distune.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial, summarize
 
@@ -78,8 +78,9 @@ def recover(store: Store, history: History, refuse: Refuse) -> list[Counted]:
     """
     found: list[Counted] = []
     reach = len(history)
-    for name in sorted(store.seen(), key=lambda n: (n.purpose is Purpose.TEST, n.trial, n)):
-        if name.state not in COUNTED or history.get(name.key) is not None:
+    unknown = store.seen(lambda trial: history.has((Purpose.TRAIN, trial)))
+    for name in sorted(unknown, key=lambda n: (n.purpose is Purpose.TEST, n.trial, n)):
+        if name.state not in COUNTED or history.has(name.key):
             continue
         if name.trial > reach + _LONGEST_LEAP:
             continue
@@ -145,7 +146,7 @@ class Observer:
         self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
         self._announced, self._announced_tests = len(self.history), len(self.history.tests)
         if self.history.trials:
-            self.expect((Purpose.TRAIN, max(c.trial.number for c in self.history.trials)))
+            self.expect((Purpose.TRAIN, self.history.highest))
 
     def note(self, kind: str, text: str) -> None:
         """Add an event."""
@@ -171,10 +172,11 @@ class Observer:
         """
         purpose, number = key
         if purpose is Purpose.TRAIN:
-            for missed in range(self._next_number, number + 1):
+            for missed in self.history.missing(self._next_number, number + 1):
                 self._absent[Purpose.TRAIN, missed] = 0
             self._next_number = max(self._next_number, number + 1)
-        self._absent.setdefault(key, 0)
+        if not self.history.has(key):
+            self._absent.setdefault(key, 0)
         if attempt:
             self._absent[key] = 0
             self._attempts[key] = max(attempt, self._attempts.get(key, 0))
@@ -248,17 +250,22 @@ class Observer:
     def catch_up(self) -> None:
         """Take in what the history file has and this observer lacks."""
         try:
-            if self._offset and not self.store.history_is_whole():
+            if self._follows and not self._offset and not self.history.rows:
+                self._offset = self.store.restore_history(self.history)
+            elif self._offset and not self.store.history_is_whole():
                 self._offset = 0  # it was written anew; what is known does not count again
-            lines, self._offset = self.store.read_history(self._offset)
+            self._offset = self.store.read_history(self._offset, self._take_in)
         except BadRecord as error:
-            self.store.history_problem = str(error)
-            return  # what is known stands; the master will make it anew
-        reach = len(self.history)
-        for counted in sorted(lines, key=lambda c: c.trial.number):
-            if counted.trial.number <= reach + _LONGEST_LEAP:
-                reach = max(reach, counted.trial.number)
-        self.history.extend(c for c in lines if c.trial.number <= reach)
+            self.store.history_problem = str(error)  # what is known stands; the master mends it
+
+    def _take_in(self, lines: list[Line]) -> None:
+        reach = max(len(self.history), self.history.highest)
+        for number in sorted(counted.trial.number for counted, _ in lines):
+            if number <= reach + _LONGEST_LEAP:
+                reach = max(reach, number)
+        for counted, line in lines:
+            if counted.trial.number <= reach:
+                self.history.add(counted, line)
 
     def _known(self, listing: Listing) -> tuple[tuple[AttemptName, ...], dict[str, str]]:
         """What lies in `trials/`, and what of it is none of ours, and why."""
@@ -290,7 +297,7 @@ class Observer:
     def _is_expected(self, name: AttemptName) -> bool:
         if name.purpose is Purpose.TRAIN:
             return name.trial < self._next_number
-        return name.key in self._absent or self.history.get(name.key) is not None
+        return name.key in self._absent or self.history.has(name.key)
 
     def _examine(self, name: AttemptName) -> str | None:
         """Why a file is none of this study's whose trial this watcher has not heard of."""
@@ -308,7 +315,7 @@ class Observer:
         for name in attempts:
             self.expect(name.key, name.attempt)
         for key in list(self._absent):
-            if self.history.get(key) is not None:
+            if self.history.has(key):
                 del self._absent[key]
                 self._attempts.pop(key, None)
             else:

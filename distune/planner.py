@@ -306,11 +306,9 @@ class _Plan:
                 return None  # published anew when the study ends
             return make_trial(self.snapshot, self.sampler, name.trial, name.attempt + 1)
         failed = file.result is not None and file.result.outcome in FAILURES
-        return file.trial.model_copy(
-            update={
-                "attempt": name.attempt + 1,
-                "failed_on": [*file.trial.failed_on, *([name.worker] if failed else [])],
-            }
+        return file.trial.replace(
+            attempt=name.attempt + 1,
+            failed_on=[*file.trial.failed_on, *([name.worker] if failed else [])],
         )
 
     # -- attempts that will not end by themselves --------------------------------------------

@@ -392,7 +392,7 @@ class ExecutorProcess:
 
     def use_device(self, device: str) -> None:
         """From the next start on."""
-        self._prepare = self._prepare.model_copy(update={"device": device})
+        self._prepare = self._prepare.replace(device=device)
 
     def prepare(self, seconds: float) -> Ready | Died:
         """Start it now and wait until it is ready."""
@@ -426,7 +426,7 @@ class ExecutorProcess:
         if isinstance(message, Assignment):
             known, self._study = self._study, message.study
             if message.study is known:  # a study is ten times as long as a trial
-                message = message.model_copy(update={"study": None})
+                message = message.replace(study=None)
         self._send(encode_message(message))
 
     def _count_kills(self) -> None:

@@ -5,16 +5,29 @@ Configurations are ranked, not runs: a configuration's trials (its repeats) are 
 
 from __future__ import annotations
 
-import bisect
+import gc
 import math
 import statistics
+import zlib
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from hashlib import blake2b
+from typing import cast, overload
 
+from sortedcontainers import SortedList
+
+from distune import records
+from distune.errors import BadRecord
 from distune.study import Study
 from distune.trial import Counted, Outcome, Params, Purpose, params_key
+
+#: The trials counted last, and the configurations looked at last, are kept as they are.
+_TRIALS_KEPT = 256
+_CONFIGURATIONS_KEPT = 256
 
 
 class Tier(IntEnum):
@@ -25,6 +38,9 @@ class Tier(IntEnum):
     PRUNED = 2  # it was stopped before any was
     DIVERGED = 3  # a repeat ended without a finite value: a result, ranked last
     FAILED = 4  # no repeat gave a result
+
+
+_PRUNED, _DIVERGED, _FAILED = int(Tier.PRUNED), int(Tier.DIVERGED), int(Tier.FAILED)
 
 
 @dataclass
@@ -116,98 +132,440 @@ class Configuration:
         return Tier.PRUNED if self._with(Outcome.PRUNED) else Tier.FAILED
 
 
-_Place = tuple[int, float, int, str]
+#: Tier, what it is ranked by, its first trial, and which configuration it is.
+_Place = tuple[int, float, int, int]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class _Lines:
+    """Many lines, one after the other: an object for each would be a tenth more."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._ends = array("Q", [0])
+        self._checked = 0, 0
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, i: int) -> bytes:
+        return bytes(self._data[self._ends[i] : self._ends[i + 1]])
+
+    def append(self, line: bytes) -> None:
+        self._data += line
+        self._ends.append(len(self._data))
+
+    def begin(self, text: bytes, ends: array[int]) -> None:
+        """Have these lines, which are one text already."""
+        self._data, self._ends = bytearray(text), ends
+
+    def checksum(self) -> tuple[int, int]:
+        """How many bytes there are, and their CRC; what was asked for before goes fast."""
+        size, crc = self._checked
+        with memoryview(self._data) as data, data[size:] as new:
+            self._checked = len(data), zlib.crc32(new, crc)
+        return self._checked
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What a history knows of its lines, for `distune.index`.
+
+    Attributes:
+        size, crc: of the lines.
+        outcomes, retried, taken_back, elapsed: of the history.
+        rows, numbers, configuration_of: of each trial, in the order in which they were counted.
+        digests, tiers, orders, firsts: of each configuration; see `_Place`.
+        ranked: the configurations, best first.
+        tests: the rows of the tests.
+    """
+
+    size: int
+    crc: int
+    outcomes: Counter[Outcome]
+    retried: int
+    taken_back: int
+    elapsed: float
+    rows: array[int]
+    numbers: array[int]
+    configuration_of: array[int]
+    digests: array[int]
+    tiers: array[int]
+    orders: array[float]
+    firsts: array[int]
+    ranked: array[int]
+    tests: array[int]
+
+    def is_consistent(self, lines: int) -> bool:
+        """Whether a history of so many lines can be so."""
+        count, configurations = len(self.rows), len(self.digests)
+        return (
+            len(self.numbers) == len(self.configuration_of) == count == self.outcomes.total()
+            and len(self.tiers) == len(self.orders) == len(self.firsts) == configurations
+            and len(self.ranked) == configurations
+            and count + len(self.tests) == lines
+            and set(self.rows).union(self.tests) == set(range(lines))
+            and len(set(self.numbers)) == count
+            and len(set(self.digests)) == configurations
+            and set(self.ranked) == set(self.configuration_of) == set(range(configurations))
+            and not any(map(math.isnan, self.orders))
+        )
+
+
+class Trials(Sequence[Counted]):
+    """Counted trials, in the order in which they were: read from their lines when asked for."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def __len__(self) -> int:
+        return len(self._history)
+
+    @overload
+    def __getitem__(self, i: int) -> Counted: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Counted]: ...
+    def __getitem__(self, i: int | slice) -> Counted | list[Counted]:
+        rows = self._history._trial_rows[i]
+        if isinstance(rows, int):
+            return self._history._counted(rows)
+        return [self._history._counted(row) for row in rows]
+
+    def __iter__(self) -> Iterator[Counted]:
+        for row in self._history._trial_rows:
+            yield self._history._counted(row)
 
 
 class History:
     """Every counted trial, once (P3), and the ranking that follows from them.
 
-    Adding a trial costs the same however many there are (P11), but for a binary search.
+    Of a trial it keeps the line of `history.jsonl`, which is read again when somebody asks for
+    it, and its place in the ranking: less than a kilobyte. Adding one costs the same however
+    many there are (P11), but for a search in the ranking.
 
     Attributes:
         trials: those counted, in the order in which they were; tests are not among them.
-        outcomes: how many of them ended how.
+        tests: likewise.
+        outcomes: how many of the trials ended how.
         retried: attempts at them that failed and were tried again.
         taken_back: attempts at them that were lost or given back, and tried again.
+        highest: the highest number of a trial; -1 if there is none.
+        elapsed: how long the study had run when a trial was counted, at the latest.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.trials: list[Counted] = []
+        self._sign = -1.0 if study.direction == "maximize" else 1.0
+        self._when_complete = int(Tier.FULL if study.repeats <= 1 else Tier.PARTIAL)
+        self.trials: Sequence[Counted] = Trials(self)
         self.tests: list[Counted] = []
         self.outcomes: Counter[Outcome] = Counter()
         self.retried = 0
         self.taken_back = 0
-        self._by_key: dict[tuple[Purpose, int], Counted] = {}
-        self._configurations: dict[str, Configuration] = {}
+        self.highest = -1
+        self.elapsed = 0.0
+        self._lines = _Lines()  # a row for each trial and test
+        self._trial_rows = array("Q")
+        self._row_of: dict[int, int] = {}  # by trial
+        self._tests: dict[int, Counted] = {}  # by trial
+        self._tests_of: dict[str, list[Counted]] = {}  # by setting
+        self._kept: dict[int, Counted] = {}  # by row
+        self._keeps_all = False
+        # Configurations are numbered as they come.
+        self._known: dict[int, int] = {}  # by a digest of their setting
+        self._runs: list[int | list[int]] = []  # its row, or rows
         self._places: list[_Place] = []
-        self._place_of: dict[str, _Place] = {}
-        self._early_tests: dict[str, list[Counted]] = {}
+        self._configurations: dict[int, Configuration] = {}  # looked at lately
+        self._ranked: SortedList = SortedList()
+        self._to_rank: list[_Place] = []
+        self._to_drop: list[_Place] = []
 
     def __len__(self) -> int:
-        return len(self.trials)
+        return len(self._trial_rows)
 
-    def everything(self) -> Collection[Counted]:
-        """All that was counted, tests too, in the order in which it was: a view, no copy."""
-        return self._by_key.values()
+    def lines(self, count: int | None = None) -> Iterator[bytes]:
+        """All that was counted, tests too, in the order in which it was, as lines of the file.
+
+        Args:
+            count: the first so many.
+        """
+        return map(self.line, range(self.rows if count is None else count))
+
+    def line(self, row: int) -> bytes:
+        """One of them."""
+        return self._lines[row]
+
+    @property
+    def rows(self) -> int:
+        """How many lines those are."""
+        return len(self._lines)
+
+    def keep_all(self) -> None:
+        """Keep each trial as it is once it was asked for: for who goes through all of them again
+        and again, and has the memory.
+        """
+        self._keeps_all = True
+
+    def has(self, key: tuple[Purpose, int]) -> bool:
+        """Whether a trial, or a test, has been counted."""
+        purpose, number = key
+        return number in (self._tests if purpose is Purpose.TEST else self._row_of)
+
+    def missing(self, start: int, stop: int) -> Iterable[int]:
+        """The trials from one number to before another that have not been counted."""
+        if start == 0 and stop == len(self._row_of) == self.highest + 1:
+            return ()  # all of a long history: no need to look at each
+        return (number for number in range(start, stop) if number not in self._row_of)
 
     def get(self, key: tuple[Purpose, int]) -> Counted | None:
-        return self._by_key.get(key)
+        purpose, number = key
+        if purpose is Purpose.TEST:
+            return self._tests.get(number)
+        row = self._row_of.get(number)
+        return None if row is None else self._counted(row)
 
-    def add(self, counted: Counted) -> bool:
-        """Count a trial; False if it has been counted before, which then stands."""
-        if counted.key in self._by_key:
+    def _counted(self, row: int) -> Counted:
+        counted = self._kept.get(row)
+        if counted is None:
+            counted = cast(Counted, records.decode_again(self._lines[row]))
+            if self._keeps_all:
+                self._kept[row] = counted
+        return counted
+
+    def add(self, counted: Counted, line: bytes | None = None) -> bool:
+        """Count a trial; False if it has been counted before, which then stands.
+
+        Args:
+            counted: the trial.
+            line: what it is in the file, if that is known.
+        """
+        trial = counted.trial
+        if self.has(trial.key):
             return False
-        self._by_key[counted.key] = counted
-        key = params_key(counted.trial.params)
-        if counted.trial.purpose is Purpose.TEST:
-            self.tests.append(counted)
-            if key in self._configurations:
-                bisect.insort(
-                    self._configurations[key].tests, counted, key=lambda run: run.trial.number
-                )
-            else:  # a rebuilt history may bring it first
-                self._early_tests.setdefault(key, []).append(counted)
+        row = len(self._lines)
+        self._lines.append(line or records.encode(counted))
+        if trial.purpose is Purpose.TEST:
+            self._add_test(counted)
             return True
-        self.trials.append(counted)
+        self._row_of[trial.number] = row
+        self._trial_rows.append(row)
+        self._kept[row] = counted
+        if len(self._kept) > 2 * _TRIALS_KEPT and not self._keeps_all:
+            self._kept = dict(list(self._kept.items())[-_TRIALS_KEPT:])
         self.outcomes[counted.result.outcome] += 1
-        self.retried += counted.trial.failures
-        self.taken_back += max(counted.trial.attempt - 1 - counted.trial.failures, 0)
-        configuration = self._configurations.get(key)
-        if configuration is None:
-            configuration = Configuration(counted.trial.params)
-            early = self._early_tests.pop(key, [])
-            configuration.tests = sorted(early, key=lambda test: test.trial.number)
-            self._configurations[key] = configuration
-        else:
-            del self._places[bisect.bisect_left(self._places, self._place_of[key])]
-        # By number, not by arrival: what is shown must not depend on who was faster.
-        bisect.insort(configuration.runs, counted, key=lambda run: run.trial.number)
-        place = self._place(configuration, key)
-        self._place_of[key] = place
-        bisect.insort(self._places, place)
+        if trial.attempt > 1:
+            self.retried += trial.failures
+            self.taken_back += max(trial.attempt - 1 - trial.failures, 0)
+        if trial.number > self.highest:
+            self.highest = trial.number
+        if counted.elapsed is not None and counted.elapsed > self.elapsed:
+            self.elapsed = counted.elapsed
+        self._rank(counted, row)
         return True
+
+    def _add_test(self, counted: Counted) -> None:
+        self.tests.append(counted)
+        self._tests[counted.trial.number] = counted
+        key = params_key(counted.trial.params)
+        tests = self._tests_of.setdefault(key, [])
+        tests.append(counted)
+        tests.sort(key=lambda test: test.trial.number)
+        configuration = self._number_of(key)[1]
+        if configuration is not None:
+            self._configurations.pop(configuration, None)
 
     def extend(self, many: Iterable[Counted]) -> None:
         for counted in many:
             self.add(counted)
 
-    def _place(self, configuration: Configuration, key: str) -> _Place:
-        mean = configuration.mean
-        if mean is None or not math.isfinite(mean):
-            order = math.inf
+    # -- the ranking -----------------------------------------------------------------------
+
+    def _number_of(self, key: str) -> tuple[int, int | None]:
+        """A digest of a setting that is its own, and the configuration's number, if it has one."""
+        digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")
+        while (number := self._known.get(digest)) is not None:
+            runs = self._runs[number]
+            first = self._counted(runs if isinstance(runs, int) else runs[0])
+            if params_key(first.trial.params) == key:
+                return digest, number
+            digest = (digest + 1) % 2**64  # two settings share it
+        return digest, None
+
+    def _rank(self, counted: Counted, row: int) -> None:
+        digest, number = self._number_of(params_key(counted.trial.params))
+        if number is None:
+            number = len(self._runs)
+            if number == row:
+                number = row  # one object, not two: there will be many
+            self._known[digest] = number
+            self._runs.append(row)
+            self._places.append((*self._first_place(counted), counted.trial.number, number))
         else:
-            order = -mean if self.study.direction == "maximize" else mean
-        return configuration.tier(self.study.repeats), order, configuration.first, key
+            runs = self._runs[number]
+            several = [runs] if isinstance(runs, int) else runs
+            self._runs[number] = several
+            several.append(row)
+            # By number, not by arrival: what is shown must not depend on who was faster.
+            several.sort(key=lambda one: self._counted(one).trial.number)
+            self._configurations.pop(number, None)
+            self._to_drop.append(self._places[number])
+            self._places[number] = self._place(self._configuration(number), number)
+        self._to_rank.append(self._places[number])
+
+    def _configuration(self, number: int) -> Configuration:
+        known = self._configurations.get(number)
+        if known is None:
+            runs = self._runs[number]
+            several = [runs] if isinstance(runs, int) else runs
+            counted = [self._counted(row) for row in several]
+            params = counted[0].trial.params
+            tests = self._tests_of.get(params_key(params), []) if self._tests_of else []
+            known = Configuration(params, counted, list(tests))
+            if len(self._configurations) >= _CONFIGURATIONS_KEPT and not self._keeps_all:
+                self._configurations.clear()
+            self._configurations[number] = known
+        return known
+
+    def _first_place(self, counted: Counted) -> tuple[int, float]:
+        """Where one trial stands that is all there is of its configuration: as `_place`, which
+        takes four times as long.
+        """
+        outcome, value = counted.result.outcome, counted.result.value
+        finite = value is not None and math.isfinite(value)
+        if outcome is Outcome.COMPLETE and finite:
+            tier = self._when_complete
+        elif outcome is Outcome.PRUNED:
+            tier = _PRUNED
+        else:
+            ran = outcome in (Outcome.COMPLETE, Outcome.DIVERGED)
+            return _DIVERGED if ran else _FAILED, math.inf
+        return tier, self._sign * value if value is not None and finite else math.inf
+
+    def _place(self, configuration: Configuration, number: int) -> _Place:
+        mean = configuration.mean
+        order = math.inf if mean is None or not math.isfinite(mean) else self._sign * mean
+        return int(configuration.tier(self.study.repeats)), order, configuration.first, number
+
+    def _in_order(self) -> SortedList:
+        """The places, sorted. All that came since somebody asked before is sorted in at once:
+        a start with a long history sorts it once.
+        """
+        if self._to_rank:
+            self._ranked.update(self._to_rank)
+            for place in self._to_drop:
+                self._ranked.remove(place)
+            self._to_rank, self._to_drop = [], []
+        return self._ranked
 
     @property
     def configurations(self) -> int:
         """How many there are."""
-        return len(self._places)
+        return len(self._runs)
 
     def ranking(self, count: int | None = None) -> list[Configuration]:
         """The configurations, best first; all, or the first `count`."""
-        return [self._configurations[place[3]] for place in self._places[:count]]
+        return list(self.ranked(count))
+
+    def ranked(self, count: int | None = None) -> Iterator[Configuration]:
+        """The same, one after the other: for who wants all, but not all of them in memory."""
+        for place in self._in_order()[:count]:
+            yield self._configuration(place[3])
+
+    # -- the index -------------------------------------------------------------------------
+
+    def indexed(self) -> Indexed:
+        """What `begin` needs."""
+        size, crc = self._lines.checksum()
+        configuration_of = array("Q", bytes(8 * len(self._lines)))  # by row
+        for number, runs in enumerate(self._runs):
+            for row in [runs] if isinstance(runs, int) else runs:
+                configuration_of[row] = number
+        digests = array("Q", bytes(8 * len(self._known)))
+        for digest, number in self._known.items():
+            digests[number] = digest
+        return Indexed(
+            size=size,
+            crc=crc,
+            outcomes=self.outcomes,
+            retried=self.retried,
+            taken_back=self.taken_back,
+            elapsed=self.elapsed,
+            rows=self._trial_rows,
+            numbers=array("Q", self._row_of),
+            configuration_of=array("Q", (configuration_of[row] for row in self._trial_rows)),
+            digests=digests,
+            tiers=array("B", (place[0] for place in self._places)),
+            orders=array("d", (place[1] for place in self._places)),
+            firsts=array("Q", (place[2] for place in self._places)),
+            ranked=array("Q", (place[3] for place in self._in_order())),
+            tests=array("Q", sorted(set(range(self.rows)).difference(self._trial_rows))),
+        )
+
+    def begin(self, known: Indexed, text: bytes, ends: array[int]) -> bool:
+        """Be what `indexed` said of another history, which had these lines.
+
+        Args:
+            known: what it said.
+            text: the lines.
+            ends: 0, and where in the text each of them ends.
+
+        Returns:
+            False if that cannot be: then nothing has happened.
+        """
+        assert not self.rows
+        if not known.is_consistent(len(ends) - 1):
+            return False
+        try:
+            tested = [records.decode(text[ends[row] : ends[row + 1]]) for row in known.tests]
+        except BadRecord:
+            return False
+        self._lines.begin(text, ends)
+        self.outcomes = Counter(known.outcomes)
+        self.retried, self.taken_back = known.retried, known.taken_back
+        self.elapsed, self.highest = known.elapsed, max(known.numbers, default=-1)
+        with _no_collection():  # of a hundred thousand new tuples, none is garbage
+            self._trial_rows = known.rows
+            self._row_of = dict(zip(known.numbers, known.rows, strict=True))
+            self._known = {digest: number for number, digest in enumerate(known.digests)}
+            self._runs = self._runs_of(known)
+            configurations = range(len(known.digests))
+            self._places = list(
+                zip(known.tiers, known.orders, known.firsts, configurations, strict=True)
+            )
+            self._ranked = SortedList(self._places[number] for number in known.ranked)
+        for test in tested:
+            if isinstance(test, Counted):
+                self._add_test(test)
+        return True
+
+    def _runs_of(self, known: Indexed) -> list[int | list[int]]:
+        """The rows of each configuration, in the order of their numbers."""
+        runs: list[int | list[int]] = [-1] * len(known.digests)
+        if len(runs) == len(known.rows):
+            for row, number in zip(known.rows, known.configuration_of, strict=True):
+                runs[number] = row
+            return runs
+        # By number, not by arrival.
+        in_order = sorted(zip(known.numbers, known.rows, known.configuration_of, strict=True))
+        for _, row, number in in_order:
+            several = runs[number]
+            if several == -1:
+                runs[number] = row
+            elif isinstance(several, int):
+                runs[number] = [several, row]
+            else:
+                several.append(row)
+        return runs
 
     def winner(self) -> Configuration | None:
         """The best configuration; None while none has a finite value.

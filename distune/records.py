@@ -2,30 +2,41 @@
 
 A line is `{"kind": "report", ..., "crc": "8f3a01c2"}`: the checksum covers everything
 before it, so that a flipped bit in a number is seen, not ranked.
+
+What is written is what a quick encoder makes of a record, if it reads back as the same; what is
+read is what a quick decoder makes of the bytes, if they are just those that it would be written
+as. All else (NaN, which has to be a string; a key twice; fields of another release) goes the slow
+and strict way.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
+import msgspec
+from msgspec import inspect
 from pydantic import ValidationError
 
+from distune.document import Document
 from distune.errors import BadRecord
 from distune.trial import Claim, Counted, Record, Report, Result, Trial
 
 R = TypeVar("R", bound=Record)
+D = TypeVar("D", bound=Document)
 
 #: More than this in one file is not something distune wrote.
 SIZE_LIMIT = 64 * 2**20
 LINE_LIMIT = 2**20
 #: A crash, or a full disk, leaves half a line now and then. More than this is something else.
 _MOST_BAD_LINES = 1000
-_STRETCH = 2**22  # bytes that are split into lines at a time
+_STRETCH = 2**18  # bytes that are split into lines at a time
 
 _KINDS: dict[str, type[Record]] = {
     "trial": Trial,
@@ -34,48 +45,137 @@ _KINDS: dict[str, type[Record]] = {
     "result": Result,
     "counted": Counted,
 }
-_NAMES = {model: kind for kind, model in _KINDS.items()}
+_NAMES = {model: kind.encode() for kind, model in _KINDS.items()}
+_MODELS = {kind.encode(): model for kind, model in _KINDS.items()}
+_HEAD = b'{"kind":"'
 _CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}', re.ASCII)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _TAIL = len(b',"crc":"00000000"}')
 _DOCUMENT_CHECKSUM = re.compile(rb',\n  "crc": "([0-9a-f]{8})"\n\}', re.ASCII)
 _DOCUMENT_TAIL = len(b',\n  "crc": "00000000"\n}')
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def encode(record: Record) -> bytes:
-    """One line, newline included."""
-    text = record.model_dump_json()  # json.dumps would write NaN, which is not JSON
-    body = f'{{"kind":"{_NAMES[type(record)]}",{text[1:-1]}'.encode()
-    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+# -- JSON ----------------------------------------------------------------------------------------
 
 
-def decode(line: bytes) -> Record:
-    """The record that `encode` made into `line`.
+def _raw_document(found: Any) -> msgspec.Raw:
+    if isinstance(found, Document):
+        return msgspec.Raw(found.model_dump_json().encode())
+    raise TypeError(f"{type(found)} has no place in a record")
+
+
+def _plain_document(found: Any) -> Any:
+    if isinstance(found, Document):
+        return found.model_dump(mode="json")
+    raise TypeError(f"{type(found)} has no place in a record")
+
+
+def _read_document(model: type, fields: Any) -> Any:
+    if issubclass(model, Document):
+        return model.model_validate(fields)
+    raise TypeError(f"{model} has no place in a record")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_raw_document).encode
+
+
+@functools.cache
+def _decoder(model: type[R]) -> Callable[[bytes], R]:
+    return msgspec.json.Decoder(model, dec_hook=_read_document).decode
+
+
+def dump(record: Record) -> bytes:
+    """A record as JSON. NaN and Infinity, which JSON does not know, are strings.
 
     Raises:
-        BadRecord: it is torn, altered, or no record at all.
+        ValueError: it holds what a record may not hold, and could not be read again.
     """
-    line = line.strip()
-    if len(line) > LINE_LIMIT:
-        raise BadRecord(f"a line of {len(line)} bytes")
-    checksum = _CHECKSUM.fullmatch(line[-_TAIL:])
-    if checksum is None:
-        raise BadRecord("a line without a checksum (torn?)")
-    body = line[:-_TAIL]
-    if zlib.crc32(body) != int(checksum[1], 16):
-        raise BadRecord("a line whose checksum does not match")
+    model = type(record)
     try:
-        fields = _strict_json(body + b"}")
-        return _KINDS[fields.pop("kind")].model_validate(fields)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadRecord(f"a line that is no record ({type(error).__name__})") from error
+        data = _encode(record)
+        if _decoder(model)(data) == record:  # NaN is null there, and equals nothing
+            return data
+    except ValueError:
+        pass
+    plain = _without_nan(msgspec.to_builtins(record, enc_hook=_plain_document))
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    _convert(model, json.loads(text))
+    return text.encode()
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def load(model: type[R], data: bytes) -> R:
+    """The record that `dump` made into `data`.
+
+    Raises:
+        ValueError: it is no such record, or not what a standard says JSON is.
+        RecursionError: it is too deep.
+    """
+    record = _load_quickly(model, data)
+    return _convert(model, _strict_json(data)) if record is None else record
+
+
+def _load_quickly(model: type[R], data: bytes, indent: int | None = None) -> R | None:
+    """The record, if these are the very bytes that it is written as."""
+    try:
+        record = _decoder(model)(data)
+        again = _encode(record)
+        if indent is not None:
+            again = msgspec.json.format(again, indent=indent)
+        return record if again == data else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _convert(model: type[R], fields: Any) -> R:
+    revived = _with_nan(_kind_of(model), fields)
+    return msgspec.convert(revived, model, dec_hook=_read_document)
+
+
+_kind_of = functools.cache(inspect.type_info)
+
+
+def _with_nan(kind: inspect.Type, value: Any) -> Any:
+    """Plain data with NaN and Infinity where they are strings in place of numbers."""
+    match kind:
+        case inspect.FloatType() if isinstance(value, str):
+            return _NOT_FINITE.get(value, value)
+        case inspect.UnionType(types) if not any(isinstance(t, inspect.StrType) for t in types):
+            return functools.reduce(lambda found, one: _with_nan(one, found), types, value)
+        case inspect.DictType(value_type=inner) if isinstance(value, dict):
+            return {key: _with_nan(inner, one) for key, one in value.items()}
+        case inspect.ListType(item_type=inner) if isinstance(value, list):
+            return [_with_nan(inner, one) for one in value]
+        case inspect.StructType(fields=known) if isinstance(value, dict):
+            kinds = {field.encode_name: field.type for field in known}
+            return {
+                key: _with_nan(kinds[key], one) if key in kinds else one
+                for key, one in value.items()
+            }
+        case _:
+            return value
 
 
 def _strict_json(data: bytes) -> Any:
-    """JSON as the standard has it: UTF-8, no bare NaN, no key twice, no half of a surrogate
-    pair, which could never be written again.
+    """JSON as the standard has it: UTF-8, no bare NaN, no number beyond all, no key twice, no
+    half of a surrogate pair, which could never be written again.
     """
-    found = json.loads(data.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+    found = json.loads(
+        data.decode(),
+        object_pairs_hook=_no_key_twice,
+        parse_constant=_no_constant,
+        parse_float=_finite,
+    )
     if _SURROGATE.search(data):
         json.dumps(found, ensure_ascii=False).encode()
     return found
@@ -88,12 +188,76 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is beyond all numbers")
+    return number
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+# -- lines ---------------------------------------------------------------------------------------
+
+
+def encode(record: Record) -> bytes:
+    """One line, newline included.
+
+    Raises:
+        ValueError: it holds what a record may not hold.
+    """
+    body = b'%s%s",%s' % (_HEAD, _NAMES[type(record)], dump(record)[1:-1])
+    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+def decode(line: bytes) -> Record:
+    """The record that `encode` made into `line`.
+
+    Raises:
+        BadRecord: it is torn, altered, or no record at all.
+    """
+    line = line.strip()
+    if len(line) > LINE_LIMIT:
+        raise BadRecord(f"a line of {len(line)} bytes")
+    body = line[:-_TAIL]
+    if line[-_TAIL:] != b',"crc":"%08x"}' % zlib.crc32(body):
+        if _CHECKSUM.fullmatch(line[-_TAIL:]) is None:
+            raise BadRecord("a line without a checksum (torn?)")
+        raise BadRecord("a line whose checksum does not match")
+    kind, _, fields = body[len(_HEAD) :].partition(b'","')
+    if kind in _MODELS and body.startswith(_HEAD):
+        record = _load_quickly(_MODELS[kind], b'{"%s}' % fields)
+        if record is not None:
+            return record
+    try:
+        found = _strict_json(body + b"}")
+        return _convert(_KINDS[found.pop("kind")], found)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadRecord(f"a line that is no record ({type(error).__name__})") from error
+
+
+def decode_again(line: bytes) -> Record:
+    """What `decode` has once made of this line, without checking it again."""
+    kind, _, fields = line[len(_HEAD) : -_TAIL - 1].partition(b'","')
+    try:
+        record: Record = _decoder(_MODELS[kind])(b'{"%s}' % fields)
+        return record
+    except (ValueError, KeyError):  # NaN, or written by another hand
+        return decode(line)
+
+
 def decode_lines(data: bytes, on_bad: Callable[[bytes], None] | None = None) -> Iterator[Record]:
-    """All complete, sound records in `data`; torn or foreign lines are passed over.
+    """All complete, sound records in `data`: see `decode_with_lines`."""
+    return (record for record, _ in decode_with_lines(data, on_bad))
+
+
+def decode_with_lines(
+    data: bytes, on_bad: Callable[[bytes], None] | None = None
+) -> Iterator[tuple[Record, bytes]]:
+    """All complete, sound records in `data`, each with its line; torn or foreign lines are
+    passed over.
 
     The last line counts only with its newline: a reader may come in the middle of a write.
 
@@ -115,7 +279,7 @@ def decode_lines(data: bytes, on_bad: Callable[[bytes], None] | None = None) -> 
             if on_bad is not None and line.strip():
                 on_bad(line)
         else:
-            yield record
+            yield record, line.strip() + b"\n"
 
 
 def _complete_lines(data: bytes) -> Iterator[bytes]:
@@ -165,13 +329,21 @@ def parse_attempt(data: bytes) -> AttemptFile:
     return AttemptFile(trial, claim, tuple(reports.values()), result)
 
 
-def encode_document(record: Record) -> bytes:
+def encode_document(record: Record | Document) -> bytes:
     """A record that is a whole file, indented for people; its checksum comes last."""
-    body = record.model_dump_json(indent=2).removesuffix("\n}").encode()
+    if isinstance(record, Document):
+        text = record.model_dump_json(indent=2).encode()
+    else:
+        text = msgspec.json.format(dump(record), indent=2)
+    body = text.removesuffix(b"\n}")
     return b'%s,\n  "crc": "%08x"\n}\n' % (body, zlib.crc32(body))
 
 
-def decode_document(model: type[R], data: bytes) -> R:
+@overload
+def decode_document(model: type[R], data: bytes) -> R: ...
+@overload
+def decode_document(model: type[D], data: bytes) -> D: ...
+def decode_document(model: type[R] | type[D], data: bytes) -> R | D:
     """The record that `encode_document` wrote.
 
     Raises:
@@ -185,10 +357,16 @@ def decode_document(model: type[R], data: bytes) -> R:
     if zlib.crc32(body) != int(checksum[1], 16):
         raise BadRecord("its checksum does not match (it was altered)")
     try:
-        return model.model_validate(_strict_json(body + b"}"))
+        if issubclass(model, Document):
+            return model.model_validate(_strict_json(body + b"}"))
+        record = _load_quickly(model, b"%s\n}" % body, indent=2)
+        return _convert(model, _strict_json(body + b"}")) if record is None else record
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise BadRecord(f"{where}: {first['msg']}, not {first['input']!a:.60}") from error
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at `$")
+        raise BadRecord(f"{where.strip('.`') or 'it'}: {problem}") from error
     except (ValueError, RecursionError) as error:
         raise BadRecord(f"it is not JSON ({str(error)!a:.80})") from error

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from distune.document import Scalar
 from distune.space import CategoricalParameter, Parameter, Space, expand_all
-from distune.trial import Scalar
 
 
 class Stage(BaseModel):

@@ -16,7 +16,9 @@ from distune import protocol, records
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.folder import Folder, FolderLike, answers, shown
 from distune.heartbeat import Finished, MasterBeat
+from distune.index import encode_index, restore
 from distune.protocol import COUNTED, LIVE, Actor, AttemptName, State
+from distune.ranking import History
 from distune.study import Study
 from distune.trial import Counted, Outcome, Purpose, Record, Trial
 
@@ -24,12 +26,16 @@ LOCAL_LEASE = 20.0  # seconds
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
 _BEAT_SIZE = 4096
 _BEAT_LIMIT = 256 * 2**10
-_CHUNK = 4 * 2**20  # bytes of history read at a time
+_CHUNK = 2 * 2**20  # bytes of history read at a time
+_AT_ONCE = 256  # counted trials in memory, while a history is read
 _HISTORY_LIMIT = 2**32
+_INDEX_LIMIT = 2**30
 _HISTORY_LINE = b'{"kind":"counted",'
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}
 R = TypeVar("R", bound=Record)
+#: A counted trial, and its line in the history.
+Line = tuple[Counted, bytes]
 
 _README = """\
 This is the folder of the distune study {name!r}. You can look at everything here with ls and cat.
@@ -43,6 +49,7 @@ seen/000/      000017.1.jsonl.WORKER.seen       counted: history
                000017.1.jsonl.WORKER.pruned     stopped by the master, counted
                000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
 history.jsonl  one line per counted trial; a cache, rebuilt from seen/
+history.index  of a long one, for viewers; a cache of that
 workers/       heartbeats of the workers
 artifacts/     what an objective wrote into trial.dir
 quarantine/    files that distune could not make sense of
@@ -449,7 +456,9 @@ class Store:
         return False
 
     def _append(self, path: str, lines: Iterable[Record]) -> None:
-        data = b"".join(records.encode(line) for line in lines)
+        self._append_data(path, b"".join(records.encode(line) for line in lines))
+
+    def _append_data(self, path: str, data: bytes) -> None:
         if not data:
             return
         if path in self._torn:
@@ -495,33 +504,42 @@ class Store:
 
     # -- history -----------------------------------------------------------------------
 
-    def read_history(self, offset: int = 0) -> tuple[list[Counted], int]:
-        """Counted trials from a byte offset on, and the offset to go on from.
+    def read_history(self, offset: int, take: Callable[[list[Line]], None]) -> int:
+        """Read counted trials from a byte offset on.
+
+        Args:
+            offset: 0 for all of them.
+            take: is given what was read, some hundred trials at a time.
+
+        Returns:
+            The offset to go on from.
 
         Raises:
             BadRecord: it is nothing that a master wrote.
         """
         if offset == 0:
             self._history_mark = 0, b""
-        lines: list[Counted] = []
         while True:
             # The end of the line before belongs to it: else the file has been made anew.
             start = max(offset - 1, 0)
             try:
                 data = self.folder.read(protocol.HISTORY, start, _CHUNK, part=True)
             except FileNotFoundError:
-                return lines, 0
+                return 0
             if offset and data[:1] != b"\n":
-                return self.read_history()
+                return self.read_history(0, take)
             end = data.rfind(b"\n") + 1
             if end > offset - start:
-                lines += self._counted_in(data[offset - start : end])
+                for lines in self._counted_in(data[offset - start : end]):
+                    take(lines)
                 offset = start + end
+                begin = data.rfind(b"\n", 0, end - 1) + 1
+                self._history_mark = start + begin, data[begin:end]
             elif len(data) > records.LINE_LIMIT:
                 raise BadRecord("a line of it does not end")
             if len(data) < _CHUNK:
                 self._judge_history_line(data[end:])
-                return lines, offset
+                return offset
             if offset > _HISTORY_LIMIT:
                 raise BadRecord("it is too large")
 
@@ -531,41 +549,65 @@ class Store:
         if line[: len(known)] != known:
             self.history_problem = "a line in it is no record"
 
-    def _counted_in(self, data: bytes) -> list[Counted]:
-        found = []
-        for record in records.decode_lines(data, self._judge_history_line):
+    def _counted_in(self, data: bytes) -> Iterator[list[Line]]:
+        found: list[Line] = []
+        for record, line in records.decode_with_lines(data, self._judge_history_line):
             if not isinstance(record, Counted):
                 self.history_problem = "a line in it is no counted trial's"
             elif self._study is not None and record.trial.study != self._study.id:
                 self.history_problem = "a line in it belongs to another study"
             else:
-                found.append(record)
-        return found
+                found.append((record, line))
+            if len(found) >= _AT_ONCE:
+                yield found
+                found = []
+        yield found
 
-    def append_history(self, lines: Sequence[Counted], before: Iterable[Counted] = ()) -> None:
-        """Only the study's master does this.
+    def restore_history(self, history: History) -> int:
+        """Fill an empty history with the master's index of it.
+
+        Returns:
+            The offset of the file to go on from; 0 if there is no index that fits.
+        """
+        try:
+            index = self.folder.read(protocol.INDEX, limit=_INDEX_LIMIT)
+            data = self.folder.read(protocol.HISTORY, limit=_HISTORY_LIMIT)
+        except (FileNotFoundError, BadRecord):
+            return 0
+        offset = restore(history, index, data)
+        if offset:
+            begin = data.rfind(b"\n", 0, offset - 1) + 1
+            self._history_mark = begin, data[begin:offset]
+        return offset
+
+    def write_index(self, history: History) -> None:
+        """Spare viewers the reading of a long history. Only the study's master does this."""
+        self.write_document(protocol.INDEX, encode_index(history))
+
+    def append_history(self, lines: Sequence[bytes], before: Iterable[bytes] = ()) -> None:
+        """Add encoded lines. Only the study's master does this.
 
         Args:
             lines: to be added.
             before: those that were added before, in case the file has to be made anew.
         """
         try:
-            self._append(protocol.HISTORY, lines)
-            self._unchecked.update(records.encode(line).rstrip(b"\n") for line in lines)
+            self._append_data(protocol.HISTORY, b"".join(lines))
+            self._unchecked.update(line.rstrip(b"\n") for line in lines)
         except FileNotFoundError:  # somebody deleted the cache
             self.rewrite_history([*before, *lines])
         except BadRecord as error:
             self.mend_history(str(error), [*before, *lines])
 
-    def mend_history(self, why: str, lines: Iterable[Counted]) -> None:
+    def mend_history(self, why: str, lines: Iterable[bytes]) -> None:
         """Set the file aside and begin a new one with these lines."""
         self.set_aside(protocol.HISTORY, why)
         self.rewrite_history(lines)
         self.history_problem = None
 
-    def rewrite_history(self, lines: Iterable[Counted]) -> None:
+    def rewrite_history(self, lines: Iterable[bytes]) -> None:
         """Put all of it in the place of what is there. Only the study's master does this."""
-        self.write_document(protocol.HISTORY, b"".join(records.encode(line) for line in lines))
+        self.write_document(protocol.HISTORY, b"".join(lines))
         self._torn.discard(protocol.HISTORY)
         self._history_mark = 0, b""
         self._unchecked.clear()
@@ -594,14 +636,19 @@ class Store:
         self._history_mark = offset + begin, data[begin:end]
         return True
 
-    def seen(self) -> Iterator[AttemptName]:
-        """Everything in `seen/`. As long as the history: only for a start and for repairs."""
+    def seen(self, is_known: Callable[[int], bool] = lambda trial: False) -> Iterator[AttemptName]:
+        """Everything in `seen/`. As long as the history: only for a start and for repairs.
+
+        Args:
+            is_known: whether attempts at this trial, but for tests, may be left out; most of a
+                long history is, and need not be taken apart.
+        """
         for name in self._names_in(protocol.SEEN):
             try:
                 folder = protocol.parse_seen_folder(name)
             except BadRecord:
                 continue
-            yield from self._seen_in(folder)
+            yield from self._seen_in(folder, is_known)
 
     def seen_of(self, trial: int) -> list[AttemptName]:
         """What `seen/` has of one trial."""
@@ -618,9 +665,14 @@ class Store:
                 raise
             return []
 
-    def _seen_in(self, folder: str) -> list[AttemptName]:
+    def _seen_in(
+        self, folder: str, is_known: Callable[[int], bool] = lambda trial: False
+    ) -> list[AttemptName]:
         found = []
         for name in self._names_in(folder):
+            trial = protocol.trained_trial(name)
+            if trial is not None and is_known(trial):
+                continue
             try:
                 found.append(_parse_seen(folder, name))
             except BadRecord:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+from msgspec import Meta
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -17,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from distune.document import Document, Scalar
 from distune.durations import parse_duration
 from distune.errors import SpaceError
 from distune.space import (
@@ -27,7 +29,7 @@ from distune.space import (
     Space,
 )
 from distune.stage import Stage, check_sampling, possible_after
-from distune.trial import Direction, Record, Scalar
+from distune.trial import Direction, Record
 from distune.workloads import WORKLOADS, Workload
 
 DEFAULT_OBJECTIVE = "mnist-cnn"
@@ -58,11 +60,11 @@ def _module_and_function(objective: str) -> str:
     raise ValueError(f"{objective!r} is neither a workload ({hint}) nor module:function")
 
 
-class Limits(Record):
+class Limits(Record, frozen=True, kw_only=True):
     """When a study ends; whatever comes first. They may change when a master starts anew."""
 
-    trials: Annotated[int, Field(gt=0)] | None = None
-    time_limit: Duration | None = None  # seconds a master has been running it
+    trials: Annotated[int, Meta(gt=0)] | None = None
+    time_limit: Annotated[float, Meta(gt=0)] | None = None  # seconds a master has been running it
     target: float | None = None  # a metric's value that is good enough
 
 
@@ -331,7 +333,7 @@ def _known_keys(model: type[BaseModel], loc: list[int | str]) -> list[str]:
     return sorted({name for kind in kinds for name in kind.model_fields})
 
 
-class Study(Record):
+class Study(Document):
     """A study, frozen when it is first published: `study.json`.
 
     Attributes:

@@ -7,37 +7,38 @@ The file's lines are a `Trial`, then a `Claim`, then `Report`s, then a `Result`.
 
 from __future__ import annotations
 
-import json
 import math
 import zlib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+import msgspec
+from msgspec import Meta
 
-
-def _scalar(value: object) -> object:
-    """What a parameter may be. One validator, not a union: its message has to help."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is not a finite number")
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ValueError(f"must be a string, a number, true, false or null, not {value!r:.40}")
-
-
-Scalar = Annotated[bool | int | float | str | None, PlainValidator(_scalar)]
+Scalar = bool | int | float | str | None
 Params = Mapping[str, Scalar]
 Metrics = Mapping[str, float]
 Direction = Literal["maximize", "minimize"]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-WorkerId = Annotated[str, Field(max_length=80)]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+WorkerId = Annotated[str, Meta(max_length=80)]
 
 
-class Record(BaseModel):
-    """Base of all records: immutable, and NaN and Infinity survive JSON (as strings)."""
+# Tens of thousands of these come and go in a second's work. Nothing in them refers back to them,
+# so the garbage collector need not look at them.
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Base of all records: immutable. What it may hold is checked when it is written and when
+    it is read, by `distune.records`, not when it is made.
+    """
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings", extra="ignore")
+    def replace(self, **changes: Any) -> Self:
+        """A record with other values in some fields."""
+        return msgspec.structs.replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields, and those of the records in it, as plain data."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 class Purpose(StrEnum):
@@ -66,7 +67,7 @@ class Outcome(StrEnum):
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 
 
-class Trial(Record):
+class Trial(Record, frozen=True, kw_only=True):
     """What to try. The first line of every attempt's file.
 
     Attributes:
@@ -82,10 +83,10 @@ class Trial(Record):
 
     study: str
     number: Count
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Meta(ge=1)]
     purpose: Purpose = Purpose.TRAIN
     repeat: Count = 0
-    failed_on: Annotated[list[WorkerId], Field(max_length=100)] = []
+    failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
     seed: int = 0
     params: dict[str, Scalar]
     best: dict[str, float] | None = None
@@ -106,7 +107,7 @@ class Trial(Record):
         return len(self.failed_on)
 
 
-class Claim(Record):
+class Claim(Record, frozen=True, kw_only=True):
     """Who took it, on what. `time` is the worker's own clock, for people only (P6).
 
     `fingerprint` is that of the trial as the worker had read it, which may have been before it
@@ -120,7 +121,7 @@ class Claim(Record):
     fingerprint: str = ""
 
 
-class Report(Record):
+class Report(Record, frozen=True, kw_only=True):
     """What one step (epoch) of the training gave; `seconds` of training so far."""
 
     step: Count
@@ -128,7 +129,7 @@ class Report(Record):
     seconds: float
 
 
-class Failure(Record):
+class Failure(Record, frozen=True, kw_only=True):
     """Why an attempt failed: one line, then the details a person needs to mend it.
 
     Attributes:
@@ -144,7 +145,7 @@ class Failure(Record):
     infeasible: bool = False
 
 
-class Result(Record):
+class Result(Record, frozen=True, kw_only=True):
     """How the attempt ended. The last line of its file.
 
     Attributes:
@@ -167,7 +168,7 @@ class Result(Record):
         return self.failure is not None and self.failure.infeasible
 
 
-class Counted(Record):
+class Counted(Record, frozen=True, kw_only=True):
     """A trial that is over, as the history keeps it: exactly one for each (P3).
 
     `elapsed` is how long the study had run when it was counted, in seconds, on its
@@ -187,7 +188,7 @@ class Counted(Record):
 
 def params_key(params: Params) -> str:
     """The same text for the same setting, whatever the order of its parameters."""
-    return json.dumps(dict(params), sort_keys=True, separators=(",", ":"))
+    return msgspec.json.encode(params, order="sorted").decode()
 
 
 def better(a: float, b: float, direction: Direction) -> bool:

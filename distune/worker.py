@@ -405,11 +405,11 @@ class Worker:
         if held is None:
             return
         if result.outcome in FAILURES and result.failure and not result.failure.output:
-            failure = result.failure.model_copy(update={"output": slot.executor.tail()})
-            result = result.model_copy(update={"failure": failure})
+            failure = result.failure.replace(output=slot.executor.tail())
+            result = result.replace(failure=failure)
         if result.outcome in FAILURES and result.steps == 0:
             # A process that died could not say how far it had come.
-            result = result.model_copy(update={"steps": held.reports})
+            result = result.replace(steps=held.reports)
         if result.outcome is not Outcome.RELEASED and held.study.health.ended(result):
             self._test_itself(slot, held, result)
             return
@@ -481,13 +481,13 @@ class Worker:
             return
         if isinstance(message, Moved):
             slot.held.tells_progress = True
-            update = message.model_dump()
+            update = message.as_dict()
         else:
             update = {"seconds": message.seconds}
             epochs = slot.held.study.epochs
             if epochs is not None and not slot.held.tells_progress:
                 update["fraction"] = min(1.0, message.step / epochs)
-        slot.held.progress = slot.held.progress.model_copy(update=update)
+        slot.held.progress = slot.held.progress.replace(**update)
 
     def _abandon(self, slot: _Slot, why: str) -> None:
         """Somebody else owns it now; stop the training and forget it (P7)."""

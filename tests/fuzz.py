@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from distune import protocol, records
+from distune.document import Document
 from distune.errors import BadRecord, SpaceError
 from distune.heartbeat import Beat, Finished, MasterBeat, Progress
 from distune.messages import Assignment, Ready, decode_message, encode_message
@@ -64,7 +66,7 @@ LINES: list[Record] = [
     RESULT,
 ]
 STUDY = make_study()[0]
-DOCUMENTS: list[Record] = [
+DOCUMENTS: list[Record | Document] = [
     STUDY,
     Beat(
         worker="gpu7-812-4f", host="gpu7", pid=812, device="cuda:0", jobs=2, counter=7,
@@ -79,9 +81,7 @@ DOCUMENTS: list[Record] = [
 ]  # fmt: skip
 ATTEMPT = b"".join(map(records.encode, LINES))
 HISTORY = b"".join(
-    records.encode(
-        Counted(trial=TRIAL.model_copy(update={"number": n}), worker="w-1", result=RESULT)
-    )
+    records.encode(Counted(trial=TRIAL.replace(number=n), worker="w-1", result=RESULT))
     for n in range(4)
 )
 
@@ -116,13 +116,13 @@ def _beat_name(data: bytes) -> object:
     return worker
 
 
-def _written_again(model: type[Record]) -> Callable[[bytes], object]:
+def _written_again(model: Any) -> Callable[[bytes], object]:
     """What is read can be written: it will be, into other files."""
 
     def parse(data: bytes) -> object:
         record = records.decode_document(model, data)
         again = records.decode_document(model, records.encode_document(record))
-        assert repr(again) == repr(record)
+        assert repr(again) == repr(record), f"{again} is not {record}"
         return repr(record)
 
     return parse

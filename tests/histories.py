@@ -80,7 +80,7 @@ def reports(*steps: dict[str, float]) -> list[Report]:
 def evaluated(of: Counted, **metrics: float) -> Counted:
     """A trial's test."""
     return Counted(
-        trial=of.trial.model_copy(update={"purpose": Purpose.TEST}),
+        trial=of.trial.replace(purpose=Purpose.TEST),
         worker=WORKER,
         result=Result(outcome=Outcome.COMPLETE, metrics=metrics),
     )
@@ -106,3 +106,15 @@ def write_study(
         path.write_bytes(b"".join(map(records.encode, [*lines, *([] if pruned else [one.result])])))
     (folder / protocol.HISTORY).write_bytes(b"".join(map(records.encode, many)))
     return store
+
+
+def lines_of(*counted: Counted) -> list[bytes]:
+    """The lines of a history."""
+    return [records.encode(one) for one in counted]
+
+
+def read_history(store: Store, offset: int = 0) -> tuple[list[Counted], int]:
+    """What a history file has from an offset on, and the offset to go on from."""
+    found: list[Counted] = []
+    end = store.read_history(offset, lambda lines: found.extend(one for one, _ in lines))
+    return found, end

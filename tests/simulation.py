@@ -32,6 +32,7 @@ from distune.study import Limits, Study, parse_space_file
 from distune.study import freeze as freeze_study
 from distune.trial import Failure, Outcome, Params, Purpose, Record, Report, Result
 from distune.worker import Worker, WorkerIdentity
+from tests.histories import read_history
 
 LEASE = 20.0  # seconds of the simulated clock
 _RENAME_TAKES = 0.5  # seconds in which a listing may miss the name
@@ -514,7 +515,7 @@ class World:
     def _check_history(self, expected: set[int], where: str) -> None:
         store = Store(self._folder("check", Faults()))
         if self.masters == 1:  # two could glue their lines together; seen/ is the truth then
-            lines, _ = store.read_history()
+            lines, _ = read_history(store)
             assert {line.trial.number for line in lines} == expected, f"{where}: P3: {lines}"
         history = Observer(store).history
         assert sorted(c.trial.number for c in history.trials) == sorted(expected), where

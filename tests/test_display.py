@@ -414,7 +414,7 @@ def test_a_winner_s_test_is_judged_by_the_metric_that_ranks_its_workload() -> No
     study = a_study(objective="house-prices", metric="val_loss", direction="minimize")
     metrics = {"test_loss": 0.0024, "test_mse": 0.9}
     tested = Result(outcome=Outcome.COMPLETE, metrics=metrics)
-    history = [counted(0, 0.0017), a_test_of(0, 0.5).model_copy(update={"result": tested})]
+    history = [counted(0, 0.0017), a_test_of(0, 0.5).replace(result=tested)]
     snapshot = a_snapshot(study, history)
     assert "test loss 0.0024" in text_of(display.final_table(snapshot, 100))
     assert display.as_json(snapshot)["ranking"][0]["test_loss"] == 0.0024
@@ -559,9 +559,10 @@ def test_clean_replaces_control_characters_and_nothing_else() -> None:
 
 def test_nothing_from_the_share_is_taken_for_markup_or_control() -> None:
     study = a_study(metric=HOSTILE, params={"p": ["a", "b"], HOSTILE: ["a", "b"]}, repeats=1)
-    failure = Failure(message=HOSTILE, traceback=HOSTILE, output=HOSTILE)
+    counts = HOSTILE.encode(errors="replace").decode()  # half a surrogate is in no history
+    failure = Failure(message=counts, traceback=counts, output=counts)
     failed = counted(1, None, Outcome.FAILED, {"p": "b"}, failure)
-    good = counted(0, 0.5, params={"p": HOSTILE, HOSTILE: HOSTILE})
+    good = counted(0, 0.5, params={"p": counts, counts: counts})
     name = taken(5, "gpu7-812-4f2a9c")
     view = a_view(
         "gpu7-812-4f2a9c",

@@ -25,6 +25,7 @@ from distune.observer import Observer
 from distune.protocol import COUNTED, AttemptName
 from distune.store import Store
 from tests.conftest import Lab, wait_until
+from tests.histories import read_history
 from tests.rigs import faultfs, why_no_faultfs
 
 pytestmark = pytest.mark.skipif(why_no_faultfs() is not None, reason=str(why_no_faultfs()))
@@ -128,7 +129,7 @@ class Hosts(Lab):
 
     def check_ranking(self, trials: int) -> None:
         store = Store(Folder(self.folder_of_study, network=False))
-        lines, _ = store.read_history()
+        lines, _ = read_history(store)
         by_trial = Counter((li.trial.number, li.trial.attempt, li.worker) for li in lines)
         assert sorted(trial for trial, _, _ in by_trial) == list(range(trials)), by_trial
         observer = Observer(store)

@@ -40,6 +40,7 @@ from tests.garbage import (
     spoil,
     wipe,
 )
+from tests.histories import read_history
 
 NOBODY = 65534
 
@@ -178,7 +179,7 @@ def test_a_result_for_a_trial_never_asked_is_set_aside_and_makes_no_work(
     bench.step(3)
     trial = bench.trial(name.trial, name.attempt)
     if restart:  # what a master cannot know then, its seed tells
-        trial = trial.model_copy(update={"params": {"x": 0.123}})
+        trial = trial.replace(params={"x": 0.123})
     (bench.path / name.live_path).write_bytes(bench.ended(trial))
     if restart:
         bench.restart()
@@ -206,7 +207,7 @@ def test_files_that_say_what_cannot_be_are_set_aside(tmp_path: Path) -> None:
         path = bench.put(number, State.DONE)
         path.write_bytes(content)
     test = AttemptName(3, 1, Purpose.TEST, GHOST, State.DONE)
-    asked = bench.trial(3).model_copy(update={"purpose": Purpose.TEST})
+    asked = bench.trial(3).replace(purpose=Purpose.TEST)
     (bench.path / test.live_path).write_bytes(bench.ended(asked))
     bench.run()
     bench.check()
@@ -272,7 +273,7 @@ def test_what_has_no_business_in_seen_is_set_aside(tmp_path: Path) -> None:
 def reopened(bench: Bench) -> Bench:
     """The same study with two more trials, so that its master does not end."""
     bench.trials += 2
-    bench.limits = bench.limits.model_copy(update={"trials": bench.trials})
+    bench.limits = bench.limits.replace(trials=bench.trials)
     bench.restart()
     return bench
 
@@ -369,7 +370,7 @@ def test_a_history_of_garbage_is_made_anew_at_a_start(tmp_path: Path, garbage: s
     assert len(bench.master.observer.history) == 3
     bench.run()
     bench.check()
-    lines, _ = Store(Folder(bench.path)).read_history()
+    lines, _ = read_history(Store(Folder(bench.path)))
     assert sorted(line.trial.number for line in lines) == list(range(5))
     assert len(viewer.look().history) == 5  # though it is another file now
     quiet = {"empty", "truncated", "only newlines", "flipped bit"}  # like a crash

@@ -21,7 +21,7 @@ from distune.errors import ShareError, UserError
 from distune.protocol import AttemptName, State
 from distune.trial import Outcome
 from tests.conftest import Lab, wait_until
-from tests.histories import WORKER, counted, evaluated, reports, study, write_study
+from tests.histories import WORKER, counted, evaluated, lines_of, reports, study, write_study
 from tests.test_imports import HEAVY, loaded_by
 
 OWN: dict[str, Any] = {"objective": "train:train", "metric": "loss", "direction": "minimize"}
@@ -109,8 +109,8 @@ def test_a_spoilt_file_is_a_trial_without_a_curve(logs: Path, content: bytes) ->
 def test_no_worker_is_called_so_that_another_file_is_read(tmp_path: Path) -> None:
     one = counted(0, {}, 0.5, steps=1)
     store = write_study(tmp_path / "digits", study(**OWN), [one], {0: reports({"loss": 0.5})})
-    bad = one.model_copy(update={"worker": "../../../other"})
-    store.rewrite_history([bad])
+    bad = one.replace(worker="../../../other")
+    store.rewrite_history(lines_of(bad))
     found = distune.load(tmp_path)
     assert (found.trials[0].curve, found.curves.unreadable) == ([], [0])
 

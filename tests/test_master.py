@@ -18,6 +18,7 @@ from distune.protocol import State
 from distune.store import Store
 from distune.study import Limits
 from distune.trial import Claim, Outcome, Purpose, Result
+from tests.histories import read_history
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
 
@@ -47,7 +48,7 @@ class Desk:
 
     def counted(self) -> list[int]:
         """Trials in the history file, as often as they are there."""
-        return [line.trial.number for line in self.store.read_history()[0]]
+        return [line.trial.number for line in read_history(self.store)[0]]
 
 
 def test_a_restarted_master_publishes_no_counted_trial_again() -> None:
@@ -152,7 +153,7 @@ def test_a_winner_and_its_test_are_found_again_when_the_history_is_lost() -> Non
         second.step()
     assert second.finished is not None
     assert len(second.observer.history.tests) == 1
-    assert sorted(line.trial.purpose for line in desk.store.read_history()[0]) == [
+    assert sorted(line.trial.purpose for line in read_history(desk.store)[0]) == [
         Purpose.TEST,
         Purpose.TRAIN,
     ]
@@ -194,7 +195,7 @@ def test_a_study_that_ends_leaves_no_second_attempt_at_a_test_behind() -> None:
         desk.train(0)
     master.step()
     (test,) = master.observer.history.tests
-    desk.store.publish(test.trial.model_copy(update={"attempt": 2}))
+    desk.store.publish(test.trial.replace(attempt=2))
     master.step()
     assert master.finished is not None
     assert desk.store.listing().attempts == ()

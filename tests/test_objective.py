@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
 import sys
@@ -425,14 +424,14 @@ def test_a_failure_can_be_written_to_a_file() -> None:
         raise ValueError("naïve 日本 \x00\x1b[31m")
 
     last = result(broken)
-    assert Result.model_validate(json.loads(last.model_dump_json())) == last
+    assert records.load(Result, records.dump(last)) == last
 
 
 # -- a test of the winner --------------------------------------------------------------------------
 
 
 def test_a_test_reports_metrics_of_its_own_and_has_no_value() -> None:
-    test = TRIAL.model_copy(update={"best": {"value": 0.9}})
+    test = TRIAL.replace(best={"value": 0.9})
     report, last = driven(lambda params: {"test_accuracy": 0.8}, test)
     assert report.metrics == last.metrics == {"test_accuracy": 0.8}
     assert (last.outcome, last.value) == (Outcome.COMPLETE, None)
@@ -624,7 +623,7 @@ def test_an_argument_stays_one_argument_whatever_is_in_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = script(tmp_path, r"""printf '<%s>\n' "$@"; echo '{"value": 1}'""")
-    trial = TRIAL.model_copy(update={"params": {"name": NASTY, "lr": 1e-05}})
+    trial = TRIAL.replace(params={"name": NASTY, "lr": 1e-05})
     driven(command(program, "{name}", "--lr={lr}", "a b"), trial)
     assert capfd.readouterr().out == f"<{NASTY}>\n<--lr=1e-05>\n<a b>\n"
 
@@ -727,7 +726,7 @@ def test_names_that_are_no_unicode_do_not_hide_the_error() -> None:
     failed = result(broken)
     assert failed.failure is not None
     assert "no file ?.png" in failed.failure.message
-    assert failed.model_dump_json()
+    assert records.dump(failed)
 
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0])

@@ -95,7 +95,7 @@ def as_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "state": doing.value,
         "reason": snapshot.finished.reason if snapshot.finished else None,
         "elapsed": snapshot.elapsed,
-        "limits": snapshot.limits.model_dump(),
+        "limits": snapshot.limits.as_dict(),
         "trials": {
             "counted": len(history),
             "planned": planned_trials(snapshot),
@@ -159,9 +159,9 @@ def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:
         "purpose": name.purpose.value,
         "state": name.state.value,
         "worker": name.worker,
-        "claim": file.claim.model_dump() if file.claim else None,
-        "reports": [report.model_dump() for report in file.reports],
-        "result": file.result.model_dump() if file.result else None,
+        "claim": file.claim.as_dict() if file.claim else None,
+        "reports": [report.as_dict() for report in file.reports],
+        "result": file.result.as_dict() if file.result else None,
     }
 
 

@@ -24,15 +24,15 @@ from distune.doctor import peer
 from distune.doctor.desk import Attended, Desk, Place
 from distune.doctor.note import HostFacts, Note, PairFacts
 from distune.doctor.probes import all_probes, know_place
+from distune.document import Document
 from distune.errors import BadRecord, ShareError
 from distune.folder import Folder
 from distune.protocol import worker_id
-from distune.trial import Record
 
 _SAY_EVERY = 0.5  # seconds
 
 
-class Order(Record):
+class Order(Document):
     """What a child shall do. `wait` and `patience` in seconds."""
 
     logs: str
@@ -41,7 +41,7 @@ class Order(Record):
     patience: float
 
 
-class Word(Record):
+class Word(Document):
     """What a child says, a line each.
 
     Attributes:
@@ -59,7 +59,7 @@ class Word(Record):
     leads: bool = True
 
 
-class Answer(Record):
+class Answer(Document):
     """What a child is told at the end: the note to leave in the directory, if any."""
 
     note: Note | None = None
@@ -186,7 +186,7 @@ class _Visit:
             except (OSError, ShareError, BadRecord) as error:
                 self._trouble(name, error)
             else:
-                self._facts[name] = found.model_dump() if isinstance(found, Record) else found
+                self._facts[name] = found.model_dump() if isinstance(found, Document) else found
             self._mouth.say("facts", hosts=[self._host_facts()])
 
     def _examine_together(self, room: Path) -> tuple[list[HostFacts], list[PairFacts], bool]:

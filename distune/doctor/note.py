@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from distune.trial import Count, Record
+from distune.document import Count, Document
 
 Grade = Literal["ok", "warn", "fail"]
 
 
-class Renames(Record):
+class Renames(Document):
     """Files renamed one by one while another thread looked on."""
 
     tries: Count
@@ -25,7 +25,7 @@ class Renames(Record):
     damaged: Count = 0  # other content than before, or half of it, was seen
 
 
-class Claims(Record):
+class Claims(Document):
     """Many claimers rename the same files, each to a name of its own.
 
     Attributes:
@@ -45,7 +45,7 @@ class Claims(Record):
     lost_replies: Count = 0
 
 
-class Publishing(Record):
+class Publishing(Document):
     """Complete files given a name that may be taken.
 
     Attributes:
@@ -60,7 +60,7 @@ class Publishing(Record):
     two_winners: Count = 0
 
 
-class Lines(Record):
+class Lines(Document):
     """Lines appended and fsynced, read back by a reader that opens the file anew."""
 
     lines: Count
@@ -68,14 +68,14 @@ class Lines(Record):
     slowest: float = 0.0
 
 
-class Rewrites(Record):
+class Rewrites(Document):
     """A heartbeat rewritten in place, read by open and read."""
 
     tries: Count
     stale: Count = 0
 
 
-class OwnListing(Record):
+class OwnListing(Document):
     """Listings right after a change of one's own.
 
     Attributes:
@@ -88,7 +88,7 @@ class OwnListing(Record):
     stubborn: Count = 0
 
 
-class Names(Record):
+class Names(Document):
     """What a name may be. `longest`: bytes that worked, of the `needed` ones."""
 
     needed: Count
@@ -97,21 +97,21 @@ class Names(Record):
     changed: bool = False  # a name comes back other than it was written
 
 
-class Space(Record):
+class Space(Document):
     """Free bytes and inodes; None where the file system does not count inodes."""
 
     bytes_free: int
     inodes_free: int | None
 
 
-class Times(Record):
+class Times(Document):
     """Stamps of files. `ahead`: the server's clock before this host's."""
 
     granularity: float
     ahead: float
 
 
-class Speed(Record):
+class Speed(Document):
     """Medians for one operation after the other."""
 
     publish: float
@@ -122,7 +122,7 @@ class Speed(Record):
     rewrite: float
 
 
-class HostFacts(Record):
+class HostFacts(Document):
     """What one host found.
 
     Attributes:
@@ -159,7 +159,7 @@ class HostFacts(Record):
     lonely: str | None = None  # why the other host could not be examined with this one
 
 
-class Delay(Record):
+class Delay(Document):
     """How long it took until a change by the other host was seen, each time.
 
     Attributes:
@@ -176,7 +176,7 @@ class Delay(Record):
         return max([*self.seconds, *([self.limit] if self.never else [])], default=0.0)
 
 
-class PairFacts(Record):
+class PairFacts(Document):
     """What `host` saw of the doings of `other`.
 
     Attributes:
@@ -214,7 +214,7 @@ class PairFacts(Record):
     clock_within: float = 0.0
 
 
-class Check(Record):
+class Check(Document):
     """One thing that was tried.
 
     Attributes:
@@ -233,7 +233,7 @@ class Check(Record):
 Seconds = Annotated[float, Field(ge=0.05, le=86400.0, allow_inf_nan=False)]
 
 
-class Note(Record):
+class Note(Document):
     """`doctor.json`: what a doctor found in a directory, and what it advises.
 
     Attributes:

@@ -37,11 +37,12 @@ from distune.doctor.probes import (
     publish_trials,
     read_again,
 )
+from distune.document import Count, Document
 from distune.errors import BadRecord, DistuneError, ShareError
 from distune.folder import Folder
 from distune.protocol import Actor, AttemptName, State
 from distune.store import Store
-from distune.trial import Claim, Count, Record
+from distune.trial import Claim
 
 _VERSION = 1
 _LOOK_EVERY = 0.1  # seconds between two looks for a message
@@ -65,7 +66,7 @@ class PeerError(DistuneError):
     """The other host cannot be examined with this one; says why."""
 
 
-class Here(Record):
+class Here(Document):
     """A doctor's sign of life, rewritten in place. `partner`: whom it has chosen."""
 
     version: int = _VERSION

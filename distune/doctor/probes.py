@@ -35,12 +35,13 @@ from distune.doctor.note import (
     Speed,
     Times,
 )
+from distune.document import Document
 from distune.errors import BadRecord, ShareError
 from distune.folder import file_system_of, is_network
 from distune.protocol import Actor, AttemptName, State
 from distune.records import AttemptFile
 from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store
-from distune.trial import Purpose, Record, Report, Trial
+from distune.trial import Purpose, Report, Trial
 
 _CLAIM_FILES, _CLAIMERS = 40, 4
 _RENAMES = 20
@@ -68,9 +69,9 @@ def know_place(path: Path) -> dict[str, object]:
     }
 
 
-def all_probes() -> dict[str, Callable[[Place], Record | bool | None]]:
+def all_probes() -> dict[str, Callable[[Place], Document | bool | None]]:
     """The probes, by the name of what they find in `HostFacts`."""
-    probes: dict[str, Callable[[Place], Record | bool | None]] = {
+    probes: dict[str, Callable[[Place], Document | bool | None]] = {
         "space": probe_space,
         "speed": probe_speed,
         "publishing": probe_publishing,

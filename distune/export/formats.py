@@ -59,8 +59,9 @@ def export_history(
     out = out or f"{history.study.name}{_ENDINGS.get(format, f'.{format}')}"
     if out == "-" and format not in ("csv", "jsonl"):
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
-    count = sum(len(one.runs) for one in history.ranking(top))
-    trials = f"{count} trials" if count == len(history) else f"{count} of {len(history)} trials"
+    everything = len(history)
+    count = everything if top is None else sum(len(one.runs) for one in history.ranked(top))
+    trials = f"{count} trials" if count == everything else f"{count} of {everything} trials"
     wrote = f"wrote {trials} to {out}"
     match format:
         case "csv":

@@ -6,9 +6,12 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from distune.ranking import Configuration, History, Tier
+from distune.study import Study
+from distune.trial import Params
 
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -16,37 +19,44 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def parameter_names(history: History) -> list[str]:
     """Names of the searched parameters, the study's order first."""
-    names = dict.fromkeys(history.study.params)
-    for configuration in history.ranking():
-        names.update(dict.fromkeys(configuration.params))
+    return names_of(history.study, (one.params for one in history.ranked()))
+
+
+def names_of(study: Study, settings: Iterable[Params]) -> list[str]:
+    """Names of the parameters of a study, and of those that settings have besides."""
+    names = dict.fromkeys(study.params)
+    for params in settings:
+        names.update(dict.fromkeys(params))
     return list(names)
 
 
 def leaderboard_csv(history: History) -> str:
     """One row a configuration, best first. Spread is the standard deviation over repeats."""
     study = history.study
-    names = parameter_names(history)
+    rows = [(_cells(study, rank, one), one.params) for rank, one in enumerate(history.ranked(), 1)]
+    names = names_of(study, (params for _, params in rows))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", study.test_metric,
             "seconds", "parameters"]  # fmt: skip
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
     writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
-    for rank, configuration in enumerate(history.ranking(), 1):
-        writer.writerow(
-            [
-                rank,
-                " ".join(str(run.trial.number) for run in configuration.runs),
-                Tier(configuration.tier(study.repeats)).name.lower(),
-                *map(_cell, (configuration.mean, configuration.spread)),
-                len(configuration.values),
-                _cell(configuration.test_mean(study.test_metric)),
-                f"{configuration.seconds:.3f}",
-                _cell(configuration.parameters),
-                *(csv_text(configuration.params.get(name)) for name in names),
-            ]
-        )
+    for cells, params in rows:
+        writer.writerow([*cells, *(csv_text(params.get(name)) for name in names)])
     return out.getvalue()
+
+
+def _cells(study: Study, rank: int, configuration: Configuration) -> list[object]:
+    return [
+        rank,
+        " ".join(str(run.trial.number) for run in configuration.runs),
+        Tier(configuration.tier(study.repeats)).name.lower(),
+        *map(_cell, (configuration.mean, configuration.spread)),
+        len(configuration.values),
+        _cell(configuration.test_mean(study.test_metric)),
+        f"{configuration.seconds:.3f}",
+        _cell(configuration.parameters),
+    ]
 
 
 def _cell(value: float | None) -> str:

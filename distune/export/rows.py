@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from distune.export.leaderboard import parameter_names
+from distune.export.leaderboard import names_of, parameter_names
 from distune.ranking import History
 from distune.samplers.staged import StagedSampler
 from distune.space import CategoricalParameter, IntParameter, Parameter
@@ -76,7 +76,7 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
     if staged is not None:
         staged.follow(history.trials)
     rows = []
-    for rank, configuration in enumerate(history.ranking(top), 1):
+    for rank, configuration in enumerate(history.ranked(top), 1):
         for counted in configuration.runs:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
@@ -180,13 +180,17 @@ def columns(history: History, rows: Sequence[TrialRow]) -> list[Column]:
             values = [getattr(row, field.name) for row in rows]
             found.append(_column(field.name, values, [_EXAMPLES.get(str(field.type), "")]))
     spaces = [history.study.params, *(stage.params for stage in history.study.stages or [])]
-    for name in parameter_names(history):
+    if len(rows) < len(history):
+        names = parameter_names(history)
+    else:
+        names = names_of(history.study, (r.params for r in sorted(rows, key=lambda row: row.rank)))
+    for name in names:
         allowed = [one for space in spaces if name in space for one in _examples(space[name])]
         values = [row.params.get(name) for row in rows]
         found.append(_column(f"params.{name}", values, allowed))
     for group in ("metrics", "test"):
-        names = dict.fromkeys(name for row in rows for name in getattr(row, group))
-        for name in names:
+        named = dict.fromkeys(name for row in rows for name in getattr(row, group))
+        for name in named:
             values = [getattr(row, group).get(name) for row in rows]
             found.append(_column(f"{group}.{name}", values, [0.0]))
     return found

@@ -169,7 +169,7 @@ def gap(reports: Sequence[Report], family: Family) -> list[Report]:
         if family.validation in metrics and family.training in metrics:
             difference = metrics[family.validation] - metrics[family.training]
             epoch = {"epoch": metrics["epoch"]} if "epoch" in metrics else {}
-            made.append(report.model_copy(update={"metrics": {**epoch, "gap": difference}}))
+            made.append(report.replace(metrics={**epoch, "gap": difference}))
     return made
 
 

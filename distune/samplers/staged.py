@@ -66,7 +66,6 @@ class StagedSampler:
         self._study = study
         self._stages = study.stages or []
         self._read = 0
-        self._counted: dict[int, Counted] = {}
         self._open = [self._opened(0, 0, study.space.constants)]
         self._to_come = self._expected()
 
@@ -83,15 +82,14 @@ class StagedSampler:
 
     def follow(self, history: Sequence[Counted]) -> None:
         """Take in what is new in a history, and go on to the next stage if it is time."""
-        for counted in itertools.islice(history, self._read, None):
+        for counted in history[self._read :]:
             self._read += 1
-            self._counted[counted.trial.number] = counted
             self._count(counted)
         while self._open[-1].is_over and len(self._open) < len(self._stages):
             last = self._open[-1]
             self._open.append(self._opened(len(self._open), last.first + last.size, _best(last)))
             self._to_come = self._expected()
-            for counted in self._counted.values():
+            for counted in history[: self._read]:
                 self._count(counted)
 
     def views(self) -> list[StageView]:
