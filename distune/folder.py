@@ -376,12 +376,14 @@ class Folder:
 
         def write() -> None:
             with self._opened(path, os.O_WRONLY | os.O_CREAT) as fd:
-                if os.fstat(fd).st_nlink > 1:
+                there = os.fstat(fd)
+                if there.st_nlink > 1:
                     raise BadRecord("it has a second name (a hard link)")
                 written = 0
                 while written < len(data):
                     written += os.pwrite(fd, data[written:], written)
-                os.ftruncate(fd, len(data))
+                if there.st_size > len(data):
+                    os.ftruncate(fd, len(data))
 
         with answers("write", self._full(path)):
             _patiently(write)
