@@ -117,9 +117,7 @@ class AttemptName(NamedTuple):
 
     @property
     def filename(self) -> str:
-        test = ".test" if self.purpose is Purpose.TEST else ""
-        base = f"{self.trial:06d}.{self.attempt}{test}.jsonl"
-        return base if not self.worker else f"{base}.{self.worker}.{self.state}"
+        return _filename(self)
 
     @property
     def key(self) -> tuple[Purpose, int]:
@@ -155,6 +153,13 @@ class AttemptName(NamedTuple):
     def seen_path(self) -> str:
         """Where it lies when nobody has."""
         return f"{seen_folder(self.trial)}/{self.filename}"
+
+
+@lru_cache(maxsize=4096)
+def _filename(name: AttemptName) -> str:
+    test = ".test" if name.purpose is Purpose.TEST else ""
+    base = f"{name.trial:06d}.{name.attempt}{test}.jsonl"
+    return base if not name.worker else f"{base}.{name.worker}.{name.state}"
 
 
 def may_be_for(worker: str, filename: str) -> bool:

@@ -227,7 +227,7 @@ class Worker:
             self._try(study.trouble, partial(self._tend, study, now), study.longest_pause)
         self._claim(listing=True)
         for study in self._open.values():
-            if study.store.folder.network and study.trouble.until is None:
+            if study.trouble.until is None and study.claim_trouble.until is None:
                 self._try(
                     study.claim_trouble, partial(self._read_ahead, study), study.longest_pause
                 )
