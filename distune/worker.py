@@ -235,6 +235,8 @@ class Worker:
     def _claim(self, listing: bool) -> None:
         studies = list(self._open.values())
         self._rng.shuffle(studies)  # fair to all of them
+        if not listing:
+            del studies[1:]  # what happens to be known of one must not put it before the others
         for study in studies:
             if not any(slot.free for slot in self._slots):
                 if listing:

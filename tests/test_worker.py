@@ -68,11 +68,12 @@ class Bench:
         self.store = Store(self.folder)
         self.study, _ = make_study(20, trial_timeout=trial_timeout)
         self.store.create(self.study)
+        self.studies = {"s": self.store}
         self.puppets = [Puppet() for _ in range(jobs)]
         self.said: list[str] = []
         self.worker = Worker(
             WorkerIdentity("w-1", "h", 1, "cpu"),
-            lambda: {"s": self.store},
+            lambda: self.studies,
             self.puppets,
             offers=["o:o"],
             say=self.said.append,
@@ -145,6 +146,21 @@ def test_the_next_training_is_one_rename_away_when_the_one_before_ends() -> None
     assert len(bench.puppets[0].trials) == 2
     assert "append" in happened[2:]  # the result of the first one
     assert len(bench.names(State.DONE)) == 1
+
+
+def test_a_study_whose_trials_are_known_does_not_go_before_the_others() -> None:
+    bench = Bench()
+    other = Store(MemoryFolder(Share(), random.Random(0), lambda: bench.now, Faults()))
+    other.create(make_study(100, name="other")[0])
+    bench.studies["other"] = other
+    for number in range(100):
+        bench.publish(number)
+        other.publish(bench.store.read_attempt(bench.names(State.WAITING)[-1]).trial)
+    bench.step()
+    for _ in range(80):
+        bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    done = len(bench.names(State.DONE))
+    assert 25 <= done <= 55
 
 
 def watch(thing: object, operation: str, happened: list[str]) -> None:
