@@ -680,6 +680,8 @@ def _say(line: str) -> None:
 
 def _harmless(text: str) -> str:
     """Lines of the objective's, or of the share's: nothing in them steers the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

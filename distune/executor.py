@@ -35,6 +35,7 @@ from distune.messages import (
     encode_message,
 )
 from distune.objective import Objective, Offer, Stopped, TrialContext, drive, find
+from distune.study import Study
 from distune.trial import Failure, Outcome, Record, Result
 from distune.workloads import WORKLOADS
 
@@ -49,6 +50,7 @@ class _Executor:
         self._stop = threading.Event()
         self._prepared = Prepare(device="cpu")
         self._device = "cpu"
+        self._study: Study | None = None
         self._loaded: dict[str, Objective] = {}
         self._problem: str | None = None
         self._last_progress = 0.0
@@ -143,7 +145,9 @@ class _Executor:
                 raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
     def _train(self, assignment: Assignment) -> None:
-        study, trial = assignment.study, assignment.trial
+        self._study = study = assignment.study or self._study
+        trial = assignment.trial
+        assert study is not None  # the first assignment has one
         context = TrialContext(
             number=trial.number,
             attempt=trial.attempt,

@@ -11,13 +11,15 @@ lies there and is none of ours (P10).
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
@@ -42,7 +44,17 @@ _PASSING = {errno.EIO, errno.EREMOTEIO}
 _TRIES = 3
 _AT_ONCE = 0.1  # seconds
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+#: What an operation in a directory may answer that has been replaced since it was opened.
+_REPLACED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ENOTCONN}
+_KEPT_FOR = 0.25  # seconds
+_MOST_KEPT = 8
+_PUBLISH_AT_ONCE = 8
+_RENAME_NOREPLACE = 1
+#: What a rename that must not replace anything answers where there is no such thing.
+_NO_RENAME_NEW = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 T = TypeVar("T")
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+_renameat2 = getattr(_libc, "renameat2", None)
 
 
 class FolderLike(Interface):
@@ -55,6 +67,7 @@ class FolderLike(Interface):
         self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
     ) -> bytes: ...
     def publish(self, path: str, data: bytes) -> None: ...
+    def publish_all(self, contents: Mapping[str, bytes]) -> None: ...
     def move(self, source: str, target: str) -> None: ...
     def append(self, path: str, data: bytes) -> None: ...
     def rewrite(self, path: str, data: bytes) -> None: ...
@@ -62,6 +75,8 @@ class FolderLike(Interface):
     def remove(self, path: str) -> None: ...
     def make_folder(self, path: str) -> None: ...
     def poke(self, folder: str) -> None: ...
+    def sync(self, folder: str) -> None: ...
+    def rest(self) -> None: ...
 
 
 @contextmanager
@@ -88,6 +103,22 @@ def _patiently(act: Callable[[], T]) -> T:
     return act()
 
 
+class _OpenFolder:
+    """A descriptor, closed when nobody has it in hand any more."""
+
+    __slots__ = ("fd", "since")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.since = time.monotonic()
+
+    def __del__(self) -> None:
+        try:
+            os.close(self.fd)
+        except OSError:
+            pass  # the share is gone; so is the descriptor
+
+
 class Folder:
     """`Folder(Path("logs/mnist")).names("trials")`.
 
@@ -99,36 +130,59 @@ class Folder:
     def __init__(self, root: Path, network: bool | None = None) -> None:
         self.root = root
         self.network = is_network(root) if network is None else network
+        self._kept: dict[str, _OpenFolder] = {}
+        self._renames_new = _renameat2 is not None
+        self._pool: ThreadPoolExecutor | None = None
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else str(self.root)
 
-    @contextmanager
-    def _inside(self, folder: str) -> Iterator[int]:
-        """A descriptor of a folder, for one operation: no symbolic link leads out of the
-        study, whenever somebody puts one there (P10).
-
-        Opened by path each time: a held descriptor shows old news on NFS and SMB.
+    def _open(self, folder: str) -> _OpenFolder:
+        """Open a folder, and keep it: see `_inside`. No symbolic link leads out of the study,
+        whenever somebody puts one there (P10).
         """
         first, *rest = folder.split("/")
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         path, fd = first, -1
         try:
-            try:
-                fd = os.open(self._full(first), flags)
-                for part in rest:
-                    path = f"{path}/{part}"
-                    outer, fd = fd, os.open(part, flags, dir_fd=fd)
+            fd = os.open(self._full(first), flags)
+            for part in rest:
+                path = f"{path}/{part}"
+                outer = fd
+                try:
+                    fd = os.open(part, flags, dir_fd=fd)
+                finally:
                     os.close(outer)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                full = self._full(path)
+                raise NotAFolder(path, shown(full), os.path.islink(full)) from error
+            raise
+        if len(self._kept) >= _MOST_KEPT:
+            self.rest()
+        opened = self._kept[folder] = _OpenFolder(fd)
+        return opened
+
+    def _inside(self, folder: str, act: Callable[[int], T], *, again: bool = True) -> T:
+        """Do something with a descriptor of a folder.
+
+        It is kept for a moment: what is done many times a second is done in a directory that
+        is opened a few times a second. That somebody replaced the directory since then is
+        seen from the answer, and it is done again in the new one (not without `again`).
+        """
+        kept = self._kept.get(folder)
+        if kept is not None and time.monotonic() - kept.since < _KEPT_FOR:
+            try:
+                return act(kept.fd)
             except OSError as error:
-                if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                    full = self._full(path)
-                    raise NotAFolder(path, shown(full), os.path.islink(full)) from error
-                raise
-            yield fd
-        finally:
-            if fd >= 0:
-                os.close(fd)
+                if error.errno not in _REPLACED or (not again and error.errno == errno.ENOENT):
+                    raise
+        opened = self._open(folder)
+        return act(opened.fd)
+
+    def rest(self) -> None:
+        """Hold nothing open: whoever waits must not keep a share from being unmounted."""
+        self._kept.clear()
 
     def names(self, folder: str) -> list[str]:
         """A fresh listing.
@@ -137,8 +191,8 @@ class Folder:
         """
 
         def look() -> list[str]:
-            with self._inside(folder) as fd:
-                return sorted({n for n in os.listdir(fd) if not n.startswith(".")})
+            opened = self._open(folder)  # one that was listed before shows old news on NFS
+            return sorted({n for n in os.listdir(opened.fd) if not n.startswith(".")})
 
         with answers("list", self._full(folder)):
             return _patiently(look)
@@ -152,13 +206,16 @@ class Folder:
         """
         folder, _, name = path.rpartition("/")
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with self._inside(folder) as at:
+
+        def open_it(at: int) -> int:
             try:
-                fd = os.open(name, flags, 0o666, dir_fd=at)
+                return os.open(name, flags, 0o666, dir_fd=at)
             except OSError as error:
                 if error.errno in _NO_FILE:
                     raise (_refusal(name, at) or error) from error
                 raise
+
+        fd = self._inside(folder, open_it)
         closed = False
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -201,47 +258,84 @@ class Folder:
                 raise
 
     def publish(self, path: str, data: bytes) -> None:
-        """Give complete content a name, never over an existing one (P1).
+        """Give complete content a name, never over an existing one (P1). After a power cut
+        the name may be gone again, until the folder is synced.
 
         Raises:
             FileExistsError: the name is taken; nothing was changed.
         """
         folder, _, name = path.rpartition("/")
-        with answers("publish", self._full(path)), self._inside(folder) as at:
+
+        def give_name(at: int) -> None:
             draft = _write_draft(name, data, at)
             try:
-                try:
-                    os.link(draft, name, src_dir_fd=at, dst_dir_fd=at)
-                except OSError as error:
-                    if error.errno not in _NO_LINKS:
-                        raise
-                    # No hard links here. One master publishes, so looking first is enough.
-                    if name in os.listdir(at):
-                        raise FileExistsError(errno.EEXIST, "exists", path) from error
-                    os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
-            finally:
+                if self._renames_new:
+                    self._renames_new = _rename_new(draft, name, at)
+                if not self._renames_new:
+                    _link_new(draft, name, at)
+            except BaseException:
                 _discard(draft, at)
-            if not self.network:  # a network server makes a new name survive a power cut
-                os.fsync(at)
+                raise
+
+        with answers("publish", self._full(path)):
+            self._inside(folder, give_name)
+
+    def publish_all(self, contents: Mapping[str, bytes]) -> None:
+        """Publish several, at once: waiting for a disk or a server takes most of the time of
+        each. A name that is taken stays as it is.
+
+        Raises:
+            ShareError: some of them may not have been published.
+        """
+        if len(contents) > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(_PUBLISH_AT_ONCE, thread_name_prefix="publish")
+        over = map if self._pool is None else self._pool.map
+        failures = list(over(self._publish_one, contents.items()))
+        for failure in filter(None, failures):
+            raise failure
+
+    def _publish_one(self, item: tuple[str, bytes]) -> ShareError | FileNotFoundError | None:
+        try:
+            self.publish(*item)
+        except FileExistsError:
+            pass
+        except (ShareError, FileNotFoundError) as error:
+            return error
+        return None
+
+    def sync(self, folder: str) -> None:
+        """Have the names in a folder survive a power cut; a network server sees to it itself."""
+        if not self.network:
+            with answers("write in", self._full(folder)):
+                self._inside(folder, os.fsync)
 
     def move(self, source: str, target: str) -> None:
-        """One rename. Its answer may be a lie on a network: see `Store._move`.
+        """One rename. Its answer may be a lie on a network, and that a name is not there may be
+        said of a directory that has just been replaced: see `Store._move`.
 
         Raises:
             BadRecord: a directory has the target's name.
         """
         (folder, _, name), (target_folder, _, new) = source.rpartition("/"), target.rpartition("/")
-        with (
-            answers("rename", self._full(source)),
-            self._inside(folder) as here,
-            self._inside(target_folder) as there,
-        ):
+
+        def rename(here: int, there: int) -> None:
             try:
                 os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
             except OSError as error:
                 if error.errno in _OCCUPIED:
                     raise BadRecord(f"something else is called {new}") from error
                 raise
+
+        with answers("rename", self._full(source)):
+            if folder == target_folder:
+                self._inside(folder, lambda at: rename(at, at), again=False)
+            else:
+                self._inside(
+                    target_folder,
+                    lambda there: self._inside(
+                        folder, lambda here: rename(here, there), again=False
+                    ),
+                )
 
     def append(self, path: str, data: bytes) -> None:
         """Append to an existing file, and have it on the disk when this returns.
@@ -301,7 +395,8 @@ class Folder:
             BadRecord: a directory is there.
         """
         folder, _, name = path.rpartition("/")
-        with answers("write", self._full(path)), self._inside(folder) as at:
+
+        def put(at: int) -> None:
             draft = _write_draft(name, data, at)
             try:
                 os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
@@ -312,6 +407,9 @@ class Folder:
                 if self._holds(path, data):
                     return  # it happened, and the reply was lost (P8)
                 raise
+
+        with answers("write", self._full(path)):
+            self._inside(folder, put)
 
     def _holds(self, path: str, data: bytes) -> bool:
         try:
@@ -326,11 +424,15 @@ class Folder:
             BadRecord: it is a directory.
         """
         folder, _, name = path.rpartition("/")
-        with answers("remove", self._full(path)), self._inside(folder) as at:
+
+        def unlink(at: int) -> None:
             try:
                 os.unlink(name, dir_fd=at)
             except IsADirectoryError as error:
                 raise BadRecord("it is a directory, not a file") from error
+
+        with answers("remove", self._full(path)):
+            self._inside(folder, unlink)
 
     def make_folder(self, path: str) -> None:
         """See that there is a folder; with an empty path, the root itself.
@@ -344,23 +446,25 @@ class Folder:
                 os.makedirs(self.root, exist_ok=True)
                 return
             try:
-                with self._inside(folder) as at:
-                    os.mkdir(name, dir_fd=at)
+                self._inside(folder, lambda at: os.mkdir(name, dir_fd=at))
             except FileExistsError:
-                with self._inside(path):
-                    pass
+                self._open(path)  # if it is one
 
     def poke(self, folder: str) -> None:
         """Change the directory, so that this host's cache of it is thrown away."""
         if not self.network:
             return
         draft = f".poke.{secrets.token_hex(6)}"
-        with answers("write in", self._full(folder)), self._inside(folder) as at:
+
+        def touch(at: int) -> None:
             os.close(_open_new(draft, at))
             try:
                 os.unlink(draft, dir_fd=at)
             except FileNotFoundError:
                 pass  # the reply was lost
+
+        with answers("write in", self._full(folder)):
+            self._inside(folder, touch)
 
 
 def _open_new(name: str, at: int) -> int:
@@ -386,6 +490,36 @@ def _write_draft(name: str, data: bytes, at: int) -> str:
         _discard(draft, at)  # on a full disk, give the bytes back
         raise
     return draft
+
+
+def _rename_new(draft: str, name: str, at: int) -> bool:
+    """Rename a draft, never over an existing name (renameat2(2)); False if this file system
+    knows no such rename, as NFS does not.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
+    assert _renameat2 is not None
+    if _renameat2(at, os.fsencode(draft), at, os.fsencode(name), _RENAME_NOREPLACE) == 0:
+        return True
+    failure = ctypes.get_errno()
+    if failure in _NO_RENAME_NEW:
+        return False
+    raise OSError(failure, os.strerror(failure), name)
+
+
+def _link_new(draft: str, name: str, at: int) -> None:
+    try:
+        os.link(draft, name, src_dir_fd=at, dst_dir_fd=at)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # No hard links here. One master publishes, so looking first is enough.
+        if name in os.listdir(at):
+            raise FileExistsError(errno.EEXIST, "exists", name) from error
+        os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
+    else:
+        _discard(draft, at)
 
 
 def _discard(draft: str, at: int) -> None:

@@ -347,6 +347,8 @@ def _work(
             say("nothing to claim for a minute; does the master still run? (distune status)")
         if worker.active:
             pause = _SHORTEST_WAIT
+        else:
+            worker.rest()
         interrupt.event.wait(pause)
         pause = min(pause * 1.5, worker.longest_pause)
 
@@ -527,6 +529,8 @@ def _rule(
         if master.finished is not None:
             break
         crew.look_after(master.observer)
+        if not master.active:
+            master.store.rest()
         longest = master.study.longest_pause / 2
         pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, longest)
         interrupt.event.wait(pause)

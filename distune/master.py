@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import filelock
 
@@ -40,6 +40,7 @@ from distune.study import Limits
 from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
 
 _FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
+_PUBLISH_TOGETHER = 16  # trials
 _PATROL_FILES = 20  # of `seen/`, looked at in each patrol
 
 
@@ -172,7 +173,10 @@ class Master:
         self.active = bool(actions)
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
         for action in actions:
-            self._apply(action)
+            if not _is_new(action):
+                self._apply(action)
+        self._publish_new([action.trial for action in actions if _is_new(action)])
+        self.store.sync()
         self._keep_index()
         if now >= self._next_patrol:
             self._patrol(snapshot)
@@ -255,6 +259,13 @@ class Master:
             return
         self.observer.expect(trial.key, trial.attempt)
         self.store.publish(trial)
+
+    def _publish_new(self, trials: Sequence[Trial]) -> None:
+        for start in range(0, len(trials), _PUBLISH_TOGETHER):
+            some = trials[start : start + _PUBLISH_TOGETHER]
+            for trial in some:
+                self.observer.expect(trial.key, trial.attempt)
+            self.store.publish_all(some)
 
     def _is_under_way(self, trial: Trial) -> bool:
         self.store.folder.poke(protocol.TRIALS)
@@ -395,6 +406,11 @@ class Master:
         self.store.write_document(protocol.FINISHED, records.encode_document(finished))
         self.finished = finished
         self._beat("finished")
+
+
+def _is_new(action: planner.Action) -> TypeGuard[Publish]:
+    """Whether it publishes a first attempt; these come last, together."""
+    return isinstance(action, Publish) and action.trial.attempt == 1
 
 
 def _last_elapsed(observer: Observer) -> float:

@@ -23,9 +23,9 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train."""
+    """A trial to train; of the same study as the one before, if `study` is None."""
 
-    study: Study
+    study: Study | None
     trial: Trial
     folder: str
 

@@ -5,6 +5,7 @@ The master and every viewer watch with this; it writes nothing.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,7 @@ _EVENTS_KEPT = 200
 _CURVES_READ = 40
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
 _RATE_OVER = 30  # trials
+_LONGEST_BEATS_LAST = 0.5  # seconds; a fast study is looked at more often than its workers
 
 
 def count_attempt(
@@ -137,6 +139,8 @@ class Observer:
         self._announced_tests = 0
         self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
         self._beats: dict[str, Beat] = {}
+        self._workers: tuple[WorkerView, ...] = ()
+        self._next_beats = -math.inf
         self._last_master: MasterBeat | None = None
         self.catch_up()
         self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
@@ -207,11 +211,11 @@ class Observer:
         if self._follows:
             self.catch_up()
         listing = self.store.listing()
-        beats = self.store.beats()
         now = self._monotonic()
         attempts, strangers = self._known(listing)
-        holders = {n.worker for n in attempts if n.state is State.TAKEN and n.worker}
-        silence = self._watch.look(beats, now, holders)
+        if now >= self._next_beats:
+            holders = {n.worker for n in attempts if n.state is State.TAKEN and n.worker}
+            self._look_at_workers(self.store.beats(), holders)
         self._follow_absence(attempts)
         files, bad = self._read_ended(attempts)
         if curves:
@@ -232,7 +236,7 @@ class Observer:
             bad=bad,
             absent=dict(self._absent),
             next_number=self._next_number,
-            workers=self._workers(beats, silence),
+            workers=self._workers,
             stages=stages,
             events=self.events,
             finished=finished,
@@ -359,9 +363,11 @@ class Observer:
         silence = self._master_watch.look({"master": signature}, now)["master"]
         return finished, self._last_master, silence
 
-    def _workers(
-        self, beats: dict[str, bytes], silence: dict[str, float]
-    ) -> tuple[WorkerView, ...]:
+    def _look_at_workers(self, beats: dict[str, bytes], holders: set[str]) -> None:
+        # The clock after the reading: time that it took is nobody's silence.
+        now = self._monotonic()
+        silence = self._watch.look(beats, now, holders)
+        self._next_beats = now + min(_LONGEST_BEATS_LAST, self.study.beat_interval / 4)
         for worker, data in beats.items():
             try:
                 beat = records.decode_document(Beat, data)
@@ -374,7 +380,9 @@ class Observer:
                 self.note("trouble", f"{worker} {beat.state}: {beat.trouble}")
             self._beats[worker] = beat
         self._beats = {w: b for w, b in self._beats.items() if w in silence}
-        return tuple(WorkerView(w, self._beats.get(w), silence[w]) for w in sorted(silence))
+        self._workers = tuple(
+            WorkerView(w, self._beats.get(w), silence[w]) for w in sorted(silence)
+        )
 
     def _rate(self, elapsed: float) -> float | None:
         recent = [c.elapsed for c in self.history.trials[-_RATE_OVER:] if c.elapsed is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import math
 import os
 import queue
 import re
@@ -31,6 +32,7 @@ from distune.messages import (
     decode_message,
     encode_message,
 )
+from distune.study import Study
 from distune.trial import Record
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
@@ -38,7 +40,9 @@ _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
 _HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
 _UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share may not die
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
+_WALL = 0x40000000  # waitid(2): children of any kind
 _TAIL_BYTES = 8192
+_COUNT_KILLS_EVERY = 1.0  # seconds
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
 
@@ -197,15 +201,14 @@ class Litter:
 
 
 def _has_children() -> bool:
-    """A look that costs next to nothing, because it is taken twice in every trial."""
+    """A look that costs next to nothing, because it is taken in every trial."""
     try:
-        for task in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{task}/children", "rb") as children:
-                if children.read(1):
-                    return True
-    except OSError:
-        return True  # a kernel that does not tell, or a thread that ends just now
-    return False
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except ChildProcessError:
+        return False
+    except (AttributeError, OSError):
+        pass  # a system that does not tell
+    return True
 
 
 def _is_helper(pid: int) -> bool:
@@ -337,7 +340,9 @@ class ExecutorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._inbox: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
         self._tail: Tail | None = None
+        self._study: Study | None = None  # the last one that the process was told of
         self._memory_kills = 0
+        self._counted_kills = -math.inf  # when that was
 
     def _launch(self) -> subprocess.Popen[bytes]:
         reading, writing = os.pipe()
@@ -353,6 +358,7 @@ class ExecutorProcess:
         )
         os.close(writing)
         self._on_start(process.pid)
+        self._study = None
         assert process.stdout is not None
         self._inbox = queue.SimpleQueue()
         self._tail = Tail(process.stdout, self._echo)
@@ -416,8 +422,17 @@ class ExecutorProcess:
             self._launch()
         assert self._tail is not None
         self._tail.clear()
-        self._memory_kills = memory_kills()
+        self._count_kills()
+        if isinstance(message, Assignment):
+            known, self._study = self._study, message.study
+            if message.study is known:  # a study is ten times as long as a trial
+                message = message.replace(study=None)
         self._send(encode_message(message))
+
+    def _count_kills(self) -> None:
+        now = time.monotonic()
+        if now >= self._counted_kills + _COUNT_KILLS_EVERY:
+            self._memory_kills, self._counted_kills = memory_kills(), now
 
     def stop(self) -> None:
         """Ask it to stop between two steps; it answers with a result."""

@@ -16,8 +16,9 @@ No other module knows a suffix or joins a path. Pure: nothing here touches a dis
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from distune.errors import BadRecord
 from distune.trial import Purpose, Trial
@@ -48,6 +49,8 @@ FOLDERS = (TRIALS, SEEN, WORKERS, QUARANTINE, ARTIFACTS)
 
 class State(StrEnum):
     """Where an attempt stands: the end of its file's name."""
+
+    __hash__ = str.__hash__  # names are looked up many times a second
 
     WAITING = "waiting"
     TAKEN = "taken"
@@ -90,9 +93,8 @@ _WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,79}", re.ASCII)
 _BEAT = ".beat"
 
 
-@dataclass(frozen=True, order=True)
-class AttemptName:
-    """The name of an attempt's file, taken apart."""
+class AttemptName(NamedTuple):
+    """The name of an attempt's file, taken apart. Sorts by trial, then attempt."""
 
     trial: int
     attempt: int
@@ -107,19 +109,7 @@ class AttemptName:
         Raises:
             BadRecord: no file of the protocol is called so (P10).
         """
-        match = _NAME.fullmatch(filename)
-        if match is None:
-            raise BadRecord(f"{filename!r} is not the name of an attempt")
-        name = cls(
-            trial=int(match["trial"]),
-            attempt=int(match["attempt"]),
-            purpose=Purpose.TEST if match["test"] else Purpose.TRAIN,
-            worker=match["worker"] or "",
-            state=State(match["state"] or "waiting"),
-        )
-        if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
-            raise BadRecord(f"{filename!r} is not the name of an attempt")
-        return name
+        return _parse(filename)
 
     @classmethod
     def waiting(cls, trial: Trial) -> AttemptName:
@@ -153,8 +143,8 @@ class AttemptName:
         if to is State.TAKEN:
             if worker is None or not _WORKER.fullmatch(worker):
                 raise ValueError(f"{worker!r} is not a worker's id")
-            return replace(self, worker=worker, state=to)
-        return replace(self, state=to)
+            return self._replace(worker=worker, state=to)
+        return self._replace(state=to)
 
     @property
     def live_path(self) -> str:
@@ -173,6 +163,28 @@ def trained_trial(filename: str) -> int | None:
     """
     number = filename.partition(".")[0]
     return int(number) if number.isdecimal() and ".test." not in filename else None
+
+
+def may_be_for(worker: str, filename: str) -> bool:
+    """Whether a file of `trials/` waits, or is that worker's: a look without a closer one."""
+    return filename.endswith(".jsonl") or f".{worker}." in filename
+
+
+@lru_cache(maxsize=4096)  # the next listing has most of the names of the last one
+def _parse(filename: str) -> AttemptName:
+    match = _NAME.fullmatch(filename)
+    if match is None:
+        raise BadRecord(f"{filename!r} is not the name of an attempt")
+    name = AttemptName(
+        trial=int(match["trial"]),
+        attempt=int(match["attempt"]),
+        purpose=Purpose.TEST if match["test"] else Purpose.TRAIN,
+        worker=match["worker"] or "",
+        state=State(match["state"] or "waiting"),
+    )
+    if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
+        raise BadRecord(f"{filename!r} is not the name of an attempt")
+    return name
 
 
 def seen_folder(trial: int) -> str:

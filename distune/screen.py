@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -84,9 +84,10 @@ class Screen:
                 self._print_json(snapshot)
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
-        for event in _after(snapshot.events, self._last_event):
-            self.say(display.plain_event(event))
-            self._last_event = event
+        new = _after(snapshot.events, self._last_event)
+        if new:
+            self._print([display.plain_event(event) for event in new])
+            self._last_event = new[-1]
         if now >= self._next_line:
             self._next_line = now + _PROGRESS_LINE_EVERY
             self.say(display.plain_progress(snapshot))
@@ -97,12 +98,16 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A line for people."""
+        self._print([text])
+
+    def _print(self, lines: Sequence[str]) -> None:
         if self._mode is Mode.JSON:
             return
         if self._live is not None:
-            self._said.append(text)
+            self._said += lines
         else:
-            self._console.out(display.clean(text, limit=len(text)), highlight=False)
+            safe = "\n".join(display.clean(line, limit=len(line)) for line in lines)
+            self._console.out(safe, highlight=False)
 
     def final(self, snapshot: Snapshot, folder: Path) -> None:
         """The last picture, which stays, and where everything is."""

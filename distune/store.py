@@ -92,6 +92,7 @@ class Store:
         self._unchecked: set[bytes] = set()  # lines added since that
         self.history_lost = False
         self._stuck: set[str] = set()  # what cannot be set aside
+        self._unsynced = False
 
     # -- the study ---------------------------------------------------------------------
 
@@ -110,6 +111,7 @@ class Store:
                 self.folder.publish(path, data)
             except FileExistsError:
                 pass
+            self.folder.sync("")  # one after the other, also for a power cut
         return self.load()
 
     def load(self) -> Study:
@@ -197,6 +199,17 @@ class Store:
                 strangers.append(name)
         return Listing(tuple(attempts), tuple(strangers))
 
+    def listing_for(self, worker: str) -> Listing:
+        """Of what lies in `trials/`, what waits and what that worker has."""
+        found = []
+        for name in self.folder.names(protocol.TRIALS):
+            if protocol.may_be_for(worker, name):
+                try:
+                    found.append(AttemptName.parse(name))
+                except BadRecord:
+                    continue
+        return Listing(tuple(found), ())
+
     def read_attempt(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """What an attempt's file says.
 
@@ -227,6 +240,8 @@ class Store:
                 raise BadRecord("there is a result in it, but no claim")
             if file.claim.worker != name.worker:
                 raise BadRecord(f"it was claimed by another worker, {shown(file.claim.worker)}")
+            if file.claim.fingerprint not in ("", file.trial.fingerprint):
+                raise BadRecord("its worker had read another setting under that name")
         return file
 
     def attempts_of(self, trial: int) -> list[tuple[AttemptName, records.AttemptFile]]:
@@ -271,16 +286,36 @@ class Store:
         return self.folder.read(path, limit=limit)
 
     def publish(self, trial: Trial) -> None:
-        """Nothing -> waiting. That it is there already is as good."""
+        """Nothing -> waiting. That it is there already is as good. See `sync`."""
+        self._unsynced = True
         try:
             self.folder.publish(AttemptName.waiting(trial).live_path, records.encode(trial))
         except FileExistsError:
             pass
 
+    def publish_all(self, trials: Iterable[Trial]) -> None:
+        """Nothing -> waiting, for several: see `publish`."""
+        self._unsynced = True
+        self.folder.publish_all(
+            {AttemptName.waiting(trial).live_path: records.encode(trial) for trial in trials}
+        )
+
+    def sync(self) -> None:
+        """Have what was published survive a power cut: once for all of a step's trials."""
+        if self._unsynced:
+            self.folder.sync(protocol.TRIALS)
+            self._unsynced = False
+
+    def rest(self) -> None:
+        """Hold nothing open on the share until the next operation."""
+        self.folder.rest()
+
     def claim(self, name: AttemptName, worker: str) -> AttemptName | None:
-        """Waiting -> taken; None if another was faster."""
+        """Waiting -> taken; None if another was faster, or so it seems: a claim that was made
+        and whose answer got lost is found in one's next listing.
+        """
         taken = name.moved(State.TAKEN, Actor.ANY_WORKER, worker)
-        return taken if self._move(name.live_path, taken.live_path) else None
+        return taken if self._move(name.live_path, taken.live_path, look=False) else None
 
     def append(self, name: AttemptName, lines: Sequence[Record]) -> None:
         """Add to the file of an attempt one owns.
@@ -376,10 +411,11 @@ class Store:
             except BadRecord as again:
                 raise ShareError(f"cannot write {shown(path)}: {again}") from error
 
-    def _move(self, source: str, target: str) -> bool:
+    def _move(self, source: str, target: str, *, look: bool = True) -> bool:
         """Rename, and find out whether it happened: believe the state, not the answer (P8).
 
-        Every target is a name that only this mover would make, so finding it is proof.
+        Every target is a name that only this mover would make, so finding it is proof. Without
+        `look`, that the old name is gone is believed.
 
         Returns:
             True if the file has its new name; False if the old name was gone.
@@ -396,17 +432,27 @@ class Store:
                 self.folder.move(source, target)
             return True
         except FileNotFoundError:
-            pass  # on NFS this may mean: done, and the reply was lost
+            if not look:
+                return False  # on NFS this may mean: done, and the reply was lost
         except BadRecord as error:
             raise ShareError(f"cannot rename {shown(source)}: {error}") from error
         except ShareError as error:
             failure = error
-        folder, _, filename = target.rpartition("/")
+        (folder, _, filename), (outer, _, before) = target.rpartition("/"), source.rpartition("/")
         self.folder.poke(folder)
-        if filename in self.folder.names(folder):
+        names = self.folder.names(folder)
+        if filename in names:
             return True
         if failure is not None:
             raise failure
+        if folder == outer and before in names:  # in a folder that somebody has put in its place
+            try:
+                self.folder.move(source, target)
+            except FileNotFoundError:
+                return False  # an old listing
+            except BadRecord as error:
+                raise ShareError(f"cannot rename {shown(source)}: {error}") from error
+            return True
         return False
 
     def _append(self, path: str, lines: Iterable[Record]) -> None:

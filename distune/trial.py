@@ -8,6 +8,7 @@ The file's lines are a `Trial`, then a `Claim`, then `Report`s, then a `Result`.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -42,6 +43,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 class Purpose(StrEnum):
     """Why an attempt is made."""
+
+    __hash__ = str.__hash__  # part of every attempt's name
 
     TRAIN = "train"  # to be ranked, on validation data
     TEST = "test"  # the winner, once, on the test set
@@ -94,18 +97,28 @@ class Trial(Record, frozen=True, kw_only=True):
         return self.purpose, self.number
 
     @property
+    def fingerprint(self) -> str:
+        """Of what is trained: the same for the same setting and seed."""
+        return f"{zlib.crc32(f'{params_key(self.params)}/{self.seed}'.encode()):08x}"
+
+    @property
     def failures(self) -> int:
         """How many attempts at it have failed before."""
         return len(self.failed_on)
 
 
 class Claim(Record, frozen=True, kw_only=True):
-    """Who took it, on what. `time` is the worker's own clock, for people only (P6)."""
+    """Who took it, on what. `time` is the worker's own clock, for people only (P6).
+
+    `fingerprint` is that of the trial as the worker had read it, which may have been before it
+    claimed the file: whoever counts the result compares them.
+    """
 
     worker: str
     host: str
     device: str
     time: float
+    fingerprint: str = ""
 
 
 class Report(Record, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ that stay warm from trial to trial; whatever becomes of one, the worker lives on
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,16 +24,18 @@ from distune.heartbeat import Beat, BeatState, Progress
 from distune.messages import Assignment, Began, Check, Checked, Moved, Ready
 from distune.processes import Died
 from distune.protocol import Actor, AttemptName, State
-from distune.store import Store
+from distune.store import Listing, Store
 from distune.study import Study
-from distune.trial import FAILURES, Claim, Failure, Outcome, Purpose, Record, Report, Result
+from distune.trial import FAILURES, Claim, Failure, Outcome, Purpose, Record, Report, Result, Trial
 from distune.workloads import WORKLOADS
 
 _DISCOVER_EVERY = 2.0  # seconds between two looks for new studies
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
-_CLAIM_AMONG = 8  # so that many workers do not all run for the same file
+_CLAIM_AMONG = 8  # at least, so that many workers do not all run for the same file
+_MISSES_TO_LIST = 3
+_LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
 _LONGEST_IMPORT = 120.0  # seconds until a training must have begun
 _LONGEST_CHECK = 180.0  # seconds for a self-test, torch's import included
@@ -62,7 +65,7 @@ class WorkerIdentity:
     device: str
 
 
-@dataclass
+@dataclass(eq=False)
 class _Held:
     """An attempt that this worker owns, and what is not written of it yet."""
 
@@ -131,6 +134,11 @@ class _OpenStudy:
     company: Company = field(init=False)
     next_look_around: float = 0.0
     failed_on: dict[AttemptName, list[str]] = field(default_factory=dict)  # of waiting ones
+    ended: list[_Held] = field(default_factory=list)  # trained, but not put away yet
+    candidates: list[AttemptName] = field(default_factory=list)  # to claim, the next one last
+    listed: float = -math.inf  # when that was
+    ahead: dict[AttemptName, Trial] = field(default_factory=dict)  # what the next one says
+    next_end_look: float = 0.0
 
     def __post_init__(self) -> None:
         self.company = Company(self.worker, self.study.lease)
@@ -211,17 +219,34 @@ class Worker:
         for slot in self._slots:
             self._hear(slot)
         now = self._monotonic()
+        if any(study.ended for study in self._open.values()):
+            # An executor shall not wait until the result of its last trial is on the disk.
+            self._claim(listing=False)
         self._try(self._folder_trouble, partial(self._discover, now), _LONGEST_PAUSE)
         for study in list(self._open.values()):
             self._try(study.trouble, partial(self._tend, study, now), study.longest_pause)
+        self._claim(listing=True)
+        for study in self._open.values():
+            if study.store.folder.network and study.trouble.until is None:
+                self._try(
+                    study.claim_trouble, partial(self._read_ahead, study), study.longest_pause
+                )
+
+    def _claim(self, listing: bool) -> None:
         studies = list(self._open.values())
         self._rng.shuffle(studies)  # fair to all of them
         for study in studies:
             if not any(slot.free for slot in self._slots):
-                study.claim_trouble = _Trouble()  # over, if another look has adopted the claim
+                if listing:
+                    study.claim_trouble = _Trouble()  # over, if another look has adopted the claim
             elif study.trouble.until is None:
-                claim = partial(self._claim_from, study)
+                claim = partial(self._claim_from, study, listing)
                 self._try(study.claim_trouble, claim, study.longest_pause)
+
+    def rest(self) -> None:
+        """Hold nothing open on the share: nothing happens for a while."""
+        for study in self._open.values():
+            study.store.rest()
 
     def _tend(self, study: _OpenStudy, now: float) -> None:
         """Beat, and bring the files that are held of a study up to date."""
@@ -234,6 +259,7 @@ class Worker:
         for slot in self._slots:
             if slot.held is not None and slot.held.study is study:
                 self._write(slot, now)
+        self._put_away(study)
         for slot in self._slots:
             if slot.testing is not None and slot.testing.study is study:
                 self._judge(slot, now)
@@ -242,7 +268,9 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        return all(slot.held is None for slot in self._slots)
+        return not any(slot.held for slot in self._slots) and not any(
+            study.ended for study in self._open.values()
+        )
 
     @property
     def longest_pause(self) -> float:
@@ -282,6 +310,8 @@ class Worker:
             try:
                 for slot in self._slots:
                     self._let_go(slot, reason)
+                for study in self._open.values():
+                    self._put_away(study)
                 self._remove_beats()
                 return True
             except (ShareError, FileNotFoundError):
@@ -290,14 +320,16 @@ class Worker:
                 self._sleep(0.1)
 
     def _let_go(self, slot: _Slot, reason: str) -> None:
-        held = slot.held
-        if held is None:
-            return
-        if held.result is None:
+        if slot.held is not None:
             failure = Failure(message=reason)
-            held.result = Result(outcome=Outcome.RELEASED, failure=failure)
-            held.unwritten.append(held.result)
-        self._write(slot, self._monotonic())
+            self._is_over(slot, slot.held, Result(outcome=Outcome.RELEASED, failure=failure))
+
+    def _is_over(self, slot: _Slot, held: _Held, result: Result) -> None:
+        """The executor is free; what it has found out is put away when there is time."""
+        held.result = result
+        held.unwritten.append(result)
+        held.study.ended.append(held)
+        slot.held = None
 
     def _remove_beats(self) -> None:
         for study in self._open.values():
@@ -327,7 +359,7 @@ class Worker:
                 case Moved():
                     self._follow(slot, message)
                 case Report():
-                    if slot.held is not None and slot.held.result is None:
+                    if slot.held is not None:
                         slot.held.unwritten.append(message)
                         slot.held.reports += 1
                         self._follow(slot, message)
@@ -355,7 +387,7 @@ class Worker:
             slot.executor.end(grace=0.0)
             problem = f"the self-test did not end within {format_duration(_LONGEST_CHECK)}"
             slot.testing.checked, slot.busy = Checked(problem=problem), False
-        if slot.held is None or slot.held.result is not None or slot.testing is not None:
+        if slot.held is None or slot.testing is not None:
             return
         timeout = slot.held.study.study.trial_timeout
         # Importing torch over a network may take longer than a short trial.
@@ -371,7 +403,7 @@ class Worker:
     def _ended(self, slot: _Slot, result: Result) -> None:
         slot.busy, slot.stop_by = False, None
         held = slot.held
-        if held is None or held.result is not None:
+        if held is None:
             return
         if result.outcome in FAILURES and result.failure and not result.failure.output:
             failure = result.failure.replace(output=slot.executor.tail())
@@ -382,8 +414,7 @@ class Worker:
         if result.outcome is not Outcome.RELEASED and held.study.health.ended(result):
             self._test_itself(slot, held, result)
             return
-        held.result = result
-        held.unwritten.append(result)
+        self._is_over(slot, held, result)
 
     def _test_itself(self, slot: _Slot, held: _Held, result: Result) -> None:
         study = held.study
@@ -419,9 +450,8 @@ class Worker:
         study.next_beat = now  # say so
         held = slot.held
         if held is not None and held.name == test.name:  # else it was taken back meanwhile
-            held.result = result
-            held.unwritten.append(result)
-            self._write(slot, now)
+            self._is_over(slot, held, result)
+            self._put_away(study)
 
     def _leave(self, study: _OpenStudy) -> None:
         """Give back what is held of a study that this worker has given up; its heartbeat
@@ -435,6 +465,7 @@ class Worker:
                 slot.executor.end(grace=0.0)
                 slot.busy, slot.stop_by = False, None
             self._let_go(slot, f"its worker gave up: {study.said}")
+        self._put_away(study)
         self._beat(study)
         del self._open[study.name]
         self._next_discovery = 0.0
@@ -462,11 +493,16 @@ class Worker:
     def _abandon(self, slot: _Slot, why: str) -> None:
         """Somebody else owns it now; stop the training and forget it (P7)."""
         assert slot.held is not None
-        self._say(f"trial {slot.held.name.label}: {why}; dropped")
+        self._drop(slot.held, why)
         slot.held = None
         if slot.busy and slot.testing is None:  # a self-test is about the host, and goes on
             slot.executor.stop()
             slot.stop_by = self._monotonic() + _STOP_GRACE
+
+    def _drop(self, held: _Held, why: str) -> None:
+        self._say(f"trial {held.name.label}: {why}; dropped")
+        if held in held.study.ended:
+            held.study.ended.remove(held)
 
     # -- the share -------------------------------------------------------------------------
 
@@ -541,6 +577,8 @@ class Worker:
                 for slot in self._slots:
                     if slot.held is not None and slot.held.study is study:
                         self._abandon(slot, f"the study {study.name} was deleted")
+                for held in list(study.ended):
+                    self._drop(held, f"the study {study.name} was deleted")
                 del self._open[study.name]
                 self._over.add(study.name)
                 self._say(f"study {study.name} is gone")
@@ -554,15 +592,18 @@ class Worker:
             raise UserError(f"it needs a worker started with --objective {study.objective}")
 
     def _mine(self, study: _OpenStudy) -> set[AttemptName]:
+        listing = study.store.listing_for(self.identity.worker)
+        self._remember(study, listing)
         return {
             name
-            for name in study.store.listing().attempts
+            for name in listing.attempts
             if name.worker == self.identity.worker and name.state is State.TAKEN
         }
 
     def _check_ownership(self, study: _OpenStudy) -> None:
         """Look in a fresh listing for the files one believes to own, and the other way."""
-        held = [s.held for s in self._slots if s.held is not None and s.held.study is study]
+        training = [s.held for s in self._slots if s.held is not None and s.held.study is study]
+        held = [*training, *study.ended]
         listed = self._mine(study)
         # Where the result is written, the rename that follows will tell.
         gone = {one.name for one in held if not one.written} - listed
@@ -572,6 +613,9 @@ class Worker:
         for slot in self._slots:
             if slot.held is not None and slot.held.study is study and slot.held.name in gone:
                 self._abandon(slot, "taken back by the master")
+        for one in list(study.ended):
+            if one.name in gone:
+                self._drop(one, "taken back by the master")
         for name in sorted(
             listed - {one.name for one in held}
         ):  # a claim that seemed to have failed
@@ -607,48 +651,63 @@ class Worker:
         return "working" if works else "idle"
 
     def _write(self, slot: _Slot, now: float) -> None:
-        """Bring the file up to date, and let go of it if the training is over."""
+        """Bring the file of an attempt up to date that is being trained."""
         held = slot.held
-        if held is None or not (held.unwritten or held.result):
-            return
-        if held.result is None and now < held.flushed + _FLUSH_EVERY:
-            return
+        assert held is not None
+        if held.unwritten and now >= held.flushed + _FLUSH_EVERY:
+            why = self._append(held)
+            if why is not None:
+                self._abandon(slot, why)
+
+    def _append(self, held: _Held) -> str | None:
+        """Write what is not written; why the attempt is not this worker's any more, if so."""
         store = held.study.store
-        if not held.written:
-            try:
-                store.append(held.name, held.unwritten)
-            except FileNotFoundError:
-                store.folder.poke(protocol.TRIALS)
-                if held.name in self._mine(held.study):
-                    raise ShareError(
-                        f"{held.name.filename} is listed but cannot be opened"
-                    ) from None
-                self._abandon(slot, "taken back by the master")
-                return
-            except BadRecord as error:  # somebody has put something else in its place
-                store.give_up(held.name, Actor.OWNER)
-                self._abandon(slot, f"its file cannot be written: {error}")
-                return
-            held.unwritten.clear()
-            held.flushed = now
-            self.active = True
-        if held.result is None:
-            return
-        held.written = True
-        if held.result.outcome is Outcome.RELEASED:
-            moved = store.give_up(held.name, Actor.OWNER)
-        else:
-            moved = store.finish(held.name)
-        if moved:
-            self._say(f"trial {held.name.label}: {_describe(held.result, held.study.study)}")
-        else:
-            self._say(f"trial {held.name.label}: ended, but it had been taken back meanwhile")
-        slot.held = None
+        try:
+            store.append(held.name, held.unwritten)
+        except FileNotFoundError:
+            store.folder.poke(protocol.TRIALS)
+            if held.name in self._mine(held.study):
+                raise ShareError(f"{held.name.filename} is listed but cannot be opened") from None
+            return "taken back by the master"
+        except BadRecord as error:  # somebody has put something else in its place
+            store.give_up(held.name, Actor.OWNER)
+            return f"its file cannot be written: {error}"
+        held.unwritten.clear()
+        held.flushed = self._monotonic()
+        self.active = True
+        return None
+
+    def _put_away(self, study: _OpenStudy) -> None:
+        """Write the results of attempts that are over, and let go of their files."""
+        while study.ended:
+            held = study.ended[0]
+            assert held.result is not None
+            if not held.written:
+                why = self._append(held)
+                if why is not None:
+                    self._drop(held, why)
+                    continue
+                held.written = True
+            if held.result.outcome is Outcome.RELEASED:
+                moved = study.store.give_up(held.name, Actor.OWNER)
+            else:
+                moved = study.store.finish(held.name)
+            if moved:
+                self._say(f"trial {held.name.label}: {_describe(held.result, study.study)}")
+            else:
+                self._say(f"trial {held.name.label}: ended, but it had been taken back meanwhile")
+            study.ended.remove(held)
 
     # -- claiming --------------------------------------------------------------------------
 
-    def _claim_from(self, study: _OpenStudy) -> None:
-        """Claim as many trials of a study as there are idle executors."""
+    def _claim_from(self, study: _OpenStudy, listing: bool) -> None:
+        """Claim as many trials of a study as there are idle executors.
+
+        Args:
+            study: whose.
+            listing: whether to list them; else only what is known is claimed, so that the
+                next training begins at once.
+        """
         if study.name in self.given_up:
             return
         if study.paused_until is not None:
@@ -661,30 +720,79 @@ class Worker:
                 slot.held is not None and slot.held.study is study for slot in self._slots
             ):
                 return
-            if not self._claim_one(study):
+            if not self._claim_one(study, listing):
                 return
 
-    def _claim_one(self, study: _OpenStudy) -> bool:
+    def _claim_one(self, study: _OpenStudy, listing: bool) -> bool:
         if study.counter == 0:
             return False  # no claim before the first heartbeat
-        if study.store.is_finished():
-            self._close(study)
+        now = self._monotonic()
+        if listing and now >= study.next_end_look and self._close_if_finished(study, now):
             return False
-        waiting = [n for n in study.store.listing().attempts if n.state is State.WAITING]
+        if now < study.listed + _LISTING_LASTS:
+            for _ in range(_MISSES_TO_LIST):  # others may have been faster
+                if study.candidates and self._claim_this(study, study.candidates.pop()):
+                    return True
+        if not listing:
+            return False
+        self._remember(study, study.store.listing_for(self.identity.worker))
+        while study.candidates:
+            if self._claim_this(study, study.candidates.pop()):
+                return True
+        if not self._close_if_finished(study, now):
+            study.listed = -math.inf
+        return False
+
+    def _claim_this(self, study: _OpenStudy, name: AttemptName) -> bool:
+        taken = study.store.claim(name, self.identity.worker)
+        if taken is None:
+            return False
+        self._adopt(study, taken, study.ahead.pop(name, None))
+        return True
+
+    def _close_if_finished(self, study: _OpenStudy, now: float) -> bool:
+        study.next_end_look = now + _LOOK_AROUND_EVERY
+        if not study.store.is_finished():
+            return False
+        self._close(study)
+        return True
+
+    def _remember(self, study: _OpenStudy, listing: Listing) -> None:
+        """Note what there is to claim, the best last."""
+        waiting = [n for n in listing.attempts if n.state is State.WAITING]
         # The winner's test holds everything up: it goes first. Then what has waited for a
         # lease already, then the oldest.
         waiting.sort(key=lambda name: (not _is_urgent(name), name))
-        study.failed_on = {n: who for n, who in study.failed_on.items() if n in waiting}
+        there = set(waiting)
+        study.failed_on = {n: who for n, who in study.failed_on.items() if n in there}
         suitable = (name for name in waiting if not self._leaves_to_others(study, name))
-        candidates = list(itertools.islice(suitable, _CLAIM_AMONG))
+        candidates = list(itertools.islice(suitable, max(_CLAIM_AMONG, len(waiting) // 2)))
         candidates = [name for name in candidates if _is_urgent(name)] or candidates
         self._rng.shuffle(candidates)
-        for name in candidates:
-            taken = study.store.claim(name, self.identity.worker)
-            if taken is not None:
-                self._adopt(study, taken)
-                return True
-        return False
+        study.candidates, study.listed = candidates, self._monotonic()
+        study.ahead = {name: trial for name, trial in study.ahead.items() if name in there}
+
+    def _read_ahead(self, study: _OpenStudy) -> None:
+        """Read the trial that will be claimed next: it is then one rename away, which on a
+        network is one request instead of several.
+        """
+        if any(slot.free for slot in self._slots) or not study.candidates or study.counter == 0:
+            return
+        known = [name for name in study.candidates if name in study.ahead]
+        if known:
+            study.candidates.remove(known[0])
+            study.candidates.append(known[0])
+            return
+        try:
+            study.ahead[study.candidates[-1]] = self._read(study, study.candidates[-1])
+        except (FileNotFoundError, BadRecord):
+            study.candidates.pop()  # whoever claims it will see
+
+    def _read(self, study: _OpenStudy, name: AttemptName) -> Trial:
+        trial = study.store.read_attempt(name).trial
+        if trial.study != study.study.id:
+            raise BadRecord("it belongs to another study")
+        return trial
 
     def _leaves_to_others(self, study: _OpenStudy, name: AttemptName) -> bool:
         """Whether this waiting trial has failed here, and somebody else could try it."""
@@ -704,23 +812,20 @@ class Worker:
             study.next_look_around = now + _LOOK_AROUND_EVERY
         return study.company.can_take(failed_on)
 
-    def _adopt(self, study: _OpenStudy, name: AttemptName) -> None:
-        """Start on a file that carries our id; give it back if it cannot be started."""
+    def _adopt(self, study: _OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
+        """Start on a file that carries our id; give it back if it cannot be started.
+
+        Args:
+            study: whose it is.
+            name: of the attempt.
+            trial: what its file says, if that was read before.
+        """
         slot = next((s for s in self._slots if s.free), None)
         if slot is None:
             study.store.give_up(name, Actor.OWNER)
             return
         try:
-            trial = study.store.read_attempt(name).trial
-            if trial.study != study.study.id:
-                raise BadRecord("it belongs to another study")
-            claim = Claim(
-                worker=self.identity.worker,
-                host=self.identity.host,
-                device=self.identity.device,
-                time=self._wall(),
-            )
-            study.store.append(name, [claim])
+            trial = trial or self._read(study, name)
         except (BadRecord, FileNotFoundError) as error:
             self._say(f"{name.filename} cannot be used ({error}); given back")
             study.store.give_up(name, Actor.OWNER)
@@ -730,9 +835,17 @@ class Worker:
         slot.executor.start(Assignment(study=study.study, trial=trial, folder=str(folder)))
         slot.busy = True
         slot.silence, slot.heard, slot.began = 0.0, self._monotonic(), False
+        claim = Claim(
+            worker=self.identity.worker,
+            host=self.identity.host,
+            device=self.identity.device,
+            time=self._wall(),
+            fingerprint=trial.fingerprint,
+        )
         slot.held = _Held(
             study,
             name,
+            unwritten=[claim],
             flushed=self._monotonic(),
             progress=Progress(file=name.filename, study=study.study.id),
         )
@@ -745,6 +858,9 @@ class Worker:
             if slot.held is not None and slot.held.study is study:
                 study.store.give_up(slot.held.name, Actor.OWNER)
                 self._abandon(slot, "the study is finished")
+        for held in list(study.ended):
+            study.store.give_up(held.name, Actor.OWNER)
+            self._drop(held, "the study is finished")
         study.store.remove_beat(self.identity.worker)
         self._over.add(study.name)
         del self._open[study.name]

@@ -221,6 +221,11 @@ class Bench:
     def clock(self) -> float:
         return self.now
 
+    def rest(self) -> None:
+        """Have nobody hold a directory open, as between two looks."""
+        self.master.store.rest()
+        self.worker.rest()
+
     def new_master(self) -> Master:
         return Master(
             Store(self._folder(self.path)),

@@ -15,7 +15,7 @@ import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distune import protocol, records
@@ -229,6 +229,19 @@ class MemoryFolder:
         self._before("poke", folder)
         self._fresh_until[folder] = self._now() + 1.0
 
+    def publish_all(self, contents: Mapping[str, bytes]) -> None:
+        for path, data in contents.items():
+            try:
+                self.publish(path, data)
+            except FileExistsError:
+                pass
+
+    def sync(self, folder: str) -> None:
+        self._before("sync", folder)
+
+    def rest(self) -> None:
+        pass  # nothing is ever open
+
 
 def objective(params: Params) -> float:
     """What a simulated training finds: a function of its params, so that a mix-up is seen."""
@@ -259,6 +272,7 @@ class SimulatedExecutor:
     def start(self, assignment: Assignment) -> None:
         self.started += 1
         value = objective(assignment.trial.params)
+        assert assignment.study is not None
         metrics = {assignment.study.metric: value}
         length = self._rng.uniform(0.1, self._longest)
         if self._broken:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,7 +110,7 @@ def test_what_was_counted_stays_when_its_attempt_turns_up_once_more(state: State
     (counted,) = desk.store.seen()
     path = counted.seen_path
     before = desk.folder.share.files[path]
-    again = replace(first, worker="w-1", state=state)
+    again = first._replace(worker="w-1", state=state)
     desk.folder.share.files[again.live_path] = before + b"\n"
     master.step()
     master.step()

@@ -38,6 +38,8 @@ WAITING = st.builds(
     trial=st.integers(0, 10**12 - 1),
     attempt=st.integers(1, 999_999),
     purpose=st.sampled_from(Purpose),
+    worker=st.just(""),
+    state=st.just(State.WAITING),
 )
 NAMES = OWNED | WAITING
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -93,6 +93,13 @@ class Attended:
         with self._desk.doing(f"writing {self._short / path}"):
             self._folder.publish(path, data)
 
+    def publish_all(self, contents: Mapping[str, bytes]) -> None:
+        for path, data in contents.items():
+            try:
+                self.publish(path, data)
+            except FileExistsError:
+                pass
+
     def move(self, source: str, target: str) -> None:
         with self._desk.doing(f"renaming {self._short / source}"):
             try:
@@ -124,6 +131,13 @@ class Attended:
     def poke(self, folder: str) -> None:
         with self._desk.doing(f"changing {self._short / folder}"):
             self._folder.poke(folder)
+
+    def sync(self, folder: str) -> None:
+        with self._desk.doing(f"syncing {self._short / folder}"):
+            self._folder.sync(folder)
+
+    def rest(self) -> None:
+        self._folder.rest()
 
 
 class Place:
