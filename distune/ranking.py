@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import math
-import statistics
 import zlib
 from array import array
 from collections import Counter
@@ -41,6 +40,10 @@ class Tier(IntEnum):
 
 
 _PRUNED, _DIVERGED, _FAILED = int(Tier.PRUNED), int(Tier.DIVERGED), int(Tier.FAILED)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 @dataclass
@@ -84,7 +87,7 @@ class Configuration:
     def mean(self) -> float | None:
         values = self.values
         try:
-            return statistics.fmean(values) if values else None
+            return _mean(values) if values else None
         except OverflowError:
             return math.nan
 
@@ -94,6 +97,8 @@ class Configuration:
         values = self.values
         if self._diverged or len(values) < 2:
             return None
+        import statistics  # slow to import, and needed only where there are repeats
+
         try:
             return statistics.stdev(values)
         except OverflowError:
@@ -102,7 +107,7 @@ class Configuration:
     @property
     def seconds(self) -> float:
         """Of training, the mean over its runs."""
-        return statistics.fmean(run.result.seconds for run in self.runs)
+        return _mean([run.result.seconds for run in self.runs])
 
     @property
     def parameters(self) -> float | None:
@@ -119,7 +124,7 @@ class Configuration:
             for t in self.tests
             if t.result.outcome is Outcome.COMPLETE and metric in t.result.metrics
         ]
-        return statistics.fmean(values) if values else None
+        return _mean(values) if values else None
 
     def tier(self, repeats: int) -> Tier:
         if self._diverged:
