@@ -102,6 +102,7 @@ def restore(history: History, index: bytes, data: bytes) -> int:
     if head.format != _FORMAT or head.study != history.study.id:
         return 0
     pieces = data.split(b"\n")
+    pieces.pop()  # what does not end
     lines = [
         piece for piece in pieces if piece
     ]  # a master that starts ends what may be half a line

@@ -24,7 +24,7 @@ from distune.errors import BadRecord
 from distune.study import Study
 from distune.trial import Counted, Outcome, Params, Purpose, params_key
 
-#: The trials counted last, and the configurations looked at last, are kept as they are.
+#: So many trials, those counted or asked for last, are kept as they are; and configurations.
 _TRIALS_KEPT = 256
 _CONFIGURATIONS_KEPT = 256
 
@@ -343,9 +343,13 @@ class History:
         counted = self._kept.get(row)
         if counted is None:
             counted = cast(Counted, records.decode_again(self._lines[row]))
-            if self._keeps_all:
-                self._kept[row] = counted
+            self._keep(row, counted)
         return counted
+
+    def _keep(self, row: int, counted: Counted) -> None:
+        self._kept[row] = counted
+        if len(self._kept) > 2 * _TRIALS_KEPT and not self._keeps_all:
+            self._kept = dict(list(self._kept.items())[-_TRIALS_KEPT:])
 
     def add(self, counted: Counted, line: bytes | None = None) -> bool:
         """Count a trial; False if it has been counted before, which then stands.
@@ -364,9 +368,7 @@ class History:
             return True
         self._row_of[trial.number] = row
         self._trial_rows.append(row)
-        self._kept[row] = counted
-        if len(self._kept) > 2 * _TRIALS_KEPT and not self._keeps_all:
-            self._kept = dict(list(self._kept.items())[-_TRIALS_KEPT:])
+        self._keep(row, counted)
         self.outcomes[counted.result.outcome] += 1
         if trial.attempt > 1:
             self.retried += trial.failures

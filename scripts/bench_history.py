@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import itertools
 import json
 import os
 import pty
@@ -250,20 +251,18 @@ def traced(count: int) -> float:
     study = the_study()
     trials = counted_trials(study, count)
     history = History(study)
-    half = count // 2
-    for one in (next(trials) for _ in range(half)):
-        history.add(one)
-    history.ranking(20)
-    gc.collect()
+    half, taken = count // 2, []
     tracemalloc.start()
     try:
-        for one in trials:
-            history.add(one)
-            history.ranking(20)
-        gc.collect()
-        return tracemalloc.get_traced_memory()[0] / (count - half)
+        for _ in range(2):
+            for one in itertools.islice(trials, half):
+                history.add(one)
+                history.ranking(20)
+            gc.collect()
+            taken.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
+    return (taken[1] - taken[0]) / half
 
 
 @dataclass(frozen=True)
