@@ -6,11 +6,12 @@ Configurations are ranked, not runs: a configuration's trials (its repeats) are 
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -174,6 +175,9 @@ class _Lines:
         """Have these lines, which are one text already."""
         self._data, self._ends = bytearray(text), ends
 
+    def lengths(self) -> array[int]:
+        return array("I", (end - begin for begin, end in itertools.pairwise(self._ends)))
+
     def checksum(self) -> tuple[int, int]:
         """How many bytes there are, and their CRC; what was asked for before goes fast."""
         size, crc = self._checked
@@ -193,6 +197,7 @@ class Indexed:
         digests, tiers, orders, firsts: of each configuration; see `_Place`.
         ranked: the configurations, best first.
         tests: the rows of the tests.
+        lengths: of all lines, in bytes.
     """
 
     size: int
@@ -210,10 +215,11 @@ class Indexed:
     firsts: array[int]
     ranked: array[int]
     tests: array[int]
+    lengths: array[int]
 
-    def is_consistent(self, lines: int) -> bool:
-        """Whether a history of so many lines can be so."""
-        count, configurations = len(self.rows), len(self.digests)
+    def is_consistent(self) -> bool:
+        """Whether a history can be so."""
+        lines, count, configurations = len(self.lengths), len(self.rows), len(self.digests)
         return (
             len(self.numbers) == len(self.configuration_of) == count == self.outcomes.total()
             and len(self.tiers) == len(self.orders) == len(self.firsts) == configurations
@@ -325,6 +331,11 @@ class History:
         """Whether a trial, or a test, has been counted."""
         purpose, number = key
         return number in (self._tests if purpose is Purpose.TEST else self._row_of)
+
+    @property
+    def counted(self) -> Container[int]:
+        """The trials that have been counted, by their numbers."""
+        return self._row_of.keys()
 
     def missing(self, start: int, stop: int) -> Iterable[int]:
         """The trials from one number to before another that have not been counted."""
@@ -516,21 +527,22 @@ class History:
             firsts=array("Q", (place[2] for place in self._places)),
             ranked=array("Q", (place[3] for place in self._in_order())),
             tests=array("Q", sorted(set(range(self.rows)).difference(self._trial_rows))),
+            lengths=self._lines.lengths(),
         )
 
-    def begin(self, known: Indexed, text: bytes, ends: array[int]) -> bool:
+    def begin(self, known: Indexed, text: bytes) -> bool:
         """Be what `indexed` said of another history, which had these lines.
 
         Args:
             known: what it said.
             text: the lines.
-            ends: 0, and where in the text each of them ends.
 
         Returns:
             False if that cannot be: then nothing has happened.
         """
         assert not self.rows
-        if not known.is_consistent(len(ends) - 1):
+        ends = array("Q", itertools.accumulate(known.lengths, initial=0))
+        if ends[-1] != len(text) or not known.is_consistent():
             return False
         try:
             tested = [records.decode(text[ends[row] : ends[row + 1]]) for row in known.tests]
