@@ -349,9 +349,7 @@ class Folder:
             answers("append to", self._full(path)),
             self._opened(path, os.O_WRONLY | os.O_APPEND) as fd,
         ):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            _write_all(fd, data)
             os.fsync(fd)
 
     def open_log(self, path: str) -> IO[bytes]:
@@ -378,12 +376,14 @@ class Folder:
 
         def write() -> None:
             with self._opened(path, os.O_WRONLY | os.O_CREAT) as fd:
-                if os.fstat(fd).st_nlink > 1:
+                there = os.fstat(fd)
+                if there.st_nlink > 1:
                     raise BadRecord("it has a second name (a hard link)")
                 written = 0
                 while written < len(data):
                     written += os.pwrite(fd, data[written:], written)
-                os.ftruncate(fd, len(data))
+                if there.st_size > len(data):
+                    os.ftruncate(fd, len(data))
 
         with answers("write", self._full(path)):
             _patiently(write)
@@ -478,14 +478,22 @@ def _open_new(name: str, at: int) -> int:
         return os.open(name, flags, 0o666, dir_fd=at)
 
 
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def _write_draft(name: str, data: bytes, at: int) -> str:
     """Complete content under a name that nobody reads."""
     draft = f".{name}.{secrets.token_hex(6)}"
     try:
-        with open(_open_new(draft, at), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        fd = _open_new(draft, at)
+        try:
+            _write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
     except OSError:
         _discard(draft, at)  # on a full disk, give the bytes back
         raise

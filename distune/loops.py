@@ -514,7 +514,7 @@ def _rule(
         crew.look_after(master.observer)
         if not master.active:
             master.store.rest()
-        longest = master.study.longest_pause / 2
+        longest = master.study.longest_pause
         pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, longest)
         interrupt.event.wait(pause)
     return snapshot

@@ -39,8 +39,9 @@ from distune.store import Store
 from distune.study import Limits
 from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
 
-_FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
 _PUBLISH_TOGETHER = 16  # trials
+_CHECK_EVERY = 4.0  # seconds between two looks at what only accidents change
+_FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
 _PATROL_FILES = 20  # of `seen/`, looked at in each patrol
 
 
@@ -113,7 +114,7 @@ class Master:
         #: Trials without a file, because the end came before anybody had claimed them.
         self._withdrawn = self.observer.unseen if store.is_finished() else frozenset()
         self._last_step = monotonic()
-        self._next_beat = self._next_patrol = self._last_step
+        self._next_beat = self._next_patrol = self._next_check = self._last_step
         self._seen = store.inspect_seen()
         store.reopen()
         self._started = True
@@ -162,6 +163,8 @@ class Master:
         self._last_step = now
         if now >= self._next_beat:
             self._beat("running")
+        if now >= self._next_check:
+            self._next_check = now + min(_CHECK_EVERY, self.study.lease / 4)
             self._keep_history()
             # Only a second master, where locks cannot be trusted, could have ended it.
             try:

@@ -29,7 +29,7 @@ _EVENTS_KEPT = 200
 _CURVES_READ = 40
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
 _RATE_OVER = 30  # trials
-_LONGEST_BEATS_LAST = 0.5  # seconds; a fast study is looked at more often than its workers
+_BEATS_LAST = 2.0  # seconds; a study is looked at more often than its workers
 
 
 def count_attempt(
@@ -367,7 +367,7 @@ class Observer:
         # The clock after the reading: time that it took is nobody's silence.
         now = self._monotonic()
         silence = self._watch.look(beats, now, holders)
-        self._next_beats = now + min(_LONGEST_BEATS_LAST, self.study.beat_interval / 4)
+        self._next_beats = now + min(_BEATS_LAST, self.study.lease / 8)
         for worker, data in beats.items():
             try:
                 beat = records.decode_document(Beat, data)

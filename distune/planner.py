@@ -27,6 +27,7 @@ _SHOW_LOST_FOR = 10  # leases
 _SHOW_GIVEN_UP_FOR = 86400.0  # seconds
 _MOST_SET_ASIDE = 200  # at a step: a flood of garbage must not hold up the trials
 _FEWEST_WAITING = 4
+_AHEAD = 6  # times as many waiting as ended since the last look
 _MOST_WAITING = 500
 _MOST_PREVIEWED = 100_000
 
@@ -352,7 +353,7 @@ class _Plan:
             view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
         )
         done = len(self.snapshot.in_state(State.DONE))
-        wanted = min(max(_FEWEST_WAITING, 2 * slots, 3 * done), _MOST_WAITING)
+        wanted = min(max(_FEWEST_WAITING, 2 * slots, _AHEAD * done), _MOST_WAITING)
         number = self.snapshot.next_number
         for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
             limit = self._limit()

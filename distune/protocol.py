@@ -117,9 +117,7 @@ class AttemptName(NamedTuple):
 
     @property
     def filename(self) -> str:
-        test = ".test" if self.purpose is Purpose.TEST else ""
-        base = f"{self.trial:06d}.{self.attempt}{test}.jsonl"
-        return base if not self.worker else f"{base}.{self.worker}.{self.state}"
+        return _filename(self)
 
     @property
     def key(self) -> tuple[Purpose, int]:
@@ -157,12 +155,11 @@ class AttemptName(NamedTuple):
         return f"{seen_folder(self.trial)}/{self.filename}"
 
 
-def trained_trial(filename: str) -> int | None:
-    """The trial of a file, from its name alone, if it has one and is no test's: a first look,
-    much quicker than `AttemptName.parse` and less strict.
-    """
-    number = filename.partition(".")[0]
-    return int(number) if number.isdecimal() and ".test." not in filename else None
+@lru_cache(maxsize=4096)
+def _filename(name: AttemptName) -> str:
+    test = ".test" if name.purpose is Purpose.TEST else ""
+    base = f"{name.trial:06d}.{name.attempt}{test}.jsonl"
+    return base if not name.worker else f"{base}.{name.worker}.{name.state}"
 
 
 def may_be_for(worker: str, filename: str) -> bool:
@@ -185,6 +182,14 @@ def _parse(filename: str) -> AttemptName:
     if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
         raise BadRecord(f"{filename!r} is not the name of an attempt")
     return name
+
+
+def trained_trial(filename: str) -> int | None:
+    """The trial of a file, from its name alone, if it has one and is no test's: a first look,
+    much quicker than `AttemptName.parse` and less strict.
+    """
+    number = filename.partition(".")[0]
+    return int(number) if number.isdecimal() and ".test." not in filename else None
 
 
 def seen_folder(trial: int) -> str:

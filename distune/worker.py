@@ -29,12 +29,11 @@ from distune.study import Study
 from distune.trial import FAILURES, Claim, Failure, Outcome, Purpose, Record, Report, Result, Trial
 from distune.workloads import WORKLOADS
 
-_DISCOVER_EVERY = 2.0  # seconds between two looks for new studies
+_DISCOVER_EVERY, _DISCOVER_AT_WORK_EVERY = 2.0, 8.0  # seconds between looks for new studies
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # at least, so that many workers do not all run for the same file
-_MISSES_TO_LIST = 3
 _LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
 _LONGEST_IMPORT = 120.0  # seconds until a training must have begun
@@ -139,6 +138,7 @@ class _OpenStudy:
     listed: float = -math.inf  # when that was
     ahead: dict[AttemptName, Trial] = field(default_factory=dict)  # what the next one says
     next_end_look: float = 0.0
+    claimed_last: bool = False  # when it was looked for something to claim
 
     def __post_init__(self) -> None:
         self.company = Company(self.worker, self.study.lease)
@@ -227,7 +227,7 @@ class Worker:
             self._try(study.trouble, partial(self._tend, study, now), study.longest_pause)
         self._claim(listing=True)
         for study in self._open.values():
-            if study.store.folder.network and study.trouble.until is None:
+            if study.trouble.until is None and study.claim_trouble.until is None:
                 self._try(
                     study.claim_trouble, partial(self._read_ahead, study), study.longest_pause
                 )
@@ -254,7 +254,8 @@ class Worker:
             self._beat(study)
             study.unchecked = True
         if study.unchecked:  # after the beat: what is wrong with a file silences nobody
-            self._check_ownership(study)
+            if not self._will_list(study):
+                self._check_ownership(study)
             study.unchecked = False
         for slot in self._slots:
             if slot.held is not None and slot.held.study is study:
@@ -510,7 +511,9 @@ class Worker:
         if now < self._next_discovery:
             return
         found = self._find_studies()
-        self._next_discovery = now + _DISCOVER_EVERY  # not before it has succeeded
+        # Not before it has succeeded. Who has no time for another study looks seldom.
+        free = any(slot.free for slot in self._slots)
+        self._next_discovery = now + (_DISCOVER_EVERY if free else _DISCOVER_AT_WORK_EVERY)
         trouble: ShareError | FileNotFoundError | None = None
         for name, store in found.items():
             if name in self._open or name in self.given_up:
@@ -600,10 +603,18 @@ class Worker:
             if name.worker == self.identity.worker and name.state is State.TAKEN
         }
 
+    def _held_of(self, study: _OpenStudy) -> list[_Held]:
+        training = [s.held for s in self._slots if s.held is not None and s.held.study is study]
+        return [*training, *study.ended]
+
+    def _will_list(self, study: _OpenStudy) -> bool:
+        """Whether it holds nothing and looks for something to claim, which shows the same."""
+        idle = study.counter > 1 and study.paused_until is None and study.name not in self.given_up
+        return idle and not self._held_of(study) and any(slot.free for slot in self._slots)
+
     def _check_ownership(self, study: _OpenStudy) -> None:
         """Look in a fresh listing for the files one believes to own, and the other way."""
-        training = [s.held for s in self._slots if s.held is not None and s.held.study is study]
-        held = [*training, *study.ended]
+        held = self._held_of(study)
         listed = self._mine(study)
         # Where the result is written, the rename that follows will tell.
         gone = {one.name for one in held if not one.written} - listed
@@ -616,9 +627,11 @@ class Worker:
         for one in list(study.ended):
             if one.name in gone:
                 self._drop(one, "taken back by the master")
-        for name in sorted(
-            listed - {one.name for one in held}
-        ):  # a claim that seemed to have failed
+        self._adopt_found(study, listed)
+
+    def _adopt_found(self, study: _OpenStudy, listed: Collection[AttemptName]) -> None:
+        """Claims that seemed to have failed (P8)."""
+        for name in sorted(set(listed) - {one.name for one in self._held_of(study)}):
             self._adopt(study, name)
 
     def _beat(self, study: _OpenStudy) -> None:
@@ -729,24 +742,26 @@ class Worker:
         now = self._monotonic()
         if listing and now >= study.next_end_look and self._close_if_finished(study, now):
             return False
-        if now < study.listed + _LISTING_LASTS:
-            for _ in range(_MISSES_TO_LIST):  # others may have been faster
-                if study.candidates and self._claim_this(study, study.candidates.pop()):
-                    return True
+        known = study.candidates if now < study.listed + _LISTING_LASTS else []
+        if known and self._claim_this(study, known.pop()):
+            return True
         if not listing:
             return False
-        self._remember(study, study.store.listing_for(self.identity.worker))
-        while study.candidates:
+        self._adopt_found(study, self._mine(study))
+        while study.candidates and any(slot.free for slot in self._slots):
             if self._claim_this(study, study.candidates.pop()):
                 return True
-        if not self._close_if_finished(study, now):
-            study.listed = -math.inf
+        study.listed = -math.inf
+        if study.claimed_last:
+            study.claimed_last = False
+            self._close_if_finished(study, now)
         return False
 
     def _claim_this(self, study: _OpenStudy, name: AttemptName) -> bool:
         taken = study.store.claim(name, self.identity.worker)
         if taken is None:
             return False
+        study.claimed_last = True
         self._adopt(study, taken, study.ahead.pop(name, None))
         return True
 
@@ -766,10 +781,13 @@ class Worker:
         there = set(waiting)
         study.failed_on = {n: who for n, who in study.failed_on.items() if n in there}
         suitable = (name for name in waiting if not self._leaves_to_others(study, name))
-        candidates = list(itertools.islice(suitable, max(_CLAIM_AMONG, len(waiting) // 2)))
+        candidates = list(itertools.islice(suitable, max(_CLAIM_AMONG, len(waiting) * 3 // 4)))
         candidates = [name for name in candidates if _is_urgent(name)] or candidates
-        self._rng.shuffle(candidates)
-        study.candidates, study.listed = candidates, self._monotonic()
+        # From somewhere on, in their order: several workers who have the same listing then run
+        # into each other once in a while, and not at every second claim.
+        begin = self._rng.randrange(len(candidates)) if candidates else 0
+        study.candidates = [*candidates[begin:], *candidates[:begin]][::-1]
+        study.listed = self._monotonic()
         study.ahead = {name: trial for name, trial in study.ahead.items() if name in there}
 
     def _read_ahead(self, study: _OpenStudy) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import resource
+import shutil
 import stat
 import threading
 import tracemalloc
@@ -433,15 +434,88 @@ def lying_once(store: Store, error: Callable[[], Exception], *, does_it: bool) -
     store.folder.move = lie  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError, lambda: ShareError("EIO")])
-def test_a_claim_whose_reply_was_lost_is_a_claim(
-    store: Store, error: Callable[[], Exception]
-) -> None:
+def test_a_claim_whose_reply_was_lost_is_a_claim(store: Store) -> None:
     store.publish(trial())
-    lying_once(store, error, does_it=True)
+    lying_once(store, lambda: ShareError("EIO"), does_it=True)
     taken = store.claim(store.listing().attempts[0], "w-1")
     assert taken is not None
     assert store.listing().attempts == (taken,)
+
+
+def test_a_claim_that_seemed_to_come_too_late_and_did_not_is_in_the_next_listing(
+    store: Store,
+) -> None:
+    store.publish(trial())
+    lying_once(store, FileNotFoundError, does_it=True)
+    (waiting,) = store.listing().attempts
+    assert store.claim(waiting, "w-1") is None
+    (found,) = store.listing_for("w-1").attempts
+    assert (found.worker, found.state) == ("w-1", State.TAKEN)
+    assert store.listing_for("w-2").attempts == ()
+
+
+def test_a_rename_in_a_folder_that_has_just_been_put_back_is_done_in_the_new_one(
+    tmp_path: Path,
+) -> None:
+    store = Store(local_folder(tmp_path))
+    store.mend_folders()
+    store.publish(trial())
+    taken = store.claim(store.listing().attempts[0], "w-1")
+    assert taken is not None
+    folder = tmp_path / "trials"  # which the store holds open
+    folder.rename(tmp_path / "old")
+    shutil.copytree(tmp_path / "old", folder)
+    for path in (tmp_path / "old").iterdir():
+        path.unlink()
+    assert store.finish(taken)
+    assert [n.state for n in store.listing().attempts] == [State.DONE]
+
+
+def test_several_trials_are_published_at_once_and_what_is_there_stays(tmp_path: Path) -> None:
+    store = Store(local_folder(tmp_path))
+    store.mend_folders()
+    trials = [trial().replace(number=number) for number in range(30)]
+    there = trial().replace(number=7, params={"lr": 7.0})
+    store.publish(there)
+    store.publish_all(trials)
+    listed = store.listing().attempts
+    assert [name.trial for name in listed] == list(range(30))
+    found = {name.trial: store.read_attempt(name).trial for name in listed}
+    assert found == {one.number: one for one in trials} | {7: there}
+    assert [n for n in os.listdir(tmp_path / "trials") if n.startswith(".")] == []
+
+
+def test_one_of_several_that_cannot_be_published_is_told_after_the_others(tmp_path: Path) -> None:
+    store = Store(local_folder(tmp_path))
+    store.mend_folders()
+    folder = store.folder
+    real = folder.publish
+
+    def publish(path: str, data: bytes) -> None:
+        if "000003" in path:
+            raise ShareError("no space left")
+        real(path, data)
+
+    folder.publish = publish  # type: ignore[method-assign]
+    with pytest.raises(ShareError, match="no space"):
+        store.publish_all([trial().replace(number=number) for number in range(6)])
+    assert [n.trial for n in store.listing().attempts] == [0, 1, 2, 4, 5]
+
+
+def test_nothing_is_held_open_at_rest(tmp_path: Path) -> None:
+    store = Store(local_folder(tmp_path))
+    store.mend_folders()
+    store.publish(trial())
+    store.listing()
+
+    def held() -> list[str]:
+        descriptors = Path("/proc/self/fd").iterdir()
+        paths = [os.readlink(one) for one in descriptors if one.is_symlink()]
+        return [path for path in paths if path.startswith(str(tmp_path))]
+
+    assert held()
+    store.rest()
+    assert held() == []
 
 
 def test_a_claim_of_which_nobody_knows_is_neither_won_nor_lost(store: Store) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import pytest
+
 from distune import protocol, records
+from distune.errors import BadRecord
 from distune.heartbeat import Beat, Finished
 from distune.messages import Assignment, Began, Check, Checked
 from distune.processes import Died
@@ -125,6 +128,84 @@ def test_what_has_been_tried_before_goes_before_what_is_new() -> None:
     bench.publish(15, attempt=2)
     bench.step()
     assert [trial.number for trial in bench.puppets[0].trials] == [15]
+
+
+def test_the_next_training_is_one_rename_away_when_the_one_before_ends() -> None:
+    bench = Bench()
+    for number in range(4):
+        bench.publish(number)
+    bench.step()
+    bench.step(seconds=0.5)
+    happened: list[str] = []
+    for operation in ("names", "read", "append", "rewrite", "move"):
+        watch(bench.folder, operation, happened)
+    watch(bench.puppets[0], "start", happened)
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    assert happened[:2] == ["move", "start"]
+    assert len(bench.puppets[0].trials) == 2
+    assert "append" in happened[2:]  # the result of the first one
+    assert len(bench.names(State.DONE)) == 1
+
+
+def watch(thing: object, operation: str, happened: list[str]) -> None:
+    real = getattr(thing, operation)
+
+    def noted(*arguments: object, **options: object) -> object:
+        happened.append(operation)
+        return real(*arguments, **options)
+
+    setattr(thing, operation, noted)
+
+
+def test_a_trial_that_was_replaced_after_it_was_read_is_trained_but_never_counted() -> None:
+    bench = Bench()
+    for number in range(2):
+        bench.publish(number)
+    bench.step()
+    bench.step(seconds=0.5)  # reads ahead what the other one says
+    (waiting,) = bench.names(State.WAITING)
+    other = bench.store.read_attempt(waiting).trial.replace(params={"x": 0.75})
+    bench.store.withdraw(waiting)
+    bench.store.publish(other)
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=2.0))
+    files = {name.trial: name for name in bench.names(State.DONE)}
+    assert bench.puppets[0].trials[1].params == {"x": 0.5}
+    with pytest.raises(BadRecord, match="another setting"):
+        bench.store.read_ended(files[waiting.trial])
+    assert bench.store.read_ended(files[1 - waiting.trial]).result is not None
+
+
+def test_a_claim_that_seemed_to_come_too_late_is_trained_when_it_turns_up() -> None:
+    bench = Bench()
+    bench.step()
+    bench.publish(0)
+    real = bench.folder.move
+
+    def lie(source: str, target: str) -> None:
+        real(source, target)
+        bench.folder.move = real  # type: ignore[method-assign]
+        raise FileNotFoundError(source)
+
+    bench.folder.move = lie  # type: ignore[method-assign]
+    bench.step()
+    assert bench.puppets[0].trials == []
+    assert len(bench.names(State.TAKEN)) == 1
+    bench.step(seconds=bench.study.lease / 2)
+    assert [trial.number for trial in bench.puppets[0].trials] == [0]
+
+
+def test_listings_are_few_while_there_is_something_to_claim() -> None:
+    bench = Bench()
+    for number in range(100):
+        bench.publish(number)
+    bench.step()
+    happened: list[str] = []
+    watch(bench.folder, "names", happened)
+    for _ in range(50):
+        bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    assert len(bench.puppets[0].trials) == 51
+    assert len(happened) <= 2
 
 
 def test_a_trial_that_failed_here_is_left_to_another_living_worker() -> None:
