@@ -260,10 +260,10 @@ def top(
     ] = False,
 ) -> None:
     """Watch a study live, read-only, from any machine that sees the shared folder."""
-    from distune.loops import run_viewer
     from distune.observer import Observer
     from distune.screen import Screen
     from distune.store import open_study
+    from distune.viewing import run_viewer
 
     with _patiently():
         observer = Observer(open_study(logs, study))

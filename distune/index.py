@@ -12,7 +12,6 @@ import sys
 import zlib
 from array import array
 from collections import Counter
-from itertools import accumulate
 from typing import Any, TypeAlias
 
 from distune import records
@@ -31,7 +30,7 @@ class _Head(Record, frozen=True, kw_only=True):
         size: of these lines, in bytes, line ends included.
         crc: their checksum.
         outcomes, retried, taken_back, elapsed: as `History` has them.
-        lengths: of the columns, in their order.
+        columns: how long each is, in their order.
     """
 
     format: int
@@ -43,7 +42,7 @@ class _Head(Record, frozen=True, kw_only=True):
     retried: Count
     taken_back: Count
     elapsed: float
-    lengths: list[Count]
+    columns: list[Count]
 
 
 _FORMAT = 1
@@ -58,6 +57,7 @@ _COLUMNS = {
     "firsts": "Q",
     "ranked": "Q",
     "tests": "Q",
+    "lengths": "I",
 }
 _Column: TypeAlias = "array[int] | array[float]"
 
@@ -76,7 +76,7 @@ def encode_index(history: History) -> bytes:
         retried=found.retried,
         taken_back=found.taken_back,
         elapsed=found.elapsed,
-        lengths=[len(column) for column in columns],
+        columns=[len(column) for column in columns],
     )
     parts = [records.dump(head), b"\n", *map(_written, columns)]
     body = b"".join(parts)
@@ -101,14 +101,7 @@ def restore(history: History, index: bytes, data: bytes) -> int:
         return 0
     if head.format != _FORMAT or head.study != history.study.id:
         return 0
-    pieces = data.split(b"\n")
-    lines = [
-        piece for piece in pieces if piece
-    ]  # a master that starts ends what may be half a line
-    if len(lines) < head.rows:
-        return 0
-    del lines[head.rows :]
-    text = b"\n".join([*lines, b""])
+    text, offset = _first_lines(data, head.size)
     if len(text) != head.size or zlib.crc32(text) != head.crc:
         return 0
     found = Indexed(
@@ -120,23 +113,24 @@ def restore(history: History, index: bytes, data: bytes) -> int:
         elapsed=head.elapsed,
         **columns,
     )
-    ends = array("Q", accumulate((len(line) + 1 for line in lines), initial=0))
-    if not history.begin(found, text, ends):
-        return 0
-    return head.size + _blank(pieces, head.rows)
+    return offset if history.begin(found, text) else 0
 
 
-def _blank(pieces: list[bytes], rows: int) -> int:
-    """How many empty lines there are before the end of so many others."""
-    empty, at = 0, -1
-    while True:
-        try:
-            at = pieces.index(b"", at + 1)
-        except ValueError:
-            return empty
-        if at >= rows + empty:
-            return empty
-        empty += 1
+def _first_lines(data: bytes, size: int) -> tuple[bytes, int]:
+    """So many bytes of a history, without its empty lines, and where in it the next one is. A
+    master that starts ends what may be half a line, and leaves an empty one.
+    """
+    parts, have, at = [], 0, 0
+    while have < size:
+        while data[at : at + 1] == b"\n":
+            at += 1
+        blank = data.find(b"\n\n", at, at + size - have + 1)
+        end = blank + 1 if blank >= 0 else min(at + size - have, len(data))
+        if end == at:
+            break
+        parts.append(data[at:end])
+        have, at = have + end - at, end
+    return b"".join(parts), at
 
 
 def _read(index: bytes) -> tuple[_Head, dict[str, Any]]:
@@ -155,7 +149,7 @@ def _read(index: bytes) -> tuple[_Head, dict[str, Any]]:
     except RecursionError as error:
         raise ValueError("it is too deep") from error
     columns = {}
-    for (name, kind), length in zip(_COLUMNS.items(), head.lengths, strict=True):
+    for (name, kind), length in zip(_COLUMNS.items(), head.columns, strict=True):
         column: _Column = array(kind)
         size = length * column.itemsize
         if size > len(rest):

@@ -9,12 +9,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from distune import access, protocol, records
@@ -34,31 +32,16 @@ from distune.screen import Screen
 from distune.snapshot import Snapshot
 from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
+from distune.viewing import LONGEST_WAIT, Interrupt
 from distune.worker import Worker, WorkerIdentity
 from distune.workloads.data import announcement, is_in_files, locate
 
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between looks at the share
+_SHORTEST_WAIT = 0.05  # seconds between looks at the share
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _DRAIN_SECONDS = 3.0
 _IDLE_BEFORE_SAYING = 60.0  # seconds
-
-
-class Interrupt:
-    """`SIGINT` and `SIGTERM` as an event to wait for; the second one exits at once."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.signal: int | None = None
-        for sig in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sig, self._handle)
-
-    def _handle(self, sig: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            os._exit(128 + sig)  # children die with us
-        self.signal = sig
-        self.event.set()
 
 
 def usable_cores() -> int:
@@ -401,7 +384,7 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
             with screen:
                 snapshot = _rule(master, crew, interrupt, screen)
         finally:
-            crew.end(patience=0.0 if master.finished is None else 2 * _LONGEST_WAIT)
+            crew.end(patience=0.0 if master.finished is None else 2 * LONGEST_WAIT)
             master.leave()
     if interrupt.signal is not None and master.finished is None:
         screen.say("stopped; the same command goes on from here")
@@ -621,28 +604,3 @@ class LocalWorkers:
 
 
 # -- viewer --------------------------------------------------------------------------------
-
-
-def run_viewer(observer: Observer, screen: Screen) -> int:
-    """Show a study until the viewer is interrupted or the study is over."""
-    interrupt = Interrupt()
-    outage = Outage()
-    with screen:
-        while interrupt.signal is None:
-            looked = time.monotonic()
-            try:
-                snapshot: Snapshot = observer.look(curves=screen.wants_curves())
-            except (ShareError, FileNotFoundError) as error:
-                observer.blind()
-                if outage.began is None:
-                    screen.say(f"{error}; trying again")
-                interrupt.event.wait(outage.pause(since=looked))
-                continue
-            lasted = outage.over()
-            if lasted is not None:
-                screen.say(f"the share is back after {lasted:.0f} s")
-            screen.show(snapshot)
-            if snapshot.finished is not None and not screen.live:
-                break
-            interrupt.event.wait(_LONGEST_WAIT)
-    return 0

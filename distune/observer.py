@@ -78,7 +78,7 @@ def recover(store: Store, history: History, refuse: Refuse) -> list[Counted]:
     """
     found: list[Counted] = []
     reach = len(history)
-    unknown = store.seen(lambda trial: history.has((Purpose.TRAIN, trial)))
+    unknown = store.seen(history.counted)
     for name in sorted(unknown, key=lambda n: (n.purpose is Purpose.TEST, n.trial, n)):
         if name.state not in COUNTED or history.has(name.key):
             continue

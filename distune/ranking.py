@@ -6,12 +6,12 @@ Configurations are ranked, not runs: a configuration's trials (its repeats) are 
 from __future__ import annotations
 
 import gc
+import itertools
 import math
-import statistics
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -25,7 +25,7 @@ from distune.errors import BadRecord
 from distune.study import Study
 from distune.trial import Counted, Outcome, Params, Purpose, params_key
 
-#: The trials counted last, and the configurations looked at last, are kept as they are.
+#: So many trials, those counted or asked for last, are kept as they are; and configurations.
 _TRIALS_KEPT = 256
 _CONFIGURATIONS_KEPT = 256
 
@@ -41,6 +41,10 @@ class Tier(IntEnum):
 
 
 _PRUNED, _DIVERGED, _FAILED = int(Tier.PRUNED), int(Tier.DIVERGED), int(Tier.FAILED)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 @dataclass
@@ -84,7 +88,7 @@ class Configuration:
     def mean(self) -> float | None:
         values = self.values
         try:
-            return statistics.fmean(values) if values else None
+            return _mean(values) if values else None
         except OverflowError:
             return math.nan
 
@@ -94,6 +98,8 @@ class Configuration:
         values = self.values
         if self._diverged or len(values) < 2:
             return None
+        import statistics  # slow to import, and needed only where there are repeats
+
         try:
             return statistics.stdev(values)
         except OverflowError:
@@ -102,7 +108,7 @@ class Configuration:
     @property
     def seconds(self) -> float:
         """Of training, the mean over its runs."""
-        return statistics.fmean(run.result.seconds for run in self.runs)
+        return _mean([run.result.seconds for run in self.runs])
 
     @property
     def parameters(self) -> float | None:
@@ -119,7 +125,7 @@ class Configuration:
             for t in self.tests
             if t.result.outcome is Outcome.COMPLETE and metric in t.result.metrics
         ]
-        return statistics.fmean(values) if values else None
+        return _mean(values) if values else None
 
     def tier(self, repeats: int) -> Tier:
         if self._diverged:
@@ -169,6 +175,9 @@ class _Lines:
         """Have these lines, which are one text already."""
         self._data, self._ends = bytearray(text), ends
 
+    def lengths(self) -> array[int]:
+        return array("I", (end - begin for begin, end in itertools.pairwise(self._ends)))
+
     def checksum(self) -> tuple[int, int]:
         """How many bytes there are, and their CRC; what was asked for before goes fast."""
         size, crc = self._checked
@@ -188,6 +197,7 @@ class Indexed:
         digests, tiers, orders, firsts: of each configuration; see `_Place`.
         ranked: the configurations, best first.
         tests: the rows of the tests.
+        lengths: of all lines, in bytes.
     """
 
     size: int
@@ -205,10 +215,11 @@ class Indexed:
     firsts: array[int]
     ranked: array[int]
     tests: array[int]
+    lengths: array[int]
 
-    def is_consistent(self, lines: int) -> bool:
-        """Whether a history of so many lines can be so."""
-        count, configurations = len(self.rows), len(self.digests)
+    def is_consistent(self) -> bool:
+        """Whether a history can be so."""
+        lines, count, configurations = len(self.lengths), len(self.rows), len(self.digests)
         return (
             len(self.numbers) == len(self.configuration_of) == count == self.outcomes.total()
             and len(self.tiers) == len(self.orders) == len(self.firsts) == configurations
@@ -321,6 +332,11 @@ class History:
         purpose, number = key
         return number in (self._tests if purpose is Purpose.TEST else self._row_of)
 
+    @property
+    def counted(self) -> Container[int]:
+        """The trials that have been counted, by their numbers."""
+        return self._row_of.keys()
+
     def missing(self, start: int, stop: int) -> Iterable[int]:
         """The trials from one number to before another that have not been counted."""
         if start == 0 and stop == len(self._row_of) == self.highest + 1:
@@ -338,9 +354,13 @@ class History:
         counted = self._kept.get(row)
         if counted is None:
             counted = cast(Counted, records.decode_again(self._lines[row]))
-            if self._keeps_all:
-                self._kept[row] = counted
+            self._keep(row, counted)
         return counted
+
+    def _keep(self, row: int, counted: Counted) -> None:
+        self._kept[row] = counted
+        if len(self._kept) > 2 * _TRIALS_KEPT and not self._keeps_all:
+            self._kept = dict(list(self._kept.items())[-_TRIALS_KEPT:])
 
     def add(self, counted: Counted, line: bytes | None = None) -> bool:
         """Count a trial; False if it has been counted before, which then stands.
@@ -359,9 +379,7 @@ class History:
             return True
         self._row_of[trial.number] = row
         self._trial_rows.append(row)
-        self._kept[row] = counted
-        if len(self._kept) > 2 * _TRIALS_KEPT and not self._keeps_all:
-            self._kept = dict(list(self._kept.items())[-_TRIALS_KEPT:])
+        self._keep(row, counted)
         self.outcomes[counted.result.outcome] += 1
         if trial.attempt > 1:
             self.retried += trial.failures
@@ -509,21 +527,22 @@ class History:
             firsts=array("Q", (place[2] for place in self._places)),
             ranked=array("Q", (place[3] for place in self._in_order())),
             tests=array("Q", sorted(set(range(self.rows)).difference(self._trial_rows))),
+            lengths=self._lines.lengths(),
         )
 
-    def begin(self, known: Indexed, text: bytes, ends: array[int]) -> bool:
+    def begin(self, known: Indexed, text: bytes) -> bool:
         """Be what `indexed` said of another history, which had these lines.
 
         Args:
             known: what it said.
             text: the lines.
-            ends: 0, and where in the text each of them ends.
 
         Returns:
             False if that cannot be: then nothing has happened.
         """
         assert not self.rows
-        if not known.is_consistent(len(ends) - 1):
+        ends = array("Q", itertools.accumulate(known.lengths, initial=0))
+        if ends[-1] != len(text) or not known.is_consistent():
             return False
         try:
             tested = [records.decode(text[ends[row] : ends[row + 1]]) for row in known.tests]

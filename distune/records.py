@@ -98,10 +98,26 @@ def dump(record: Record) -> bytes:
             return data
     except ValueError:
         pass
-    plain = _without_nan(msgspec.to_builtins(record, enc_hook=_plain_document))
-    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    _convert(model, json.loads(text))
+    plain = _plain(record)
+    text = json.dumps(
+        _without_nan(plain), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    if not _same(_plain(_convert(model, json.loads(text))), plain):
+        raise ValueError(f"{record!r:.200} cannot be written and read again")
     return text.encode()
+
+
+def _plain(record: Record) -> Any:
+    return msgspec.to_builtins(record, enc_hook=_plain_document)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether plain data is equal where NaN equals NaN."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b or (isinstance(a, float) and isinstance(b, float) and a != a and b != b)
 
 
 def _without_nan(value: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -636,19 +636,19 @@ class Store:
         self._history_mark = offset + begin, data[begin:end]
         return True
 
-    def seen(self, is_known: Callable[[int], bool] = lambda trial: False) -> Iterator[AttemptName]:
+    def seen(self, known: Container[int] = ()) -> Iterator[AttemptName]:
         """Everything in `seen/`. As long as the history: only for a start and for repairs.
 
         Args:
-            is_known: whether attempts at this trial, but for tests, may be left out; most of a
-                long history is, and need not be taken apart.
+            known: trials that may be left out, but for their tests; most of a long history is,
+                and need not be taken apart.
         """
         for name in self._names_in(protocol.SEEN):
             try:
                 folder = protocol.parse_seen_folder(name)
             except BadRecord:
                 continue
-            yield from self._seen_in(folder, is_known)
+            yield from self._seen_in(folder, known)
 
     def seen_of(self, trial: int) -> list[AttemptName]:
         """What `seen/` has of one trial."""
@@ -665,14 +665,12 @@ class Store:
                 raise
             return []
 
-    def _seen_in(
-        self, folder: str, is_known: Callable[[int], bool] = lambda trial: False
-    ) -> list[AttemptName]:
+    def _seen_in(self, folder: str, known: Container[int] = ()) -> list[AttemptName]:
         found = []
-        for name in self._names_in(folder):
-            trial = protocol.trained_trial(name)
-            if trial is not None and is_known(trial):
-                continue
+        names = self._names_in(folder)
+        if known != ():
+            names = [name for name in names if protocol.trained_trial(name) not in known]
+        for name in names:
             try:
                 found.append(_parse_seen(folder, name))
             except BadRecord:

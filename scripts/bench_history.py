@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import itertools
 import json
 import os
 import pty
@@ -22,7 +23,6 @@ import random
 import re
 import resource
 import select
-import shutil
 import signal
 import statistics
 import subprocess
@@ -30,18 +30,22 @@ import sys
 import tempfile
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from distune import protocol, records
 from distune.folder import Folder
+from distune.master import Identity, Master
+from distune.observer import Observer
 from distune.planner import trial_seed
 from distune.protocol import AttemptName, State
 from distune.ranking import History
 from distune.samplers import make_sampler
 from distune.store import Store
-from distune.study import Study, freeze, parse_space_file
+from distune.study import Limits, Study, freeze, parse_space_file
 from distune.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial
 
 NAME = "long"
@@ -59,7 +63,6 @@ SPACE = {
 }
 #: What must hold, whatever the machine.
 MOST_BYTES = 1000  # of the master's memory, for each trial
-FLAT = 0.9  # the rate over the last tenth of the trials, of that over the first
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 _PATIENCE = 300.0  # seconds
 
@@ -250,20 +253,18 @@ def traced(count: int) -> float:
     study = the_study()
     trials = counted_trials(study, count)
     history = History(study)
-    half = count // 2
-    for one in (next(trials) for _ in range(half)):
-        history.add(one)
-    history.ranking(20)
-    gc.collect()
+    half, taken = count // 2, []
     tracemalloc.start()
     try:
-        for one in trials:
-            history.add(one)
-            history.ranking(20)
-        gc.collect()
-        return tracemalloc.get_traced_memory()[0] / (count - half)
+        for _ in range(2):
+            for one in itertools.islice(trials, half):
+                history.add(one)
+                history.ranking(20)
+            gc.collect()
+            taken.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
+    return (taken[1] - taken[0]) / half
 
 
 @dataclass(frozen=True)
@@ -306,7 +307,8 @@ def spread(values: list[float], unit: str = "s") -> str:
 
 
 def table(logs: Path, count: int, repetitions: int) -> list[str]:
-    """The rows of a Markdown table."""
+    """The rows of a Markdown table. The first start makes the index that viewers use."""
+    restart(logs, count)
     measures: dict[str, Callable[[], Took]] = {
         "`distune master` started again, to its first new trial": lambda: restart(logs, count),
         "`distune top`, to the first screen": lambda: first_screen(logs, count),
@@ -343,7 +345,65 @@ def measure_all(logs: Path, count: int, repetitions: int) -> list[str]:
     return rows
 
 
-def main() -> None:
+def check(logs: Path, count: int) -> list[str]:
+    """What must hold on every machine, and does not; each in a line."""
+    wrong = []
+    store = Store(Folder(logs / NAME))
+    store.load()
+    read = Counter[str]()
+    whole = Observer(store).history
+    with counted_calls(read):
+        master = Master(Store(store.folder), Limits(trials=10**9), Identity("h", 1))
+        if read["decode"] != count or read["encode"]:
+            wrong.append(f"a start decoded {read['decode']} lines, encoded {read['encode']}")
+        master.step()
+        read.clear()
+        viewer = Observer(Store(store.folder)).history
+        if read["decode"]:
+            wrong.append(f"a viewer with an index decoded {read['decode']} lines")
+        if [one.first for one in viewer.ranking()] != [one.first for one in whole.ranking()]:
+            wrong.append("a viewer with an index has another ranking")
+    forget_master(logs / NAME)
+    history, costs = History(the_study()), []
+    with counted_calls(read):
+        for one in counted_trials(the_study(), count):
+            read.clear()
+            history.add(one)
+            history.ranking(20)
+            costs.append(read.total())
+    tenth = count // 10
+    if sum(costs[-tenth:]) > sum(costs[:tenth]) + tenth:
+        wrong.append(f"counting reads more and more lines: {max(costs[-tenth:])} at a time")
+    found = traced(count)
+    if found >= MOST_BYTES:
+        wrong.append(f"a counted trial takes {found:.0f} bytes, not less than {MOST_BYTES}")
+    print(f"{count:,} trials: {found:.0f} bytes of memory for each, {max(costs)} lines at most "
+          "encoded and decoded to count one")  # fmt: skip
+    return wrong
+
+
+@contextlib.contextmanager
+def counted_calls(calls: Counter[str]) -> Iterator[None]:
+    """Count how often lines are encoded, decoded, and decoded again."""
+    real = {name: getattr(records, name) for name in ("encode", "decode", "decode_again")}
+
+    def counting(name: str) -> Callable[[Any], Any]:
+        def call(what: Any) -> Any:
+            calls[name] += 1
+            return real[name](what)
+
+        return call
+
+    try:
+        for name in real:
+            setattr(records, name, counting(name))
+        yield
+    finally:
+        for name, one in real.items():
+            setattr(records, name, one)
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--repetitions", type=int, default=5)
@@ -351,13 +411,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="what can be counted, no times")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
+        if options.quick:
+            make_study(Path(scratch), 4000)
+            wrong = check(Path(scratch), 4000)
+            print("\n".join(wrong) or "as it should be")
+            return bool(wrong)
         logs = options.keep or Path(scratch) / "logs"
         if not (logs / NAME).exists():
             make_study(logs, options.trials)
         print("\n".join(measure_all(logs, options.trials, options.repetitions)))
-        if options.keep is None:
-            shutil.rmtree(logs)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -196,6 +196,14 @@ def test_a_file_cut_anywhere_gives_its_complete_lines_and_no_more() -> None:
         assert list(decode_lines(data[:length])) == ATTEMPT[:complete]
 
 
+def test_a_record_that_may_not_be_is_not_written() -> None:
+    """Nobody could read it again."""
+    for bad in (TRIAL.replace(number=-1), TRIAL.replace(params={"x": math.nan}),
+                TRIAL.replace(failed_on=["w" * 81]), CLAIM.replace(worker=None)):  # fmt: skip
+        with pytest.raises(ValueError):  # noqa: PT011  of the library, or of its decoder
+            encode(bad)
+
+
 def test_the_last_line_counts_only_with_its_end() -> None:
     assert list(decode_lines(encode(CLAIM)[:-1])) == []
 
@@ -233,6 +241,10 @@ def test_blank_lines_are_nothing() -> None:
         (sealed(b'{"kind":"report","step":1' + b"0" * 5000), "ValueError"),
         (sealed(b'{"kind":"trial","study":"s","number":1,"attempt":0,"params":{}'), "Validation"),
         (sealed(b'{"kind":"trial","study":"s","number":1,"attempt":1,"params":{"a":[1]}'), "Valid"),
+        (sealed(b'{"kind":"report","step":1,"step":1,"metrics":{},"seconds":1.0'), "ValueError"),
+        (sealed(b'{"kind":"report","kind":"x","step":1,"metrics":{},"seconds":1.0'), "ValueError"),
+        (sealed(b'{"kind":"report","step":1,"metrics":{"\\ud800":1},"seconds":1.0'), "Unicode"),
+        (sealed(b'{"kind":"report","step":1,"metrics":{"a":NaN},"seconds":1.0'), "ValueError"),
         (sealed(b'{"kind":"report","step":1,"metrics":{"a":1e999},"seconds":1'), "ValueError"),
         (sealed(b'{"kind":"result","outcome":"won"'), "ValidationError"),
         (sealed(b'{"kind":"claim","worker":"\xff","host":"h"'), "UnicodeDecodeError"),

@@ -42,7 +42,7 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
     decimals = decimals_for(best_value(snapshot.history))
     winner = snapshot.history.winner()
     tiers = [c.tier(study.repeats) for c in configurations]
-    best = [c is winner for c in configurations]
+    best = [winner is not None and c.first == winner.first for c in configurations]
     both = list(zip(configurations, tiers, strict=True))
 
     def column(name: str, cells: Iterable[str], priority: int, right: bool = True) -> Column:

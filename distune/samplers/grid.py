@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from distune.space import Space
 from distune.trial import Counted, Scalar
+
+#: Of the combinations given last: what is asked for again is mostly among them.
+_REMEMBERED = 1000
 
 
 class GridSampler:
@@ -16,18 +20,25 @@ class GridSampler:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._names = list(space.params)
-        self._combinations = self._walk({}, 0)
-        self._known: list[dict[str, Scalar]] = []
+        self._begin()
 
     def __call__(
         self, configuration: int, history: Sequence[Counted] = ()
     ) -> dict[str, Scalar] | None:
-        while len(self._known) <= configuration:
+        if configuration < self._next - len(self._known):
+            self._begin()  # seldom: a trial is asked for that was given long ago
+        while self._next <= configuration:
             following = next(self._combinations, None)
             if following is None:
                 return None
             self._known.append(following)
-        return dict(self._known[configuration])
+            self._next += 1
+        return dict(self._known[configuration - self._next])
+
+    def _begin(self) -> None:
+        self._combinations = self._walk({}, 0)
+        self._next = 0
+        self._known: deque[dict[str, Scalar]] = deque(maxlen=_REMEMBERED)
 
     def _walk(self, chosen: dict[str, Scalar], depth: int) -> Iterator[dict[str, Scalar]]:
         if depth == len(self._names):

@@ -1,0 +1,234 @@
+"""What a long history costs: counted in bytes and lines, not in seconds."""
+
+from __future__ import annotations
+
+import gc
+import random
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distune import records
+from distune.folder import Folder
+from distune.master import Identity, Master
+from distune.observer import Observer
+from distune.protocol import AttemptName
+from distune.ranking import History
+from distune.samplers.grid import GridSampler
+from distune.samplers.staged import StagedSampler
+from distune.space import Space
+from distune.store import Store
+from distune.study import Limits, Study
+from distune.trial import Counted
+from tests.histories import counted, history_of, study, write_study
+from tests.test_index import Decoded
+
+PARAMS = {
+    "lr": {"type": "float", "low": 1e-5, "high": 1.0, "log": True},
+    "batch_size": {"type": "int", "low": 16, "high": 256},
+    "momentum": {"type": "float", "low": 0.0, "high": 0.99},
+    "n": {"type": "int", "low": 1, "high": 64},
+}
+LONG = study(params=PARAMS, direction="maximize", metric="v", objective="m:f")
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> Decoded:
+    return Decoded(monkeypatch)
+
+
+def a_trial(number: int, rng: random.Random) -> Counted:
+    params = {"lr": rng.random(), "batch_size": rng.randrange(256), "momentum": rng.random()}
+    value = rng.random()
+    return counted(
+        number,
+        {**params, "n": rng.randrange(64)},
+        value,
+        metrics={"v": value},
+        elapsed=number / 2,
+        steps=1,
+        trial={"seed": rng.getrandbits(31)},
+    )
+
+
+def some_trials(start: int, stop: int) -> list[Counted]:
+    rng = random.Random(start)
+    return [a_trial(number, rng) for number in range(start, stop)]
+
+
+def test_a_counted_trial_takes_less_than_a_kilobyte_of_memory() -> None:
+    history, taken = History(LONG), []
+    tracemalloc.start()
+    try:
+        for start in (0, 2000):
+            for number in range(start, start + 2000):
+                history.add(a_trial(number, random.Random(number)))
+                history.ranking(20)
+            gc.collect()
+            taken.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert (taken[1] - taken[0]) / 2000 < 1000
+
+
+def test_what_counting_a_trial_reads_does_not_grow_with_the_history(decoded: Decoded) -> None:
+    history = History(LONG)
+    costs = []
+    for number in range(3000):
+        history.add(a_trial(number, random.Random(number)))
+        history.winner()
+        history.ranking(10)
+        costs.append(decoded.since())
+    assert sum(costs[-1000:]) <= sum(costs[:1000]) + 100
+    assert max(costs) <= 11
+
+
+def test_where_configurations_have_repeats_counting_one_reads_no_more_than_these(
+    decoded: Decoded,
+) -> None:
+    history = History(LONG.model_copy(update={"repeats": 4}))
+    for number in range(2000):
+        history.add(a_trial(number, random.Random(number // 4)))
+        assert decoded.since() <= 4
+
+
+def test_settings_whose_digests_are_equal_are_still_different(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Same:
+        def digest(self) -> bytes:
+            return b"\xff" * 8
+
+    monkeypatch.setattr("distune.ranking.blake2b", lambda data, digest_size: Same())
+    trials = [counted(n, {"x": n % 5}, n / 10) for n in range(20)]
+    made = history_of(LONG, trials)
+    assert made.configurations == 5
+    assert sorted(len(one.runs) for one in made.ranking()) == [4] * 5
+    assert all(run.trial.params == one.params for one in made.ranking() for run in one.runs)
+
+
+def test_trials_are_read_from_their_lines_as_they_were_counted() -> None:
+    trials = some_trials(0, 700)
+    history = history_of(LONG, trials)
+    assert list(history.trials) == trials
+    assert history.trials[3] == trials[3]
+    assert history.trials[-1] == trials[-1]
+    assert history.trials[650:] == trials[650:]
+    assert list(reversed(history.trials)) == trials[::-1]
+    assert [history.get(one.key) for one in trials] == trials
+    history.keep_all()
+    assert list(history.trials) == trials
+    assert history.trials[0] is history.trials[0]
+
+
+def long_study(folder: Path, count: int, of: Study = LONG) -> Store:
+    return write_study(folder, of, some_trials(0, count), {})
+
+
+def a_master(store: Store) -> Master:
+    return Master(Store(store.folder), Limits(trials=10**6), Identity("h", 1))
+
+
+def test_a_start_reads_each_line_once_and_takes_no_known_name_apart(
+    tmp_path: Path, decoded: Decoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = long_study(tmp_path / "s", 1200)
+    parsed = []
+    real = AttemptName.parse
+
+    def parse(name: str) -> AttemptName:
+        parsed.append(name)
+        return real(name)
+
+    monkeypatch.setattr(AttemptName, "parse", parse)
+    encoded = count_calls(monkeypatch, "encode")
+    a_master(store)
+    assert decoded.since() == 1200
+    assert parsed == []
+    assert encoded == []
+
+
+def count_calls(patch: pytest.MonkeyPatch, name: str) -> list[Any]:
+    calls: list[Any] = []
+    real = getattr(records, name)
+
+    def counting(what: Any) -> Any:
+        calls.append(what)
+        return real(what)
+
+    patch.setattr(records, name, counting)
+    return calls
+
+
+def test_a_masters_step_reads_as_much_of_a_long_history_as_of_a_short_one(
+    tmp_path: Path, decoded: Decoded
+) -> None:
+    costs = []
+    for count in (300, 3000):
+        master = a_master(long_study(tmp_path / str(count), count))
+        master.step()
+        decoded.since()
+        for number in range(count, count + 20):
+            master._add([a_trial(number, random.Random(number))])
+            master.step()
+        costs.append(decoded.since())
+    assert costs[1] <= costs[0] + 20
+
+
+def test_a_counted_trial_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    master = a_master(long_study(tmp_path / "s", 5))
+    encoded = count_calls(monkeypatch, "encode")
+    master._add(some_trials(5, 8))
+    assert [type(one) for one in encoded] == [Counted] * 3
+    assert len(Observer(Store(Folder(tmp_path / "s"))).history) == 8
+
+
+def test_a_look_at_the_end_of_a_history_does_not_read_its_beginning(tmp_path: Path) -> None:
+    store = long_study(tmp_path / "s", 2000)
+    viewer = Observer(store)
+    read = []
+    real = store.folder.read
+
+    def reading(path: str, *arguments: Any, **options: Any) -> bytes:
+        data = real(path, *arguments, **options)
+        if path == "history.jsonl":
+            read.append(len(data))
+        return data
+
+    store.folder.read = reading  # type: ignore[method-assign]
+    viewer.look()
+    assert sum(read) < 2000
+    assert viewer.store.history_is_whole()
+
+
+def test_a_sampler_of_stages_reads_only_what_is_new(decoded: Decoded) -> None:
+    stages = [
+        {"name": "one", "params": {"x": list(range(5000))}, "sampler": "grid"},
+        {"name": "two", "params": {"y": [1, 2]}, "sampler": "grid"},
+    ]
+    of = study(
+        params={"x": 1, "y": 1}, stages=stages, direction="maximize", metric="v", objective="m:f"
+    )
+    sampler, history = StagedSampler(of), History(of)
+    for number in range(1500):
+        history.add(counted(number, {"x": number, "y": 1}, 0.5))
+        sampler(number, history.trials)
+        assert decoded.since() <= 2
+
+
+def test_a_grid_does_not_remember_all_that_it_has_given() -> None:
+    space = Space.model_validate({"params": {"x": list(range(100)), "y": list(range(100))}})
+    sampler = GridSampler(space)
+    tracemalloc.start()
+    try:
+        for number in range(8000):
+            sampler(number)
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken / 8000 < 50
+    assert [sampler(n) for n in (0, 7999, 101, 10_000)] == [
+        {"x": 0, "y": 0}, {"x": 79, "y": 99}, {"x": 1, "y": 1}, None
+    ]  # fmt: skip
