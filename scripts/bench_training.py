@@ -10,8 +10,11 @@ threads as torch takes by default, as their users run it. Its network is the lab
 users write it, and its pixels are those of the lab, in [0, 1).
 
 Everything is measured in turns (peers, distune, peers, distune, ...), so that what else the machine
-does hits both. A ratio is the median over the rounds of the ratio within a round. Without MNIST's
-files the images are random: the times are the same, there is no accuracy.
+does hits both; but it hits the peers' loop harder, whose threads wait for each other. So what was
+measured while other processes took more than a twentieth of the cores is measured again, a few
+times, and the least disturbed counts; how many stayed disturbed is said. A ratio is the median over
+the rounds of the ratio within a round. Without MNIST's files the images are random: the times are
+the same, there is no accuracy.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import math
 import os
 import random
 import statistics
@@ -298,6 +302,64 @@ def _ours_work(data_dir: str) -> Callable[..., Any]:
     return work
 
 
+# -- quiet -----------------------------------------------------------------------------------
+
+
+class Quiet:
+    """Repeats what others disturb (Linux; elsewhere nobody knows)."""
+
+    def __init__(self, tries: int, patience: float = 0.0) -> None:
+        self._tries = tries
+        self._patience = patience  # seconds to wait for the others before each try
+        self.measured = self.disturbed = 0
+
+    def __call__(self, measure: Callable[[], float]) -> float:
+        """The least disturbed result of a few, or the first that is not disturbed."""
+        least, result = math.inf, math.nan
+        for _ in range(self._tries):
+            self._wait()
+            began, started = _foreign(), time.perf_counter()
+            found = measure()
+            share = (_foreign() - began) / (time.perf_counter() - started) / host.usable_cores()
+            if share < least:
+                least, result = share, found
+            if least <= 0.05:
+                break
+        self.measured += 1
+        self.disturbed += least > 0.05
+        return result
+
+    def _wait(self) -> None:
+        until = time.monotonic() + self._patience
+        while time.monotonic() < until:
+            began = _foreign()
+            time.sleep(2)
+            if (_foreign() - began) / 2 / host.usable_cores() <= 0.05:
+                return
+
+    def told(self) -> str:
+        return (
+            f"{self.disturbed} of {self.measured} measurements stayed disturbed by other processes"
+        )
+
+
+def _foreign() -> float:
+    """Seconds of processors that others have taken since some moment."""
+    try:
+        with open("/proc/stat") as statistics_:
+            ticks = [int(word) for word in statistics_.readline().split()[1:9]]
+    except OSError:
+        return 0.0
+    busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # not idle, not waiting
+    own: float = sum(os.times()[:4])
+    for process in psutil.Process().children(recursive=True):
+        try:
+            own += sum(process.cpu_times()[:4])
+        except psutil.Error:
+            continue
+    return busy - own
+
+
 # -- tables ----------------------------------------------------------------------------------
 
 
@@ -331,6 +393,7 @@ def machine() -> str:
 def steps(data: Path, rounds: int) -> None:
     """Microseconds per image of the whole machine: all cores at work."""
     cores = host.usable_cores()
+    quiet = Quiet(tries=8, patience=10)
     with ExitStack() as stack:
 
         def children(kind: str, n: int, threads: int | None) -> list[Child]:
@@ -351,16 +414,18 @@ def steps(data: Path, rounds: int) -> None:
         rows = []
         for batch, filters in SETTINGS:
             setting = {"batch_size": batch, "n_filters": filters, "lr": 0.01, "momentum": 0.9}
-            n = -(-max(6_000 if filters < 30 else 2_000, 8 * batch) // batch) * batch
+            n = -(-max(4_000 if filters < 30 else 1_500, 4 * batch) // batch) * batch
 
             def one_round(
                 setting: dict[str, Any] = setting, n: int = n
             ) -> Iterator[tuple[str, float]]:
-                yield names[0], _together(peers, {"setting": setting, "n": n // 2}, n // 2)
-                yield names[1], _together(plain, {"setting": setting, "n": n}, n)
+                asked = {"setting": setting, "n": n}
+                yield names[0], quiet(lambda: _together(peers, asked, n))
+                yield names[1], quiet(lambda: _together(plain, asked, n))
                 for name, precision in zip(names[2:], ("float32", "bfloat16"), strict=True):
                     full = {**setting, "epochs": 1, "n_train": n, "n_validation": 1, "n_test": 1}
-                    yield name, _together(own, {"setting": {**full, "precision": precision}}, n)
+                    full["precision"] = precision
+                    yield name, quiet(lambda: _together(own, {"setting": full}, n))  # noqa: B023
 
             dict(one_round())  # warms up
             found: dict[str, list[float]] = {name: [] for name in names}
@@ -371,7 +436,8 @@ def steps(data: Path, rounds: int) -> None:
                 f"{spread(found[name])}, {ratio(found[names[0]], found[name]):.1f} x"
                 for name in names[1:]
             ])  # fmt: skip
-        print(f"Microseconds per image in training steps, the whole machine ({rounds} rounds):\n")
+        print("Microseconds per image in training steps, the whole machine")
+        print(f"({rounds} rounds; {quiet.told()}):\n")
         table(["batch / filters", *names], rows)
 
 
@@ -445,15 +511,17 @@ def study(data: Path, rounds: int, trials: int, images: int) -> None:
     """Trials per hour of the whole machine, everything included, of scenario 5's space."""
     settings = sampled(trials)
     found: dict[str, list[float]] = {name: [] for name in ("peers", "float32", "bfloat16")}
+    quiet = Quiet(tries=2, patience=60)
     for _ in range(rounds):
-        found["peers"].append(_peers_study(settings, data, images))
+        found["peers"].append(quiet(lambda: _peers_study(settings, data, images)))
         for precision in ("float32", "bfloat16"):
-            found[precision].append(_our_study(settings, data, images, precision))
+            seconds = quiet(lambda: _our_study(settings, data, images, precision))  # noqa: B023
+            found[precision].append(seconds)
         for name, values in found.items():
             print(f"  {name}: {values[-1]:.1f} s", file=sys.stderr, flush=True)
     print(
         f"{trials} trials of scenario 5's space, one epoch of {images:,} images and validation on "
-        f"10,000 each, from the command to the last result ({rounds} rounds):\n"
+        f"10,000 each, from the command to the last result\n({rounds} rounds; {quiet.told()}):\n"
     )
     table(
         ["", "seconds", "trials per hour", "against the peers' loop"],
