@@ -375,6 +375,14 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def _tell(what: str, found: dict[str, list[float]]) -> None:
+    """How far it is: on standard error, each value."""
+    values = "; ".join(
+        f"{name}: {' '.join(f'{value:.4g}' for value in values)}" for name, values in found.items()
+    )
+    print(f"{what}: {values}", file=sys.stderr, flush=True)
+
+
 def ratio(base: Sequence[float], other: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(base, other, strict=True))
 
@@ -393,7 +401,7 @@ def machine() -> str:
 def steps(data: Path, rounds: int) -> None:
     """Microseconds per image of the whole machine: all cores at work."""
     cores = host.usable_cores()
-    quiet = Quiet(tries=8, patience=10)
+    quiet = Quiet(tries=6, patience=4)
     with ExitStack() as stack:
 
         def children(kind: str, n: int, threads: int | None) -> list[Child]:
@@ -432,6 +440,7 @@ def steps(data: Path, rounds: int) -> None:
             for _ in range(rounds):
                 for name, value in one_round():
                     found[name].append(value * 1e6)
+            _tell(f"batch {batch}, {filters} filters", found)
             rows.append([f"{batch} / {filters}", spread(found[names[0]])] + [
                 f"{spread(found[name])}, {ratio(found[names[0]], found[name]):.1f} x"
                 for name in names[1:]
@@ -517,8 +526,7 @@ def study(data: Path, rounds: int, trials: int, images: int) -> None:
         for precision in ("float32", "bfloat16"):
             seconds = quiet(lambda: _our_study(settings, data, images, precision))  # noqa: B023
             found[precision].append(seconds)
-        for name, values in found.items():
-            print(f"  {name}: {values[-1]:.1f} s", file=sys.stderr, flush=True)
+        _tell(f"{trials} trials in seconds", found)
     print(
         f"{trials} trials of scenario 5's space, one epoch of {images:,} images and validation on "
         f"10,000 each, from the command to the last result\n({rounds} rounds; {quiet.told()}):\n"
