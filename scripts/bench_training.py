@@ -520,7 +520,7 @@ def study(data: Path, rounds: int, trials: int, images: int) -> None:
     """Trials per hour of the whole machine, everything included, of scenario 5's space."""
     settings = sampled(trials)
     found: dict[str, list[float]] = {name: [] for name in ("peers", "float32", "bfloat16")}
-    quiet = Quiet(tries=2, patience=60)
+    quiet = Quiet(tries=2, patience=20)
     for _ in range(rounds):
         found["peers"].append(quiet(lambda: _peers_study(settings, data, images)))
         for precision in ("float32", "bfloat16"):
