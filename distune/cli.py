@@ -46,6 +46,14 @@ def _duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
+def _jobs(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isdecimal() and 1 <= int(text) <= 1024:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 to 1024")
+
+
 #: Parsed by hand: the command line would look at the path, and hang if the share does.
 Logs = Annotated[
     Path,
@@ -140,7 +148,12 @@ def master(
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, max=1024, help="Also start so many workers on this machine.")
+        int,
+        typer.Option(
+            min=0,
+            max=1024,
+            help="Also start so many workers on this machine, which share its cores and GPUs.",
+        ),
     ] = 0,
     device: Annotated[str, typer.Option(help="For those workers; see distune worker.")] = "auto",
     objective: Objectives = None,
@@ -187,6 +200,7 @@ def master(
         name=_study_name(study or name),
         logs=logs,
         workers=workers,
+        device=device,
         worker_arguments=arguments,
         any_owner=any_owner,
         ignore_doctor=ignore_doctor,
@@ -201,10 +215,24 @@ def master(
 def worker(
     logs: Logs = LOGS,
     study: Annotated[str | None, typer.Option(help="Work on this study only.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=1024, help="Trials trained at a time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            parser=_jobs,
+            metavar="auto|N",
+            help="Trials trained at a time. auto, the default: one for each GPU, or one for each "
+            "core as far as there is a gigabyte of memory for each.",
+        ),
+    ] = None,
     threads: Annotated[
-        int, typer.Option(min=1, max=1024, help="CPU threads of each training process.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="CPU threads of each training process; 1 if not given, but with --jobs auto "
+            "the cores divided by the jobs.",
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")
     ] = "auto",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from distune import access, protocol, records
+from distune import access, host, protocol, records
 from distune.doctor.note import Note
 from distune.errors import BadRecord, NotAFolder, ShareError, StudyFailed, UserError
 from distune.folder import Folder, file_system_of, is_network
@@ -26,7 +26,7 @@ from distune.objective import Offer
 from distune.observer import Observer
 from distune.outages import Outage, Stall
 from distune.planner import check_settings
-from distune.processes import Died, ExecutorProcess, end_all, spawn
+from distune.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
 from distune.protocol import worker_id
 from distune.screen import Screen
 from distune.snapshot import Snapshot
@@ -34,6 +34,7 @@ from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.viewing import LONGEST_WAIT, Interrupt
 from distune.worker import Worker, WorkerIdentity
+from distune.workloads import WORKLOADS
 from distune.workloads.data import announcement, is_in_files, locate
 
 EXIT_NOTHING_LEFT = 0
@@ -44,43 +45,19 @@ _DRAIN_SECONDS = 3.0
 _IDLE_BEFORE_SAYING = 60.0  # seconds
 
 
-def usable_cores() -> int:
-    """Cores this process may use: affinity and cgroup quota, not what the machine has."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    groups = Path("/sys/fs/cgroup")
-    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # v2, v1
-        try:
-            quota, period = " ".join((groups / name).read_text() for name in files).split()
-        except (OSError, ValueError):
-            continue
-        if quota not in ("max", "-1"):
-            cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
-
-
-def gpus_here() -> list[str]:
-    """NVIDIA GPUs that this process is given, without importing torch: `["cuda:0", ...]`."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        count = len([part for part in visible.split(",") if part.strip() not in ("", "-1")])
-    else:  # a container sees the nodes of its own GPUs only
-        count = len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])
-    return [f"cuda:{i}" for i in range(count)]
-
-
 # -- worker --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What `distune worker` was asked for; `time_limit` in seconds."""
+    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and
+    `threads` to choose them.
+    """
 
     logs: Path
     study: str | None = None
-    jobs: int = 1
-    threads: int = 1
+    jobs: int | None = None
+    threads: int | None = None
     device: str = "auto"
     objectives: Sequence[str] = ()
     allow_commands: bool = False
@@ -118,37 +95,34 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
         raise UserError(f"{logs} does not exist, nor does the folder it is in; check --logs")
     offers = {offer.name: offer for offer in map(Offer.parse, options.objectives)}
     echo = say if options.verbose else None
-    executors = [
-        ExecutorProcess(
+
+    def make(device: str, threads: int) -> ExecutorProcess:
+        return ExecutorProcess(
             Prepare(
                 device=device,
                 offers=[OfferRecord(name=o.name, path=o.path) for o in offers.values()],
                 data_dir=str(options.data_dir.resolve()) if options.data_dir else None,
             ),
-            threads=options.threads,
+            threads=threads,
             wake=wake.set,
             on_start=guardian.training_started,
             on_end=guardian.training_ended,
             echo=echo,
         )
-        for device in _devices(options.device, options.jobs)
-    ]
+
+    executors, device, plan = _make_ready(make, options, bool(offers))
     try:
-        device = _make_ready(executors, options, bool(offers))
-        host = socket.gethostname()
+        name = socket.gethostname()
         identity = WorkerIdentity(
-            worker_id(host, os.getpid(), secrets.token_hex(3)), host, os.getpid(), device
+            worker_id(name, os.getpid(), secrets.token_hex(3)), name, os.getpid(), device
         )
         guardian.protects(identity.worker)
-        say(
-            f"worker {identity.worker} on {device}, {options.jobs} at a time, "
-            f"{options.threads} of {usable_cores()} cores each; logs in {logs}"
-        )
+        say(f"worker {identity.worker} on {device}: {_told(plan)}; logs in {logs}")
         worker = Worker(
             identity,
             lambda: find_studies(logs, options.study),
             executors,
-            ready=Admission(options, logs, guardian, say).ready,
+            ready=Admission(options, logs, guardian, say, device).ready,
             offers=offers,
             allow_commands=options.allow_commands,
             forever=options.forever,
@@ -164,22 +138,57 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
         end_all(executors)
 
 
-def _devices(spec: str, jobs: int) -> list[str]:
-    """One device for each job; several GPUs are dealt out in turn."""
+def _told(plan: host.Plan, workers: int = 1) -> str:
+    """In words what that many workers do by this plan; also what is wrong with it."""
+    cores = host.usable_cores()
+    # What the user has set himself stays (see `executor_environment`).
+    threads = int(executor_environment(plan.threads)["OMP_NUM_THREADS"].split(",")[0])
+    told = f"{plan.jobs} at a time ({plan.limit}), {threads} of {cores} cores each"
+    if (needed := workers * plan.jobs * threads) > cores:
+        told += f"; {needed} threads are more than the cores, and slow each other down"
+    return told
+
+
+def _devices(spec: str) -> list[str]:
+    """What can be trained on here, if torch agrees."""
     if spec == "auto":
-        here = gpus_here() or (["auto"] if sys.platform == "darwin" else ["cpu"])
-    elif spec == "cuda":
-        here = gpus_here() or ["cuda"]
-    else:
-        here = [spec]
-    return [here[i % len(here)] for i in range(jobs)]
+        return host.gpus_here() or (["auto"] if sys.platform == "darwin" else ["cpu"])
+    if spec == "cuda":
+        return host.gpus_here() or ["cuda"]
+    return [spec]
 
 
 def _make_ready(
-    executors: Sequence[ExecutorProcess], options: WorkerOptions, has_offers: bool
-) -> str:
-    """Find out now, not with the first trial, whether device and objectives can be used."""
-    first = executors[0]
+    make: Callable[[str, int], ExecutorProcess], options: WorkerOptions, has_offers: bool
+) -> tuple[list[ExecutorProcess], str, host.Plan]:
+    """Executors, several GPUs dealt out among them in turn; the device of the first; the plan.
+
+    Find out now, not with the first trial, whether device and objectives can be used.
+    """
+    devices = _devices(options.device)
+    while True:
+        gpus = 0 if devices == ["cpu"] else len(devices)
+        plan = host.plan(
+            options.jobs,
+            options.threads,
+            cores=host.usable_cores(),
+            memory=host.free_memory(),
+            gpus=gpus,
+        )
+        executors = [make(devices[i % len(devices)], plan.threads) for i in range(plan.jobs)]
+        try:
+            device = _first_device(executors[0], options, has_offers)
+        except BaseException:
+            end_all(executors)
+            raise
+        if device != "cpu" or not gpus:
+            return executors, device, plan
+        # A GPU without a torch that can use it: the CPU is what `auto` finds then.
+        end_all(executors)
+        devices = ["cpu"]
+
+
+def _first_device(first: ExecutorProcess, options: WorkerOptions, has_offers: bool) -> str:
     if first.device == "cpu" and not has_offers:
         return "cpu"
     answer = first.prepare(_READY_WITHIN)
@@ -189,11 +198,7 @@ def _make_ready(
         case Ready() if (
             first.device != "cpu" and options.device == "auto" and not answer.blames_offer
         ):
-            # A GPU without a torch that can use it: the CPU is what `auto` finds then.
-            for executor in executors:
-                executor.end(grace=0.0)
-                executor.use_device("cpu")
-            return _make_ready(executors, options, has_offers)
+            return "cpu"
         case Ready():
             raise UserError(answer.problem)
         case Died():
@@ -209,11 +214,15 @@ class Admission:
         logs: Path,
         guardian: Guardian,
         say: Callable[[str], None],
+        device: str,
     ) -> None:
         self._logs = logs
+        self._device = device
+        self._say = say
         self._guardian = guardian
         self._any_owner = options.any_owner
         self._datasets = DataSets(options.data_dir, say)
+        self._told_slow = False
 
     def ready(self, name: str, study: Study) -> bool:
         """False while something is still being downloaded.
@@ -226,7 +235,23 @@ class Admission:
             access.check_owner(self._logs / name)
         access.check_writable(self._logs / name)
         self._guardian.study_opened(self._logs / name)
-        return self._datasets.ready(study)
+        ready = self._datasets.ready(study)
+        if ready and self._device == "cpu" and may_be_bfloat16(study):
+            self._say_once_if_slow()
+        return ready
+
+    def _say_once_if_slow(self) -> None:
+        if not self._told_slow and host.computes_bfloat16() is False:
+            self._told_slow = True
+            self._say(
+                "this CPU has no instructions for bfloat16: training in it gives the same "
+                "kind of results, but is slower than in float32"
+            )
+
+
+def may_be_bfloat16(study: Study) -> bool:
+    """Whether some of its trials, by a workload, may be trained in bfloat16."""
+    return study.objective in WORKLOADS and "bfloat16" in study.values_of("precision")
 
 
 class DataSets:
@@ -348,6 +373,7 @@ class MasterOptions:
     name: str
     logs: Path
     workers: int = 0
+    device: str = "auto"
     worker_arguments: Sequence[str] = ()
     any_owner: bool = False
     ignore_doctor: bool = False
@@ -378,6 +404,9 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         try:
             master = Master(store, limits_of(options.space), identity)
             crew = LocalWorkers(options, folder, study)
+            if options.workers:
+                some = f"{options.workers} local worker{'s' * (options.workers > 1)}"
+                screen.say(f"{some}: {_told(crew.plan, options.workers)}")
         except NotAFolder as error:
             raise UserError(str(error)) from None
         try:
@@ -536,6 +565,16 @@ class LocalWorkers:
         self._options = options
         self._study = study
         self._folder = Folder(folder)
+        gpus = [] if options.device == "cpu" else host.visible_gpus()
+        self._gpus = gpus if options.device in ("auto", "cuda") else []
+        self.plan = host.plan(
+            None,
+            None,
+            cores=host.usable_cores(),
+            memory=host.free_memory(),
+            gpus=len(self._gpus) or (options.device not in ("auto", "cpu")),
+            share=max(1, options.workers),
+        )
         self._crew = [_LocalWorker(i + 1) for i in range(options.workers)]
         if self._crew:
             self._folder.make_folder(protocol.LOCAL_LOGS)
@@ -544,13 +583,20 @@ class LocalWorkers:
 
     def _start(self, one: _LocalWorker) -> None:
         one.log = f"{protocol.LOCAL_LOGS}/worker-{one.number}.log"
-        threads = max(1, usable_cores() // len(self._crew))
         command = [sys.executable, "-m", "distune", "worker", "--logs", str(self._options.logs)]
-        command += ["--study", self._study.name, "--threads", str(threads)]
+        command += ["--study", self._study.name]
+        command += ["--jobs", str(self.plan.jobs), "--threads", str(self.plan.threads)]
+        environment = dict(os.environ)
+        if self._gpus:  # each its own, or else all of them would begin with the first
+            mine = self._gpus[one.number - 1 :: len(self._crew)]
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(
+                mine or [self._gpus[(one.number - 1) % len(self._gpus)]]
+            )
         with self._folder.open_log(one.log) as log:
             one.process = spawn(
                 [*command, *self._options.worker_arguments],
                 sig=signal.SIGTERM,  # it gives back what it has when we are killed
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

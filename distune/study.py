@@ -402,9 +402,15 @@ class Study(Document):
         field = workload.hyperparameters.model_fields.get("dataset")
         if field is None:
             return list(workload.datasets)
-        specs = [self.params.get("dataset"), *(s.params.get("dataset") for s in self.stages or [])]
-        named = [str(v) for spec in specs if spec is not None for v in spec.grid() or []]
-        return list(dict.fromkeys(named)) or [str(field.default)]
+        return list(map(str, self.values_of("dataset"))) or [str(field.default)]
+
+    def values_of(self, name: str) -> list[Scalar]:
+        """What its trials may have for a parameter; nothing for one that is not in its space,
+        or has a range of values.
+        """
+        specs = [self.params.get(name), *(s.params.get(name) for s in self.stages or [])]
+        values = [v for spec in specs if spec is not None for v in spec.grid() or []]
+        return list(dict.fromkeys(values))
 
     @property
     def objective_name(self) -> str:

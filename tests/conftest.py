@@ -108,7 +108,8 @@ class Lab:
         return self.start("master", "--space", space, *arguments)
 
     def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return self.start("worker", "--objective", "train:train", *arguments)
+        """One that trains one at a time, unless the arguments say otherwise."""
+        return self.start("worker", "--objective", "train:train", "--jobs", "1", *arguments)
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
         return (self.folder / f"{self.started.index(process)}.log").read_text()

@@ -87,7 +87,11 @@ def test_a_network_that_blows_up_is_a_result_ranked_last(lab: Lab) -> None:
 def test_mnist_is_learnt(lab: Lab) -> None:
     if not os.environ.get("DISTUNE_DATA"):
         pytest.skip("needs DISTUNE_DATA, a folder with MNIST/raw")
-    params = {"n_train": 4000, "n_validation": 1000, "n_filters": 16, "batch_size": 50, "epochs": 4}
+    sizes = {"n_train": 4000, "n_validation": 1000, "n_filters": 16, "batch_size": 50, "epochs": 4}
+    params: dict[str, float] = {
+        **sizes,
+        "lr": 0.02,
+    }  # at the default of 0.1 seeds differ by five per cent
     status = run(lab, params, trials=1)
     assert status["ranking"][0]["value"] > 0.85
     assert status["ranking"][0]["test_accuracy"] > 0.85

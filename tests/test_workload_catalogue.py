@@ -74,6 +74,7 @@ def test_the_defaults_are_the_labs() -> None:
         "schedule": "constant",
         "epochs": 50,
         "patience": None,
+        "precision": "float32",
     }
 
 

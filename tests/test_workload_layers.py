@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from distune.errors import UserError
 from distune.workloads.hyperparameters import ConvParams, DenseParams
-from distune.workloads.layers import BatchNorm, conv_network, dense_network, per_layer
+from distune.workloads.layers import BatchNorm, Dropout, conv_network, dense_network, per_layer
 from tests.conftest import Lab
 
 
@@ -67,8 +67,8 @@ def test_every_dense_layer_is_preceded_by_dropout_if_there_is_any() -> None:
     kinds = [type(layer) for layer in model]
     for i, kind in enumerate(kinds):
         if kind is nn.Linear:
-            assert nn.Dropout in kinds[max(0, i - 2) : i]
-    assert kinds.count(nn.Dropout) == 3
+            assert Dropout in kinds[max(0, i - 2) : i]
+    assert kinds.count(Dropout) == 3
     assert len({id(layer) for layer in model}) == len(kinds)
     assert nn.Dropout not in map(type, dense_network(DenseParams(), 4, 3))
 
@@ -158,6 +158,31 @@ def test_a_convolution_is_normalized_activated_then_pooled(pool: Any, activation
     hidden = getattr(torch, activation)(hidden * scale[:, None, None] + shift[:, None, None])
     hidden = (F.max_pool2d if pool == "max" else F.avg_pool2d)(hidden, 2)
     torch.testing.assert_close(model(images), F.linear(hidden.flatten(1), w2, b2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.9])
+def test_dropout_drops_every_place_alike_and_scales_what_is_left(p: float, dtype: Any) -> None:
+    torch.manual_seed(0)
+    out = Dropout(p)(torch.ones(100_000, 8, dtype=dtype))
+    kept = out != 0
+    # Four units share 64 random bits: none of the four places may be special.
+    assert (1 - kept.float().mean(0)).tolist() == pytest.approx([p] * 8, abs=0.006)
+    assert out[kept].unique().tolist() == pytest.approx([1 / (1 - p)], rel=0.004)
+    both = (kept[:, 0] & kept[:, 1]).float().mean().item()
+    assert both == pytest.approx((1 - p) ** 2, abs=0.006)
+
+
+def test_dropout_is_decided_by_the_seed_and_absent_from_evaluation() -> None:
+    layer, ones = Dropout(0.5), torch.ones(33, 3)  # no multiple of four
+    outs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outs.append(layer(ones))
+    assert torch.equal(outs[0], outs[1])
+    assert not torch.equal(outs[0], outs[2])
+    assert torch.equal(layer.eval()(ones), ones)
+    assert Dropout(1 - 1e-12)(ones).isfinite().all()
 
 
 def test_batch_normalization_is_torch_s_but_for_a_single_value() -> None:

@@ -346,6 +346,7 @@ def test_the_mistakes_shown_are_the_surest_ones_with_the_image_itself() -> None:
     assert figure.pictures[0].label == "cat, taken for dog"
     pixels = base64.b64decode(figure.pictures[0].pixels)
     assert list(pixels) == (images[49].permute(1, 2, 0) * 256).int().flatten().tolist()
+    assert drawing.mistakes((images * 256).to(torch.uint8), logits, labels, classes) == figure
     confusion = drawing.confusion(logits, labels, classes)
     assert confusion.counts == [[9, 50, 0], [0, 0, 0], [0, 0, 0]]
     assert confusion.caption == (

@@ -24,7 +24,7 @@ from distune.figures import (
     Scatter,
 )
 from distune.records import encode_document
-from distune.workloads.data import Dataset
+from distune.workloads.data import Dataset, as_floats
 
 #: From inputs to outputs, on the CPU.
 Predict = Callable[[Tensor], Tensor]
@@ -89,7 +89,7 @@ def mistakes(images: Tensor, logits: Tensor, labels: Tensor, classes: Sequence[s
     """The at most 40 wrongly classified of N images that it was surest of.
 
     Args:
-        images: N x 1 or 3 x H x W, in [0, 1).
+        images: N x 1 or 3 x H x W, in [0, 1) or as `Split` has them.
         logits: N x C.
         labels: N, in 0..C-1.
         classes: the C names.
@@ -109,7 +109,7 @@ def mistakes(images: Tensor, logits: Tensor, labels: Tensor, classes: Sequence[s
         channels=3 if channels == 3 else 1,
         pictures=[
             Picture(
-                pixels=_encode(images[i]),
+                pixels=_encode(as_floats(images[i])),
                 label=f"{classes[int(labels[i])]}, taken for {classes[int(taken[i])]}",
             )
             for i in shown.tolist()

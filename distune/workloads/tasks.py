@@ -133,7 +133,8 @@ def one_hot_mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Te
     """Squared error of the softmax of N x C logits against 1 for the right class and 0 for
     the others, mean over the classes; mean or sum over the examples.
     """
-    wanted = F.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+    # Not `one_hot`, which reads the labels' range, and on a GPU would wait for it.
+    wanted = torch.zeros_like(outputs).scatter_(1, targets[:, None], 1.0)
     errors = F.mse_loss(outputs.softmax(1), wanted, reduction=reduction)
     return errors if reduction == "mean" else errors / outputs.shape[1]
 

@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from distune.trial import better
 from distune.workloads import data
-from distune.workloads.data import Dataset, DatasetName, Split
+from distune.workloads.data import Dataset, DatasetName, Split, as_floats
 from distune.workloads.drawing import Draw, leave_figures
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.tasks import Task
@@ -115,7 +115,7 @@ def train(
     `params.patience` is, or after an epoch whose loss is not a finite number: diverging is
     a result, not an error.
     """
-    model = _seeded(build, trial)
+    model = _seeded(build, params, trial)
     parameters = float(sum(weights.numel() for weights in model.parameters()))
     best, waited = math.nan, 0
     for epoch in _epochs(model, known.train, task, params, trial, clock, None):
@@ -149,7 +149,7 @@ def test(
     `test_<metric>` for each of the task's metrics, and the `val_<metric>` that the task is
     judged by, of the network so trained: on the same device it is that of `best`.
     """
-    model = _seeded(build, trial)
+    model = _seeded(build, params, trial)
     for _ in _epochs(
         model, known.train, task, params, trial, time.perf_counter, int(best["steps"])
     ):
@@ -184,7 +184,7 @@ def predict(model: nn.Module, inputs: Tensor) -> Tensor:
 
 def _outputs(model: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
     model.eval()
-    return map(model, torch.split(inputs, _evaluation_batch(inputs)))
+    return (model(as_floats(batch)) for batch in torch.split(inputs, _evaluation_batch(inputs)))
 
 
 def _evaluation_batch(inputs: Tensor) -> int:
@@ -196,7 +196,22 @@ def _add(totals: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
         totals[name] = totals[name] + value if name in totals else value
 
 
-def _seeded(build: Build, trial: Trial) -> nn.Module:
+class _InBfloat16(nn.Module):
+    """A network whose layers compute in bfloat16 as far as torch thinks it safe (autocast),
+    and whose outputs are float32, as are its weights.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            outputs: Tensor = self.network(inputs)
+        return outputs.float()
+
+
+def _seeded(build: Build, params: TrainingParams, trial: Trial) -> nn.Module:
     """The trial's network on its device, its dropout seeded too, whatever ran before."""
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False  # it picks algorithms by timing them
@@ -204,7 +219,7 @@ def _seeded(build: Build, trial: Trial) -> nn.Module:
     model = build().to(trial.device)
     # NHWC: convolutions and pooling on a CPU take half the time.
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
+    return _InBfloat16(model) if params.precision == "bfloat16" else model
 
 
 def _epochs(
@@ -240,7 +255,7 @@ def _epochs(
         order = torch.randperm(n, generator=shuffle).to(split.targets.device)
         for batch in torch.split(order, params.batch_size):
             optimizer.zero_grad()
-            outputs = model(split.inputs.index_select(0, batch))
+            outputs = model(as_floats(split.inputs.index_select(0, batch)))
             targets = split.targets.index_select(0, batch)
             loss = task.loss(outputs, targets, reduction="mean")
             loss.backward()  # type: ignore[no-untyped-call]

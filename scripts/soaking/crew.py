@@ -142,7 +142,9 @@ class Crew:
     def worker(self, client: Client) -> Process:
         number = len(self.workers) + 1
         offer = f"{self.rig.files}/objective.py:train"
-        return self._start(client, f"worker-{number}", "worker", "--objective", offer)
+        # One at a time: that there are many of them is what is tried.
+        arguments = ("worker", "--jobs", "1", "--objective", offer)
+        return self._start(client, f"worker-{number}", *arguments)
 
     def _start(self, client: Client, tag: str, *arguments: str) -> Process:
         log = self.rig.files / f"{tag}.log"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -22,7 +22,9 @@ from distune.workloads.data.places import (
     fetch,
     is_in_files,
     locate,
+    packed_or_not,
 )
+from distune.workloads.data.shared import share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +43,7 @@ __all__ = [
     "FileDataset",
     "Split",
     "announcement",
+    "as_floats",
     "check",
     "fetch",
     "is_in_files",
@@ -108,9 +111,10 @@ class Split(NamedTuple):
     """One part of a data set, of N examples.
 
     Attributes:
-        inputs: float32. Images: N x channels x height x width, in [0, 1): the 8-bit pixels
-            divided by 256. Spirals: N x 2, the two coordinates. House prices: N x 4, the
-            first four of `HOUSE_COLUMNS` (quality 1 to 10, year, square feet twice).
+        inputs: what `as_floats` makes float32 of. Images: N x channels x height x width, in
+            [0, 1), which are 8-bit pixels divided by 256. Spirals: N x 2, the two coordinates.
+            House prices: N x 4, the first four of `HOUSE_COLUMNS` (quality 1 to 10, year,
+            square feet twice).
         targets: of images int64, N, in 0..9; of coloured digits int64, N x 2: the digit and
             the colour (0..4, as in `COLOURS`); of spirals int64, N, in 0..1; of house prices
             float32, N, dollars.
@@ -130,6 +134,17 @@ class Dataset:
 
 
 Part = tuple["NDArray[np.number[Any]]", "NDArray[np.number[Any]]"]  # inputs, targets
+
+
+def as_floats(inputs: torch.Tensor) -> torch.Tensor:
+    """The float32 numbers that a network is given for some of a split's inputs.
+
+    On a CPU the pixels of images are kept as the 8 bits they have, and become numbers a batch at
+    a time: a quarter of the memory, and less of it to fetch than the division costs.
+    """
+    import torch
+
+    return inputs.to(torch.float32).mul_(1 / 256) if inputs.dtype == torch.uint8 else inputs
 
 
 @lru_cache(maxsize=1)  # a warm process pays once; two data sets at a time would be a waste
@@ -154,13 +169,14 @@ def load(
         UserError: the data can neither be found nor downloaded, a file is damaged, or more
             is wanted than there is.
     """
+    import numpy as np
     import torch
 
     splits = []
     for name, wanted, (inputs, targets) in zip(
         ("train", "validation", "test"),
         (n_train, n_validation, n_test),
-        _read(dataset, data_dir),
+        _parts(dataset, data_dir),
         strict=True,
     ):
         if wanted is not None and wanted > len(targets):
@@ -170,15 +186,16 @@ def load(
                 f"n_{name} = {wanted:,}: {title} has {len(targets):,} {name} {things}; "
                 "use fewer, or leave it out for all of them"
             )
-        values = inputs[:wanted].astype("float32")
-        if dataset in SHAPES:
-            values /= 256.0
-        splits.append(
-            Split(
-                torch.from_numpy(values).to(device),
-                torch.from_numpy(targets[:wanted]).to(device),
-            )
-        )
+        # Arrays over a file's bytes cannot be written to, and torch warns of those.
+        inputs, targets = (np.require(x[:wanted], requirements="W") for x in (inputs, targets))
+        values = torch.from_numpy(inputs).to(device)
+        if values.dtype != torch.uint8:
+            values = values.to(torch.float32)
+            if dataset in SHAPES:  # 8 bits as well, but not whole numbers
+                values /= 256.0
+        elif values.device.type != "cpu":
+            values = as_floats(values)  # there a kernel for every batch costs more than memory
+        splits.append(Split(values, torch.from_numpy(targets).to(device)))
     return Dataset(*splits)
 
 
@@ -207,10 +224,28 @@ _READERS: dict[DatasetName, tuple[str, str, FileDataset | None]] = {
 
 def _read(dataset: DatasetName, data_dir: str | None) -> list[Part]:
     """Train, validation, test: inputs (of images the 8-bit pixels), and targets as in `Split`."""
-    module, function, files = _READERS[dataset]
-    paths: list[Path] = []
-    if files is not None:
-        folder = fetch(files, data_dir)
-        paths = [folder / path for path in FILES[files].paths]
-    read: Callable[..., list[Part]] = getattr(import_module(f"{__name__}.{module}"), function)
-    return read(*paths)
+    return _reader(dataset, _sources(dataset, data_dir))()
+
+
+def _parts(dataset: DatasetName, data_dir: str | None) -> list[Part]:
+    """The same, of images in files from this host's copy."""
+    sources = _sources(dataset, data_dir)
+    read = _reader(dataset, sources)
+    if not sources or dataset not in SHAPES:
+        return read()
+    files = [packed_or_not(path) for path in sources]
+    return share(dataset, files, read)
+
+
+def _sources(dataset: DatasetName, data_dir: str | None) -> list[Path]:
+    """The files it is read from, downloaded if they are not on this machine."""
+    files = _READERS[dataset][2]
+    if files is None:
+        return []
+    folder = fetch(files, data_dir)
+    return [folder / path for path in FILES[files].paths]
+
+
+def _reader(dataset: DatasetName, sources: list[Path]) -> Callable[[], list[Part]]:
+    module, function, _ = _READERS[dataset]
+    return partial(getattr(import_module(f"{__name__}.{module}"), function), *sources)

@@ -1,0 +1,160 @@
+"""What this process may use of its host: cores, memory, GPUs, instructions. Without torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+#: What a training process of a workload needs of memory that nobody shares with it: with the
+#: largest network of the lab's search space some 600 MB, half of it torch.
+MEMORY_PER_EXECUTOR = 2**30
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many trainings at a time, and on how many threads each.
+
+    Attributes:
+        jobs: at least 1.
+        threads: of each; at least 1.
+        limit: what keeps it from more jobs, for people.
+    """
+
+    jobs: int
+    threads: int
+    limit: str
+
+
+def plan(
+    jobs: int | None,
+    threads: int | None,
+    *,
+    cores: int,
+    memory: int,
+    gpus: int = 0,
+    share: int = 1,
+) -> Plan:
+    """What to start on a host, or on one of `share` equal parts of it.
+
+    Of processes and threads on a CPU, processes: two of one thread each train up to twice as
+    many images a second as one of two threads. On GPUs one for each. Cores that are left over
+    are divided into threads; never are there more in sum than cores, unless somebody says so.
+
+    Args:
+        jobs, threads: what was asked for; None to choose.
+        cores, memory, gpus: what may be used of the whole host; bytes; 0 GPUs for the CPU.
+    """
+    own = max(1, cores // share)
+    if jobs is not None:
+        return Plan(jobs, threads or 1, "as asked for")
+    if gpus:
+        jobs, limit = max(1, gpus // share), "one for each GPU"
+    else:
+        jobs, limit = max(1, own // (threads or 1)), "one for each core"
+        if threads is not None and threads > 1:
+            limit = f"{threads} threads each"
+        enough_for = max(1, memory // (share * MEMORY_PER_EXECUTOR))
+        if enough_for < jobs:
+            jobs, limit = enough_for, f"{memory / 2**30:.1f} GB of memory are free"
+    return Plan(jobs, threads or max(1, own // jobs), limit)
+
+
+def usable_cores(groups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
+    """Cores this process may use: affinity and cgroup quota, not what the machine has."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    for group in _own_groups("cpu", groups, own):
+        for files in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # v2, v1
+            try:
+                quota, period = " ".join((group / name).read_text() for name in files).split()
+            except (OSError, ValueError):
+                continue
+            if quota not in ("max", "-1"):
+                cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def free_memory(groups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
+    """Bytes this process and its children may still use: the machine's and its cgroups'."""
+    free: int = psutil.virtual_memory().available
+    for group in _own_groups("memory", groups, own):
+        for limit, usage in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            try:
+                most, used = (int((group / name).read_text()) for name in (limit, usage))
+            except (OSError, ValueError):  # v2 says "max" for no limit
+                continue
+            free = min(free, max(0, most - used + _reclaimable(group)))
+    return free
+
+
+def _reclaimable(group: Path) -> int:
+    """Bytes that count as used, but are a copy of files that nobody has looked at of late."""
+    try:
+        lines = (group / "memory.stat").read_text().splitlines()
+        return int(dict(line.split() for line in lines)["inactive_file"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _own_groups(controller: str, groups: Path, own: Path) -> Iterator[Path]:
+    """The folders of the cgroups that this process is in, from the innermost to the root.
+
+    A limit can be at any of them. In a container the root is its own; the path in
+    `/proc/self/cgroup` is then `/`, or one that is not there.
+    """
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        lines = []
+    roots = {groups: "/", groups / controller: "/"}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            roots[groups] = path
+        elif controller in controllers.split(","):
+            roots[groups / controller] = path
+    for root, path in roots.items():
+        inner = root / path.lstrip("/")
+        yield inner
+        while inner != root and root in inner.parents:
+            inner = inner.parent
+            yield inner
+
+
+def gpus_here() -> list[str]:
+    """NVIDIA GPUs that this process is given, without importing torch: `["cuda:0", ...]`."""
+    return [f"cuda:{i}" for i in range(len(visible_gpus()))]
+
+
+def visible_gpus() -> list[str]:
+    """The same, as `CUDA_VISIBLE_DEVICES` names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
+    # A container sees the nodes of its own GPUs only.
+    nodes = [path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()]
+    return [str(i) for i in range(len(nodes))]
+
+
+def computes_bfloat16(information: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether the CPU has instructions for bfloat16; None where that cannot be told."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        words = set(information.read_text().split())
+    except OSError:
+        return None
+    if not words & {"flags", "Features"}:
+        return None
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
