@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-#: What a training process of a workload needs of memory that nobody shares with it: with the
-#: largest network of the lab's search space some 600 MB, half of it torch.
+#: What a training process of a workload may need of memory that nobody shares with it; mnist-cnn
+#: with 32 filters needs 260 to 340 MB, larger networks and batches more.
 MEMORY_PER_EXECUTOR = 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")

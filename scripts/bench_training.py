@@ -462,7 +462,7 @@ def _together(children: Sequence[Child], question: dict[str, Any], n: int) -> fl
 # -- c: accuracy -----------------------------------------------------------------------------
 
 
-def accuracy(data: Path, seeds: int, epochs: int) -> None:
+def accuracy(data: Path, seeds: int, epochs: int, images: int) -> None:
     """Best validation accuracy of the same setting, trained by each, with several seeds."""
     setting = {"n_filters": 16, "batch_size": 64, "lr": 0.03, "momentum": 0.9}
     found: dict[str, list[float]] = {name: [] for name in ("peers", "float32", "bfloat16")}
@@ -473,17 +473,19 @@ def accuracy(data: Path, seeds: int, epochs: int) -> None:
         for one in (peers, *own):
             stack.callback(one.end)
         for seed in range(seeds):
-            asked = {"setting": setting, "epochs": epochs, "n_validation": 10_000, "seed": seed}
+            asked = {"setting": setting, "epochs": epochs, "n": images, "seed": seed}
+            asked["n_validation"] = 10_000
             found["peers"].append(peers.ask(asked)[0])
         todo = [(p, s) for p in ("float32", "bfloat16") for s in range(seeds)]
         for i in range(0, len(todo), cores):
             group = todo[i : i + cores]
             for one, (precision, seed) in zip(own, group, strict=False):
-                full = {**setting, "epochs": epochs, "precision": precision}
+                full = {**setting, "epochs": epochs, "n_train": images, "precision": precision}
                 one.start({"setting": full, "seed": seed})
             for one, (precision, _) in zip(own, group, strict=False):
                 found[precision].append(one.answer()[0])
-    print(f"Best validation accuracy after {epochs} epochs, {seeds} seeds, {setting}:\n")
+    print(f"Best validation accuracy in {epochs} epochs of {images:,} images, {seeds} seeds,")
+    print(f"{setting}:\n")
     table(
         ["loop", "mean", "standard deviation", "seeds"],
         [
@@ -814,7 +816,9 @@ def main() -> int:
     parser.add_argument("--data-dir", help="where MNIST is; else DISTUNE_DATA, else the cache")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=6, help="of the study")
-    parser.add_argument("--images", type=int, default=50_000, help="in an epoch of the study")
+    parser.add_argument(
+        "--images", type=int, default=50_000, help="in an epoch of the study, and for the accuracy"
+    )
     parser.add_argument("--epochs", type=int, default=3, help="for the accuracy")
     options = parser.parse_args()
     if options.parts[:1] == ["child"]:
@@ -834,7 +838,7 @@ def main() -> int:
             if part == "steps":
                 steps(data, options.rounds)
             elif part == "accuracy" and real:
-                accuracy(data, options.rounds, options.epochs)
+                accuracy(data, options.rounds, options.epochs, options.images)
             elif part == "study":
                 study(data, options.rounds, options.trials, options.images)
             elif part == "latency":

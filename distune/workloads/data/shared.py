@@ -64,7 +64,7 @@ def share(name: str, sources: Sequence[Path], read: Callable[[], list[Part]]) ->
         found = _open(path)
         os.utime(path)
         return found
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         print(f"distune: {path} is deleted: {error}", flush=True)
         path.unlink(missing_ok=True)
         return read()
@@ -133,7 +133,7 @@ def _open(path: Path) -> list[Part]:
     """The arrays of a file that `_write` has made, mapped.
 
     Raises:
-        OSError, ValueError: it cannot be read, or is not complete.
+        OSError, ValueError, LookupError, TypeError: it cannot be read, or is not complete.
     """
     import numpy as np
 
