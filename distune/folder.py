@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 from typing import Protocol as Interface
@@ -48,7 +48,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _REPLACED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ENOTCONN}
 _KEPT_FOR = 0.25  # seconds
 _MOST_KEPT = 8
-_PUBLISH_AT_ONCE = 8
+_WRITE_AT_ONCE = 8
 _RENAME_NOREPLACE = 1
 #: What a rename that must not replace anything answers where there is no such thing.
 _NO_RENAME_NEW = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -67,7 +67,9 @@ class FolderLike(Interface):
         self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
     ) -> bytes: ...
     def publish(self, path: str, data: bytes) -> None: ...
-    def publish_all(self, contents: Mapping[str, bytes]) -> None: ...
+    def drafts(
+        self, contents: Mapping[str, bytes]
+    ) -> AbstractContextManager[Callable[[str], None]]: ...
     def move(self, source: str, target: str) -> None: ...
     def append(self, path: str, data: bytes) -> None: ...
     def rewrite(self, path: str, data: bytes) -> None: ...
@@ -267,41 +269,67 @@ class Folder:
         folder, _, name = path.rpartition("/")
 
         def give_name(at: int) -> None:
-            draft = _write_draft(name, data, at)
-            try:
-                if self._renames_new:
-                    self._renames_new = _rename_new(draft, name, at)
-                if not self._renames_new:
-                    _link_new(draft, name, at)
-            except BaseException:
-                _discard(draft, at)
-                raise
+            self._name_draft(_write_draft(name, data, at), name, at)
 
         with answers("publish", self._full(path)):
             self._inside(folder, give_name)
 
-    def publish_all(self, contents: Mapping[str, bytes]) -> None:
-        """Publish several, at once: waiting for a disk or a server takes most of the time of
-        each. A name that is taken stays as it is.
+    @contextmanager
+    def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
+        """Write several complete files at once, to be published one after the other: waiting for
+        a disk or a server takes most of the time of each.
+
+            with folder.drafts(contents) as publish:
+                for path in contents:
+                    publish(path)
 
         Raises:
-            ShareError: some of them may not have been published.
+            ShareError: one of them could not be written; none is published.
         """
         if len(contents) > 1 and self._pool is None:
-            self._pool = ThreadPoolExecutor(_PUBLISH_AT_ONCE, thread_name_prefix="publish")
+            self._pool = ThreadPoolExecutor(_WRITE_AT_ONCE, thread_name_prefix="drafts")
         over = map if self._pool is None else self._pool.map
-        failures = list(over(self._publish_one, contents.items()))
-        for failure in filter(None, failures):
-            raise failure
+        written: dict[str, str | OSError] = dict(
+            zip(contents, over(self._try_draft, contents.items()), strict=True)
+        )
 
-    def _publish_one(self, item: tuple[str, bytes]) -> ShareError | FileNotFoundError | None:
+        def publish(path: str) -> None:
+            draft = written.pop(path)
+            folder, _, name = path.rpartition("/")
+            assert isinstance(draft, str)
+            with answers("publish", self._full(path)):
+                self._inside(folder, lambda at: self._name_draft(draft, name, at), again=False)
+
         try:
-            self.publish(*item)
-        except FileExistsError:
-            pass
-        except (ShareError, FileNotFoundError) as error:
+            for path, draft in written.items():
+                if isinstance(draft, OSError):
+                    with answers("publish", self._full(path)):
+                        raise draft
+            yield publish
+        finally:
+            for path, left in written.items():
+                if isinstance(left, str):
+                    folder = path.rpartition("/")[0]
+                    with suppress(OSError):
+                        self._inside(folder, lambda at, left=left: _discard(left, at))  # type: ignore[misc]
+
+    def _try_draft(self, item: tuple[str, bytes]) -> str | OSError:
+        path, data = item
+        folder, _, name = path.rpartition("/")
+        try:
+            return self._inside(folder, lambda at: _write_draft(name, data, at))
+        except OSError as error:
             return error
-        return None
+
+    def _name_draft(self, draft: str, name: str, at: int) -> None:
+        try:
+            if self._renames_new:
+                self._renames_new = _rename_new(draft, name, at)
+            if not self._renames_new:
+                _link_new(draft, name, at)
+        except BaseException:
+            _discard(draft, at)
+            raise
 
     def sync(self, folder: str) -> None:
         """Have the names in a folder survive a power cut; a network server sees to it itself."""

@@ -266,9 +266,9 @@ class Master:
     def _publish_new(self, trials: Sequence[Trial]) -> None:
         for start in range(0, len(trials), _PUBLISH_TOGETHER):
             some = trials[start : start + _PUBLISH_TOGETHER]
-            for trial in some:
-                self.observer.expect(trial.key, trial.attempt)
-            self.store.publish_all(some)
+            self.store.publish_all(
+                some, lambda trial: self.observer.expect(trial.key, trial.attempt)
+            )
 
     def _is_under_way(self, trial: Trial) -> bool:
         self.store.folder.poke(protocol.TRIALS)

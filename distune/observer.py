@@ -273,10 +273,15 @@ class Observer:
         strangers = dict.fromkeys(listing.strangers, "it is not the name of an attempt")
         reach = max(self._next_number, len(self.history))
         verdicts, self._verdicts = self._verdicts, {}
+        told = False
         for name in sorted(listing.attempts):
             why = self._misplaced(name, reach)
             if why is None and self._refuse is not None and not self._is_expected(name):
                 why = verdicts[name] if name in verdicts else self._examine(name)
+                if why is not None and name not in verdicts and not told:
+                    # Where locks lie there may be a second master, who has asked for it.
+                    self.catch_up()
+                    told, why = True, self._examine(name)
                 self._verdicts[name] = why
             if why is None:
                 known.append(name)

@@ -293,12 +293,28 @@ class Store:
         except FileExistsError:
             pass
 
-    def publish_all(self, trials: Iterable[Trial]) -> None:
-        """Nothing -> waiting, for several: see `publish`."""
+    def publish_all(self, trials: Iterable[Trial], before: Callable[[Trial], None]) -> None:
+        """Nothing -> waiting, for several: see `publish`. In their order, so that a crash leaves
+        no gap.
+
+        Args:
+            trials: to be published.
+            before: is told of each when it may be there from now on.
+
+        Raises:
+            ShareError: that of which `before` was told last may be there or not, those after it
+                are not.
+        """
         self._unsynced = True
-        self.folder.publish_all(
-            {AttemptName.waiting(trial).live_path: records.encode(trial) for trial in trials}
-        )
+        paths = {AttemptName.waiting(trial).live_path: trial for trial in trials}
+        contents = {path: records.encode(trial) for path, trial in paths.items()}
+        with self.folder.drafts(contents) as publish:
+            for path, trial in paths.items():
+                before(trial)
+                try:
+                    publish(path)
+                except FileExistsError:
+                    pass
 
     def sync(self) -> None:
         """Have what was published survive a power cut: once for all of a step's trials."""

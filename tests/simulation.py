@@ -16,6 +16,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from distune import protocol, records
@@ -229,12 +230,9 @@ class MemoryFolder:
         self._before("poke", folder)
         self._fresh_until[folder] = self._now() + 1.0
 
-    def publish_all(self, contents: Mapping[str, bytes]) -> None:
-        for path, data in contents.items():
-            try:
-                self.publish(path, data)
-            except FileExistsError:
-                pass
+    @contextmanager
+    def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
+        yield lambda path: self.publish(path, contents[path])
 
     def sync(self, folder: str) -> None:
         self._before("sync", folder)

@@ -93,12 +93,9 @@ class Attended:
         with self._desk.doing(f"writing {self._short / path}"):
             self._folder.publish(path, data)
 
-    def publish_all(self, contents: Mapping[str, bytes]) -> None:
-        for path, data in contents.items():
-            try:
-                self.publish(path, data)
-            except FileExistsError:
-                pass
+    @contextmanager
+    def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
+        yield lambda path: self.publish(path, contents[path])
 
     def move(self, source: str, target: str) -> None:
         with self._desk.doing(f"renaming {self._short / source}"):
