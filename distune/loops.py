@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -319,6 +320,7 @@ def _work(
     pause = _SHORTEST_WAIT
     told = False
     stall = Stall(say, "training goes on, results are kept", lambda: worker.cut_off)
+    gc.freeze()  # what was imported stays: a collection need not look at it
     while True:
         # Cleared before looking, so that what comes meanwhile wakes the wait below.
         if interrupt.signal is None:
@@ -516,6 +518,7 @@ def _rule(
         screen.say(f"{time.strftime('%H:%M:%S')} {text}")
 
     stall = Stall(say, "nothing is lost")
+    gc.freeze()  # what was imported, and the history, stay
     while interrupt.signal is None:
         looked = time.monotonic()
         try:

@@ -129,9 +129,7 @@ class Bench:
     """
 
     def __init__(self, folder: Path, work: str = "pass") -> None:
-        self.logs = folder / "distune-bench"
-        shutil.rmtree(self.logs, ignore_errors=True)
-        self.logs.mkdir(parents=True)
+        self.logs = new_folder(folder)
         self._rest = tempfile.TemporaryDirectory(
             dir="/dev/shm" if os.path.isdir("/dev/shm") else None
         )
@@ -149,7 +147,6 @@ class Bench:
         for process in self._running:
             process.kill()
             process.wait()
-        shutil.rmtree(self.logs, ignore_errors=True)
         self._rest.cleanup()
 
     def start(self, name: str, *arguments: str, counted: bool = False) -> subprocess.Popen[bytes]:
@@ -256,6 +253,13 @@ def operations_on(folder: Path, trace: Path) -> Counter[str]:
     return found
 
 
+def new_folder(place: Path) -> Path:
+    """One for each measurement, and none is removed before the end: for minutes after many files
+    were deleted, ext4 makes new ones several times more slowly.
+    """
+    return Path(tempfile.mkdtemp(dir=place))
+
+
 @contextmanager
 def folders(wanted: Sequence[Path]) -> Iterator[list[Path]]:
     """Places to measure: those asked for, or one on disk and one in memory."""
@@ -280,9 +284,7 @@ def kind_of(folder: Path) -> str:
 
 def floor(folder: Path, workers: int, trials: int) -> float:
     """Trials a second of processes that rename, append, fsync and rename, and do nothing else."""
-    place = folder / "floor"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    place = new_folder(folder)
     for i in range(trials):
         (place / f"{i}.json").write_bytes(b"x" * 200)
     go = multiprocessing.Event()
@@ -297,9 +299,7 @@ def floor(folder: Path, workers: int, trials: int) -> float:
     go.set()
     for one in crew:
         one.join()
-    seconds = time.perf_counter() - began
-    shutil.rmtree(place)
-    return trials / seconds
+    return trials / (time.perf_counter() - began)
 
 
 def _floor_worker(place: Path, trials: int, own: int, workers: int, go: object) -> None:
@@ -320,9 +320,7 @@ def _floor_worker(place: Path, trials: int, own: int, workers: int, go: object) 
 
 def optuna_journal(folder: Path, workers: int, trials: int) -> float:
     """Trials a second of Optuna's random search over a journal file, each worker a process."""
-    place = folder / "optuna"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    place = new_folder(folder)
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers + 1)
     times = context.Queue()
@@ -340,7 +338,6 @@ def optuna_journal(folder: Path, workers: int, trials: int) -> float:
     found: list[float] = sorted(time for _ in crew for time in times.get())
     for one in crew:
         one.join()
-    shutil.rmtree(place)
     return (len(found) - 1) / (found[-1] - found[0])
 
 
