@@ -7,7 +7,9 @@ not seen. So what works on a tape reads and writes tensors that stay where they 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -63,6 +65,18 @@ class Tape:
 
     def free(self) -> None:
         self.freed += 1
+
+
+@contextmanager
+def capturable_on_cpu() -> Iterator[None]:
+    """torch says that the steps of RMSprop can be captured on a GPU only; on a tape they can."""
+    module: Any = importlib.import_module("torch.optim.rmsprop")
+    before = module._get_capturable_supported_devices
+    module._get_capturable_supported_devices = lambda: ["cpu"]
+    try:
+        yield
+    finally:
+        module._get_capturable_supported_devices = before
 
 
 def _without_gradients(replay: Callable[[], None]) -> Callable[[], None]:
