@@ -1,6 +1,6 @@
 """How the steps of a training are issued: call by call, or captured once and replayed.
 
-A step of a small network is a hundred kernels, each of which a GPU needs less time to run than
+A step of a small network is dozens of kernels, each of which a GPU needs less time to run than
 the host to launch. Captured in a CUDA graph they are launched as one. What may be captured reads
 and writes tensors only that stay where they are, and never waits for a number in one of them.
 
