@@ -184,8 +184,14 @@ class _Executor:
         left = litter.clear()
         if left:
             print(f"distune: killed {left} processes that the trial had left behind", flush=True)
+        self._give_back()
         assert result is not None  # `drive` ends with one
         self._say(result)
+
+    def _give_back(self) -> None:
+        """The memory of a GPU that is kept for the next trial, but others may want now."""
+        if self._device.startswith("cuda") and "torch" in sys.modules:
+            _module("device").give_back(self._device)
 
     def _progress(self, fraction: float, images_per_second: float | None) -> None:
         if self._stop.is_set():

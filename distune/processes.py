@@ -512,13 +512,21 @@ class ExecutorProcess:
         return self._tail.text()
 
 
+# By its older name, which all versions of torch know.
+_GPU_MEMORY = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+
+
 def executor_environment(threads: int) -> dict[str, str]:
     """For an executor's process; what the user has set himself stays.
 
     Keeping freed memory (glibc gives large blocks back at once by default) made training
-    up to 1.45 times faster at batch 500.
+    up to 1.45 times faster at batch 500. On GPUs, segments that can grow leave fewer holes in a
+    memory that several trials share, and cuBLAS computes the same each time only if its
+    workspaces have a fixed size.
     """
     return {
+        **({} if "PYTORCH_ALLOC_CONF" in os.environ else _GPU_MEMORY),
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         **dict.fromkeys(_THREADS, str(threads)),
         "MALLOC_MMAP_THRESHOLD_": str(_largest_mmap_threshold()),
         "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),

@@ -24,6 +24,7 @@ from distune.heartbeat import Beat, BeatState, Progress
 from distune.messages import Assignment, Began, Check, Checked, Moved, Ready
 from distune.processes import Died
 from distune.protocol import Actor, AttemptName, State
+from distune.room import HOST, Crowded, Room
 from distune.store import Listing, Store
 from distune.study import Study
 from distune.trial import FAILURES, Claim, Failure, Outcome, Purpose, Record, Report, Result, Trial
@@ -81,6 +82,7 @@ class _Held:
 
 @dataclass
 class _Slot:
+    index: int
     executor: ExecutorLike
     held: _Held | None = None
     busy: bool = False  # the executor works, be it on something nobody wants any more
@@ -155,7 +157,8 @@ class Worker:
     Args:
         identity: its id is in the name of every file it owns.
         find_studies: the studies there are, by name.
-        executors: as many trials are trained at a time.
+        executors: as many trials are trained at a time, while there is memory for them.
+        devices: of the executors; all on the identity's by default.
         offers: names of the user's objectives that it agrees to run.
         ready: whether this host has what a study of some name needs, so that it can be
             opened; raises `UserError` if it cannot work on it.
@@ -172,6 +175,7 @@ class Worker:
         find_studies: Callable[[], Mapping[str, Store]],
         executors: Sequence[ExecutorLike],
         *,
+        devices: Sequence[str] | None = None,
         ready: Callable[[str, Study], bool] = lambda name, study: True,
         offers: Collection[str] = (),
         allow_commands: bool = False,
@@ -192,7 +196,8 @@ class Worker:
         #: Studies that it has left to others, because its trials failed, and why.
         self.given_up: dict[str, str] = {}
         self._find_studies = find_studies
-        self._slots = [_Slot(executor) for executor in executors]
+        self._slots = [_Slot(i, executor) for i, executor in enumerate(executors)]
+        self._room = Room(devices or [identity.device] * len(executors))
         self._ready = ready
         self._offers = frozenset(offers)
         self._allow_commands = allow_commands
@@ -238,7 +243,7 @@ class Worker:
         if not listing:
             del studies[1:]  # what happens to be known of one must not put it before the others
         for study in studies:
-            if not any(slot.free for slot in self._slots):
+            if self._next_slot() is None:
                 if listing:
                     study.claim_trouble = _Trouble()  # over, if another look has adopted the claim
             elif study.trouble.until is None:
@@ -379,7 +384,7 @@ class Worker:
         elif slot.busy:
             why = Failure(message=f"the training process {died.reason}", output=died.output)
             outcome = Outcome.OUT_OF_MEMORY if died.out_of_memory else Outcome.FAILED
-            self._ended(slot, Result(outcome=outcome, failure=why))
+            self._ended(slot, Result(outcome=outcome, failure=why), killed=True)
 
     def _check_time(self, slot: _Slot, now: float) -> None:
         """Kill an executor that hangs, or does not stop when it is asked to."""
@@ -403,9 +408,14 @@ class Worker:
             )
             self._ended(slot, Result(outcome=Outcome.TIMEOUT, failure=why))
 
-    def _ended(self, slot: _Slot, result: Result) -> None:
+    def _ended(self, slot: _Slot, result: Result, *, killed: bool = False) -> None:
         slot.busy, slot.stop_by = False, None
         held = slot.held
+        others = [index for index in self._busy() if index != slot.index]
+        trial = None if held is None else (held.study.study.id, held.name.purpose, held.name.trial)
+        crowded = self._room.ends(slot.index, others, result.outcome, trial, killed=killed)
+        if crowded is not None:
+            result = self._make_room(held, result, crowded)
         if held is None:
             return
         if result.outcome in FAILURES and result.failure and not result.failure.output:
@@ -418,6 +428,28 @@ class Worker:
             self._test_itself(slot, held, result)
             return
         self._is_over(slot, held, result)
+
+    def _make_room(self, held: _Held | None, result: Result, crowded: Crowded) -> Result:
+        """Say it, and that the attempt is given back, because it was not its fault alone."""
+        where = crowded.memory if crowded.memory == HOST else f"device {crowded.memory}"
+        until = "for one trial" if crowded.alone else "from now on"
+        label = f"; trial {held.name.label} is given back" if held is not None else ""
+        self._say(f"out of memory: at most {crowded.most} at a time on {where} {until}{label}")
+        for study in self._open.values():
+            study.next_beat = 0.0
+        said = result.failure.message if result.failure is not None else "out of memory"
+        failure = Failure(message=f"out of memory beside other trials on {where}: {said}")
+        return Result(outcome=Outcome.RELEASED, failure=failure)
+
+    def _busy(self) -> list[int]:
+        return [slot.index for slot in self._slots if not slot.free]
+
+    def _next_slot(self) -> _Slot | None:
+        """An executor that can train the next trial, if there is one and memory for it."""
+        busy = self._busy()
+        return next(
+            (s for s in self._slots if s.free and self._room.for_one_more(s.index, busy)), None
+        )
 
     def _test_itself(self, slot: _Slot, held: _Held, result: Result) -> None:
         study = held.study
@@ -514,7 +546,7 @@ class Worker:
             return
         found = self._find_studies()
         # Not before it has succeeded. Who has no time for another study looks seldom.
-        free = any(slot.free for slot in self._slots)
+        free = self._next_slot() is not None
         self._next_discovery = now + (_DISCOVER_EVERY if free else _DISCOVER_AT_WORK_EVERY)
         trouble: ShareError | FileNotFoundError | None = None
         for name, store in found.items():
@@ -612,7 +644,7 @@ class Worker:
     def _will_list(self, study: _OpenStudy) -> bool:
         """Whether it holds nothing and looks for something to claim, which shows the same."""
         idle = study.counter > 1 and study.paused_until is None and study.name not in self.given_up
-        return idle and not self._held_of(study) and any(slot.free for slot in self._slots)
+        return idle and not self._held_of(study) and self._next_slot() is not None
 
     def _check_ownership(self, study: _OpenStudy) -> None:
         """Look in a fresh listing for the files one believes to own, and the other way."""
@@ -647,7 +679,7 @@ class Worker:
                 host=self.identity.host,
                 pid=self.identity.pid,
                 device=self.identity.device,
-                jobs=len(self._slots),
+                jobs=self._room.jobs,
                 counter=study.counter,
                 state=self._state(study, bool(running)),
                 running=[held.progress for held in running if held.progress is not None],
@@ -730,7 +762,7 @@ class Worker:
                 return
             study.paused_until, study.said = None, ""
             study.next_beat = 0.0
-        while any(slot.free for slot in self._slots):
+        while self._next_slot() is not None:
             if study.health.doubtful and any(
                 slot.held is not None and slot.held.study is study for slot in self._slots
             ):
@@ -750,7 +782,7 @@ class Worker:
         if not listing:
             return False
         self._adopt_found(study, self._mine(study))
-        while study.candidates and any(slot.free for slot in self._slots):
+        while study.candidates and self._next_slot() is not None:
             if self._claim_this(study, study.candidates.pop()):
                 return True
         study.listed = -math.inf
@@ -796,7 +828,7 @@ class Worker:
         """Read the trial that will be claimed next: it is then one rename away, which on a
         network is one request instead of several.
         """
-        if any(slot.free for slot in self._slots) or not study.candidates or study.counter == 0:
+        if self._next_slot() is not None or not study.candidates or study.counter == 0:
             return
         known = [name for name in study.candidates if name in study.ahead]
         if known:
@@ -840,7 +872,7 @@ class Worker:
             name: of the attempt.
             trial: what its file says, if that was read before.
         """
-        slot = next((s for s in self._slots if s.free), None)
+        slot = self._next_slot()
         if slot is None:
             study.store.give_up(name, Actor.OWNER)
             return
@@ -852,6 +884,7 @@ class Worker:
             return
         self.active = True
         folder = self._base / study.name / protocol.artifacts_folder(trial.number, trial.attempt)
+        self._room.begins(slot.index, self._busy())
         slot.executor.start(Assignment(study=study.study, trial=trial, folder=str(folder)))
         slot.busy = True
         slot.silence, slot.heard, slot.began = 0.0, self._monotonic(), False

@@ -260,6 +260,19 @@ def test_threads_that_the_user_has_set_stay_and_are_counted(
     assert "4096 threads are more than the cores" in _told(host.Plan(1, 1, "so"))
 
 
+@pytest.mark.parametrize("name", ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"])
+def test_a_gpus_memory_is_handed_out_in_segments_that_grow_unless_the_user_has_set_otherwise(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        monkeypatch.delenv(one, raising=False)
+    assert executor_environment(1)["PYTORCH_CUDA_ALLOC_CONF"] == "expandable_segments:True"
+    monkeypatch.setenv(name, "max_split_size_mb:64")
+    given = executor_environment(1)
+    assert given[name] == "max_split_size_mb:64"
+    assert "expandable_segments:True" not in given.values()
+
+
 @pytest.mark.parametrize("jobs", ["0", "1025", "many", "-3", "2.5"])
 def test_jobs_that_are_no_number_are_refused(jobs: str, lab: Lab) -> None:
     done = lab.run("worker", "--jobs", jobs)

@@ -62,7 +62,12 @@ class Puppet:
 class Bench:
     """A study with waiting trials and a worker at it; time passes when the test says so."""
 
-    def __init__(self, jobs: int = 1, trial_timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        jobs: int = 1,
+        trial_timeout: float | None = None,
+        devices: Sequence[str] | None = None,
+    ) -> None:
         self.now = 0.0
         self.folder = MemoryFolder(Share(), random.Random(0), lambda: self.now, Faults())
         self.store = Store(self.folder)
@@ -75,6 +80,7 @@ class Bench:
             WorkerIdentity("w-1", "h", 1, "cpu"),
             lambda: self.studies,
             self.puppets,
+            devices=devices,
             offers=["o:o"],
             say=self.said.append,
             monotonic=lambda: self.now,
@@ -378,3 +384,90 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
     assert "while others succeed" in bench.worker.given_up["s"]
     # Nothing is wrong with the host that anybody could find: this one is the trial's failure.
     assert {bench.result_of(n).outcome for n in (0, 1, 2)} == {Outcome.FAILED}  # type: ignore[union-attr]
+
+
+# Out of memory
+
+NO_MEMORY = Result(
+    outcome=Outcome.OUT_OF_MEMORY, failure=Failure(message="CUDA out of memory: tried 2 GiB")
+)
+
+
+def at_work(bench: Bench) -> list[Puppet]:
+    """The executors that train now."""
+    taken = {(name.trial, name.attempt) for name in bench.names(State.TAKEN)}
+    last = [(puppet, puppet.trials[-1]) for puppet in bench.puppets if puppet.trials]
+    return [puppet for puppet, trial in last if (trial.number, trial.attempt) in taken]
+
+
+def test_out_of_memory_beside_others_is_given_back_and_fewer_are_trained_from_then_on() -> None:
+    bench = Bench(jobs=4, devices=["cuda:0"] * 4)
+    for number in range(8):
+        bench.publish(number)
+    bench.step()
+    assert len(at_work(bench)) == 4
+    first = bench.puppets[0].trials[-1].number
+    bench.answer(NO_MEMORY)
+    result = bench.result_of(first)
+    assert result is not None
+    assert result.outcome is Outcome.RELEASED
+    assert result.failure is not None
+    assert "beside other trials on device cuda:0: CUDA out of memory" in result.failure.message
+    said = [line for line in bench.said if line.startswith("out of memory")]
+    assert said == [
+        "out of memory: at most 3 at a time on device cuda:0 from now on; "
+        f"trial {first} is given back"
+    ]
+    bench.step(seconds=5)
+    assert len(at_work(bench)) == 3
+    assert bench.beat().jobs == 3
+    assert bench.beat().failed == 0
+    at_work(bench)[0].says.append(Result(outcome=Outcome.COMPLETE, value=1.0))
+    bench.step(seconds=5)
+    assert len(at_work(bench)) == 3, "one went, one came"
+
+
+def test_out_of_memory_alone_is_the_trials_own_failure() -> None:
+    bench = Bench(jobs=2, devices=["cuda:0", "cuda:1"])
+    bench.publish(0)
+    bench.publish(1)
+    bench.step()
+    mine = bench.puppets[0].trials[-1].number
+    bench.answer(NO_MEMORY)
+    result = bench.result_of(mine)
+    assert result is not None
+    assert result.outcome is Outcome.OUT_OF_MEMORY
+    assert not [line for line in bench.said if line.startswith("out of memory")]
+    bench.step(seconds=5)
+    assert (bench.beat().jobs, bench.beat().failed) == (2, 1)
+
+
+def test_all_that_run_out_of_memory_at_once_are_given_back_and_then_tried_one_by_one() -> None:
+    bench = Bench(jobs=3, devices=["cuda:0"] * 3)
+    for number in range(3):
+        bench.publish(number)
+    bench.step()
+    for puppet in bench.puppets:
+        puppet.says.append(NO_MEMORY)
+    bench.step()
+    assert len(bench.names(State.LOST)) == 3
+    assert bench.beat().failed == 0
+    for number in range(3):
+        bench.publish(number, attempt=2)
+    bench.step(seconds=5)
+    (only,) = at_work(bench)
+    only.says.append(NO_MEMORY)
+    bench.step()
+    assert len([n for n in bench.names(State.DONE) if n.attempt == 2]) == 1, "its own failure now"
+
+
+def test_a_process_killed_for_memory_lowers_what_the_host_trains_whatever_the_device() -> None:
+    bench = Bench(jobs=2, devices=["cuda:0", "cuda:1"])
+    for number in range(4):
+        bench.publish(number)
+    bench.step()
+    bench.answer(Died("was killed", "", out_of_memory=True))
+    assert any("at most 1 at a time on this host" in line for line in bench.said)
+    bench.step(seconds=5)
+    assert len(at_work(bench)) == 1
+    assert bench.beat().jobs == 1

@@ -121,7 +121,7 @@ def test_networks_with_batch_normalization_and_of_dense_layers_only_train_in_it_
 
 
 def test_another_precision_is_refused() -> None:
-    with pytest.raises(ValidationError, match="'float32' or 'bfloat16'"):
+    with pytest.raises(ValidationError, match="'float32', 'tf32' or 'bfloat16'"):
         MnistCnnParams.model_validate({"precision": "float16"})
 
 

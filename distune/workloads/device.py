@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from distune.errors import UserError
 
@@ -56,3 +60,38 @@ def resolve(spec: str) -> str:
         if int(spec.partition(":")[2] or 0) >= gpus:
             raise UserError(f"device {spec}: the last GPU here is cuda:{gpus - 1}")
     return spec
+
+
+@contextmanager
+def float32_precision(tf32: bool) -> Iterator[None]:
+    """How NVIDIA GPUs multiply float32 numbers in here: exactly, or rounded to TF32's 11 bits.
+
+    torch's own default is exact in matrix products and rounded in convolutions. Other devices
+    do not care. What was set before is set again at the end.
+    """
+    import torch
+
+    if hasattr(torch.backends.cudnn, "conv"):
+        settings: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
+        name = "fp32_precision"
+        value: str | bool = "tf32" if tf32 else "ieee"
+    else:  # before torch 2.9
+        settings = [torch.backends.cuda.matmul, torch.backends.cudnn]
+        name, value = "allow_tf32", tf32
+    before = [getattr(setting, name) for setting in settings]
+    for setting in settings:
+        setattr(setting, name, value)
+    try:
+        yield
+    finally:
+        for setting, old in zip(settings, before, strict=True):
+            setattr(setting, name, old)
+
+
+def give_back(device: str) -> None:
+    """Leave a GPU's memory, which this process keeps for its next trial, to its neighbours."""
+    if device.startswith("cuda"):
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()

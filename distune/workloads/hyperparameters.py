@@ -37,7 +37,9 @@ class TrainingParams(BaseModel):
         precision: of the numbers in the network's layers. `bfloat16` has the range of
             `float32` and 8 bits of its 24: half the memory to move, and faster where the
             processor has instructions for it. Weights, their updates, losses and metrics are
-            `float32` all the same.
+            `float32` all the same. `tf32` is `float32` but for the products in convolutions
+            and dense layers, whose factors an NVIDIA GPU rounds to 11 bits; everywhere else
+            it is the same as `float32`.
         n_train: use only the first so many training examples; None for all of them. More
             than there are is an error when the data is loaded.
         n_validation: likewise, of the validation examples.
@@ -57,7 +59,7 @@ class TrainingParams(BaseModel):
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     epochs: Count = 50
     patience: Count | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     n_train: Count | None = None
     n_validation: Count | None = None
     n_test: Count | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +19,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from distune.trial import better
-from distune.workloads import data
+from distune.workloads import data, device, steps
 from distune.workloads.data import Dataset, DatasetName, Split, as_floats
 from distune.workloads.drawing import Draw, leave_figures
 from distune.workloads.hyperparameters import TrainingParams
@@ -29,6 +29,7 @@ from distune.workloads.tasks import Task
 
 Build = Callable[[], nn.Module]
 Clock = Callable[[], float]
+Capturing = Callable[[torch.device], steps.Capture | None]
 
 _EVALUATION_BATCH = 1_000
 _EVALUATION_BATCH_CPU = 100  # what fits a core's caches: three times as fast as 1,000
@@ -105,6 +106,7 @@ def train(
     params: TrainingParams,
     trial: Trial,
     clock: Clock = time.perf_counter,
+    capturing: Capturing | None = None,
 ) -> Iterator[dict[str, float]]:
     """Train the network that `build` makes; after each epoch yield how it stands.
 
@@ -114,11 +116,26 @@ def train(
     `trial.max_seconds` of training are (the epoch may be cut short, and counts), when
     `params.patience` is, or after an epoch whose loss is not a finite number: diverging is
     a result, not an error.
+
+    `capturing` is how steps are captured on a device (see `steps`), torch's way by default.
     """
+    with device.float32_precision(params.precision == "tf32"):
+        yield from _train(build, known, task, params, trial, clock, capturing)
+
+
+def _train(
+    build: Build,
+    known: Dataset,
+    task: Task,
+    params: TrainingParams,
+    trial: Trial,
+    clock: Clock,
+    capturing: Capturing | None,
+) -> Iterator[dict[str, float]]:
     model = _seeded(build, params, trial)
     parameters = float(sum(weights.numel() for weights in model.parameters()))
     best, waited = math.nan, 0
-    for epoch in _epochs(model, known.train, task, params, trial, clock, None):
+    for epoch in _epochs(model, known.train, task, params, trial, clock, capturing, None):
         found = evaluate(model, known.validation, task)
         yield {
             "epoch": epoch.epoch,
@@ -142,6 +159,7 @@ def test(
     trial: Trial,
     best: Mapping[str, float],
     draw: Draw,
+    capturing: Capturing | None = None,  # noqa: PT028
 ) -> dict[str, float]:
     """Train again up to `best["steps"]` (of what `train` yielded), then use the test set once.
 
@@ -149,14 +167,15 @@ def test(
     `test_<metric>` for each of the task's metrics, and the `val_<metric>` that the task is
     judged by, of the network so trained: on the same device it is that of `best`.
     """
-    model = _seeded(build, params, trial)
-    for _ in _epochs(
-        model, known.train, task, params, trial, time.perf_counter, int(best["steps"])
-    ):
-        pass
-    on_test = evaluate(model, known.test, task)
-    on_validation = evaluate(model, known.validation, task)
-    leave_figures(trial, draw(partial(predict, model), known))
+    with device.float32_precision(params.precision == "tf32"):
+        model = _seeded(build, params, trial)
+        until = int(best["steps"])
+        clock = time.perf_counter
+        for _ in _epochs(model, known.train, task, params, trial, clock, capturing, until):
+            pass
+        on_test = evaluate(model, known.test, task)
+        on_validation = evaluate(model, known.validation, task)
+        leave_figures(trial, draw(partial(predict, model), known))
     return {
         **{f"test_{name}": value for name, value in on_test.items()},
         f"val_{task.metric}": on_validation[task.metric],
@@ -192,8 +211,12 @@ def _evaluation_batch(inputs: Tensor) -> int:
 
 
 def _add(totals: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """In place: what a captured step adds to must stay where it is."""
     for name, value in values.items():
-        totals[name] = totals[name] + value if name in totals else value
+        if name in totals:
+            totals[name].add_(value)
+        else:
+            totals[name] = value.clone()
 
 
 class _InBfloat16(nn.Module):
@@ -206,7 +229,8 @@ class _InBfloat16(nn.Module):
         self.network = network
 
     def forward(self, inputs: Tensor) -> Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16):
+        # No weight is used twice in a pass, and a captured one must not come from a cache.
+        with torch.autocast(inputs.device.type, torch.bfloat16, cache_enabled=False):
             outputs: Tensor = self.network(inputs)
         return outputs.float()
 
@@ -222,6 +246,58 @@ def _seeded(build: Build, params: TrainingParams, trial: Trial) -> nn.Module:
     return _InBfloat16(model) if params.precision == "bfloat16" else model
 
 
+class _Update:
+    """One step of the optimizer, over tensors that stay where they are: it can be captured.
+
+    Attributes:
+        totals: sums over the examples since `begin_epoch`, on the device: read them once an
+            epoch, because reading waits.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        split: Split,
+        task: Task,
+        params: TrainingParams,
+        optimizer: Optimizer,
+    ) -> None:
+        self.totals: dict[str, Tensor] = {}
+        self._model = model
+        self._split = split
+        self._task = task
+        self._optimizer = optimizer
+        self._weights = list(model.parameters())
+        self._l1, self._clip_norm = params.l1, params.clip_norm
+
+    def __call__(self, batch: Tensor) -> None:
+        self._optimizer.zero_grad()
+        outputs = self._model(as_floats(self._split.inputs.index_select(0, batch)))
+        targets = self._split.targets.index_select(0, batch)
+        loss = self._task.loss(outputs, targets, reduction="mean")
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._l1:
+            _add_l1(self._weights, self._l1)
+        if self._clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._weights, self._clip_norm)
+        self._optimizer.step()
+        _add(self.totals, {"loss": loss.detach() * len(batch)})
+        if self._task.follow_training:
+            _add(self.totals, self._task.metrics(outputs.detach(), targets))
+
+    def begin_epoch(self) -> None:
+        for total in self.totals.values():
+            total.zero_()
+
+    def learn_at(self, rate: float) -> None:
+        """The learning rate of the next step."""
+        for group in self._optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
 def _epochs(
     model: nn.Module,
     split: Split,
@@ -229,6 +305,7 @@ def _epochs(
     params: TrainingParams,
     trial: Trial,
     clock: Clock,
+    capturing: Capturing | None,
     max_steps: int | None,
 ) -> Iterator[Epoch]:
     """Train `model` in place; yields after each epoch, with the clock stopped.
@@ -236,58 +313,65 @@ def _epochs(
     With `max_steps` ends exactly there, whatever the time; else when `train` says it ends.
     """
     n = len(split.targets)
+    there = split.targets.device
     total_steps = params.epochs * math.ceil(n / params.batch_size)
     max_seconds = trial.max_seconds if max_steps is None else None
-    optimizer = _optimizer(model, params, trial.device)
-    schedule = _schedule(optimizer, params, total_steps)
+    capture = (capturing or steps.capture_for)(there)
+    whole = params.epochs * (n // params.batch_size)  # steps that a capture would be used for
+    if capture is not None and min(whole, max_steps or whole) < capture.worth:
+        capture = None
+    optimizer = _optimizer(model, params, trial.device, capturable=capture is not None)
+    update = _Update(model, split, task, params, optimizer)
+    step: steps.Step = update
+    if capture is not None:
+        step = captured = steps.CapturedStep(update, params.batch_size, capture, _say)
+    pace = steps.pace_for(there)
     shuffle = torch.Generator().manual_seed(trial.seed)
-    weights = list(model.parameters())
-    l1, clip_norm = params.l1, params.clip_norm
-    steps, seconds = 0, 0.0
-    examples_since, told_at = 0, 0.0
+    scheduled = params.schedule != "constant"
+    done, seconds = 0, 0.0
+    told_at, told = 0.0, 0  # seconds, examples
     over = False
 
-    for epoch in range(params.epochs):
-        model.train()
-        totals: dict[str, Tensor] = {}  # read once an epoch: reading waits
-        examples = 0
-        started = clock() - seconds
-        order = torch.randperm(n, generator=shuffle).to(split.targets.device)
-        for batch in torch.split(order, params.batch_size):
-            optimizer.zero_grad()
-            outputs = model(as_floats(split.inputs.index_select(0, batch)))
-            targets = split.targets.index_select(0, batch)
-            loss = task.loss(outputs, targets, reduction="mean")
-            loss.backward()  # type: ignore[no-untyped-call]
-            if l1:
-                _add_l1(weights, l1)
-            if clip_norm is not None:
-                nn.utils.clip_grad_norm_(weights, clip_norm)
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-            _add(totals, {"loss": loss.detach() * len(batch)})
-            if task.follow_training:
-                _add(totals, task.metrics(outputs.detach(), targets))
-            steps += 1
-            examples += len(batch)
-            examples_since += len(batch)
-            # A GPU may be some milliseconds behind; waiting for it here would cost more.
+    try:
+        for epoch in range(params.epochs):
+            model.train()
+            examples = 0
+            started = clock() - seconds
+            with pace.working():
+                update.begin_epoch()
+                order = torch.randperm(n, generator=shuffle).to(there)
+                for batch in torch.split(order, params.batch_size):
+                    if scheduled:
+                        update.learn_at(learning_rate(params, done, total_steps))
+                    step(batch)
+                    done += 1
+                    examples += len(batch)
+                    pace.issued(len(batch))
+                    # A GPU may be some steps behind (see `steps.Behind`); waiting for each
+                    # would cost more.
+                    seconds = clock() - started
+                    if seconds - told_at >= _PROGRESS_EVERY_S:
+                        fraction = pace.steps / (max_steps or total_steps)
+                        if max_seconds is not None:
+                            fraction = max(fraction, seconds / max_seconds)
+                        rate = (pace.examples - told) / (seconds - told_at)
+                        trial.progress(min(fraction, 1.0), rate)
+                        told_at, told = seconds, pace.examples
+                    if done == max_steps or (max_seconds is not None and seconds >= max_seconds):
+                        over = True
+                        break
+            means = {name: total.item() / examples for name, total in update.totals.items()}
             seconds = clock() - started
-            if seconds - told_at >= _PROGRESS_EVERY_S:
-                done = steps / (max_steps or total_steps)
-                if max_seconds is not None:
-                    done = max(done, seconds / max_seconds)
-                trial.progress(min(done, 1.0), examples_since / (seconds - told_at))
-                examples_since, told_at = 0, seconds
-            if steps == max_steps or (max_seconds is not None and seconds >= max_seconds):
-                over = True
-                break
-        means = {name: total.item() / examples for name, total in totals.items()}
-        seconds = clock() - started
-        yield Epoch(epoch + examples / n, steps, means, seconds)
-        if over or not math.isfinite(means["loss"]):
-            return
+            yield Epoch(epoch + examples / n, done, means, seconds)
+            if over or not math.isfinite(means["loss"]):
+                return
+    finally:
+        if capture is not None:
+            captured.free()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _add_l1(weights: Iterable[Tensor], strength: float) -> None:
@@ -297,11 +381,25 @@ def _add_l1(weights: Iterable[Tensor], strength: float) -> None:
             one.grad.add_(one.detach().sign(), alpha=strength)
 
 
-def _optimizer(model: nn.Module, params: TrainingParams, device: str) -> Optimizer:
+def _optimizer(
+    model: nn.Module, params: TrainingParams, device: str, *, capturable: bool = False
+) -> Optimizer:
+    """One whose steps can be captured if that is wanted: then a learning rate that changes is a
+    tensor, which a replay reads, and not a number, which it would repeat.
+    """
     common: dict[str, Any] = {"lr": params.lr, "weight_decay": params.weight_decay}
     weights = list(model.parameters())
+    if capturable and params.schedule != "constant":
+        # The type that torch's kernels read it as.
+        dtype = torch.float64 if device == "cpu" else torch.float32
+        common["lr"] = torch.tensor(params.lr, dtype=dtype, device=device)
+    if capturable and params.optimizer != "sgd":
+        common["capturable"] = True
+        # It is right to say so, but the first steps are not captured on purpose.
+        warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
     if params.optimizer == "rmsprop":
-        return torch.optim.RMSprop(weights, momentum=params.momentum, **common)
+        foreach = True if capturable else None  # the other way reads the rate on the host
+        return torch.optim.RMSprop(weights, momentum=params.momentum, foreach=foreach, **common)
     # One kernel for all weights; None leaves the choice to torch on other devices.
     common["fused"] = True if device.startswith(("cpu", "cuda")) else None
     if params.optimizer == "adam":
@@ -311,13 +409,22 @@ def _optimizer(model: nn.Module, params: TrainingParams, device: str) -> Optimiz
     return torch.optim.SGD(weights, momentum=params.momentum, **common)
 
 
-def _schedule(optimizer: Optimizer, params: TrainingParams, total_steps: int) -> LRScheduler | None:
-    """Of the learning rate, to be stepped after each step of the optimizer."""
+def learning_rate(params: TrainingParams, step: int, total_steps: int) -> float:
+    """Of a step, counted from 0.
+
+    `cosine` is that of Loshchilov & Hutter (2017, eq. 5, without restarts), `one-cycle` that of
+    Smith & Topin (2018) as torch has it: from a 25th to the peak in 30 per cent of the steps,
+    then down to a 250,000th, both along a cosine.
+    """
     if params.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=params.lr_final)
+        return _between(params.lr, params.lr_final, step / total_steps)
     if params.schedule == "one-cycle":
-        # Its default would also replace the momentum, which is a hyperparameter here.
-        return OneCycleLR(
-            optimizer, max_lr=params.lr, total_steps=total_steps, cycle_momentum=False
-        )
-    return None
+        low, peak = params.lr / 25, 0.3 * total_steps - 1
+        if step <= peak:
+            return _between(low, params.lr, step / peak)
+        return _between(params.lr, low / 1e4, (step - peak) / (total_steps - 1 - peak))
+    return params.lr
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
