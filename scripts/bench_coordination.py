@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -145,6 +145,12 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         for process in self._running:
+            family = psutil.Process(process.pid).children(
+                recursive=True
+            )  # strace's are not its own
+            for one in family:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
             process.kill()
             process.wait()
         self._rest.cleanup()
