@@ -35,7 +35,6 @@ _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # at least, so that many workers do not all run for the same file
-_END_SOON = 10.0  # seconds after a claim in which each look asks whether the study is over
 _LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
 _LONGEST_IMPORT = 120.0  # seconds until a training must have begun
@@ -141,7 +140,7 @@ class _OpenStudy:
     listed: float = -math.inf  # when that was
     ahead: dict[AttemptName, Trial] = field(default_factory=dict)  # what the next one says
     next_end_look: float = 0.0
-    claimed: float = -math.inf  # when the last one was
+    claimed_last: bool = False  # when it was looked for something to claim
 
     def __post_init__(self) -> None:
         self.company = Company(self.worker, self.study.lease)
@@ -787,7 +786,8 @@ class Worker:
             if self._claim_this(study, study.candidates.pop()):
                 return True
         study.listed = -math.inf
-        if now < study.claimed + _END_SOON:
+        if study.claimed_last:
+            study.claimed_last = False
             self._close_if_finished(study, now)
         return False
 
@@ -795,7 +795,7 @@ class Worker:
         taken = study.store.claim(name, self.identity.worker)
         if taken is None:
             return False
-        study.claimed = self._monotonic()
+        study.claimed_last = True
         self._adopt(study, taken, study.ahead.pop(name, None))
         return True
 
