@@ -156,6 +156,7 @@ class Worker:
         identity: its id is in the name of every file it owns.
         find_studies: the studies there are, by name.
         executors: as many trials are trained at a time.
+        takes: whether an idle executor shall be given a trial of a study now.
         offers: names of the user's objectives that it agrees to run.
         ready: whether this host has what a study of some name needs, so that it can be
             opened; raises `UserError` if it cannot work on it.
@@ -172,6 +173,7 @@ class Worker:
         find_studies: Callable[[], Mapping[str, Store]],
         executors: Sequence[ExecutorLike],
         *,
+        takes: Callable[[ExecutorLike, Study], bool] = lambda executor, study: True,
         ready: Callable[[str, Study], bool] = lambda name, study: True,
         offers: Collection[str] = (),
         allow_commands: bool = False,
@@ -193,6 +195,7 @@ class Worker:
         self.given_up: dict[str, str] = {}
         self._find_studies = find_studies
         self._slots = [_Slot(executor) for executor in executors]
+        self._takes = takes
         self._ready = ready
         self._offers = frozenset(offers)
         self._allow_commands = allow_commands
@@ -730,13 +733,19 @@ class Worker:
                 return
             study.paused_until, study.said = None, ""
             study.next_beat = 0.0
-        while any(slot.free for slot in self._slots):
+        while self._place_for(study) is not None:
             if study.health.doubtful and any(
                 slot.held is not None and slot.held.study is study for slot in self._slots
             ):
                 return
             if not self._claim_one(study, listing):
                 return
+
+    def _place_for(self, study: _OpenStudy) -> _Slot | None:
+        """An idle executor for a trial of this study."""
+        return next(
+            (s for s in self._slots if s.free and self._takes(s.executor, study.study)), None
+        )
 
     def _claim_one(self, study: _OpenStudy, listing: bool) -> bool:
         if study.counter == 0:
@@ -750,7 +759,7 @@ class Worker:
         if not listing:
             return False
         self._adopt_found(study, self._mine(study))
-        while study.candidates and any(slot.free for slot in self._slots):
+        while study.candidates and self._place_for(study) is not None:
             if self._claim_this(study, study.candidates.pop()):
                 return True
         study.listed = -math.inf
@@ -796,7 +805,7 @@ class Worker:
         """Read the trial that will be claimed next: it is then one rename away, which on a
         network is one request instead of several.
         """
-        if any(slot.free for slot in self._slots) or not study.candidates or study.counter == 0:
+        if self._place_for(study) is not None or not study.candidates or study.counter == 0:
             return
         known = [name for name in study.candidates if name in study.ahead]
         if known:
@@ -840,7 +849,7 @@ class Worker:
             name: of the attempt.
             trial: what its file says, if that was read before.
         """
-        slot = next((s for s in self._slots if s.free), None)
+        slot = self._place_for(study)
         if slot is None:
             study.store.give_up(name, Actor.OWNER)
             return

@@ -246,7 +246,7 @@ def test_a_gradient_longer_than_allowed_is_shortened() -> None:
 def test_a_cosine_ends_at_the_final_rate() -> None:
     params = MnistCnnParams(schedule="cosine", lr=0.3, lr_final=0.1)
     optimizer = trainer._optimizer(small(), params, "cpu")
-    schedule = trainer._schedule(optimizer, params, total_steps=4)
+    schedule = trainer.schedule_for(optimizer, params, total_steps=4)
     assert schedule is not None
     rates = []
     for _ in range(5):

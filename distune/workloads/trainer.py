@@ -239,7 +239,7 @@ def _epochs(
     total_steps = params.epochs * math.ceil(n / params.batch_size)
     max_seconds = trial.max_seconds if max_steps is None else None
     optimizer = _optimizer(model, params, trial.device)
-    schedule = _schedule(optimizer, params, total_steps)
+    schedule = schedule_for(optimizer, params, total_steps)
     shuffle = torch.Generator().manual_seed(trial.seed)
     weights = list(model.parameters())
     l1, clip_norm = params.l1, params.clip_norm
@@ -311,7 +311,9 @@ def _optimizer(model: nn.Module, params: TrainingParams, device: str) -> Optimiz
     return torch.optim.SGD(weights, momentum=params.momentum, **common)
 
 
-def _schedule(optimizer: Optimizer, params: TrainingParams, total_steps: int) -> LRScheduler | None:
+def schedule_for(
+    optimizer: Optimizer, params: TrainingParams, total_steps: int
+) -> LRScheduler | None:
     """Of the learning rate, to be stepped after each step of the optimizer."""
     if params.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=params.lr_final)
