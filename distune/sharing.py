@@ -76,8 +76,8 @@ class SharedProcess:
     def poll(self, seat: int) -> Sequence[Record | Died]:
         for member, message in self._process.poll_members():
             self._hear(member, message)
-        self._feed()
         said, self._says[seat] = self._says[seat], []
+        self._feed()
         return said
 
     def stop(self, seat: int) -> None:

@@ -115,7 +115,6 @@ class Population:
         shuffles = [torch.Generator().manual_seed(trial.seed) for trial in self._trials]
         best = dict.fromkeys(self._members, math.nan)
         waited = dict.fromkeys(self._members, 0)
-        lr = torch.tensor([rate.now for rate in rates])
         steps, seconds, since_told, examples_since = 0, 0.0, 0.0, 0
 
         for epoch in range(first.epochs):
@@ -124,6 +123,7 @@ class Population:
                 return
             last = self._clock()
             orders = torch.stack([torch.randperm(n, generator=shuffles[i]) for i in self._members])
+            lr = torch.tensor([rates[i].now for i in self._members])
             totals = torch.zeros(len(self._members))
             examples = 0
             for start in range(0, n, first.batch_size):
