@@ -17,13 +17,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import IO, Any
 
 from distune import processes
 from distune.access import DENIED
 from distune.errors import UserError
 from distune.messages import (
-    STOP,
     Assignment,
     Began,
     Check,
@@ -31,15 +32,18 @@ from distune.messages import (
     Moved,
     Prepare,
     Ready,
+    Together,
     decode_message,
+    decode_stop,
     encode_message,
 )
-from distune.objective import Objective, Offer, Stopped, TrialContext, drive, find
+from distune.objective import Objective, Offer, Stopped, TrialContext, drive, find, find_together
 from distune.study import Study
 from distune.trial import Failure, Outcome, Record, Result
 from distune.workloads import WORKLOADS
 
 _PROGRESS_EVERY = 0.3  # seconds
+_STOPPED = Result(outcome=Outcome.RELEASED, failure=Failure(message="stopped by the master"))
 
 
 class _Executor:
@@ -47,13 +51,15 @@ class _Executor:
         self._requests = requests
         self._messages = messages
         self._inbox: queue.SimpleQueue[Record] = queue.SimpleQueue()
-        self._stop = threading.Event()
+        self._stops: set[int] = set()  # of the trials that are trained now
         self._prepared = Prepare(device="cpu")
         self._device = "cpu"
         self._study: Study | None = None
         self._loaded: dict[str, Objective] = {}
         self._problem: str | None = None
-        self._last_progress = 0.0
+        self._gone: set[int] = set()  # of those trained at once: which have been stopped and told
+        self._together = False
+        self._last_progress: dict[int, float] = {}
         self._pid = os.getpid()
 
     def run(self) -> None:
@@ -63,19 +69,27 @@ class _Executor:
                 case Prepare() as prepare:
                     self._prepare(prepare)
                 case Assignment() as assignment:
-                    self._train(assignment)
+                    self._train([assignment])
+                case Together(count=count):
+                    self._train([self._next_assignment() for _ in range(count)])
                 case Check() as check:
                     self._say(Checked(problem=self._check(check)))
 
+    def _next_assignment(self) -> Assignment:
+        message = self._inbox.get()
+        assert isinstance(message, Assignment)
+        return message
+
     def _listen(self) -> None:
         for line in self._requests:
-            if line == STOP:
-                self._stop.set()
+            member = decode_stop(line)
+            if member is not None:
+                self._stops.add(member)
             else:
                 message = decode_message(line)
                 # Cleared here, in the order of arrival: a stop meant for the attempt
                 # before must not reach this one.
-                self._stop.clear()
+                self._stops.clear()
                 self._inbox.put(message)
         processes.end_session(os.getsid(0))  # our worker is gone, or wants us gone
         os._exit(0)
@@ -85,9 +99,9 @@ class _Executor:
         if os.getpid() != self._pid:
             os._exit(0)
 
-    def _say(self, message: Record) -> None:
+    def _say(self, message: Record, member: int = 0) -> None:
         self._leave_if_forked()
-        self._messages.write(encode_message(message))
+        self._messages.write(encode_message(message, member))
         self._messages.flush()
 
     def _prepare(self, prepare: Prepare) -> None:
@@ -144,62 +158,99 @@ class _Executor:
             if error.errno in DENIED:
                 raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
-    def _train(self, assignment: Assignment) -> None:
-        self._study = study = assignment.study or self._study
-        trial = assignment.trial
-        assert study is not None  # the first assignment has one
-        context = TrialContext(
-            number=trial.number,
-            attempt=trial.attempt,
-            seed=trial.seed,
-            device=self._device,
-            folder=assignment.folder,
-            max_seconds=study.max_seconds,
-            data_dir=self._prepared.data_dir,
-            report_progress=self._progress,
-        )
+    def _train(self, assignments: Sequence[Assignment]) -> None:
+        """Train trials, at once if they are several; always ends with a result of each."""
         litter = processes.Litter()
-        result: Record | None = None
+        self._together = len(assignments) > 1
+        self._gone.clear()
+        last: dict[int, Record] = {}
+        drives: dict[int, Iterator[Record]] = {}
         try:
             if self._problem is not None:
                 raise UserError(self._problem)
-            if study.objective in self._loaded:
-                objective = self._loaded[study.objective]
-            else:
-                objective = find(study, trial, {})
-            self._say(Began())
-            for message in drive(objective, study, trial, context, stopped=self._stop.is_set):
-                if isinstance(message, Result):
-                    result = message
-                else:
-                    self._say(message)
-        except Stopped:
-            failure = Failure(message="stopped by the master")
-            result = Result(outcome=Outcome.RELEASED, failure=failure)
+            drives = self._drives(assignments)
         except Exception as error:  # not the objective's: it could not even be found
             failure = Failure(message=f"{type(error).__name__}: {error}")
-            result = Result(outcome=Outcome.FAILED, failure=failure)
-        # Before the result, so that the next trial finds the memory that they hold.
+            failed = Result(outcome=Outcome.FAILED, failure=failure)
+            last = dict.fromkeys(range(len(assignments)), failed)
+        for member in drives:
+            self._say(Began(), member)
+        while drives:
+            for member in list(drives):
+                message = self._next_of(drives[member])
+                if isinstance(message, Result):
+                    del drives[member]
+                    if member in self._gone:
+                        continue
+                    if not drives:
+                        last[member] = message
+                        continue
+                self._say(message, member)
+        # Before the last result, so that the next trial finds the memory that they hold.
         self._leave_if_forked()
         left = litter.clear()
         if left:
             print(f"distune: killed {left} processes that the trial had left behind", flush=True)
         self._give_back()
-        assert result is not None  # `drive` ends with one
-        self._say(result)
+        for member, message in last.items():
+            self._say(message, member)
+
+    def _drives(self, assignments: Sequence[Assignment]) -> dict[int, Iterator[Record]]:
+        """The messages of each; asking for one's next trains all of them."""
+        for one in assignments:
+            self._study = one.study or self._study
+        study = self._study
+        assert study is not None  # the first assignment has one
+        contexts = [self._context(study, *one) for one in enumerate(assignments)]
+        trials = [one.trial for one in assignments]
+        if self._together:
+            objectives = find_together(study, trials, contexts)
+        elif study.objective in self._loaded:
+            objectives = [self._loaded[study.objective]]
+        else:
+            objectives = [find(study, trials[0], {})]
+        return {
+            member: drive(
+                objective, study, trial, context, stopped=partial(self._stops.__contains__, member)
+            )
+            for member, (objective, trial, context) in enumerate(
+                zip(objectives, trials, contexts, strict=True)
+            )
+        }
+
+    def _context(self, study: Study, member: int, assignment: Assignment) -> TrialContext:
+        return TrialContext(
+            number=assignment.trial.number,
+            attempt=assignment.trial.attempt,
+            seed=assignment.trial.seed,
+            device=self._device,
+            folder=assignment.folder,
+            max_seconds=study.max_seconds,
+            data_dir=self._prepared.data_dir,
+            report_progress=partial(self._progress, member),
+        )
+
+    def _next_of(self, messages: Iterator[Record]) -> Record:
+        try:
+            return next(messages)  # `drive` ends with a result
+        except Stopped:
+            return _STOPPED
 
     def _give_back(self) -> None:
         """The memory of a GPU that is kept for the next trial, but others may want now."""
         if self._device.startswith("cuda") and "torch" in sys.modules:
             _module("device").give_back(self._device)
 
-    def _progress(self, fraction: float, images_per_second: float | None) -> None:
-        if self._stop.is_set():
+    def _progress(self, member: int, fraction: float, images_per_second: float | None) -> None:
+        if member in self._stops:
+            if self._together:  # the others' epoch goes on, and our worker does not wait for that
+                self._gone.add(member)
+                self._say(_STOPPED, member)
             raise Stopped  # earlier than at the end of a long epoch
         now = time.monotonic()
-        if now - self._last_progress >= _PROGRESS_EVERY:
-            self._last_progress = now
-            self._say(Moved(fraction=fraction, images_per_second=images_per_second))
+        if now - self._last_progress.get(member, 0.0) >= _PROGRESS_EVERY:
+            self._last_progress[member] = now
+            self._say(Moved(fraction=fraction, images_per_second=images_per_second), member)
 
 
 def _module(name: str) -> Any:

@@ -30,13 +30,15 @@ from distune.planner import check_settings
 from distune.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
 from distune.protocol import worker_id
 from distune.screen import Screen
+from distune.sharing import Seat, SharedProcess
 from distune.snapshot import Snapshot
 from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.viewing import LONGEST_WAIT, Interrupt
-from distune.worker import Worker, WorkerIdentity
+from distune.worker import ExecutorLike, Worker, WorkerIdentity
 from distune.workloads import WORKLOADS
 from distune.workloads.data import announcement, is_in_files, locate
+from distune.workloads.grouping import USUAL_SIZE, When
 
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
@@ -51,14 +53,15 @@ _IDLE_BEFORE_SAYING = 60.0  # seconds
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and
-    `threads` to choose them.
+    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs`, `threads`
+    and `population` to choose them.
     """
 
     logs: Path
     study: str | None = None
     jobs: int | None = None
     threads: int | None = None
+    population: int | None = 1
     device: str = "auto"
     objectives: Sequence[str] = ()
     allow_commands: bool = False
@@ -113,17 +116,21 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
 
     executors, device, plan = _make_ready(make, options, bool(offers))
     try:
+        size = _population_size(options.population, device)
         name = socket.gethostname()
         identity = WorkerIdentity(
             worker_id(name, os.getpid(), secrets.token_hex(3)), name, os.getpid(), device
         )
         guardian.protects(identity.worker)
-        say(f"worker {identity.worker} on {device}: {_told(plan)}; logs in {logs}")
+        populations = f"; up to {size} of one network at once" if size > 1 else ""
+        say(f"worker {identity.worker} on {device}: {_told(plan)}{populations}; logs in {logs}")
         worker = Worker(
             identity,
             lambda: find_studies(logs, options.study),
-            executors,
-            devices=[executor.device for executor in executors],
+            _seats(executors, size, "always" if options.population else "where it pays", wake.set),
+            devices=[executor.device for executor in executors] * size,
+            serves=lambda executor, study: not isinstance(executor, Seat) or executor.serves(study),
+            takes=lambda executor, study: not isinstance(executor, Seat) or executor.takes(study),
             ready=Admission(options, logs, guardian, say, device).ready,
             offers=offers,
             allow_commands=options.allow_commands,
@@ -138,6 +145,31 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
             raise
     finally:
         end_all(executors)
+
+
+def _population_size(asked: int | None, device: str) -> int:
+    """How many trials a training process is given at a time; None to choose.
+
+    Raises:
+        UserError: populations are trained on CPUs only.
+    """
+    if device != "cpu":
+        if asked is not None and asked > 1:
+            raise UserError(f"--population {asked}: on {device} trials are trained one at a time")
+        return 1
+    return USUAL_SIZE if asked is None else asked
+
+
+def _seats(
+    executors: Sequence[ExecutorProcess], size: int, when: When, wake: Callable[[], None]
+) -> Sequence[ExecutorLike]:
+    """What the worker gives its trials to: so many seats at each process, dealt out in turn, so
+    that a few trials keep all processes busy.
+    """
+    if size == 1:
+        return executors
+    shared = [SharedProcess(one, size, when, wake) for one in executors]
+    return [seat for row in zip(*(one.seats for one in shared), strict=True) for seat in row]
 
 
 def _told(plan: host.Plan, workers: int = 1) -> str:

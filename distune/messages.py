@@ -30,6 +30,12 @@ class Assignment(Record, frozen=True, kw_only=True):
     folder: str
 
 
+class Together(Record, frozen=True, kw_only=True):
+    """So many assignments follow, whose trials are to be trained at once."""
+
+    count: int
+
+
 class Check(Record, frozen=True, kw_only=True):
     """A request to test oneself: device, data, places to write to."""
 
@@ -64,17 +70,51 @@ class Moved(Record, frozen=True, kw_only=True):
 
 _MESSAGES: dict[str, type[Record]] = {
     model.__name__: model
-    for model in (Ready, Began, Moved, Report, Result, Prepare, Assignment, Check, Checked)
+    for model in (
+        Ready,
+        Began,
+        Moved,
+        Report,
+        Result,
+        Prepare,
+        Assignment,
+        Together,
+        Check,
+        Checked,
+    )
 }
-STOP = b"stop\n"
+_STOP = b"stop"
 
 
-def encode_message(message: Record) -> bytes:
-    """One line: the record's type and its fields."""
-    return b"%s %s\n" % (type(message).__name__.encode(), records.dump(message))
+def encode_message(message: Record, member: int = 0) -> bytes:
+    """One line: the record's type and its fields; before them, if it is about another than the
+    first of the trials that are trained at once, which.
+    """
+    whose = b"%d " % member if member else b""
+    return b"%s%s %s\n" % (whose, type(message).__name__.encode(), records.dump(message))
 
 
 def decode_message(line: bytes) -> Record:
     """What `encode_message` made; both ends are ours, so a bad one is a bug and raises."""
+    return decode_member(line)[1]
+
+
+def decode_member(line: bytes) -> tuple[int, Record]:
+    """The same, and whom it is about."""
     kind, _, fields = line.partition(b" ")
-    return records.load(_MESSAGES[kind.decode()], fields)
+    member = 0
+    if kind.isdigit():
+        member = int(kind)
+        kind, _, fields = fields.partition(b" ")
+    return member, records.load(_MESSAGES[kind.decode()], fields)
+
+
+def encode_stop(member: int = 0) -> bytes:
+    """A line that asks for the end of a training between two of its steps."""
+    return b"%s %d\n" % (_STOP, member)
+
+
+def decode_stop(line: bytes) -> int | None:
+    """Whose end it asks for; None if it is another message."""
+    word, _, member = line.partition(b" ")
+    return int(member) if word == _STOP else None

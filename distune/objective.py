@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -143,6 +144,23 @@ def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
             return lambda params, context: module.test(params, context, trial.best)
         return module.train  # type: ignore[no-any-return]
     return offers[study.objective].load()
+
+
+def find_together(
+    study: Study, trials: Sequence[Trial], contexts: Sequence[TrialContext]
+) -> list[Objective]:
+    """For trials of a workload that are trained at once, for each the function to call.
+
+    Each gives its trial's steps; asking one of them for its next trains all of them.
+    """
+    assert study.objective is not None
+    module = importlib.import_module(WORKLOADS[study.objective].module)
+    curves = module.train_together([dict(trial.params) for trial in trials], contexts)
+    return [partial(_given, curve) for curve in curves]
+
+
+def _given(steps: Iterator[Metrics], params: Mapping[str, Scalar]) -> Iterator[Metrics]:
+    return steps
 
 
 def drive(

@@ -24,13 +24,14 @@ from typing import IO, Any
 import psutil
 
 from distune.messages import (
-    STOP,
     Assignment,
     Check,
     Prepare,
     Ready,
-    decode_message,
+    Together,
+    decode_member,
     encode_message,
+    encode_stop,
 )
 from distune.study import Study
 from distune.trial import Record
@@ -346,7 +347,7 @@ class ExecutorProcess:
         self._on_end = on_end
         self._echo = echo
         self._process: subprocess.Popen[bytes] | None = None
-        self._inbox: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[int, Record] | None] = queue.SimpleQueue()
         self._tail: Tail | None = None
         self._study: Study | None = None  # the last one that the process was told of
         self._memory_kills = 0
@@ -376,11 +377,13 @@ class ExecutorProcess:
         self._send(encode_message(self._prepare))
         return process
 
-    def _listen(self, messages: IO[bytes], inbox: queue.SimpleQueue[Record | None]) -> None:
+    def _listen(
+        self, messages: IO[bytes], inbox: queue.SimpleQueue[tuple[int, Record] | None]
+    ) -> None:
         # Read here and kept in memory: a share that hangs must not make training wait (P9).
         with messages:
             for line in messages:
-                inbox.put(decode_message(line))
+                inbox.put(decode_member(line))
                 self._wake()
         inbox.put(None)
         self._wake()
@@ -414,12 +417,18 @@ class ExecutorProcess:
                 continue
             if message is None:
                 return self._died()
-            if isinstance(message, Ready):
-                return message
+            if isinstance(message[1], Ready):
+                return message[1]
         raise TimeoutError
 
     def start(self, assignment: Assignment) -> None:
         self._ask(assignment)
+
+    def start_together(self, assignments: Sequence[Assignment]) -> None:
+        """Have it train several trials at once; they are numbered in this order."""
+        self._ask(Together(count=len(assignments)))
+        for assignment in assignments:
+            self._ask(assignment)
 
     def check(self, check: Check) -> None:
         """Have it test itself; it answers with `Checked`."""
@@ -442,15 +451,19 @@ class ExecutorProcess:
         if now >= self._counted_kills + _COUNT_KILLS_EVERY:
             self._memory_kills, self._counted_kills = memory_kills(), now
 
-    def stop(self) -> None:
+    def stop(self, member: int = 0) -> None:
         """Ask it to stop between two steps; it answers with a result."""
-        self._send(STOP)
+        self._send(encode_stop(member))
 
     def poll(self) -> list[Record | Died]:
-        messages: list[Record | Died] = []
+        return [message for _, message in self.poll_members()]
+
+    def poll_members(self) -> list[tuple[int, Record | Died]]:
+        """Messages, each with the number of whom it is about among those trained at once."""
+        messages: list[tuple[int, Record | Died]] = []
         while not self._inbox.empty():
             message = self._inbox.get()
-            messages.append(self._died() if message is None else message)
+            messages.append((0, self._died()) if message is None else message)
         return messages
 
     def _died(self) -> Died:

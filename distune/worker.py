@@ -159,6 +159,8 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: as many trials are trained at a time, while there is memory for them.
         devices: of the executors; all on the identity's by default.
+        serves: whether an executor is ever given trials of a study.
+        takes: whether an idle one shall be given one now.
         offers: names of the user's objectives that it agrees to run.
         ready: whether this host has what a study of some name needs, so that it can be
             opened; raises `UserError` if it cannot work on it.
@@ -176,6 +178,8 @@ class Worker:
         executors: Sequence[ExecutorLike],
         *,
         devices: Sequence[str] | None = None,
+        serves: Callable[[ExecutorLike, Study], bool] = lambda executor, study: True,
+        takes: Callable[[ExecutorLike, Study], bool] = lambda executor, study: True,
         ready: Callable[[str, Study], bool] = lambda name, study: True,
         offers: Collection[str] = (),
         allow_commands: bool = False,
@@ -198,6 +202,8 @@ class Worker:
         self._find_studies = find_studies
         self._slots = [_Slot(i, executor) for i, executor in enumerate(executors)]
         self._room = Room(devices or [identity.device] * len(executors))
+        self._serves = serves
+        self._takes = takes
         self._ready = ready
         self._offers = frozenset(offers)
         self._allow_commands = allow_commands
@@ -243,7 +249,7 @@ class Worker:
         if not listing:
             del studies[1:]  # what happens to be known of one must not put it before the others
         for study in studies:
-            if self._next_slot() is None:
+            if self._place_for(study) is None:
                 if listing:
                     study.claim_trouble = _Trouble()  # over, if another look has adopted the claim
             elif study.trouble.until is None:
@@ -444,12 +450,11 @@ class Worker:
     def _busy(self) -> list[int]:
         return [slot.index for slot in self._slots if not slot.free]
 
-    def _next_slot(self) -> _Slot | None:
-        """An executor that can train the next trial, if there is one and memory for it."""
+    def _place_for(self, study: _OpenStudy) -> _Slot | None:
+        """An executor that takes a trial of this study now, if there is one and memory for it."""
         busy = self._busy()
-        return next(
-            (s for s in self._slots if s.free and self._room.for_one_more(s.index, busy)), None
-        )
+        idle = (s for s in self._slots if s.free and self._room.for_one_more(s.index, busy))
+        return next((s for s in idle if self._takes(s.executor, study.study)), None)
 
     def _test_itself(self, slot: _Slot, held: _Held, result: Result) -> None:
         study = held.study
@@ -546,7 +551,7 @@ class Worker:
             return
         found = self._find_studies()
         # Not before it has succeeded. Who has no time for another study looks seldom.
-        free = self._next_slot() is not None
+        free = not self._open or any(map(self._place_for, self._open.values()))
         self._next_discovery = now + (_DISCOVER_EVERY if free else _DISCOVER_AT_WORK_EVERY)
         trouble: ShareError | FileNotFoundError | None = None
         for name, store in found.items():
@@ -644,7 +649,7 @@ class Worker:
     def _will_list(self, study: _OpenStudy) -> bool:
         """Whether it holds nothing and looks for something to claim, which shows the same."""
         idle = study.counter > 1 and study.paused_until is None and study.name not in self.given_up
-        return idle and not self._held_of(study) and self._next_slot() is not None
+        return idle and not self._held_of(study) and self._place_for(study) is not None
 
     def _check_ownership(self, study: _OpenStudy) -> None:
         """Look in a fresh listing for the files one believes to own, and the other way."""
@@ -679,7 +684,7 @@ class Worker:
                 host=self.identity.host,
                 pid=self.identity.pid,
                 device=self.identity.device,
-                jobs=self._room.jobs,
+                jobs=self._jobs(study),
                 counter=study.counter,
                 state=self._state(study, bool(running)),
                 running=[held.progress for held in running if held.progress is not None],
@@ -689,6 +694,11 @@ class Worker:
             ),
         )
         study.next_beat = self._monotonic() + study.study.beat_interval
+
+    def _jobs(self, study: _OpenStudy) -> int:
+        """How many trials of a study it trains at a time, if it has no other."""
+        serving = sum(self._serves(slot.executor, study.study) for slot in self._slots)
+        return min(self._room.jobs, serving)
 
     def _state(self, study: _OpenStudy, works: bool) -> BeatState:
         if study.name in self.given_up:
@@ -762,7 +772,7 @@ class Worker:
                 return
             study.paused_until, study.said = None, ""
             study.next_beat = 0.0
-        while self._next_slot() is not None:
+        while self._place_for(study) is not None:
             if study.health.doubtful and any(
                 slot.held is not None and slot.held.study is study for slot in self._slots
             ):
@@ -782,7 +792,7 @@ class Worker:
         if not listing:
             return False
         self._adopt_found(study, self._mine(study))
-        while study.candidates and self._next_slot() is not None:
+        while study.candidates and self._place_for(study) is not None:
             if self._claim_this(study, study.candidates.pop()):
                 return True
         study.listed = -math.inf
@@ -828,7 +838,7 @@ class Worker:
         """Read the trial that will be claimed next: it is then one rename away, which on a
         network is one request instead of several.
         """
-        if self._next_slot() is not None or not study.candidates or study.counter == 0:
+        if self._place_for(study) is not None or not study.candidates or study.counter == 0:
             return
         known = [name for name in study.candidates if name in study.ahead]
         if known:
@@ -872,7 +882,7 @@ class Worker:
             name: of the attempt.
             trial: what its file says, if that was read before.
         """
-        slot = self._next_slot()
+        slot = self._place_for(study)
         if slot is None:
             study.store.give_up(name, Actor.OWNER)
             return

@@ -1,0 +1,244 @@
+"""One training process for several trials of a worker's, trained at once where they fit together.
+
+To the worker each `Seat` is an executor of its own. The process is fed in rounds: what the
+seats have been given when the process is free is sorted into groups; the groups are trained one
+after the other, a group of several as a population; and no seat takes another trial before the
+last of them is over. So a round begins with all seats free, and its trials, claimed in one step
+of the worker, begin together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from distune.messages import Assignment, Began, Check, Checked, Ready
+from distune.processes import Died, ExecutorProcess
+from distune.study import Study
+from distune.trial import FAILURES, Failure, Outcome, Record, Result
+from distune.workloads.grouping import When, group_key, may_share
+
+
+class SharedProcess:
+    """`SharedProcess(process, 4, "always").seats` are four executors for a worker.
+
+    A failure in a population is nobody's in particular: who is trained on is given back, and an
+    attempt that is not a trial's first is always trained alone.
+
+    Args:
+        process: whose every message is heard here.
+        seats: how many trials are taken for it at a time.
+        when: where it trains them at once.
+        wake: called when `poll` should be called soon.
+    """
+
+    def __init__(
+        self,
+        process: ExecutorProcess,
+        seats: int,
+        when: When,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.seats = [Seat(self, number) for number in range(seats)]
+        self._process = process
+        self._when: When = when
+        self._wake = wake
+        self._waiting: dict[int, Assignment] = {}  # by seat
+        self._group: list[Assignment] = []  # what is trained
+        self._trained: list[int | None] = []  # by whom; None for what is over
+        self._begun = False  # something was heard of the group
+        self._checking: int | None = None
+        self._in_round = False
+        self._says: dict[int, list[Record | Died]] = {number: [] for number in range(seats)}
+
+    def serves(self, seat: int, study: Study) -> bool:
+        """Whether this seat is for trials of this study: one is for all of them."""
+        return seat == 0 or may_share(study, self._when)
+
+    def takes(self, seat: int, study: Study) -> bool:
+        """Whether a trial of this study could be trained soon, if this seat were given it."""
+        idle = not self._in_round and self._checking is None
+        return idle and self.serves(seat, study)
+
+    def start(self, seat: int, assignment: Assignment) -> None:
+        self._says[seat].clear()
+        self._waiting[seat] = assignment
+        if len(self._waiting) == len(self.seats):
+            self._feed()
+        else:
+            self._wake()  # with the next look the worker has claimed what there was
+
+    def check(self, seat: int, check: Check) -> None:
+        """What is trained meanwhile has to wait, or to be done again."""
+        if self._trained:
+            self._process.end(grace=0.0)
+            self._set_aside()
+        self._in_round = True
+        self._checking = seat
+        self._process.check(check)
+
+    def poll(self, seat: int) -> Sequence[Record | Died]:
+        for member, message in self._process.poll_members():
+            self._hear(member, message)
+        said, self._says[seat] = self._says[seat], []
+        self._feed()
+        return said
+
+    def stop(self, seat: int) -> None:
+        if seat in self._waiting:
+            del self._waiting[seat]
+            self._says[seat].append(_given_back("stopped by the master"))
+        elif seat in self._trained:
+            self._process.stop(self._trained.index(seat))
+
+    def end(self, seat: int, grace: float) -> None:
+        """End what this seat has been given; the process, if that is trained now."""
+        self._waiting.pop(seat, None)
+        if seat in self._trained or self._checking == seat:
+            self._process.end(grace)
+            self._set_aside(but=seat)
+        self._says[seat].clear()
+
+    def abort(self, seat: int) -> str:
+        if seat not in self._trained:
+            self.end(seat, grace=0.0)
+            return ""
+        said = self._process.abort()
+        self._set_aside(but=seat)
+        self._says[seat].clear()
+        return said
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def tail(self) -> str:
+        return self._process.tail()
+
+    def _feed(self) -> None:
+        """Give the process its next group, if it is free and there is one."""
+        if self._trained or self._checking is not None:
+            return
+        if not self._waiting:
+            # Until every seat has heard its result: they shall be free in one step.
+            self._in_round = any(self._says.values())
+            return
+        self._in_round = True
+        first = next(iter(self._waiting))
+        key = self._key(self._waiting[first])
+        seats = [first]
+        if key is not None:
+            seats = [seat for seat, one in self._waiting.items() if self._key(one) == key]
+        self._trained = [*seats]
+        self._group = [self._waiting.pop(seat) for seat in seats]
+        self._begun = False
+        if len(self._group) == 1:
+            self._process.start(self._group[0])
+        else:
+            self._process.start_together(self._group)
+
+    def _key(self, assignment: Assignment) -> tuple[str, str] | None:
+        """The same for what can be trained at once; None for what is trained alone."""
+        study, trial = assignment.study, assignment.trial
+        if study is None or trial.best is not None or trial.attempt > 1:
+            return None
+        key = group_key(study.objective, trial.params, self._when)
+        return None if key is None else (study.id, key)
+
+    def _hear(self, member: int, message: Record | Died) -> None:
+        if isinstance(message, Died):
+            self._died(message)
+        elif isinstance(message, Checked):
+            if self._checking is not None:
+                self._says[self._checking].append(message)
+                self._checking = None
+        elif member < len(self._trained) and (seat := self._trained[member]) is not None:
+            self._begun |= isinstance(message, Began)
+            if isinstance(message, Result):
+                message = self._blamed(message)
+                self._trained[member] = None
+                if not any(one is not None for one in self._trained):
+                    self._trained = []
+            self._says[seat].append(message)
+        for seat in self._waiting:  # it waits for a process that works, and does not hang
+            self._says[seat] = self._says[seat] or [Ready()]
+
+    def _blamed(self, result: Result) -> Result:
+        if len(self._group) == 1 or result.outcome not in FAILURES or result.failure is None:
+            return result
+        return _given_back(result.failure.message, len(self._group), result.failure)
+
+    def _died(self, died: Died) -> None:
+        if self._checking is not None:
+            self._says[self._checking].append(died)
+            self._checking = None
+        for seat in self._trained:
+            if seat is not None:
+                self._says[seat].append(
+                    died
+                    if len(self._group) == 1
+                    else _given_back(
+                        f"the training process {died.reason}",
+                        len(self._group),
+                        Failure(message="", output=died.output),
+                    )
+                )
+        self._trained = []
+
+    def _set_aside(self, but: int | None = None) -> None:
+        """The process was ended on behalf of a seat; the others' trials wait if they had not
+        begun, and else are given back.
+        """
+        for seat, assignment in zip(self._trained, self._group, strict=False):
+            if seat is None or seat == but:
+                continue
+            if self._begun:
+                self._says[seat].append(_given_back("its training process was ended"))
+            else:
+                self._waiting[seat] = assignment
+        self._trained, self._checking = [], None
+
+
+class Seat:
+    """What a worker takes for an executor; see `worker.ExecutorLike`."""
+
+    def __init__(self, shared: SharedProcess, number: int) -> None:
+        self._shared = shared
+        self._number = number
+
+    def serves(self, study: Study) -> bool:
+        """Whether it is ever given trials of this study."""
+        return self._shared.serves(self._number, study)
+
+    def takes(self, study: Study) -> bool:
+        """Whether to claim a trial of this study for it now."""
+        return self._shared.takes(self._number, study)
+
+    def start(self, assignment: Assignment) -> None:
+        self._shared.start(self._number, assignment)
+
+    def check(self, check: Check) -> None:
+        self._shared.check(self._number, check)
+
+    def poll(self) -> Sequence[Record | Died]:
+        return self._shared.poll(self._number)
+
+    def stop(self) -> None:
+        self._shared.stop(self._number)
+
+    def terminate(self) -> None:
+        self._shared.terminate()
+
+    def end(self, grace: float) -> None:
+        self._shared.end(self._number, grace)
+
+    def abort(self) -> str:
+        return self._shared.abort(self._number)
+
+    def tail(self) -> str:
+        return self._shared.tail()
+
+
+def _given_back(why: str, members: int = 1, failure: Failure | None = None) -> Result:
+    if members > 1:
+        why = f"{why} (one of {members} trained at once; it is tried again alone)"
+    failure = (failure or Failure(message=why)).replace(message=why[:500], infeasible=False)
+    return Result(outcome=Outcome.RELEASED, failure=failure)

@@ -1,0 +1,115 @@
+"""Populations as users run them: a real worker, a real process, real files."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distune import loops
+from distune.errors import UserError
+from distune.messages import Assignment, Began, Prepare
+from distune.processes import ExecutorProcess
+from distune.sharing import SharedProcess
+from distune.study import SpaceFile, freeze
+from distune.trial import Outcome, Report, Result, Trial
+from distune.workloads import mnist_cnn
+from tests.conftest import Lab, wait_until
+from tests.trials import Trial as WorkloadTrial
+
+SMALL: dict[str, Any] = {
+    "dataset": "digits",
+    "n_filters": 4,
+    "n_hidden": 16,
+    "batch_size": 20,
+    "n_train": 200,
+    "epochs": 3,
+}
+
+
+def counted(folder: Path) -> list[dict[str, Any]]:
+    lines = [line for line in (folder / "history.jsonl").read_text().splitlines() if line]
+    return [json.loads(line) for line in lines]
+
+
+def test_a_study_trained_in_populations_has_each_trial_once_with_a_curve_of_its_own(
+    lab: Lab,
+) -> None:
+    lab.write_space(
+        objective="mnist-cnn",
+        metric=None,
+        direction=None,
+        repeats=2,
+        trials=10,
+        lease="20s",
+        params={**SMALL, "lr": {"type": "float", "low": 0.01, "high": 0.1}, "momentum": [0, 0.9]},
+    )
+    done = lab.run(
+        *("master", "--space", "space.json", "--workers", "1", "--plain"),
+        *("--device", "cpu", "--population", "4"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = lab.logs / "space"
+    trained = [one for one in counted(folder) if one["trial"]["purpose"] == "train"]
+    assert sorted(one["trial"]["number"] for one in trained) == list(range(10))
+    assert {one["trial"]["attempt"] for one in trained} == {1}
+    log = (folder / "local-workers" / "worker-1.log").read_text()
+    assert "up to 4 of one network at once" in log
+    for one in trained:
+        trial = one["trial"]
+        alone = list(mnist_cnn.train(trial["params"], WorkloadTrial(seed=trial["seed"])))
+        best = max(alone, key=lambda report: report["val_accuracy"])
+        assert one["result"]["steps"] == len(alone)
+        assert one["result"]["value"] == pytest.approx(best["val_accuracy"], abs=2 / 297)
+
+
+def test_a_member_that_is_stopped_answers_before_its_epoch_is_over_and_the_others_go_on() -> None:
+    space = SpaceFile.model_validate({"objective": "mnist-cnn", "params": SMALL})
+    study = freeze(space, name="s", study_id="s-1", lease=20.0, created=0.0)
+    woken = threading.Event()
+    process = ExecutorProcess(Prepare(device="cpu"), wake=woken.set)
+    first, second = SharedProcess(process, 2, "always").seats
+    # Epochs of many seconds: one image after the other, on one core.
+    long = {**SMALL, "batch_size": 1, "n_train": 1_000, "epochs": 200, "n_filters": 64}
+    said: dict[int, list[Any]] = {0: [], 1: []}
+
+    def heard(seat: int, kind: type) -> bool:
+        said[seat] += [first, second][seat].poll()
+        return any(isinstance(one, kind) for one in said[seat])
+
+    try:
+        for number, seat in enumerate((first, second)):
+            trial = Trial(study="s-1", number=number, attempt=1, seed=number, params=long)
+            seat.start(Assignment(study=study, trial=trial, folder="f"))
+        wait_until(lambda: heard(0, Began) and heard(1, Began), what="both have begun")
+        first.stop()
+        wait_until(lambda: heard(0, Result), what="the first is over")
+        (result,) = [one for one in said[0] if isinstance(one, Result)]
+        assert result.outcome is Outcome.RELEASED
+        assert not any(isinstance(one, Report) for one in said[0])
+        wait_until(lambda: heard(1, Report), what="the second has reported an epoch")
+        assert not heard(1, Result)
+    finally:
+        child, tail = process._process, process._tail
+        process.end(grace=0.0)
+        if child is not None and child.stdout is not None and tail is not None:
+            tail.text(wait=5.0)  # its reader sees the end
+            child.stdout.close()
+
+
+def test_the_size_of_a_population_is_a_number(lab: Lab) -> None:
+    lab.write_space()
+    done = lab.run("worker", "--population", "half")
+    assert done.returncode == 2
+    assert "neither auto nor a number" in done.stderr
+
+
+def test_populations_are_for_cpus() -> None:
+    assert loops._population_size(None, "cuda:0") == 1
+    assert loops._population_size(1, "cuda:0") == 1
+    with pytest.raises(UserError, match="one at a time"):
+        loops._population_size(4, "cuda:0")
+    assert loops._population_size(None, "cpu") == 4

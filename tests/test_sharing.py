@@ -1,0 +1,238 @@
+"""Several executors that are one process: rounds, groups, and who pays when something breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from distune.messages import Assignment, Began, Check, Checked, Moved, Ready
+from distune.processes import Died
+from distune.sharing import SharedProcess
+from distune.study import SpaceFile, Study, freeze
+from distune.trial import Failure, Outcome, Record, Report, Result, Trial
+from distune.workloads.grouping import When
+
+DONE = Result(outcome=Outcome.COMPLETE, value=0.5)
+FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no luck"))
+
+
+class FakeProcess:
+    """Keeps what it is asked for, and says what the test tells it to."""
+
+    def __init__(self) -> None:
+        self.given: list[list[int]] = []  # numbers of the trials of each group
+        self.stopped: list[int] = []
+        self.ends = self.checks = 0
+        self.says: list[tuple[int, Record | Died]] = []
+
+    def start(self, assignment: Assignment) -> None:
+        self.start_together([assignment])
+
+    def start_together(self, assignments: Sequence[Assignment]) -> None:
+        self.given.append([one.trial.number for one in assignments])
+
+    def check(self, check: Check) -> None:
+        self.checks += 1
+
+    def stop(self, member: int) -> None:
+        self.stopped.append(member)
+
+    def end(self, grace: float) -> None:
+        self.ends += 1
+        self.says.clear()
+
+    def abort(self) -> str:
+        self.end(0.0)
+        return "it hung here"
+
+    def poll_members(self) -> list[tuple[int, Record | Died]]:
+        said, self.says = self.says, []
+        return said
+
+
+def make_study(name: str = "s") -> Study:
+    params = {"n_filters": 8, "batch_size": 20, "lr": {"type": "float", "low": 0.1, "high": 1.0}}
+    space = SpaceFile.model_validate({"objective": "mnist-cnn", "params": params})
+    return freeze(space, name=name, study_id=name, lease=5.0, created=0.0)
+
+
+STUDY, OTHER = make_study(), make_study("other")
+
+
+def a_trial(number: int, study: Study = STUDY, **changes: Any) -> Assignment:
+    params = {"n_filters": 8, "batch_size": 20, "lr": 0.1, **changes.pop("params", {})}
+    trial = Trial(study=study.id, number=number, attempt=1, params=params).replace(**changes)
+    return Assignment(study=study, trial=trial, folder="f")
+
+
+class Rig:
+    """Four seats at one process."""
+
+    def __init__(self, seats: int = 4, when: When = "where it pays") -> None:
+        self.process = FakeProcess()
+        self.woken = 0
+        self.shared = SharedProcess(self.process, seats, when, self.wake)  # type: ignore[arg-type]
+        self.seats = self.shared.seats
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def start(self, *assignments: Assignment) -> None:
+        for seat, assignment in zip(self.seats, assignments, strict=False):
+            seat.start(assignment)
+
+    def poll(self) -> list[list[Record | Died]]:
+        """A worker's look at all of them."""
+        return [list(seat.poll()) for seat in self.seats]
+
+    def say(self, *messages: tuple[int, Record | Died]) -> list[list[Record | Died]]:
+        self.process.says += messages
+        return self.poll()
+
+    @property
+    def takes(self) -> list[bool]:
+        return [seat.takes(STUDY) for seat in self.seats]
+
+
+def outcome(said: Sequence[Record | Died]) -> Outcome:
+    (result,) = [message for message in said if isinstance(message, Result)]
+    return result.outcome
+
+
+def test_trials_that_were_claimed_together_are_trained_at_once() -> None:
+    rig = Rig()
+    rig.start(*(a_trial(i) for i in range(4)))
+    assert rig.process.given == [[0, 1, 2, 3]]
+    said = rig.say((2, Report(step=1, metrics={"a": 2.0}, seconds=1.0)), (0, Moved(fraction=0.5)))
+    assert [len(each) for each in said] == [1, 0, 1, 0]
+    assert isinstance(said[2][0], Report)
+
+
+def test_fewer_than_there_are_seats_begin_when_the_worker_looks_again() -> None:
+    rig = Rig()
+    rig.start(a_trial(0), a_trial(1))
+    assert (rig.process.given, rig.woken) == ([], 2)
+    rig.poll()
+    assert rig.process.given == [[0, 1]]
+
+
+def test_what_does_not_fit_is_trained_after_the_others_and_alone() -> None:
+    rig = Rig(seats=6)
+    rig.start(
+        a_trial(0, params={"n_filters": 4}),
+        a_trial(1),
+        a_trial(2, best={"steps": 3.0}),  # a winner's test
+        a_trial(3, params={"lr": 0.7}),
+        a_trial(4, attempt=2),  # who was in trouble before
+        a_trial(5, OTHER),
+    )
+    for done in ([0], [1, 3], [2], [4], [5]):
+        assert rig.process.given[-1] == done
+        rig.say(*((member, DONE) for member in range(len(done))))
+    assert len(rig.process.given) == 5
+
+
+def test_no_seat_takes_a_trial_until_all_have_heard_that_theirs_are_over() -> None:
+    rig = Rig()
+    assert rig.takes == [True] * 4
+    rig.start(*(a_trial(i) for i in range(4)))
+    rig.say((0, DONE), (1, DONE), (2, DONE))
+    assert rig.takes == [False] * 4
+    rig.process.says = [(3, DONE)]
+    assert list(rig.seats[1].poll()) == []
+    assert rig.takes == [False] * 4  # the last one has not been told yet
+    rig.poll()
+    assert rig.takes == [True] * 4
+
+
+def test_only_the_first_seat_takes_what_cannot_be_trained_at_once() -> None:
+    rig = Rig()
+    space = SpaceFile.model_validate({"objective": "spirals", "params": {"lr": [0.1, 0.2]}})
+    spirals = freeze(space, name="n", study_id="n", lease=5.0, created=0.0)
+    assert [seat.takes(spirals) for seat in rig.seats] == [True, False, False, False]
+
+
+def test_who_waits_is_heard_of_as_long_as_the_process_works() -> None:
+    rig = Rig()
+    rig.start(a_trial(0), a_trial(1, params={"n_filters": 4}))
+    rig.poll()
+    assert rig.say((0, Moved(fraction=0.1)))[1] == [Ready()]
+    assert rig.poll()[1] == []  # nothing is heard of a process that hangs
+
+
+def test_a_member_is_stopped_by_its_place_in_the_group() -> None:
+    rig = Rig()
+    rig.start(a_trial(0, params={"n_filters": 4}), a_trial(1), a_trial(2))
+    rig.poll()
+    rig.say((0, DONE))
+    assert rig.process.given[-1] == [1, 2]
+    rig.seats[2].stop()
+    assert rig.process.stopped == [1]
+
+
+def test_who_waits_is_stopped_at_once_and_never_trained() -> None:
+    rig = Rig()
+    rig.start(a_trial(0, params={"n_filters": 4}), a_trial(1))
+    rig.poll()
+    rig.seats[1].stop()
+    assert outcome(rig.poll()[1]) is Outcome.RELEASED
+    rig.say((0, DONE))
+    assert rig.process.given == [[0]]
+
+
+def test_a_failure_in_a_population_is_nobodys_and_alone_it_is_the_trials() -> None:
+    rig = Rig()
+    rig.start(a_trial(0), a_trial(1))
+    rig.poll()
+    said = rig.say((0, FAILED), (1, DONE))
+    assert [outcome(said[0]), outcome(said[1])] == [Outcome.RELEASED, Outcome.COMPLETE]
+    rig.start(a_trial(0, attempt=2))
+    rig.poll()
+    assert outcome(rig.say((0, FAILED))[0]) is Outcome.FAILED
+
+
+def test_a_death_in_a_population_gives_its_trials_back_and_the_next_group_begins() -> None:
+    rig = Rig()
+    rig.start(a_trial(0), a_trial(1), a_trial(2, params={"n_filters": 4}))
+    rig.poll()
+    rig.say((0, Began()), (1, Began()))
+    said = rig.say((0, Died("was killed", "")))
+    assert [outcome(said[0]), outcome(said[1])] == [Outcome.RELEASED] * 2
+    assert rig.process.given == [[0, 1], [2]]
+    died = Died("was killed", "")
+    assert rig.say((0, died))[2] == [died]
+
+
+def test_a_process_that_is_killed_for_one_member_gives_the_others_back() -> None:
+    rig = Rig()
+    rig.start(a_trial(0), a_trial(1))
+    rig.poll()
+    rig.say((0, Began()), (1, Began()))
+    assert rig.seats[0].abort() == "it hung here"
+    said = rig.poll()
+    assert said[0] == []
+    assert outcome(said[1]) is Outcome.RELEASED
+
+
+def test_ending_who_waits_does_not_end_the_process() -> None:
+    rig = Rig()
+    rig.start(a_trial(0), a_trial(1, params={"n_filters": 4}))
+    rig.poll()
+    rig.seats[1].end(0.0)
+    assert rig.process.ends == 0
+    rig.seats[0].end(0.0)
+    assert rig.process.ends == 1
+
+
+def test_a_self_test_goes_before_what_has_hardly_begun_which_is_done_again() -> None:
+    rig = Rig()
+    rig.start(a_trial(0, params={"n_filters": 4}), a_trial(1), a_trial(2))
+    rig.poll()
+    assert outcome(rig.say((0, FAILED))[0]) is Outcome.FAILED
+    rig.seats[0].check(Check(study=STUDY, folder="f"))
+    assert (rig.process.ends, rig.process.checks) == (1, 1)
+    rig.poll()
+    assert rig.process.given == [[0], [1, 2]]  # not before the answer
+    assert rig.say((0, Checked()))[0] == [Checked()]
+    rig.poll()
+    assert rig.process.given == [[0], [1, 2], [1, 2]]
