@@ -34,7 +34,7 @@ from distune.messages import (
     encode_stop,
 )
 from distune.study import Study
-from distune.trial import Record
+from distune.trial import Failure, Outcome, Record, Result
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
 #: Helpers of libraries that live as long as the process they help.
@@ -315,6 +315,13 @@ class Died:
     reason: str
     output: str
     out_of_memory: bool = False
+
+    def as_result(self) -> Result:
+        """Of an attempt that was trained there."""
+        return Result(
+            outcome=Outcome.OUT_OF_MEMORY if self.out_of_memory else Outcome.FAILED,
+            failure=Failure(message=f"the training process {self.reason}", output=self.output),
+        )
 
 
 class ExecutorProcess:

@@ -22,7 +22,8 @@ class SharedProcess:
     """`SharedProcess(process, 4, "always").seats` are four executors for a worker.
 
     A failure in a population is nobody's in particular: who is trained on is given back, and an
-    attempt that is not a trial's first is always trained alone.
+    attempt that is not a trial's first is always trained alone. If memory was short, one of them
+    says so, and the worker makes room by one (see `Room`): once, because it happened once.
 
     Args:
         process: whose every message is heard here.
@@ -46,6 +47,7 @@ class SharedProcess:
         self._group: list[Assignment] = []  # what is trained
         self._trained: list[int | None] = []  # by whom; None for what is over
         self._begun = False  # something was heard of the group
+        self._crowded = False  # it was out of memory, and the worker knows
         self._checking: int | None = None
         self._in_round = False
         self._says: dict[int, list[Record | Died]] = {number: [] for number in range(seats)}
@@ -129,7 +131,7 @@ class SharedProcess:
             seats = [seat for seat, one in self._waiting.items() if self._key(one) == key]
         self._trained = [*seats]
         self._group = [self._waiting.pop(seat) for seat in seats]
-        self._begun = False
+        self._begun = self._crowded = False
         if len(self._group) == 1:
             self._process.start(self._group[0])
         else:
@@ -164,6 +166,9 @@ class SharedProcess:
     def _blamed(self, result: Result) -> Result:
         if len(self._group) == 1 or result.outcome not in FAILURES or result.failure is None:
             return result
+        if result.outcome is Outcome.OUT_OF_MEMORY and not self._crowded:
+            self._crowded = True
+            return result
         return _given_back(result.failure.message, len(self._group), result.failure)
 
     def _died(self, died: Died) -> None:
@@ -171,16 +176,10 @@ class SharedProcess:
             self._says[self._checking].append(died)
             self._checking = None
         for seat in self._trained:
-            if seat is not None:
-                self._says[seat].append(
-                    died
-                    if len(self._group) == 1
-                    else _given_back(
-                        f"the training process {died.reason}",
-                        len(self._group),
-                        Failure(message="", output=died.output),
-                    )
-                )
+            if seat is None:
+                continue
+            alone = len(self._group) == 1
+            self._says[seat].append(died if alone else self._blamed(died.as_result()))
         self._trained = []
 
     def _set_aside(self, but: int | None = None) -> None:

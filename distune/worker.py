@@ -388,9 +388,7 @@ class Worker:
             slot.testing.checked = Checked(problem=f"the training process {died.reason}")
             slot.busy = False
         elif slot.busy:
-            why = Failure(message=f"the training process {died.reason}", output=died.output)
-            outcome = Outcome.OUT_OF_MEMORY if died.out_of_memory else Outcome.FAILED
-            self._ended(slot, Result(outcome=outcome, failure=why), killed=True)
+            self._ended(slot, died.as_result(), killed=True)
 
     def _check_time(self, slot: _Slot, now: float) -> None:
         """Kill an executor that hangs, or does not stop when it is asked to."""

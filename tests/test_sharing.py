@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from distune.heartbeat import Beat
 from distune.messages import Assignment, Began, Check, Checked, Moved, Ready
 from distune.processes import Died
+from distune.protocol import State
+from distune.records import decode_document
 from distune.sharing import SharedProcess
+from distune.store import Store
 from distune.study import SpaceFile, Study, freeze
 from distune.trial import Failure, Outcome, Record, Report, Result, Trial
+from distune.worker import Worker, WorkerIdentity
 from distune.workloads.grouping import When
+from tests.simulation import Faults, MemoryFolder, Share
 
 DONE = Result(outcome=Outcome.COMPLETE, value=0.5)
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no luck"))
+NO_MEMORY = Result(outcome=Outcome.OUT_OF_MEMORY, failure=Failure(message="MemoryError"))
+KILLED = Died("was killed by SIGKILL: this machine is out of memory", "", out_of_memory=True)
 
 
 class FakeProcess:
@@ -132,6 +143,15 @@ def test_what_does_not_fit_is_trained_after_the_others_and_alone() -> None:
     assert len(rig.process.given) == 5
 
 
+def test_numbers_that_are_rounded_otherwise_are_never_trained_beside_float32() -> None:
+    rig = Rig(when="always")
+    for number, precision in enumerate(("bfloat16", "tf32", "bfloat16", "float32")):
+        rig.seats[number].start(a_trial(number, params={"precision": precision}))
+    for number in range(4):
+        assert rig.process.given[-1] == [number]
+        rig.say((0, DONE))
+
+
 def test_no_seat_takes_a_trial_until_all_have_heard_that_theirs_are_over() -> None:
     rig = Rig()
     assert rig.takes == [True] * 4
@@ -203,6 +223,17 @@ def test_a_death_in_a_population_gives_its_trials_back_and_the_next_group_begins
     assert rig.say((0, died))[2] == [died]
 
 
+@pytest.mark.parametrize("messages", [[(0, KILLED)], [(0, NO_MEMORY), (1, NO_MEMORY)]])
+def test_a_population_without_memory_says_so_once(
+    messages: list[tuple[int, Record | Died]],
+) -> None:
+    rig = Rig()
+    rig.start(a_trial(0), a_trial(1))
+    rig.poll()
+    said = rig.say(*messages)
+    assert [outcome(said[0]), outcome(said[1])] == [Outcome.OUT_OF_MEMORY, Outcome.RELEASED]
+
+
 def test_a_process_that_is_killed_for_one_member_gives_the_others_back() -> None:
     rig = Rig()
     rig.start(a_trial(0), a_trial(1))
@@ -236,3 +267,110 @@ def test_a_self_test_goes_before_what_has_hardly_begun_which_is_done_again() -> 
     assert rig.say((0, Checked()))[0] == [Checked()]
     rig.poll()
     assert rig.process.given == [[0], [1, 2], [1, 2]]
+
+
+# A worker that gives its trials to seats
+
+
+class Bench:
+    """Two processes of three seats each, a worker, and studies in memory."""
+
+    def __init__(self, *studies: Study) -> None:
+        self.now = 0.0
+        self.rigs = [Rig(3), Rig(3)]
+        seats = [
+            seat for row in zip(*(rig.seats for rig in self.rigs), strict=True) for seat in row
+        ]
+        self.studies = studies
+        self.stores = {study.name: self.store(study) for study in studies}
+        self.said: list[str] = []
+        self.worker = Worker(
+            WorkerIdentity("w-1", "h", 1, "cpu"),
+            lambda: self.stores,
+            seats,
+            serves=lambda executor, study: executor.serves(study),  # type: ignore[attr-defined]
+            takes=lambda executor, study: executor.takes(study),  # type: ignore[attr-defined]
+            say=self.said.append,
+            monotonic=lambda: self.now,
+            wall=lambda: self.now,
+            rng=random.Random(1),
+        )
+
+    def store(self, study: Study) -> Store:
+        store = Store(MemoryFolder(Share(), random.Random(0), lambda: self.now, Faults()))
+        store.create(study)
+        return store
+
+    def publish(self, study: Study, *trials: Trial) -> None:
+        for trial in trials:
+            self.stores[study.name].publish(trial)
+
+    def steps(self) -> None:
+        """What a worker does within a second and a half."""
+        for _ in range(3):
+            self.now += 0.5
+            self.worker.step()
+
+    def waiting(self, study: Study) -> list[int]:
+        listing = self.stores[study.name].listing()
+        return sorted(name.trial for name in listing.attempts if name.state is State.WAITING)
+
+    @property
+    def trained(self) -> list[int]:
+        """How many trials each process was given last."""
+        return [len(rig.process.given[-1]) if rig.process.given else 0 for rig in self.rigs]
+
+    def jobs(self, study: Study) -> int:
+        (beat,) = self.stores[study.name].beats().values()
+        return decode_document(Beat, beat).jobs
+
+
+def test_few_trials_occupy_all_processes() -> None:
+    bench = Bench(STUDY)
+    bench.publish(STUDY, *(a_trial(number).trial for number in range(4)))
+    bench.steps()
+    assert bench.trained == [2, 2]
+
+
+def test_a_worker_claims_no_more_until_a_population_is_over_as_a_whole() -> None:
+    bench = Bench(STUDY)
+    bench.publish(STUDY, *(a_trial(number).trial for number in range(8)))
+    bench.steps()
+    assert bench.trained == [3, 3]
+    bench.rigs[0].process.says = [(0, DONE), (1, DONE)]
+    bench.steps()
+    assert len(bench.waiting(STUDY)) == 2
+    bench.rigs[0].process.says = [(2, DONE)]
+    bench.steps()
+    assert bench.waiting(STUDY) == []
+    assert bench.trained == [2, 3]
+
+
+def test_a_study_that_seats_are_not_for_has_one_trial_in_each_process_and_its_master_is_told() -> (
+    None
+):
+    space = SpaceFile.model_validate({"objective": "spirals", "params": {"lr": [0.1, 0.2]}})
+    spirals = freeze(space, name="n", study_id="n", lease=5.0, created=0.0)
+    bench = Bench(spirals, STUDY)
+    bench.publish(spirals, *(a_trial(number, spirals).trial for number in range(5)))
+    bench.steps()
+    assert bench.trained == [1, 1]
+    assert len(bench.waiting(spirals)) == 3
+    assert (bench.jobs(spirals), bench.jobs(STUDY)) == (2, 6)
+
+
+def test_a_population_without_memory_is_tried_again_one_by_one_and_then_there_are_fewer() -> None:
+    bench = Bench(STUDY)
+    bench.publish(STUDY, *(a_trial(number).trial for number in range(6)))
+    bench.steps()
+    bench.rigs[0].process.says = [(0, KILLED)]
+    bench.steps()
+    assert bench.jobs(STUDY) == 5
+    assert any("at most 5 at a time on this host" in line for line in bench.said)
+    listing = bench.stores["s"].listing()
+    given_back = [name.trial for name in listing.attempts if name.state is State.LOST]
+    assert len(given_back) == 3
+    bench.publish(STUDY, *(a_trial(number, attempt=2).trial for number in given_back))
+    bench.steps()
+    assert bench.trained == [1, 3]
+    assert len(bench.waiting(STUDY)) == 1  # room for five
