@@ -7,6 +7,7 @@ called in the same way; a command becomes a generator over the JSON lines it pri
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -22,7 +23,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import GeneratorType
+from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune import processes
@@ -273,6 +274,13 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
 
 
 def _wants_trial(objective: Objective) -> bool:
+    # A signature takes as long as a short trial, and any other callable may not be hashable.
+    look = _asks_for_two if isinstance(objective, FunctionType) else _asks_for_two.__wrapped__
+    return look(objective)
+
+
+@functools.lru_cache(maxsize=16)
+def _asks_for_two(objective: Objective) -> bool:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(objective).parameters.values()
     return sum(p.kind in positional for p in parameters) > 1 or any(
