@@ -12,11 +12,13 @@ import faulthandler
 import importlib
 import os
 import queue
+import select
 import signal
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import IO, Any
@@ -29,21 +31,30 @@ from distune.messages import (
     Began,
     Check,
     Checked,
+    InTurn,
     Moved,
     Prepare,
     Ready,
     Together,
+    Unbegun,
     decode_message,
     decode_stop,
     encode_message,
 )
 from distune.objective import Objective, Offer, Stopped, TrialContext, drive, find, find_together
 from distune.study import Study
-from distune.trial import Failure, Outcome, Record, Result
+from distune.trial import FAILURES, Failure, Outcome, Record, Result
 from distune.workloads import WORKLOADS
 
 _PROGRESS_EVERY = 0.3  # seconds
+_UNSENT_FOR = 0.05  # seconds, at most, of what is said while trials are trained in turn
+_LONG_TURN = 0.5  # seconds of one of them, until the others go back to where they can be trained
+_REQUEST_BYTES = 65536
 _STOPPED = Result(outcome=Outcome.RELEASED, failure=Failure(message="stopped by the master"))
+_WAITED = Result(
+    outcome=Outcome.RELEASED,
+    failure=Failure(message="another trial took longer than expected; this one can be tried now"),
+)
 
 
 class _Executor:
@@ -60,6 +71,9 @@ class _Executor:
         self._gone: set[int] = set()  # of those trained at once: which have been stopped and told
         self._together = False
         self._last_progress: dict[int, float] = {}
+        self._turns: deque[tuple[int, Assignment]] = deque()  # that have not come
+        self._rows = self._rows_over = 0  # of trials to train in turn: received, and trained
+        self._turn_began = 0.0
         self._pid = os.getpid()
 
     def run(self) -> None:
@@ -72,6 +86,8 @@ class _Executor:
                     self._train([assignment])
                 case Together(count=count):
                     self._train([self._next_assignment() for _ in range(count)])
+                case InTurn(count=count):
+                    self._train_in_turn(count)
                 case Check() as check:
                     self._say(Checked(problem=self._check(check)))
 
@@ -81,7 +97,7 @@ class _Executor:
         return message
 
     def _listen(self) -> None:
-        for line in self._requests:
+        for line in self._lines():
             member = decode_stop(line)
             if member is not None:
                 self._stops.add(member)
@@ -90,9 +106,42 @@ class _Executor:
                 # Cleared here, in the order of arrival: a stop meant for the attempt
                 # before must not reach this one.
                 self._stops.clear()
+                if isinstance(message, InTurn):
+                    self._turn_began = time.monotonic()
+                    self._rows += 1
                 self._inbox.put(message)
         processes.end_session(os.getsid(0))  # our worker is gone, or wants us gone
         os._exit(0)
+
+    @property
+    def _in_turn(self) -> bool:
+        # Counted: our worker may have heard the end of a row, and sent the next, before we know.
+        return self._rows != self._rows_over
+
+    def _lines(self) -> Iterator[bytes]:
+        """Requests, until there are no more; meanwhile sees to what is trained in turn."""
+        rest = b""
+        while True:
+            while self._in_turn and not select.select([self._requests], [], [], _UNSENT_FOR)[0]:
+                self._look_after_turns()
+            piece = os.read(self._requests.fileno(), _REQUEST_BYTES)
+            if not piece:
+                return
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+
+    def _look_after_turns(self) -> None:
+        """Send what was said, and give back what waits for a trial that takes longer than it
+        should: others may have time for it.
+        """
+        if time.monotonic() - self._turn_began >= _LONG_TURN:
+            while self._turns:
+                try:
+                    member, _ = self._turns.pop()
+                except IndexError:  # its turn has come just now
+                    break
+                self._say(_WAITED, member)
+        self._messages.flush()
 
     def _leave_if_forked(self) -> None:
         """An objective that forks, and whose child returns, must not double us."""
@@ -102,7 +151,8 @@ class _Executor:
     def _say(self, message: Record, member: int = 0) -> None:
         self._leave_if_forked()
         self._messages.write(encode_message(message, member))
-        self._messages.flush()
+        if not self._in_turn:
+            self._messages.flush()
 
     def _prepare(self, prepare: Prepare) -> None:
         self._prepared = prepare
@@ -158,21 +208,52 @@ class _Executor:
             if error.errno in DENIED:
                 raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
-    def _train(self, assignments: Sequence[Assignment]) -> None:
-        """Train trials, at once if they are several; always ends with a result of each."""
+    def _train_in_turn(self, count: int) -> None:
+        """Train short trials one after the other, and tell of all at the end.
+
+        After a failure the others are to be assigned again, or what they print would stand
+        below its own output.
+        """
+        self._turns.extend((member, self._next_assignment()) for member in range(count))
+        failed = False
+        while self._turns:
+            try:
+                member, assignment = self._turns.popleft()
+            except IndexError:  # given back just now
+                break
+            self._turn_began = time.monotonic()
+            if failed:
+                self._say(Unbegun(), member)
+            elif member in self._stops:
+                self._say(_STOPPED, member)
+            else:
+                failed = self._train([assignment], member)
+        self._rows_over += 1
+        self._messages.flush()
+
+    def _train(self, assignments: Sequence[Assignment], first: int = 0) -> bool:
+        """Train trials, at once if they are several; always ends with a result of each.
+
+        Args:
+            assignments: what to train.
+            first: the number of the first one, as our worker knows it.
+
+        Returns:
+            Whether the last result was a failure.
+        """
         litter = processes.Litter()
         self._together = len(assignments) > 1
         self._gone.clear()
-        last: dict[int, Record] = {}
+        last: dict[int, Result] = {}
         drives: dict[int, Iterator[Record]] = {}
         try:
             if self._problem is not None:
                 raise UserError(self._problem)
-            drives = self._drives(assignments)
+            drives = self._drives(assignments, first)
         except Exception as error:  # not the objective's: it could not even be found
             failure = Failure(message=f"{type(error).__name__}: {error}")
             failed = Result(outcome=Outcome.FAILED, failure=failure)
-            last = dict.fromkeys(range(len(assignments)), failed)
+            last = dict.fromkeys(range(first, first + len(assignments)), failed)
         for member in drives:
             self._say(Began(), member)
         while drives:
@@ -192,16 +273,17 @@ class _Executor:
         if left:
             print(f"distune: killed {left} processes that the trial had left behind", flush=True)
         self._give_back()
-        for member, message in last.items():
-            self._say(message, member)
+        for member, result in last.items():
+            self._say(result, member)
+        return any(result.outcome in FAILURES for result in last.values())
 
-    def _drives(self, assignments: Sequence[Assignment]) -> dict[int, Iterator[Record]]:
+    def _drives(self, assignments: Sequence[Assignment], first: int) -> dict[int, Iterator[Record]]:
         """The messages of each; asking for one's next trains all of them."""
         for one in assignments:
             self._study = one.study or self._study
         study = self._study
         assert study is not None  # the first assignment has one
-        contexts = [self._context(study, *one) for one in enumerate(assignments)]
+        contexts = [self._context(study, *one) for one in enumerate(assignments, first)]
         trials = [one.trial for one in assignments]
         if self._together:
             objectives = find_together(study, trials, contexts)
@@ -214,7 +296,7 @@ class _Executor:
                 objective, study, trial, context, stopped=partial(self._stops.__contains__, member)
             )
             for member, (objective, trial, context) in enumerate(
-                zip(objectives, trials, contexts, strict=True)
+                zip(objectives, trials, contexts, strict=True), first
             )
         }
 
@@ -269,7 +351,7 @@ def main(arguments: list[str] | None = None) -> Any:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)
     # An objective that reads its standard input finds nothing there, and not our requests.
-    requests = os.fdopen(os.dup(0), "rb")
+    requests = os.fdopen(os.dup(0), "rb", buffering=0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -46,6 +46,7 @@ _SHORTEST_WAIT = 0.05  # seconds between looks at the share
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _DRAIN_SECONDS = 3.0
 _IDLE_BEFORE_SAYING = 60.0  # seconds
+_IN_TURN = 8  # short trials that a training process is given at a time
 
 
 # -- worker --------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
             identity,
             lambda: find_studies(logs, options.study),
             _seats(executors, size, "always" if options.population else "where it pays", wake.set),
-            devices=[executor.device for executor in executors] * size,
+            devices=[executor.device for executor in executors] * max(size, _IN_TURN),
             serves=lambda executor, study: not isinstance(executor, Seat) or executor.serves(study),
             takes=lambda executor, study: not isinstance(executor, Seat) or executor.takes(study),
             ready=Admission(options, logs, guardian, say, device).ready,
@@ -166,9 +167,7 @@ def _seats(
     """What the worker gives its trials to: so many seats at each process, dealt out in turn, so
     that a few trials keep all processes busy.
     """
-    if size == 1:
-        return executors
-    shared = [SharedProcess(one, size, when, wake) for one in executors]
+    shared = [SharedProcess(one, size, when, wake, _IN_TURN) for one in executors]
     return [seat for row in zip(*(one.seats for one in shared), strict=True) for seat in row]
 
 

@@ -36,6 +36,18 @@ class Together(Record, frozen=True, kw_only=True):
     count: int
 
 
+class InTurn(Record, frozen=True, kw_only=True):
+    """So many assignments follow, whose trials are short and to be trained one after the other;
+    what they say is sent together.
+    """
+
+    count: int
+
+
+class Unbegun(Record, frozen=True, kw_only=True):
+    """A trial whose turn had not come when one before it failed: to be assigned again."""
+
+
 class Check(Record, frozen=True, kw_only=True):
     """A request to test oneself: device, data, places to write to."""
 
@@ -79,6 +91,8 @@ _MESSAGES: dict[str, type[Record]] = {
         Prepare,
         Assignment,
         Together,
+        InTurn,
+        Unbegun,
         Check,
         Checked,
     )

@@ -26,6 +26,7 @@ import psutil
 from distune.messages import (
     Assignment,
     Check,
+    InTurn,
     Prepare,
     Ready,
     Together,
@@ -43,6 +44,7 @@ _UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
 _WALL = 0x40000000  # waitid(2): children of any kind
 _TAIL_BYTES = 8192
+_PIPE_BYTES = 65536
 _COUNT_KILLS_EVERY = 1.0  # seconds
 #: How many threads the numerical libraries start, as each of them reads it.
 _THREADS = (
@@ -257,7 +259,9 @@ def describe_exit(status: int | None) -> str:
 
 
 class Tail:
-    """The last few kilobytes of a stream, read by a thread so that its writer never waits."""
+    """The last few kilobytes of a stream, read by a thread so that its writer never waits; the
+    thread closes it at its end.
+    """
 
     def __init__(self, stream: IO[bytes], echo: Callable[[str], None] | None = None) -> None:
         self._stream = stream
@@ -284,7 +288,9 @@ class Tail:
                     for line in lines:
                         self._echo(line.decode(errors="replace"))
                 if not piece:
-                    return
+                    break
+        with self._lock:
+            self._stream.close()
 
     def catch_up(self, seconds: float) -> None:
         """Wait until all that its writer has written by now is read, but no longer than that."""
@@ -292,6 +298,8 @@ class Tail:
         unread = array("i", [0])
         while time.monotonic() < until:
             with self._lock:
+                if self._stream.closed:
+                    return
                 fcntl.ioctl(self._stream.fileno(), termios.FIONREAD, unread)
             if not unread[0]:
                 return
@@ -378,7 +386,7 @@ class ExecutorProcess:
         assert process.stdout is not None
         self._inbox = queue.SimpleQueue()
         self._tail = Tail(process.stdout, self._echo)
-        messages = os.fdopen(reading, "rb")
+        messages = os.fdopen(reading, "rb", buffering=0)
         threading.Thread(target=self._listen, args=(messages, self._inbox), daemon=True).start()
         self._process = process
         self._send(encode_message(self._prepare))
@@ -388,10 +396,13 @@ class ExecutorProcess:
         self, messages: IO[bytes], inbox: queue.SimpleQueue[tuple[int, Record] | None]
     ) -> None:
         # Read here and kept in memory: a share that hangs must not make training wait (P9).
+        rest = b""
         with messages:
-            for line in messages:
-                inbox.put(decode_member(line))
-                self._wake()
+            while piece := os.read(messages.fileno(), _PIPE_BYTES):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    inbox.put(decode_member(line))
+                self._wake()  # once for all that came together
         inbox.put(None)
         self._wake()
 
@@ -433,25 +444,30 @@ class ExecutorProcess:
 
     def start_together(self, assignments: Sequence[Assignment]) -> None:
         """Have it train several trials at once; they are numbered in this order."""
-        self._ask(Together(count=len(assignments)))
-        for assignment in assignments:
-            self._ask(assignment)
+        self._ask(Together(count=len(assignments)), *assignments)
+
+    def start_in_turn(self, assignments: Sequence[Assignment]) -> None:
+        """Have it train several short trials, one after the other; likewise numbered."""
+        self._ask(InTurn(count=len(assignments)), *assignments)
 
     def check(self, check: Check) -> None:
         """Have it test itself; it answers with `Checked`."""
         self._ask(check)
 
-    def _ask(self, message: Record) -> None:
+    def _ask(self, *messages: Record) -> None:
         if self._process is None:
             self._launch()
         assert self._tail is not None
         self._tail.clear()
         self._count_kills()
-        if isinstance(message, Assignment):
-            known, self._study = self._study, message.study
-            if message.study is known:  # a study is ten times as long as a trial
-                message = message.replace(study=None)
-        self._send(encode_message(message))
+        self._send(b"".join(encode_message(self._shortened(one)) for one in messages))
+
+    def _shortened(self, message: Record) -> Record:
+        """Without the study that the process knows: it is ten times as long as a trial."""
+        if not isinstance(message, Assignment):
+            return message
+        known, self._study = self._study, message.study
+        return message.replace(study=None) if message.study is known else message
 
     def _count_kills(self) -> None:
         now = time.monotonic()

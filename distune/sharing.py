@@ -1,21 +1,27 @@
-"""One training process for several trials of a worker's, trained at once where they fit together.
+"""One training process for several trials of a worker's, trained at once where they fit together,
+and in turn where they are so short that handing over each of them would take longer.
 
 To the worker each `Seat` is an executor of its own. The process is fed in rounds: what the
 seats have been given when the process is free is sorted into groups; the groups are trained one
-after the other, a group of several as a population; and no seat takes another trial before the
-last of them is over. So a round begins with all seats free, and its trials, claimed in one step
-of the worker, begin together.
+after the other, a group of several as a population or in turn; and no seat takes another trial
+before the last of them is over. So a round begins with all seats free, and its trials, claimed in
+one step of the worker, begin together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 
-from distune.messages import Assignment, Began, Check, Checked, Ready
+from distune.messages import Assignment, Began, Check, Checked, Ready, Unbegun
 from distune.processes import Died, ExecutorProcess
 from distune.study import Study
 from distune.trial import FAILURES, Failure, Outcome, Record, Result
 from distune.workloads.grouping import When, group_key, may_share
+
+#: Seconds, about, that a trial which is claimed may wait for those before it.
+_TURNS_LAST = 0.02
 
 
 class SharedProcess:
@@ -23,13 +29,16 @@ class SharedProcess:
 
     A failure in a population is nobody's in particular: who is trained on is given back, and an
     attempt that is not a trial's first is always trained alone. If memory was short, one of them
-    says so, and the worker makes room by one (see `Room`): once, because it happened once.
+    says so, and the worker makes room by one (see `Room`): once, because it happened once. So is
+    the death of a process that trained several in turn: which of them it was is not known.
 
     Args:
         process: whose every message is heard here.
-        seats: how many trials are taken for it at a time.
+        seats: how many trials are taken for it at a time, to be trained at once.
         when: where it trains them at once.
         wake: called when `poll` should be called soon.
+        in_turn: how many are taken at a time, at most, where they are short.
+        monotonic: a clock that tells how long they take, in seconds.
     """
 
     def __init__(
@@ -38,36 +47,57 @@ class SharedProcess:
         seats: int,
         when: When,
         wake: Callable[[], None] = lambda: None,
+        in_turn: int = 1,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.seats = [Seat(self, number) for number in range(seats)]
+        self.seats = [Seat(self, number) for number in range(max(seats, in_turn))]
         self._process = process
+        self._population = seats
+        self._in_turn = in_turn
+        self._monotonic = monotonic
         self._when: When = when
         self._wake = wake
         self._waiting: dict[int, Assignment] = {}  # by seat
         self._group: list[Assignment] = []  # what is trained
         self._trained: list[int | None] = []  # by whom; None for what is over
         self._begun = False  # something was heard of the group
+        self._at_once = False  # or in turn
         self._crowded = False  # it was out of memory, and the worker knows
+        self._fed = 0.0  # when that was
+        self._pace: dict[str, float] = {}  # seconds that a study's last trials took, each
         self._checking: int | None = None
         self._in_round = False
-        self._says: dict[int, list[Record | Died]] = {number: [] for number in range(seats)}
+        self._says: dict[int, list[Record | Died]] = {
+            number: [] for number in range(len(self.seats))
+        }
 
     def serves(self, seat: int, study: Study) -> bool:
-        """Whether this seat is for trials of this study: one is for all of them."""
-        return seat == 0 or may_share(study, self._when)
+        """Whether this seat is for trials of this study, which are then trained at the same time
+        as those of others: one is for all of them.
+        """
+        return seat == 0 or (seat < self._population and may_share(study, self._when))
 
     def takes(self, seat: int, study: Study) -> bool:
         """Whether a trial of this study could be trained soon, if this seat were given it."""
         idle = not self._in_round and self._checking is None
-        return idle and self.serves(seat, study)
+        return idle and (self.serves(seat, study) or seat < self._turns(study))
+
+    def _turns(self, study: Study) -> int:
+        """How many of its trials to train in turn."""
+        pace = self._pace.get(study.id, math.inf)
+        return max(1, min(self._in_turn, int(_TURNS_LAST / max(pace, 1e-6))))
 
     def start(self, seat: int, assignment: Assignment) -> None:
+        assert assignment.study is not None
         self._says[seat].clear()
         self._waiting[seat] = assignment
-        if len(self._waiting) == len(self.seats):
+        if not any(self.takes(one, assignment.study) for one in self._idle()):
             self._feed()
         else:
             self._wake()  # with the next look the worker has claimed what there was
+
+    def _idle(self) -> Iterator[int]:
+        return (seat for seat in range(len(self.seats)) if seat not in self._waiting)
 
     def check(self, seat: int, check: Check) -> None:
         """What is trained meanwhile has to wait, or to be done again."""
@@ -129,13 +159,36 @@ class SharedProcess:
         seats = [first]
         if key is not None:
             seats = [seat for seat, one in self._waiting.items() if self._key(one) == key]
+        else:
+            seats = self._in_turn_with(first)
         self._trained = [*seats]
         self._group = [self._waiting.pop(seat) for seat in seats]
         self._begun = self._crowded = False
+        self._at_once = key is not None and len(seats) > 1
+        self._fed = self._monotonic()
         if len(self._group) == 1:
             self._process.start(self._group[0])
-        else:
+        elif self._at_once:
             self._process.start_together(self._group)
+        else:
+            self._process.start_in_turn(self._group)
+
+    @property
+    def _in_a_row(self) -> bool:
+        """Whether several are trained in turn."""
+        return len(self._group) > 1 and not self._at_once
+
+    def _in_turn_with(self, first: int) -> list[int]:
+        """The seats whose trials are trained in turn, if that of the first one is."""
+        assignment = self._waiting[first]
+        if assignment.study is None or assignment.trial.attempt > 1:
+            return [first]
+        alike = [
+            seat
+            for seat, one in self._waiting.items()
+            if one.study is assignment.study and one.trial.attempt == 1 and self._key(one) is None
+        ]
+        return alike[: self._turns(assignment.study)]
 
     def _key(self, assignment: Assignment) -> tuple[str, str] | None:
         """The same for what can be trained at once; None for what is trained alone."""
@@ -154,22 +207,37 @@ class SharedProcess:
                 self._checking = None
         elif member < len(self._trained) and (seat := self._trained[member]) is not None:
             self._begun |= isinstance(message, Began)
-            if isinstance(message, Result):
-                message = self._blamed(message)
-                self._trained[member] = None
-                if not any(one is not None for one in self._trained):
-                    self._trained = []
-            self._says[seat].append(message)
+            if isinstance(message, Unbegun):
+                self._waiting[seat] = self._group[member]
+                self._is_over(member)
+            elif isinstance(message, Result):
+                self._says[seat].append(self._blamed(message))
+                self._is_over(member)
+            else:
+                self._says[seat].append(message)
         for seat in self._waiting:  # it waits for a process that works, and does not hang
             self._says[seat] = self._says[seat] or [Ready()]
 
+    def _is_over(self, member: int) -> None:
+        self._trained[member] = None
+        if any(seat is not None for seat in self._trained):
+            return
+        self._trained = []
+        study = self._group[0].study
+        if study is not None:
+            self._pace[study.id] = (self._monotonic() - self._fed) / len(self._group)
+
     def _blamed(self, result: Result) -> Result:
-        if len(self._group) == 1 or result.outcome not in FAILURES or result.failure is None:
+        """What a member's result says about its trial."""
+        if result.outcome not in FAILURES or result.failure is None:
             return result
+        if not self._at_once:  # the next ones begin before the worker asks for what it printed
+            output = result.failure.output or self._process.tail()
+            return result.replace(failure=result.failure.replace(output=output))
         if result.outcome is Outcome.OUT_OF_MEMORY and not self._crowded:
             self._crowded = True
             return result
-        return _given_back(result.failure.message, len(self._group), result.failure)
+        return self._given_back(result.failure.message, result.failure)
 
     def _died(self, died: Died) -> None:
         if self._checking is not None:
@@ -178,9 +246,27 @@ class SharedProcess:
         for seat in self._trained:
             if seat is None:
                 continue
-            alone = len(self._group) == 1
-            self._says[seat].append(died if alone else self._blamed(died.as_result()))
+            if len(self._group) == 1:
+                said: Record | Died = died
+            elif self._in_a_row:
+                said = self._given_back(f"the training process {died.reason}")
+            else:
+                said = self._blamed(died.as_result())
+            self._says[seat].append(said)
+        self._forget_pace()
         self._trained = []
+
+    def _forget_pace(self) -> None:
+        """Whatever went wrong: the next trials of this study are trained alone at first."""
+        for assignment in self._group:
+            if assignment.study is not None:
+                self._pace.pop(assignment.study.id, None)
+
+    def _given_back(self, why: str, failure: Failure | None = None) -> Result:
+        how = "at once" if self._at_once else "in turn"
+        return _given_back(
+            f"{why} (one of {len(self._group)} trained {how}; it is tried again alone)", failure
+        )
 
     def _set_aside(self, but: int | None = None) -> None:
         """The process was ended on behalf of a seat; the others' trials wait if they had not
@@ -189,10 +275,11 @@ class SharedProcess:
         for seat, assignment in zip(self._trained, self._group, strict=False):
             if seat is None or seat == but:
                 continue
-            if self._begun:
+            if self._begun or self._in_a_row:  # which may have been silent about that
                 self._says[seat].append(_given_back("its training process was ended"))
             else:
                 self._waiting[seat] = assignment
+        self._forget_pace()
         self._trained, self._checking = [], None
 
 
@@ -236,8 +323,6 @@ class Seat:
         return self._shared.tail()
 
 
-def _given_back(why: str, members: int = 1, failure: Failure | None = None) -> Result:
-    if members > 1:
-        why = f"{why} (one of {members} trained at once; it is tried again alone)"
+def _given_back(why: str, failure: Failure | None = None) -> Result:
     failure = (failure or Failure(message=why)).replace(message=why[:500], infeasible=False)
     return Result(outcome=Outcome.RELEASED, failure=failure)

@@ -93,11 +93,10 @@ def test_a_member_that_is_stopped_answers_before_its_epoch_is_over_and_the_other
         wait_until(lambda: heard(1, Report), what="the second has reported an epoch")
         assert not heard(1, Result)
     finally:
-        child, tail = process._process, process._tail
+        tail = process._tail
         process.end(grace=0.0)
-        if child is not None and child.stdout is not None and tail is not None:
-            tail.text(wait=5.0)  # its reader sees the end
-            child.stdout.close()
+        assert tail is not None
+        tail.text(wait=5.0)  # its reader sees the end
 
 
 def test_the_size_of_a_population_is_a_number(lab: Lab) -> None:

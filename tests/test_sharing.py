@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distune.heartbeat import Beat
-from distune.messages import Assignment, Began, Check, Checked, Moved, Ready
+from distune.messages import Assignment, Began, Check, Checked, Moved, Ready, Unbegun
 from distune.processes import Died
 from distune.protocol import State
 from distune.records import decode_document
@@ -33,7 +33,7 @@ class FakeProcess:
     def __init__(self) -> None:
         self.given: list[list[int]] = []  # numbers of the trials of each group
         self.stopped: list[int] = []
-        self.ends = self.checks = 0
+        self.ends = self.checks = self.in_turn = 0
         self.says: list[tuple[int, Record | Died]] = []
 
     def start(self, assignment: Assignment) -> None:
@@ -41,6 +41,13 @@ class FakeProcess:
 
     def start_together(self, assignments: Sequence[Assignment]) -> None:
         self.given.append([one.trial.number for one in assignments])
+
+    def start_in_turn(self, assignments: Sequence[Assignment]) -> None:
+        self.start_together(assignments)
+        self.in_turn += 1
+
+    def tail(self) -> str:
+        return "what it printed"
 
     def check(self, check: Check) -> None:
         self.checks += 1
@@ -374,3 +381,120 @@ def test_a_population_without_memory_is_tried_again_one_by_one_and_then_there_ar
     bench.steps()
     assert bench.trained == [1, 3]
     assert len(bench.waiting(STUDY)) == 1  # room for five
+
+
+# -- short trials, in turn -------------------------------------------------------------------------
+
+
+class Row(Rig):
+    """Eight seats at one process, for one trial after the other; and a clock."""
+
+    def __init__(self) -> None:
+        self.process = FakeProcess()
+        self.now = 0.0
+        self.shared = SharedProcess(
+            self.process,  # type: ignore[arg-type]
+            1,
+            "where it pays",
+            in_turn=8,
+            monotonic=lambda: self.now,
+        )
+        self.seats = self.shared.seats
+        self.numbers = iter(range(1000))
+
+    def start_next(self, count: int) -> None:
+        self.start(*(a_trial(next(self.numbers)) for _ in range(count)))
+
+    def train(self, count: int, seconds: float) -> list[list[Record | Died]]:
+        """So many, to their end."""
+        self.start_next(count)
+        self.now += seconds
+        self.process.says += [(member, DONE) for member in range(count)]
+        return self.poll()
+
+    @property
+    def places(self) -> int:
+        assert self.takes == sorted(self.takes, reverse=True)
+        return sum(self.takes)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "places"), [(0.0001, 8), (0.004, 5), (0.009, 2), (0.011, 1), (60.0, 1)]
+)
+def test_as_many_are_given_in_turn_as_take_a_fiftieth_of_a_second(
+    seconds: float, places: int
+) -> None:
+    row = Row()
+    assert row.places == 1
+    row.train(1, seconds)
+    assert row.places == places
+
+
+def test_trials_in_turn_are_fed_as_soon_as_all_places_are_taken_and_each_has_its_result() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    row.start_next(8)
+    assert row.process.given[-1] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert row.process.in_turn == 1
+    values = [Result(outcome=Outcome.COMPLETE, value=float(member)) for member in range(8)]
+    said = row.say(*enumerate(values))
+    assert said == [[value] for value in values]
+    assert row.places == 8
+
+
+def test_a_trial_that_turns_out_to_be_long_has_the_next_ones_trained_alone() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    row.train(8, 3600.0)
+    assert row.places == 1
+
+
+def test_another_study_is_not_believed_to_be_as_quick() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    assert [seat.takes(OTHER) for seat in row.seats] == [True] + [False] * 7
+
+
+def test_whoever_waits_for_its_turn_is_given_again_when_one_before_it_fails() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    row.start_next(8)
+    said = row.say((0, DONE), (1, FAILED), *((member, Unbegun()) for member in range(2, 8)))
+    assert outcome(said[0]) is Outcome.COMPLETE
+    assert outcome(said[1]) is Outcome.FAILED
+    (failed,) = [one for one in said[1] if isinstance(one, Result)]
+    assert failed.failure is not None
+    assert failed.failure.output == "what it printed"
+    assert not any(isinstance(one, Result) for each in said[2:] for one in each)
+    assert row.process.given[-1] == [3, 4, 5, 6, 7, 8]
+
+
+def test_the_death_of_a_process_is_nobodys_whose_turn_may_have_come() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    row.start_next(3)
+    row.poll()
+    row.process.says += [(0, DONE), (0, Died("was killed by SIGSEGV", ""))]
+    said = row.poll()
+    assert [outcome(one) for one in said[:3]] == [Outcome.COMPLETE, *[Outcome.RELEASED] * 2]
+    assert row.places == 1  # so that the next death is somebody's
+
+
+def test_the_end_of_a_process_gives_back_all_whose_turn_may_have_come() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    row.start_next(8)
+    assert row.seats[3].abort() == "it hung here"
+    said = row.poll()
+    assert said[3] == []
+    assert [outcome(said[seat]) for seat in (0, 1, 2, 4, 5, 6, 7)] == [Outcome.RELEASED] * 7
+
+
+def test_a_second_attempt_is_trained_alone() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    trials = [a_trial(number, attempt=2 if number == 4 else 1) for number in range(1, 9)]
+    row.start(*trials)
+    assert row.process.given[-1] == [1, 2, 3, 5, 6, 7, 8]
+    row.say(*((member, DONE) for member in range(7)))
+    assert row.process.given[-1] == [4]
