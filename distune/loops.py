@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -99,7 +100,6 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
     if nowhere:
         raise UserError(f"{logs} does not exist, nor does the folder it is in; check --logs")
     offers = {offer.name: offer for offer in map(Offer.parse, options.objectives)}
-    echo = say if options.verbose else None
 
     def make(device: str, threads: int) -> ExecutorProcess:
         return ExecutorProcess(
@@ -112,7 +112,7 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
             wake=wake.set,
             on_start=guardian.training_started,
             on_end=guardian.training_ended,
-            echo=echo,
+            echo=say if options.verbose else partial(_say_our_own, say),
         )
 
     executors, device, plan = _make_ready(make, options, bool(offers))
@@ -146,6 +146,12 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
             raise
     finally:
         end_all(executors)
+
+
+def _say_our_own(say: Callable[[str], None], line: str) -> None:
+    """Of what a training process prints, what is distune's: why a first trial takes its time."""
+    if line.startswith("distune: "):
+        say(line.removeprefix("distune: "))
 
 
 def _population_size(asked: int | None, device: str) -> int:

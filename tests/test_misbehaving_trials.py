@@ -154,7 +154,7 @@ def test_progress_keeps_a_trial_alive_that_reports_late(bad: Lab) -> None:
 def test_processes_that_a_trial_leaves_behind_are_killed_and_said(bad: Lab) -> None:
     bad.write_space(objective="bad:stray", trials=1)
     bad.master()
-    worker = bad.start("worker", "--objective", "bad:stray", "--forever", "--verbose")
+    worker = bad.start("worker", "--objective", "bad:stray", "--forever")
     wait_until(bad.seen, what="the trial to be counted")
     (executor,) = executors_of(worker.pid)
     helpers = ("resource_tracker", "forkserver")
