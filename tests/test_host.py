@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from distune import host
+from distune import cli, host
 from distune.loops import _told, may_be_bfloat16
 from distune.processes import executor_environment
 from tests.conftest import Lab, executors_of, wait_until
@@ -275,10 +274,14 @@ def test_a_gpus_memory_is_handed_out_in_segments_that_grow_unless_the_user_has_s
 
 
 @pytest.mark.parametrize("jobs", ["0", "1025", "many", "-3", "2.5"])
-def test_jobs_that_are_no_number_are_refused(jobs: str, lab: Lab) -> None:
-    done = lab.run("worker", "--jobs", jobs)
-    assert done.returncode == 2
-    assert re.search(r"neither auto nor a number from 1 to 1024", done.stderr)
+def test_jobs_that_are_no_number_are_refused(
+    jobs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["distune", "worker", "--jobs", jobs])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "neither auto nor a number from 1 to 1024" in capsys.readouterr().err
 
 
 def test_auto_can_also_be_said(lab: Lab) -> None:
