@@ -142,6 +142,11 @@ class Configuration:
 _Place = tuple[int, float, int, int]
 
 
+def _rows(runs: int | list[int]) -> list[int]:
+    """Of a configuration; most have one, and an object less for it."""
+    return [runs] if isinstance(runs, int) else runs
+
+
 @contextmanager
 def _no_collection() -> Iterator[None]:
     enabled = gc.isenabled()
@@ -412,8 +417,7 @@ class History:
         """A digest of a setting that is its own, and the configuration's number, if it has one."""
         digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")
         while (number := self._known.get(digest)) is not None:
-            runs = self._runs[number]
-            first = self._counted(runs if isinstance(runs, int) else runs[0])
+            first = self._counted(_rows(self._runs[number])[0])
             if params_key(first.trial.params) == key:
                 return digest, number
             digest = (digest + 1) % 2**64  # two settings share it
@@ -429,9 +433,7 @@ class History:
             self._runs.append(row)
             self._places.append((*self._first_place(counted), counted.trial.number, number))
         else:
-            runs = self._runs[number]
-            several = [runs] if isinstance(runs, int) else runs
-            self._runs[number] = several
+            self._runs[number] = several = _rows(self._runs[number])
             several.append(row)
             # By number, not by arrival: what is shown must not depend on who was faster.
             several.sort(key=lambda one: self._counted(one).trial.number)
@@ -443,9 +445,7 @@ class History:
     def _configuration(self, number: int) -> Configuration:
         known = self._configurations.get(number)
         if known is None:
-            runs = self._runs[number]
-            several = [runs] if isinstance(runs, int) else runs
-            counted = [self._counted(row) for row in several]
+            counted = [self._counted(row) for row in _rows(self._runs[number])]
             params = counted[0].trial.params
             tests = self._tests_of.get(params_key(params), []) if self._tests_of else []
             known = Configuration(params, counted, list(tests))
@@ -506,7 +506,7 @@ class History:
         size, crc = self._lines.checksum()
         configuration_of = array("Q", bytes(8 * len(self._lines)))  # by row
         for number, runs in enumerate(self._runs):
-            for row in [runs] if isinstance(runs, int) else runs:
+            for row in _rows(runs):
                 configuration_of[row] = number
         digests = array("Q", bytes(8 * len(self._known)))
         for digest, number in self._known.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import tracemalloc
 from pathlib import Path
@@ -22,6 +21,7 @@ from distune.space import Space
 from distune.store import Store
 from distune.study import Limits, Study
 from distune.trial import Counted
+from scripts.bench_history import MOST_BYTES, traced
 from tests.histories import counted, history_of, study, write_study
 from tests.test_index import Decoded
 
@@ -59,18 +59,7 @@ def some_trials(start: int, stop: int) -> list[Counted]:
 
 
 def test_a_counted_trial_takes_less_than_a_kilobyte_of_memory() -> None:
-    history, taken = History(LONG), []
-    tracemalloc.start()
-    try:
-        for start in (0, 2000):
-            for number in range(start, start + 2000):
-                history.add(a_trial(number, random.Random(number)))
-                history.ranking(20)
-            gc.collect()
-            taken.append(tracemalloc.get_traced_memory()[0])
-    finally:
-        tracemalloc.stop()
-    assert (taken[1] - taken[0]) / 2000 < 1000
+    assert traced(4000) < MOST_BYTES == 1000
 
 
 def test_what_counting_a_trial_reads_does_not_grow_with_the_history(decoded: Decoded) -> None:
