@@ -83,6 +83,24 @@ def test_where_configurations_have_repeats_counting_one_reads_no_more_than_these
         assert decoded.since() <= 4
 
 
+def test_a_setting_that_is_tried_over_and_over_costs_no_more_each_time(decoded: Decoded) -> None:
+    history = History(LONG)
+    rng = random.Random(0)
+    numbers = list(range(2000))
+    rng.shuffle(numbers)
+    for number in numbers:
+        history.add(counted(number, {"n": number % 2}, float(number), metrics={"v": 1.0}))
+    decoded.since()
+    for number in range(2000, 2050):
+        history.add(counted(number, {"n": number % 2}, float(number), metrics={"v": 1.0}))
+        assert history.winner() is not None
+    # All runs of either winner once, to show them; of each new one a few, to find its place.
+    assert decoded.since() < 2 * 1025 + 50 * 15
+    best = history.ranking()[0]
+    assert [run.trial.number for run in best.runs] == list(range(1, 2050, 2))
+    assert best.mean == 1025.0
+
+
 def test_settings_whose_digests_are_equal_are_still_different(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
