@@ -428,6 +428,12 @@ class ExecutorProcess:
                 return message[1]
         raise TimeoutError
 
+    def serves(self, study: Study) -> bool:
+        return True
+
+    def takes(self, study: Study) -> bool:
+        return True
+
     def start(self, assignment: Assignment) -> None:
         self._ask(assignment)
 

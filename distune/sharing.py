@@ -204,11 +204,9 @@ class Seat:
         self._number = number
 
     def serves(self, study: Study) -> bool:
-        """Whether it is ever given trials of this study."""
         return self._shared.serves(self._number, study)
 
     def takes(self, study: Study) -> bool:
-        """Whether to claim a trial of this study for it now."""
         return self._shared.takes(self._number, study)
 
     def start(self, assignment: Assignment) -> None:

@@ -288,8 +288,6 @@ class Bench:
             WorkerIdentity("w-1", "h", 1, "cpu"),
             lambda: self.stores,
             seats,
-            serves=lambda executor, study: executor.serves(study),  # type: ignore[attr-defined]
-            takes=lambda executor, study: executor.takes(study),  # type: ignore[attr-defined]
             say=self.said.append,
             monotonic=lambda: self.now,
             wall=lambda: self.now,
