@@ -106,7 +106,8 @@ def decode_member(line: bytes) -> tuple[int, Record]:
     if kind.isdigit():
         member = int(kind)
         kind, _, fields = fields.partition(b" ")
-    return member, records.load(_MESSAGES[kind.decode()], fields)
+    # Without the end of the line, or it is not what `dump` made, and takes the long way.
+    return member, records.load(_MESSAGES[kind.decode()], fields.removesuffix(b"\n"))
 
 
 def encode_stop(member: int = 0) -> bytes:

@@ -7,6 +7,7 @@ called in the same way; a command becomes a generator over the JSON lines it pri
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -20,9 +21,8 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from types import GeneratorType
+from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune import processes
@@ -156,7 +156,7 @@ def find_together(
     assert study.objective is not None
     module = importlib.import_module(WORKLOADS[study.objective].module)
     curves = module.train_together([dict(trial.params) for trial in trials], contexts)
-    return [partial(_given, curve) for curve in curves]
+    return [functools.partial(_given, curve) for curve in curves]
 
 
 def _given(steps: Iterator[Metrics], params: Mapping[str, Scalar]) -> Iterator[Metrics]:
@@ -273,6 +273,13 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
 
 
 def _wants_trial(objective: Objective) -> bool:
+    # A signature takes as long as a short trial, and any other callable may not be hashable.
+    look = _asks_for_two if isinstance(objective, FunctionType) else _asks_for_two.__wrapped__
+    return look(objective)
+
+
+@functools.lru_cache(maxsize=16)
+def _asks_for_two(objective: Objective) -> bool:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(objective).parameters.values()
     return sum(p.kind in positional for p in parameters) > 1 or any(

@@ -831,6 +831,8 @@ class Worker:
         study.candidates = [*candidates[begin:], *candidates[:begin]][::-1]
         study.listed = self._monotonic()
         study.ahead = {name: trial for name, trial in study.ahead.items() if name in there}
+        # What is read already comes first.
+        study.candidates.sort(key=study.ahead.__contains__)
 
     def _read_ahead(self, study: _OpenStudy) -> None:
         """Read the trial that will be claimed next: it is then one rename away, which on a
@@ -838,10 +840,7 @@ class Worker:
         """
         if self._place_for(study) is not None or not study.candidates or study.counter == 0:
             return
-        known = [name for name in study.candidates if name in study.ahead]
-        if known:
-            study.candidates.remove(known[0])
-            study.candidates.append(known[0])
+        if study.candidates[-1] in study.ahead:
             return
         try:
             study.ahead[study.candidates[-1]] = self._read(study, study.candidates[-1])
