@@ -31,7 +31,7 @@ from distune.planner import check_settings
 from distune.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
 from distune.protocol import worker_id
 from distune.screen import Screen
-from distune.sharing import Seat, SharedProcess
+from distune.sharing import SharedProcess
 from distune.snapshot import Snapshot
 from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
@@ -130,8 +130,6 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
             lambda: find_studies(logs, options.study),
             _seats(executors, size, "always" if options.population else "where it pays", wake.set),
             devices=[executor.device for executor in executors] * max(size, _IN_TURN),
-            serves=lambda executor, study: not isinstance(executor, Seat) or executor.serves(study),
-            takes=lambda executor, study: not isinstance(executor, Seat) or executor.takes(study),
             ready=Admission(options, logs, guardian, say, device).ready,
             offers=offers,
             allow_commands=options.allow_commands,

@@ -21,7 +21,6 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import FunctionType, GeneratorType
 from typing import Any
@@ -157,7 +156,7 @@ def find_together(
     assert study.objective is not None
     module = importlib.import_module(WORKLOADS[study.objective].module)
     curves = module.train_together([dict(trial.params) for trial in trials], contexts)
-    return [partial(_given, curve) for curve in curves]
+    return [functools.partial(_given, curve) for curve in curves]
 
 
 def _given(steps: Iterator[Metrics], params: Mapping[str, Scalar]) -> Iterator[Metrics]:

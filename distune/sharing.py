@@ -158,7 +158,8 @@ class SharedProcess:
         key = self._key(self._waiting[first])
         seats = [first]
         if key is not None:
-            seats = [seat for seat, one in self._waiting.items() if self._key(one) == key]
+            alike = [seat for seat, one in self._waiting.items() if self._key(one) == key]
+            seats = alike[: self._population]
         else:
             seats = self._in_turn_with(first)
         self._trained = [*seats]
@@ -193,7 +194,7 @@ class SharedProcess:
     def _key(self, assignment: Assignment) -> tuple[str, str] | None:
         """The same for what can be trained at once; None for what is trained alone."""
         study, trial = assignment.study, assignment.trial
-        if study is None or trial.best is not None or trial.attempt > 1:
+        if self._population == 1 or study is None or trial.best is not None or trial.attempt > 1:
             return None
         key = group_key(study.objective, trial.params, self._when)
         return None if key is None else (study.id, key)
@@ -291,11 +292,9 @@ class Seat:
         self._number = number
 
     def serves(self, study: Study) -> bool:
-        """Whether it is ever given trials of this study."""
         return self._shared.serves(self._number, study)
 
     def takes(self, study: Study) -> bool:
-        """Whether to claim a trial of this study for it now."""
         return self._shared.takes(self._number, study)
 
     def start(self, assignment: Assignment) -> None:

@@ -45,6 +45,12 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds, when the share does not
 class ExecutorLike(Interface):
     """What a worker needs of an executor."""
 
+    def serves(self, study: Study) -> bool:
+        """Whether it is ever given trials of a study."""
+
+    def takes(self, study: Study) -> bool:
+        """Whether it would train one soon if it were given one now, idle as it is."""
+
     def start(self, assignment: Assignment) -> None: ...
     def check(self, check: Check) -> None: ...
     def poll(self) -> Sequence[Record | Died]: ...
@@ -159,8 +165,6 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: as many trials are trained at a time, while there is memory for them.
         devices: of the executors; all on the identity's by default.
-        serves: whether an executor is ever given trials of a study.
-        takes: whether an idle one shall be given one now.
         offers: names of the user's objectives that it agrees to run.
         ready: whether this host has what a study of some name needs, so that it can be
             opened; raises `UserError` if it cannot work on it.
@@ -178,8 +182,6 @@ class Worker:
         executors: Sequence[ExecutorLike],
         *,
         devices: Sequence[str] | None = None,
-        serves: Callable[[ExecutorLike, Study], bool] = lambda executor, study: True,
-        takes: Callable[[ExecutorLike, Study], bool] = lambda executor, study: True,
         ready: Callable[[str, Study], bool] = lambda name, study: True,
         offers: Collection[str] = (),
         allow_commands: bool = False,
@@ -202,8 +204,6 @@ class Worker:
         self._find_studies = find_studies
         self._slots = [_Slot(i, executor) for i, executor in enumerate(executors)]
         self._room = Room(devices or [identity.device] * len(executors))
-        self._serves = serves
-        self._takes = takes
         self._ready = ready
         self._offers = frozenset(offers)
         self._allow_commands = allow_commands
@@ -452,7 +452,7 @@ class Worker:
         """An executor that takes a trial of this study now, if there is one and memory for it."""
         busy = self._busy()
         idle = (s for s in self._slots if s.free and self._room.for_one_more(s.index, busy))
-        return next((s for s in idle if self._takes(s.executor, study.study)), None)
+        return next((s for s in idle if s.executor.takes(study.study)), None)
 
     def _test_itself(self, slot: _Slot, held: _Held, result: Result) -> None:
         study = held.study
@@ -695,7 +695,7 @@ class Worker:
 
     def _jobs(self, study: _OpenStudy) -> int:
         """How many trials of a study it trains at a time, if it has no other."""
-        serving = sum(self._serves(slot.executor, study.study) for slot in self._slots)
+        serving = sum(slot.executor.serves(study.study) for slot in self._slots)
         return min(self._room.jobs, serving)
 
     def _state(self, study: _OpenStudy, works: bool) -> BeatState:

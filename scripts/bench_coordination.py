@@ -39,6 +39,7 @@ import psutil
 from distune.messages import Assignment, Check
 from distune.processes import Died
 from distune.store import find_studies
+from distune.study import Study
 from distune.trial import Outcome, Record, Report, Result
 from distune.worker import Worker, WorkerIdentity
 
@@ -533,6 +534,12 @@ class Instant:
 
     def __init__(self) -> None:
         self._says: list[Record | Died] = []
+
+    def serves(self, study: Study) -> bool:
+        return True
+
+    def takes(self, study: Study) -> bool:
+        return True
 
     def start(self, assignment: Assignment) -> None:
         y = float(assignment.trial.params["lr"]) ** 2  # type: ignore[arg-type]

@@ -22,17 +22,18 @@ from dataclasses import dataclass, field
 from distune import protocol, records
 from distune.errors import BadRecord, ShareError
 from distune.master import Identity, Master
-from distune.messages import Assignment, Check, Checked
+from distune.messages import Assignment, Check, Checked, Unbegun
 from distune.observer import Observer
 from distune.planner import trial_seed
 from distune.processes import Died
 from distune.protocol import COUNTED, AttemptName, State
 from distune.samplers import make_sampler
+from distune.sharing import SharedProcess
 from distune.store import Store
 from distune.study import Limits, Study, parse_space_file
 from distune.study import freeze as freeze_study
-from distune.trial import Failure, Outcome, Params, Purpose, Record, Report, Result
-from distune.worker import Worker, WorkerIdentity
+from distune.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
+from distune.worker import ExecutorLike, Worker, WorkerIdentity
 from tests.histories import read_history
 
 LEASE = 20.0  # seconds of the simulated clock
@@ -243,7 +244,7 @@ class MemoryFolder:
 
 def objective(params: Params) -> float:
     """What a simulated training finds: a function of its params, so that a mix-up is seen."""
-    x = params["x"]
+    x = params["lr" if "lr" in params else "x"]
     assert isinstance(x, float)
     return math.sin(12 * x) * (1 - x)
 
@@ -266,6 +267,12 @@ class SimulatedExecutor:
         self._failing = failing
         self._due: list[tuple[float, Record | Died]] = []
         self.started = 0
+
+    def serves(self, study: Study) -> bool:
+        return True
+
+    def takes(self, study: Study) -> bool:
+        return True
 
     def start(self, assignment: Assignment) -> None:
         self.started += 1
@@ -314,10 +321,97 @@ class SimulatedExecutor:
         return ""
 
 
-def make_study(trials: int = 6, *, repeats: int = 1, **changes: object) -> tuple[Study, Limits]:
+_RELEASED = Result(outcome=Outcome.RELEASED, failure=Failure(message="it waited for another"))
+
+
+class SimulatedProcess:
+    """Trains several trials, at once or in turn, each as an executor would; if one dies, all of
+    them do.
+    """
+
+    def __init__(self, make: Callable[[], SimulatedExecutor], rng: random.Random) -> None:
+        self._make = make
+        self._rng = rng
+        self._members: list[SimulatedExecutor] = []
+        self._turns: list[tuple[int, Assignment]] = []  # that have not come
+        self._said: list[tuple[int, Record | Died]] = []
+
+    def start(self, assignment: Assignment) -> None:
+        self.start_together([assignment])
+
+    def start_together(self, assignments: Sequence[Assignment]) -> None:
+        self._members = [self._make() for _ in assignments]
+        for member, assignment in zip(self._members, assignments, strict=True):
+            member.start(assignment)
+
+    def start_in_turn(self, assignments: Sequence[Assignment]) -> None:
+        self._members = [self._make() for _ in assignments]
+        self._turns = list(enumerate(assignments))
+        self._next_turn()
+
+    def _next_turn(self) -> None:
+        if self._turns:
+            member, assignment = self._turns.pop(0)
+            self._members[member].start(assignment)
+
+    def _see_to_turns(self, said: Sequence[tuple[int, Record | Died]]) -> None:
+        results = [one for _, one in said if isinstance(one, Result)]
+        if self._rng.random() < 0.02:  # the one that is trained takes long
+            self._give_back(_RELEASED)
+        elif any(one.outcome in FAILURES for one in results):
+            self._give_back(Unbegun())
+        elif results:
+            self._next_turn()
+
+    def _give_back(self, message: Record) -> None:
+        self._said += [(member, message) for member, _ in self._turns]
+        self._turns = []
+
+    def check(self, check: Check) -> None:
+        self._turns = []
+        self._members = [self._make()]
+        self._members[0].check(check)
+
+    def poll_members(self) -> list[tuple[int, Record | Died]]:
+        said = [(i, message) for i, one in enumerate(self._members) for message in one.poll()]
+        died = [one for one in said if isinstance(one[1], Died)]
+        if died:
+            self.terminate()
+            said = [one for one in said if one not in died] + died[:1]
+        self._see_to_turns(said)
+        said += self._said
+        self._said = []
+        return said
+
+    def stop(self, member: int) -> None:
+        waiting = [turn for turn in self._turns if turn[0] == member]
+        if not waiting:
+            self._members[member].stop()
+            return
+        self._turns.remove(waiting[0])
+        self._said.append((member, _RELEASED))
+
+    def abort(self) -> str:
+        self.terminate()
+        return ""
+
+    def terminate(self) -> None:
+        self._members, self._turns, self._said = [], [], []
+
+    def end(self, grace: float) -> None:
+        del grace
+        self.terminate()
+
+    def tail(self) -> str:
+        return ""
+
+
+def make_study(
+    trials: int = 6, *, repeats: int = 1, param: str = "x", **changes: object
+) -> tuple[Study, Limits]:
     """A study of one parameter that `objective` understands."""
     file = parse_space_file(
-        '{"objective": "o:o", "params": {"x": {"type": "float", "low": 0, "high": 1}},'
+        f'{{"objective": "o:o", "params": {{"{param}": {{"type": "float", "low": 0, "high": 1}}}},'
         ' "metric": "y", "direction": "maximize"}',
         "simulation",
     ).model_copy(update={"repeats": repeats, **changes})
@@ -350,6 +444,8 @@ class World:
         broken: int = 0,
         failing: float = 0.0,
         training: float = TRAINING,
+        seats: int = 1,
+        in_turn: bool = False,
         study: Study | None = None,
         limits: Limits | None = None,
         trace: Callable[[str], None] | None = None,
@@ -360,6 +456,8 @@ class World:
         self.share = Share()
         self.failing = failing
         self.training = training
+        self.seats = seats  # at each worker's process
+        self.in_turn = in_turn  # else at once
         self.masters = masters
         self.meddled = False  # somebody has deleted files
         self.healed = False
@@ -439,19 +537,32 @@ class World:
             return Master(
                 store, self.limits, Identity(actor.name, 1), monotonic=monotonic, wall=monotonic
             )
-        executor = SimulatedExecutor(
-            self.rng,
-            lambda: self.clock,
-            self.failing,
-            self.training,
-            broken=actor.name in self.broken,
-        )
-        self.executors.append(executor)
+
+        def make() -> SimulatedExecutor:
+            broken = actor.name in self.broken
+            now = lambda: self.clock  # noqa: E731
+            self.executors.append(
+                SimulatedExecutor(self.rng, now, self.failing, self.training, broken)
+            )
+            return self.executors[-1]
+
+        if self.seats == 1:
+            executors: Sequence[ExecutorLike] = [make()]
+        else:
+            process = SimulatedProcess(make, self.rng)
+            executors = SharedProcess(
+                process,  # type: ignore[arg-type]
+                1 if self.in_turn else self.seats,
+                "always",
+                in_turn=self.seats if self.in_turn else 1,
+                # So slow that what is trained for seconds seems short.
+                monotonic=lambda: self.clock / 10_000,
+            ).seats
         worker = f"{actor.name}-{actor.lives}-{self.rng.randrange(16**6):06x}"
         return Worker(
             WorkerIdentity(worker, actor.name, 1, "cpu"),
             lambda: {"s": store},
-            [executor],
+            executors,
             offers=["o:o"],
             forever=True,
             monotonic=monotonic,
@@ -561,13 +672,22 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> World:
     # A generator of its own: other histories stay what they were. The workload's name is all
     # that is of it: what has one has a test.
     tested = random.Random(f"tested {seed}").random() < 0.25
-    study, limits = make_study(rng.randint(1, 8), objective="mnist-cnn" if tested else "o:o")
+    # Likewise: trainings of several at once want trials that the workload would take.
+    seating = random.Random(f"seats {seed}")
+    seats = seating.choice([1, 1, 1, 3])
+    study, limits = make_study(
+        rng.randint(1, 8),
+        objective="mnist-cnn" if tested or seats > 1 else "o:o",
+        param="lr" if seats > 1 else "x",
+    )
     world = World(
         seed,
         faults,
         study=study,
         limits=limits,
         workers=workers,
+        seats=seats,
+        in_turn=seating.random() < 0.5,
         masters=2 if rng.random() < 0.2 else 1,
         failing=rng.choice([0.0, 0.0, 0.2]),
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,

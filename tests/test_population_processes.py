@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from distune import loops
+from distune.cli import app
 from distune.errors import UserError
 from distune.messages import Assignment, Began, Prepare
 from distune.processes import ExecutorProcess
@@ -43,21 +45,19 @@ def test_a_study_trained_in_populations_has_each_trial_once_with_a_curve_of_its_
         metric=None,
         direction=None,
         repeats=2,
-        trials=10,
+        trials=6,
         lease="20s",
         params={**SMALL, "lr": {"type": "float", "low": 0.01, "high": 0.1}, "momentum": [0, 0.9]},
     )
-    done = lab.run(
-        *("master", "--space", "space.json", "--workers", "1", "--plain"),
-        *("--device", "cpu", "--population", "4"),
-    )
+    worker = lab.worker("--device", "cpu", "--population", "4")
+    done = lab.run("master", "--space", "space.json", "--plain")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert worker.wait(timeout=60) == 0
     folder = lab.logs / "space"
     trained = [one for one in counted(folder) if one["trial"]["purpose"] == "train"]
-    assert sorted(one["trial"]["number"] for one in trained) == list(range(10))
+    assert sorted(one["trial"]["number"] for one in trained) == list(range(6))
     assert {one["trial"]["attempt"] for one in trained} == {1}
-    log = (folder / "local-workers" / "worker-1.log").read_text()
-    assert "up to 4 of one network at once" in log
+    assert "up to 4 of one network at once" in lab.log_of(worker)
     for one in trained:
         trial = one["trial"]
         alone = list(mnist_cnn.train(trial["params"], WorkloadTrial(seed=trial["seed"])))
@@ -73,7 +73,7 @@ def test_a_member_that_is_stopped_answers_before_its_epoch_is_over_and_the_other
     process = ExecutorProcess(Prepare(device="cpu"), wake=woken.set)
     first, second = SharedProcess(process, 2, "always").seats
     # Epochs of many seconds: one image after the other, on one core.
-    long = {**SMALL, "batch_size": 1, "n_train": 1_000, "epochs": 200, "n_filters": 64}
+    long = {**SMALL, "batch_size": 1, "n_train": 300, "epochs": 200, "n_filters": 64}
     said: dict[int, list[Any]] = {0: [], 1: []}
 
     def heard(seat: int, kind: type) -> bool:
@@ -97,6 +97,24 @@ def test_a_member_that_is_stopped_answers_before_its_epoch_is_over_and_the_other
         process.end(grace=0.0)
         assert tail is not None
         tail.text(wait=5.0)  # its reader sees the end
+
+
+@pytest.mark.parametrize(("asked", "told"), [([], "1"), (["--population", "auto"], "auto")])
+def test_a_masters_own_workers_train_as_many_at_once_as_it_was_told(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, asked: list[str], told: str
+) -> None:
+    lab.write_space()
+    found: list[loops.MasterOptions] = []
+
+    def run_master(options: loops.MasterOptions, screen: object) -> int:
+        found.append(options)
+        return 0
+
+    monkeypatch.setattr(loops, "run_master", run_master)
+    space = str(lab.folder / "space.json")
+    CliRunner().invoke(app, ["master", "--space", space, *asked])
+    arguments = list(found[0].worker_arguments)
+    assert arguments[arguments.index("--population") + 1] == told
 
 
 def test_the_size_of_a_population_is_a_number(lab: Lab) -> None:

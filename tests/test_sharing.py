@@ -295,8 +295,6 @@ class Bench:
             WorkerIdentity("w-1", "h", 1, "cpu"),
             lambda: self.stores,
             seats,
-            serves=lambda executor, study: executor.serves(study),  # type: ignore[attr-defined]
-            takes=lambda executor, study: executor.takes(study),  # type: ignore[attr-defined]
             say=self.said.append,
             monotonic=lambda: self.now,
             wall=lambda: self.now,
@@ -395,7 +393,7 @@ class Row(Rig):
         self.shared = SharedProcess(
             self.process,  # type: ignore[arg-type]
             1,
-            "where it pays",
+            "always",
             in_turn=8,
             monotonic=lambda: self.now,
         )

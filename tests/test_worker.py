@@ -14,6 +14,7 @@ from distune.messages import Assignment, Began, Check, Checked
 from distune.processes import Died
 from distune.protocol import Actor, AttemptName, State
 from distune.store import Store
+from distune.study import Study
 from distune.trial import Failure, Outcome, Record, Report, Result, Trial
 from distune.worker import Worker, WorkerIdentity
 from tests.simulation import Faults, MemoryFolder, Share, make_study
@@ -30,6 +31,12 @@ class Puppet:
         self.aborted = 0
         self.stops = self.ends = 0
         self.says: list[Record | Died] = []
+
+    def serves(self, study: Study) -> bool:
+        return True
+
+    def takes(self, study: Study) -> bool:
+        return True
 
     def start(self, assignment: Assignment) -> None:
         self.trials.append(assignment.trial)

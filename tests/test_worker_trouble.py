@@ -13,6 +13,7 @@ from distune.folder import Folder
 from distune.messages import Assignment, Check
 from distune.processes import Died
 from distune.store import Store
+from distune.study import Study
 from distune.trial import Record, Trial
 from distune.worker import Worker, WorkerIdentity
 from tests.simulation import LEASE, make_study
@@ -20,6 +21,12 @@ from tests.simulation import LEASE, make_study
 
 class Busy:
     """An executor that never comes to an end."""
+
+    def serves(self, study: Study) -> bool:
+        return True
+
+    def takes(self, study: Study) -> bool:
+        return True
 
     def start(self, assignment: Assignment) -> None: ...
     def check(self, check: Check) -> None: ...
