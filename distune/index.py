@@ -139,10 +139,12 @@ def _read(index: bytes) -> tuple[_Head, dict[str, Any]]:
     Raises:
         ValueError: it is none.
     """
-    body, checksum = index[:-_CHECKSUM], index[-_CHECKSUM:]
+    # Views: of what may be megabytes nothing is copied but into the columns.
+    body, checksum = memoryview(index)[:-_CHECKSUM], index[-_CHECKSUM:]
     if b"%08x\n" % zlib.crc32(body) != checksum:
         raise ValueError("its checksum does not match")
-    line, _, rest = body.partition(b"\n")
+    line, _, _ = index.partition(b"\n")
+    rest = body[len(line) + 1 :]
     try:
         head = records.load(_Head, line)
         {Outcome(name) for name in head.outcomes}

@@ -11,9 +11,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from distune.export.rows import TrialRow, span, trial_rows, with_finite_numbers
+from distune.export.rows import TrialRow, span, trial_rows
 from distune.extras import need
 from distune.ranking import History
+from distune.records import with_finite_numbers
 from distune.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from distune.stage import possible_after
 from distune.study import Study

@@ -5,6 +5,7 @@ Configurations are ranked, not runs: a configuration's trials (its repeats) are 
 
 from __future__ import annotations
 
+import bisect
 import gc
 import itertools
 import math
@@ -43,8 +44,59 @@ class Tier(IntEnum):
 _PRUNED, _DIVERGED, _FAILED = int(Tier.PRUNED), int(Tier.DIVERGED), int(Tier.FAILED)
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+class _Standing:
+    """What a configuration is ranked by, of its runs so far: a number or two of each.
+
+    Attributes:
+        diverged: a run ended without a finite value.
+    """
+
+    __slots__ = ("_complete", "_pruned", "_was_pruned", "diverged")
+
+    def __init__(self) -> None:
+        self.diverged = False
+        self._complete = array("d")
+        self._pruned = array("d")
+        self._was_pruned = False
+
+    def add(self, run: Counted) -> None:
+        outcome, value = run.result.outcome, run.result.value
+        finite = value is not None and math.isfinite(value)
+        if outcome is Outcome.DIVERGED or (outcome is Outcome.COMPLETE and not finite):
+            self.diverged = True
+        elif outcome is Outcome.COMPLETE:
+            self._complete.append(cast(float, value))
+        elif outcome is Outcome.PRUNED:
+            self._was_pruned = True
+            if finite:
+                self._pruned.append(cast(float, value))
+
+    @property
+    def values(self) -> list[float]:
+        return [math.nan] if self.diverged else list(self._complete or self._pruned)
+
+    @property
+    def mean(self) -> float | None:
+        if self.diverged:
+            return math.nan
+        values = self._complete or self._pruned
+        try:
+            return _mean(values) if values else None
+        except OverflowError:
+            return math.nan
+
+    def tier(self, repeats: int) -> Tier:
+        if self.diverged:
+            return Tier.DIVERGED
+        if len(self._complete) >= repeats:
+            return Tier.FULL
+        if self._complete:
+            return Tier.PARTIAL
+        return Tier.PRUNED if self._was_pruned else Tier.FAILED
 
 
 @dataclass
@@ -60,43 +112,32 @@ class Configuration:
         """The number of its first trial, which names it."""
         return min(run.trial.number for run in self.runs)
 
-    def _with(self, *outcomes: Outcome) -> list[Counted]:
-        return [run for run in self.runs if run.result.outcome in outcomes]
-
     @property
     def complete(self) -> list[Counted]:
-        return self._with(Outcome.COMPLETE)
+        return [run for run in self.runs if run.result.outcome is Outcome.COMPLETE]
+
+    @property
+    def _standing(self) -> _Standing:
+        standing = _Standing()
+        for run in self.runs:
+            standing.add(run)
+        return standing
 
     @property
     def values(self) -> list[float]:
         """What its mean is the mean of: complete runs, or for want of them pruned ones."""
-        if self._diverged:
-            return [math.nan]
-        runs = self.complete or self._with(Outcome.PRUNED)
-        return [v for v in (run.result.value for run in runs) if v is not None and math.isfinite(v)]
-
-    @property
-    def _diverged(self) -> bool:
-        return any(
-            run.result.outcome is Outcome.DIVERGED
-            or run.result.value is None
-            or not math.isfinite(run.result.value)
-            for run in self._with(Outcome.DIVERGED, Outcome.COMPLETE)
-        )
+        return self._standing.values
 
     @property
     def mean(self) -> float | None:
-        values = self.values
-        try:
-            return _mean(values) if values else None
-        except OverflowError:
-            return math.nan
+        return self._standing.mean
 
     @property
     def spread(self) -> float | None:
         """Sample standard deviation over its repeats; None with fewer than two."""
-        values = self.values
-        if self._diverged or len(values) < 2:
+        standing = self._standing
+        values = standing.values
+        if standing.diverged or len(values) < 2:
             return None
         import statistics  # slow to import, and needed only where there are repeats
 
@@ -128,18 +169,16 @@ class Configuration:
         return _mean(values) if values else None
 
     def tier(self, repeats: int) -> Tier:
-        if self._diverged:
-            return Tier.DIVERGED
-        complete = len(self.complete)
-        if complete >= repeats:
-            return Tier.FULL
-        if complete:
-            return Tier.PARTIAL
-        return Tier.PRUNED if self._with(Outcome.PRUNED) else Tier.FAILED
+        return self._standing.tier(repeats)
 
 
 #: Tier, what it is ranked by, its first trial, and which configuration it is.
 _Place = tuple[int, float, int, int]
+
+
+def _rows(runs: int | list[int]) -> list[int]:
+    """Of a configuration; most have one, and an object less for it."""
+    return [runs] if isinstance(runs, int) else runs
 
 
 @contextmanager
@@ -296,6 +335,7 @@ class History:
         self._known: dict[int, int] = {}  # by a digest of their setting
         self._runs: list[int | list[int]] = []  # its row, or rows
         self._places: list[_Place] = []
+        self._standings: dict[int, _Standing] = {}  # of those of several runs
         self._configurations: dict[int, Configuration] = {}  # looked at lately
         self._ranked: SortedList = SortedList()
         self._to_rank: list[_Place] = []
@@ -412,8 +452,7 @@ class History:
         """A digest of a setting that is its own, and the configuration's number, if it has one."""
         digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")
         while (number := self._known.get(digest)) is not None:
-            runs = self._runs[number]
-            first = self._counted(runs if isinstance(runs, int) else runs[0])
+            first = self._counted(_rows(self._runs[number])[0])
             if params_key(first.trial.params) == key:
                 return digest, number
             digest = (digest + 1) % 2**64  # two settings share it
@@ -429,23 +468,39 @@ class History:
             self._runs.append(row)
             self._places.append((*self._first_place(counted), counted.trial.number, number))
         else:
-            runs = self._runs[number]
-            several = [runs] if isinstance(runs, int) else runs
-            self._runs[number] = several
-            several.append(row)
-            # By number, not by arrival: what is shown must not depend on who was faster.
-            several.sort(key=lambda one: self._counted(one).trial.number)
-            self._configurations.pop(number, None)
-            self._to_drop.append(self._places[number])
-            self._places[number] = self._place(self._configuration(number), number)
+            self._add_run(counted, row, number)
         self._to_rank.append(self._places[number])
+
+    def _add_run(self, counted: Counted, row: int, number: int) -> None:
+        """One more of a configuration, at no more cost if it has had ten thousand."""
+        standing = self._standing(number)
+        standing.add(counted)
+        self._runs[number] = several = _rows(self._runs[number])
+        # By number, not by arrival: what is shown must not depend on who was faster.
+        at = bisect.bisect(
+            several, counted.trial.number, key=lambda one: self._counted(one).trial.number
+        )
+        several.insert(at, row)
+        configuration = self._configurations.get(number)
+        if configuration is not None:
+            configuration.runs.insert(at, counted)
+        mean, first = standing.mean, min(self._places[number][2], counted.trial.number)
+        order = math.inf if mean is None or not math.isfinite(mean) else self._sign * mean
+        self._to_drop.append(self._places[number])
+        self._places[number] = int(standing.tier(self.study.repeats)), order, first, number
+
+    def _standing(self, number: int) -> _Standing:
+        known = self._standings.get(number)
+        if known is None:
+            known = self._standings[number] = _Standing()
+            for row in _rows(self._runs[number]):
+                known.add(self._counted(row))
+        return known
 
     def _configuration(self, number: int) -> Configuration:
         known = self._configurations.get(number)
         if known is None:
-            runs = self._runs[number]
-            several = [runs] if isinstance(runs, int) else runs
-            counted = [self._counted(row) for row in several]
+            counted = [self._counted(row) for row in _rows(self._runs[number])]
             params = counted[0].trial.params
             tests = self._tests_of.get(params_key(params), []) if self._tests_of else []
             known = Configuration(params, counted, list(tests))
@@ -455,8 +510,8 @@ class History:
         return known
 
     def _first_place(self, counted: Counted) -> tuple[int, float]:
-        """Where one trial stands that is all there is of its configuration: as `_place`, which
-        takes four times as long.
+        """Where one trial stands that is all there is of its configuration: as by its `_Standing`,
+        which takes four times as long.
         """
         outcome, value = counted.result.outcome, counted.result.value
         finite = value is not None and math.isfinite(value)
@@ -468,11 +523,6 @@ class History:
             ran = outcome in (Outcome.COMPLETE, Outcome.DIVERGED)
             return _DIVERGED if ran else _FAILED, math.inf
         return tier, self._sign * value if value is not None and finite else math.inf
-
-    def _place(self, configuration: Configuration, number: int) -> _Place:
-        mean = configuration.mean
-        order = math.inf if mean is None or not math.isfinite(mean) else self._sign * mean
-        return int(configuration.tier(self.study.repeats)), order, configuration.first, number
 
     def _in_order(self) -> SortedList:
         """The places, sorted. All that came since somebody asked before is sorted in at once:
@@ -506,7 +556,7 @@ class History:
         size, crc = self._lines.checksum()
         configuration_of = array("Q", bytes(8 * len(self._lines)))  # by row
         for number, runs in enumerate(self._runs):
-            for row in [runs] if isinstance(runs, int) else runs:
+            for row in _rows(runs):
                 configuration_of[row] = number
         digests = array("Q", bytes(8 * len(self._known)))
         for digest, number in self._known.items():
@@ -591,20 +641,16 @@ class History:
 
         One with all its repeats beats any without: a lucky single run is no winner.
         """
-        for configuration in self.ranking(1):
-            mean = configuration.mean
-            if mean is not None and math.isfinite(mean):
-                return configuration
+        for _, order, _, number in self._in_order()[:1]:
+            if math.isfinite(order):
+                return self._configuration(number)
         return None
 
     def target_reached(self, target: float | None) -> Configuration | None:
         """The winner, if it has all its repeats and is good enough."""
-        winner = self.winner()
-        if target is None or winner is None or winner.mean is None:
-            return None
-        if winner.tier(self.study.repeats) is not Tier.FULL:
-            return None
-        good = (
-            winner.mean >= target if self.study.direction == "maximize" else winner.mean <= target
-        )
-        return winner if good else None
+        for tier, order, _, number in self._in_order()[:1]:
+            if target is None or tier != Tier.FULL or not math.isfinite(order):
+                continue
+            if order <= self._sign * target:
+                return self._configuration(number)
+        return None

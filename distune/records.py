@@ -100,7 +100,7 @@ def dump(record: Record) -> bytes:
         pass
     plain = _plain(record)
     text = json.dumps(
-        _without_nan(plain), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        with_finite_numbers(plain), ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
     if not _same(_plain(_convert(model, json.loads(text))), plain):
         raise ValueError(f"{record!r:.200} cannot be written and read again")
@@ -120,11 +120,14 @@ def _same(a: Any, b: Any) -> bool:
     return a == b or (isinstance(a, float) and isinstance(b, float) and a != a and b != b)
 
 
-def _without_nan(value: Any) -> Any:
+def with_finite_numbers(value: Any) -> Any:
+    """Plain data that is JSON: numbers that are not finite become the texts "NaN", "Infinity"
+    and "-Infinity".
+    """
     if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
+        return {key: with_finite_numbers(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_without_nan(one) for one in value]
+        return [with_finite_numbers(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

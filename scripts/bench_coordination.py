@@ -743,7 +743,7 @@ def main() -> int:
     unknown = set(options.parts) - set(parts)
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}")
-    tell(machine())
+    print(f"{machine()}\n", flush=True)
     if options.quick:
         return quick()
     wanted = options.parts or ["speed", "operations", "gaps", "start"]

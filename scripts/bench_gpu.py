@@ -30,12 +30,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:  # as a script, and in a process it has spawned
-    sys.path.insert(0, str(ROOT))
+from distune.processes import executor_environment
 
-from distune.processes import executor_environment  # noqa: E402
-from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.bench_training import Alone, Peers, unpacked
+from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell
 
 SETTINGS = ((20, 16), (100, 16), (94, 55))  # batch, filters; the last is scenario 5's best
 #: Of torch's operators in one captured step with everything in it: some, and a few to spare.
@@ -98,7 +97,6 @@ def _never(tape: Any) -> Any:
 def _trained(capture: Any, known: Any, params: dict[str, Any]) -> tuple[Any, Any]:
     from distune.workloads import convnet, tasks, trainer
     from distune.workloads.hyperparameters import ConvnetParams
-    from scripts.bench_training import Alone
 
     wanted = ConvnetParams(**{**_SMALL, **params})
     built: list[Any] = []
@@ -125,36 +123,10 @@ def _equal(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
 
 def peers(device: str, folder: str, setting: dict[str, Any], seed: int = 0) -> tuple[float, float]:
     """Seconds of the peers' loop, and its validation accuracy after the last epoch."""
-    import torch
-    from torch.nn import functional as F
-    from torch.utils.data import DataLoader, Subset
-
-    from scripts.bench_training import Peers, peers_network
-
-    images = Peers(folder)._all
-    torch.manual_seed(seed)
-    batch = setting["batch_size"]
-    training = DataLoader(Subset(images, range(setting["n_train"])), batch, shuffle=True)
-    end = 50_000 + setting["n_validation"]
-    validation = DataLoader(Subset(images, range(50_000, end)), batch_size=batch)
-    model = peers_network(setting["n_filters"]).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=setting["lr"], momentum=setting["momentum"])
-    running, right = 0.0, 0
-    started = time.perf_counter()
-    for _ in range(setting["epochs"]):
-        model.train()
-        for x, y in training:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x.to(device)), y.to(device))
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            running += loss.item()
-        model.eval()
-        right = 0
-        with torch.no_grad():
-            for x, y in validation:
-                right += int((model(x.to(device)).argmax(1) == y.to(device)).sum().item())
-    return time.perf_counter() - started, right / setting["n_validation"]
+    accuracies, seconds = Peers(folder).train(
+        setting, seed, setting["epochs"], setting["n_train"], setting["n_validation"], device
+    )
+    return seconds, accuracies[-1]
 
 
 def ours(
@@ -163,7 +135,6 @@ def ours(
     """Seconds of a trial of distune's trainer, and what it reported last."""
     from distune.workloads import device as devices
     from distune.workloads import mnist_cnn, steps
-    from scripts.bench_training import Alone
 
     real = steps.capture_for
     if not captured:
@@ -348,8 +319,6 @@ def main() -> int:
     if options.device == "cpu":
         print("On a CPU no step is captured: this tries the script, and measures no GPU.")
     with tempfile.TemporaryDirectory() as folder:
-        from scripts.bench_training import unpacked
-
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         real = unpacked(options.data_dir, Path(folder))
         print(f"{'MNIST' if real else 'random images of the shape of MNIST'}\n")

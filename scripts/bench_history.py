@@ -24,7 +24,6 @@ import re
 import resource
 import select
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -47,6 +46,9 @@ from distune.samplers import make_sampler
 from distune.store import Store
 from distune.study import Limits, Study, freeze, parse_space_file
 from distune.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.benching import Checks, in_turn, machine, spread, table
 
 NAME = "long"
 WORKERS = [f"gpu{i}-{4000 + i}-{i:06x}" for i in range(8)]
@@ -146,6 +148,9 @@ class Took:
 
     passed: float
     cpu: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.passed:{spec}} s, {self.cpu:{spec}} s of CPU"
 
 
 def distune(*arguments: str) -> list[str]:
@@ -269,7 +274,7 @@ def traced(count: int) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of counting a trial: seconds of CPU, and lines that were decoded for it."""
+    """Of counting a trial: seconds of CPU."""
 
     first: float  # in the first tenth
     last: float  # in the last tenth
@@ -300,14 +305,8 @@ def adding(count: int) -> Cost:
 # -- what is printed -----------------------------------------------------------------------------
 
 
-def spread(values: list[float], unit: str = "s") -> str:
-    """The median, and from where to where."""
-    middle = statistics.median(values)
-    return f"{middle:.2f} {unit} ({min(values):.2f} to {max(values):.2f})"
-
-
-def table(logs: Path, count: int, repetitions: int) -> list[str]:
-    """The rows of a Markdown table. The first start makes the index that viewers use."""
+def commands(logs: Path, count: int, repetitions: int) -> None:
+    """How long they take. The first start makes the index that viewers use."""
     restart(logs, count)
     measures: dict[str, Callable[[], Took]] = {
         "`distune master` started again, to its first new trial": lambda: restart(logs, count),
@@ -315,54 +314,56 @@ def table(logs: Path, count: int, repetitions: int) -> list[str]:
         "`distune status`": lambda: whole_run(logs, "status"),
         "`distune best`": lambda: whole_run(logs, "best"),
     }
-    took: dict[str, list[Took]] = {what: [] for what in measures}
-    for _ in range(repetitions):  # in turn, so that other work on the machine strikes them all
-        for what, measure in measures.items():
-            took[what].append(measure())
-    rows = ["| | passed | CPU |", "|---|---|---|"]
-    for what, those in took.items():
-        passed, cpu = spread([one.passed for one in those]), spread([one.cpu for one in those])
-        rows.append(f"| {what} | {passed} | {cpu} |")
-    return rows
+    rows = [
+        [what, spread([one.passed for one in those], 2), spread([one.cpu for one in those], 2)]
+        for what, those in in_turn(repetitions, measures).items()
+    ]
+    table(["seconds", "passed", "CPU"], rows)
 
 
-def measure_all(logs: Path, count: int, repetitions: int) -> list[str]:
+def measure_all(logs: Path, count: int, repetitions: int) -> None:
     folder = logs / NAME
-    rows = table(logs, count, repetitions)
+    commands(logs, count, repetitions)
     with tempfile.TemporaryDirectory() as small:
         grown = (resident(folder) - resident(make_study(Path(small), 0))) / count
     cost = adding(count)
-    rows += [
-        "",
-        f"| for each of {count:,} trials | |",
-        "|---|---|",
-        f"| memory of the master (RSS) | {grown:.0f} bytes |",
-        f"| of these allocated for the history | {traced(count):.0f} bytes |",
-        f"| counting it, in the first tenth | {cost.first * 1e6:.0f} µs of CPU |",
-        f"| in the last tenth | {cost.last * 1e6:.0f} µs: {cost.rate:.2f} of the first's rate |",
-        f"| `history.jsonl` | {(folder / protocol.HISTORY).stat().st_size / count:.0f} bytes |",
-    ]
-    return rows
+    size = (folder / protocol.HISTORY).stat().st_size
+    table(
+        [f"for each of {count:,} trials", ""],
+        [
+            ["memory of the master (RSS)", f"{grown:.0f} bytes"],
+            ["of these allocated for the history", f"{traced(count):.0f} bytes"],
+            ["counting it, in the first tenth", f"{cost.first * 1e6:.0f} µs of CPU"],
+            ["in the last tenth", f"{cost.last * 1e6:.0f} µs: {cost.rate:.2f} of the first's rate"],
+            ["`history.jsonl`", f"{size / count:.0f} bytes"],
+        ],
+    )
 
 
-def check(logs: Path, count: int) -> list[str]:
-    """What must hold on every machine, and does not; each in a line."""
-    wrong = []
+# -- for CI --------------------------------------------------------------------------------------
+
+
+def quick(logs: Path, count: int) -> int:
+    """What must hold on every machine. Exit status 1 if something does not."""
+    checks = Checks()
     store = Store(Folder(logs / NAME))
     store.load()
     read = Counter[str]()
     whole = Observer(store).history
     with counted_calls(read):
         master = Master(Store(store.folder), Limits(trials=10**9), Identity("h", 1))
-        if read["decode"] != count or read["encode"]:
-            wrong.append(f"a start decoded {read['decode']} lines, encoded {read['encode']}")
+        checks.true(
+            f"a start decodes each of {count:,} lines once and encodes none: {dict(read)}",
+            read["decode"] == count and not read["encode"],
+        )
         master.step()
         read.clear()
         viewer = Observer(Store(store.folder)).history
-        if read["decode"]:
-            wrong.append(f"a viewer with an index decoded {read['decode']} lines")
-        if [one.first for one in viewer.ranking()] != [one.first for one in whole.ranking()]:
-            wrong.append("a viewer with an index has another ranking")
+        checks.at_most("lines that a viewer with an index decodes", read["decode"], 0)
+        checks.true(
+            "a viewer with an index has the same ranking",
+            [one.first for one in viewer.ranking()] == [one.first for one in whole.ranking()],
+        )
     forget_master(logs / NAME)
     history, costs = History(the_study()), []
     with counted_calls(read):
@@ -372,14 +373,17 @@ def check(logs: Path, count: int) -> list[str]:
             history.ranking(20)
             costs.append(read.total())
     tenth = count // 10
-    if sum(costs[-tenth:]) > sum(costs[:tenth]) + tenth:
-        wrong.append(f"counting reads more and more lines: {max(costs[-tenth:])} at a time")
+    checks.at_most(
+        f"lines encoded and decoded to count the last tenth, {max(costs)} at most at a time",
+        sum(costs[-tenth:]),
+        sum(costs[:tenth]) + tenth,
+    )
     found = traced(count)
-    if found >= MOST_BYTES:
-        wrong.append(f"a counted trial takes {found:.0f} bytes, not less than {MOST_BYTES}")
-    print(f"{count:,} trials: {found:.0f} bytes of memory for each, {max(costs)} lines at most "
-          "encoded and decoded to count one")  # fmt: skip
-    return wrong
+    checks.true(
+        f"bytes of memory for a counted trial: {found:.0f}, less than {MOST_BYTES}",
+        found < MOST_BYTES,
+    )
+    return checks.status
 
 
 @contextlib.contextmanager
@@ -410,16 +414,15 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="where the study is, or shall stay")
     parser.add_argument("--quick", action="store_true", help="what can be counted, no times")
     options = parser.parse_args()
+    print(f"{machine()}\n", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         if options.quick:
             make_study(Path(scratch), 4000)
-            wrong = check(Path(scratch), 4000)
-            print("\n".join(wrong) or "as it should be")
-            return bool(wrong)
+            return quick(Path(scratch), 4000)
         logs = options.keep or Path(scratch) / "logs"
         if not (logs / NAME).exists():
             make_study(logs, options.trials)
-        print("\n".join(measure_all(logs, options.trials, options.repetitions)))
+        measure_all(logs, options.trials, options.repetitions)
     return 0
 
 

@@ -34,7 +34,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,6 +47,9 @@ from distune.processes import executor_environment
 from distune.study import SpaceFile, Study, freeze
 from distune.trial import Purpose, Result, Trial
 from distune.workloads.data import locate
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ((20, 16), (100, 16), (500, 16), (20, 55), (100, 55), (500, 55))  # batch, filters
@@ -138,8 +142,9 @@ class Peers:
         epochs: int,
         n: int,
         n_validation: int,
-    ) -> tuple[float, float]:
-        """Best validation accuracy, and the seconds of all of it."""
+        device: str = "cpu",
+    ) -> tuple[list[float], float]:
+        """Validation accuracy after each epoch, and the seconds of all of them."""
         import torch
         from torch.nn import functional as F
         from torch.utils.data import DataLoader, Subset
@@ -149,17 +154,17 @@ class Peers:
         training = DataLoader(Subset(self._all, range(n)), batch_size=batch, shuffle=True)
         held_out = Subset(self._all, range(50_000, 50_000 + n_validation))
         validation = DataLoader(held_out, batch_size=batch)
-        model = peers_network(setting["n_filters"])
+        model = peers_network(setting["n_filters"]).to(device)
         optimizer = torch.optim.SGD(
             model.parameters(), lr=setting["lr"], momentum=setting["momentum"]
         )
-        best, running = 0.0, 0.0
+        accuracies, running = [], 0.0
         started = time.perf_counter()
         for _ in range(epochs):
             model.train()
             for x, y in training:
                 optimizer.zero_grad()
-                loss = F.cross_entropy(model(x), y)
+                loss = F.cross_entropy(model(x.to(device)), y.to(device))
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 running += loss.item()
@@ -167,10 +172,10 @@ class Peers:
             right = 0
             with torch.no_grad():
                 for x, y in validation:
-                    right += (model(x).argmax(1) == y).sum().item()
+                    right += int((model(x.to(device)).argmax(1) == y.to(device)).sum().item())
             if n_validation:
-                best = max(best, right / n_validation)
-        return best, time.perf_counter() - started
+                accuracies.append(right / n_validation)
+        return accuracies, time.perf_counter() - started
 
 
 class Plain:
@@ -284,9 +289,14 @@ def child(kind: str, data_dir: str) -> None:
 
 def _peers_work(data_dir: str) -> Callable[..., Any]:
     peers = Peers(data_dir)
-    return lambda setting, seed=0, epochs=1, n=50_000, n_validation=0: peers.train(
-        setting, seed, epochs, n, n_validation
-    )
+
+    def work(
+        setting: dict[str, Any], n: int, seed: int = 0, epochs: int = 1, n_validation: int = 0
+    ) -> tuple[float, float]:
+        accuracies, seconds = peers.train(setting, seed, epochs, n, n_validation)
+        return max(accuracies, default=0.0), seconds
+
+    return work
 
 
 def _plain_work(data_dir: str) -> Callable[..., Any]:
@@ -360,39 +370,12 @@ def _foreign() -> float:
     return busy - own
 
 
-# -- tables ----------------------------------------------------------------------------------
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    for row in (header, ["---"] * len(header), *rows):
-        print(f"| {' | '.join(row)} |")
-    print(flush=True)
-
-
-def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Median, and the lowest and the highest."""
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def _tell(what: str, found: dict[str, list[float]]) -> None:
-    """How far it is: on standard error, each value."""
-    values = "; ".join(
-        f"{name}: {' '.join(f'{value:.4g}' for value in values)}" for name, values in found.items()
-    )
-    print(f"{what}: {values}", file=sys.stderr, flush=True)
-
-
-def ratio(base: Sequence[float], other: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(base, other, strict=True))
-
-
-def machine() -> str:
+def _torch() -> str:
+    """What counts beside the machine."""
     import torch
 
-    cores = host.usable_cores()
     bf16 = {True: "with", False: "without", None: "maybe with"}[host.computes_bfloat16()]
-    return f"{cores} cores {bf16} bfloat16 instructions, torch {torch.__version__}"
+    return f"{bf16} bfloat16 instructions, torch {torch.__version__}"
 
 
 # -- a: steps --------------------------------------------------------------------------------
@@ -421,29 +404,26 @@ def steps(data: Path, rounds: int) -> None:
         ]
         rows = []
         for batch, filters in SETTINGS:
-            setting = {"batch_size": batch, "n_filters": filters, "lr": 0.01, "momentum": 0.9}
+            setting: dict[str, Any] = {"batch_size": batch, "n_filters": filters, "lr": 0.01,
+                                       "momentum": 0.9}  # fmt: skip
             n = -(-max(4_000 if filters < 30 else 1_500, 4 * batch) // batch) * batch
 
-            def one_round(
-                setting: dict[str, Any] = setting, n: int = n
-            ) -> Iterator[tuple[str, float]]:
-                asked = {"setting": setting, "n": n}
-                yield names[0], quiet(lambda: _together(peers, asked, n))
-                yield names[1], quiet(lambda: _together(plain, asked, n))
-                for name, precision in zip(names[2:], ("float32", "bfloat16"), strict=True):
-                    full = {**setting, "epochs": 1, "n_train": n, "n_validation": 1, "n_test": 1}
-                    full["precision"] = precision
-                    yield name, quiet(lambda: _together(own, {"setting": full}, n))  # noqa: B023
-
-            dict(one_round())  # warms up
-            found: dict[str, list[float]] = {name: [] for name in names}
-            for _ in range(rounds):
-                for name, value in one_round():
-                    found[name].append(value * 1e6)
-            _tell(f"batch {batch}, {filters} filters", found)
-            rows.append([f"{batch} / {filters}", spread(found[names[0]])] + [
-                f"{spread(found[name])}, {ratio(found[names[0]], found[name]):.1f} x"
-                for name in names[1:]
+            asked = {"setting": setting, "n": n}
+            measures = {
+                names[0]: partial(_together, peers, asked, n),
+                names[1]: partial(_together, plain, asked, n),
+            }
+            for name, precision in zip(names[2:], ("float32", "bfloat16"), strict=True):
+                full = {**setting, "precision": precision, "epochs": 1, "n_train": n}
+                full |= {"n_validation": 1, "n_test": 1}
+                measures[name] = partial(_together, own, {"setting": full}, n)
+            for measure in measures.values():
+                measure()  # warms up
+            tell(f"batch {batch}, {filters} filters")
+            found = in_turn(rounds, {name: partial(quiet, one) for name, one in measures.items()})
+            base = found[names[0]]
+            rows.append([f"{batch} / {filters}", spread(base)] + [
+                f"{spread(found[name])}, {ratio(base, found[name])}" for name in names[1:]
             ])  # fmt: skip
         print("Microseconds per image in training steps, the whole machine")
         print(f"({rounds} rounds; {quiet.told()}):\n")
@@ -451,12 +431,12 @@ def steps(data: Path, rounds: int) -> None:
 
 
 def _together(children: Sequence[Child], question: dict[str, Any], n: int) -> float:
-    """Seconds per image when all of them train n images at the same time."""
+    """Microseconds per image when all of them train n images at the same time."""
     for one in children:
         one.start(question)
     answers = [one.answer() for one in children]
     seconds = [answer[1] if isinstance(answer, list) else answer for answer in answers]
-    return statistics.fmean(seconds) / (n * len(children))
+    return 1e6 * statistics.fmean(seconds) / (n * len(children))
 
 
 # -- c: accuracy -----------------------------------------------------------------------------
@@ -521,14 +501,14 @@ def sampled(n: int) -> list[dict[str, Any]]:
 def study(data: Path, rounds: int, trials: int, images: int) -> None:
     """Trials per hour of the whole machine, everything included, of scenario 5's space."""
     settings = sampled(trials)
-    found: dict[str, list[float]] = {name: [] for name in ("peers", "float32", "bfloat16")}
     quiet = Quiet(tries=2, patience=20)
-    for _ in range(rounds):
-        found["peers"].append(quiet(lambda: _peers_study(settings, data, images)))
-        for precision in ("float32", "bfloat16"):
-            seconds = quiet(lambda: _our_study(settings, data, images, precision))  # noqa: B023
-            found[precision].append(seconds)
-        _tell(f"{trials} trials in seconds", found)
+    studies = {
+        "peers' loop": partial(_peers_study, settings, data, images),
+        "distune, float32": partial(_our_study, settings, data, images, "float32"),
+        "distune, bfloat16": partial(_our_study, settings, data, images, "bfloat16"),
+    }
+    found = in_turn(rounds, {name: partial(quiet, one) for name, one in studies.items()})
+    base = found["peers' loop"]
     print(
         f"{trials} trials of scenario 5's space, one epoch of {images:,} images and validation on "
         f"10,000 each, from the command to the last result\n({rounds} rounds; {quiet.told()}):\n"
@@ -537,7 +517,7 @@ def study(data: Path, rounds: int, trials: int, images: int) -> None:
         ["", "seconds", "trials per hour", "against the peers' loop"],
         [
             [name, spread(values), f"{3600 * trials / statistics.median(values):.0f}",
-             f"{ratio(found['peers'], values):.1f} x"]
+             ratio(base, values)]
             for name, values in found.items()
         ],
     )  # fmt: skip
@@ -693,7 +673,6 @@ def memory(data: Path, counts: Sequence[int]) -> None:
             one.ask({"setting": {**setting, "n_train": 1_000}})
         for one in children:
             one.start({"setting": setting})
-        full = [psutil.Process(one._process.pid).memory_full_info() for one in children]
         for one in children:
             one.answer()
         full = [psutil.Process(one._process.pid).memory_full_info() for one in children]
@@ -710,19 +689,6 @@ def memory(data: Path, counts: Sequence[int]) -> None:
 
 
 # -- counts ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Checks:
-    """What was counted, against what it may be."""
-
-    broken: int = 0
-    rows: list[list[str]] = field(default_factory=list)
-
-    def at_most(self, what: str, found: float, limit: float) -> None:
-        good = found <= limit
-        self.broken += not good
-        self.rows.append([what, f"{found:g}", f"{limit:g}", "ok" if good else "BROKEN"])
 
 
 def quick(data: Path) -> int:
@@ -757,8 +723,7 @@ def quick(data: Path) -> int:
             max(cores, workers),
         )  # fmt: skip
     checks.at_most("threads that a training process starts for torch", _own_threads(data), 1)
-    table(["count", "found", "at most", ""], checks.rows)
-    return 1 if checks.broken else 0
+    return checks.status
 
 
 def _counted(data: Path, precision: str) -> tuple[float, float]:
@@ -831,7 +796,8 @@ def main() -> int:
         # What is shared between processes goes there as well, and with it.
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         real = unpacked(options.data_dir, data)
-        print(f"{machine()}; {'MNIST' if real else 'random images of the shape of MNIST'}\n")
+        what = "MNIST" if real else "random images of the shape of MNIST"
+        print(f"{machine()}, {_torch()}; {what}\n")
         if options.quick:
             return quick(data)
         for part in options.parts or parts:

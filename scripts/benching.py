@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from distune import host
+
+#: A number, or what formats itself as numbers are formatted.
+T = TypeVar("T")
 
 
-def in_turn(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+def in_turn(rounds: int, measures: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
     """Measure A, B, C, A, B, C, ...: what else the machine does meanwhile hits all of them."""
-    found: dict[str, list[float]] = {name: [] for name in measures}
+    found: dict[str, list[T]] = {name: [] for name in measures}
     for i in range(rounds):
         for name, measure in measures.items():
             found[name].append(measure())
@@ -20,7 +25,7 @@ def in_turn(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[st
 
 
 def tell(line: str) -> None:
-    """A word about what is going on; tables alone go to standard output."""
+    """A word about what is going on; what was measured goes to standard output."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -58,7 +63,7 @@ def machine() -> str:
         model = names[0] if names else model
     except OSError:
         pass
-    return f"{len(os.sched_getaffinity(0))} cores, {model}, Python {platform.python_version()}"
+    return f"{host.usable_cores()} cores, {model}, Python {platform.python_version()}"
 
 
 class Checks:

@@ -1,4 +1,6 @@
-"""Real processes on real files: how tests start distune and wait for what it does."""
+"""Real processes on real files: how tests start distune and wait for what it does, and on how
+many threads they train themselves.
+"""
 
 from __future__ import annotations
 
@@ -161,3 +163,14 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     one = Lab(tmp_path)
     yield one
     one.end()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch computes on one thread, as in an executor."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

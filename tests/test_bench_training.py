@@ -13,7 +13,8 @@ from distune import presets
 from distune.study import parse_space_file
 from distune.workloads import mnist_cnn, trainer
 from scripts import bench_training
-from scripts.bench_training import Checks, Quiet, peers_network, sampled
+from scripts.bench_training import Quiet, peers_network, sampled
+from scripts.benching import Checks
 
 
 def test_the_peers_network_is_the_labs_and_computes_the_same() -> None:
@@ -60,7 +61,7 @@ def test_a_step_stays_within_its_bounds(precision: str, digits: Path) -> None:
 
 
 def test_a_step_that_waits_for_its_loss_is_found_out(
-    digits: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = trainer._add
     monkeypatch.setattr(
@@ -69,11 +70,12 @@ def test_a_step_that_waits_for_its_loss_is_found_out(
     )  # fmt: skip
     operators, read = bench_training._counted(digits, "float32")
     assert read == 1
+    capsys.readouterr()
     checks = Checks()
     checks.at_most("numbers read", read, 0)
     checks.at_most("operators", operators, 10**6)
-    assert checks.broken == 1
-    assert [row[-1] for row in checks.rows] == ["BROKEN", "ok"]
+    assert checks.status == checks.broken == 1
+    assert [line[:6] for line in capsys.readouterr().out.splitlines()] == ["BROKEN", "ok    "]
 
 
 def test_what_others_disturb_is_measured_again_and_the_least_disturbed_counts(

@@ -18,6 +18,7 @@ import torch
 
 from distune.errors import UserError
 from distune.workloads.data import Dataset, as_floats, fetch, load, locate
+from distune.workloads.data import digits as digits_module
 from distune.workloads.data.mnist import read_idx
 from distune.workloads.vision import import_datasets
 from tests.file_server import FileServer, serving
@@ -335,6 +336,16 @@ def test_digits_need_no_files_and_are_mixed_the_same_everywhere() -> None:
     assert data.train.targets[:10].tolist() == [6, 9, 8, 4, 1, 6, 4, 1, 2, 3]
     everything = torch.cat([s.inputs for s in (data.train, data.validation, data.test)])
     assert len({image.numpy().tobytes() for image in everything}) == 1_797
+
+
+def test_where_scikit_learn_has_its_digits_in_another_file_they_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = digits_module.read()
+    monkeypatch.setattr(digits_module, "_FILE", "sklearn/elsewhere")
+    for (images, labels), (found, those) in zip(digits_module.read(), before, strict=True):
+        assert np.array_equal(images, found)
+        assert np.array_equal(labels, those)
 
 
 def test_digits_are_scaled_bilinearly_to_28_pixels_below_one() -> None:

@@ -39,11 +39,15 @@ from tests.conftest import Lab
 REAL = os.environ.get("DISTUNE_DATA", "")
 
 
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this host's copies lie: what is read from the same files is read once."""
+    return tmp_path_factory.mktemp("copies")
+
+
 @pytest.fixture(autouse=True)
-def _forget(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("shared")))
+def _forget(copies: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
     load.cache_clear()
     yield
     load.cache_clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from distune import host
-from distune.loops import _told
+from distune import cli, host
+from distune.loops import _told, may_be_bfloat16
 from distune.processes import executor_environment
 from tests.conftest import Lab, executors_of, wait_until
+from tests.histories import study
 
 GB = 2**30
 
@@ -274,10 +274,14 @@ def test_a_gpus_memory_is_handed_out_in_segments_that_grow_unless_the_user_has_s
 
 
 @pytest.mark.parametrize("jobs", ["0", "1025", "many", "-3", "2.5"])
-def test_jobs_that_are_no_number_are_refused(jobs: str, lab: Lab) -> None:
-    done = lab.run("worker", "--jobs", jobs)
-    assert done.returncode == 2
-    assert re.search(r"neither auto nor a number from 1 to 1024", done.stderr)
+def test_jobs_that_are_no_number_are_refused(
+    jobs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["distune", "worker", "--jobs", jobs])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "neither auto nor a number from 1 to 1024" in capsys.readouterr().err
 
 
 def test_auto_can_also_be_said(lab: Lab) -> None:
@@ -287,22 +291,30 @@ def test_auto_can_also_be_said(lab: Lab) -> None:
     assert "at a time" in done.stdout
 
 
-@pytest.mark.parametrize("value", ["bfloat16", ["float32", "bfloat16"], "float32"])
-def test_a_worker_says_once_if_its_cpu_is_slow_at_what_a_study_wants(
-    value: object, lab: Lab
-) -> None:
+@pytest.mark.parametrize(
+    ("value", "may_be"),
+    [("bfloat16", True), (["float32", "bfloat16"], True), ("float32", False), (None, False)],
+)
+def test_a_study_wants_bfloat16_if_one_of_its_trials_may(value: object, may_be: bool) -> None:
+    params = {"dataset": "digits", **({} if value is None else {"precision": value})}
+    assert may_be_bfloat16(study(objective="mnist-cnn", params=params)) == may_be
+    own = study(objective="train:train", params=params, metric="loss", direction="minimize")
+    assert not may_be_bfloat16(own)
+
+
+def test_a_worker_says_once_if_its_cpu_is_slow_at_what_a_study_wants(lab: Lab) -> None:
     """By a worker whose kernel says that there are no such instructions."""
-    space = {"objective": "mnist-cnn", "params": {"precision": value, "dataset": "digits"}}
     code = (
         "import sys; from distune import cli, host; host.computes_bfloat16 = lambda: False; "
         "sys.argv = ['distune', 'worker', '--time-limit', '4s', '--jobs', '1']; cli.main()"
     )
-    for name in ("one", "two"):
-        (lab.folder / f"{name}.json").write_text(json.dumps({**space, "trials": 1}))
+    for name, value in {"one": ["float32", "bfloat16"], "two": "bfloat16"}.items():
+        params = {"precision": value, "dataset": "digits"}
+        space = {"objective": "mnist-cnn", "params": params, "trials": 1}
+        (lab.folder / f"{name}.json").write_text(json.dumps(space))
         lab.master("--plain", space=f"{name}.json")
     for name in ("one", "two"):
         wait_until(lambda n=name: lab.names(study=n), what="published")  # type: ignore[misc]
     worker = lab.start_program([sys.executable, "-c", code])
     assert worker.wait(60) == 0
-    said = lab.log_of(worker).count("no instructions for bfloat16")
-    assert said == (0 if value == "float32" else 1)
+    assert lab.log_of(worker).count("no instructions for bfloat16") == 1

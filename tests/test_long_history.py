@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import tracemalloc
 from pathlib import Path
@@ -22,6 +21,7 @@ from distune.space import Space
 from distune.store import Store
 from distune.study import Limits, Study
 from distune.trial import Counted
+from scripts.bench_history import MOST_BYTES, traced
 from tests.histories import counted, history_of, study, write_study
 from tests.test_index import Decoded
 
@@ -59,18 +59,7 @@ def some_trials(start: int, stop: int) -> list[Counted]:
 
 
 def test_a_counted_trial_takes_less_than_a_kilobyte_of_memory() -> None:
-    history, taken = History(LONG), []
-    tracemalloc.start()
-    try:
-        for start in (0, 2000):
-            for number in range(start, start + 2000):
-                history.add(a_trial(number, random.Random(number)))
-                history.ranking(20)
-            gc.collect()
-            taken.append(tracemalloc.get_traced_memory()[0])
-    finally:
-        tracemalloc.stop()
-    assert (taken[1] - taken[0]) / 2000 < 1000
+    assert traced(4000) < MOST_BYTES == 1000
 
 
 def test_what_counting_a_trial_reads_does_not_grow_with_the_history(decoded: Decoded) -> None:
@@ -92,6 +81,24 @@ def test_where_configurations_have_repeats_counting_one_reads_no_more_than_these
     for number in range(2000):
         history.add(a_trial(number, random.Random(number // 4)))
         assert decoded.since() <= 4
+
+
+def test_a_setting_that_is_tried_over_and_over_costs_no_more_each_time(decoded: Decoded) -> None:
+    history = History(LONG)
+    rng = random.Random(0)
+    numbers = list(range(2000))
+    rng.shuffle(numbers)
+    for number in numbers:
+        history.add(counted(number, {"n": number % 2}, float(number), metrics={"v": 1.0}))
+    decoded.since()
+    for number in range(2000, 2050):
+        history.add(counted(number, {"n": number % 2}, float(number), metrics={"v": 1.0}))
+        assert history.winner() is not None
+    # All runs of either winner once, to show them; of each new one a few, to find its place.
+    assert decoded.since() < 2 * 1025 + 50 * 15
+    best = history.ranking()[0]
+    assert [run.trial.number for run in best.runs] == list(range(1, 2050, 2))
+    assert best.mean == 1025.0
 
 
 def test_settings_whose_digests_are_equal_are_still_different(

@@ -84,26 +84,20 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(a_search(80), tmp_path_factory.mktemp("report") / "search.html")
 
 
-def test_every_plot_is_drawn_without_an_error_or_a_request(browser: Any, search: Path) -> None:
-    with opened(browser, search) as one:
-        one.draw_all()
-        marks = one.ask(MARKS)
-        assert len(marks) >= 2
-        assert [alt for alt, count in marks if not alt or count == 0] == []
-        assert one.errors == []
-        assert [url for url in one.requests if not url.startswith("data:")] == [search.as_uri()]
-
-
 @pytest.mark.parametrize("context", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_nothing_is_wider_than_the_screen(
+def test_every_plot_is_drawn_and_fits_the_screen_without_an_error_or_a_request(
     browser: Any, search: Path, context: dict[str, Any]
 ) -> None:
     with opened(browser, search, **context) as one:
         one.draw_all()
+        marks = one.ask(MARKS)
+        assert len(marks) >= 2
+        assert [alt for alt, count in marks if not alt or count == 0] == []
         width = context["viewport"]["width"]
         assert one.ask("document.documentElement.scrollWidth") <= width
         assert one.ask("visualViewport.width") == width  # nothing made the phone zoom out
         assert one.errors == []
+        assert [url for url in one.requests if not url.startswith("data:")] == [search.as_uri()]
 
 
 def test_dark_mode_is_dark_in_the_page_and_in_the_plots(browser: Any, search: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from distune.workloads.data import Dataset
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
 from tests.trials import Trial, without_time
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 DIGITS: dict[str, Any] = {
     "dataset": "digits",
     "n_filters": 4,
@@ -27,14 +28,6 @@ DIGITS: dict[str, Any] = {
 }
 HALF: dict[str, Any] = {**DIGITS, "precision": "bfloat16"}
 TASK = tasks.classification("cross-entropy", follow_training=False)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def digits(n: int | None = None) -> Dataset:

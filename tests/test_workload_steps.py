@@ -30,12 +30,9 @@ EVERYTHING: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _capturable(one_thread: None) -> Iterator[None]:
     with capturable_on_cpu():
         yield
-    torch.set_num_threads(before)
 
 
 def digits(n: int = 130) -> Dataset:

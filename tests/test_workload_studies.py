@@ -6,7 +6,6 @@ import base64
 import json
 import math
 import os
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,8 @@ from distune.workloads.data import CLASSES, Dataset, Split, load
 from distune.workloads.hyperparameters import ColouredDigitsParams
 from tests.trials import Trial, figures_in, without_time
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 USPS, HOUSES = ("usps.bz2", "house_prices.csv")
 
 
@@ -31,14 +32,6 @@ def needs(file: str) -> pytest.MarkDecorator:
     """Skips a test where the real data is not there."""
     there = (Path(os.environ.get("DISTUNE_DATA", "nowhere")) / file).is_file()
     return pytest.mark.skipif(not there, reason=f"DISTUNE_DATA names no folder with {file}")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -14,16 +14,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from distune.errors import UserError
 from distune.export.leaderboard import csv_text
-from distune.export.rows import (
-    Column,
-    Kind,
-    columns,
-    curve_of,
-    trial_rows,
-    with_finite_numbers,
-)
+from distune.export.rows import Column, Kind, columns, curve_of, trial_rows
 from distune.extras import need
 from distune.ranking import History
+from distune.records import with_finite_numbers
 from distune.trial import Report
 
 if TYPE_CHECKING:

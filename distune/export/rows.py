@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
 
 from distune.export.leaderboard import names_of, parameter_names
 from distune.ranking import History
@@ -228,16 +227,3 @@ def _is_exact(value: int) -> bool:
         return float(value) == value
     except OverflowError:
         return False
-
-
-def with_finite_numbers(value: Any) -> Any:
-    """Plain data that is JSON: numbers that are not finite become the texts that the study's
-    own files have for them, "NaN", "Infinity" and "-Infinity".
-    """
-    if isinstance(value, dict):
-        return {key: with_finite_numbers(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [with_finite_numbers(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
