@@ -128,7 +128,8 @@ def test_json_of_a_master_is_a_snapshot_a_line(lab: Lab) -> None:
 
 
 def test_plain_lines_name_what_happened(lab: Lab) -> None:
-    lab.write_space(trials=3)
+    # Two seconds each: a master looks once a second at least.
+    lab.write_space(trials=3, params={"x": {"type": "float", "low": 0, "high": 1}, "pause": 0.7})
     done = lab.run(
         "master", "--space", "space.json", "--workers", "1", "--objective", "train:train"
     )
