@@ -47,6 +47,8 @@ _SHORTEST_WAIT = 0.05  # seconds between looks at the share
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _DRAIN_SECONDS = 3.0
 _IDLE_BEFORE_SAYING = 60.0  # seconds
+_EXPECTED_WITHIN = 60.0  # seconds in which a master looks out for the first worker
+_FIRST_LOOKS = 0.25  # seconds between looks meanwhile, at most
 _IN_TURN = 8  # short trials that a training process is given at a time
 
 
@@ -546,6 +548,7 @@ def _rule(
 ) -> Snapshot | None:
     """Step until the study is over or a signal comes; what was seen last."""
     pause = _SHORTEST_WAIT
+    began = time.monotonic()
     outage = Outage()
     snapshot: Snapshot | None = None
 
@@ -583,6 +586,8 @@ def _rule(
         if not master.active:
             master.store.rest()
         longest = master.study.longest_pause
+        if not snapshot.workers and looked < began + _EXPECTED_WITHIN:
+            longest = min(longest, _FIRST_LOOKS)
         pause = _SHORTEST_WAIT if master.active else min(pause * 1.5, longest)
         interrupt.event.wait(pause)
     return snapshot

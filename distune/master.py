@@ -175,10 +175,11 @@ class Master:
         actions = planner.plan(snapshot, self._sampler)
         self.active = bool(actions)
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
+        # Workers wait for new trials, and for nothing else of this.
+        self._publish_new([action.trial for action in actions if _is_new(action)])
         for action in actions:
             if not _is_new(action):
                 self._apply(action)
-        self._publish_new([action.trial for action in actions if _is_new(action)])
         self.store.sync()
         self._keep_index()
         if now >= self._next_patrol:
