@@ -27,7 +27,7 @@ _SHOW_LOST_FOR = 10  # leases
 _SHOW_GIVEN_UP_FOR = 86400.0  # seconds
 _MOST_SET_ASIDE = 200  # at a step: a flood of garbage must not hold up the trials
 _FEWEST_WAITING = 4
-_AHEAD = 6  # times as many waiting as ended since the last look
+_AHEAD = 12  # times as many waiting as ended since the last look
 _MOST_WAITING = 1000
 _MOST_PREVIEWED = 100_000
 
