@@ -19,6 +19,7 @@ import json
 import math
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -552,6 +553,8 @@ def main() -> int:
         step = len(points) / options.sample
         # Before one and after the next in turn, which lie side by side.
         points = [points[int(i * step) // 2 * 2 + i % 2] for i in range(options.sample)]
+    if options.minutes < math.inf:  # those that there is time for are of all kinds
+        random.Random(len(points)).shuffle(points)
     reached: Counter[tuple[str, str]] = Counter()
     wrong = 0
     for found in sweep(
