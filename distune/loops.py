@@ -127,11 +127,13 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
         guardian.protects(identity.worker)
         populations = f"; up to {size} of one network at once" if size > 1 else ""
         say(f"worker {identity.worker} on {device}: {_told(plan)}{populations}; logs in {logs}")
+        when: When = "always" if options.population else "where it pays"
+        seats = _seats(executors, size, when, wake.set)
         worker = Worker(
             identity,
             lambda: find_studies(logs, options.study),
-            _seats(executors, size, "always" if options.population else "where it pays", wake.set),
-            devices=[executor.device for executor in executors] * max(size, _IN_TURN),
+            seats,
+            devices=[one.device for one in executors] * (len(seats) // len(executors)),
             ready=Admission(options, logs, guardian, say, device).ready,
             offers=offers,
             allow_commands=options.allow_commands,

@@ -333,7 +333,7 @@ class Died:
 
 
 class ExecutorProcess:
-    """A worker's end of one executor: `start(assignment)`, then `poll()` for messages.
+    """A worker's end of one executor: `start(assignment)`, then `poll_members()` for messages.
 
     The process is started when it is first needed, and again when it has died.
 
@@ -477,9 +477,6 @@ class ExecutorProcess:
     def stop(self, member: int = 0) -> None:
         """Ask it to stop between two steps; it answers with a result."""
         self._send(encode_stop(member))
-
-    def poll(self) -> list[Record | Died]:
-        return [message for _, message in self.poll_members()]
 
     def poll_members(self) -> list[tuple[int, Record | Died]]:
         """Messages, each with the number of whom it is about among those trained at once."""

@@ -156,7 +156,6 @@ class SharedProcess:
         self._in_round = True
         first = next(iter(self._waiting))
         key = self._key(self._waiting[first])
-        seats = [first]
         if key is not None:
             alike = [seat for seat, one in self._waiting.items() if self._key(one) == key]
             seats = alike[: self._population]
@@ -224,9 +223,8 @@ class SharedProcess:
         if any(seat is not None for seat in self._trained):
             return
         self._trained = []
-        study = self._group[0].study
-        if study is not None:
-            self._pace[study.id] = (self._monotonic() - self._fed) / len(self._group)
+        seconds = self._monotonic() - self._fed
+        self._pace[self._group[0].trial.study] = seconds / len(self._group)
 
     def _blamed(self, result: Result) -> Result:
         """What a member's result says about its trial."""
@@ -259,9 +257,8 @@ class SharedProcess:
 
     def _forget_pace(self) -> None:
         """Whatever went wrong: the next trials of this study are trained alone at first."""
-        for assignment in self._group:
-            if assignment.study is not None:
-                self._pace.pop(assignment.study.id, None)
+        for assignment in self._group[:1]:  # they are all of one study
+            self._pace.pop(assignment.trial.study, None)
 
     def _given_back(self, why: str, failure: Failure | None = None) -> Result:
         how = "at once" if self._at_once else "in turn"
