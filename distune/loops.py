@@ -37,7 +37,7 @@ from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
 from distune.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.viewing import LONGEST_WAIT, Interrupt
 from distune.worker import ExecutorLike, Worker, WorkerIdentity
-from distune.workloads import WORKLOADS
+from distune.workloads import WORKLOADS, compiled
 from distune.workloads.data import announcement, is_in_files, locate
 from distune.workloads.grouping import USUAL_SIZE, When
 
@@ -263,7 +263,7 @@ class Admission:
         self._guardian = guardian
         self._any_owner = options.any_owner
         self._datasets = DataSets(options.data_dir, say)
-        self._told_slow = False
+        self._told: set[str] = set()
 
     def ready(self, name: str, study: Study) -> bool:
         """False while something is still being downloaded.
@@ -277,17 +277,28 @@ class Admission:
         access.check_writable(self._logs / name)
         self._guardian.study_opened(self._logs / name)
         ready = self._datasets.ready(study)
-        if ready and self._device == "cpu" and may_be_bfloat16(study):
-            self._say_once_if_slow()
+        if ready and self._device == "cpu":
+            self._say_what_is_slow(study)
         return ready
 
-    def _say_once_if_slow(self) -> None:
-        if not self._told_slow and host.computes_bfloat16() is False:
-            self._told_slow = True
-            self._say(
+    def _say_what_is_slow(self, study: Study) -> None:
+        if may_be_bfloat16(study) and host.computes_bfloat16() is False:
+            self._say_once(
                 "this CPU has no instructions for bfloat16: training in it is correct, but "
                 "takes longer than in float32, up to eight times as long without AVX-512"
             )
+        workload = WORKLOADS.get(study.objective or "")
+        if workload and workload.convolutions and not compiled.widths():
+            self._say_once(
+                "distune was installed without a C compiler: convolutional networks train to the "
+                "same results, but take up to twice as long; install one (gcc or clang), then "
+                "distune again"
+            )
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._say(line)
 
 
 def may_be_bfloat16(study: Study) -> bool:

@@ -302,10 +302,12 @@ def test_a_study_wants_bfloat16_if_one_of_its_trials_may(value: object, may_be: 
     assert not may_be_bfloat16(own)
 
 
-def test_a_worker_says_once_if_its_cpu_is_slow_at_what_a_study_wants(lab: Lab) -> None:
-    """By a worker whose kernel says that there are no such instructions."""
+def test_a_worker_says_once_what_makes_it_slow_at_what_a_study_wants(lab: Lab) -> None:
+    """By a worker whose kernel says that there are no such instructions, and who finds nothing
+    compiled."""
     code = (
         "import sys; from distune import cli, host; host.computes_bfloat16 = lambda: False; "
+        "from distune.workloads import compiled; compiled.widths = list; "
         "sys.argv = ['distune', 'worker', '--time-limit', '4s', '--jobs', '1']; cli.main()"
     )
     for name, value in {"one": ["float32", "bfloat16"], "two": "bfloat16"}.items():
@@ -318,3 +320,4 @@ def test_a_worker_says_once_if_its_cpu_is_slow_at_what_a_study_wants(lab: Lab) -
     worker = lab.start_program([sys.executable, "-c", code])
     assert worker.wait(60) == 0
     assert lab.log_of(worker).count("no instructions for bfloat16") == 1
+    assert lab.log_of(worker).count("installed without a C compiler") == 1

@@ -36,6 +36,7 @@ class Workload:
         data: the data it trains on, by the name that `data.SIZES` has; a workload whose data
             set can be chosen has a hyperparameter `dataset` instead.
         datasets: the data sets that have to be found for that.
+        convolutions: whether its networks have some.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Workload:
     reports: tuple[str, ...]
     data: str = ""
     datasets: tuple[str, ...] = ()
+    convolutions: bool = False
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -60,6 +62,7 @@ WORKLOADS: dict[str, Workload] = {
             metric="val_accuracy",
             direction="maximize",
             reports=("val_accuracy", "val_loss", "train_loss", "seconds"),
+            convolutions=True,
         ),
         Workload(
             name="convnet",
@@ -69,6 +72,7 @@ WORKLOADS: dict[str, Workload] = {
             metric="val_accuracy",
             direction="maximize",
             reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
+            convolutions=True,
         ),
         Workload(
             name="coloured-digits",
@@ -87,6 +91,7 @@ WORKLOADS: dict[str, Workload] = {
             ),
             data="coloured-usps",
             datasets=("usps",),
+            convolutions=True,
         ),
         Workload(
             name="spirals",

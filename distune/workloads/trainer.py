@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from distune.trial import better
-from distune.workloads import data, device, steps
+from distune.workloads import data, device, steps, winners
 from distune.workloads.data import Dataset, DatasetName, Split, as_floats
 from distune.workloads.drawing import Draw, leave_figures
 from distune.workloads.hyperparameters import TrainingParams
@@ -241,6 +241,8 @@ def _seeded(build: Build, params: TrainingParams, trial: Trial) -> nn.Module:
     torch.backends.cudnn.benchmark = False  # it picks algorithms by timing them
     torch.manual_seed(trial.seed)
     model = build().to(trial.device)
+    if trial.device == "cpu":
+        winners.fuse(model)
     # NHWC: convolutions and pooling on a CPU take half the time.
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _InBfloat16(model) if params.precision == "bfloat16" else model
