@@ -226,6 +226,14 @@ class Bench:
             raise SystemExit(f"{len(counted_trials)} trials were counted, not {trials}")
         return self.collect(seconds)
 
+    def rate_of(self, study: str, trials: int) -> float:
+        """Trials a second of a study that goes on to so many, when the workers have noticed it."""
+        began = time.monotonic()
+        self.finish(study, self.start_master(trials, study))
+        ran = self.collect(time.monotonic() - began)
+        ran.ended = [[time for time in worker if time > began] for worker in ran.ended]
+        return ran.rate_between(0.4, 1.0)
+
     def counted(self, study: str) -> list[int]:
         lines = (self.logs / study / "history.jsonl").read_bytes().split(b"\n")
         return [json.loads(line)["trial"]["number"] for line in lines if line]
@@ -515,15 +523,26 @@ def gaps(places: Sequence[Path], rounds: int, trials: int) -> None:
     table(["idle between two trainings, ms", "median", "95 % are shorter than"], rows)
 
 
-def flat(places: Sequence[Path], trials: int) -> None:
-    """Whether the last tenth of a long study is as fast as the first."""
+def flat(places: Sequence[Path], rounds: int, trials: int) -> None:
+    """Whether the last of many trials are as fast as the first: in turn, a new study of some, and
+    as many more of one that ends at `trials`. The same workers, as they are when they have begun.
+    """
     rows = []
+    piece = trials // 20
     for place in places:
         with Bench(place) as bench:
-            ran = bench.run(8, trials)
-        first, last = ran.rate_between(0.0, 0.1), ran.rate_between(0.9, 1.0)
-        rows.append([kind_of(place), f"{first:,.0f}", f"{last:,.0f}", f"{last / first:.2f}"])
-    table([f"trials a second, of {trials:,}", "first tenth", "last tenth", "ratio"], rows)
+            bench.start_workers(8, "--forever")
+            until = trials - rounds * piece
+            tell(f"{until:,} trials: {bench.rate_of('long', until):,.0f} a second")
+            first, last = [], []
+            for i in range(rounds):
+                first.append(bench.rate_of(f"new-{i}", piece))
+                until += piece
+                last.append(bench.rate_of("long", until))
+                tell(f"round {i + 1} of {rounds}: {first[-1]:,.0f} and {last[-1]:,.0f} a second")
+        rows.append([kind_of(place), spread(first), spread(last), ratio(last, first, 2)])
+    header = [f"trials a second, {piece:,} of them", "the first of a study"]
+    table([*header, f"up to the last of {trials:,}", "ratio"], rows)
 
 
 # -- many of them ------------------------------------------------------------------------------
@@ -755,7 +774,7 @@ def main() -> int:
         if "gaps" in wanted:
             gaps(places, options.rounds, options.trials or 300)
         if "flat" in wanted:
-            flat(places, options.trials or 100_000)
+            flat(places, options.rounds, options.trials or 100_000)
         if "crowd" in wanted:
             crowd(places[-1])
         if "start" in wanted:
