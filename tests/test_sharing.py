@@ -21,6 +21,9 @@ from distune.worker import Worker, WorkerIdentity
 from distune.workloads.grouping import When
 from tests.simulation import Faults, MemoryFolder, Share
 
+# There a process chooses to train several trials at once.
+pytestmark = pytest.mark.usefixtures("nothing_compiled")
+
 DONE = Result(outcome=Outcome.COMPLETE, value=0.5)
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no luck"))
 NO_MEMORY = Result(outcome=Outcome.OUT_OF_MEMORY, failure=Failure(message="MemoryError"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distune.study import SpaceFile, Study, freeze
-from distune.workloads import mnist_cnn
+from distune.workloads import compiled, mnist_cnn
 from distune.workloads.grouping import When, group_key, may_share
 from distune.workloads.hyperparameters import MnistCnnParams
 from distune.workloads.population import Population
@@ -36,6 +36,15 @@ THREE: list[dict[str, Any]] = [
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(params=["compiled", "in groups"])
+def either_way(request: pytest.FixtureRequest) -> None:
+    """The members' convolutions one by one, and in groups, as where nothing is compiled."""
+    if request.param == "in groups":
+        request.getfixturevalue("nothing_compiled")
+    elif not compiled.widths():
+        pytest.skip("nothing is compiled")
 
 
 def together(
@@ -64,6 +73,7 @@ def assert_alike(found: list[dict[str, float]], wanted: list[dict[str, float]]) 
         assert one == pytest.approx(expected, rel=2e-4, nan_ok=True)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
 @pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 1.0), ("adam", 0.05), ("adamw", 0.05)])
 def test_each_member_learns_what_it_learns_alone(optimizer: str, lr: float, schedule: str) -> None:
@@ -74,6 +84,7 @@ def test_each_member_learns_what_it_learns_alone(optimizer: str, lr: float, sche
         assert_alike(curve, alone(settings[seed], seed))
 
 
+@pytest.mark.usefixtures("either_way")
 def test_repeats_of_one_setting_differ_by_their_seeds_as_they_do_alone() -> None:
     first, second = together([THREE[1], THREE[1]], [Trial(seed=7), Trial(seed=8)])
     assert first[0]["train_loss"] != second[0]["train_loss"]
@@ -81,6 +92,7 @@ def test_repeats_of_one_setting_differ_by_their_seeds_as_they_do_alone() -> None
     assert_alike(second, alone(THREE[1], 8))
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("filters", [1, 3, 8])
 def test_a_member_that_diverges_ends_and_the_others_never_notice(
@@ -97,6 +109,7 @@ def test_a_member_that_diverges_ends_and_the_others_never_notice(
     assert_alike(last, alone(other, 2))
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_member_that_leaves_between_epochs_disturbs_nobody() -> None:
     curves = mnist_cnn.train_together(THREE, [Trial(seed=seed) for seed in range(3)])
     firsts = [next(curve) for curve in curves]
@@ -133,6 +146,7 @@ def population(
     )
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_member_that_is_stopped_within_an_epoch_is_out_before_the_next_step() -> None:
     trials = [Trial(seed=0), Stopping(seed=1), Trial(seed=2)]
     engine = population(THREE, trials, tick=0.1)
@@ -241,6 +255,7 @@ def test_other_objectives_are_trained_alone() -> None:
     assert group_key("train:train", SMALL, "always") is None
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 @pytest.mark.parametrize(
     ("filters", "batch", "pays"), [(8, 20, True), (8, 100, True), (16, 20, True), (16, 100, False)]
 )
@@ -249,6 +264,13 @@ def test_where_it_does_not_pay_trials_are_alone_unless_the_user_wants_otherwise(
 ) -> None:
     params = {**SMALL, "n_filters": filters, "batch_size": batch}
     assert (group_key("mnist-cnn", params, "where it pays") is not None) is pays
+    assert group_key("mnist-cnn", params, "always") is not None
+
+
+@pytest.mark.skipif(not compiled.widths(), reason="nothing is compiled")
+def test_with_compiled_functions_trials_are_alone_unless_the_user_wants_otherwise() -> None:
+    params = {**SMALL, "n_filters": 8, "batch_size": 20}
+    assert group_key("mnist-cnn", params, "where it pays") is None
     assert group_key("mnist-cnn", params, "always") is not None
 
 
@@ -265,6 +287,7 @@ def study(objective: str = "mnist-cnn", **params: Any) -> Study:
     return freeze(SpaceFile.model_validate(space), name="s", study_id="s-1", lease=5.0, created=0.0)
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 @pytest.mark.parametrize(
     ("params", "when", "wanted"),
     [
@@ -283,6 +306,7 @@ def test_trials_are_taken_in_advance_where_they_will_fit(
     assert may_share(study(**params), when) is wanted
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 def test_trials_of_a_list_are_taken_in_advance_if_its_settings_fit() -> None:
     for settings, wanted in (
         ([{"lr": 0.1}, {"lr": 0.2}], True),

@@ -9,14 +9,15 @@ from pydantic import ValidationError
 
 from distune.study import Study
 from distune.trial import Params, Scalar
+from distune.workloads import compiled
 from distune.workloads.hyperparameters import MnistCnnParams
 
 #: Objectives whose module has `train_together`.
 _TOGETHER = frozenset({"mnist-cnn"})
 #: What the members of a population may have each for itself; all else must be the same.
 OWN = frozenset({"lr", "lr_final", "momentum", "weight_decay", "dropout"})
-#: How many trials a process trains at once where it chooses. On networks of 8 filters two gained
-#: 1.2 to 1.5 times the speed, four 1.3 to 1.7, eight no more than that.
+#: How many trials a process trains at once where it chooses. Without compiled functions, on
+#: networks of 8 filters, two gained 1.2 to 1.5 times the speed, four 1.3 to 1.7, eight no more.
 USUAL_SIZE = 4
 
 #: Who decides about populations: `pays` below, or the user, who wants one wherever there can be.
@@ -27,13 +28,17 @@ def pays(n_filters: int, batch_size: int) -> bool:
     """Whether four `mnist-cnn` at once are faster than one after the other, on one CPU thread.
 
     Where more is computed in an operator, starting it no longer counts, and the members push each
-    other's numbers out of the caches. Not measured on GPUs, where nothing is trained at once.
-    Measured with `scripts/bench_population.py` on a core with AVX-512, training and validation, as
-    often as fast as alone:
+    other's numbers out of the caches. With the functions of `winners`, a trial alone is about as
+    fast. Not measured on GPUs, where nothing is trained at once. Measured with
+    `scripts/bench_population.py` on a core with AVX-512, training and validation, as often as fast
+    as alone:
 
-        filters, batch     8, 20   8, 100   16, 20   16, 100   32, 20   32, 100
-        four at once       1.7     1.3      1.3      1.05      0.96     1.0
+        filters, batch              8, 20   8, 100   16, 20   16, 100   32, 20   32, 100
+        four at once                1.7     1.3      1.3      1.05      0.96     1.0
+        four, compiled functions    1.0     0.97     1.1      0.95      0.89     0.85
     """
+    if compiled.widths():
+        return False
     return batch_size <= (100 if n_filters <= 8 else 20 if n_filters <= 16 else 0)
 
 

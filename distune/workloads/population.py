@@ -1,9 +1,10 @@
 """Several trainings of one network at once, each with its own settings, seed and examples.
 
 Small networks leave a core waiting: most of a step's time goes into starting some two hundred
-operators. Here each operator works for all members: convolutions in groups, one for each
-member; dense layers as batched products; weights, gradients and the optimizer's memory stacked.
-Nothing of one member ever enters another's numbers.
+operators. Here each operator works for all members: dense layers as batched products; weights,
+gradients and the optimizer's memory stacked; convolutions in groups, one for each member, unless
+there is something faster that does them one by one (`winners`). Nothing of one member ever enters
+another's numbers.
 
 A member has the initial weights, the order of the examples and the units dropped that it would
 have alone (`trainer.train`), so it makes the same steps up to rounding: sums are added up in
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distune.trial import better
-from distune.workloads import tasks, trainer
+from distune.workloads import compiled, tasks, trainer, winners
 from distune.workloads.data import Dataset, as_floats
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
 from distune.workloads.layers import draw_kept
@@ -276,19 +277,39 @@ class _Network:
         """
         layers = list(zip(self.weights[::2], self.weights[1::2], strict=True))
         members = len(self.weights[0])
-        x = images.contiguous(memory_format=torch.channels_last)
-        groups = members if grouped else 1
-        for weight, bias in layers[: self._convolutions]:
-            x = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), groups=groups)
-            x = F.relu(F.max_pool2d(x, 2))
-            groups = members
-        x = x.reshape(len(x), members, -1).transpose(0, 1)
+        if compiled.widths():
+            x = _one_by_one(torch.split(images, 1, 1) if grouped else [images] * members,
+                            layers[: self._convolutions])  # fmt: skip
+        else:
+            x = _in_groups(images, members if grouped else 1, layers[: self._convolutions])
+            x = x.reshape(len(x), members, -1).transpose(0, 1)
         *hidden, (weight, bias) = layers[self._convolutions :]
         for one, its_bias in hidden:
             x = _dropped(x, dropout, noise)
             x = F.relu(torch.baddbmm(its_bias[:, None], x, one.transpose(1, 2)))
         x = _dropped(x, dropout, noise)
         return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+
+
+def _one_by_one(images: Sequence[Tensor], layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Members x N x features, by each member's own convolutions, as it would have them alone."""
+    each = list(images)
+    for weights, biases in layers:
+        each = [
+            winners.conv_max_pool(x, weight, bias, padding=0, window=2, relu=True)
+            for x, weight, bias in zip(each, weights, biases, strict=True)
+        ]
+    return torch.stack([features.flatten(1) for features in each])
+
+
+def _in_groups(images: Tensor, groups: int, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """N x members * channels x H x W."""
+    x = images.contiguous(memory_format=torch.channels_last)
+    for weights, biases in layers:
+        x = F.conv2d(x, weights.flatten(0, 1), biases.flatten(), groups=groups)
+        x = F.relu(F.max_pool2d(x, 2))
+        groups = len(weights)
+    return x
 
 
 def _channels_last(stacked: Tensor) -> Tensor:

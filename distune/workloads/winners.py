@@ -309,14 +309,22 @@ class ConvMaxPool(nn.Module):
         self._relu = relu
 
     def forward(self, input: Tensor) -> Tensor:
-        conv, padding = self.conv, self.conv.padding[0]
-        given = input, conv.weight, conv.bias, padding
-        pooled: Tensor
-        if conv.in_channels <= _FEW_CHANNELS and self._window == 2 and not input.requires_grad:
-            pooled = _FirstConvMaxPool.apply(*given, self._relu)  # type: ignore[no-untyped-call]
-        else:
-            pooled = _ConvMaxPool.apply(*given, self._window, self._relu)  # type: ignore[no-untyped-call]
-        return pooled
+        conv = self.conv
+        assert conv.bias is not None
+        padding = int(conv.padding[0])
+        return conv_max_pool(input, conv.weight, conv.bias, padding, self._window, self._relu)
+
+
+def conv_max_pool(
+    images: Tensor, weight: Tensor, bias: Tensor, padding: int, window: int, relu: bool
+) -> Tensor:
+    """What a `ConvMaxPool` computes; only where the functions are compiled."""
+    pooled: Tensor
+    if weight.shape[1] <= _FEW_CHANNELS and window == 2 and not images.requires_grad:
+        pooled = _FirstConvMaxPool.apply(images, weight, bias, padding, relu)  # type: ignore[no-untyped-call]
+    else:
+        pooled = _ConvMaxPool.apply(images, weight, bias, padding, window, relu)  # type: ignore[no-untyped-call]
+    return pooled
 
 
 def fuse(model: nn.Module) -> None:
