@@ -75,3 +75,16 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
     # on a file that no study has.
     assert renaming <= {"folder.py", "store.py", "places.py", "probes.py"}
     assert suffixes <= {"protocol.py", "store.py"}  # store.py: the README of a study's folder
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_a_training_does_not_load_torchs_compiler(optimizer: str) -> None:
+    params = {
+        "dataset": "digits", "n_filters": 2, "n_train": 40, "n_validation": 20, "epochs": 1,
+        "optimizer": optimizer,
+    }  # fmt: skip
+    code = (
+        "from distune.workloads import mnist_cnn\nfrom tests.trials import Trial\n"
+        f"assert len(list(mnist_cnn.train({params}, Trial()))) == 1"
+    )
+    assert loaded_by(code) & {"sympy", "torch"} == {"torch"}

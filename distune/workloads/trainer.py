@@ -7,6 +7,7 @@ test trains it again, up to the step at which it won.
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 import warnings
@@ -269,11 +270,13 @@ class _Update:
         self._split = split
         self._task = task
         self._optimizer = optimizer
+        self._step = _plain_step(optimizer)
         self._weights = list(model.parameters())
         self._l1, self._clip_norm = params.l1, params.clip_norm
 
     def __call__(self, batch: Tensor) -> None:
-        self._optimizer.zero_grad()
+        for weights in self._weights:
+            weights.grad = None
         outputs = self._model(as_floats(self._split.inputs.index_select(0, batch)))
         targets = self._split.targets.index_select(0, batch)
         loss = self._task.loss(outputs, targets, reduction="mean")
@@ -282,7 +285,7 @@ class _Update:
             _add_l1(self._weights, self._l1)
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._weights, self._clip_norm)
-        self._optimizer.step()
+        self._step()
         _add(self.totals, {"loss": loss.detach() * len(batch)})
         if self._task.follow_training:
             _add(self.totals, self._task.metrics(outputs.detach(), targets))
@@ -389,6 +392,7 @@ def _optimizer(
     """One whose steps can be captured if that is wanted: then a learning rate that changes is a
     tensor, which a replay reads, and not a number, which it would repeat.
     """
+    _without_compiler()
     common: dict[str, Any] = {"lr": params.lr, "weight_decay": params.weight_decay}
     weights = list(model.parameters())
     if capturable and params.schedule != "constant":
@@ -409,6 +413,31 @@ def _optimizer(
     if params.optimizer == "adamw":
         return torch.optim.AdamW(weights, **common)
     return torch.optim.SGD(weights, momentum=params.momentum, **common)
+
+
+def _without_compiler() -> None:
+    """Keep optimizers from importing torch's compiler and sympy, of which nothing is used here.
+
+    The compiler shall leave `add_param_group` alone, so it is imported to be told at the first call
+    (`torch._compile._disable_dynamo`): 1.1 s and 74 MB in each process. What would come of that
+    is put there instead; where torch looks for it no more, nothing is lost but this.
+    """
+    plain: Any = inspect.unwrap(Optimizer.add_param_group)
+    if not hasattr(plain, "__dynamo_disable"):
+        plain.__dynamo_disable = plain
+
+
+def _plain_step(optimizer: Optimizer) -> Callable[[], None]:
+    """`optimizer.step` without what is around it for the compiler, the profiler and hooks, which
+    imports the compiler, too.
+    """
+    step = inspect.unwrap(type(optimizer).step)
+
+    def plain() -> None:
+        with torch.no_grad():
+            step(optimizer)
+
+    return plain
 
 
 def learning_rate(params: TrainingParams, step: int, total_steps: int) -> float:
