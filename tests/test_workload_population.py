@@ -44,7 +44,7 @@ def either_way(request: pytest.FixtureRequest) -> None:
     if request.param == "in groups":
         request.getfixturevalue("nothing_compiled")
     elif not compiled.widths():
-        pytest.skip("nothing is compiled")
+        pytest.skip("needs the functions of winners.c, compiled when distune is installed")
 
 
 def together(
@@ -267,7 +267,10 @@ def test_where_it_does_not_pay_trials_are_alone_unless_the_user_wants_otherwise(
     assert group_key("mnist-cnn", params, "always") is not None
 
 
-@pytest.mark.skipif(not compiled.widths(), reason="nothing is compiled")
+@pytest.mark.skipif(
+    not compiled.widths(),
+    reason="needs the functions of winners.c, compiled when distune is installed",
+)
 def test_with_compiled_functions_trials_are_alone_unless_the_user_wants_otherwise() -> None:
     params = {**SMALL, "n_filters": 8, "batch_size": 20}
     assert group_key("mnist-cnn", params, "where it pays") is None

@@ -31,14 +31,14 @@ SIZES = [
     (6, 9, 8, 7, 7, 1, 0, 3, True),
     (1, 37, 1, 6, 6, 5, 0, 2, True),
 ]
-needs_compiler = pytest.mark.skipif(not COMPILER, reason="there is no C compiler")
+needs_compiler = pytest.mark.skipif(not COMPILER, reason="needs a C compiler named cc")
 
 
 @pytest.fixture(params=compiled.widths() or [0])
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Of the vectors with which everything in a test is computed."""
     if not request.param:
-        pytest.skip("nothing was compiled when distune was installed")
+        pytest.skip("needs the functions of winners.c, compiled when distune is installed")
     kernels = cache(lambda: Kernels(request.param))
     monkeypatch.setattr(winners, "_kernels", kernels)
     return int(request.param)

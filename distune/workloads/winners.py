@@ -168,7 +168,10 @@ class _Sums:
         return self._weights[thread].data_ptr(), self._biases[thread].data_ptr()
 
     def total(self) -> tuple[Tensor, Tensor]:
-        return self._weights.sum(0).permute(0, 3, 1, 2), self._biases.sum(0)
+        weights, biases = (
+            each[0] if len(each) == 1 else each.sum(0) for each in (self._weights, self._biases)
+        )
+        return weights.permute(0, 3, 1, 2), biases
 
 
 def _function(name: str, width: int) -> Any:
