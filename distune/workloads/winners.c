@@ -30,6 +30,15 @@
     }
 #define MOST_TAPS 25
 
+/* Have the compiler compute a vector once, and keep it. */
+#if defined(__x86_64__)
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define IN_REGISTER(v) __asm__("" : "+w"(v))
+#else
+#define IN_REGISTER(v) (void)(v)
+#endif
+
 /* What changes with the meaning of a function, so that no stale build is used. */
 int distune_winners_version(void) { return 1; }
 
@@ -63,7 +72,7 @@ int distune_lanes(void)
 #endif
 #define LANES 16
 #define MANY_REGISTERS 1
-#define WINDOWS 6
+#define WINDOWS 4
 #include "winners.h"
 #ifdef __clang__
 #pragma clang attribute pop
@@ -75,7 +84,7 @@ int distune_lanes(void)
 #endif
 #define LANES 8
 #define MANY_REGISTERS 0
-#define WINDOWS 3
+#define WINDOWS 2
 #include "winners.h"
 #ifdef __clang__
 #pragma clang attribute pop
@@ -89,7 +98,7 @@ int distune_lanes(void)
 
 int distune_lanes(void) { return 4; }
 #define MANY_REGISTERS 1
-#define WINDOWS 6
+#define WINDOWS 4
 
 #endif
 

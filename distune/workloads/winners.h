@@ -175,17 +175,25 @@ INLINE void convolve_and_pool(const float *images, const lanes *weights, lanes b
     for (int j = 0; j < 4 * windows; j++)
         sum[j] = bias;
     for (long channel = 0; channel < channels; channel++, images += height * width) {
-        const float *upper = images;
-        for (int r = 0; r < kernel; r++, upper += width) {
-            const float *lower = upper + width;
+        const float *row = images; /* the first is the upper outputs' alone, the last the lower's */
+        for (int c = 0; c < kernel; c++)
+            for (int j = 0; j < 2 * windows; j++)
+                sum[j] += weights[c] * row[c + j];
+        row += width;
+        for (int r = 1; r < kernel; r++, row += width, weights += kernel)
             for (int c = 0; c < kernel; c++) {
-                lanes weight = *weights++;
-                for (int j = 0; j < 2 * windows; j++)
-                    sum[j] += weight * upper[c + j];
-                for (int j = 0; j < 2 * windows; j++)
-                    sum[2 * windows + j] += weight * lower[c + j];
+                lanes above = weights[c], below = weights[kernel + c];
+                for (int j = 0; j < 2 * windows; j++) {
+                    lanes pixel = row[c + j] - (lanes){0};
+                    IN_REGISTER(pixel); /* or it is read from memory for each of the two */
+                    sum[j] += below * pixel;
+                    sum[2 * windows + j] += above * pixel;
+                }
             }
-        }
+        for (int c = 0; c < kernel; c++)
+            for (int j = 0; j < 2 * windows; j++)
+                sum[2 * windows + j] += weights[c] * row[c + j];
+        weights += kernel;
     }
     for (int j = 0; j < windows; j++, to += filters) {
         lanes best = sum[2 * j];
