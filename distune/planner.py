@@ -352,7 +352,7 @@ class _Plan:
         slots = sum(
             view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
         )
-        done = len(self.snapshot.in_state(State.DONE))
+        done = len(self.snapshot.in_state(State.DONE)) if self._some_succeed() else 0
         wanted = min(max(_FEWEST_WAITING, 2 * slots, _AHEAD * done), _MOST_WAITING)
         number = self.snapshot.next_number
         for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
@@ -365,13 +365,27 @@ class _Plan:
             yield Publish(trial)
             number += 1
 
+    def _some_succeed(self) -> bool:
+        """Whether there is anything but failures: these come quickly, and in vain."""
+        ended = self.snapshot.in_state(State.DONE)
+        results = (file.result for name in ended if (file := self.snapshot.files.get(name)))
+        return self._counted_results > 0 or any(
+            result is not None and result.outcome not in FAILURES for result in results
+        )
+
+    @property
+    def _counted_results(self) -> int:
+        """What was pruned says nothing: the end itself may have done it."""
+        outcomes = self.snapshot.history.outcomes
+        return outcomes[Outcome.COMPLETE] + outcomes[Outcome.DIVERGED]
+
     def _ending(self) -> Finish | None:
         """Why no more trials are wanted, if so. Only what is counted counts."""
         snapshot, history = self.snapshot, self.snapshot.history
         total = len(history)
-        # What was pruned says nothing: the end itself may have done it.
-        results = history.outcomes[Outcome.COMPLETE] + history.outcomes[Outcome.DIVERGED]
-        failures = 0 if results else sum(history.outcomes[outcome] for outcome in FAILURES)
+        failures = (
+            0 if self._counted_results else sum(history.outcomes[outcome] for outcome in FAILURES)
+        )
         winner = history.target_reached(snapshot.limits.target)
         if winner is not None:
             return Finish(f"the target {snapshot.limits.target} is reached by trial {winner.first}")

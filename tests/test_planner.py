@@ -93,6 +93,28 @@ def test_more_executors_get_more_trials_waiting() -> None:
     assert len(planned(snapshot, Publish)) == 32
 
 
+def ended(*outcomes: Outcome, history: list[Counted] | None = None) -> Snapshot:
+    """Trials that have just been trained, by number."""
+    names = [name(number, State.DONE) for number in range(len(outcomes))]
+    files = {
+        one: AttemptFile(trial(one.trial), None, (), result(outcome))
+        for one, outcome in zip(names, outcomes, strict=True)
+    }
+    return seen_by(*names, history=history, files=files, limits=Limits(trials=1000))
+
+
+def test_who_trains_quickly_gets_many_unless_all_of_them_fail() -> None:
+    """Failures come quickly, too, and the study is about to end because of them."""
+    failed, complete = Outcome.FAILED, Outcome.COMPLETE
+    assert len(planned(ended(complete, complete, complete), Publish)) == 36
+    assert len(planned(ended(failed, complete, failed), Publish)) == 36
+    assert len(planned(ended(failed, failed, failed), Publish)) == 4
+    known = [counted(100)]
+    assert len(planned(ended(failed, failed, failed, history=known), Publish)) == 36
+    only_failures = [counted(100, failed)]
+    assert len(planned(ended(failed, failed, failed, history=only_failures), Publish)) == 4
+
+
 def test_the_same_snapshot_gives_the_same_plan() -> None:
     snapshot = seen_by(name(0, State.DONE), name(1, State.LOST), name(2, State.TAKEN))
     assert plan(snapshot, SAMPLER) == plan(snapshot, make_sampler(STUDY))
