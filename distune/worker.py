@@ -36,6 +36,9 @@ _LISTINGS_TO_FORGET = 15
 _STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
 _CLAIM_AMONG = 8  # at least, so that many workers do not all run for the same file
 _LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
+_MOST_LOST = 2  # claims in a row, until a listing is not believed any more
+_RIVALS_REMEMBERED = 10.0  # seconds
+_RIVALS_LIST_EVERY = 0.1  # seconds at least: what comes meanwhile is found with one look
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at the other workers' heartbeats
 _LONGEST_IMPORT = 120.0  # seconds until a training must have begun
 _LONGEST_CHECK = 180.0  # seconds for a self-test, torch's import included
@@ -126,6 +129,7 @@ class _Trouble:
 class _OpenStudy:
     worker: str
     name: str
+    folder: str  # as the objective's process sees it
     store: Store
     study: Study
     epochs: int | None = None
@@ -144,6 +148,7 @@ class _OpenStudy:
     ended: list[_Held] = field(default_factory=list)  # trained, but not put away yet
     candidates: list[AttemptName] = field(default_factory=list)  # to claim, the next one last
     listed: float = -math.inf  # when that was
+    next_listing: float = -math.inf  # not before, if others claim as fast
     ahead: dict[AttemptName, Trial] = field(default_factory=dict)  # what the next one says
     next_end_look: float = 0.0
     claimed_last: bool = False  # when it was looked for something to claim
@@ -219,6 +224,7 @@ class Worker:
         self._bad: dict[str, str] = {}  # studies that cannot be read, and why
         self._preparing: set[str] = set()
         self._next_discovery = 0.0
+        self._lost = -math.inf  # when another was faster to claim a trial
         self._folder_trouble = _Trouble()
         self._cut_off_since: float | None = None
 
@@ -285,6 +291,11 @@ class Worker:
         return not any(slot.held for slot in self._slots) and not any(
             study.ended for study in self._open.values()
         )
+
+    @property
+    def has_rivals(self) -> bool:
+        """Others have claimed what it was about to claim, not long ago."""
+        return self._monotonic() < self._lost + _RIVALS_REMEMBERED
 
     @property
     def longest_pause(self) -> float:
@@ -459,8 +470,8 @@ class Worker:
         self._say(f"study {study.name}: trials fail here, one after the other: testing this host")
         until = self._monotonic() + _LONGEST_CHECK
         slot.testing = _Test(study, held.name, result, until)
-        folder = self._base / study.name / protocol.ARTIFACTS
-        slot.executor.check(Check(study=study.study, folder=str(folder)))
+        folder = f"{study.folder}/{protocol.ARTIFACTS}"
+        slot.executor.check(Check(study=study.study, folder=folder))
         slot.busy = True
 
     def _judge(self, slot: _Slot, now: float) -> None:
@@ -583,8 +594,9 @@ class Worker:
                 continue
             self.refused.pop(name, None)
             self._say(f"study {name}: {study.objective_name}, {study.metric}")
+            folder = str(self._base / name)
             self._open[name] = _OpenStudy(
-                self.identity.worker, name, store, study, _epochs_of(study)
+                self.identity.worker, name, folder, store, study, _epochs_of(study)
             )
         self._forget_deleted(found)
         for name in list(self.refused):
@@ -784,28 +796,44 @@ class Worker:
         now = self._monotonic()
         if listing and now >= study.next_end_look and self._close_if_finished(study, now):
             return False
-        known = study.candidates if now < study.listed + _LISTING_LASTS else []
-        if known and self._claim_this(study, known.pop()):
+        if now < study.listed + _LISTING_LASTS and self._claim_known(study):
             return True
-        if not listing:
+        if not listing or (self.has_rivals and now < study.next_listing):
             return False
+        study.next_listing = now + _RIVALS_LIST_EVERY
         self._adopt_found(study, self._mine(study))
-        while study.candidates and self._place_for(study) is not None:
-            if self._claim_this(study, study.candidates.pop()):
-                return True
+        if self._place_for(study) is not None and self._claim_known(study):
+            return True
         study.listed = -math.inf
         if study.claimed_last:
             study.claimed_last = False
             self._close_if_finished(study, now)
         return False
 
+    def _claim_known(self, study: _OpenStudy) -> bool:
+        """Claim one of those that the last listing had."""
+        for _ in range(_MOST_LOST):
+            if not study.candidates:
+                return False
+            if self._claim_this(study, study.candidates.pop()):
+                return True
+        return False
+
     def _claim_this(self, study: _OpenStudy, name: AttemptName) -> bool:
         taken = study.store.claim(name, self.identity.worker)
         if taken is None:
+            self._lose(study)
             return False
         study.claimed_last = True
         self._adopt(study, taken, study.ahead.pop(name, None))
         return True
+
+    def _lose(self, study: _OpenStudy) -> None:
+        """Another was faster, who is likely to have the ones after that, too: go on elsewhere."""
+        self._lost = self._monotonic()
+        if study.candidates:
+            place = self._rng.randrange(len(study.candidates))
+            study.candidates = [*study.candidates[place:], *study.candidates[:place]]
 
     def _close_if_finished(self, study: _OpenStudy, now: float) -> bool:
         study.next_end_look = now + _LOOK_AROUND_EVERY
@@ -890,9 +918,9 @@ class Worker:
             study.store.give_up(name, Actor.OWNER)
             return
         self.active = True
-        folder = self._base / study.name / protocol.artifacts_folder(trial.number, trial.attempt)
+        folder = f"{study.folder}/{protocol.artifacts_folder(trial.number, trial.attempt)}"
         self._room.begins(slot.index, self._busy())
-        slot.executor.start(Assignment(study=study.study, trial=trial, folder=str(folder)))
+        slot.executor.start(Assignment(study=study.study, trial=trial, folder=folder))
         slot.busy = True
         slot.silence, slot.heard, slot.began = 0.0, self._monotonic(), False
         claim = Claim(

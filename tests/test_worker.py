@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -235,6 +235,64 @@ def test_listings_are_few_while_there_is_something_to_claim() -> None:
         bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
     assert len(bench.puppets[0].trials) == 51
     assert len(happened) <= 2
+
+
+def rival_claims(bench: Bench, numbers: Collection[int]) -> None:
+    for name in bench.names(State.WAITING):
+        if name.trial in numbers:
+            bench.store.claim(name, "w-2")
+
+
+def test_who_has_rivals_lists_seldom_and_still_gets_what_comes() -> None:
+    bench = Bench()
+    for number in range(10):
+        bench.publish(number)
+    bench.step()
+    assert not bench.worker.has_rivals
+    rival_claims(bench, range(10))
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    assert bench.worker.has_rivals
+    happened: list[str] = []
+    watch(bench.folder, "names", happened)
+    for _ in range(20):
+        bench.now += 0.01
+        bench.worker.step()
+    assert 1 <= len(happened) <= 3
+    bench.publish(10)
+    bench.now += 0.1
+    bench.worker.step()
+    assert bench.puppets[0].trials[-1].number == 10
+    bench.step(11.0)
+    assert not bench.worker.has_rivals
+
+
+def test_who_loses_a_claim_goes_on_elsewhere_as_the_next_ones_are_lost_too() -> None:
+    bench = Bench()
+    for number in range(40):
+        bench.publish(number)
+    bench.step()
+    first = bench.puppets[0].trials[0].number
+    rival_claims(bench, [(first + i) % 40 for i in range(1, 11)])
+    happened: list[str] = []
+    for operation in ("move", "names"):
+        watch(bench.folder, operation, happened)
+    watch(bench.puppets[0], "start", happened)
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    assert happened.index("start") <= 3
+    assert "names" not in happened[: happened.index("start")]
+
+
+def test_a_listing_of_what_others_have_claimed_is_soon_given_up() -> None:
+    bench = Bench()
+    for number in range(40):
+        bench.publish(number)
+    bench.step()
+    rival_claims(bench, range(40))
+    happened: list[str] = []
+    watch(bench.folder, "move", happened)
+    bench.now += 0.5
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    assert len(happened) <= 10
 
 
 def test_a_trial_that_failed_here_is_left_to_another_living_worker() -> None:
