@@ -727,7 +727,9 @@ def _print_json(fields: Any) -> None:
 def _say(line: str) -> None:
     import time
 
-    print(f"{time.strftime('%H:%M:%S')} {_harmless(line)}", flush=True)
+    # `print` would write the end of a line by itself where Python buffers nothing.
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {_harmless(line)}\n")
+    sys.stdout.flush()
 
 
 def _harmless(text: str) -> str:

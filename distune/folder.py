@@ -49,6 +49,7 @@ _REPLACED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ENOTCONN}
 _KEPT_FOR = 0.25  # seconds
 _MOST_KEPT = 8
 _SYNCS_AT_ONCE = 4
+_NO_TIME = 50e-6  # seconds; waking a thread takes as long
 _RENAME_NOREPLACE = 1
 #: What a rename that must not replace anything answers where there is no such thing.
 _NO_RENAME_NEW = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -81,14 +82,28 @@ class FolderLike(Interface):
     def rest(self) -> None: ...
 
 
-@contextmanager
-def answers(verb: str, path: object) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, FileExistsError):
-        raise
-    except OSError as error:
-        raise ShareError(f"cannot {verb} {path}: {error.strerror or error}") from error
+class answers:
+    """`with answers("list", path):` turns what is no answer into a `ShareError`. No generator: it
+    is around every operation, and that takes three times as long.
+    """
+
+    __slots__ = ("_path", "_verb")
+
+    def __init__(self, verb: str, path: object) -> None:
+        self._verb = verb
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if isinstance(error, OSError) and not isinstance(
+            error, (FileNotFoundError, FileExistsError)
+        ):
+            said = error.strerror or error
+            raise ShareError(f"cannot {self._verb} {self._path}: {said}") from error
 
 
 def _patiently(act: Callable[[], T]) -> T:
@@ -131,13 +146,14 @@ class Folder:
 
     def __init__(self, root: Path, network: bool | None = None) -> None:
         self.root = root
+        self._root = str(root)
         self.network = is_network(root) if network is None else network
         self._kept: dict[str, _OpenFolder] = {}
         self._renames_new = _renameat2 is not None
         self._pool: ThreadPoolExecutor | None = None
 
     def _full(self, path: str) -> str:
-        return f"{self.root}/{path}" if path else str(self.root)
+        return f"{self._root}/{path}" if path else self._root
 
     def _open(self, folder: str) -> _OpenFolder:
         """Open a folder, and keep it: see `_inside`. No symbolic link leads out of the study,
@@ -199,9 +215,9 @@ class Folder:
         with answers("list", self._full(folder)):
             return _patiently(look)
 
-    @contextmanager
-    def _opened(self, path: str, flags: int) -> Iterator[int]:
-        """A regular file. Anything else hangs nobody: O_NONBLOCK is for a FIFO in its place.
+    def _with_file(self, path: str, flags: int, act: Callable[[int, os.stat_result], T]) -> T:
+        """Do something with a regular file's descriptor and what is known of it. Anything else
+        hangs nobody: O_NONBLOCK is for a FIFO in its place.
 
         Raises:
             BadRecord: it is something else, or may not be opened.
@@ -218,16 +234,16 @@ class Folder:
                 raise
 
         fd = self._inside(folder, open_it)
-        closed = False
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise BadRecord(_kind(os.fstat(fd).st_mode))
-            yield fd
-            closed = True
-            os.close(fd)  # raises what a network file system kept for last
-        finally:
-            if not closed:
-                os.close(fd)
+            known = os.fstat(fd)
+            if not stat.S_ISREG(known.st_mode):
+                raise BadRecord(_kind(known.st_mode))
+            result = act(fd, known)
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # raises what a network file system kept for last
+        return result
 
     def read(
         self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
@@ -238,22 +254,25 @@ class Folder:
             BadRecord: not a regular file, or more than `limit` bytes: not ours.
         """
 
-        def look() -> bytes:
-            with self._opened(path, os.O_RDONLY) as fd:
-                size = os.fstat(fd).st_size
-                if size - offset > limit and not part:
-                    raise BadRecord(f"it is too large ({size} bytes)")
-                # Not `limit` at once: so much memory would be reserved, however short it is.
-                pieces, at, left = [], offset, limit
-                while left > 0 and (piece := os.pread(fd, min(left, _READ_AT_ONCE), at)):
-                    pieces.append(piece)
-                    left -= len(piece)
-                    at += len(piece)
-                return b"".join(pieces)
+        def look(fd: int, known: os.stat_result) -> bytes:
+            size = known.st_size
+            if size - offset > limit and not part:
+                raise BadRecord(f"it is too large ({size} bytes)")
+            # A byte more than there should be: who does not get it has all of a short file. Not
+            # `limit` at once: so much memory would be reserved, however short it is.
+            pieces, at, end = [], offset, offset + limit
+            wanted = min(max(size - offset, 0) + 1, _READ_AT_ONCE)
+            while at < end and (piece := os.pread(fd, min(end - at, wanted), at)):
+                pieces.append(piece)
+                at += len(piece)
+                if at == size and wanted < _READ_AT_ONCE:
+                    break
+                wanted = _READ_AT_ONCE
+            return b"".join(pieces)
 
         with answers("read", self._full(path)):
             try:
-                return _patiently(look)
+                return _patiently(lambda: self._with_file(path, os.O_RDONLY, look))
             except OSError as error:
                 if error.errno == errno.ESTALE:  # a listed name that is gone, or went meanwhile
                     raise FileNotFoundError(errno.ENOENT, "stale", path) from error
@@ -326,14 +345,18 @@ class Folder:
             self._discard_all(written)
 
     def _sync_all(self, descriptors: Sequence[int]) -> None:
-        """By a few threads: a disk, or a server, does several in hardly more time than one."""
-        if len(descriptors) <= 1:
-            for fd in descriptors:
-                os.fsync(fd)
+        """By a few threads where one takes its time: a disk, or a server, does several in hardly
+        more time than one.
+        """
+        began = time.monotonic()
+        _sync(descriptors[:1])
+        rest = descriptors[1:]
+        if len(rest) <= 1 or time.monotonic() - began < _NO_TIME:
+            _sync(rest)
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="sync")
-        parts = [descriptors[i::_SYNCS_AT_ONCE] for i in range(_SYNCS_AT_ONCE)]
+        parts = [rest[i::_SYNCS_AT_ONCE] for i in range(_SYNCS_AT_ONCE)]
         for _ in self._pool.map(_sync, filter(None, parts)):
             pass
 
@@ -395,12 +418,13 @@ class Folder:
             BadRecord: it is no file that can be appended to.
             ShareError: all, some or none of it may have been written.
         """
-        with (
-            answers("append to", self._full(path)),
-            self._opened(path, os.O_WRONLY | os.O_APPEND) as fd,
-        ):
+
+        def add(fd: int, _: os.stat_result) -> None:
             _write_all(fd, data)
             os.fsync(fd)
+
+        with answers("append to", self._full(path)):
+            self._with_file(path, os.O_WRONLY | os.O_APPEND, add)
 
     def open_log(self, path: str) -> IO[bytes]:
         """A file to append to, for what a process prints; made if it is not there.
@@ -410,8 +434,8 @@ class Folder:
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         try:
-            with answers("write", self._full(path)), self._opened(path, flags) as fd:
-                return open(os.dup(fd), "ab")
+            with answers("write", self._full(path)):
+                return self._with_file(path, flags, lambda fd, _: open(os.dup(fd), "ab"))
         except BadRecord as error:
             raise ShareError(f"cannot write {shown(self._full(path))}: {error}") from error
 
@@ -424,19 +448,18 @@ class Folder:
             BadRecord: it is no file of our own.
         """
 
-        def write() -> None:
-            with self._opened(path, os.O_WRONLY | os.O_CREAT) as fd:
-                there = os.fstat(fd)
-                if there.st_nlink > 1:
-                    raise BadRecord("it has a second name (a hard link)")
-                written = 0
-                while written < len(data):
-                    written += os.pwrite(fd, data[written:], written)
-                if there.st_size > len(data):
-                    os.ftruncate(fd, len(data))
+        def write(fd: int, there: os.stat_result) -> None:
+            if there.st_nlink > 1:
+                raise BadRecord("it has a second name (a hard link)")
+            written = 0
+            while written < len(data):
+                written += os.pwrite(fd, data[written:], written)
+            if there.st_size > len(data):
+                os.ftruncate(fd, len(data))
 
+        flags = os.O_WRONLY | os.O_CREAT
         with answers("write", self._full(path)):
-            _patiently(write)
+            _patiently(lambda: self._with_file(path, flags, write))
 
     def replace(self, path: str, data: bytes) -> None:
         """Put a complete file in the place of another, for files read once.

@@ -5,6 +5,7 @@ restart is the normal path (P4).
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from distune.study import Limits
 from distune.trial import Counted, Failure, Outcome, Purpose, Result, Trial
 
 _PUBLISH_TOGETHER = 16  # trials
+_AT_ONCE = 0.01  # seconds
 _CHECK_EVERY = 4.0  # seconds between two looks at what only accidents change
 _FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
 _PATROL_FILES = 20  # of `seen/`, looked at in each patrol
@@ -81,6 +83,10 @@ class Master:
         self.elapsed = 0.0
         #: Whether the last step changed anything: then the next should come soon.
         self.active = True
+        #: Seconds in which workers will have claimed what waits for them, at the pace that they had
+        #: between the last two looks; 0 if they had claimed all of it.
+        self.lasts = math.inf
+        self._left = 0  # how many waited after the last look
         self._monotonic = monotonic
         said: list[str] = []
         store.tell = said.append
@@ -159,8 +165,8 @@ class Master:
 
     def _step(self, curves: bool) -> Snapshot:
         now = self._monotonic()
-        self.elapsed += now - self._last_step
-        self._last_step = now
+        last_step, self._last_step = self._last_step, now
+        self.elapsed += now - last_step
         if now >= self._next_beat:
             self._beat("running")
         if now >= self._next_check:
@@ -174,9 +180,11 @@ class Master:
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         actions = planner.plan(snapshot, self._sampler)
         self.active = bool(actions)
+        new = [action.trial for action in actions if _is_new(action)]
+        self._follow_claims(len(snapshot.in_state(State.WAITING)), len(new), now - last_step)
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
         # Workers wait for new trials, and for nothing else of this.
-        self._publish_new([action.trial for action in actions if _is_new(action)])
+        self._publish_new(new)
         for action in actions:
             if not _is_new(action):
                 self._apply(action)
@@ -186,6 +194,22 @@ class Master:
             self._patrol(snapshot)
             self._next_patrol = now + self.study.lease / 4
         return snapshot
+
+    def _follow_claims(self, waiting: int, new: int, seconds: float) -> None:
+        """Note how fast they are made.
+
+        Args:
+            waiting: trials that were left.
+            new: trials that are about to be added.
+            seconds: since the look before.
+        """
+        claimed, self._left = self._left - waiting, waiting + new
+        if self._left == 0:
+            self.lasts = math.inf
+        elif claimed > 0:
+            self.lasts = self._left * seconds / claimed if waiting else 0.0
+        else:
+            self.lasts = max(2 * self.lasts, _AT_ONCE)
 
     def _patrol(self, snapshot: Snapshot) -> None:
         """Look for what has no business outside `trials/`, in a few places each time (P11)."""

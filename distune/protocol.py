@@ -141,8 +141,8 @@ class AttemptName(NamedTuple):
         if to is State.TAKEN:
             if worker is None or not _WORKER.fullmatch(worker):
                 raise ValueError(f"{worker!r} is not a worker's id")
-            return self._replace(worker=worker, state=to)
-        return self._replace(state=to)
+            return AttemptName(self.trial, self.attempt, self.purpose, worker, to)
+        return AttemptName(self.trial, self.attempt, self.purpose, self.worker, to)
 
     @property
     def live_path(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 
@@ -60,6 +61,53 @@ def test_a_restarted_master_publishes_no_counted_trial_again() -> None:
     assert desk.counted() == [1, 2, 3]
     desk.master().step()
     assert desk.folder.share.published.most_common(1)[0][1] == 1
+
+
+def test_a_master_knows_for_how_long_what_waits_will_last() -> None:
+    desk = Desk(trials=40)
+    master = desk.master()
+    master.step()
+    assert master.lasts == math.inf  # nobody has claimed anything yet
+    desk.now = 1.0
+    desk.train(0)
+    master.step()
+    waiting = 12  # times as many as were finished meanwhile
+    assert master.lasts == waiting / 1.0
+    desk.now = 3.0
+    desk.train(1, 2, 3, 4)
+    master.step()
+    assert master.lasts == (len(desk.store.listing().attempts)) / 2.0
+
+
+def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_nobody_claims() -> None:
+    desk = Desk(trials=40)
+    master = desk.master()
+    master.step()
+    desk.now = 1.0
+    desk.train(0, 1, 2, 3)
+    master.step()
+    assert master.lasts == 0.0
+    found = []
+    for _ in range(4):
+        desk.now += 0.01
+        master.step()
+        found.append(master.lasts)
+    assert 0.0 < found[0] < found[1] < found[2] < found[3]
+
+
+def test_a_master_whose_trials_are_all_claimed_is_in_no_hurry() -> None:
+    desk = Desk(trials=4)
+    master = desk.master()
+    master.step()
+    desk.now = 1.0
+    desk.train(0, 1, 2)
+    master.step()
+    for name in desk.store.listing().attempts:
+        if name.state is State.WAITING:
+            desk.store.claim(name, "w-1")
+    desk.now = 2.0
+    master.step()
+    assert master.lasts == math.inf
 
 
 def test_a_trial_that_two_listings_in_a_row_miss_is_not_published_again() -> None:

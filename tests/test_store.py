@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import random
 import resource
@@ -254,6 +255,41 @@ def test_reading_takes_no_more_memory_than_there_is_to_read(tmp_path: Path) -> N
     assert Folder(tmp_path).read("a", offset=2_999_990, limit=20) == b"x" * 10
 
 
+@pytest.mark.parametrize("there", [b"", b"x", b"x" * 3_000_000])
+@pytest.mark.parametrize("more", [b"y", b"y" * 3_000_000])
+@pytest.mark.parametrize("at_a_time", [1000, 2**30])
+def test_what_is_added_to_a_file_after_it_was_opened_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bytes, more: bytes, at_a_time: int
+) -> None:
+    """The size is only a hint; nor need a read bring all that there is."""
+    (tmp_path / "a").write_bytes(there)
+    fstat, pread = os.fstat, os.pread
+
+    def then_more(fd: int) -> os.stat_result:
+        known = fstat(fd)
+        (tmp_path / "a").write_bytes(there + more)
+        return known
+
+    monkeypatch.setattr(os, "fstat", then_more)
+    monkeypatch.setattr(os, "pread", lambda fd, n, at: pread(fd, min(n, at_a_time), at))
+    assert local_folder(tmp_path).read("a") == there + more
+
+
+def test_a_file_that_is_shorter_than_it_was_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    fstat = os.fstat
+
+    def then_less(fd: int) -> os.stat_result:
+        known = fstat(fd)
+        os.truncate(tmp_path / "a", 2)
+        return known
+
+    monkeypatch.setattr(os, "fstat", then_less)
+    assert local_folder(tmp_path).read("a") == b"12"
+
+
 def test_proc_is_no_local_file_system_and_the_root_is() -> None:
     assert is_network(Path("/proc"))
     assert not is_network(Path("/"))
@@ -486,6 +522,26 @@ def test_several_trials_are_published_at_once_and_what_is_there_stays(tmp_path: 
     found = {name.trial: store.read_attempt(name).trial for name in listed}
     assert found == {one.number: one for one in trials} | {7: there}
     assert [n for n in os.listdir(tmp_path / "trials") if n.startswith(".")] == []
+
+
+@pytest.mark.parametrize("no_time", [0.0, math.inf])
+@pytest.mark.parametrize("count", [1, 2, 3, 16])
+def test_all_of_them_are_on_the_disk_before_any_is_published_be_it_quick_or_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_time: float, count: int
+) -> None:
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def sync(fd: int) -> None:
+        fsync(fd)
+        synced.add(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr("distune.folder._NO_TIME", no_time)
+    with local_folder(tmp_path).drafts({str(i): b"x" for i in range(count)}) as publish:
+        assert synced == {path.stat().st_ino for path in tmp_path.iterdir()}
+        assert len(synced) == count
+        publish("0")
 
 
 def test_what_cannot_be_written_keeps_all_of_its_company_from_being_published(
