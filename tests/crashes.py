@@ -290,6 +290,8 @@ class Lane:
             said = "".join(f"--- {who}\n{_text(logs[who])}" for who in logs)
             found.wrong = f"{error}\n{said}--- {self._tree(name)}"
         finally:
+            if point.power and not all(process.ended for process in running.values()):
+                self._cut_power(mount, running)  # one that hangs in an operation cannot be killed
             for process in running.values():
                 process.kill()
             shutil.rmtree(self.backing / name, ignore_errors=True)
@@ -329,18 +331,9 @@ class Lane:
             return False
         found.reached = _shown(faults[0], f"{point.who}-{point.when}-{point.index}")
         if point.power:
-            # The process hangs in the operation. Its host loses power: whoever ran there is
-            # gone, and the file system with all that was not sent.
-            victims = [running[who] for who in running if self.mounts[who] is mount]
             if point.when == "after":
                 time.sleep(0.01)  # it is logged just before it is done
-            for process in victims:  # first of all, or they would hear of it
-                os.kill(process.pid, signal.SIGSTOP)
-            mount.crash()
-            for process in victims:
-                process.kill()
-            mount.set(rules=[])
-            mount.__enter__()
+            self._cut_power(mount, running)
         else:
             deadline = time.monotonic() + 10.0
             while not running[point.who].ended:  # the file system sends the signal itself
@@ -348,6 +341,20 @@ class Lane:
                 time.sleep(0.002)
             mount.set(rules=[])
         return True
+
+    def _cut_power(self, mount: Any, running: dict[str, Process]) -> None:
+        """A process hangs in an operation. Its host loses power: whoever runs there is gone, and
+        the file system with all that was not sent.
+        """
+        here = [running[who] for who in running if self.mounts[who] is mount]
+        victims = [process for process in here if not process.ended]
+        for process in victims:  # first of all, or they would hear of it
+            os.kill(process.pid, signal.SIGSTOP)
+        mount.crash()
+        for process in victims:
+            process.kill()
+        mount.set(rules=[])
+        mount.__enter__()
 
     def _tree(self, name: str) -> str:
         top = self.backing / name
