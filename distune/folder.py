@@ -188,15 +188,18 @@ class Folder:
         is opened a few times a second. That somebody replaced the directory since then is
         seen from the answer, and it is done again in the new one (not without `again`).
         """
-        kept = self._kept.get(folder)
-        if kept is not None and time.monotonic() - kept.since < _KEPT_FOR:
-            try:
-                return act(kept.fd)
-            except OSError as error:
-                if error.errno not in _REPLACED or (not again and error.errno == errno.ENOENT):
-                    raise
-        opened = self._open(folder)
-        return act(opened.fd)
+        opened = self._kept.get(folder)
+        try:
+            if opened is not None and time.monotonic() - opened.since < _KEPT_FOR:
+                try:
+                    return act(opened.fd)
+                except OSError as error:
+                    if error.errno not in _REPLACED or (not again and error.errno == errno.ENOENT):
+                        raise
+            opened = self._open(folder)
+            return act(opened.fd)
+        finally:
+            del opened  # or whoever keeps the failure, and so this frame, keeps the directory open
 
     def rest(self) -> None:
         """Hold nothing open: whoever waits must not keep a share from being unmounted."""
@@ -210,7 +213,10 @@ class Folder:
 
         def look() -> list[str]:
             opened = self._open(folder)  # one that was listed before shows old news on NFS
-            return sorted({n for n in os.listdir(opened.fd) if not n.startswith(".")})
+            try:
+                return sorted({n for n in os.listdir(opened.fd) if not n.startswith(".")})
+            finally:
+                del opened  # as in `_inside`
 
         with answers("list", self._full(folder)):
             return _patiently(look)

@@ -597,15 +597,37 @@ def test_nothing_is_held_open_at_rest(tmp_path: Path) -> None:
     store.mend_folders()
     store.publish(trial())
     store.listing()
-
-    def held() -> list[str]:
-        descriptors = Path("/proc/self/fd").iterdir()
-        paths = [os.readlink(one) for one in descriptors if one.is_symlink()]
-        return [path for path in paths if path.startswith(str(tmp_path))]
-
-    assert held()
+    assert held_open(tmp_path)
     store.rest()
-    assert held() == []
+    assert held_open(tmp_path) == []
+
+
+def test_a_failure_that_somebody_keeps_holds_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a failure in a circle is, until the next collection, which may be hours away."""
+    store = Store(local_folder(tmp_path))
+    store.mend_folders()
+    with pytest.raises(FileNotFoundError) as moving:
+        store.folder.move("trials/there is none", "trials/x")
+
+    def broken(_: int) -> list[str]:
+        raise OSError(errno.EIO, "no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", broken)
+        with pytest.raises(ShareError) as listing:
+            store.folder.names("seen")
+    store.rest()
+    assert held_open(tmp_path) == []
+    assert moving.tb
+    assert listing.tb
+
+
+def held_open(folder: Path) -> list[str]:
+    descriptors = Path("/proc/self/fd").iterdir()
+    paths = [os.readlink(one) for one in descriptors if one.is_symlink()]
+    return [path for path in paths if path.startswith(str(folder))]
 
 
 def test_a_claim_of_which_nobody_knows_is_neither_won_nor_lost(store: Store) -> None:
