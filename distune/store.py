@@ -439,7 +439,7 @@ class Store:
         Raises:
             ShareError: nobody knows; it may have happened. Do the same again later.
         """
-        failure: ShareError | None = None
+        (folder, _, filename), (outer, _, before) = target.rpartition("/"), source.rpartition("/")
         try:
             try:
                 self.folder.move(source, target)
@@ -452,15 +452,13 @@ class Store:
                 return False  # on NFS this may mean: done, and the reply was lost
         except BadRecord as error:
             raise ShareError(f"cannot rename {shown(source)}: {error}") from error
-        except ShareError as error:
-            failure = error
-        (folder, _, filename), (outer, _, before) = target.rpartition("/"), source.rpartition("/")
-        self.folder.poke(folder)
-        names = self.folder.names(folder)
+        except ShareError:
+            if filename in self._look_again(folder):
+                return True
+            raise
+        names = self._look_again(folder)
         if filename in names:
             return True
-        if failure is not None:
-            raise failure
         if folder == outer and before in names:  # in a folder that somebody has put in its place
             try:
                 self.folder.move(source, target)
@@ -470,6 +468,11 @@ class Store:
                 raise ShareError(f"cannot rename {shown(source)}: {error}") from error
             return True
         return False
+
+    def _look_again(self, folder: str) -> list[str]:
+        """A listing that is not this host's own old one."""
+        self.folder.poke(folder)
+        return self.folder.names(folder)
 
     def _append(self, path: str, lines: Iterable[Record]) -> None:
         self._append_data(path, b"".join(records.encode(line) for line in lines))

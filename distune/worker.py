@@ -969,7 +969,11 @@ class Worker:
         except (ShareError, FileNotFoundError) as error:
             if self._cut_off_since is None:
                 self._cut_off_since = now
-                what = error if isinstance(error, ShareError) else f"{error.filename} is not there"
+                # Text: a failure that a local refers to goes in a circle through this frame.
+                if isinstance(error, ShareError):
+                    what = str(error)
+                else:
+                    what = f"{error.filename} is not there"
                 self._say(f"{what}; training goes on, results are kept, trying again")
             trouble.until = now + trouble.pause * self._rng.uniform(0.5, 1.5)
             trouble.pause = min(trouble.pause * 2, longest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from types import FrameType
+
 import pytest
 
 from distune.master import Master
@@ -49,6 +52,21 @@ def test_the_same_seed_is_the_same_history() -> None:
         world.run()
     assert lines[0] == lines[1]
     assert len(lines[0]) > 50
+
+
+def test_no_failure_goes_in_a_circle() -> None:
+    """It would stay, and with it all that the calls had in hand, until the next collection."""
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for seed in range(6):
+            simulate(seed)
+        gc.collect()
+        left = [one.f_code.co_qualname for one in gc.garbage if isinstance(one, FrameType)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert left == []
 
 
 def test_an_outage_shorter_than_the_lease_costs_no_attempt() -> None:

@@ -113,7 +113,7 @@ def test_memory_and_descriptors_of_a_process_are_those_that_proc_tells() -> None
         child.stdout.readline()  # it has started
         sample = measure(child.pid, "child", 1.0)
         assert sample is not None
-        assert 1 < sample.pss <= sample.rss < 200
+        assert 1 < sample.memory < 100
         assert sample.descriptors >= 3
         child.communicate(b"\n")
     assert measure(child.pid, "child", 2.0) is None

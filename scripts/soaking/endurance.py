@@ -42,8 +42,7 @@ class Sample:
 
     at: float  # seconds
     tag: str
-    rss: float  # MB
-    pss: float  # MB
+    memory: float  # MB: see `measure`
     descriptors: int
     counted: int  # trials of the study by then
 
@@ -244,7 +243,7 @@ class Endurance:
             found += [
                 trend(
                     f"{process.tag}: memory, MB",
-                    [s.pss for s in mine],
+                    [s.memory for s in mine],
                     _MAY_GROW_MB,
                     [s.counted for s in mine],
                     _KEPT_PER_TRIAL if process in self.crew.masters else 0.0,
@@ -306,7 +305,11 @@ class Endurance:
 
 
 def measure(pid: int, tag: str, at: float, counted: int = 0) -> Sample | None:
-    """Memory and open descriptors of a process; None if it is gone."""
+    """Memory and open descriptors of a process; None if it is gone.
+
+    The memory is what it has written to, a page that others have, too, in equal shares. The pages
+    of libraries would count for the more the fewer other processes use Python meanwhile.
+    """
     kilobytes = {}
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
@@ -315,4 +318,4 @@ def measure(pid: int, tag: str, at: float, counted: int = 0) -> Sample | None:
         descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return None
-    return Sample(at, tag, kilobytes["Rss"] / 1024, kilobytes["Pss"] / 1024, descriptors, counted)
+    return Sample(at, tag, kilobytes["Pss_Anon"] / 1024, descriptors, counted)
