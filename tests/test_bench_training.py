@@ -78,6 +78,16 @@ def test_a_step_that_waits_for_its_loss_is_found_out(
     assert [line[:6] for line in capsys.readouterr().out.splitlines()] == ["BROKEN", "ok    "]
 
 
+def test_the_first_update_of_a_trial_in_a_warm_executor_is_seen(tmp_path: Path) -> None:
+    executor = bench_training.Child("executor", tmp_path, 1)
+    small = {"dataset": "digits", "n_filters": 2, "batch_size": 100, "epochs": 1}
+    try:
+        for number in range(2):
+            assert 0 < executor.ask({"number": number, "params": small}) < 60
+    finally:
+        executor.end()
+
+
 def test_what_others_disturb_is_measured_again_and_the_least_disturbed_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
