@@ -71,15 +71,37 @@ def test_forty_trials_over_four_workers_two_killed_and_one_stopped_are_ranked_on
     assert [w.wait(30) for w in workers] == [-9, -9, 0, 0]
 
 
+_PERMITTED = """\
+import os, time
+
+def train(params, trial):
+    time.sleep(0.1)  # so long that each is given to a training process alone
+    while not (permits := os.listdir("permits")):
+        time.sleep(0.01)
+    os.unlink(f"permits/{permits[0]}")
+    return params["x"]
+"""
+
+
 def test_a_killed_master_goes_on_where_it_stopped(lab: Lab) -> None:
     lab.write_space(trials=12)
+    (lab.folder / "train.py").write_text(_PERMITTED)
+    permits = lab.folder / "permits"
+    permits.mkdir()
+
+    def permit(turn: int) -> None:
+        for number in range(3):
+            (permits / f"{turn}-{number}").touch()
+
     worker = lab.worker()
-    for _ in range(3):
+    for turn in range(3):  # each has something to count, however fast the worker
         master = lab.master("--plain")
         before = len(lab.seen())
+        permit(turn)
         wait_until(lambda n=before: len(lab.seen()) > n, what="something is counted")  # type: ignore[misc]
         master.kill()
         master.wait()
+    permit(3)
     assert lab.master("--plain").wait(60) == 0
     assert worker.wait(60) == 0
     assert sorted(lab.seen()) == sorted(set(lab.seen()))
