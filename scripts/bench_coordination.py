@@ -508,19 +508,36 @@ def operations(places: Sequence[Path], trials: int, seconds: float) -> None:
     table(["metadata operations on the share", "in sum", "of them"], rows)
 
 
-def gaps(places: Sequence[Path], rounds: int, trials: int) -> None:
-    """Seconds in which a worker's executor waits for its next trial."""
+def gaps(places: Sequence[Path], rounds: int, trials: int, training: float) -> None:
+    """How long a worker's executor waits for its next trial, after a training of so many seconds;
+    beside it, what the file system takes for a rename.
+    """
     rows = []
     for place in places:
-        medians, long = [], []
+        medians, long, renames = [], [], []
         for i in range(rounds):
-            with Bench(place, work="time.sleep(0.05)") as bench:
+            with Bench(place, work=f"time.sleep({training})") as bench:
+                renames.append(1000 * seconds_of_a_rename(bench.logs))
                 found = sorted(1000 * gap for gap in bench.run(1, trials).gaps)
             medians.append(statistics.median(found))
             long.append(found[int(0.95 * len(found))])
-            tell(f"round {i + 1} of {rounds}: {medians[-1]:.2f} ms")
-        rows.append([kind_of(place), spread(medians, 2), spread(long, 2)])
-    table(["idle between two trainings, ms", "median", "95 % are shorter than"], rows)
+            tell(f"round {i + 1} of {rounds}: {medians[-1]:.2f} ms, a rename {renames[-1]:.2f} ms")
+        rows.append([kind_of(place), spread(medians, 2), spread(long, 2), spread(renames, 2)])
+    table(["idle between two trainings, ms", "median", "95 % are shorter than", "a rename"], rows)
+
+
+def seconds_of_a_rename(folder: Path) -> float:
+    """Median of twenty in a folder, which takes one round trip on NFS."""
+    one, other = folder / ".renamed", folder / ".renamed.again"
+    one.touch()
+    found = []
+    for _ in range(20):
+        began = time.perf_counter()
+        one.rename(other)
+        found.append(time.perf_counter() - began)
+        one, other = other, one
+    one.unlink()
+    return statistics.median(found)
 
 
 def flat(places: Sequence[Path], rounds: int, trials: int) -> None:
@@ -757,6 +774,7 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, action="append", default=[], help="where to measure")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, help="of each study")
+    parser.add_argument("--training", type=float, default=0.05, help="seconds of a trial, for gaps")
     parser.add_argument("--quick", action="store_true", help="count only, and check")
     options = parser.parse_args()
     unknown = set(options.parts) - set(parts)
@@ -772,7 +790,7 @@ def main() -> int:
         if "operations" in wanted:
             operations(places, options.trials or 2500, 20.0)
         if "gaps" in wanted:
-            gaps(places, options.rounds, options.trials or 300)
+            gaps(places, options.rounds, options.trials or 300, options.training)
         if "flat" in wanted:
             flat(places, options.rounds, options.trials or 100_000)
         if "crowd" in wanted:
