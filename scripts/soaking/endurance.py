@@ -32,7 +32,7 @@ _CALM = 15.0  # seconds between two faults
 _MAY_GROW = 0.05  # of the first third, or
 _MAY_GROW_MB, _MAY_GROW_FDS, _MAY_GROW_NAMES = 2.0, 2.0, 8.0
 #: Of memory, for each trial that a master has counted: it keeps the history, to rank it.
-_KEPT_PER_TRIAL = 6 / 1024  # MB
+_KEPT_PER_TRIAL = 2 / 1024  # MB
 _LEAVING = 0.4  # of the time at the end, in which no master is killed: one has to grow old
 
 
