@@ -146,14 +146,13 @@ class Folder:
 
     def __init__(self, root: Path, network: bool | None = None) -> None:
         self.root = root
-        self._root = str(root)
         self.network = is_network(root) if network is None else network
         self._kept: dict[str, _OpenFolder] = {}
         self._renames_new = _renameat2 is not None
         self._pool: ThreadPoolExecutor | None = None
 
     def _full(self, path: str) -> str:
-        return f"{self._root}/{path}" if path else self._root
+        return f"{self.root}/{path}" if path else str(self.root)
 
     def _open(self, folder: str) -> _OpenFolder:
         """Open a folder, and keep it: see `_inside`. No symbolic link leads out of the study,

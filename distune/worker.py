@@ -129,7 +129,6 @@ class _Trouble:
 class _OpenStudy:
     worker: str
     name: str
-    folder: str  # as the objective's process sees it
     store: Store
     study: Study
     epochs: int | None = None
@@ -470,7 +469,7 @@ class Worker:
         self._say(f"study {study.name}: trials fail here, one after the other: testing this host")
         until = self._monotonic() + _LONGEST_CHECK
         slot.testing = _Test(study, held.name, result, until)
-        folder = f"{study.folder}/{protocol.ARTIFACTS}"
+        folder = self._path_of(study, protocol.ARTIFACTS)
         slot.executor.check(Check(study=study.study, folder=folder))
         slot.busy = True
 
@@ -594,9 +593,8 @@ class Worker:
                 continue
             self.refused.pop(name, None)
             self._say(f"study {name}: {study.objective_name}, {study.metric}")
-            folder = str(self._base / name)
             self._open[name] = _OpenStudy(
-                self.identity.worker, name, folder, store, study, _epochs_of(study)
+                self.identity.worker, name, store, study, _epochs_of(study)
             )
         self._forget_deleted(found)
         for name in list(self.refused):
@@ -918,7 +916,7 @@ class Worker:
             study.store.give_up(name, Actor.OWNER)
             return
         self.active = True
-        folder = f"{study.folder}/{protocol.artifacts_folder(trial.number, trial.attempt)}"
+        folder = self._path_of(study, protocol.artifacts_folder(trial.number, trial.attempt))
         self._room.begins(slot.index, self._busy())
         slot.executor.start(Assignment(study=study.study, trial=trial, folder=folder))
         slot.busy = True
@@ -954,6 +952,10 @@ class Worker:
         del self._open[study.name]
         self._next_discovery = 0.0
         self._say(f"study {study.name} is finished")
+
+    def _path_of(self, study: _OpenStudy, path: str) -> str:
+        """Something in a study's folder, as the objective's process sees it."""
+        return f"{self._base / study.name}/{path}"
 
     # -- when the share does not answer (P9) -------------------------------------------------
 
