@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from distune import __version__
-from distune.durations import parse_duration
 from distune.errors import DistuneError, UserError
+from distune.study.durations import parse_duration
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rich.console import Console
 
-    from distune.outages import Stall
-    from distune.screen import Mode
-    from distune.snapshot import Snapshot
-    from distune.study import SpaceFile
+    from distune.share.outages import Stall
+    from distune.study.study import SpaceFile
+    from distune.watch.screen import Mode
+    from distune.watch.snapshot import Snapshot
 
 app = typer.Typer(
     name="distune",
@@ -198,7 +198,7 @@ def master(
     Run the same command again and it goes on where it stopped.
     """
     from distune.loops import MasterOptions, run_master
-    from distune.screen import Screen
+    from distune.watch.screen import Screen
 
     file, source, name = _read_space(space)
     if scale is not None:
@@ -312,10 +312,10 @@ def top(
     ] = False,
 ) -> None:
     """Watch a study live, read-only, from any machine that sees the shared folder."""
-    from distune.observer import Observer
-    from distune.screen import Screen
-    from distune.store import open_study
-    from distune.viewing import run_viewer
+    from distune.share.store import open_study
+    from distune.watch.observer import Observer
+    from distune.watch.screen import Screen
+    from distune.watch.viewing import run_viewer
 
     with _patiently():
         observer = Observer(open_study(logs, study))
@@ -328,7 +328,7 @@ def top(
 )
 def status(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """How a study stands now: progress, ranking, what is running, who works."""
-    from distune import display
+    from distune.watch import display
 
     snapshot = _look(logs, study)
     if as_json:
@@ -344,7 +344,8 @@ def status(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> 
 )
 def best(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """The best configuration so far; as JSON it is a space file that trains it again."""
-    from distune import display, export
+    from distune import export
+    from distune.watch import display
 
     snapshot = _look(logs, study)
     text = export.best_space(snapshot.history)
@@ -397,8 +398,8 @@ def export(
     or a folder with something in it is not.
     """
     from distune.export.formats import export_history
-    from distune.loaded import LoadedStudy
-    from distune.store import open_study
+    from distune.share.store import open_study
+    from distune.watch.loaded import LoadedStudy
 
     stall = _stall()
     with stall.watched():
@@ -432,9 +433,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Everything about one trial: its params, its attempts, curve, result, errors."""
-    from distune import display
-    from distune.observer import Observer
-    from distune.store import open_study
+    from distune.share.store import open_study
+    from distune.watch import display
+    from distune.watch.observer import Observer
 
     with _patiently():
         store = open_study(logs, study)
@@ -480,7 +481,7 @@ def report(
     somebody as it is.
     """
     from distune.report.writing import plotly_script, read, write_report
-    from distune.store import open_study
+    from distune.share.store import open_study
 
     plotly = plotly_script()  # what is not installed is said before anything is read
     with _patiently():
@@ -520,9 +521,9 @@ def doctor(
     folder of its own; studies that run there are not disturbed. Exit status: 0 fine, 1 a
     promise of the protocol does not hold, 2 a mistake in how it was started.
     """
-    from distune import protocol
     from distune.doctor.page import page
     from distune.doctor.visit import visit
+    from distune.share import protocol
 
     note, left = visit(logs, peer=peer, wait=wait, patience=timeout, tell=_tell)
     if as_json:
@@ -568,8 +569,8 @@ def check(
     samples: Annotated[int, typer.Option(min=0, help="Print so many of its settings.")] = 3,
 ) -> None:
     """Check a space file without starting anything, and show what it would try."""
-    from distune.planner import preview
-    from distune.study import freeze, limits_of
+    from distune.master.planner import preview
+    from distune.study.study import freeze, limits_of
 
     space, source, name = _read_space(file)
     study = freeze(space, name=_study_name(name), study_id="check", lease=1.0, created=0.0)
@@ -645,7 +646,7 @@ def data(
 def _read_space(space: str) -> tuple[SpaceFile, str, str]:
     """A checked space file, how to call it in messages, and the study's name it suggests."""
     from distune.presets import preset_names, read_preset
-    from distune.study import parse_space_file
+    from distune.study.study import parse_space_file
 
     if space in preset_names() and not Path(space).is_file():
         return parse_space_file(read_preset(space), f"preset {space}"), f"preset {space}", space
@@ -661,7 +662,7 @@ def _read_space(space: str) -> tuple[SpaceFile, str, str]:
 
 
 def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
-    from distune.scaling import scaled
+    from distune.study.scaling import scaled
 
     if not 0 < scale <= 1:
         raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
@@ -671,7 +672,7 @@ def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
 def _study_name(name: str) -> str:
     import re
 
-    from distune.study import STUDY_NAME
+    from distune.study.study import STUDY_NAME
 
     if not re.fullmatch(STUDY_NAME, name):
         raise UserError(
@@ -681,8 +682,8 @@ def _study_name(name: str) -> str:
 
 
 def _look(logs: Path, study: str | None) -> Snapshot:
-    from distune.observer import Observer
-    from distune.store import open_study
+    from distune.share.store import open_study
+    from distune.watch.observer import Observer
 
     with _patiently():
         return Observer(open_study(logs, study)).look(curves=True)
@@ -695,7 +696,7 @@ def _patiently() -> AbstractContextManager[None]:
 
 def _stall() -> Stall:
     """For more than one look at the share."""
-    from distune.outages import Stall
+    from distune.share.outages import Stall
 
     return Stall(_warn, "nothing is lost")
 
@@ -713,7 +714,7 @@ def _console() -> Console:
 
 
 def _mode(plain: bool, as_json: bool) -> Mode:
-    from distune.screen import Mode
+    from distune.watch.screen import Mode
 
     if as_json:
         return Mode.JSON

@@ -17,26 +17,27 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from distune import access, host, protocol, records
 from distune.doctor.note import Note
 from distune.errors import BadRecord, NotAFolder, ShareError, StudyFailed, UserError
-from distune.folder import Folder, file_system_of, is_network
-from distune.guardian import Guardian
-from distune.master import Identity, Master, only_master
-from distune.messages import OfferRecord, Prepare, Ready
-from distune.objective import Offer
-from distune.observer import Observer
-from distune.outages import Outage, Stall
-from distune.planner import check_settings
-from distune.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
-from distune.protocol import worker_id
-from distune.screen import Screen
-from distune.sharing import SharedProcess
-from distune.snapshot import Snapshot
-from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
-from distune.study import SpaceFile, Study, differences, freeze, limits_of
-from distune.viewing import LONGEST_WAIT, Interrupt
-from distune.worker import ExecutorLike, Worker, WorkerIdentity
+from distune.master.master import Identity, Master, only_master
+from distune.master.planner import check_settings
+from distune.share import access, protocol, records
+from distune.share.folder import Folder, file_system_of, is_network
+from distune.share.outages import Outage, Stall
+from distune.share.protocol import worker_id
+from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
+from distune.study.study import SpaceFile, Study, differences, freeze, limits_of
+from distune.training.messages import OfferRecord, Prepare, Ready
+from distune.training.objective import Offer
+from distune.training.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
+from distune.training.sharing import SharedProcess
+from distune.watch.observer import Observer
+from distune.watch.screen import Screen
+from distune.watch.snapshot import Snapshot
+from distune.watch.viewing import LONGEST_WAIT, Interrupt
+from distune.worker import host
+from distune.worker.guardian import Guardian
+from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
 from distune.workloads import WORKLOADS, compiled
 from distune.workloads.data import announcement, is_in_files, locate
 from distune.workloads.grouping import USUAL_SIZE, When

@@ -36,12 +36,12 @@ from pathlib import Path
 
 import psutil
 
-from distune.messages import Assignment, Check
-from distune.processes import Died
-from distune.store import find_studies
-from distune.study import Study
-from distune.trial import Outcome, Record, Report, Result
-from distune.worker import Worker, WorkerIdentity
+from distune.share.store import find_studies
+from distune.study.study import Study
+from distune.study.trial import Outcome, Record, Report, Result
+from distune.training.messages import Assignment, Check
+from distune.training.processes import Died
+from distune.worker.worker import Worker, WorkerIdentity
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell

@@ -35,17 +35,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distune import protocol, records
-from distune.folder import Folder
-from distune.master import Identity, Master
-from distune.observer import Observer
-from distune.planner import trial_seed
-from distune.protocol import AttemptName, State
-from distune.ranking import History
-from distune.samplers import make_sampler
-from distune.store import Store
-from distune.study import Limits, Study, freeze, parse_space_file
-from distune.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial
+from distune.master.master import Identity, Master
+from distune.master.planner import trial_seed
+from distune.search.ranking import History
+from distune.search.samplers import make_sampler
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.protocol import AttemptName, State
+from distune.share.store import Store
+from distune.study.study import Limits, Study, freeze, parse_space_file
+from distune.study.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial
+from distune.watch.observer import Observer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, spread, table
@@ -231,10 +231,10 @@ def whole_run(logs: Path, *arguments: str) -> Took:
 _PROBE = """
 import sys
 from pathlib import Path
-from distune.folder import Folder
-from distune.master import Identity, Master
-from distune.store import Store
-from distune.study import Limits
+from distune.share.folder import Folder
+from distune.master.master import Identity, Master
+from distune.share.store import Store
+from distune.study.study import Limits
 store = Store(Folder(Path(sys.argv[1])))
 store.load()
 master = Master(store, Limits(trials=10**9), Identity("h", 1))

@@ -41,11 +41,11 @@ from typing import IO, Any
 
 import psutil
 
-from distune import host
-from distune.messages import Assignment, Prepare, decode_message, encode_message
-from distune.processes import executor_environment
-from distune.study import SpaceFile, Study, freeze
-from distune.trial import Purpose, Result, Trial
+from distune.study.study import SpaceFile, Study, freeze
+from distune.study.trial import Purpose, Result, Trial
+from distune.training.messages import Assignment, Prepare, decode_message, encode_message
+from distune.training.processes import executor_environment
+from distune.worker import host
 from distune.workloads.data import locate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -579,7 +579,7 @@ class Executor:
     """A real executor in this process, so that the beginning of a step can be seen."""
 
     def __init__(self, data: Path) -> None:
-        from distune.executor import _Executor
+        from distune.training.executor import _Executor
 
         theirs, self._requests = _pipe()
         self._messages, messages = _pipe()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from distune import host
+from distune.worker import host
 
 #: A number, or what formats itself as numbers are formatted.
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from distune import display
-from distune.observer import Observer
-from distune.protocol import State
-from distune.store import open_study
+from distune.share.protocol import State
+from distune.share.store import open_study
+from distune.watch import display
+from distune.watch.observer import Observer
 
 WIDTH, HEIGHT = 100, 30
 COUNTED = 9  # trials that shall be in the ranking by then

@@ -56,7 +56,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0, what: str
 def executors_of(worker: int) -> list[psutil.Process]:
     """The training processes of a worker, by its pid."""
     children = psutil.Process(worker).children()
-    return [child for child in children if "distune.executor" in child.cmdline()]
+    return [child for child in children if "distune.training.executor" in child.cmdline()]
 
 
 class Lab:

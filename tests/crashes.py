@@ -35,16 +35,18 @@ from typing import Any
 
 from rich.console import Console
 
-from distune import display, executor, processes, protocol
-from distune.folder import Folder
 from distune.loops import MasterOptions, WorkerOptions, run_master, run_worker
-from distune.observer import Observer
-from distune.protocol import COUNTED, State
-from distune.records import decode_lines
-from distune.screen import Mode, Screen
-from distune.store import Store
-from distune.study import parse_space_file
-from distune.trial import Counted, Outcome
+from distune.share import protocol
+from distune.share.folder import Folder
+from distune.share.protocol import COUNTED, State
+from distune.share.records import decode_lines
+from distune.share.store import Store
+from distune.study.study import parse_space_file
+from distune.study.trial import Counted, Outcome
+from distune.training import executor, processes
+from distune.watch import display
+from distune.watch.observer import Observer
+from distune.watch.screen import Mode, Screen
 from tests.rigs import faultfs, why_no_faultfs
 
 #: Operations that change something: a crash between two others leaves what these left.
@@ -114,12 +116,12 @@ class Found:
 
 
 class ForkedExecutor:
-    """Stands for `subprocess.Popen` of `python -m distune.executor`: the same process, but
+    """Stands for `subprocess.Popen` of `python -m distune.training.executor`: the same process, but
     forked, so that nothing has to be imported again.
     """
 
     def __init__(self, command: Sequence[str], *, pass_fds: Sequence[int], **_: Any) -> None:
-        arguments = list(command[list(command).index("distune.executor") + 1 :])
+        arguments = list(command[list(command).index("distune.training.executor") + 1 :])
         requests, to_child = os.pipe()
         from_child, output = os.pipe()
         self.args = command
@@ -313,7 +315,7 @@ class Lane:
             real: Any = subprocess.Popen
 
             def popen(command: Sequence[str], **options: Any) -> Any:
-                forked = "distune.executor" in command
+                forked = "distune.training.executor" in command
                 return (ForkedExecutor if forked else real)(command, **options)
 
             subprocess.Popen = popen  # type: ignore[assignment, misc]

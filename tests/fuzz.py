@@ -20,17 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distune import protocol, records
-from distune.document import Document
 from distune.errors import BadRecord, SpaceError
-from distune.heartbeat import Beat, Finished, MasterBeat, Progress
-from distune.index import encode_index, restore
-from distune.messages import Assignment, Ready, decode_message, encode_message
 from distune.presets import STARTER, preset_names, read_preset
-from distune.protocol import AttemptName, State
-from distune.ranking import History
-from distune.study import Limits, parse_space_file
-from distune.trial import (
+from distune.search.ranking import History
+from distune.share import protocol, records
+from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
+from distune.share.index import encode_index, restore
+from distune.share.protocol import AttemptName, State
+from distune.study.document import Document
+from distune.study.study import Limits, parse_space_file
+from distune.study.trial import (
     Claim,
     Counted,
     Failure,
@@ -41,6 +40,7 @@ from distune.trial import (
     Result,
     Trial,
 )
+from distune.training.messages import Assignment, Ready, decode_message, encode_message
 from tests.garbage import ALL, CONTENTS, NAMES, Bench, place, resealed, spoil
 from tests.simulation import make_study
 

@@ -14,18 +14,19 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from distune import display, protocol, records
 from distune.errors import ShareError
-from distune.folder import Folder
-from distune.heartbeat import Beat
-from distune.master import Identity, Master
-from distune.observer import Observer
-from distune.planner import make_trial
-from distune.protocol import COUNTED, AttemptName, State
-from distune.snapshot import Event, Snapshot
-from distune.store import Store, find_studies
-from distune.trial import Claim, Outcome, Record, Result, Trial
-from distune.worker import Worker, WorkerIdentity
+from distune.master.master import Identity, Master
+from distune.master.planner import make_trial
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.heartbeat import Beat
+from distune.share.protocol import COUNTED, AttemptName, State
+from distune.share.store import Store, find_studies
+from distune.study.trial import Claim, Outcome, Record, Result, Trial
+from distune.watch import display
+from distune.watch.observer import Observer
+from distune.watch.snapshot import Event, Snapshot
+from distune.worker.worker import Worker, WorkerIdentity
 from tests.simulation import SimulatedExecutor, make_study, objective
 
 GHOST = "ghost-7-0000ff"

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from distune import protocol, records
-from distune.folder import Folder
-from distune.planner import trial_seed
-from distune.protocol import AttemptName, State
-from distune.ranking import History
-from distune.store import Store
-from distune.study import Study, freeze, parse_space_file
-from distune.trial import Claim, Counted, Outcome, Purpose, Record, Report, Result, Trial
+from distune.master.planner import trial_seed
+from distune.search.ranking import History
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.protocol import AttemptName, State
+from distune.share.store import Store
+from distune.study.study import Study, freeze, parse_space_file
+from distune.study.trial import Claim, Counted, Outcome, Purpose, Record, Report, Result, Trial
 
 WORKER = "gpu7-812-4f2a9c"
 

@@ -9,18 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distune import figures
-from distune.heartbeat import MasterBeat
-from distune.protocol import AttemptName, State
-from distune.ranking import History
-from distune.records import AttemptFile
 from distune.report.material import Material, WorkloadFigure
 from distune.report.writing import plotly_script, write_report
-from distune.samplers.staged import StagedSampler
-from distune.snapshot import Snapshot
-from distune.space import Space
-from distune.study import Limits, Study
-from distune.trial import Claim, Counted, Failure, Outcome, Report, Result, Trial
+from distune.search.ranking import History
+from distune.search.samplers.staged import StagedSampler
+from distune.share.heartbeat import MasterBeat
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
+from distune.study import figures
+from distune.study.space import Space
+from distune.study.study import Limits, Study
+from distune.study.trial import Claim, Counted, Failure, Outcome, Report, Result, Trial
+from distune.watch.snapshot import Snapshot
 
 PARAMS: dict[str, Any] = {
     "lr": {"type": "float", "low": 0.001, "high": 1.0, "log": True},

@@ -19,21 +19,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from distune import protocol, records
 from distune.errors import BadRecord, ShareError
-from distune.master import Identity, Master
-from distune.messages import Assignment, Check, Checked, Unbegun
-from distune.observer import Observer
-from distune.planner import trial_seed
-from distune.processes import Died
-from distune.protocol import COUNTED, AttemptName, State
-from distune.samplers import make_sampler
-from distune.sharing import SharedProcess
-from distune.store import Store
-from distune.study import Limits, Study, parse_space_file
-from distune.study import freeze as freeze_study
-from distune.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
-from distune.worker import ExecutorLike, Worker, WorkerIdentity
+from distune.master.master import Identity, Master
+from distune.master.planner import trial_seed
+from distune.search.samplers import make_sampler
+from distune.share import protocol, records
+from distune.share.protocol import COUNTED, AttemptName, State
+from distune.share.store import Store
+from distune.study.study import Limits, Study, parse_space_file
+from distune.study.study import freeze as freeze_study
+from distune.study.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
+from distune.training.messages import Assignment, Check, Checked, Unbegun
+from distune.training.processes import Died
+from distune.training.sharing import SharedProcess
+from distune.watch.observer import Observer
+from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
 from tests.histories import read_history
 
 LEASE = 20.0  # seconds of the simulated clock
@@ -80,7 +80,7 @@ class Share:
 
 
 class MemoryFolder:
-    """One client's mount of a `Share`, with the operations of `distune.folder.Folder`."""
+    """One client's mount of a `Share`, with the operations of `distune.share.folder.Folder`."""
 
     network = True
 

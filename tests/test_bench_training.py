@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from distune import presets
-from distune.study import parse_space_file
+from distune.study.study import parse_space_file
 from distune.workloads import mnist_cnn, trainer
 from scripts import bench_training
 from scripts.bench_training import Quiet, peers_network, sampled
@@ -94,7 +94,7 @@ def test_what_others_disturb_is_measured_again_and_the_least_disturbed_counts(
     clock, foreign = [0.0], [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
     monkeypatch.setattr(bench_training, "_foreign", lambda: foreign[0])
-    monkeypatch.setattr("distune.host.usable_cores", lambda: 2)
+    monkeypatch.setattr("distune.worker.host.usable_cores", lambda: 2)
 
     def measure(*disturbances: float) -> Any:
         todo = iter(disturbances)

@@ -20,15 +20,15 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
 
-from distune import display
-from distune.heartbeat import Beat, Finished, MasterBeat, Progress
-from distune.protocol import AttemptName, State
-from distune.ranking import History
-from distune.records import AttemptFile
-from distune.snapshot import Event, Snapshot, WorkerView
-from distune.space import Space
-from distune.study import Limits, Study
-from distune.trial import Claim, Counted, Failure, Outcome, Purpose, Report, Result, Trial
+from distune.search.ranking import History
+from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
+from distune.study.space import Space
+from distune.study.study import Limits, Study
+from distune.study.trial import Claim, Counted, Failure, Outcome, Purpose, Report, Result, Trial
+from distune.watch import display
+from distune.watch.snapshot import Event, Snapshot, WorkerView
 
 SIZES = [(80, 24), (60, 15), (40, 10), (120, 40), (200, 60), (20, 5), (100, 30), (79, 29), (3, 1)]
 PARAMS: dict[str, Any] = {
@@ -912,7 +912,9 @@ def test_the_json_has_as_many_configurations_as_asked_for() -> None:
 
 
 def test_importing_it_loads_neither_torch_nor_numpy() -> None:
-    code = "import sys, distune.display; print({'torch', 'numpy', 'optuna'} & set(sys.modules))"
+    code = (
+        "import sys, distune.watch.display; print({'torch', 'numpy', 'optuna'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

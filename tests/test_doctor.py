@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from distune import protocol, records
 from distune.doctor import probes
 from distune.doctor.desk import Desk, Place
 from distune.doctor.note import (
@@ -31,9 +30,10 @@ from distune.doctor.note import (
     Speed,
 )
 from distune.doctor.verdict import PROMISES, judge
-from distune.folder import Folder
-from distune.store import find_studies
-from distune.study import Study
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.store import find_studies
+from distune.study.study import Study
 from tests.conftest import Lab, wait_until
 
 FAST = Speed(publish=1e-3, rename=1e-3, list=1e-3, read=1e-3, append=1e-3, rewrite=1e-3)

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from distune import protocol, records
 from distune.doctor.note import HostFacts
 from distune.doctor.verdict import judge
+from distune.share import protocol, records
 from tests.conftest import DISTUNE, Lab
 from tests.rigs import FAULTFS, load_faultfs, why_no_faultfs
 

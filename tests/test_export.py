@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from distune.export import best_space, leaderboard_csv, parameter_names, result_of
-from distune.planner import trial_seed
-from distune.ranking import History
-from distune.samplers import make_sampler
-from distune.study import Study, differences, freeze, limits_of, parse_space_file
-from distune.trial import Outcome
+from distune.master.planner import trial_seed
+from distune.search.ranking import History
+from distune.search.samplers import make_sampler
+from distune.study.study import Study, differences, freeze, limits_of, parse_space_file
+from distune.study.trial import Outcome
 from tests.histories import evaluated, history, study
 
 DONE = Outcome.COMPLETE

@@ -24,8 +24,8 @@ from distune.errors import UserError
 from distune.export.files import complete, data_frame, write_csv, write_jsonl, write_parquet
 from distune.export.formats import export_history
 from distune.export.rows import Kind, columns, curve_of, span, trial_rows
-from distune.ranking import History
-from distune.trial import Counted, Failure, Outcome, Report
+from distune.search.ranking import History
+from distune.study.trial import Counted, Failure, Outcome, Report
 from tests.histories import counted, evaluated, history_of, reports, study
 
 OWN: dict[str, Any] = {"objective": "train:train", "metric": "loss", "direction": "minimize"}

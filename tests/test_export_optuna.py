@@ -28,9 +28,9 @@ from optuna.trial import TrialState
 from distune.errors import UserError
 from distune.export.formats import export_history
 from distune.export.rows import trial_rows
-from distune.optuna_study import optuna_study
-from distune.ranking import History
-from distune.trial import Failure, Outcome, Report
+from distune.search.optuna_bridge import optuna_study
+from distune.search.ranking import History
+from distune.study.trial import Failure, Outcome, Report
 from tests.histories import counted, evaluated, history, history_of, reports, study
 from tests.test_export_files import CURVES, OWN, odd_history, quiet, staged_history
 

@@ -22,8 +22,8 @@ from werkzeug.test import Client
 
 from distune.errors import UserError
 from distune.export.formats import export_history
-from distune.ranking import History
-from distune.trial import Outcome
+from distune.search.ranking import History
+from distune.study.trial import Outcome
 from tests.histories import counted, evaluated, history_of, reports, study
 from tests.test_export_files import CURVES, OWN, odd_history, quiet
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from distune import protocol
 from distune.errors import ShareError
-from distune.folder import Folder
-from distune.observer import Observer
-from distune.protocol import COUNTED, AttemptName
-from distune.store import Store
+from distune.share import protocol
+from distune.share.folder import Folder
+from distune.share.protocol import COUNTED, AttemptName
+from distune.share.store import Store
+from distune.watch.observer import Observer
 from tests.conftest import Lab, wait_until
 from tests.histories import read_history
 from tests.rigs import faultfs, why_no_faultfs

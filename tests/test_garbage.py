@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune import protocol, records
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
-from distune.folder import Folder
-from distune.heartbeat import Beat, Finished
-from distune.master import Identity, only_master
-from distune.objective import TrialContext
-from distune.observer import Observer
-from distune.protocol import AttemptName, State
-from distune.store import Store, find_studies, open_study
-from distune.trial import Purpose
+from distune.master.master import Identity, only_master
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.heartbeat import Beat, Finished
+from distune.share.protocol import AttemptName, State
+from distune.share.store import Store, find_studies, open_study
+from distune.study.trial import Purpose
+from distune.training.objective import TrialContext
+from distune.watch.observer import Observer
 from tests.conftest import Lab, wait_until
 from tests.fuzz import CORPUS, TARGETS, Target, check, fuzz_study, mutate
 from tests.garbage import (

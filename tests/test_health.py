@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-from distune import records
-from distune.health import FAILURES_TO_DOUBT, Company, GiveUp, Health, Pause
-from distune.heartbeat import Beat, BeatState
-from distune.observer import Observer
-from distune.store import Store
-from distune.trial import Failure, Outcome, Result
-from distune.worker import Worker
+from distune.share import records
+from distune.share.heartbeat import Beat, BeatState
+from distune.share.store import Store
+from distune.study.trial import Failure, Outcome, Result
+from distune.watch.observer import Observer
+from distune.worker.health import FAILURES_TO_DOUBT, Company, GiveUp, Health, Pause
+from distune.worker.worker import Worker
 from tests.simulation import LEASE, Faults, World
 
 COMPLETE = Result(outcome=Outcome.COMPLETE, value=1.0, steps=3)

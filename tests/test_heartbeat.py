@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune.heartbeat import Beat, MasterBeat, Progress, Watch
-from distune.records import decode_document, encode_document
-from distune.study import Limits
-from distune.trial import Record
+from distune.share.heartbeat import Beat, MasterBeat, Progress, Watch
+from distune.share.records import decode_document, encode_document
+from distune.study.study import Limits
+from distune.study.trial import Record
 
 STEP = 5.0
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from distune import cli, host
+from distune import cli
 from distune.loops import _told, may_be_bfloat16
-from distune.processes import executor_environment
+from distune.training.processes import executor_environment
+from distune.worker import host
 from tests.conftest import Lab, executors_of, wait_until
 from tests.histories import study
 
@@ -127,7 +128,7 @@ def test_without_a_quota_the_cores_are_those_of_the_affinity(
 
 @pytest.mark.skipif(AFFINITY < 2, reason="needs two cores")
 def test_cores_that_the_process_is_bound_to_are_all_it_may_use() -> None:
-    code = "from distune import host; print(host.usable_cores())"
+    code = "from distune.worker import host; print(host.usable_cores())"
     command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
@@ -306,7 +307,8 @@ def test_a_worker_says_once_what_makes_it_slow_at_what_a_study_wants(lab: Lab) -
     """By a worker whose kernel says that there are no such instructions, and who finds nothing
     compiled."""
     code = (
-        "import sys; from distune import cli, host; host.computes_bfloat16 = lambda: False; "
+        "import sys; from distune import cli; from distune.worker import host; "
+        "host.computes_bfloat16 = lambda: False; "
         "from distune.workloads import compiled; compiled.widths = list; "
         "sys.argv = ['distune', 'worker', '--time-limit', '4s', '--jobs', '1']; cli.main()"
     )

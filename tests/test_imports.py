@@ -23,7 +23,14 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["distune", "distune.cli", "distune.loops", "distune.display", "distune.executor"]
+    "module",
+    [
+        "distune",
+        "distune.cli",
+        "distune.loops",
+        "distune.watch.display",
+        "distune.training.executor",
+    ],
 )
 def test_nothing_heavy_is_loaded_by(module: str) -> None:
     assert loaded_by(f"import {module}") & set(HEAVY) == set()

@@ -13,16 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune import master, protocol, records
 from distune.errors import ShareError
-from distune.folder import Folder
-from distune.index import encode_index, restore
-from distune.master import Identity, Master
-from distune.observer import Observer
-from distune.ranking import History
-from distune.store import Store
-from distune.study import Limits, Study
-from distune.trial import Counted, Outcome, Record
+from distune.master import master
+from distune.master.master import Identity, Master
+from distune.search.ranking import History
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.index import encode_index, restore
+from distune.share.store import Store
+from distune.study.study import Limits, Study
+from distune.study.trial import Counted, Outcome, Record
+from distune.watch.observer import Observer
 from tests.histories import counted, evaluated, history_of, lines_of, study, write_study
 
 ONE = study(params={"x": [1, 2]}, direction="maximize", metric="v", objective="m:f")

@@ -18,8 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import distune
 from distune.errors import ShareError, UserError
-from distune.protocol import AttemptName, State
-from distune.trial import Outcome
+from distune.share.protocol import AttemptName, State
+from distune.study.trial import Outcome
 from tests.conftest import Lab, wait_until
 from tests.histories import WORKER, counted, evaluated, lines_of, reports, study, write_study
 from tests.test_imports import HEAVY, loaded_by

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from distune import records
-from distune.folder import Folder
-from distune.master import Identity, Master
-from distune.observer import Observer
-from distune.protocol import AttemptName
-from distune.ranking import History
-from distune.samplers.grid import GridSampler
-from distune.samplers.staged import StagedSampler
-from distune.space import Space
-from distune.store import Store
-from distune.study import Limits, Study
-from distune.trial import Counted
+from distune.master.master import Identity, Master
+from distune.search.ranking import History
+from distune.search.samplers.grid import GridSampler
+from distune.search.samplers.staged import StagedSampler
+from distune.share import records
+from distune.share.folder import Folder
+from distune.share.protocol import AttemptName
+from distune.share.store import Store
+from distune.study.space import Space
+from distune.study.study import Limits, Study
+from distune.study.trial import Counted
+from distune.watch.observer import Observer
 from scripts.bench_history import MOST_BYTES, traced
 from tests.histories import counted, history_of, study, write_study
 from tests.test_index import Decoded
@@ -108,7 +108,7 @@ def test_settings_whose_digests_are_equal_are_still_different(
         def digest(self) -> bytes:
             return b"\xff" * 8
 
-    monkeypatch.setattr("distune.ranking.blake2b", lambda data, digest_size: Same())
+    monkeypatch.setattr("distune.search.ranking.blake2b", lambda data, digest_size: Same())
     trials = [counted(n, {"x": n % 5}, n / 10) for n in range(20)]
     made = history_of(LONG, trials)
     assert made.configurations == 5

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from distune.store import open_study
-from distune.trial import Purpose
+from distune.share.store import open_study
+from distune.study.trial import Purpose
 from tests.conftest import Lab, wait_until
 
 SMALL: dict[str, Any] = {

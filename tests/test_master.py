@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from distune import protocol
 from distune.errors import ShareError, UserError
-from distune.folder import Folder
-from distune.heartbeat import MasterBeat
-from distune.master import Identity, Master, only_master
-from distune.observer import Observer
-from distune.planner import LISTINGS_TO_VANISH
-from distune.protocol import State
-from distune.store import Store
-from distune.study import Limits
-from distune.trial import Claim, Outcome, Purpose, Result
+from distune.master.master import Identity, Master, only_master
+from distune.master.planner import LISTINGS_TO_VANISH
+from distune.share import protocol
+from distune.share.folder import Folder
+from distune.share.heartbeat import MasterBeat
+from distune.share.protocol import State
+from distune.share.store import Store
+from distune.study.study import Limits
+from distune.study.trial import Claim, Outcome, Purpose, Result
+from distune.watch.observer import Observer
 from tests.histories import read_history
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import BadRecord
-from distune.protocol import (
+from distune.share.protocol import (
     COUNTED,
     LIVE,
     Actor,
@@ -19,7 +19,7 @@ from distune.protocol import (
     parse_beat,
     worker_id,
 )
-from distune.trial import Purpose, Trial
+from distune.study.trial import Purpose, Trial
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 WORKERS = st.builds(

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune import records
 from distune.errors import UserError
-from distune.objective import Offer, Stopped, TrialContext, drive, find, run_command
-from distune.study import Study, fill_in
-from distune.trial import Outcome, Report, Result, Trial
+from distune.share import records
+from distune.study.study import Study, fill_in
+from distune.study.trial import Outcome, Report, Result, Trial
+from distune.training.objective import Offer, Stopped, TrialContext, drive, find, run_command
 from tests.conftest import wait_until
 
 STUDY = Study(

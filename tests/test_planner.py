@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from distune.heartbeat import Beat, BeatState
-from distune.planner import (
+from distune.master.planner import (
     FAILURES_TO_STOP,
     LISTINGS_TO_VANISH,
     Action,
@@ -24,13 +23,14 @@ from distune.planner import (
     make_trial,
     plan,
 )
-from distune.protocol import AttemptName, State
-from distune.ranking import History
-from distune.records import AttemptFile
-from distune.samplers import make_sampler
-from distune.snapshot import Snapshot, WorkerView
-from distune.study import Limits
-from distune.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial
+from distune.search.ranking import History
+from distune.search.samplers import make_sampler
+from distune.share.heartbeat import Beat, BeatState
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
+from distune.study.study import Limits
+from distune.study.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial
+from distune.watch.snapshot import Snapshot, WorkerView
 from tests.simulation import LEASE, make_study
 
 STUDY, _ = make_study(repeats=1)

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from distune import loops
 from distune.cli import app
 from distune.errors import UserError
-from distune.messages import Assignment, Began, Prepare
-from distune.processes import ExecutorProcess
-from distune.sharing import SharedProcess
-from distune.study import SpaceFile, freeze
-from distune.trial import Outcome, Report, Result, Trial
+from distune.study.study import SpaceFile, freeze
+from distune.study.trial import Outcome, Report, Result, Trial
+from distune.training.messages import Assignment, Began, Prepare
+from distune.training.processes import ExecutorProcess
+from distune.training.sharing import SharedProcess
 from distune.workloads import mnist_cnn
 from tests.conftest import Lab, wait_until
 from tests.trials import Trial as WorkloadTrial

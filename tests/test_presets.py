@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from distune.errors import UserError
-from distune.objective import TrialContext, drive, find
-from distune.planner import preview
+from distune.master.planner import preview
 from distune.presets import STARTER, described, preset_names, read_preset
-from distune.samplers import make_sampler
-from distune.scaling import scaled
-from distune.study import Study, freeze, limits_of, parse_space_file
-from distune.trial import Counted, Outcome, Result, Trial
+from distune.search.samplers import make_sampler
+from distune.study.scaling import scaled
+from distune.study.study import Study, freeze, limits_of, parse_space_file
+from distune.study.trial import Counted, Outcome, Result, Trial
+from distune.training.objective import TrialContext, drive, find
 from distune.workloads import WORKLOADS
 from distune.workloads.data import is_in_files, locate
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from distune import protocol
-from distune.protocol import TRANSITIONS, Actor, AttemptName, State
-from distune.store import LOCAL_LEASE, NETWORK_LEASE
+from distune.share import protocol
+from distune.share.protocol import TRANSITIONS, Actor, AttemptName, State
+from distune.share.store import LOCAL_LEASE, NETWORK_LEASE
 
 PAGE = (Path(__file__).parent.parent / "PROTOCOL.md").read_text()
 

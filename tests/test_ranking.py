@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune.ranking import Configuration, History, Tier
-from distune.study import Study
-from distune.trial import Counted, Direction, Outcome, Purpose, Result, Trial
+from distune.search.ranking import Configuration, History, Tier
+from distune.study.study import Study
+from distune.study.trial import Counted, Direction, Outcome, Purpose, Result, Trial
 
 DONE, DIVERGED = Outcome.COMPLETE, Outcome.DIVERGED
 PRUNED, FAILED = Outcome.PRUNED, Outcome.FAILED

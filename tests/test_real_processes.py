@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from distune.folder import Folder
-from distune.guardian import Guardian
-from distune.protocol import AttemptName, State
-from distune.store import Store
-from distune.trial import Outcome, Result, Trial
+from distune.share.folder import Folder
+from distune.share.protocol import AttemptName, State
+from distune.share.store import Store
+from distune.study.trial import Outcome, Result, Trial
+from distune.worker.guardian import Guardian
 from tests.conftest import Lab, executors_of, wait_until
 from tests.simulation import make_study
 

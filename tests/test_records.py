@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import BadRecord
-from distune.records import (
+from distune.share.records import (
     LINE_LIMIT,
     decode,
     decode_document,
@@ -20,8 +20,8 @@ from distune.records import (
     encode_document,
     parse_attempt,
 )
-from distune.study import Limits
-from distune.trial import (
+from distune.study.study import Limits
+from distune.study.trial import (
     Claim,
     Counted,
     Direction,

@@ -20,10 +20,6 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from distune import figures
-from distune.folder import Folder
-from distune.protocol import AttemptName, State
-from distune.records import AttemptFile, encode, encode_document
 from distune.report import (
     cost,
     curves,
@@ -51,8 +47,12 @@ from distune.report.material import Material, sample, value_of
 from distune.report.optuna_plots import study_of
 from distune.report.page import html_page
 from distune.report.writing import read
-from distune.store import Store
-from distune.trial import Failure, Outcome, Purpose, Report, Result
+from distune.share.folder import Folder
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile, encode, encode_document
+from distune.share.store import Store
+from distune.study import figures
+from distune.study.trial import Failure, Outcome, Purpose, Report, Result
 from tests.conftest import Lab
 from tests.histories import lines_of
 from tests.report_studies import (

@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from distune import figures
 from distune.report.material import WorkloadFigure
 from distune.report.writing import plotly_script, write_report
-from distune.trial import Failure, Outcome, Report
+from distune.study import figures
+from distune.study.trial import Failure, Outcome, Report
 from tests.report_studies import a_file, a_search, a_study, counted, material, write_page
 
 sync_api = pytest.importorskip("playwright.sync_api")

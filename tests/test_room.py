@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from distune.room import HOST, Crowded, Room
-from distune.trial import Outcome
+from distune.study.trial import Outcome
+from distune.worker.memory import HOST, Crowded, Room
 
 
 def begin(room: Room, *slots: int) -> list[int]:

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune.planner import preview, trial_seed
-from distune.samplers import Sampler, make_sampler
-from distune.samplers.grid import GridSampler
-from distune.samplers.listed import ListSampler
-from distune.samplers.random import RandomSampler
-from distune.space import Space
-from distune.study import Study, freeze, limits_of, parse_space_file
-from distune.trial import Counted, Outcome, Result, Scalar, Trial
+from distune.master.planner import preview, trial_seed
+from distune.search.samplers import Sampler, make_sampler
+from distune.search.samplers.grid import GridSampler
+from distune.search.samplers.listed import ListSampler
+from distune.search.samplers.random import RandomSampler
+from distune.study.space import Space
+from distune.study.study import Study, freeze, limits_of, parse_space_file
+from distune.study.trial import Counted, Outcome, Result, Scalar, Trial
 
 DRAWS = 5000
 #: A sample that is drawn rightly is further away than this once in a thousand times.

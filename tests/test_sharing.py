@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from distune.heartbeat import Beat
-from distune.messages import Assignment, Began, Check, Checked, Moved, Ready, Unbegun
-from distune.processes import Died
-from distune.protocol import State
-from distune.records import decode_document
-from distune.sharing import SharedProcess
-from distune.store import Store
-from distune.study import SpaceFile, Study, freeze
-from distune.trial import Failure, Outcome, Record, Report, Result, Trial
-from distune.worker import Worker, WorkerIdentity
+from distune.share.heartbeat import Beat
+from distune.share.protocol import State
+from distune.share.records import decode_document
+from distune.share.store import Store
+from distune.study.study import SpaceFile, Study, freeze
+from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
+from distune.training.messages import Assignment, Began, Check, Checked, Moved, Ready, Unbegun
+from distune.training.processes import Died
+from distune.training.sharing import SharedProcess
+from distune.worker.worker import Worker, WorkerIdentity
 from distune.workloads.grouping import When
 from tests.simulation import Faults, MemoryFolder, Share
 

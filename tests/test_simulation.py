@@ -7,8 +7,8 @@ from types import FrameType
 
 import pytest
 
-from distune.master import Master
-from distune.protocol import State
+from distune.master.master import Master
+from distune.share.protocol import State
 from tests.simulation import LEASE, ROUGH, Faults, World, make_study, simulate
 
 # Other seeds run in the soak (python -m tests.simulation); these run on every change.

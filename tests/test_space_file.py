@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import SpaceError
-from distune.records import decode_document, encode_document
-from distune.samplers import make_sampler
-from distune.space import CategoricalParameter, FloatParameter, IntParameter, Space
-from distune.study import (
+from distune.search.samplers import make_sampler
+from distune.share.records import decode_document, encode_document
+from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Space
+from distune.study.study import (
     Limits,
     SpaceFile,
     Study,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from distune.errors import SpaceError, UserError
-from distune.planner import check_settings, preview
-from distune.protocol import COUNTED
-from distune.samplers import make_sampler
-from distune.samplers.staged import StagedSampler
-from distune.study import Study, freeze, limits_of, parse_space_file
-from distune.trial import Counted, Outcome, Result, Scalar, Trial
+from distune.master.planner import check_settings, preview
+from distune.search.samplers import make_sampler
+from distune.search.samplers.staged import StagedSampler
+from distune.share.protocol import COUNTED
+from distune.study.study import Study, freeze, limits_of, parse_space_file
+from distune.study.trial import Counted, Outcome, Result, Scalar, Trial
 from tests.conftest import Lab, wait_until
 from tests.simulation import LEASE, World, objective, random_faults
 
@@ -254,7 +254,7 @@ def test_after_any_history_each_stage_has_started_from_the_winner_of_the_one_bef
 
 
 def _params_of(world: World) -> dict[int, dict[str, Scalar]]:
-    from distune.records import parse_attempt
+    from distune.share.records import parse_attempt
 
     return {
         name.trial: parse_attempt(world.share.files[path]).trial.params

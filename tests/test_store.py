@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from distune import protocol, records
 from distune.errors import BadRecord, ShareError, UserError
-from distune.folder import Folder, FolderLike, is_network
-from distune.protocol import Actor, AttemptName, State
-from distune.store import Store, find_studies, open_study
-from distune.trial import Counted, Outcome, Report, Result, Trial
+from distune.share import protocol, records
+from distune.share.folder import Folder, FolderLike, is_network
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.store import Store, find_studies, open_study
+from distune.study.trial import Counted, Outcome, Report, Result, Trial
 from tests.histories import lines_of, read_history
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
@@ -537,7 +537,7 @@ def test_all_of_them_are_on_the_disk_before_any_is_published_be_it_quick_or_slow
         synced.add(os.fstat(fd).st_ino)
 
     monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr("distune.folder._NO_TIME", no_time)
+    monkeypatch.setattr("distune.share.folder._NO_TIME", no_time)
     with local_folder(tmp_path).drafts({str(i): b"x" for i in range(count)}) as publish:
         assert synced == {path.stat().st_ino for path in tmp_path.iterdir()}
         assert len(synced) == count

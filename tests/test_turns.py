@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distune.messages import Assignment, OfferRecord, Prepare, Unbegun
-from distune.processes import Died, ExecutorProcess
-from distune.study import SpaceFile, Study, freeze
-from distune.trial import Outcome, Record, Result, Trial
+from distune.study.study import SpaceFile, Study, freeze
+from distune.study.trial import Outcome, Record, Result, Trial
+from distune.training.messages import Assignment, OfferRecord, Prepare, Unbegun
+from distune.training.processes import Died, ExecutorProcess
 from tests.conftest import Lab, wait_until
 
 OBJECTIVE = """

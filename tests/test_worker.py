@@ -7,16 +7,16 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from distune import protocol, records
 from distune.errors import BadRecord
-from distune.heartbeat import Beat, Finished
-from distune.messages import Assignment, Began, Check, Checked
-from distune.processes import Died
-from distune.protocol import Actor, AttemptName, State
-from distune.store import Store
-from distune.study import Study
-from distune.trial import Failure, Outcome, Record, Report, Result, Trial
-from distune.worker import Worker, WorkerIdentity
+from distune.share import protocol, records
+from distune.share.heartbeat import Beat, Finished
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
+from distune.training.messages import Assignment, Began, Check, Checked
+from distune.training.processes import Died
+from distune.worker.worker import Worker, WorkerIdentity
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))

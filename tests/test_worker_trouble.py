@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from distune.errors import ShareError
-from distune.folder import Folder
-from distune.messages import Assignment, Check
-from distune.processes import Died
-from distune.store import Store
-from distune.study import Study
-from distune.trial import Record, Trial
-from distune.worker import Worker, WorkerIdentity
+from distune.share.folder import Folder
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.study.trial import Record, Trial
+from distune.training.messages import Assignment, Check
+from distune.training.processes import Died
+from distune.worker.worker import Worker, WorkerIdentity
 from tests.simulation import LEASE, make_study
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distune.errors import UserError
-from distune.figures import Confusion, Pictures
+from distune.study.figures import Confusion, Pictures
 from distune.workloads import data, mnist_cnn, tasks, trainer
 from distune.workloads.data import Dataset, Split
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distune.study import SpaceFile, Study, freeze
+from distune.study.study import SpaceFile, Study, freeze
 from distune.workloads import compiled, mnist_cnn
 from distune.workloads.grouping import When, group_key, may_share
 from distune.workloads.hyperparameters import MnistCnnParams

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from distune import executor as executor_module
+from distune.training import executor as executor_module
 from distune.workloads import convnet, data, device, spirals, steps, tasks, trainer
 from distune.workloads.data import Dataset
 from distune.workloads.hyperparameters import ConvnetParams, SpiralsParams, TrainingParams

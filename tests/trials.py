@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distune.figures import FILE, Figure, Figures
-from distune.records import decode_document
+from distune.share.records import decode_document
+from distune.study.figures import FILE, Figure, Figures
 
 
 @dataclass

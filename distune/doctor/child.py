@@ -19,15 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from distune import protocol, records
 from distune.doctor import peer
 from distune.doctor.desk import Attended, Desk, Place
 from distune.doctor.note import HostFacts, Note, PairFacts
 from distune.doctor.probes import all_probes, know_place
-from distune.document import Document
 from distune.errors import BadRecord, ShareError
-from distune.folder import Folder
-from distune.protocol import worker_id
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.protocol import worker_id
+from distune.study.document import Document
 
 _SAY_EVERY = 0.5  # seconds
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from distune.errors import ShareError
-from distune.folder import FolderLike
-from distune.records import SIZE_LIMIT
+from distune.share.folder import FolderLike
+from distune.share.records import SIZE_LIMIT
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from distune.document import Count, Document
+from distune.study.document import Count, Document
 
 Grade = Literal["ok", "warn", "fail"]
 

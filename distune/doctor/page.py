@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from distune.display import clean
 from distune.doctor.note import Check, Grade, Note
 from distune.doctor.verdict import PROMISES
+from distune.watch.display import clean
 
 _STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _WORDS: dict[Grade, str] = {"ok": "ok", "warn": "warn", "fail": "FAIL"}

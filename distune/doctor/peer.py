@@ -24,7 +24,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from distune import protocol, records
 from distune.doctor.desk import Attended, Place
 from distune.doctor.note import Claims, Delay, HostFacts, Lines, PairFacts, Publishing
 from distune.doctor.probes import (
@@ -37,12 +36,13 @@ from distune.doctor.probes import (
     publish_trials,
     read_again,
 )
-from distune.document import Count, Document
 from distune.errors import BadRecord, DistuneError, ShareError
-from distune.folder import Folder
-from distune.protocol import Actor, AttemptName, State
-from distune.store import Store
-from distune.trial import Claim
+from distune.share import protocol, records
+from distune.share.folder import Folder
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.store import Store
+from distune.study.document import Count, Document
+from distune.study.trial import Claim
 
 _VERSION = 1
 _LOOK_EVERY = 0.1  # seconds between two looks for a message

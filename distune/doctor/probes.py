@@ -20,7 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
-from distune import protocol
 from distune.doctor.desk import Attended, Place
 from distune.doctor.note import (
     Claims,
@@ -35,13 +34,14 @@ from distune.doctor.note import (
     Speed,
     Times,
 )
-from distune.document import Document
 from distune.errors import BadRecord, ShareError
-from distune.folder import file_system_of, is_network
-from distune.protocol import Actor, AttemptName, State
-from distune.records import AttemptFile
-from distune.store import LOCAL_LEASE, NETWORK_LEASE, Store
-from distune.trial import Purpose, Report, Trial
+from distune.share import protocol
+from distune.share.folder import file_system_of, is_network
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.records import AttemptFile
+from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
+from distune.study.document import Document
+from distune.study.trial import Purpose, Report, Trial
 
 _CLAIM_FILES, _CLAIMERS = 40, 4
 _RENAMES = 20

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from distune.doctor.note import Check, Delay, Grade, HostFacts, Note, PairFacts
-from distune.durations import format_duration
+from distune.study.durations import format_duration
 
 #: As PROTOCOL.md has them.
 PROMISES = {

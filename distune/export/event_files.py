@@ -16,8 +16,8 @@ from typing import Any
 from distune.export.files import Curves, Tell
 from distune.export.rows import Column, Kind, TrialRow, columns, span, trial_rows
 from distune.extras import need
-from distune.ranking import History
-from distune.trial import FAILURES, Purpose, Report
+from distune.search.ranking import History
+from distune.study.trial import FAILURES, Purpose, Report
 
 _FILE = "events.out.tfevents.0000000000.distune"  # readers look for the first three parts
 _PARAMS = "params."

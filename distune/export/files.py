@@ -16,9 +16,9 @@ from distune.errors import UserError
 from distune.export.leaderboard import csv_text
 from distune.export.rows import Column, Kind, columns, curve_of, trial_rows
 from distune.extras import need
-from distune.ranking import History
-from distune.records import with_finite_numbers
-from distune.trial import Report
+from distune.search.ranking import History
+from distune.share.records import with_finite_numbers
+from distune.study.trial import Report
 
 if TYPE_CHECKING:
     import pandas

@@ -20,7 +20,7 @@ from distune.export.files import (
     write_parquet,
 )
 from distune.export.optuna_storage import write_optuna_storage
-from distune.ranking import History
+from distune.search.ranking import History
 
 FORMATS = ("csv", "parquet", "jsonl", "optuna", "tensorboard")
 #: How a name ends that nobody has given: else by the format's own.

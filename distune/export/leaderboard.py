@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from distune.ranking import Configuration, History, Tier
-from distune.study import Study
-from distune.trial import Params
+from distune.search.ranking import Configuration, History, Tier
+from distune.study.study import Study
+from distune.study.trial import Params
 
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from distune.errors import DistuneError, UserError
 from distune.export.files import Curves, Tell, complete
 from distune.extras import need
-from distune.optuna_study import optuna_study
-from distune.ranking import History
+from distune.search.optuna_bridge import optuna_study
+from distune.search.ranking import History
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

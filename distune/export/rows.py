@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from distune.export.leaderboard import names_of, parameter_names
-from distune.ranking import History
-from distune.samplers.staged import StagedSampler
-from distune.space import CategoricalParameter, IntParameter, Parameter
-from distune.study import Study
-from distune.trial import Counted, Metrics, Params, Purpose, Report, Scalar
+from distune.search.ranking import History
+from distune.search.samplers.staged import StagedSampler
+from distune.study.space import CategoricalParameter, IntParameter, Parameter
+from distune.study.study import Study
+from distune.study.trial import Counted, Metrics, Params, Purpose, Report, Scalar
 
 _INT64 = range(-(2**63), 2**63)
 #: 1970 to 9999, as far as clocks and calendars of other programs reach.

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distune.display import clean
-from distune.trial import Direction
+from distune.study.trial import Direction
+from distune.watch.display import clean
 
 Figure = dict[str, Any]
 

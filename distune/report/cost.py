@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from distune.display import clean, format_value
-from distune.display.cells import duration, is_number, round_duration
-from distune.ranking import Configuration, Tier
 from distune.report.blocks import (
     Block,
     Figure,
@@ -21,7 +18,10 @@ from distune.report.blocks import (
 )
 from distune.report.material import Material, scale, spans_decades
 from distune.report.summary import params_words
-from distune.trial import Direction, Report, better, summarize
+from distune.search.ranking import Configuration, Tier
+from distune.study.trial import Direction, Report, better, summarize
+from distune.watch.display import clean, format_value
+from distune.watch.display.cells import duration, is_number, round_duration
 
 #: Seconds that people think in.
 _LADDER = [m * 10**e for e in range(-3, 1) for m in (1, 2, 5)] + [

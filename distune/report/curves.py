@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from distune.display import clean, format_scalar, format_value
 from distune.report.blocks import (
     Block,
     Choice,
@@ -24,7 +23,8 @@ from distune.report.blocks import (
     label,
 )
 from distune.report.material import STAGE, Material, spans_decades
-from distune.trial import Report, Scalar
+from distune.study.trial import Report, Scalar
+from distune.watch.display import clean, format_scalar, format_value
 
 #: What objectives report beside what they measure.
 _BOOKKEEPING = {"epoch", "epochs", "step", "steps", "seconds", "time", "parameters"}

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from distune.display import clean
-from distune.display.cells import plural
 from distune.report.blocks import Block, Plot, Section, Text
 from distune.report.material import Material, value_of
 from distune.report.optuna_plots import importance_plot, importances
+from distune.watch.display import clean
+from distune.watch.display.cells import plural
 
 if TYPE_CHECKING:
     import optuna

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from distune.display import varying_parameters
-from distune.figures import Figure
-from distune.protocol import AttemptName
-from distune.ranking import Configuration, History
-from distune.records import AttemptFile
-from distune.snapshot import Snapshot
-from distune.study import Study
-from distune.trial import Counted, Direction, Outcome, Report
+from distune.search.ranking import Configuration, History
+from distune.share.protocol import AttemptName
+from distune.share.records import AttemptFile
+from distune.study.figures import Figure
+from distune.study.study import Study
+from distune.study.trial import Counted, Direction, Outcome, Report
+from distune.watch.display import varying_parameters
+from distune.watch.snapshot import Snapshot
 
 #: What the stage of a trial is called among its parameters.
 STAGE = "stage"

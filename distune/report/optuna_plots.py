@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from distune.optuna_study import import_optuna, optuna_study
-from distune.ranking import History
 from distune.report.blocks import Figure, label
+from distune.search.optuna_bridge import import_optuna, optuna_study
+from distune.search.ranking import History
 
 if TYPE_CHECKING:
     import optuna

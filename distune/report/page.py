@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from distune.display import clean
 from distune.report.blocks import (
     Block,
     Choice,
@@ -26,6 +25,7 @@ from distune.report.blocks import (
     safe_figure,
     themes,
 )
+from distune.watch.display import clean
 
 _LONGEST = 4000
 _SHORT = 25  # rows of a table that is shown at once

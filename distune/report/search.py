@@ -10,11 +10,11 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from distune.display import clean, format_value
-from distune.display.cells import duration, plural
 from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis, figure
 from distune.report.material import Material, scale, spent, value_of
-from distune.trial import Direction, better
+from distune.study.trial import Direction, better
+from distune.watch.display import clean, format_value
+from distune.watch.display.cells import duration, plural
 
 ORDERS = 1000
 #: Shares of the orders that have not got further: the median, and what the bands lie between.

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from distune.display import clean, format_scalar
-from distune.display.cells import plural
 from distune.report.blocks import (
     Block,
     Figure,
@@ -31,8 +29,10 @@ from distune.report.material import (
     window,
 )
 from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
-from distune.space import CategoricalParameter, Parameter
-from distune.trial import Direction, Scalar
+from distune.study.space import CategoricalParameter, Parameter
+from distune.study.trial import Direction, Scalar
+from distune.watch.display import clean, format_scalar
+from distune.watch.display.cells import plural
 
 _SLICES = 12
 _PAIRED = 9  # parameters; 36 pairs

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from distune.display import clean, format_scalar, format_value
-from distune.display.cells import decimals_for, plural
 from distune.report.blocks import Section, Table, good_direction
 from distune.report.material import Material
-from distune.samplers.staged import StageView
+from distune.search.samplers.staged import StageView
+from distune.watch.display import clean, format_scalar, format_value
+from distune.watch.display.cells import decimals_for, plural
 
 
 def section(material: Material) -> Section | None:

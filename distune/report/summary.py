@@ -6,13 +6,13 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from distune.display import clean, describe_state, format_scalar, format_value, short_number
-from distune.display.cells import decimals_for, duration, format_spread, plural
-from distune.display.facts import planned_trials, standing
-from distune.ranking import Configuration
 from distune.report.blocks import Block, Section, Table, Text, good_direction
 from distune.report.material import Material, spent
-from distune.trial import Outcome, Params
+from distune.search.ranking import Configuration
+from distune.study.trial import Outcome, Params
+from distune.watch.display import clean, describe_state, format_scalar, format_value, short_number
+from distune.watch.display.cells import decimals_for, duration, format_spread, plural
+from distune.watch.display.facts import planned_trials, standing
 
 ROWS = 100
 _FAILURES_SHOWN = 20

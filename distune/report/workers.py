@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from distune.display import clean
-from distune.display.cells import duration, plural
-from distune.records import AttemptFile
 from distune.report.blocks import Block, Plot, Section, Table, Text, axis, figure, label
 from distune.report.material import Material, spent
-from distune.trial import FAILURES, Counted, Outcome
+from distune.share.records import AttemptFile
+from distune.study.trial import FAILURES, Counted, Outcome
+from distune.watch.display import clean
+from distune.watch.display.cells import duration, plural
 
 _MOST_BARS = 1500
 _MOST_ROWS = 60

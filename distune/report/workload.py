@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from distune import figures
-from distune.display import clean
 from distune.report.blocks import Block, Figure, Plot, Section, Text, axis, figure, label
 from distune.report.blocks import Pictures as PictureGrid
 from distune.report.material import Material
+from distune.study import figures
+from distune.watch.display import clean
 
 _MOST_DOTS = 1500
 _MOST_NUMBERED = 20  # classes whose numbers have room in their cells

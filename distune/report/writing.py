@@ -10,16 +10,16 @@ from pathlib import Path
 
 from distune.errors import BadRecord, NotAFolder, UserError
 from distune.export import parameter_names
-from distune.figures import FILE, Figures
-from distune.observer import Observer
-from distune.protocol import AttemptName, State
-from distune.ranking import History
-from distune.records import AttemptFile, decode_document
 from distune.report.contents import sections
 from distune.report.material import STAGE, Material, WorkloadFigure, sample
 from distune.report.page import html_page
-from distune.store import Store
-from distune.trial import Counted, Outcome
+from distune.search.ranking import History
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile, decode_document
+from distune.share.store import Store
+from distune.study.figures import FILE, Figures
+from distune.study.trial import Counted, Outcome
+from distune.watch.observer import Observer
 
 #: Of how many trials learning curves are read: the best ones, and others drawn at random.
 CURVES_OF_BEST, CURVES_OF_OTHERS = 60, 240

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distune.figures import Figure
+from distune.study.figures import Figure
 from distune.workloads import data, tasks, trainer
 from distune.workloads.data import COLOURS, Dataset
 from distune.workloads.drawing import Predict, confusion, mistakes

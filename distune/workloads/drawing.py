@@ -13,7 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from distune.figures import (
+from distune.share.records import encode_document
+from distune.study.figures import (
     FILE,
     Boundary,
     Confusion,
@@ -23,7 +24,6 @@ from distune.figures import (
     Pictures,
     Scatter,
 )
-from distune.records import encode_document
 from distune.workloads.data import Dataset, as_floats
 
 #: From inputs to outputs, on the CPU.

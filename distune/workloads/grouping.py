@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from distune.study import Study
-from distune.trial import Params, Scalar
+from distune.study.study import Study
+from distune.study.trial import Params, Scalar
 from distune.workloads import compiled
 from distune.workloads.hyperparameters import MnistCnnParams
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from distune.figures import Figure
+from distune.study.figures import Figure
 from distune.workloads import tasks, trainer
 from distune.workloads.data import HOUSE_COLUMNS, Dataset, Split
 from distune.workloads.drawing import Predict, scatter

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distune.trial import better
+from distune.study.trial import better
 from distune.workloads import compiled, tasks, trainer, winners
 from distune.workloads.data import Dataset, as_floats
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distune.trial import Direction
+from distune.study.trial import Direction
 
 N_DIGITS = 10
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from distune.trial import better
+from distune.study.trial import better
 from distune.workloads import data, device, steps, winners
 from distune.workloads.data import Dataset, DatasetName, Split, as_floats
 from distune.workloads.drawing import Draw, leave_figures

@@ -1,0 +1,467 @@
+"""The master's mind: a snapshot in, actions out. Pure: no file, no clock, no randomness."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from distune.errors import UserError
+from distune.search.samplers import Sampler, make_sampler
+from distune.search.samplers.staged import StagedSampler
+from distune.share.heartbeat import WILLING
+from distune.share.protocol import LIVE, AttemptName, State
+from distune.study.study import Limits, Study
+from distune.study.trial import FAILURES, Counted, Outcome, Purpose, Trial
+from distune.watch.snapshot import Snapshot
+
+#: As long as nothing but failures was counted, this many are enough to stop (PEERS: one
+#: bad objective must not fail 500 trials).
+FAILURES_TO_STOP = 10
+#: A trial that is in none of so many successive listings has lost its file.
+LISTINGS_TO_VANISH = 3
+_MOST_UNREADABLE = 10  # attempts at a trial, after which it has failed
+_SHOW_LOST_FOR = 10  # leases
+_SHOW_GIVEN_UP_FOR = 86400.0  # seconds
+_MOST_SET_ASIDE = 200  # at a step: a flood of garbage must not hold up the trials
+_FEWEST_WAITING = 4
+_AHEAD = 12  # times as many waiting as ended since the last look
+_MOST_WAITING = 1000
+_MOST_PREVIEWED = 100_000
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Make an attempt's file."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Replace:
+    """A trial's file has vanished: see what `seen/` knows of it, else publish it again."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Count:
+    """Put a done attempt into the history."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Forfeit:
+    """End a trial as failed: what its last attempt has left cannot be read."""
+
+    name: AttemptName
+    trial: Trial
+    why: str
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Make an attempt lost: its worker is, or it failed and is tried again."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Stop a running attempt; what it has reached is counted."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Take a trial back that nobody has claimed; it is published again if the study goes on."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Put a file away that nobody has to do anything about."""
+
+    name: AttemptName
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Set a file aside that makes no sense."""
+
+    filename: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The study is over."""
+
+    reason: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Bury:
+    """Remove the heartbeat of a worker that has been silent for long and holds nothing."""
+
+    worker: str
+
+
+Action = (
+    Publish
+    | Replace
+    | Count
+    | Forfeit
+    | GiveUp
+    | Prune
+    | Withdraw
+    | Settle
+    | Quarantine
+    | Bury
+    | Finish
+)
+
+
+def plan(snapshot: Snapshot, sampler: Sampler) -> list[Action]:
+    """What the master has to do about what it sees, in the order to do it in."""
+    return list(_Plan(snapshot, sampler).actions())
+
+
+def trial_seed(seed: int, number: int, repeats: int) -> int:
+    """The seed of a trial's training: its own, and the same whenever it is asked for."""
+    text = f"{seed}/{number // repeats}/{number % repeats}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
+
+
+def make_trial(
+    snapshot: Snapshot,
+    sampler: Sampler,
+    number: int,
+    attempt: int = 1,
+    failed_on: Sequence[str] = (),
+) -> Trial | None:
+    """Trial `number` of the study; None if the sampler has no more settings."""
+    study = snapshot.study
+    params = sampler(number // study.repeats, snapshot.history.trials)
+    if params is None:
+        return None
+    return Trial(
+        study=study.id,
+        number=number,
+        attempt=attempt,
+        repeat=number % study.repeats,
+        failed_on=list(failed_on),
+        seed=trial_seed(study.seed, number, study.repeats),
+        params=params,
+    )
+
+
+def check_settings(study: Study) -> None:
+    """Whether there is anything to try.
+
+    Raises:
+        UserError: there is not.
+    """
+    if make_sampler(study)(0, ()) is None:
+        raise UserError(
+            f"study {study.name}: there is no setting to try: exclude leaves none; take out some "
+            "of it"
+        )
+
+
+def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
+    """What a study would do, in lines for people.
+
+    Raises:
+        UserError: there is nothing to try.
+    """
+    check_settings(study)
+    sampler = make_sampler(study)
+    stages = sampler.views() if isinstance(sampler, StagedSampler) else []
+    yield f"objective  {study.objective_name}, {study.direction} {study.metric}"
+    total = limits.trials
+    if stages:
+        everything = sum(view.trials for view in stages)
+        total = everything if total is None else min(total, everything)
+    elif study.sampler != "random":
+        # A grid may be larger than anybody wants to count.
+        most = -(-(limits.trials or _MOST_PREVIEWED) // study.repeats)
+        configurations = next(i for i in itertools.count() if i == most or sampler(i, ()) is None)
+        everything = configurations * study.repeats
+        total = everything if total is None else min(total, everything)
+        if total >= _MOST_PREVIEWED:
+            total = None
+    how_many = "without a limit on trials" if total is None else f"{total} trials"
+    repeats = f", {study.repeats} repeats of each configuration" if study.repeats > 1 else ""
+    yield f"trials     {study.sampler}, {how_many}{repeats}"
+    for view in stages:
+        tunes = ", ".join(view.stage.params)
+        yield f"stage      {view.stage.name}: {view.trials} trials of {tunes}"
+    for i in range(samples):
+        params = sampler(i, ())
+        if params is not None:
+            yield f"for example {json.dumps(params)}"
+
+
+class _Plan:
+    def __init__(self, snapshot: Snapshot, sampler: Sampler) -> None:
+        self.snapshot = snapshot
+        self.study = snapshot.study
+        self.sampler = sampler
+        self.live = _live_attempts(n for n in snapshot.attempts if n not in snapshot.bad)
+        self.settled_now: set[tuple[Purpose, int]] = set()
+
+    def actions(self) -> Iterator[Action]:
+        strangers = self.snapshot.strangers.items()
+        for stranger, why in itertools.islice(strangers, _MOST_SET_ASIDE):
+            yield Quarantine(stranger, why)
+        for name in self.snapshot.in_state(State.DONE):
+            yield from self._done(name)
+        for name in self.snapshot.in_state(State.LOST):
+            yield from self._lost(name)
+        yield from self._taken_in_vain()
+        yield from self._long_silent()
+        ending = self._ending()
+        if ending is None:
+            yield from self._vanished()
+            yield from self._new_trials()
+        else:
+            yield from self._end(ending)
+
+    # -- attempts that ended ---------------------------------------------------------------
+
+    def _done(self, name: AttemptName) -> Iterator[Action]:
+        counted = self.snapshot.history.get(name.key)
+        if name in self.snapshot.bad:
+            yield from self._unreadable(name)
+        elif name not in self.snapshot.files:
+            return  # it moved on while we looked
+        elif counted is not None or name.key in self.settled_now:
+            if counted is not None and _same_attempt(counted, name):
+                yield Settle(name)  # a crash came between counting and renaming
+            else:
+                yield GiveUp(name)  # two masters raced: its trial has been counted already
+        elif self._is_tried_again(name):
+            yield GiveUp(name)
+        else:
+            self.settled_now.add(name.key)
+            yield Count(name)
+
+    def _is_tried_again(self, name: AttemptName) -> bool:
+        file = self.snapshot.files[name]
+        if file.result is None or file.result.outcome not in FAILURES:
+            return False
+        if file.result.infeasible:
+            return False
+        return file.trial.failures + 1 < self.study.max_attempts
+
+    def _unreadable(self, name: AttemptName) -> Iterator[Action]:
+        # It says no more how often it has failed. An objective whose results cannot be read
+        # must not be trained for ever.
+        its_own = name.key not in self.live  # not a stray file beside the trial's own
+        if its_own and name.attempt >= _MOST_UNREADABLE and name.purpose is Purpose.TRAIN:
+            trial = make_trial(self.snapshot, self.sampler, name.trial, name.attempt)
+            known = self.snapshot.history.get(name.key) is not None
+            if trial is not None and not known and name.key not in self.settled_now:
+                self.settled_now.add(name.key)
+                yield Forfeit(name, trial, self.snapshot.bad[name])
+                return
+        yield from self._set_aside(name)
+
+    def _set_aside(self, name: AttemptName) -> Iterator[Action]:
+        successor = self._successor(name)
+        if successor is not None:
+            yield Publish(successor)
+        yield Quarantine(name.filename, self.snapshot.bad[name])
+
+    def _lost(self, name: AttemptName) -> Iterator[Action]:
+        # The successor comes first: a crash in between leaves this file to do it again.
+        if name in self.snapshot.bad:
+            yield from self._set_aside(name)
+            return
+        if name not in self.snapshot.files:
+            return
+        successor = self._successor(name)
+        if successor is not None:
+            yield Publish(successor)
+        yield Settle(name)
+
+    def _successor(self, name: AttemptName) -> Trial | None:
+        """The next attempt at the same trial, unless it is counted or already under way."""
+        if self.snapshot.history.get(name.key) is not None or name.key in self.settled_now:
+            return None
+        if self.live.get(name.key, 0) > name.attempt:
+            return None
+        if name in self.snapshot.bad and name.key in self.live:
+            return None  # a file of somebody else's beside the trial's own
+        file = self.snapshot.files.get(name)
+        if file is None:
+            if name.purpose is Purpose.TEST:
+                return None  # published anew when the study ends
+            return make_trial(self.snapshot, self.sampler, name.trial, name.attempt + 1)
+        failed = file.result is not None and file.result.outcome in FAILURES
+        return file.trial.replace(
+            attempt=name.attempt + 1,
+            failed_on=[*file.trial.failed_on, *([name.worker] if failed else [])],
+        )
+
+    # -- attempts that will not end by themselves --------------------------------------------
+
+    def _taken_in_vain(self) -> Iterator[Action]:
+        silence = {view.worker: view.silence for view in self.snapshot.workers}
+        for name in self.snapshot.in_state(State.TAKEN):
+            counted = self.snapshot.history.get(name.key)
+            if counted is not None and _same_attempt(counted, name):
+                yield Prune(name)  # a power cut has undone the rename, but not the count
+            elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:
+                yield GiveUp(name)
+
+    def _long_silent(self) -> Iterator[Action]:
+        """Heartbeats of the dead: each poll reads every one, so they must not pile up (P11)."""
+        holders = {name.worker for name in self.snapshot.attempts}
+        for view in self.snapshot.workers:
+            patience = _SHOW_LOST_FOR * self.study.lease
+            if view.beat is not None and view.beat.state == "gave up":
+                patience = max(patience, _SHOW_GIVEN_UP_FOR)  # its reason wants to be read
+            if view.silence >= patience and view.beat is not None and view.worker not in holders:
+                yield Bury(view.worker)
+
+    def _vanished(self) -> Iterator[Action]:
+        limit = self._limit()
+        for (purpose, number), listings in sorted(self.snapshot.absent.items()):
+            if limit is not None and number >= limit:
+                continue  # not wanted, or not any more
+            if purpose is Purpose.TRAIN and listings >= LISTINGS_TO_VANISH:
+                trial = make_trial(self.snapshot, self.sampler, number)
+                if trial is not None:
+                    yield Replace(trial)
+
+    # -- going on, and the end ---------------------------------------------------------------
+
+    def _limit(self) -> int | None:
+        return self.snapshot.limits.trials
+
+    def _new_trials(self) -> Iterator[Action]:
+        busy = [view for view in self.snapshot.workers if view.silence < self.study.lease]
+        slots = sum(
+            view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
+        )
+        done = len(self.snapshot.in_state(State.DONE)) if self._some_succeed() else 0
+        wanted = min(max(_FEWEST_WAITING, 2 * slots, _AHEAD * done), _MOST_WAITING)
+        number = self.snapshot.next_number
+        for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
+            limit = self._limit()
+            if limit is not None and number >= limit:
+                return
+            trial = make_trial(self.snapshot, self.sampler, number)
+            if trial is None:
+                return
+            yield Publish(trial)
+            number += 1
+
+    def _some_succeed(self) -> bool:
+        """Whether there is anything but failures: these come quickly, and in vain."""
+        ended = self.snapshot.in_state(State.DONE)
+        results = (file.result for name in ended if (file := self.snapshot.files.get(name)))
+        return self._counted_results > 0 or any(
+            result is not None and result.outcome not in FAILURES for result in results
+        )
+
+    @property
+    def _counted_results(self) -> int:
+        """What was pruned says nothing: the end itself may have done it."""
+        outcomes = self.snapshot.history.outcomes
+        return outcomes[Outcome.COMPLETE] + outcomes[Outcome.DIVERGED]
+
+    def _ending(self) -> Finish | None:
+        """Why no more trials are wanted, if so. Only what is counted counts."""
+        snapshot, history = self.snapshot, self.snapshot.history
+        total = len(history)
+        failures = (
+            0 if self._counted_results else sum(history.outcomes[outcome] for outcome in FAILURES)
+        )
+        winner = history.target_reached(snapshot.limits.target)
+        if winner is not None:
+            return Finish(f"the target {snapshot.limits.target} is reached by trial {winner.first}")
+        time_limit = snapshot.limits.time_limit
+        if time_limit is not None and snapshot.elapsed >= time_limit:
+            return Finish(f"the time limit of {time_limit:g} s is over")
+        limit = self._limit()
+        exhausted = make_trial(snapshot, self.sampler, snapshot.next_number) is None
+        if (limit is not None and total >= limit) or (exhausted and total >= snapshot.next_number):
+            if failures:
+                return Finish(self._all_failed(), failed=True)
+            return Finish(f"all {total} trials are counted")
+        if failures >= FAILURES_TO_STOP:
+            return Finish(self._all_failed(), failed=True)
+        return None
+
+    def _all_failed(self) -> str:
+        failures = [c.result.failure for c in self.snapshot.history.trials if c.result.failure]
+        why = f"; the last one: {failures[-1].message}" if failures else ""
+        return f"all of the first {len(failures)} trials failed{why}"
+
+    def _end(self, ending: Finish) -> Iterator[Action]:
+        ended = self.snapshot.in_state(State.DONE, State.LOST)
+        running = self.snapshot.in_state(State.TAKEN)
+        for name in self.snapshot.in_state(State.WAITING):
+            if name.purpose is Purpose.TRAIN:
+                yield Withdraw(name)
+        for name in running:
+            if name.purpose is Purpose.TRAIN and self.snapshot.history.get(name.key) is None:
+                yield Prune(name)
+        if any(name.purpose is Purpose.TRAIN for name in (*ended, *running)):
+            return
+        tests = self._wanted_tests() if not ending.failed else []
+        open_tests = [
+            t for t in tests if self.snapshot.history.get((Purpose.TEST, t.number)) is None
+        ]
+        for test in open_tests:
+            key = (Purpose.TEST, test.number)
+            listings = self.snapshot.absent.get(key)
+            if key in self.live:
+                continue
+            if listings is None:
+                yield Publish(test)
+            elif listings >= LISTINGS_TO_VANISH:
+                yield Replace(test)
+        if not open_tests and not ended:
+            yield ending
+
+    def _wanted_tests(self) -> list[Trial]:
+        """The winner's trials, to be evaluated on the test set: once each."""
+        winner = self.snapshot.history.winner() if self.study.has_test else None
+        if winner is None:
+            return []
+        return [
+            Trial(
+                study=self.study.id,
+                number=run.trial.number,
+                attempt=1,
+                purpose=Purpose.TEST,
+                repeat=run.trial.repeat,
+                seed=run.trial.seed,
+                params=dict(run.trial.params),
+                best=dict(run.result.metrics),
+            )
+            for run in winner.complete
+        ]
+
+
+def _live_attempts(attempts: Iterable[AttemptName]) -> dict[tuple[Purpose, int], int]:
+    """The highest attempt that may still succeed, for each trial that has one."""
+    highest: dict[tuple[Purpose, int], int] = {}
+    for name in attempts:
+        if name.state in LIVE:
+            highest[name.key] = max(name.attempt, highest.get(name.key, 0))
+    return highest
+
+
+def _same_attempt(counted: Counted, name: AttemptName) -> bool:
+    return (counted.trial.attempt, counted.worker) == (name.attempt, name.worker)

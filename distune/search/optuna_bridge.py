@@ -1,0 +1,228 @@
+"""A history as an Optuna study: for Optuna's analyses, and for its storages and dashboard."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from distune.export.rows import TrialRow, span, trial_rows
+from distune.extras import need
+from distune.search.ranking import History
+from distune.share.records import with_finite_numbers
+from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
+from distune.study.stage import possible_after
+from distune.study.study import Study
+from distune.study.trial import Outcome, Purpose, Report, Scalar
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+#: Fields of a row that an Optuna trial has a place of its own for, or that may change.
+_NO_ATTRIBUTES = frozenset({"params", "metrics", "test", "value", "rank", "elapsed", "steps"})
+
+
+def optuna_study(
+    history: History,
+    curves: Mapping[int, Sequence[Report]] | None = None,
+    *,
+    storage: Any = None,
+    tell: Callable[[int], None] = lambda done: None,
+    top: int | None = None,
+) -> optuna.Study:
+    """Every counted trial of a history, in the order of their numbers.
+
+    What has a finite value is complete there, what was pruned is pruned, and all else,
+    diverged trials too, has failed: Optuna keeps no value that is not a number. Repeats are
+    trials of their own with the same params. The other fields of a `TrialRow`, its metrics and
+    its tests are user attributes, called as the columns of a table are. Times are those of
+    `distune.export.rows.span`, in local time, as Optuna's own.
+
+    A parameter has the distribution of the study's space, made wider where a value is not in
+    it; one that stages tune has that of the last stage with a range, or all their choices.
+    Where Optuna would take two choices for the same (`1`, `True`, `1.0`), or cannot compare
+    them (`10**400`), all are text, as JSON. Integers beyond 2**53 are floats.
+
+    Args:
+        history: of the study.
+        curves: reports by the trials' numbers, which become intermediate values.
+        storage: as `optuna.create_study` takes it; in memory if None.
+        tell: takes how many trials are in the study.
+        top: as `trial_rows` takes it. Optuna numbers its trials itself: which they are is the
+            attribute `number`.
+
+    Raises:
+        UserError: Optuna is not installed.
+        optuna.exceptions.DuplicatedStudyError: the storage has a study of that name.
+    """
+    import_optuna()
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=history.study.name,
+            direction=history.study.direction,
+        )
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+        study.set_metric_names([history.study.metric])
+    places = _places(history)
+    for done, row in enumerate(trial_rows(history, top), 1):
+        curve = (curves or {}).get(row.number, ())
+        study.add_trial(_frozen(history, row, places, curve))
+        tell(done)
+    return study
+
+
+def import_optuna() -> Any:
+    """The library.
+
+    Raises:
+        UserError: it is not installed; says how to.
+    """
+    need("optuna", extra="report,export")
+    import optuna
+
+    return optuna
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a parameter's values are: a distribution, and whether they are text there."""
+
+    distribution: BaseDistribution
+    as_text: bool = False
+
+    def value_of(self, value: Scalar) -> Scalar:
+        return json.dumps(value) if self.as_text else value
+
+
+def _places(history: History) -> dict[str, _Place]:
+    """A place for each parameter: the study's space, or else one that has all the values."""
+    seen: dict[str, dict[tuple[type, Scalar], Scalar]] = {}
+    for counted in history.trials:
+        for name, value in counted.trial.params.items():
+            seen.setdefault(name, {}).setdefault((type(value), value), value)
+    return {
+        name: _place(_spec(history.study, name), list(values.values()))
+        for name, values in seen.items()
+    }
+
+
+def _spec(study: Study, name: str) -> Parameter | None:
+    """What may be tried of a parameter; over stages a range, if one has it."""
+    stages = study.stages or []
+    specs = [one.params[name] for one in stages if name in one.params]
+    ranges = [one for one in specs if not isinstance(one, CategoricalParameter)]
+    return ranges[-1] if ranges else possible_after(study.params, stages).get(name)
+
+
+def _place(spec: Parameter | None, values: list[Scalar]) -> _Place:
+    if not isinstance(spec, CategoricalParameter) and all(_is_number(value) for value in values):
+        for distribution in _ranges(spec, values):
+            if all(_fits(distribution, value) for value in values):
+                return _Place(distribution)
+    from optuna.distributions import CategoricalDistribution
+
+    listed = spec.choices if isinstance(spec, CategoricalParameter) else []
+    choices = list({(type(value), value): value for value in [*listed, *values]}.values())
+    comparable = all(not _is_number(choice) or _is_float(choice) for choice in choices)
+    if comparable and len(set(choices)) == len(choices):
+        return _Place(CategoricalDistribution(choices))
+    return _Place(CategoricalDistribution([json.dumps(value) for value in choices]), as_text=True)
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_float(value: Any) -> bool:
+    return bool(abs(value) <= sys.float_info.max)
+
+
+def _ranges(spec: Parameter | None, values: Sequence[Any]) -> Iterator[BaseDistribution]:
+    """Ranges for numbers, the best first; the first that has all of them is to be taken."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    ends = list(values)
+    log = False
+    if isinstance(spec, FloatParameter | IntParameter):
+        ends += [spec.low, spec.high]
+        log = spec.log
+        # Optuna cuts a range that does not end on a step, and warns.
+        with warnings.catch_warnings(action="ignore"):
+            own = (
+                IntDistribution(spec.low, spec.high, log=log, step=spec.step or 1)
+                if isinstance(spec, IntParameter)
+                else FloatDistribution(spec.low, spec.high, log=log, step=spec.step)
+            )
+        yield own
+    low, high = min(ends), max(ends)
+    if all(isinstance(value, int) for value in values) and not isinstance(spec, FloatParameter):
+        yield IntDistribution(low, high, log=log and low >= 1)
+    if _is_float(low) and _is_float(high):
+        yield FloatDistribution(low, high, log=log and low > 0)
+
+
+def _fits(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether it has the value, and an integer without loss if it has integers."""
+    from optuna.distributions import IntDistribution
+
+    try:
+        internal = distribution.to_internal_repr(value)
+    except (ValueError, OverflowError):
+        return False
+    exact = internal == value or not isinstance(distribution, IntDistribution)
+    return exact and bool(distribution._contains(internal))
+
+
+def _frozen(
+    history: History, row: TrialRow, places: Mapping[str, _Place], curve: Iterable[Report]
+) -> optuna.trial.FrozenTrial:
+    import optuna
+
+    finite = row.value is not None and math.isfinite(row.value)
+    if row.outcome == Outcome.COMPLETE and finite:
+        state = optuna.trial.TrialState.COMPLETE
+    elif row.outcome == Outcome.PRUNED:
+        state = optuna.trial.TrialState.PRUNED
+    else:
+        state = optuna.trial.TrialState.FAIL
+    metric = history.study.metric
+    frozen = optuna.trial.create_trial(
+        state=state,
+        value=row.value if finite and state is not optuna.trial.TrialState.FAIL else None,
+        params={name: places[name].value_of(value) for name, value in row.params.items()},
+        distributions={name: places[name].distribution for name in row.params},
+        user_attrs=_attributes(row),
+        intermediate_values={
+            report.step: report.metrics[metric] for report in curve if metric in report.metrics
+        },
+    )
+    counted = history.get((Purpose.TRAIN, row.number))
+    assert counted is not None
+    frozen.datetime_start, frozen.datetime_complete = map(
+        datetime.fromtimestamp, span(history.study, counted)
+    )
+    return frozen
+
+
+def _attributes(row: TrialRow) -> dict[str, Any]:
+    found = {
+        field.name: getattr(row, field.name)
+        for field in fields(row)
+        if field.name not in _NO_ATTRIBUTES
+    }
+    found |= {f"metrics.{name}": value for name, value in row.metrics.items()}
+    found |= {f"test.{name}": value for name, value in row.test.items()}
+    return {name: with_finite_numbers(v) for name, v in found.items() if v is not None}

@@ -1,0 +1,71 @@
+"""Random search (Bergstra and Bengio, JMLR 13, 2012): independent draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from random import Random
+
+from distune.study.space import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Space,
+)
+from distune.study.trial import Counted, Scalar
+
+#: After so many excluded settings in a row there are hardly any others.
+_MOST_DRAWS = 10_000
+
+
+class RandomSampler:
+    """Configuration *i* is drawn by a generator seeded with (seed, i), whatever came before;
+    again, as long as the space excludes it.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = space
+        self._seed = seed
+
+    def __call__(
+        self, configuration: int, history: Sequence[Counted] = ()
+    ) -> dict[str, Scalar] | None:
+        # Seeding from a string is defined by its SHA-512: the same on every platform.
+        rng = Random(f"distune {self._seed} {configuration}")
+        for _ in range(_MOST_DRAWS):
+            setting = self._draw(rng)
+            if not self._space.excludes(setting):
+                return setting
+        return None
+
+    def _draw(self, rng: Random) -> dict[str, Scalar]:
+        chosen: dict[str, Scalar] = {}
+        for name, spec in self._space.params.items():
+            # Drawn even when it is left out: a condition must not shift the others.
+            value = draw(spec, rng)
+            if self._space.is_active(name, chosen):
+                chosen[name] = value
+        return chosen
+
+
+def draw(spec: Parameter, rng: Random) -> Scalar:
+    """One value, distributed as Optuna's distributions of the same name are."""
+    match spec:
+        case CategoricalParameter():
+            return spec.choices[int(rng.random() * len(spec.choices))]
+        case FloatParameter(log=True):
+            exponent = rng.uniform(math.log(spec.low), math.log(spec.high))
+            return min(max(math.exp(exponent), spec.low), spec.high)
+        case FloatParameter(step=float(step)):
+            steps = math.floor((spec.high - spec.low) / step + 1e-9) + 1
+            return spec.at_step(int(rng.random() * steps))
+        case FloatParameter():
+            return rng.uniform(spec.low, spec.high)
+        case IntParameter(log=True):
+            # Each integer owns the half-unit around it on the logarithmic axis.
+            exponent = rng.uniform(math.log(spec.low - 0.5), math.log(spec.high + 0.5))
+            return min(max(round(math.exp(exponent)), spec.low), spec.high)
+        case IntParameter():
+            step = spec.step or 1
+            return spec.low + step * int(rng.random() * ((spec.high - spec.low) // step + 1))

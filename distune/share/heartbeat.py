@@ -1,0 +1,118 @@
+"""Heartbeats, and when silence has lasted too long (P6). Pure: time is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from distune.study.study import Limits
+from distune.study.trial import Count, Record
+
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class Progress(Record, frozen=True, kw_only=True):
+    """How far a worker is with one attempt, between two reports.
+
+    `fraction` of the whole training, in [0, 1]; None if nobody can know.
+    """
+
+    file: str
+    study: str
+    fraction: float | None = None
+    images_per_second: float | None = None
+    seconds: float = 0.0
+
+
+BeatState = Literal["idle", "working", "paused", "gave up"]
+#: States of a worker that claims what it can.
+WILLING = frozenset({"idle", "working"})
+
+
+class Beat(Record, frozen=True, kw_only=True):
+    """A worker's heartbeat: one small file, rewritten in place, so that it changes.
+
+    Attributes:
+        jobs: trials that it trains at a time.
+        completed, failed: how its attempts in this study have ended.
+        trouble: why it has paused or given up, for people.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    device: str
+    jobs: Count
+    counter: Count
+    state: BeatState
+    running: list[Progress] = []
+    completed: Count = 0
+    failed: Count = 0
+    trouble: str = ""
+
+
+class MasterBeat(Record, frozen=True, kw_only=True):
+    """The master's heartbeat.
+
+    Attributes:
+        study: id of the study.
+        elapsed: seconds that masters have run it, in sum.
+    """
+
+    study: str = ""
+    host: str
+    pid: int
+    counter: Count
+    state: Literal["running", "stopped", "finished"]
+    elapsed: Seconds
+    limits: Limits
+
+
+class Finished(Record, frozen=True, kw_only=True):
+    """`finished.json`: the study of that id is over, and workers may go."""
+
+    study: str = ""
+    reason: str
+    failed: bool = False
+    trials: Count
+    elapsed: Seconds
+
+
+class Watch:
+    """How long each worker has been silent, as this watcher could see.
+
+    Only the watcher's own monotonic clock is used. Time in which it could not look (the
+    share was gone, or it was itself stopped) is nobody's silence: a look counts at most
+    `longest_step` seconds, and `blind()` makes the next one count nothing.
+    """
+
+    def __init__(self, longest_step: float) -> None:
+        self._longest_step = longest_step
+        self._last: float | None = None
+        self._beats: dict[str, bytes | None] = {}
+        self._silence: dict[str, float] = {}
+
+    def blind(self) -> None:
+        """The share could not be read."""
+        self._last = None
+
+    def look(
+        self, beats: Mapping[str, bytes], now: float, holders: Iterable[str] = ()
+    ) -> dict[str, float]:
+        """Seconds of silence by worker, holders without any heartbeat included."""
+        step = 0.0 if self._last is None else min(max(now - self._last, 0.0), self._longest_step)
+        self._last = now
+        workers = set(beats) | set(holders)
+        for worker in workers:
+            # One that cannot be read just now is no news, good or bad.
+            beat = beats.get(worker, self._beats.get(worker))
+            if worker not in self._silence or beat != self._beats[worker]:
+                self._silence[worker] = 0.0
+            else:
+                self._silence[worker] += step
+            self._beats[worker] = beat
+        for worker in self._silence.keys() - workers:
+            del self._silence[worker], self._beats[worker]
+        return dict(self._silence)

@@ -1,0 +1,254 @@
+"""Names of files, and the moves between them: the contract of PROTOCOL.md, as code.
+
+One attempt, one file; its name says where it stands:
+
+    000017.1.jsonl                      waiting
+    000017.1.jsonl.gpu7-812-4f2a9c.taken   being trained by that worker
+    000017.1.jsonl.gpu7-812-4f2a9c.done    finished, not yet counted
+    000017.1.jsonl.gpu7-812-4f2a9c.seen    counted
+    000017.1.jsonl.gpu7-812-4f2a9c.lost    given up; the next attempt is a new file
+    000017.1.jsonl.gpu7-812-4f2a9c.pruned  stopped by the master, counted
+    000017.1.test.jsonl...              the winner's test, same moves
+
+No other module knows a suffix or joins a path. Pure: nothing here touches a disk.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from distune.errors import BadRecord
+from distune.study.trial import Purpose, Trial
+
+STUDY = "study.json"
+HISTORY = "history.jsonl"
+INDEX = "history.index"
+MASTER = "master.beat"
+LOCK = "master.lock"
+FINISHED = "finished.json"
+BEST = "best.json"
+LEADERBOARD = "leaderboard.csv"
+README = "README.txt"
+TRIALS = "trials"
+SEEN = "seen"
+WORKERS = "workers"
+QUARANTINE = "quarantine"
+ARTIFACTS = "artifacts"
+LOCAL_LOGS = "local-workers"
+#: Beside the studies: what `distune doctor` found, and where it tries things.
+DOCTOR = "doctor.json"
+DOCTOR_ROOM = ".distune-doctor"
+
+SEEN_PER_FOLDER = 1000
+#: What every study's folder has in it.
+FOLDERS = (TRIALS, SEEN, WORKERS, QUARANTINE, ARTIFACTS)
+
+
+class State(StrEnum):
+    """Where an attempt stands: the end of its file's name."""
+
+    __hash__ = str.__hash__  # names are looked up many times a second
+
+    WAITING = "waiting"
+    TAKEN = "taken"
+    DONE = "done"
+    SEEN = "seen"
+    LOST = "lost"
+    PRUNED = "pruned"
+
+
+class Actor(StrEnum):
+    """Who may make a move."""
+
+    MASTER = "master"
+    ANY_WORKER = "any worker"
+    OWNER = "the worker in the name"
+
+
+# A move is one rename, so it has one winner (P2). `waiting` comes from nothing, by publishing.
+TRANSITIONS: dict[tuple[State, State], frozenset[Actor]] = {
+    (State.WAITING, State.TAKEN): frozenset({Actor.ANY_WORKER}),
+    (State.TAKEN, State.DONE): frozenset({Actor.OWNER}),
+    (State.TAKEN, State.LOST): frozenset({Actor.OWNER, Actor.MASTER}),
+    (State.TAKEN, State.PRUNED): frozenset({Actor.MASTER}),
+    (State.DONE, State.SEEN): frozenset({Actor.MASTER}),
+    # A failed attempt that is tried again, and the second of two when masters raced.
+    (State.DONE, State.LOST): frozenset({Actor.MASTER}),
+}
+
+#: States in which an attempt may still become the trial's result.
+LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE})
+#: States that end a trial: one file of a trial, no more, ever gets there (P3).
+COUNTED = frozenset({State.SEEN, State.PRUNED})
+
+_NAME = re.compile(
+    r"(?P<trial>\d{6,12})\.(?P<attempt>[1-9]\d{0,5})(?P<test>\.test)?\.jsonl"
+    r"(?:\.(?P<worker>[a-z0-9][a-z0-9-]{0,79})\.(?P<state>taken|done|seen|lost|pruned))?",
+    re.ASCII,
+)
+_WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,79}", re.ASCII)
+_BEAT = ".beat"
+
+
+class AttemptName(NamedTuple):
+    """The name of an attempt's file, taken apart. Sorts by trial, then attempt."""
+
+    trial: int
+    attempt: int
+    purpose: Purpose = Purpose.TRAIN
+    worker: str = ""  # of nobody, while it waits
+    state: State = State.WAITING
+
+    @classmethod
+    def parse(cls, filename: str) -> AttemptName:
+        """`AttemptName.parse("000017.1.jsonl")`.
+
+        Raises:
+            BadRecord: no file of the protocol is called so (P10).
+        """
+        return _parse(filename)
+
+    @classmethod
+    def waiting(cls, trial: Trial) -> AttemptName:
+        return cls(trial.number, trial.attempt, trial.purpose)
+
+    @property
+    def filename(self) -> str:
+        return _filename(self)
+
+    @property
+    def key(self) -> tuple[Purpose, int]:
+        """What it is an attempt at."""
+        return self.purpose, self.trial
+
+    @property
+    def label(self) -> str:
+        """`17`, `17.2` for a second attempt, `17 test`: as people read it."""
+        attempt = "" if self.attempt == 1 else f".{self.attempt}"
+        return f"{self.trial}{attempt}" + (" test" if self.purpose is Purpose.TEST else "")
+
+    def moved(self, to: State, actor: Actor, worker: str | None = None) -> AttemptName:
+        """The name after a move; `worker` is needed to claim.
+
+        Raises:
+            ValueError: the transition table has no such move for that actor.
+        """
+        if actor not in TRANSITIONS.get((self.state, to), frozenset()):
+            raise ValueError(f"{actor} may not move {self.filename} to {to}")
+        if to is State.TAKEN:
+            if worker is None or not _WORKER.fullmatch(worker):
+                raise ValueError(f"{worker!r} is not a worker's id")
+            return AttemptName(self.trial, self.attempt, self.purpose, worker, to)
+        return AttemptName(self.trial, self.attempt, self.purpose, self.worker, to)
+
+    @property
+    def live_path(self) -> str:
+        """Where it lies while somebody still has to do something about it."""
+        return f"{TRIALS}/{self.filename}"
+
+    @property
+    def seen_path(self) -> str:
+        """Where it lies when nobody has."""
+        return f"{seen_folder(self.trial)}/{self.filename}"
+
+
+@lru_cache(maxsize=4096)
+def _filename(name: AttemptName) -> str:
+    test = ".test" if name.purpose is Purpose.TEST else ""
+    base = f"{name.trial:06d}.{name.attempt}{test}.jsonl"
+    return base if not name.worker else f"{base}.{name.worker}.{name.state}"
+
+
+def may_be_for(worker: str, filename: str) -> bool:
+    """Whether a file of `trials/` waits, or is that worker's: a look without a closer one."""
+    return filename.endswith(".jsonl") or f".{worker}." in filename
+
+
+@lru_cache(maxsize=4096)  # the next listing has most of the names of the last one
+def _parse(filename: str) -> AttemptName:
+    match = _NAME.fullmatch(filename)
+    if match is None:
+        raise BadRecord(f"{filename!r} is not the name of an attempt")
+    name = AttemptName(
+        trial=int(match["trial"]),
+        attempt=int(match["attempt"]),
+        purpose=Purpose.TEST if match["test"] else Purpose.TRAIN,
+        worker=match["worker"] or "",
+        state=State(match["state"] or "waiting"),
+    )
+    if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
+        raise BadRecord(f"{filename!r} is not the name of an attempt")
+    return name
+
+
+def trained_trial(filename: str) -> int | None:
+    """The trial of a file, from its name alone, if it has one and is no test's: a first look,
+    much quicker than `AttemptName.parse` and less strict.
+    """
+    number = filename.partition(".")[0]
+    return int(number) if number.isdecimal() and ".test." not in filename else None
+
+
+def seen_folder(trial: int) -> str:
+    """History in folders of a thousand, so that no listing grows with it (P11)."""
+    return f"{SEEN}/{trial // SEEN_PER_FOLDER:03d}"
+
+
+def parse_seen_folder(name: str) -> str:
+    """The path of a folder of history, from its name in `seen/`.
+
+    Raises:
+        BadRecord: it is none.
+    """
+    if not re.fullmatch(r"\d{3,9}", name, re.ASCII) or f"{int(name):03d}" != name:
+        raise BadRecord(f"{name!r} is not a folder of history")
+    return f"{SEEN}/{name}"
+
+
+def aside_name(path: str, token: str = "") -> str:
+    """Where something is put that makes no sense: its own name, as far as one may be that
+    long; with a token, if that is taken.
+    """
+    name = path.rpartition("/")[2]
+    if not token:
+        return name
+    while len(name.encode(errors="surrogateescape")) + len(token) > 254:
+        name = name[:-1]
+    return f"{name}.{token}"
+
+
+def artifacts_folder(trial: int, attempt: int) -> str:
+    """Where an objective may leave files of its own."""
+    return f"{ARTIFACTS}/{trial:06d}.{attempt}"
+
+
+def artifact_path(trial: int, attempt: int, name: str) -> str:
+    """One of those files."""
+    return f"{artifacts_folder(trial, attempt)}/{name}"
+
+
+def beat_path(worker: str) -> str:
+    return f"{WORKERS}/{worker}{_BEAT}"
+
+
+def parse_beat(filename: str) -> str:
+    """The worker whose heartbeat this is.
+
+    Raises:
+        BadRecord: it is nobody's.
+    """
+    worker = filename.removesuffix(_BEAT)
+    if worker == filename or not _WORKER.fullmatch(worker):
+        raise BadRecord(f"{filename!r} is not a heartbeat")
+    return worker
+
+
+def worker_id(host: str, pid: int, token: str) -> str:
+    """Host for people, pid for `kill`, randomness because a restarted container
+    keeps both and hosts may share names.
+    """
+    readable = re.sub(r"[^a-z0-9]+", "-", host.split(".")[0].lower()).strip("-")[:40] or "host"
+    return f"{readable}-{pid}-{token}"

@@ -1,0 +1,1 @@
+"""What things are: a study, its space, its trials. Pure."""

@@ -1,0 +1,135 @@
+"""Stages: groups of parameters that are tuned one after the other. Pure.
+
+A stage starts from the best setting of the one before, changes its own parameters and leaves
+all others as they are. (Coordinate descent, by groups.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from distune.study.document import Scalar
+from distune.study.space import CategoricalParameter, Parameter, Space, expand_all
+
+
+class Stage(BaseModel):
+    """One stage.
+
+    Attributes:
+        name: for people.
+        params: what it tunes.
+        sampler: how.
+        settings: for the sampler `list`.
+        trials: how many, repeats included; a grid or a list comes to its end without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    params: Annotated[dict[str, Parameter], Field(min_length=1)]
+    sampler: Literal["grid", "random", "list"] = "grid"
+    settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
+    trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _shorthand(cls, params: Any) -> Any:
+        return expand_all(params)
+
+
+def check_sampling(
+    sampler: str, settings: Sequence[Mapping[str, Scalar]] | None, params: Mapping[str, Parameter]
+) -> None:
+    """Whether a sampler can sample these parameters.
+
+    Raises:
+        ValueError: it cannot; `key: problem`.
+    """
+    if (sampler == "list") != (settings is not None):
+        raise ValueError(
+            'settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...], '
+            "and no other sampler takes them"
+        )
+    if sampler == "grid":
+        for name, spec in params.items():
+            if spec.grid() is None:
+                raise ValueError(
+                    f"params.{name}: a grid needs finitely many values: "
+                    'give it a "step", or a list of values'
+                )
+
+
+def possible_after(
+    params: Mapping[str, Parameter], stages: Sequence[Stage]
+) -> dict[str, Parameter]:
+    """Every value that a parameter may have when these stages are over, as far as they can be
+    told: not those of a continuous range.
+    """
+    possible = dict(params)
+    for stage in stages:
+        for name, spec in stage.params.items():
+            before = possible.get(name)
+            values, earlier = spec.grid(), before.grid() if before is not None else []
+            if before is None or earlier is None:
+                possible[name] = spec
+            elif values is not None:
+                choices = {(type(value), value): value for value in [*earlier, *values]}
+                possible[name] = CategoricalParameter(
+                    type="categorical", choices=list(choices.values()), when=spec.when
+                )
+    return possible
+
+
+def stage_space(
+    params: Mapping[str, Parameter],
+    stages: Sequence[Stage],
+    start: Mapping[str, Scalar],
+    exclude: Sequence[Mapping[str, Sequence[Scalar]]] = (),
+) -> Space:
+    """What the last of some stages searches: its own parameters, all others as they are.
+
+    Args:
+        params: the study's own, single values.
+        stages: up to this one.
+        start: the setting it starts from.
+        exclude: combinations that are not tried.
+    """
+    *before, stage = stages
+    specs = dict(params)
+    for one in before:
+        specs.update(one.params)
+    found: dict[str, Parameter] = {}
+    for name, spec in specs.items():
+        if name in start:
+            found[name] = CategoricalParameter(
+                type="categorical", choices=[start[name]], when=spec.when
+            )
+        elif name in params:  # nobody has asked for it so far
+            found[name] = params[name]
+    found.update(stage.params)
+    found = _decided(found, stage.params.keys(), start)
+    grids = {name: spec.grid() or () for name, spec in found.items()}
+    left = [
+        {n: [v for v in values if v in grids.get(n, ())] for n, values in combination.items()}
+        for combination in exclude
+    ]
+    return Space(params=found, exclude=[one for one in left if all(one.values())])
+
+
+def _decided(
+    params: Mapping[str, Parameter], tuned: Any, start: Mapping[str, Scalar]
+) -> dict[str, Parameter]:
+    """Leave out what is there only if something holds that does not, and what is known to hold
+    from the conditions: they ask about what is tuned, or about nothing.
+    """
+    kept: dict[str, Parameter] = {}
+    for name, spec in params.items():
+        conditions = (spec.when or {}).items()
+        if all(o in params and (o in tuned or start.get(o) in values) for o, values in conditions):
+            open_ones = {other: values for other, values in conditions if other in tuned}
+            kept[name] = spec.model_copy(update={"when": open_ones or None})
+    # Others may have asked about one that is gone.
+    return kept if len(kept) == len(params) else _decided(kept, tuned, start)

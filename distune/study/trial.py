@@ -1,0 +1,217 @@
+"""What is written about a trial: frozen records, each one line of JSON in a file.
+
+A *trial* is one setting to try; an *attempt* is one try at it and owns one file.
+The file's lines are a `Trial`, then a `Claim`, then `Report`s, then a `Result`.
+`Counted` is what the history keeps of a trial once the master has counted it.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+Scalar = bool | int | float | str | None
+Params = Mapping[str, Scalar]
+Metrics = Mapping[str, float]
+Direction = Literal["maximize", "minimize"]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+WorkerId = Annotated[str, Meta(max_length=80)]
+
+
+# Tens of thousands of these come and go in a second's work. Nothing in them refers back to them,
+# so the garbage collector need not look at them.
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Base of all records: immutable. What it may hold is checked when it is written and when
+    it is read, by `distune.share.records`, not when it is made.
+    """
+
+    def replace(self, **changes: Any) -> Self:
+        """A record with other values in some fields."""
+        return msgspec.structs.replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields, and those of the records in it, as plain data."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+
+class Purpose(StrEnum):
+    """Why an attempt is made."""
+
+    __hash__ = str.__hash__  # part of every attempt's name
+
+    TRAIN = "train"  # to be ranked, on validation data
+    TEST = "test"  # the winner, once, on the test set
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. Where its file stands is another thing: see `protocol.State`."""
+
+    COMPLETE = "complete"
+    DIVERGED = "diverged"  # trained to its end, but the metric is not a finite number
+    PRUNED = "pruned"  # stopped by the master
+    FAILED = "failed"  # the objective raised, or its process died
+    TIMEOUT = "timeout"  # nothing was heard of it for the study's `trial_timeout`
+    OUT_OF_MEMORY = "out-of-memory"  # of the host or of the device
+    RELEASED = "released"  # given back by its worker, to be tried by another
+    LOST = "lost"  # its worker fell silent
+
+
+#: Ways to fail: tried again on another worker, up to the study's `max_attempts`.
+FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
+
+
+class Trial(Record, frozen=True, kw_only=True):
+    """What to try. The first line of every attempt's file.
+
+    Attributes:
+        study: id of the study it belongs to.
+        number: of the trial in the study, from 0.
+        attempt: from 1.
+        repeat: which repeat of its configuration this is, from 0.
+        failed_on: the workers on which attempts at it have failed before, one for each; what
+            was lost or given back is not its fault.
+        seed: for everything random in the training.
+        best: for a test, the report of the winning step that shall be trained again.
+    """
+
+    study: str
+    number: Count
+    attempt: Annotated[int, Meta(ge=1)]
+    purpose: Purpose = Purpose.TRAIN
+    repeat: Count = 0
+    failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
+    seed: int = 0
+    params: dict[str, Scalar]
+    best: dict[str, float] | None = None
+
+    @property
+    def key(self) -> tuple[Purpose, int]:
+        """What all attempts at it have in common."""
+        return self.purpose, self.number
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what is trained: the same for the same setting and seed."""
+        return f"{zlib.crc32(f'{params_key(self.params)}/{self.seed}'.encode()):08x}"
+
+    @property
+    def failures(self) -> int:
+        """How many attempts at it have failed before."""
+        return len(self.failed_on)
+
+
+class Claim(Record, frozen=True, kw_only=True):
+    """Who took it, on what. `time` is the worker's own clock, for people only (P6).
+
+    `fingerprint` is that of the trial as the worker had read it, which may have been before it
+    claimed the file: whoever counts the result compares them.
+    """
+
+    worker: str
+    host: str
+    device: str
+    time: float
+    fingerprint: str = ""
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """What one step (epoch) of the training gave; `seconds` of training so far."""
+
+    step: Count
+    metrics: dict[str, float]
+    seconds: float
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """Why an attempt failed: one line, then the details a person needs to mend it.
+
+    Attributes:
+        message: the line.
+        traceback: of the exception.
+        output: the tail of what the process printed.
+        infeasible: another attempt would fail in the same way.
+    """
+
+    message: str
+    traceback: str = ""
+    output: str = ""
+    infeasible: bool = False
+
+
+class Result(Record, frozen=True, kw_only=True):
+    """How the attempt ended. The last line of its file.
+
+    Attributes:
+        value: of the study's metric; None if there is none.
+        metrics: of the step that `value` is from.
+        seconds: of training.
+        steps: reports made.
+    """
+
+    outcome: Outcome
+    value: float | None = None
+    metrics: dict[str, float] = {}
+    seconds: float = 0.0
+    steps: Count = 0
+    failure: Failure | None = None
+
+    @property
+    def infeasible(self) -> bool:
+        """Whether any other attempt would fail in the same way."""
+        return self.failure is not None and self.failure.infeasible
+
+
+class Counted(Record, frozen=True, kw_only=True):
+    """A trial that is over, as the history keeps it: exactly one for each (P3).
+
+    `elapsed` is how long the study had run when it was counted, in seconds, on its
+    masters' clocks; None where the history had to be rebuilt from the files.
+    """
+
+    trial: Trial
+    worker: str
+    device: str = ""
+    result: Result
+    elapsed: float | None = None
+
+    @property
+    def key(self) -> tuple[Purpose, int]:
+        return self.trial.key
+
+
+def params_key(params: Params) -> str:
+    """The same text for the same setting, whatever the order of its parameters."""
+    return msgspec.json.encode(params, order="sorted").decode()
+
+
+def better(a: float, b: float, direction: Direction) -> bool:
+    """Whether `a` beats `b`. A value that is not a finite number beats nothing."""
+    if not math.isfinite(a):
+        return False
+    if not math.isfinite(b):
+        return True
+    return a > b if direction == "maximize" else a < b
+
+
+def summarize(
+    reports: Iterable[Report], metric: str, direction: Direction, summary: str
+) -> Report | None:
+    """The report that stands for the whole training: the best one, or the last."""
+    chosen: Report | None = None
+    for report in reports:
+        if metric not in report.metrics:
+            continue
+        if (
+            chosen is None
+            or summary == "last"
+            or better(report.metrics[metric], chosen.metrics[metric], direction)
+        ):
+            chosen = report
+    return chosen

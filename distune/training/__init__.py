@@ -1,0 +1,1 @@
+"""The process that trains, and how a worker talks to it."""

@@ -1,0 +1,372 @@
+"""The training process: `python -m distune.training.executor`, started and fed by a worker.
+
+It takes assignments from its standard input and sends messages to a pipe, one JSON
+object a line, and stays warm in between: what an objective imports, loads and compiles
+is paid for once. What the objective prints goes to standard output, as anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import importlib
+import os
+import queue
+import select
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import IO, Any
+
+from distune.errors import UserError
+from distune.share.access import DENIED
+from distune.study.study import Study
+from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
+from distune.training import processes
+from distune.training.messages import (
+    Assignment,
+    Began,
+    Check,
+    Checked,
+    InTurn,
+    Moved,
+    Prepare,
+    Ready,
+    Together,
+    Unbegun,
+    decode_message,
+    decode_stop,
+    encode_message,
+)
+from distune.training.objective import (
+    Objective,
+    Offer,
+    Stopped,
+    TrialContext,
+    drive,
+    find,
+    find_together,
+)
+from distune.workloads import WORKLOADS
+
+_PROGRESS_EVERY = 0.3  # seconds
+_UNSENT_FOR = 0.05  # seconds, at most, of what is said while trials are trained in turn
+_LONG_TURN = 0.5  # seconds of one of them, until the others go back to where they can be trained
+_REQUEST_BYTES = 65536
+_STOPPED = Result(outcome=Outcome.RELEASED, failure=Failure(message="stopped by the master"))
+_WAITED = Result(
+    outcome=Outcome.RELEASED,
+    failure=Failure(message="another trial took longer than expected; this one can be tried now"),
+)
+
+
+class _Executor:
+    def __init__(self, requests: IO[bytes], messages: IO[bytes]) -> None:
+        self._requests = requests
+        self._messages = messages
+        self._inbox: queue.SimpleQueue[Record] = queue.SimpleQueue()
+        self._stops: set[int] = set()  # of the trials that are trained now
+        self._prepared = Prepare(device="cpu")
+        self._device = "cpu"
+        self._study: Study | None = None
+        self._loaded: dict[str, Objective] = {}
+        self._problem: str | None = None
+        self._gone: set[int] = set()  # of those trained at once: which have been stopped and told
+        self._together = False
+        self._last_progress: dict[int, float] = {}
+        self._turns: deque[tuple[int, Assignment]] = deque()  # that have not come
+        self._rows = self._rows_over = 0  # of trials to train in turn: received, and trained
+        self._turn_began = 0.0
+        self._pid = os.getpid()
+
+    def run(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            match self._inbox.get():
+                case Prepare() as prepare:
+                    self._prepare(prepare)
+                case Assignment() as assignment:
+                    self._train([assignment])
+                case Together(count=count):
+                    self._train([self._next_assignment() for _ in range(count)])
+                case InTurn(count=count):
+                    self._train_in_turn(count)
+                case Check() as check:
+                    self._say(Checked(problem=self._check(check)))
+
+    def _next_assignment(self) -> Assignment:
+        message = self._inbox.get()
+        assert isinstance(message, Assignment)
+        return message
+
+    def _listen(self) -> None:
+        for line in self._lines():
+            member = decode_stop(line)
+            if member is not None:
+                self._stops.add(member)
+            else:
+                message = decode_message(line)
+                # Cleared here, in the order of arrival: a stop meant for the attempt
+                # before must not reach this one.
+                self._stops.clear()
+                if isinstance(message, InTurn):
+                    self._turn_began = time.monotonic()
+                    self._rows += 1
+                self._inbox.put(message)
+        processes.end_session(os.getsid(0))  # our worker is gone, or wants us gone
+        os._exit(0)
+
+    @property
+    def _in_turn(self) -> bool:
+        # Counted: our worker may have heard the end of a row, and sent the next, before we know.
+        return self._rows != self._rows_over
+
+    def _lines(self) -> Iterator[bytes]:
+        """Requests, until there are no more; meanwhile sees to what is trained in turn."""
+        rest = b""
+        while True:
+            while self._in_turn and not select.select([self._requests], [], [], _UNSENT_FOR)[0]:
+                self._look_after_turns()
+            piece = os.read(self._requests.fileno(), _REQUEST_BYTES)
+            if not piece:
+                return
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+
+    def _look_after_turns(self) -> None:
+        """Send what was said, and give back what waits for a trial that takes longer than it
+        should: others may have time for it.
+        """
+        if time.monotonic() - self._turn_began >= _LONG_TURN:
+            while self._turns:
+                try:
+                    member, _ = self._turns.pop()
+                except IndexError:  # its turn has come just now
+                    break
+                self._say(_WAITED, member)
+        self._messages.flush()
+
+    def _leave_if_forked(self) -> None:
+        """An objective that forks, and whose child returns, must not double us."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+
+    def _say(self, message: Record, member: int = 0) -> None:
+        self._leave_if_forked()
+        self._messages.write(encode_message(message, member))
+        if not self._in_turn:
+            self._messages.flush()
+
+    def _prepare(self, prepare: Prepare) -> None:
+        self._prepared = prepare
+        bad_offer = self._load_offers()
+        self._problem = bad_offer or self._find_device()
+        self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
+
+    def _load_offers(self) -> str | None:
+        """Load the user's objectives; what is wrong with one, if anything."""
+        for offer in self._prepared.offers:
+            try:
+                self._loaded[offer.name] = Offer(offer.name, offer.path).load()
+            except BaseException as error:
+                return f"--objective {offer.name}: {type(error).__name__}: {error}"
+        return None
+
+    def _find_device(self) -> str | None:
+        """Find the device; what is wrong with it, if anything."""
+        self._device = self._prepared.device
+        try:
+            if self._device != "cpu":
+                self._device = _module("device").resolve(self._device)
+        except UserError as error:
+            return str(error)
+        return None
+
+    def _check(self, check: Check) -> str | None:
+        """What is wrong with this host, if anything."""
+        try:
+            self._check_writing(check.folder)
+            if self._device != "cpu" or check.study.objective in WORKLOADS:
+                _module("device").check(self._device)
+            for dataset in check.study.datasets:
+                _module("data").check(dataset, self._prepared.data_dir)
+        except UserError as error:
+            return str(error)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def _check_writing(self, folder: str) -> None:
+        try:
+            with tempfile.TemporaryFile() as file:
+                file.write(bytes(2**20))
+        except OSError as error:
+            raise UserError(f"cannot write in {tempfile.gettempdir()}: {error.strerror}") from None
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"x")
+        except OSError as error:
+            # The share being away or full is no fault of this host's.
+            if error.errno in DENIED:
+                raise UserError(f"cannot write in {folder}: {error.strerror}") from None
+
+    def _train_in_turn(self, count: int) -> None:
+        """Train short trials one after the other, and tell of all at the end.
+
+        After a failure the others are to be assigned again, or what they print would stand
+        below its own output.
+        """
+        self._turns.extend((member, self._next_assignment()) for member in range(count))
+        failed = False
+        while self._turns:
+            try:
+                member, assignment = self._turns.popleft()
+            except IndexError:  # given back just now
+                break
+            self._turn_began = time.monotonic()
+            if failed:
+                self._say(Unbegun(), member)
+            elif member in self._stops:
+                self._say(_STOPPED, member)
+            else:
+                failed = self._train([assignment], member)
+        self._rows_over += 1
+        self._messages.flush()
+
+    def _train(self, assignments: Sequence[Assignment], first: int = 0) -> bool:
+        """Train trials, at once if they are several; always ends with a result of each.
+
+        Args:
+            assignments: what to train.
+            first: the number of the first one, as our worker knows it.
+
+        Returns:
+            Whether the last result was a failure.
+        """
+        litter = processes.Litter()
+        self._together = len(assignments) > 1
+        self._gone.clear()
+        last: dict[int, Result] = {}
+        drives: dict[int, Iterator[Record]] = {}
+        try:
+            if self._problem is not None:
+                raise UserError(self._problem)
+            drives = self._drives(assignments, first)
+        except Exception as error:  # not the objective's: it could not even be found
+            failure = Failure(message=f"{type(error).__name__}: {error}")
+            failed = Result(outcome=Outcome.FAILED, failure=failure)
+            last = dict.fromkeys(range(first, first + len(assignments)), failed)
+        for member in drives:
+            self._say(Began(), member)
+        while drives:
+            for member in list(drives):
+                message = self._next_of(drives[member])
+                if isinstance(message, Result):
+                    del drives[member]
+                    if member in self._gone:
+                        continue
+                    if not drives:
+                        last[member] = message
+                        continue
+                self._say(message, member)
+        # Before the last result, so that the next trial finds the memory that they hold.
+        self._leave_if_forked()
+        left = litter.clear()
+        if left:
+            print(f"distune: killed {left} processes that the trial had left behind", flush=True)
+        self._give_back()
+        for member, result in last.items():
+            self._say(result, member)
+        return any(result.outcome in FAILURES for result in last.values())
+
+    def _drives(self, assignments: Sequence[Assignment], first: int) -> dict[int, Iterator[Record]]:
+        """The messages of each; asking for one's next trains all of them."""
+        for one in assignments:
+            self._study = one.study or self._study
+        study = self._study
+        assert study is not None  # the first assignment has one
+        contexts = [self._context(study, *one) for one in enumerate(assignments, first)]
+        trials = [one.trial for one in assignments]
+        if self._together:
+            objectives = find_together(study, trials, contexts)
+        elif study.objective in self._loaded:
+            objectives = [self._loaded[study.objective]]
+        else:
+            objectives = [find(study, trials[0], {})]
+        return {
+            member: drive(
+                objective, study, trial, context, stopped=partial(self._stops.__contains__, member)
+            )
+            for member, (objective, trial, context) in enumerate(
+                zip(objectives, trials, contexts, strict=True), first
+            )
+        }
+
+    def _context(self, study: Study, member: int, assignment: Assignment) -> TrialContext:
+        return TrialContext(
+            number=assignment.trial.number,
+            attempt=assignment.trial.attempt,
+            seed=assignment.trial.seed,
+            device=self._device,
+            folder=assignment.folder,
+            max_seconds=study.max_seconds,
+            data_dir=self._prepared.data_dir,
+            report_progress=partial(self._progress, member),
+        )
+
+    def _next_of(self, messages: Iterator[Record]) -> Record:
+        try:
+            return next(messages)  # `drive` ends with a result
+        except Stopped:
+            return _STOPPED
+
+    def _give_back(self) -> None:
+        """The memory of a GPU that is kept for the next trial, but others may want now."""
+        if self._device.startswith("cuda") and "torch" in sys.modules:
+            _module("device").give_back(self._device)
+
+    def _progress(self, member: int, fraction: float, images_per_second: float | None) -> None:
+        if member in self._stops:
+            if self._together:  # the others' epoch goes on, and our worker does not wait for that
+                self._gone.add(member)
+                self._say(_STOPPED, member)
+            raise Stopped  # earlier than at the end of a long epoch
+        now = time.monotonic()
+        if now - self._last_progress.get(member, 0.0) >= _PROGRESS_EVERY:
+            self._last_progress[member] = now
+            self._say(Moved(fraction=fraction, images_per_second=images_per_second), member)
+
+
+def _module(name: str) -> Any:
+    """One of `workloads`, which alone may import torch: by name, and only when needed."""
+    return importlib.import_module(f"distune.workloads.{name}")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    parser = argparse.ArgumentParser(prog="python -m distune.training.executor")
+    parser.add_argument("--messages", type=int, required=True, help="file descriptor to write to")
+    parser.add_argument("--parent", type=int, required=True, help="pid of the worker")
+    options = parser.parse_args(arguments)
+    processes.die_with_parent(options.parent)
+    # A crash leaves its Python stack in the output, and SIGUSR1 (before a hanging trial is
+    # killed) shows where it hangs.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
+    # An objective that reads its standard input finds nothing there, and not our requests.
+    requests = os.fdopen(os.dup(0), "rb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    with os.fdopen(options.messages, "wb") as messages:
+        _Executor(requests, messages).run()
+
+
+if __name__ == "__main__":
+    main()

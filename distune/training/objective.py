@@ -1,0 +1,382 @@
+"""An objective: load it, and drive it from its params to its result.
+
+An objective is a function from `params` to a number or a dict of numbers, or a generator
+that yields one per step. It may take a second argument, the trial. A built-in one is
+called in the same way; a command becomes a generator over the JSON lines it prints.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import json
+import math
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType, GeneratorType
+from typing import Any
+
+from distune.errors import Infeasible, UserError
+from distune.study.study import Study, fill_in
+from distune.study.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
+from distune.training import processes
+from distune.workloads import WORKLOADS
+
+Objective = Callable[..., Any]
+_MOST_METRICS = 1000
+_LONGEST_NAME = 200  # characters of a metric's name
+_MOST_REPORTED = 32 * 2**20  # bytes of one trial's reports, about; half of what is ever read
+_REPORTED_LINE, _REPORTED_NUMBER = 100, 28  # bytes, at most, besides the names
+_COMMAND_GRACE = 2.0  # seconds between TERM and KILL
+_LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A user's objective that a worker agrees to run: `--objective train:train`.
+
+    Attributes:
+        name: as a study names it, `module:function`.
+        path: of the file, if the module is not simply imported.
+    """
+
+    name: str
+    path: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Offer:
+        """`Offer.parse("examples/plain.py:train")` offers `plain:train`.
+
+        Raises:
+            UserError: it is neither `module:function` nor `file.py:function`.
+        """
+        module, _, function = text.rpartition(":")
+        path = Path(module).resolve() if module.endswith(".py") else None
+        parts = [path.stem] if path is not None else module.split(".")
+        if not all(part.isidentifier() for part in [*parts, function]):
+            raise UserError(
+                f"--objective {text}: write module:function or path/to/file.py:function, "
+                "with names that Python can import"
+            )
+        if path is not None and not path.is_file():
+            raise UserError(f"--objective {text}: there is no file {path}")
+        return cls(f"{'.'.join(parts)}:{function}", str(path) if path else None)
+
+    def load(self) -> Objective:
+        """Import it; raises whatever its code raises."""
+        module_name, _, function = self.name.partition(":")
+        if self.path is not None:
+            sys.path.insert(0, str(Path(self.path).parent))
+            spec = importlib.util.spec_from_file_location(module_name, self.path)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{self.path} cannot be imported")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(module_name)
+        found = getattr(module, function, None)
+        if not callable(found):
+            raise AttributeError(f"{module_name} has no function {function!r}")
+        return found  # type: ignore[no-any-return]
+
+
+@dataclass
+class TrialContext:
+    """What an objective sees of its trial, if it asks for a second argument.
+
+    Attributes:
+        number, attempt: of the trial in the study, from 0; of the try at it, from 1.
+        seed: for everything random.
+        device: `cpu`, `cuda:0`, `mps`.
+        max_seconds: of training, after which it should end; the driver sees to it too.
+        data_dir: where data sets are, if the user said so.
+    """
+
+    number: int
+    attempt: int
+    seed: int
+    device: str
+    folder: str
+    max_seconds: float | None = None
+    data_dir: str | None = None
+    report_progress: Callable[[float, float | None], None] = field(
+        default=lambda fraction, rate: None
+    )
+
+    @property
+    def dir(self) -> Path:
+        """A folder of this attempt's own, on the share, made when first asked for."""
+        path = Path(self.folder)
+        for one in (path, path.parent):
+            if one.is_symlink():  # whatever it leads to is none of the study's
+                raise OSError(f"{one} is a symbolic link, which distune does not follow")
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def progress(self, fraction: float, images_per_second: float | None = None) -> None:
+        """Tell how far it is, in [0, 1], and how fast. Cheap; call it as often as you like."""
+        self.report_progress(fraction, images_per_second)
+
+
+class Stopped(BaseException):
+    """The master does not want this attempt any more."""
+
+
+def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
+    """The function to call for a trial of this study."""
+    if study.command is not None:
+        command = study.command
+        return lambda params, context: run_command(command, params, context)
+    assert study.objective is not None
+    if study.objective in WORKLOADS:
+        module = importlib.import_module(WORKLOADS[study.objective].module)
+        if trial.best is not None:
+            return lambda params, context: module.test(params, context, trial.best)
+        return module.train  # type: ignore[no-any-return]
+    return offers[study.objective].load()
+
+
+def find_together(
+    study: Study, trials: Sequence[Trial], contexts: Sequence[TrialContext]
+) -> list[Objective]:
+    """For trials of a workload that are trained at once, for each the function to call.
+
+    Each gives its trial's steps; asking one of them for its next trains all of them.
+    """
+    assert study.objective is not None
+    module = importlib.import_module(WORKLOADS[study.objective].module)
+    curves = module.train_together([dict(trial.params) for trial in trials], contexts)
+    return [functools.partial(_given, curve) for curve in curves]
+
+
+def _given(steps: Iterator[Metrics], params: Mapping[str, Scalar]) -> Iterator[Metrics]:
+    return steps
+
+
+def drive(
+    objective: Objective,
+    study: Study,
+    trial: Trial,
+    context: TrialContext,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Report | Result]:
+    """Run an objective: its reports as they come, and always a result at the end.
+
+    `max_seconds` ends a generator after the step in which it was reached; what the
+    objective itself reports as `seconds` is believed, else the time inside it is taken.
+
+    Raises:
+        Stopped: `stopped()` came true between two steps.
+    """
+    reports: list[Report] = []
+    size = 0
+    begun = clock()
+    try:
+        with closing(_steps(objective, study, trial, context, clock)) as steps:
+            for step, (metrics, seconds) in enumerate(steps, 1):
+                size += sum(len(name) + _REPORTED_NUMBER for name in metrics) + _REPORTED_LINE
+                if size > _MOST_REPORTED:
+                    raise ValueError(
+                        f"its reports fill more than {_MOST_REPORTED >> 20} MB after {step} "
+                        "steps: report less often, or less"
+                    )
+                reports.append(Report(step=step, metrics=metrics, seconds=seconds))
+                yield reports[-1]
+                if stopped():
+                    raise Stopped
+                if study.max_seconds is not None and seconds >= study.max_seconds:
+                    break
+        yield _complete(study, trial, reports)
+    except (Stopped, GeneratorExit):
+        raise
+    except BaseException as error:
+        seconds = reports[-1].seconds if reports else clock() - begun
+        yield Result(
+            outcome=Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED,
+            seconds=seconds,
+            steps=len(reports),
+            failure=Failure(
+                message=_one_line(error),
+                traceback=_traceback_of(error),
+                infeasible=isinstance(error, Infeasible),
+            ),
+        )
+
+
+def _steps(
+    objective: Objective,
+    study: Study,
+    trial: Trial,
+    context: TrialContext,
+    clock: Callable[[], float],
+) -> Generator[tuple[dict[str, float], float], None, None]:
+    """(metrics, seconds of training so far), step by step."""
+    arguments = (dict(trial.params), context)[: 2 if _wants_trial(objective) else 1]
+    began = clock()
+    given = objective(*arguments)
+    inside = clock() - began
+    if not isinstance(given, Iterator):
+        yield _timed(_numbers(given, study.metric), inside)
+        return
+    try:
+        while True:
+            began = clock()
+            try:
+                value = next(given)
+            except StopIteration:
+                return
+            inside += clock() - began
+            yield _timed(_numbers(value, study.metric), inside)
+    finally:
+        if isinstance(given, GeneratorType):
+            given.close()
+
+
+def _timed(metrics: dict[str, float], inside: float) -> tuple[dict[str, float], float]:
+    told = metrics.get("seconds", inside)
+    return metrics, told if 0 <= told < math.inf else inside
+
+
+def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
+    if trial.best is not None:  # a test has metrics of its own
+        best = reports[-1] if reports else None
+        value = None
+    else:
+        best = summarize(reports, study.metric, study.direction, study.summary)
+        value = best.metrics[study.metric] if best else None
+    if best is None:
+        seen = sorted({name for report in reports for name in report.metrics})
+        raise ValueError(
+            f"the objective did not report {study.metric!r}, which the study ranks; "
+            + (f"it reported {', '.join(seen)}" if seen else "it reported nothing")
+        )
+    finite = value is None or math.isfinite(value)
+    return Result(
+        outcome=Outcome.COMPLETE if finite else Outcome.DIVERGED,
+        value=value,
+        metrics=best.metrics,
+        seconds=reports[-1].seconds,
+        steps=len(reports),
+    )
+
+
+def _wants_trial(objective: Objective) -> bool:
+    # A signature takes as long as a short trial, and any other callable may not be hashable.
+    look = _asks_for_two if isinstance(objective, FunctionType) else _asks_for_two.__wrapped__
+    return look(objective)
+
+
+@functools.lru_cache(maxsize=16)
+def _asks_for_two(objective: Objective) -> bool:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(objective).parameters.values()
+    return sum(p.kind in positional for p in parameters) > 1 or any(
+        p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters
+    )
+
+
+def _numbers(value: object, metric: str) -> dict[str, float]:
+    """A number, or a dict of numbers, as metrics. NumPy's and torch's scalars are numbers."""
+    items: list[tuple[Any, Any]] = (
+        list(value.items()) if isinstance(value, Mapping) else [(metric, value)]
+    )
+    if len(items) > _MOST_METRICS:
+        raise ValueError(f"the objective gave {len(items)} metrics; {_MOST_METRICS} are the most")
+    metrics: dict[str, float] = {}
+    for name, number in items:
+        try:
+            if isinstance(number, str | bytes):
+                raise TypeError
+            metrics[_encodable(str(name))[:_LONGEST_NAME]] = float(number)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(
+                f"the objective gave {number!r:.80} for {name!r}, which is not a number"
+            ) from None
+    return metrics
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's own, or torch's: `torch.OutOfMemoryError`, or a bare RuntimeError of the CPU's
+    or Apple's allocator. By name, because nothing here imports torch.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in said or "can't allocate memory" in said
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the objective called sys.exit({error.code!r})"
+    text = _encodable(" ".join(str(error).split()))
+    if isinstance(error, UserError):  # written for people, as it is
+        return text[:500]
+    return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:500]
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Without our own frames at its beginning: the user's code is what matters."""
+    lines = traceback.format_exception(error)
+    return _encodable("".join(lines)[-20_000:])
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which file names may have and JSON may not."""
+    return text.encode(errors="replace").decode()
+
+
+# -- commands ------------------------------------------------------------------------------
+
+
+def run_command(
+    command: Sequence[str], params: Mapping[str, Scalar], context: TrialContext
+) -> Iterator[Metrics]:
+    """Run a program of the user's and yield the JSON objects it prints, a line each.
+
+    Its other lines and its standard error go where our own output goes.
+
+    Raises:
+        RuntimeError: it ended with another status than 0.
+        MemoryError: the kernel killed it for want of memory.
+    """
+    told: dict[str, Scalar] = {
+        "trial_number": context.number,
+        "trial_attempt": context.attempt,
+        "trial_seed": context.seed,
+        "trial_device": context.device,
+        "trial_dir": context.folder,
+    }
+    if any("{trial_dir}" in part for part in command):
+        context.dir  # noqa: B018  made by asking for it
+    arguments = fill_in(command, {**params, **told})
+    kills = processes.memory_kills()
+    with processes.guarded(arguments, _COMMAND_GRACE) as process:
+        assert process.stdout is not None
+        for line in iter(lambda: process.stdout.readline(_LONGEST_LINE), b""):  # type: ignore[union-attr]
+            try:
+                metrics = json.loads(line)
+            except (ValueError, RecursionError):
+                metrics = None
+            if isinstance(metrics, dict):
+                yield metrics
+            else:
+                os.write(1, line)
+        status = process.wait()
+        if status == -signal.SIGKILL and processes.memory_kills() > kills:
+            raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
+        if status:
+            raise RuntimeError(f"{arguments[0]} {processes.describe_exit(status)}")

@@ -1,0 +1,131 @@
+"""The ranking of a study's configurations as a table, for every view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from rich.text import Text
+
+from distune.search.ranking import Configuration, Tier
+from distune.study.study import Study
+from distune.watch.display.cells import (
+    BEST_MARK,
+    Column,
+    clean,
+    decimals_for,
+    duration,
+    format_scalar,
+    format_spread,
+    format_value,
+    is_number,
+    line_of,
+    short_number,
+    table_lines,
+)
+from distune.watch.display.facts import best_value, standing, varying_parameters
+from distune.watch.snapshot import Snapshot
+
+
+def ranking_lines(snapshot: Snapshot, width: int, rows: int, header: bool = True) -> list[Text]:
+    configurations = snapshot.history.ranking(rows)
+    if not configurations:
+        return [Text("nothing counted yet", "dim")]
+    columns = _ranking_columns(snapshot, configurations)
+    if not header:
+        columns = [column if column.priority < 4 else _self_named(column) for column in columns]
+    return table_lines(columns, width, header=header, rows=len(configurations))
+
+
+def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]) -> list[Column]:
+    study = snapshot.study
+    decimals = decimals_for(best_value(snapshot.history))
+    winner = snapshot.history.winner()
+    tiers = [c.tier(study.repeats) for c in configurations]
+    best = [winner is not None and c.first == winner.first for c in configurations]
+    both = list(zip(configurations, tiers, strict=True))
+
+    def column(name: str, cells: Iterable[str], priority: int, right: bool = True) -> Column:
+        return Column(name, [Text(cell) for cell in cells], priority, right)
+
+    def spread(c: Configuration, tier: Tier) -> str:
+        if tier > Tier.PARTIAL or not is_number(c.spread):
+            return ""
+        return f"± {format_spread(c.spread, decimals)}"
+
+    digits = len(str(len(configurations)))
+    ranks = [
+        line_of((BEST_MARK if is_best else " ", "bold yellow"), f" {rank:>{digits}}")
+        for rank, is_best in enumerate(best, 1)
+    ]
+    values = [
+        _value_cell(c, tier, decimals, is_best)
+        for (c, tier), is_best in zip(both, best, strict=True)
+    ]
+    tests = [c.test_mean(study.test_metric) for c in configurations]
+    sizes = [c.parameters for c in configurations]
+    columns = [
+        Column(f"  {'#':>{digits}}", ranks, 0),
+        column("trial", map(_numbers, configurations), 4),
+        Column(clean(study.metric), values, 1, right=True),
+    ]
+    if study.repeats > 1:
+        columns.append(column("spread", (spread(c, tier) for c, tier in both), 2, right=False))
+        columns.append(Column("runs", [_repeats_cell(c, study) for c in configurations], 3, True))
+    if any(test is not None for test in tests):
+        columns.append(
+            column("test", (format_value(t, 4) if t is not None else "" for t in tests), 6)
+        )
+    times = (duration(c.seconds) if c.seconds else "" for c in configurations)
+    columns.append(column("time", times, 7))
+    if any(size is not None for size in sizes):
+        columns.append(
+            column("weights", (short_number(s) if s is not None else "" for s in sizes), 9)
+        )
+    for i, name in enumerate(varying_parameters(study, (c.params for c in configurations))):
+        cells = [format_scalar(c.params[name]) if name in c.params else "" for c in configurations]
+        text = any(isinstance(c.params.get(name), str) for c in configurations)
+        # The first two matter more than time and size; the others less.
+        columns.append(column(clean(name), cells, (5, 8)[i] if i < 2 else 10 + i, right=not text))
+    return [
+        replace(
+            col, cells=[_dimmed(cell, tier) for cell, tier in zip(col.cells, tiers, strict=True)]
+        )
+        for col in columns
+    ]
+
+
+def _numbers(configuration: Configuration) -> str:
+    """Of its trials: `7`, `6–8`, `6 9`, `6 +4`."""
+    numbers = sorted(run.trial.number for run in configuration.runs)
+    if len(numbers) == 1:
+        return str(numbers[0])
+    if numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]}–{numbers[-1]}"
+    return " ".join(map(str, numbers)) if len(numbers) == 2 else f"{numbers[0]} +{len(numbers) - 1}"
+
+
+def _value_cell(configuration: Configuration, tier: Tier, decimals: int, is_best: bool) -> Text:
+    if tier > Tier.PARTIAL:
+        return Text(standing(tier), "red" if tier is Tier.FAILED else "yellow")
+    return Text(format_value(configuration.mean, decimals), "bold green" if is_best else "")
+
+
+def _repeats_cell(configuration: Configuration, study: Study) -> Text:
+    complete = len(configuration.complete)
+    # Why one with a better mean may stand lower: it has not all its repeats.
+    return Text(f"{complete}/{study.repeats}", "yellow" if complete < study.repeats else "")
+
+
+def _dimmed(cell: Text, tier: Tier) -> Text:
+    if tier > Tier.PARTIAL:
+        cell.stylize("dim")
+    return cell
+
+
+def _self_named(column: Column) -> Column:
+    """For a table without a header: `lr 0.05` in each cell."""
+    cells = [
+        line_of((f"{column.name} ", "dim"), cell) if cell.plain else cell for cell in column.cells
+    ]
+    return replace(column, name="", cells=cells)

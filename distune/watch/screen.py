@@ -1,0 +1,130 @@
+"""Where a study is shown: a live view on a terminal, plain lines elsewhere, or JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+
+from distune.share import protocol
+from distune.watch import display
+from distune.watch.snapshot import Event, Snapshot
+
+_REFRESH = 0.5  # seconds between two pictures
+_PROGRESS_LINE_EVERY = 30.0  # seconds between two plain progress lines
+
+
+class Mode(StrEnum):
+    """How to show it."""
+
+    LIVE = "live"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+class Screen:
+    """`with Screen(console, mode) as screen: screen.show(snapshot)`, again and again."""
+
+    def __init__(
+        self, console: Console, mode: Mode, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._mode = mode
+        self._clock = clock
+        self._live: Live | None = None
+        self._next_picture = 0.0
+        self._next_line = 0.0
+        self._last_event: Event | None = None
+        self._said: list[str] = []
+
+    @property
+    def live(self) -> bool:
+        return self._mode is Mode.LIVE
+
+    def __enter__(self) -> Self:
+        if self._mode is Mode.LIVE:
+            self._live = Live(console=self._console, screen=True, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        for text in self._said:  # what was said while the live view covered the terminal
+            self.say(text)
+        self._said.clear()
+
+    def wants_curves(self) -> bool:
+        """Whether the next picture is due and would show learning curves."""
+        return self._mode is not Mode.PLAIN and self._clock() >= self._next_picture
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show it, if it is time to."""
+        now = self._clock()
+        if self._mode is Mode.PLAIN:
+            self._show_plain(snapshot, now)
+        elif now >= self._next_picture:
+            self._next_picture = now + _REFRESH
+            if self._live is not None:
+                width, height = self._console.size
+                self._live.update(display.render(snapshot, width, height), refresh=True)
+            else:
+                self._print_json(snapshot)
+
+    def _show_plain(self, snapshot: Snapshot, now: float) -> None:
+        new = _after(snapshot.events, self._last_event)
+        if new:
+            self._print([display.plain_event(event) for event in new])
+            self._last_event = new[-1]
+        if now >= self._next_line:
+            self._next_line = now + _PROGRESS_LINE_EVERY
+            self.say(display.plain_progress(snapshot))
+
+    def _print_json(self, snapshot: Snapshot) -> None:
+        text = json.dumps(display.as_json(snapshot), allow_nan=False)
+        self._console.out(text, highlight=False)
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self._print([text])
+
+    def _print(self, lines: Sequence[str]) -> None:
+        if self._mode is Mode.JSON:
+            return
+        if self._live is not None:
+            self._said += lines
+        else:
+            safe = "\n".join(display.clean(line, limit=len(line)) for line in lines)
+            self._console.out(safe, highlight=False)
+
+    def final(self, snapshot: Snapshot, folder: Path) -> None:
+        """The last picture, which stays, and where everything is."""
+        if self._mode is Mode.JSON:
+            self._print_json(snapshot)
+            return
+        self._console.print(display.final_table(snapshot, self._console.width))
+        self.say(
+            f"everything is in {folder}: {protocol.LEADERBOARD}, {protocol.BEST}, "
+            f"{protocol.SEEN}/ (every trial)"
+        )
+
+
+def _after(events: tuple[Event, ...], last: Event | None) -> tuple[Event, ...]:
+    """The events that came after `last`; all of them if it has scrolled away."""
+    for i in range(len(events) - 1, -1, -1):
+        if events[i] is last:
+            return events[i + 1 :]
+    return events

@@ -1,0 +1,80 @@
+"""What is known about a study at one moment. Everything that decides or shows takes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from distune.search.ranking import History
+from distune.search.samplers.staged import StageView
+from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
+from distune.study.study import Limits, Study
+from distune.study.trial import Purpose
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, as the watcher saw it. `at`: its wall clock, since 1970."""
+
+    at: float
+    kind: str  # an outcome, or claimed, retried, trouble
+    text: str
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """A worker as its heartbeat shows it; `silence` in seconds, on the watcher's clock."""
+
+    worker: str
+    beat: Beat | None
+    silence: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at a study.
+
+    Attributes:
+        elapsed: seconds that masters have run it.
+        attempts: what lies in `trials/`.
+        strangers: names there that nobody asked for, and why they are none of ours.
+        files: contents of done and lost attempts, and of running ones when asked for.
+        bad: attempts whose content is not what it should be, and why.
+        absent: trials that were there, are not counted, and were in none of the last
+            listings; with the number of listings.
+        next_number: the lowest trial number never seen.
+        stages: of a study that has them, how each stands.
+        master: its heartbeat, and how long it has been silent.
+    """
+
+    study: Study
+    limits: Limits
+    elapsed: float
+    history: History
+    attempts: tuple[AttemptName, ...] = ()
+    strangers: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[AttemptName, AttemptFile] = field(default_factory=dict)
+    bad: Mapping[AttemptName, str] = field(default_factory=dict)
+    absent: Mapping[tuple[Purpose, int], int] = field(default_factory=dict)
+    next_number: int = 0
+    workers: tuple[WorkerView, ...] = ()
+    stages: tuple[StageView, ...] = ()
+    events: tuple[Event, ...] = ()
+    finished: Finished | None = None
+    master: MasterBeat | None = None
+    master_silence: float = 0.0
+    trials_per_second: float | None = None
+
+    def in_state(self, *states: State) -> list[AttemptName]:
+        return [name for name in self.attempts if name.state in states]
+
+    def progress(self, name: AttemptName) -> Progress | None:
+        """What its worker's heartbeat says about a running attempt."""
+        for view in self.workers:
+            if view.worker == name.worker and view.beat is not None:
+                for progress in view.beat.running:
+                    if progress.file == name.filename and progress.study == self.study.id:
+                        return progress
+        return None

@@ -1,0 +1,1 @@
+"""A worker: it claims, beats and reports, and trains in other processes."""

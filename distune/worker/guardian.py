@@ -1,0 +1,147 @@
+"""A second process beside a worker, which gives its trials back should it be killed.
+
+Without it, what a killed worker held would wait for the lease to run out, two minutes on a
+network file system. The guardian sleeps until the pipe from its worker ends. If the worker
+has not said goodbye, it is dead: the guardian ends its training processes, whatever they
+have started included, and only then lets go of the files (P7). It dies itself where
+everything dies at once (a power cut, a container's end); then there is still the lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from distune.errors import BadRecord, ShareError
+from distune.share.folder import Folder
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.store import Store
+from distune.study.trial import Failure, Outcome, Result
+from distune.training import processes
+
+_ENDED_WITHIN = 5.0  # seconds for training processes to be gone
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds between two tries
+
+
+class Guardian:
+    """A worker's end: `Guardian(say)`, as early as possible, because it forks; then tell it.
+
+    Args:
+        say: takes a line for people, in the guardian's process.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.close(writing)
+                _guard(reading, say)
+                status = 0
+            finally:
+                os._exit(status)  # nothing of what this process began as is to be run
+        os.close(reading)
+        self._pipe = writing
+
+    def protects(self, worker: str) -> None:
+        """Whose files they are."""
+        self._tell("worker", worker)
+
+    def study_opened(self, folder: Path) -> None:
+        """Where they may lie."""
+        self._tell("study", str(folder))
+
+    def training_started(self, pid: int) -> None:
+        """A training process, a session's leader, has to end first."""
+        self._tell("started", pid)
+
+    def training_ended(self, pid: int) -> None:
+        """It is gone, and its number may be another's one day."""
+        self._tell("ended", pid)
+
+    def dismiss(self) -> None:
+        """The worker ends orderly."""
+        self._tell("goodbye", None)
+        with contextlib.suppress(OSError):
+            os.close(self._pipe)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+    def _tell(self, what: str, value: str | int | None) -> None:
+        line = json.dumps([what, value]) + "\n"
+        with contextlib.suppress(OSError):  # it was killed: then the lease has to do
+            os.write(self._pipe, line.encode())
+
+
+def _guard(reading: int, say: Callable[[str], None]) -> None:
+    """The guardian's whole life."""
+    os.setsid()  # what is sent to the worker's group is not meant for us
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, signal.SIG_IGN)
+    worker, studies, training = "", list[str](), set[int]()
+    with os.fdopen(reading, "rb") as pipe:
+        for line in pipe:
+            match json.loads(line):
+                case ["worker", str(name)]:
+                    worker = name
+                case ["study", str(folder)]:
+                    if folder not in studies:
+                        studies.append(folder)
+                case ["started", int(pid)]:
+                    training.add(pid)
+                case ["ended", int(pid)]:
+                    training.discard(pid)
+                case _:
+                    return
+    for pid in training:
+        processes.end_session(pid, within=_ENDED_WITHIN)
+    for folder in studies:
+        _give_back(Path(folder), worker, say)
+
+
+def _give_back(folder: Path, worker: str, say: Callable[[str], None]) -> None:
+    """Let go of all that a worker holds in a study; for as long as its lease could take."""
+    store = Store(Folder(folder))
+    pause = _SHORTEST_PAUSE
+    until: float | None = None
+    while until is None or time.monotonic() < until:
+        try:
+            until = until or time.monotonic() + 2 * store.load().lease
+            for name in store.listing().attempts:
+                if name.worker == worker and name.state is State.TAKEN:
+                    said = _let_go(store, name)
+                    say(f"trial {name.label}: {said}, because worker {worker} was killed")
+            store.remove_beat(worker)
+            return
+        except (ShareError, FileNotFoundError):
+            until = until or time.monotonic() + _LONGEST_PAUSE
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        except BadRecord:
+            return  # not even study.json can be read
+
+
+def _let_go(store: Store, name: AttemptName) -> str:
+    """End one attempt in the worker's name, which nobody else uses any more."""
+    try:
+        ended = store.read_attempt(name).result is not None
+    except BadRecord:
+        ended = False
+    if ended:  # it had only the rename left to do
+        store.finish(name)
+        return "finished"
+    failure = Failure(message="its worker was killed")
+    store.distrust_tail(name.live_path)  # it may have died in the middle of a line
+    with contextlib.suppress(FileNotFoundError):
+        store.append(name, [Result(outcome=Outcome.RELEASED, failure=failure)])
+    store.give_up(name, Actor.OWNER)
+    return "given back"

@@ -1,0 +1,124 @@
+"""Whether a worker should doubt itself, and who else could do its work. Pure: time is an
+argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from distune.errors import BadRecord
+from distune.share import records
+from distune.share.heartbeat import WILLING, Beat, Watch
+from distune.study.trial import FAILURES, Result
+
+#: Attempts that failed at once, in a row, after which a worker tests itself.
+FAILURES_TO_DOUBT = 3
+_PAUSE_BELOW, _GIVE_UP_BELOW = 1e-2, 1e-4  # chance of such bad luck
+_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds
+
+
+class Company:
+    """The other workers of a study, as their heartbeats show them to one of them."""
+
+    def __init__(self, me: str, lease: float) -> None:
+        self._me = me
+        self._lease = lease
+        self._watch = Watch(longest_step=lease / 4)
+        self._silence: dict[str, float] = {}
+        self._beats: dict[str, Beat] = {}
+
+    def look(self, beats: Mapping[str, bytes], now: float) -> None:
+        """Take in what all heartbeats say at a moment."""
+        self._silence = self._watch.look(beats, now)
+        for worker, data in beats.items():
+            try:
+                self._beats[worker] = records.decode_document(Beat, data)
+            except BadRecord:
+                continue  # in the middle of a rewrite
+        self._beats = {w: b for w, b in self._beats.items() if w in beats and w != self._me}
+
+    def can_take(self, failed_on: Collection[str]) -> bool:
+        """Whether somebody else lives who has not failed at a trial yet."""
+        return any(
+            worker not in failed_on
+            and beat.state in WILLING
+            and self._silence.get(worker, 0.0) < self._lease
+            for worker, beat in self._beats.items()
+        )
+
+    @property
+    def completed(self) -> int:
+        return sum(beat.completed for beat in self._beats.values())
+
+    @property
+    def failed(self) -> int:
+        return sum(beat.failed for beat in self._beats.values())
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Claim nothing for so many seconds, then one trial to see."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Leave the study to others."""
+
+    reason: str
+
+
+class Health:
+    """How a worker fares with one study."""
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.failed = 0
+        self._in_a_row = 0
+        self._pauses = 0
+        self._last = ""
+
+    def ended(self, result: Result) -> bool:
+        """Take in how an attempt ended; whether the worker had better test itself now."""
+        if result.infeasible:
+            return False  # says nothing about this worker
+        failed = result.outcome in FAILURES
+        self.failed += failed
+        self.completed += not failed
+        if not failed or result.steps > 0:
+            self._in_a_row = self._pauses = 0
+            return False
+        self._in_a_row += 1
+        self._last = result.failure.message if result.failure else "no reason given"
+        return self.doubtful and (self._pauses > 0 or self._in_a_row % FAILURES_TO_DOUBT == 0)
+
+    @property
+    def doubtful(self) -> bool:
+        """The last attempts all failed at once: one at a time is enough."""
+        return self._in_a_row >= FAILURES_TO_DOUBT
+
+    def judge(self, problem: str | None, company: Company) -> Pause | GiveUp | None:
+        """What to do after a self-test.
+
+        A test that fails is a reason to give up. Else the worker compares itself with the
+        others: as often as they fail (by Laplace's rule of succession, k failures of n are
+        (k + 1) / (n + 2)), so often a healthy one would. If all its failures in a row are
+        too unlikely a piece of bad luck, it pauses; if they are very unlikely, it gives up.
+        """
+        if problem is not None:
+            return GiveUp(problem)
+        if company.completed == 0:
+            return None  # nobody succeeds: the study's fault, and the master will stop it
+        chance = (company.failed + 1) / (company.failed + company.completed + 2)
+        luck = chance**self._in_a_row
+        said = f"{self._in_a_row} trials in a row failed here at once while others succeed"
+        if luck < _GIVE_UP_BELOW and self._pauses > 0:
+            return GiveUp(f"{said}; the last: {self._last}")
+        if luck < _PAUSE_BELOW:
+            self._pauses += 1
+            seconds = min(_FIRST_PAUSE * 2 ** (self._pauses - 1), _LONGEST_PAUSE)
+            return Pause(seconds, f"{said}; the last: {self._last}")
+        return None
