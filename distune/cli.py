@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from distune.share.outages import Stall
-    from distune.study.study import SpaceFile
+    from distune.space_file.model import SpaceFile
     from distune.watch.screen import Mode
     from distune.watch.snapshot import Snapshot
 
@@ -569,8 +569,8 @@ def check(
     samples: Annotated[int, typer.Option(min=0, help="Print so many of its settings.")] = 3,
 ) -> None:
     """Check a space file without starting anything, and show what it would try."""
-    from distune.master.planner import preview
-    from distune.study.study import freeze, limits_of
+    from distune.space_file.freeze import freeze, limits_of
+    from distune.space_file.preview import preview
 
     space, source, name = _read_space(file)
     study = freeze(space, name=_study_name(name), study_id="check", lease=1.0, created=0.0)
@@ -646,7 +646,7 @@ def data(
 def _read_space(space: str) -> tuple[SpaceFile, str, str]:
     """A checked space file, how to call it in messages, and the study's name it suggests."""
     from distune.presets import preset_names, read_preset
-    from distune.study.study import parse_space_file
+    from distune.space_file.read import parse_space_file
 
     if space in preset_names() and not Path(space).is_file():
         return parse_space_file(read_preset(space), f"preset {space}"), f"preset {space}", space
@@ -662,7 +662,7 @@ def _read_space(space: str) -> tuple[SpaceFile, str, str]:
 
 
 def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
-    from distune.study.scaling import scaled
+    from distune.space_file.scaling import scaled
 
     if not 0 < scale <= 1:
         raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")

@@ -20,13 +20,15 @@ from typing import IO
 from distune.doctor.note import Note
 from distune.errors import BadRecord, NotAFolder, ShareError, StudyFailed, UserError
 from distune.master.master import Identity, Master, only_master
-from distune.master.planner import check_settings
 from distune.share import access, protocol, records
 from distune.share.folder import Folder, file_system_of, is_network
 from distune.share.outages import Outage, Stall
 from distune.share.protocol import worker_id
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
-from distune.study.study import SpaceFile, Study, differences, freeze, limits_of
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.model import SpaceFile
+from distune.space_file.preview import check_there_is_something
+from distune.study.study import Study, differences
 from distune.training.messages import OfferRecord, Prepare, Ready
 from distune.training.objective import Offer
 from distune.training.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
@@ -512,7 +514,7 @@ def _open_or_create(
         poll=note.poll if note else None,
         created=time.time(),
     )
-    check_settings(wanted)
+    check_there_is_something(wanted)
     try:
         study = store.create(wanted)
     except NotAFolder as error:

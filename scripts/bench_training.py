@@ -41,7 +41,9 @@ from typing import IO, Any
 
 import psutil
 
-from distune.study.study import SpaceFile, Study, freeze
+from distune.space_file.freeze import freeze
+from distune.space_file.model import SpaceFile
+from distune.study.study import Study
 from distune.study.trial import Purpose, Result, Trial
 from distune.training.messages import Assignment, Prepare, decode_message, encode_message
 from distune.training.processes import executor_environment

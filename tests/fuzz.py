@@ -27,8 +27,9 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
 from distune.share.index import encode_index, restore
 from distune.share.protocol import AttemptName, State
+from distune.space_file.read import parse_space_file
 from distune.study.document import Document
-from distune.study.study import Limits, parse_space_file
+from distune.study.study import Limits
 from distune.study.trial import (
     Claim,
     Counted,

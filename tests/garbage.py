@@ -16,7 +16,6 @@ from pathlib import Path
 
 from distune.errors import ShareError
 from distune.master.master import Identity, Master
-from distune.master.planner import make_trial
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat
@@ -25,8 +24,9 @@ from distune.share.store import Store, find_studies
 from distune.study.trial import Claim, Outcome, Record, Result, Trial
 from distune.watch import display
 from distune.watch.observer import Observer
-from distune.watch.snapshot import Event, Snapshot
+from distune.watch.snapshot import Event
 from distune.worker.worker import Worker, WorkerIdentity
+from tests.histories import asked_trial
 from tests.simulation import SimulatedExecutor, make_study, objective
 
 GHOST = "ghost-7-0000ff"
@@ -287,10 +287,7 @@ class Bench:
     # -- what a test does to it --------------------------------------------------------------
 
     def trial(self, number: int, attempt: int = 1) -> Trial:
-        snapshot = Snapshot(self.study, self.limits, 0.0, self.master.observer.history)
-        trial = make_trial(snapshot, self.master._sampler, number, attempt)
-        assert trial is not None
-        return trial
+        return asked_trial(self.study, self.master._sampler, number, attempt)
 
     def ended(self, trial: Trial, worker: str = GHOST) -> bytes:
         """The file of an attempt at it that is complete."""

@@ -21,20 +21,21 @@ from dataclasses import dataclass, field
 
 from distune.errors import BadRecord, ShareError
 from distune.master.master import Identity, Master
-from distune.master.planner import trial_seed
-from distune.search.samplers import make_sampler
+from distune.search.asked import trial_of
+from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.store import Store
-from distune.study.study import Limits, Study, parse_space_file
-from distune.study.study import freeze as freeze_study
+from distune.space_file.freeze import freeze as freeze_study
+from distune.space_file.read import parse_space_file
+from distune.study.study import Limits, Study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
 from distune.training.messages import Assignment, Check, Checked, Unbegun
 from distune.training.processes import Died
 from distune.training.sharing import SharedProcess
 from distune.watch.observer import Observer
 from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
-from tests.histories import read_history
+from tests.histories import asked_in, asked_trial, read_history
 
 LEASE = 20.0  # seconds of the simulated clock
 _RENAME_TAKES = 0.5  # seconds in which a listing may miss the name
@@ -459,6 +460,7 @@ class World:
         self.seats = seats  # at each worker's process
         self.in_turn = in_turn  # else at once
         self.masters = masters
+        self.learns = False  # the sampler, which never answers in the same way twice
         self.meddled = False  # somebody has deleted files
         self.healed = False
         self.broken = {f"worker{i}" for i in range(broken)}  # hosts on which all trials fail
@@ -608,8 +610,24 @@ class World:
         # A worker that slept through the end may still hold a file; nobody else may.
         left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
         assert not left or self.masters > 1, f"{where}: left over: {left}"
+        self._check_asked(where)
         self._check_history(expected, where)
         self._check_tests({trial for purpose, trial in by_key if purpose is Purpose.TEST}, where)
+
+    def _check_asked(self, where: str) -> None:
+        """P5: each attempt has the setting that was asked for, and that is the sampler's."""
+        asked = asked_in(Store(self._folder("check", Faults())), self.study)
+        for path, name in self.attempts():
+            trial = records.parse_attempt(self.share.files[path]).trial
+            line = asked.of(name.trial)
+            assert line is not None, f"{where}: nobody asked for {path}"
+            wanted = trial_of(self.study, line, name.trial)
+            same = {"attempt": name.attempt, "failed_on": [], "purpose": name.purpose, "best": None}
+            again = trial.replace(**same)
+            assert again == wanted.replace(**same), f"{where}: P5: {path}"
+            if not self.learns:
+                by_sampler = asked_trial(self.study, make_sampler(self.study), name.trial)
+                assert wanted == by_sampler, f"{where}: P5: trial {name.trial}"
 
     def _check_tests(self, tested: set[int], where: str) -> None:
         """The winner alone is tested, once for each of its runs, if the study has a test."""
@@ -630,11 +648,7 @@ class World:
         assert sorted(c.trial.number for c in history.trials) == sorted(expected), where
         assert history.configurations == len(expected) // self.study.repeats
         first = {counted.trial.number: counted for counted in history.trials}
-        sampler = make_sampler(self.study)
-        for number, line in first.items():
-            params = sampler(number // self.study.repeats, ())
-            assert line.trial.params == params, f"{where}: P5: trial {number}"
-            assert line.trial.seed == trial_seed(self.study.seed, number, self.study.repeats)
+        for line in first.values():
             if line.result.outcome is Outcome.COMPLETE:
                 assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
             else:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from distune import loops
 from distune.cli import app
 from distune.errors import UserError
-from distune.study.study import SpaceFile, freeze
+from distune.space_file.freeze import freeze
+from distune.space_file.model import SpaceFile
 from distune.study.trial import Outcome, Report, Result, Trial
 from distune.training.messages import Assignment, Began, Prepare
 from distune.training.processes import ExecutorProcess

@@ -12,7 +12,9 @@ from distune.share.heartbeat import Beat
 from distune.share.protocol import State
 from distune.share.records import decode_document
 from distune.share.store import Store
-from distune.study.study import SpaceFile, Study, freeze
+from distune.space_file.freeze import freeze
+from distune.space_file.model import SpaceFile
+from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
 from distune.training.messages import Assignment, Began, Check, Checked, Moved, Ready, Unbegun
 from distune.training.processes import Died

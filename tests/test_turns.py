@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distune.study.study import SpaceFile, Study, freeze
+from distune.space_file.freeze import freeze
+from distune.space_file.model import SpaceFile
+from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Result, Trial
 from distune.training.messages import Assignment, OfferRecord, Prepare, Unbegun
 from distune.training.processes import Died, ExecutorProcess

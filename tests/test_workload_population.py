@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from distune.study.study import SpaceFile, Study, freeze
+from distune.space_file.freeze import freeze
+from distune.space_file.model import SpaceFile
+from distune.study.study import Study
 from distune.workloads import compiled, mnist_cnn
 from distune.workloads.grouping import When, group_key, may_share
 from distune.workloads.hyperparameters import MnistCnnParams

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from distune.errors import UserError
+from distune.space_file.freeze import freeze
+from distune.space_file.read import parse_space_file
 from distune.study.figures import Boundary, Confusion, Pictures, Scatter
-from distune.study.study import freeze, parse_space_file
 from distune.workloads import WORKLOADS, coloured_digits, convnet, drawing, house_prices, spirals
 from distune.workloads.data import CLASSES, Dataset, Split, load
 from distune.workloads.hyperparameters import ColouredDigitsParams

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis, figure
 from distune.report.material import Material, scale, spent, value_of
+from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Direction, better
 from distune.watch.display import clean, format_value
 from distune.watch.display.cells import duration, plural
@@ -108,7 +109,7 @@ def section(material: Material) -> Section | None:
     best = best_so_far(values, direction)
     blocks: list[Block] = [Text(_words(material, best))]
     over_trials = over_time = None
-    if material.study.sampler == "random" and len(trials) >= _FEWEST:
+    if make_sampler(material.study).exchangeable and len(trials) >= _FEWEST:
         over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
     training = list(accumulate(seconds))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from distune.report.blocks import Block, Section, Table, Text, good_direction
 from distune.report.material import Material, spent
 from distune.search.ranking import Configuration
+from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Outcome, Params
 from distune.watch.display import clean, describe_state, format_scalar, format_value, short_number
 from distune.watch.display.cells import decimals_for, duration, format_spread, plural
@@ -41,12 +42,7 @@ def summary(material: Material) -> Section:
 
 def _what(material: Material) -> str:
     study = material.study
-    sampler = {
-        "random": "Random search",
-        "grid": "Grid search",
-        "list": "A list of settings",
-        "stages": f"A search in {len(study.stages or [])} stages",
-    }
+    label = make_sampler(study).label
     names = [clean(name, 60) for name in material.varying]
     if not names:
         over = ""
@@ -56,8 +52,8 @@ def _what(material: Material) -> str:
         over = f" over {len(names)} parameters"
     repeats = f", each setting trained {study.repeats} times" if study.repeats > 1 else ""
     return (
-        f"{sampler[study.sampler]}{over}, for {clean(study.objective_name)}{repeats}. Ranked by "
-        f"{clean(study.metric)}, {good_direction(study.direction)}. The study is "
+        f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}. "
+        f"Ranked by {clean(study.metric)}, {good_direction(study.direction)}. The study is "
         f"{describe_state(material.snapshot)}."
     )
 

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from distune.errors import BadRecord
 from distune.study.document import Document
-from distune.study.trial import Claim, Counted, Record, Report, Result, Trial
+from distune.study.trial import Asked, Claim, Counted, Record, Report, Result, Trial
 
 R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound=Document)
@@ -44,6 +44,7 @@ _KINDS: dict[str, type[Record]] = {
     "report": Report,
     "result": Result,
     "counted": Counted,
+    "asked": Asked,
 }
 _NAMES = {model: kind.encode() for kind, model in _KINDS.items()}
 _MODELS = {kind.encode(): model for kind, model in _KINDS.items()}

@@ -48,6 +48,7 @@ seen/000/      000017.1.jsonl.WORKER.seen       counted: history
                000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
                000017.1.jsonl.WORKER.pruned     stopped by the master, counted
                000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
+asked.jsonl    one line per configuration, written before its first trial is published
 history.jsonl  one line per counted trial; a cache, rebuilt from seen/
 history.index  of a long one, for viewers; a cache of that
 workers/       heartbeats of the workers
@@ -104,6 +105,7 @@ class Store:
         self.mend_folders()
         for path, data in (
             (protocol.README, _README.format(name=study.name).encode()),
+            (protocol.ASKED, b""),
             (protocol.HISTORY, b""),
             (protocol.STUDY, records.encode_document(study)),
         ):
@@ -476,6 +478,16 @@ class Store:
 
     def _append(self, path: str, lines: Iterable[Record]) -> None:
         self._append_data(path, b"".join(records.encode(line) for line in lines))
+
+    def append_lines(self, path: str, lines: Iterable[bytes]) -> None:
+        """Add encoded records to a file, on a line of their own, and have them on the disk.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            BadRecord: there is something else of its name.
+            ShareError: they may be there or not.
+        """
+        self._append_data(path, b"".join(lines))
 
     def _append_data(self, path: str, data: bytes) -> None:
         if not data:

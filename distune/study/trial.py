@@ -1,12 +1,14 @@
 """What is written about a trial: frozen records, each one line of JSON in a file.
 
-A *trial* is one setting to try; an *attempt* is one try at it and owns one file.
-The file's lines are a `Trial`, then a `Claim`, then `Report`s, then a `Result`.
-`Counted` is what the history keeps of a trial once the master has counted it.
+A *configuration* is one point of the search space; a *trial* is one training of it: a repeat
+has its own seed. An *attempt* is one try at a trial and owns one file, whose lines are a
+`Trial`, then a `Claim`, then `Report`s, then a `Result`. `Asked` is what the master remembers of
+a configuration, `Counted` what the history keeps of a trial once the master has counted it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zlib
 from collections.abc import Iterable, Mapping
@@ -67,6 +69,33 @@ class Outcome(StrEnum):
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 
 
+class Asked(Record, frozen=True, kw_only=True):
+    """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
+    before any of its trials is.
+
+    Attributes:
+        study: id of the study it belongs to.
+        configuration: its number, from 0.
+        trial: number of the first of its trials; the others follow it.
+        repeat: which repeat of the configuration that first one is, from 0.
+        repeats: how many trials there are.
+        params: the setting.
+        stage: name of the stage it belongs to, if there are stages.
+        origin: the sampler suggested it; or the line was lost, and made again from a trial.
+        state: what the sampler wanted to have beside it.
+    """
+
+    study: str
+    configuration: Count
+    trial: Count
+    repeat: Count = 0
+    repeats: Annotated[int, Meta(ge=1, le=10**6)]
+    params: dict[str, Scalar]
+    stage: str = ""
+    origin: Literal["sampler", "recovered"] = "sampler"
+    state: dict[str, Scalar] = {}
+
+
 class Trial(Record, frozen=True, kw_only=True):
     """What to try. The first line of every attempt's file.
 
@@ -74,6 +103,7 @@ class Trial(Record, frozen=True, kw_only=True):
         study: id of the study it belongs to.
         number: of the trial in the study, from 0.
         attempt: from 1.
+        configuration: number of the configuration that it trains, from 0.
         repeat: which repeat of its configuration this is, from 0.
         failed_on: the workers on which attempts at it have failed before, one for each; what
             was lost or given back is not its fault.
@@ -85,6 +115,7 @@ class Trial(Record, frozen=True, kw_only=True):
     number: Count
     attempt: Annotated[int, Meta(ge=1)]
     purpose: Purpose = Purpose.TRAIN
+    configuration: Count = 0
     repeat: Count = 0
     failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
     seed: int = 0
@@ -184,6 +215,17 @@ class Counted(Record, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[Purpose, int]:
         return self.trial.key
+
+
+def trial_seed(seed: int, configuration: int, repeat: int) -> int:
+    """The seed of a trial's training: its own, and the same whenever it is asked for.
+
+    Args:
+        seed: of the study.
+        configuration, repeat: of the trial.
+    """
+    text = f"{seed}/{configuration}/{repeat}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 
 
 def params_key(params: Params) -> str:

@@ -26,7 +26,8 @@ from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune.errors import Infeasible, UserError
-from distune.study.study import Study, fill_in
+from distune.study.command import fill_in
+from distune.study.study import Study
 from distune.study.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
 from distune.training import processes
 from distune.workloads import WORKLOADS

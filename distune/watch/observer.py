@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from distune.errors import BadRecord
 from distune.search.ranking import History
-from distune.search.samplers.staged import StagedSampler, StageView
+from distune.search.samplers.staged import StagedSampler, StageView, make_sampler
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Watch
 from distune.share.protocol import COUNTED, AttemptName, State
@@ -134,7 +134,7 @@ class Observer:
         self._verdicts: dict[AttemptName, str | None] = {}
         self._monotonic = monotonic
         self._wall = wall
-        self._stages = StagedSampler(self.study) if self.study.stages else None
+        self._sampler = make_sampler(self.study)
         self._stages_begun = 0
         self._offset = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
@@ -246,6 +246,7 @@ class Observer:
             absent=dict(self._absent),
             next_number=self._next_number,
             workers=self._workers,
+            size=self._sampler.size,
             stages=stages,
             events=self.events,
             finished=finished,
@@ -431,10 +432,10 @@ class Observer:
                     self.note("retried", f"trial {name.trial}: attempt {name.attempt} published")
 
     def _follow_stages(self) -> tuple[StageView, ...]:
-        if self._stages is None:
+        if not isinstance(self._sampler, StagedSampler):
             return ()
-        self._stages.follow(self.history.trials)
-        views = self._stages.views()
+        self._sampler.follow(self.history.trials)
+        views = self._sampler.views()
         begun = [view for view in views if view.state != "waiting"]
         for view in begun[self._stages_begun :] if self._stages_begun else ():
             settings = ", ".join(f"{k} {v}" for k, v in view.start.items())

@@ -13,7 +13,7 @@ from distune.share.protocol import LIVE, AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.study import Study
-from distune.study.trial import Params, Purpose, Report, Scalar, better
+from distune.study.trial import Params, Purpose, Report, better
 from distune.watch.display.cells import clean, coarse_duration, plural
 from distune.watch.snapshot import Snapshot, WorkerView
 
@@ -74,40 +74,11 @@ def is_over(snapshot: Snapshot) -> bool:
 
 def planned_trials(snapshot: Snapshot) -> int | None:
     """How many trials there will be; None if only time or a target ends the study."""
-    study, limit = snapshot.study, snapshot.limits.trials
-    settings: int | None = None
-    if study.sampler == "stages":
-        settings = sum(view.trials for view in snapshot.stages) // study.repeats
-    elif study.sampler == "list":
-        settings = len(study.settings or [])
-    elif study.sampler == "grid":
-        settings = _grid_size(study, {}, list(study.params))
-    sizes = [limit] if settings is None else [limit, settings * study.repeats]
-    return min((size for size in sizes if size is not None), default=None)
-
-
-def _grid_size(study: Study, chosen: dict[str, Scalar], names: list[str]) -> int | None:
-    """The number of combinations. Only parameters that others ask about need a walk."""
-    if not names:
-        return 1
-    name, rest = names[0], names[1:]
-    spec = study.params[name]
-    conditions = spec.when or {}
-    if not all(other in chosen and chosen[other] in conditions[other] for other in conditions):
-        return _grid_size(study, chosen, rest)
-    values = spec.grid()
-    if values is None:
-        return None
-    if not any(name in (study.params[other].when or {}) for other in rest):
-        inner = _grid_size(study, chosen, rest)
-        return None if inner is None else inner * len(values)
-    total = 0
-    for value in values:
-        inner = _grid_size(study, {**chosen, name: value}, rest)
-        if inner is None:
-            return None
-        total += inner
-    return total
+    limit, size = snapshot.limits.trials, snapshot.size
+    if size is None:
+        return limit
+    everything = size * snapshot.study.repeats
+    return everything if limit is None else min(limit, everything)
 
 
 def eta_seconds(snapshot: Snapshot) -> float | None:
@@ -179,8 +150,8 @@ def varying_parameters(study: Study, seen: Iterable[Params] = ()) -> list[str]:
         study: says what may vary.
         seen: settings that were tried, for what it cannot say.
     """
-    if study.sampler == "list":
-        seen = [*(study.settings or [])[:_SETTINGS_LOOKED_AT], *seen]
+    if study.settings is not None:
+        seen = [*study.settings[:_SETTINGS_LOOKED_AT], *seen]
         varying = {}
     elif study.stages is not None:
         varying = {name: None for stage in study.stages for name in stage.params}

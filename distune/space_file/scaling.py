@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from distune.errors import UserError
+from distune.space_file.model import SpaceFile
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
-from distune.study.study import SpaceFile
 from distune.study.trial import Scalar
 from distune.workloads import Workload
 from distune.workloads.data import SIZES

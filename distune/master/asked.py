@@ -1,0 +1,123 @@
+"""What the master has asked its sampler for: in memory, and in `asked.jsonl` before a trial of it
+is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from distune.errors import BadRecord, UserError
+from distune.search.asked import AskedSoFar, recovered_from, trial_of
+from distune.search.ranking import History
+from distune.search.samplers.sampler import Question, Sampler, Suggestion
+from distune.share import protocol, records
+from distune.share.lines_file import LinesFile
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.study.trial import Asked, Record, Trial
+
+
+class Remembered:
+    """`Remembered(store, study)` knows what earlier masters have asked for.
+
+    Attributes:
+        so_far: all of it.
+        recovered: how many lines were lost, and made again since this was asked last.
+    """
+
+    def __init__(self, store: Store, study: Study) -> None:
+        self.so_far = AskedSoFar(study)
+        self._study = study
+        self._file = LinesFile(store, protocol.ASKED)
+        self._unwritten: list[bytes] = []
+        self._recovered = 0
+        store.distrust_tail(protocol.ASKED)
+        self._file.read(self._take)
+
+    def _take(self, record: Record, line: bytes) -> bool:
+        if not isinstance(record, Asked) or record.study != self._study.id:
+            return False
+        self.so_far.add(record, line)
+        return True
+
+    def add(self, new: Sequence[Asked]) -> None:
+        """Remember configurations that were asked for now; all of them are on the disk after it.
+
+        Raises:
+            ShareError: they may be there or not; they are written again before anything else.
+        """
+        for asked in new:
+            line = records.encode(asked)
+            if self.so_far.add(asked, line):
+                self._unwritten.append(line)
+        if self._unwritten:
+            try:
+                self._file.append(self._unwritten)
+            except (FileNotFoundError, BadRecord):
+                self._file.rewrite(self.so_far.lines())
+            self._unwritten.clear()
+
+    def refuses(self, trial: Trial) -> bool:
+        """Whether nobody has asked for such a trial."""
+        asked = self.so_far.of(trial.number)
+        if asked is None:
+            self._file.read(self._take)  # where locks lie, a second master may have
+            asked = self.so_far.of(trial.number)
+        if asked is None:
+            return True
+        wanted = trial_of(self._study, asked, trial.number)
+        return (trial.params, trial.seed, trial.configuration, trial.repeat) != (
+            wanted.params,
+            wanted.seed,
+            wanted.configuration,
+            wanted.repeat,
+        )
+
+    def recover(self, trials: Iterable[Trial]) -> None:
+        """Make lines that were lost again, from trials that they have asked for."""
+        for trial in trials:
+            if self.so_far.of(trial.number) is None:
+                asked = recovered_from(self._study, trial)
+                self._recovered += asked is not None and self.so_far.add(asked)
+
+    def mend(self, sampler: Sampler, history: History) -> str | None:
+        """Make the file say what is known, now that all trials have been looked at. What no trial
+        tells of is asked for anew.
+
+        Returns:
+            A line for people, if anything was lost.
+
+        Raises:
+            UserError: the sampler has nothing in the place of what was lost.
+        """
+        for gap in self.so_far.gaps():
+            found = sampler.ask(Question(gap.configuration, history))
+            if not isinstance(found, Suggestion):
+                raise UserError(
+                    f"{protocol.ASKED} has lost trial {gap.trial}, and the sampler has "
+                    f"{found.value}: put a copy of the file back, or begin another study"
+                )
+            asked = gap.replace(params=found.params, stage=found.stage, state=found.state)
+            self._recovered += self.so_far.add(asked)
+        lost, self._recovered = self._recovered, 0
+        if not lost and self._file.problem is None:
+            return None
+        why = self._file.problem or "it lacked some"
+        self._file.rewrite(self.so_far.lines())
+        return (
+            f"{protocol.ASKED}: {why}; written anew with all {len(self.so_far)} configurations, "
+            f"{lost} of them made again from their trials"
+        )
+
+    def keep(self) -> str | None:
+        """Write all of it anew if the file has less than is known: somebody has removed or cut it,
+        or the share came back in an older state.
+
+        Returns:
+            A line for people, if so.
+        """
+        if self._file.is_whole():
+            return None
+        self._file.read(self._take)
+        self._file.rewrite(self.so_far.lines())
+        return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"
