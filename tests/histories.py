@@ -11,6 +11,7 @@ from distune.master.planner import trial_seed
 from distune.search.ranking import History
 from distune.share import protocol, records
 from distune.share.folder import Folder
+from distune.share.history_file import HistoryFile
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Study, freeze, parse_space_file
@@ -113,8 +114,15 @@ def lines_of(*counted: Counted) -> list[bytes]:
     return [records.encode(one) for one in counted]
 
 
-def read_history(store: Store, offset: int = 0) -> tuple[list[Counted], int]:
-    """What a history file has from an offset on, and the offset to go on from."""
-    found: list[Counted] = []
-    end = store.read_history(offset, lambda lines: found.extend(one for one, _ in lines))
-    return found, end
+def history_file(store: Store) -> HistoryFile:
+    return HistoryFile(store, store.load().id)
+
+
+def read_history(store: Store) -> list[Counted]:
+    """What the history file has."""
+    return [one for one, _ in history_file(store).read()]
+
+
+def append_history(store: Store, *counted: Counted) -> None:
+    lines = lines_of(*counted)
+    history_file(store).append(lines, lines)

@@ -25,7 +25,6 @@ from distune.study.trial import Purpose, Trial
 
 STUDY = "study.json"
 HISTORY = "history.jsonl"
-INDEX = "history.index"
 MASTER = "master.beat"
 LOCK = "master.lock"
 FINISHED = "finished.json"
