@@ -277,6 +277,7 @@ class Admission:
             UserError: the study is not to be trusted, its folder cannot be written to, or a
                 data set cannot be had.
         """
+        study.refuse_earlier()
         if not self._any_owner:
             access.check_owner(self._logs / name)
         access.check_writable(self._logs / name)
@@ -502,6 +503,7 @@ def _open_or_create(
 ) -> tuple[Store, Study]:
     store = Store(Folder(folder))
     store.tell = say
+    _refuse_earlier(store)
     note = None if options.ignore_doctor else _doctors_note(folder.parent, say)
     default = NETWORK_LEASE if store.folder.network else LOCAL_LEASE
     lease = options.space.lease or (note.lease if note else default)
@@ -539,6 +541,18 @@ def _open_or_create(
             f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
         )
     return store, study
+
+
+def _refuse_earlier(store: Store) -> None:
+    """See that a study which is there already can go on.
+
+    Raises:
+        UserError: it was begun by an earlier release.
+    """
+    try:
+        store.load().refuse_earlier()
+    except (FileNotFoundError, BadRecord, NotAFolder, ShareError):
+        return  # there is none, or `create` says what is wrong with it
 
 
 def _doctors_note(logs: Path, say: Callable[[str], None]) -> Note | None:

@@ -12,6 +12,7 @@ from distune.search.ranking import History
 from distune.search.samplers.sampler import Question, Sampler, Suggestion
 from distune.share import protocol, records
 from distune.share.folder import Folder
+from distune.share.lines_file import LinesFile
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
 from distune.space_file.freeze import freeze
@@ -136,13 +137,6 @@ def lines_of(*counted: Counted) -> list[bytes]:
     return [records.encode(one) for one in counted]
 
 
-def read_history(store: Store, offset: int = 0) -> tuple[list[Counted], int]:
-    """What a history file has from an offset on, and the offset to go on from."""
-    found: list[Counted] = []
-    end = store.read_history(offset, lambda lines: found.extend(one for one, _ in lines))
-    return found, end
-
-
 def suggested(
     sampler: Sampler, number: int, history: History | None = None
 ) -> dict[str, Any] | None:
@@ -213,3 +207,17 @@ def asked_trial(of: Study, sampler: Sampler, number: int, attempt: int = 1) -> T
         seed=trial_seed(of.seed, configuration, repeat),
         params=params,
     )
+
+
+def history_file(store: Store) -> LinesFile[Counted]:
+    return LinesFile(store, protocol.HISTORY, Counted, store.load())
+
+
+def read_history(store: Store) -> list[Counted]:
+    """What the history file has."""
+    return [one for one, _ in history_file(store).read()]
+
+
+def append_history(store: Store, *counted: Counted) -> None:
+    lines = lines_of(*counted)
+    history_file(store).append(lines, lines)

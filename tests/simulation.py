@@ -642,7 +642,7 @@ class World:
     def _check_history(self, expected: set[int], where: str) -> None:
         store = Store(self._folder("check", Faults()))
         if self.masters == 1:  # two could glue their lines together; seen/ is the truth then
-            lines, _ = read_history(store)
+            lines = read_history(store)
             assert {line.trial.number for line in lines} == expected, f"{where}: P3: {lines}"
         history = Observer(store).history
         assert sorted(c.trial.number for c in history.trials) == sorted(expected), where

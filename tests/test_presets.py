@@ -167,6 +167,6 @@ def test_the_starter_can_be_previewed() -> None:
     lines = list(preview(study(STARTER), limits_of(file), samples=3))
     assert lines[:2] == [
         "objective  mnist-cnn, maximize val_accuracy",
-        "trials     random, 20 trials",
+        "trials     random search, 20 trials",
     ]
     assert len(lines) == 5

@@ -60,7 +60,7 @@ def export_history(
     if out == "-" and format not in ("csv", "jsonl"):
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
     everything = len(history)
-    count = everything if top is None else sum(len(one.runs) for one in history.ranked(top))
+    count = everything if top is None else sum(len(one.trials) for one in history.ranking(top))
     trials = f"{count} trials" if count == everything else f"{count} of {everything} trials"
     wrote = f"wrote {trials} to {out}"
     match format:

@@ -75,8 +75,8 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
     if staged is not None:
         staged.follow(history.trials)
     rows = []
-    for rank, configuration in enumerate(history.ranked(top), 1):
-        for counted in configuration.runs:
+    for rank, configuration in enumerate(history.ranking(top), 1):
+        for counted in configuration.trials:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
             stage = staged.stage_of(trial.configuration) if staged is not None else None

@@ -14,7 +14,7 @@ from distune.share import protocol, records
 from distune.share.lines_file import LinesFile
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Asked, Record, Trial
+from distune.study.trial import Asked, Trial
 
 
 class Remembered:
@@ -28,17 +28,19 @@ class Remembered:
     def __init__(self, store: Store, study: Study) -> None:
         self.so_far = AskedSoFar(study)
         self._study = study
-        self._file = LinesFile(store, protocol.ASKED)
+        self._file = LinesFile(store, protocol.ASKED, Asked, study)
         self._unwritten: list[bytes] = []
         self._recovered = 0
-        store.distrust_tail(protocol.ASKED)
-        self._file.read(self._take)
+        self._file.distrust_tail()
+        self._catch_up()
 
-    def _take(self, record: Record, line: bytes) -> bool:
-        if not isinstance(record, Asked) or record.study != self._study.id:
-            return False
-        self.so_far.add(record, line)
-        return True
+    def _catch_up(self) -> None:
+        """Take in what the file has and is not known."""
+        try:
+            for asked, line in self._file.read():
+                self.so_far.add(asked, line)
+        except BadRecord as error:
+            self._file.problem = str(error)  # what is known stands
 
     def add(self, new: Sequence[Asked]) -> None:
         """Remember configurations that were asked for now; all of them are on the disk after it.
@@ -51,17 +53,14 @@ class Remembered:
             if self.so_far.add(asked, line):
                 self._unwritten.append(line)
         if self._unwritten:
-            try:
-                self._file.append(self._unwritten)
-            except (FileNotFoundError, BadRecord):
-                self._file.rewrite(self.so_far.lines())
+            self._file.append(self._unwritten, self.so_far.lines())
             self._unwritten.clear()
 
     def refuses(self, trial: Trial) -> bool:
         """Whether nobody has asked for such a trial."""
         asked = self.so_far.of(trial.number)
         if asked is None:
-            self._file.read(self._take)  # where locks lie, a second master may have
+            self._catch_up()  # where locks lie, a second master may have
             asked = self.so_far.of(trial.number)
         if asked is None:
             return True
@@ -102,11 +101,11 @@ class Remembered:
         lost, self._recovered = self._recovered, 0
         if not lost and self._file.problem is None:
             return None
-        why = self._file.problem or "it lacked some"
-        self._file.rewrite(self.so_far.lines())
+        why = self._file.problem
+        self._write_anew()
         return (
-            f"{protocol.ASKED}: {why}; written anew with all {len(self.so_far)} configurations, "
-            f"{lost} of them made again from their trials"
+            f"{protocol.ASKED}: {why or 'it lacked some lines'}; written anew with all "
+            f"{len(self.so_far)} configurations, {lost} of them made again from their trials"
         )
 
     def keep(self) -> str | None:
@@ -116,8 +115,17 @@ class Remembered:
         Returns:
             A line for people, if so.
         """
-        if self._file.is_whole():
-            return None
-        self._file.read(self._take)
-        self._file.rewrite(self.so_far.lines())
+        try:
+            if self._file.is_whole() and not self._file.lost:
+                return None
+            self._catch_up()  # where locks lie, a second master may have written
+        except BadRecord as error:
+            self._file.problem = str(error)
+        self._write_anew()
         return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"
+
+    def _write_anew(self) -> None:
+        if self._file.problem is not None:
+            self._file.mend(self._file.problem, self.so_far.lines())
+        else:
+            self._file.rewrite(self.so_far.lines())

@@ -47,7 +47,6 @@ from distune.watch.snapshot import Snapshot
 _PUBLISH_TOGETHER = 16  # trials
 _AT_ONCE = 0.01  # seconds
 _CHECK_EVERY = 4.0  # seconds between two looks at what only accidents change
-_FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
 _PATROL_FILES = 20  # of `seen/`, looked at in each patrol
 
 
@@ -99,7 +98,6 @@ class Master:
         self._sampler = make_sampler(self.study)
         self._asked = Remembered(store, self.study)
         self._started = False
-        self._next_index = _FEWEST_INDEXED  # lines of history
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
         )
@@ -134,14 +132,12 @@ class Master:
 
     def _mend_history(self) -> None:
         """Make the cache say what is known, now that `seen/` has been compared with it."""
-        self.store.distrust_tail(protocol.HISTORY)
-        known, recovered = self.observer.history, self.observer.recovered
-        if self.store.history_problem is not None:
-            self.store.mend_history(self.store.history_problem, known.lines())
+        file, known = self.observer.history_file, self.observer.history.lines()
+        file.distrust_tail()
+        if file.problem is not None:
+            file.mend(file.problem, known)
         else:
-            old = known.rows - len(recovered)
-            new = [known.line(row) for row in range(old, known.rows)]
-            self.store.append_history(new, known.lines(old))
+            file.append([records.encode(one) for one in self.observer.recovered], known)
 
     def _mend_asked(self, listings: Sequence[Listing]) -> None:
         """See that everything is known that was asked for: lines may be lost, trials tell of it."""
@@ -217,7 +213,6 @@ class Master:
             if not _is_new(action):
                 self._apply(action)
         self.store.sync()
-        self._keep_index()
         if now >= self._next_patrol:
             self._patrol(snapshot)
             self._next_patrol = now + self.study.lease / 4
@@ -401,7 +396,8 @@ class Master:
         history = self.observer.history
         new = [(c, records.encode(c)) for c in counted if not history.has(c.key)]
         self._history_unsure = True
-        self.store.append_history([line for _, line in new], history.lines())
+        lines = [line for _, line in new]
+        self.observer.history_file.append(lines, itertools.chain(history.lines(), lines))
         self._history_unsure = False
         for one, line in new:
             history.add(one, line)
@@ -410,30 +406,18 @@ class Master:
         """Write what is remembered anew if the file has less: the share came back in an older
         state, or somebody has removed or cut the cache.
         """
-        known = self.observer.history
+        file, known = self.observer.history_file, self.observer.history
         try:
-            whole = self.store.history_is_whole() and not self.store.history_lost
+            whole = file.is_whole() and not file.lost
         except BadRecord as error:
-            self.store.mend_history(str(error), known.lines())
+            file.mend(str(error), known.lines())
             return
         if not whole:
-            self.store.rewrite_history(known.lines())
+            file.rewrite(known.lines())
+            count = len(known) + len(known.tests)
             self.observer.note(
-                "trouble", f"{protocol.HISTORY} had lost lines; all {known.rows} written anew"
+                "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"
             )
-
-    def _keep_index(self) -> None:
-        """Write an index for viewers when the history has become so much longer that they would
-        have much to read: so rarely that it costs next to nothing for each trial (P11).
-        """
-        history = self.observer.history
-        if history.rows < self._next_index:
-            return
-        try:
-            self.store.write_index(history)
-        except (ShareError, FileNotFoundError, NotAFolder):
-            return  # nobody needs it; the next step tries again
-        self._next_index = history.rows + max(history.rows // 8, _FEWEST_INDEXED)
 
     def _finish(self, action: Finish) -> None:
         # The listing that said so may have been an old one.
@@ -445,9 +429,6 @@ class Master:
             self.store.withdraw(name)
         self._keep_history()
         history = self.observer.history
-        if history.rows >= _FEWEST_INDEXED:
-            self._next_index = history.rows
-            self._keep_index()
         self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())
         best = export.best_space(history)
         if best is not None:

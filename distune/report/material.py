@@ -58,6 +58,11 @@ class Material:
     def history(self) -> History:
         return self.snapshot.history
 
+    @cached_property
+    def trials(self) -> list[Counted]:
+        """Those counted, as they came; tests are not among them."""
+        return list(self.history.trials)
+
     @property
     def study(self) -> Study:
         return self.snapshot.study
@@ -65,7 +70,7 @@ class Material:
     @cached_property
     def varying(self) -> list[str]:
         """Names of the parameters that are not the same throughout."""
-        return varying_parameters(self.study, (one.trial.params for one in self.history.trials))
+        return varying_parameters(self.study, (one.trial.params for one in self.trials))
 
     @cached_property
     def ranking(self) -> list[Configuration]:
@@ -75,7 +80,7 @@ class Material:
     @cached_property
     def stages(self) -> dict[str, list[int]]:
         """Numbers of the counted trials of each stage that has begun, by its name, in order."""
-        configurations = {one.trial.number: one.trial.configuration for one in self.history.trials}
+        configurations = {one.trial.number: one.trial.configuration for one in self.trials}
         return {
             view.stage.name: [n for n, c in sorted(configurations.items()) if view.has(c)]
             for view in self.snapshot.stages
@@ -102,7 +107,7 @@ def sample(history: History, best: int, others: int) -> list[Counted]:
     """
     if len(history) <= best + others:
         return sorted(history.trials, key=lambda one: one.trial.number)
-    ranked = [run for one in history.ranking(best) for run in one.runs][:best]
+    ranked = [run for one in history.ranking(best) for run in one.trials][:best]
     chosen = {run.trial.number: run for run in ranked}
     rest = sorted(
         (one for one in history.trials if one.trial.number not in chosen),

@@ -100,7 +100,7 @@ def _band(at: NDArray[np.generic], rows: list[NDArray[np.float64]], sign: float)
 
 
 def section(material: Material) -> Section | None:
-    trials = material.history.trials
+    trials = material.trials
     values = [value_of(one) for one in trials]
     if not any(map(math.isfinite, values)):
         return None
@@ -155,7 +155,7 @@ def section(material: Material) -> Section | None:
 def _words(material: Material, best: Sequence[float]) -> str:
     metric = clean(material.study.metric)
     last = next(i for i, value in enumerate(best) if value == best[-1])
-    run = material.history.trials[last]
+    run = material.trials[last]
     at = "" if run.elapsed is None else f", when the study had run for {duration(run.elapsed)}"
     return (
         f"The best single trial has {metric} {format_value(best[-1])}: trial {run.trial.number}, "
@@ -187,7 +187,7 @@ def _figure(
          "line": {"color": "@1", "width": 2.5, "shape": "hv"},
          "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
     )  # fmt: skip
-    values = [value_of(one) for one in material.history.trials]
+    values = [value_of(one) for one in material.trials]
     y = axis(material.study.metric, **scale(values, material.study.direction))
     many = len(material.history) > _LINEAR and at[0] > 0
     return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)

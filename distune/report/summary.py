@@ -60,15 +60,15 @@ def _what(material: Material) -> str:
 
 def _counts(material: Material) -> str:
     history, snapshot = material.history, material.snapshot
-    if not history.trials:
+    if not material.trials:
         return "No trial has been counted yet."
     planned = planned_trials(snapshot)
     of = f" of {planned:,}" if planned is not None and planned != len(history) else ""
     outcomes = ", ".join(
         f"{history.outcomes[one]:,} {one.value}" for one in Outcome if history.outcomes[one]
     )
-    workers = len({one.worker for one in history.trials if one.worker})
-    training = sum(map(spent, history.trials))
+    workers = len({one.worker for one in material.trials if one.worker})
+    training = sum(map(spent, material.trials))
     again = [
         f"{plural(count, 'attempt')} {what}"
         for count, what in (
@@ -88,7 +88,7 @@ def _counts(material: Material) -> str:
 def _found(material: Material) -> list[str]:
     winner = material.history.winner()
     if winner is None or winner.mean is None:
-        return ["No configuration has a result."] if material.history.trials else []
+        return ["No configuration has a result."] if material.trials else []
     study = material.study
     metric = clean(study.metric)
     decimals = decimals_for(winner.mean)
@@ -181,7 +181,7 @@ def ranking(material: Material) -> Section | None:
 
 
 def _numbers(one: Configuration) -> str:
-    numbers = [str(run.trial.number) for run in one.runs]
+    numbers = [str(run.trial.number) for run in one.trials]
     return " ".join(numbers[:5]) + (" …" if len(numbers) > 5 else "")
 
 
@@ -189,7 +189,7 @@ def _numbers(one: Configuration) -> str:
 
 
 def failures(material: Material) -> Section | None:
-    failed = [one for one in material.history.trials if one.result.failure is not None]
+    failed = [one for one in material.trials if one.result.failure is not None]
     if not failed:
         return None
     rows = [

@@ -26,7 +26,6 @@ from distune.study.trial import Purpose, Trial
 STUDY = "study.json"
 HISTORY = "history.jsonl"
 ASKED = "asked.jsonl"
-INDEX = "history.index"
 MASTER = "master.beat"
 LOCK = "master.lock"
 FINISHED = "finished.json"

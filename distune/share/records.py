@@ -232,6 +232,11 @@ def encode(record: Record) -> bytes:
     return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
 
 
+def beginning_of(model: type[Record]) -> bytes:
+    """What every line of such a record begins with."""
+    return b'%s%s",' % (_HEAD, _NAMES[model])
+
+
 def decode(line: bytes) -> Record:
     """The record that `encode` made into `line`.
 

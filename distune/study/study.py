@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 from pydantic import Field
 
+from distune.errors import UserError
 from distune.study.document import Document, Scalar
 from distune.study.space import Parameter, Space
 from distune.study.stage import Stage
@@ -70,6 +71,24 @@ class Study(Document):
     beat: float | None = None
     poll: float | None = None
     created: float = 0.0
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it can go on: earlier layouts can only be looked at."""
+        return self.format == 2
+
+    def refuse_earlier(self) -> None:
+        """See that it can go on.
+
+        Raises:
+            UserError: it was begun by an earlier release; says what to do.
+        """
+        if not self.is_current:
+            raise UserError(
+                f"the study {self.name!r} was begun by an earlier distune and goes on only with "
+                "that; look at it with status, best, show, report and export, or begin a new one "
+                "under another name (--study) or in another folder (--logs)"
+            )
 
     @property
     def space(self) -> Space:

@@ -69,7 +69,20 @@ class Outcome(StrEnum):
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 
 
-class Asked(Record, frozen=True, kw_only=True):
+class Line(Record, frozen=True, kw_only=True):
+    """Base of the records that a study keeps in a file of many."""
+
+    @property
+    def study_id(self) -> str:
+        """Whose it is."""
+        raise NotImplementedError
+
+    def as_of_now(self, repeats: int) -> Self:
+        """As it would be written now; see `Trial.as_of_now`."""
+        return self
+
+
+class Asked(Line, frozen=True, kw_only=True):
     """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
     before any of its trials is.
 
@@ -94,6 +107,10 @@ class Asked(Record, frozen=True, kw_only=True):
     stage: str = ""
     origin: Literal["sampler", "recovered"] = "sampler"
     state: dict[str, Scalar] = {}
+
+    @property
+    def study_id(self) -> str:
+        return self.study
 
 
 class Trial(Record, frozen=True, kw_only=True):
@@ -121,6 +138,12 @@ class Trial(Record, frozen=True, kw_only=True):
     seed: int = 0
     params: dict[str, Scalar]
     best: dict[str, float] | None = None
+
+    def as_of_now(self, repeats: int) -> Self:
+        """As it would be written now, a trial of a study of the layout before, in which every
+        configuration had so many repeats and a trial's number told which it was.
+        """
+        return self.replace(configuration=self.number // repeats)
 
     @property
     def key(self) -> tuple[Purpose, int]:
@@ -199,7 +222,7 @@ class Result(Record, frozen=True, kw_only=True):
         return self.failure is not None and self.failure.infeasible
 
 
-class Counted(Record, frozen=True, kw_only=True):
+class Counted(Line, frozen=True, kw_only=True):
     """A trial that is over, as the history keeps it: exactly one for each (P3).
 
     `elapsed` is how long the study had run when it was counted, in seconds, on its
@@ -211,6 +234,13 @@ class Counted(Record, frozen=True, kw_only=True):
     device: str = ""
     result: Result
     elapsed: float | None = None
+
+    @property
+    def study_id(self) -> str:
+        return self.trial.study
+
+    def as_of_now(self, repeats: int) -> Self:
+        return self.replace(trial=self.trial.as_of_now(repeats))
 
     @property
     def key(self) -> tuple[Purpose, int]:

@@ -97,7 +97,7 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
 
 def _numbers(configuration: Configuration) -> str:
     """Of its trials: `7`, `6–8`, `6 9`, `6 +4`."""
-    numbers = sorted(run.trial.number for run in configuration.runs)
+    numbers = sorted(run.trial.number for run in configuration.trials)
     if len(numbers) == 1:
         return str(numbers[0])
     if numbers[-1] - numbers[0] == len(numbers) - 1:

@@ -129,12 +129,12 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
 
 
 def _trained_by(winner: Configuration) -> Text:
-    runs = winner.complete or winner.runs
+    runs = winner.complete or winner.trials
     places = dict.fromkeys(
         clean(run.worker) + (f" ({clean(run.device, 40)})" if run.device else "") for run in runs
     )
-    trials = "trial" if len(winner.runs) == 1 else "trials"
-    numbers = ", ".join(str(run.trial.number) for run in winner.runs[:10])
+    trials = "trial" if len(winner.trials) == 1 else "trials"
+    numbers = ", ".join(str(run.trial.number) for run in winner.trials[:10])
     each = " each" if len(runs) > 1 else ""
     return Text(
         f"{trials} {numbers}, trained by {', '.join(places)} in {duration(winner.seconds)}{each}",

@@ -176,7 +176,7 @@ def _ranked_json(rank: int, configuration: Configuration, study: Study) -> dict[
         study.test_metric: configuration.test_mean(study.test_metric),
         "seconds": configuration.seconds,
         "parameters": configuration.parameters,
-        "trials": [run.trial.number for run in configuration.runs],
+        "trials": [run.trial.number for run in configuration.trials],
     }
 
 
