@@ -36,8 +36,9 @@ from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
 from distune.watch.viewing import LONGEST_WAIT, Interrupt
 from distune.worker import host
+from distune.worker.context import WorkerIdentity
 from distune.worker.guardian import Guardian
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.worker.worker import Worker
 from distune.workloads import WORKLOADS, compiled
 from distune.workloads.data import announcement, is_in_files, locate
 
@@ -361,10 +362,10 @@ def _work(
         if worker.finished:
             say("nothing left to do: every study here is finished (--forever waits for more)")
             return EXIT_NOTHING_LEFT
-        if worker.only_refused and not options.forever:
-            left = {**worker.refused, **worker.given_up}
+        if worker.stuck and not options.forever:
+            left = {**worker.studies.refused, **worker.studies.left}
             why = "; ".join(f"{study}: {reason}" for study, reason in left.items())
-            if worker.given_up:
+            if worker.studies.left:
                 raise StudyFailed(f"this worker has given up ({why})")
             raise UserError(f"there is no study here that this worker can work on ({why})")
         if options.time_limit is not None and now - started >= options.time_limit:
@@ -372,8 +373,8 @@ def _work(
             say("the time limit is over; everything given back")
             return EXIT_NOTHING_LEFT
         if worker.active or not worker.idle:
-            last_busy, told = now, told and worker.knows_nothing
-        elif not told and worker.knows_nothing:
+            last_busy, told = now, told and worker.studies.knows_nothing
+        elif not told and worker.studies.knows_nothing:
             told = True
             say(f"no study in {options.logs} yet; waiting for a master")
         elif not told and now - last_busy >= _IDLE_BEFORE_SAYING:

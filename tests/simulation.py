@@ -29,11 +29,13 @@ from distune.share.store import Store
 from distune.study.study import Limits, Study, parse_space_file
 from distune.study.study import freeze as freeze_study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
-from distune.training.messages import Assignment, Check, Checked
+from distune.training.messages import Assignment, SelfTest, SelfTested
 from distune.training.processes import Died
 from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
-from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
+from distune.worker.context import WorkerIdentity
+from distune.worker.slots import ExecutorLike
+from distune.worker.worker import Worker
 from tests.histories import read_history
 
 LEASE = 20.0  # seconds of the simulated clock
@@ -298,9 +300,9 @@ class SimulatedExecutor:
         self._due = [(when, message) for when, message in self._due if when > self._now()]
         return [(0, message) for message in ready]
 
-    def check(self, slot: int, check: Check) -> None:
+    def self_test(self, slot: int, test: SelfTest) -> None:
         problem = "the device is broken" if self._broken else None
-        self._due = [(self._now() + 1.0, Checked(problem=problem))]
+        self._due = [(self._now() + 1.0, SelfTested(problem=problem))]
 
     def abort(self, slot: int) -> str:
         self._due = []
@@ -344,9 +346,9 @@ class SimulatedProcess:
             self._slot, self._trains = assignment.slot, self._make()
             self._trains.start(0, assignment)
 
-    def check(self, check: Check) -> None:
+    def self_test(self, test: SelfTest) -> None:
         self._trains = self._make()
-        self._trains.check(0, check)
+        self._trains.self_test(0, test)
 
     def poll(self) -> list[tuple[int, Record | Died]]:
         said, self._said = self._said, []

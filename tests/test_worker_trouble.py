@@ -12,7 +12,8 @@ from distune.errors import ShareError
 from distune.share.folder import Folder
 from distune.share.store import Store
 from distune.study.trial import Trial
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
 from tests.simulation import LEASE, make_study
 

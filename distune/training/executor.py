@@ -30,13 +30,13 @@ from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
 from distune.training import processes
 from distune.training.messages import (
     Assignment,
-    Began,
-    Check,
-    Checked,
     InTurn,
-    Moved,
     Prepare,
     Ready,
+    SelfTest,
+    SelfTested,
+    TrainingProgress,
+    TrainingStarted,
     decode_message,
     decode_stop,
     encode_message,
@@ -90,8 +90,8 @@ class _Executor:
                     self._train(assignment)
                 case InTurn(assignments=assignments):
                     self._train_in_turn(assignments)
-                case Check() as check:
-                    self._say(Checked(problem=self._check(check)))
+                case SelfTest() as test:
+                    self._say(SelfTested(problem=self._self_test(test)))
 
     def _listen(self) -> None:
         for line in self._lines():
@@ -173,13 +173,13 @@ class _Executor:
             return str(error)
         return None
 
-    def _check(self, check: Check) -> str | None:
+    def _self_test(self, test: SelfTest) -> str | None:
         """What is wrong with this host, if anything."""
         try:
-            self._check_writing(check.folder)
-            if self._device != "cpu" or check.study.objective in WORKLOADS:
+            self._check_writing(test.folder)
+            if self._device != "cpu" or test.study.objective in WORKLOADS:
                 _module("device").check(self._device)
-            for dataset in check.study.datasets:
+            for dataset in test.study.datasets:
                 _module("data").check(dataset, self._prepared.data_dir)
         except UserError as error:
             return str(error)
@@ -262,7 +262,7 @@ class _Executor:
         if objective is None:
             objective = find(study, assignment.trial, {})
         context = self._context(study, assignment)
-        yield Began()
+        yield TrainingStarted()
         stopped = partial(self._stops.__contains__, assignment.slot)
         yield from drive(objective, study, assignment.trial, context, stopped=stopped)
 
@@ -289,7 +289,9 @@ class _Executor:
         now = time.monotonic()
         if now - self._last_progress >= _PROGRESS_EVERY:
             self._last_progress = now
-            self._say(Moved(fraction=fraction, images_per_second=images_per_second), slot)
+            self._say(
+                TrainingProgress(fraction=fraction, images_per_second=images_per_second), slot
+            )
 
 
 def _module(name: str) -> Any:

@@ -41,15 +41,15 @@ class InTurn(Record, frozen=True, kw_only=True):
     assignments: list[Assignment]
 
 
-class Check(Record, frozen=True, kw_only=True):
+class SelfTest(Record, frozen=True, kw_only=True):
     """A request to test oneself: device, data, places to write to."""
 
     study: Study
     folder: str
 
 
-class Checked(Record, frozen=True, kw_only=True):
-    """The answer to `Check`; None if nothing is wrong."""
+class SelfTested(Record, frozen=True, kw_only=True):
+    """The answer to `SelfTest`; None if nothing is wrong."""
 
     problem: str | None = None
 
@@ -62,11 +62,11 @@ class Ready(Record, frozen=True, kw_only=True):
     blames_offer: bool = False
 
 
-class Began(Record, frozen=True, kw_only=True):
+class TrainingStarted(Record, frozen=True, kw_only=True):
     """The training begins: everything it needs is imported."""
 
 
-class Moved(Record, frozen=True, kw_only=True):
+class TrainingProgress(Record, frozen=True, kw_only=True):
     """Progress between two reports."""
 
     fraction: float | None = None
@@ -77,15 +77,15 @@ _MESSAGES: dict[str, type[Record]] = {
     model.__name__: model
     for model in (
         Ready,
-        Began,
-        Moved,
+        TrainingStarted,
+        TrainingProgress,
         Report,
         Result,
         Prepare,
         Assignment,
         InTurn,
-        Check,
-        Checked,
+        SelfTest,
+        SelfTested,
     )
 }
 _STOP = b"stop"

@@ -27,10 +27,10 @@ from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Result
 from distune.training.messages import (
     Assignment,
-    Check,
     InTurn,
     Prepare,
     Ready,
+    SelfTest,
     decode_with_slot,
     encode_message,
     encode_stop,
@@ -439,11 +439,11 @@ class ExecutorProcess:
         shortened = [self._shortened(one) for one in assignments]
         self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
 
-    def check(self, check: Check) -> None:
-        """Have it test its host; it answers with `Checked`."""
+    def self_test(self, test: SelfTest) -> None:
+        """Have it test its host; it answers with `SelfTested`."""
         if self._process is None:
             self._launch()
-        self._ask(check)
+        self._ask(test)
 
     def _ask(self, message: Record) -> None:
         assert self._tail is not None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
-from distune.training.messages import Assignment, Check, Checked, Ready
+from distune.training.messages import Assignment, Ready, SelfTest, SelfTested
 from distune.training.processes import Died, ExecutorProcess
 
 #: Seconds, about, that a trial which is claimed may wait for those before it.
@@ -70,13 +70,13 @@ class TrialsInTurn:
         else:
             self._feed()
 
-    def check(self, slot: int, check: Check) -> None:
+    def self_test(self, slot: int, test: SelfTest) -> None:
         """Have the process test its host; the trials that it has are given back."""
         if self._row:
             self._process.end(grace=0.0)
             self._process_ended()
         self._testing = slot
-        self._process.check(check)
+        self._process.self_test(test)
 
     def poll(self) -> Sequence[tuple[int, Record | Died]]:
         for slot, message in self._process.poll():
@@ -130,7 +130,7 @@ class TrialsInTurn:
     def _hear(self, slot: int, message: Record | Died) -> None:
         if isinstance(message, Died):
             self._died(message)
-        elif isinstance(message, Checked):
+        elif isinstance(message, SelfTested):
             if self._testing is not None:
                 self._said.append((self._testing, message))
                 self._testing = None
