@@ -59,19 +59,19 @@ def export(
     """
     from distune.export.formats import export_history
 
-    loaded = _load(logs, study)
+    opened = _load(logs, study)
 
     def count(done: int) -> None:
         if done % 50 == 0:
-            terminal.remark(f"trial {done} of {len(loaded.trials)}")
+            terminal.remark(f"trial {done} of {len(opened.trials)}")
 
     try:
-        written = export_history(loaded.history, loaded.curves, format, out, count, top)
+        written = export_history(opened.history, opened.curves, format, out, count, top)
     finally:
         terminal.remark("")
-    if loaded.curves.unreadable:
-        numbers = ", ".join(map(str, loaded.curves.unreadable[:10]))
-        more = ", ..." if len(loaded.curves.unreadable) > 10 else ""
+    if opened.curves.unreadable:
+        numbers = ", ".join(map(str, opened.curves.unreadable[:10]))
+        more = ", ..." if len(opened.curves.unreadable) > 10 else ""
         terminal.warn(f"without the curves of trials whose files cannot be read: {numbers}{more}")
     if written:
         typer.echo(written)

@@ -44,6 +44,6 @@ def report(
 
     plotly = plotly_script()  # what is not installed is said before anything is read
     with terminal.stall().watched():
-        material = read(open_study(logs, study))
-    written = write_report(material, plotly, out, color_by)
+        inputs = read(open_study(logs, study))
+    written = write_report(inputs, plotly, out, color_by)
     typer.echo(f"wrote {written}; open it in a browser")
