@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from distune.doctor.note import Note
+from distune.doctor.diagnosis import Diagnosis
 from distune.errors import BadRecord, NotAFolder, ShareError, StudyFailed, UserError
 from distune.master.master import Identity, Master, only_master
 from distune.share import access, protocol, records
@@ -526,7 +526,7 @@ def _refuse_earlier(store: Store) -> None:
         return  # there is none, or `create` says what is wrong with it
 
 
-def _doctors_note(logs: Path, say: Callable[[str], None]) -> Note | None:
+def _doctors_note(logs: Path, say: Callable[[str], None]) -> Diagnosis | None:
     """What `distune doctor` has found in this directory; None if that is nothing, or of no use.
 
     Raises:
@@ -535,7 +535,7 @@ def _doctors_note(logs: Path, say: Callable[[str], None]) -> Note | None:
     path = logs / protocol.DOCTOR
     try:
         data = Folder(logs).read(protocol.DOCTOR, limit=records.LINE_LIMIT)
-        note = records.decode_document(Note, data)
+        note = records.decode_document(Diagnosis, data)
     except FileNotFoundError:
         return None
     except (BadRecord, ShareError) as error:

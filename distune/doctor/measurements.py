@@ -1,19 +1,12 @@
-"""What the doctor measures, and the note it leaves: frozen records. Pure.
+"""What the doctor measures: frozen records. Pure.
 
-`HostFacts` is what one host found alone, `PairFacts` what one of two hosts saw of the
-other's doings, `Note` the verdict on all of it (`doctor.json`). Seconds, unless said
-otherwise. None means: not measured.
+`HostMeasurements` is what one host found alone, `PairMeasurements` what one of two hosts saw
+of the other's doings. Seconds, unless said otherwise. None means: not measured.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
-
 from distune.study.document import Count, Document
-
-Grade = Literal["ok", "warn", "fail"]
 
 
 class Renames(Document):
@@ -50,7 +43,7 @@ class Publishing(Document):
 
     Attributes:
         replaced: names that were taken and got other content all the same.
-        damaged: files whose content is not what anybody published.
+        damaged: files whose content is not what any publisher wrote.
         two_winners: names of which more than one publisher thinks to have given it.
     """
 
@@ -122,7 +115,7 @@ class Speed(Document):
     rewrite: float
 
 
-class HostFacts(Document):
+class HostMeasurements(Document):
     """What one host found.
 
     Attributes:
@@ -176,7 +169,7 @@ class Delay(Document):
         return max([*self.seconds, *([self.limit] if self.never else [])], default=0.0)
 
 
-class PairFacts(Document):
+class PairMeasurements(Document):
     """What `host` saw of the doings of `other`.
 
     Attributes:
@@ -212,54 +205,3 @@ class PairFacts(Document):
     lockf: bool | None = None
     clock_ahead: float | None = None
     clock_within: float = 0.0
-
-
-class Check(Document):
-    """One thing that was tried.
-
-    Attributes:
-        value: what was measured, for people.
-        promise: of the protocol, that it breaks (`P2`).
-        advice: what to do about it.
-    """
-
-    name: str
-    grade: Grade
-    value: str
-    promise: str | None = None
-    advice: str = ""
-
-
-Seconds = Annotated[float, Field(ge=0.05, le=86400.0, allow_inf_nan=False)]
-
-
-class Note(Document):
-    """`doctor.json`: what a doctor found in a directory, and what it advises.
-
-    Attributes:
-        grade: of the worst check; `fail` means that the protocol would be wrong here.
-        lease, heartbeat, poll: for studies that are made here from now on.
-        reason: for these three.
-        file_systems: as the hosts see them.
-        created: by the clock of the host that wrote it, for people.
-    """
-
-    format: Literal[1] = 1
-    distune: str = ""
-    grade: Grade
-    summary: str
-    lease: Seconds
-    heartbeat: Seconds
-    poll: Seconds
-    reason: str
-    file_systems: list[str]
-    network: bool
-    peer: bool
-    checks: list[Check]
-    hosts: list[HostFacts]
-    pairs: list[PairFacts] = []
-    created: float = 0.0
-
-    @property
-    def failed(self) -> list[Check]:
-        return [check for check in self.checks if check.grade == "fail"]

@@ -1,4 +1,4 @@
-"""The verdict as a page for people: a table, what fails and what to do, one line at the end."""
+"""The diagnosis for people: a table, what fails and what to do, one line at the end."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from distune.doctor.note import Check, Grade, Note
-from distune.doctor.verdict import PROMISES
+from distune.doctor.diagnosis import CheckResult, Diagnosis, Grade
+from distune.doctor.verdict.promises import PROMISES
 from distune.watch.display import clean
 
 _STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _WORDS: dict[Grade, str] = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 
 
-def page(note: Note) -> RenderableType:
-    """The whole page; its width is the console's."""
+def render(diagnosis: Diagnosis) -> RenderableType:
+    """The whole of it, as wide as the console."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", no_wrap=True)
     table.add_column("tried", no_wrap=True)
     table.add_column("found", overflow="fold")
-    for check in note.checks:
+    for check in diagnosis.checks:
         word = Text(_WORDS[check.grade], style=_STYLES[check.grade])
         table.add_row(word, Text(clean(check.name)), Text(clean(check.value)))
-    parts: list[RenderableType] = [table]
-    for alike in _by_remedy(note.checks):
-        parts += [Text(""), _explain(alike)]
-    parts += [Text(""), Text(clean(note.summary), style=_STYLES[note.grade])]
-    return Group(*parts)
+    blocks: list[RenderableType] = [table]
+    for alike in _by_remedy(diagnosis.checks):
+        blocks += [Text(""), _explain(alike)]
+    blocks += [Text(""), Text(clean(diagnosis.summary), style=_STYLES[diagnosis.grade])]
+    return Group(*blocks)
 
 
-def _by_remedy(checks: list[Check]) -> list[list[Check]]:
-    """Those that are not fine, in their order; what is said of several is said once."""
-    alike: dict[tuple[str | None, str], list[Check]] = {}
+def _by_remedy(checks: list[CheckResult]) -> list[list[CheckResult]]:
+    """Those that are not fine, in their order; those with the same remedy together."""
+    alike: dict[tuple[str | None, str], list[CheckResult]] = {}
     for check in checks:
         if check.grade != "ok":
             alike.setdefault((check.promise, check.advice), []).append(check)
     return list(alike.values())
 
 
-def _explain(checks: list[Check]) -> Text:
+def _explain(checks: list[CheckResult]) -> Text:
     """What checks that are not fine mean, and what to do."""
     check = checks[0]
     text = Text(overflow="fold")
