@@ -14,11 +14,11 @@ EXAMPLE = "distune best --json > best.json; distune master --space best.json"
 
 def best(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show the best configuration so far; as JSON, a space file that trains it again."""
-    from distune import export
+    from distune.export.leaderboard import best_space
     from distune.watch import display
 
     snapshot = look(logs, study)
-    text = export.best_space(snapshot.history)
+    text = best_space(snapshot.history)
     if text is None:
         raise DistuneError(f"no trial of {snapshot.study.name} has a result yet")
     if as_json:
