@@ -8,7 +8,7 @@ from rich.text import Text
 
 from distune.doctor.note import Check, Grade, Note
 from distune.doctor.verdict import PROMISES
-from distune.watch.display import clean
+from distune.watch.display.text import clean
 
 _STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _WORDS: dict[Grade, str] = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
