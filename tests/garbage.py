@@ -22,7 +22,10 @@ from distune.share.heartbeat import Beat
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.store import Store, find_studies
 from distune.study.trial import Claim, Outcome, Record, Result, Trial
-from distune.watch import display
+from distune.watch.display.json_data import snapshot_json, trial_json
+from distune.watch.display.live import render
+from distune.watch.display.plain import plain_progress
+from distune.watch.display.trial_detail import trial_detail
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Event
 from distune.worker.context import WorkerIdentity
@@ -354,14 +357,14 @@ class Bench:
         """Everything that a viewer does; none of it fails."""
         store = Store(Folder(self.path))
         snapshot = Observer(store).look(curves=True)
-        json.dumps(display.as_json(snapshot), allow_nan=False)
-        display.render(snapshot, 100, 40)
-        display.plain_progress(snapshot)
+        json.dumps(snapshot_json(snapshot), allow_nan=False)
+        render(snapshot, 100, 40)
+        plain_progress(snapshot)
         for number in range(min(self.trials, 4)):
             files = store.attempts_of(number)
-            json.dumps(display.trial_json(files), allow_nan=False)
+            json.dumps(trial_json(files), allow_nan=False)
             if files:
-                display.trial_detail(snapshot, files, 100)
+                trial_detail(snapshot, files, 100)
 
     def check_outside(self) -> None:
         assert sorted(os.listdir(self.outside)) == ["file", "folder"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from distune.export import best_space, leaderboard_csv, parameter_names, result_of
+from distune.export.leaderboard import best_space, leaderboard_csv, parameter_names, result_of
 from distune.search.ranking import History
 from distune.search.samplers.staged import make_sampler
 from distune.space_file.freeze import freeze, limits_of

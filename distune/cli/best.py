@@ -14,15 +14,15 @@ EXAMPLE = "distune best --json > best.json; distune master --space best.json"
 
 def best(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show the best configuration so far; as JSON, a space file that trains it again."""
-    from distune import export
-    from distune.watch import display
+    from distune.export.leaderboard import best_space
+    from distune.watch.display.ending import best_text
 
     snapshot = look(logs, study)
-    text = export.best_space(snapshot.history)
+    text = best_space(snapshot.history)
     if text is None:
         raise DistuneError(f"no trial of {snapshot.study.name} has a result yet")
     if as_json:
         typer.echo(text, nl=False)
     else:
         console = terminal.console()
-        console.print(display.best_text(snapshot, console.width))
+        console.print(best_text(snapshot, console.width))

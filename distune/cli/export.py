@@ -57,7 +57,8 @@ def export(
     An existing file is replaced once the new one is complete. A study in an Optuna storage and
     a folder that is not empty are left alone.
     """
-    from distune.export.formats import export_history
+    from distune.export.formats import export_table
+    from distune.export.table import TrialTable
 
     opened = _load(logs, study)
 
@@ -66,7 +67,8 @@ def export(
             terminal.remark(f"trial {done} of {len(opened.trials)}")
 
     try:
-        written = export_history(opened.history, opened.curves, format, out, count, top)
+        table = TrialTable(opened.history, opened.curves, top, count)
+        written = export_table(table, format, out)
     finally:
         terminal.remark("")
     if opened.curves.unreadable:

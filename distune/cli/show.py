@@ -18,7 +18,8 @@ Number = Annotated[int, typer.Argument(min=0, metavar="TRIAL", help="The trial's
 def show(trial: Number, logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show everything about one trial: its params, attempts, curve, result and errors."""
     from distune.share.store import open_study
-    from distune.watch import display
+    from distune.watch.display.json_data import trial_json
+    from distune.watch.display.trial_detail import trial_detail
     from distune.watch.observer import Observer
 
     with terminal.stall().watched():
@@ -28,7 +29,7 @@ def show(trial: Number, logs: Logs = LOGS, study: OneStudy = None, as_json: Json
             raise UserError(f"trial {trial} is not in {logs}; see which are: distune status")
         snapshot = None if as_json else Observer(store).look()
     if snapshot is None:
-        terminal.print_json(display.trial_json(files))
+        terminal.print_json(trial_json(files))
     else:
         console = terminal.console()
-        console.print(display.trial_detail(snapshot, files, console.width))
+        console.print(trial_detail(snapshot, files, console.width))

@@ -11,11 +11,12 @@ EXAMPLE = "distune status --logs /shared/logs --json | jq .trials"
 
 def status(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show where a study stands: its progress, ranking, running trials and workers."""
-    from distune.watch import display
+    from distune.watch.display.json_data import snapshot_json
+    from distune.watch.display.live import status_text
 
     snapshot = look(logs, study)
     if as_json:
-        terminal.print_json(display.as_json(snapshot, top=None))
+        terminal.print_json(snapshot_json(snapshot, top=None))
     else:
         console = terminal.console()
-        console.print(display.status_text(snapshot, console.width))
+        console.print(status_text(snapshot, console.width))

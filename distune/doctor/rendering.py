@@ -8,7 +8,7 @@ from rich.text import Text
 
 from distune.doctor.diagnosis import CheckResult, Diagnosis, Grade
 from distune.doctor.verdict.promises import PROMISES
-from distune.watch.display import clean
+from distune.watch.display.text import clean
 
 _STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _WORDS: dict[Grade, str] = {"ok": "ok", "warn": "warn", "fail": "FAIL"}

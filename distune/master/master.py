@@ -15,8 +15,8 @@ from typing import Literal, TypeGuard
 
 import filelock
 
-from distune import export
 from distune.errors import BadRecord, Forbidden, NotAFolder, ShareError, UserError
+from distune.export.leaderboard import best_space, leaderboard_csv
 from distune.master import planner
 from distune.master.asked import Remembered
 from distune.master.planner import (
@@ -429,8 +429,8 @@ class Master:
             self.store.withdraw(name)
         self._keep_history()
         history = self.observer.history
-        self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())
-        best = export.best_space(history)
+        self.store.write_document(protocol.LEADERBOARD, leaderboard_csv(history).encode())
+        best = best_space(history)
         if best is not None:
             self.store.write_document(protocol.BEST, best.encode())
         finished = Finished(

@@ -24,7 +24,8 @@ from distune.report.blocks import (
 )
 from distune.report.material import STAGE, Material, spans_decades
 from distune.study.trial import Report, Scalar
-from distune.watch.display import clean, format_scalar, format_value
+from distune.watch.display.numbers import format_scalar, format_value
+from distune.watch.display.text import clean
 
 #: What objectives report beside what they measure.
 _BOOKKEEPING = {"epoch", "epochs", "step", "steps", "seconds", "time", "parameters"}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from distune.report.blocks import Block, Plot, Section, Text
 from distune.report.material import Material, value_of
 from distune.report.optuna_plots import importance_plot, importances
-from distune.watch.display import clean
-from distune.watch.display.cells import plural
+from distune.watch.display.numbers import plural
+from distune.watch.display.text import clean
 
 if TYPE_CHECKING:
     import optuna

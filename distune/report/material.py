@@ -17,7 +17,7 @@ from distune.share.records import AttemptFile
 from distune.study.figures import Figure
 from distune.study.study import Study
 from distune.study.trial import Counted, Direction, Outcome, Report
-from distune.watch.display import varying_parameters
+from distune.watch.display.configurations import varying_parameters
 from distune.watch.snapshot import Snapshot
 
 #: What the stage of a trial is called among its parameters.

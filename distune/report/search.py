@@ -14,8 +14,8 @@ from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis,
 from distune.report.material import Material, scale, spent, value_of
 from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Direction, better
-from distune.watch.display import clean, format_value
-from distune.watch.display.cells import duration, plural
+from distune.watch.display.numbers import duration, format_value, plural
+from distune.watch.display.text import clean
 
 ORDERS = 1000
 #: Shares of the orders that have not got further: the median, and what the bands lie between.

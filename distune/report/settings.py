@@ -31,8 +31,8 @@ from distune.report.material import (
 from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.trial import Direction, Scalar
-from distune.watch.display import clean, format_scalar
-from distune.watch.display.cells import plural
+from distune.watch.display.numbers import format_scalar, plural
+from distune.watch.display.text import clean
 
 _SLICES = 12
 _PAIRED = 9  # parameters; 36 pairs

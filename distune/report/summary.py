@@ -11,9 +11,18 @@ from distune.report.material import Material, spent
 from distune.search.ranking import Configuration
 from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Outcome, Params
-from distune.watch.display import clean, describe_state, format_scalar, format_value, short_number
-from distune.watch.display.cells import decimals_for, duration, format_spread, plural
-from distune.watch.display.facts import planned_trials, standing
+from distune.watch.display.configurations import standing
+from distune.watch.display.numbers import (
+    decimals_for,
+    duration,
+    format_scalar,
+    format_spread,
+    format_value,
+    plural,
+    short_number,
+)
+from distune.watch.display.state import describe_state, planned_trials
+from distune.watch.display.text import clean
 
 ROWS = 100
 _FAILURES_SHOWN = 20

@@ -12,8 +12,8 @@ from distune.report.blocks import Block, Plot, Section, Table, Text, axis, figur
 from distune.report.material import Material, spent
 from distune.share.records import AttemptFile
 from distune.study.trial import FAILURES, Counted, Outcome
-from distune.watch.display import clean
-from distune.watch.display.cells import duration, plural
+from distune.watch.display.numbers import duration, plural
+from distune.watch.display.text import clean
 
 _MOST_BARS = 1500
 _MOST_ROWS = 60

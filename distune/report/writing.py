@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from distune.errors import BadRecord, NotAFolder, UserError
-from distune.export import parameter_names
+from distune.export.leaderboard import parameter_names
 from distune.report.contents import sections
 from distune.report.material import STAGE, Material, WorkloadFigure, sample
 from distune.report.page import html_page
