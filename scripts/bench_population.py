@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from distune.training.processes import executor_environment
 from distune.workloads import compiled
-from distune.workloads.data import locate
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.mnist import MNIST
 from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell
 
 SETTINGS = ((8, 20), (8, 100), (16, 20), (16, 100), (32, 20), (32, 100))  # filters, batch size
@@ -43,7 +44,7 @@ class Alone:
 
     seed: int = 0
     device: str = "cpu"
-    data_dir: str | None = None
+    data: DataFolders = field(default_factory=DataFolders.of)
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)
 
@@ -83,7 +84,7 @@ class Bench:
             {**self._fixed, **sizes, "lr": 0.01 * (i + 1), "momentum": 0.5 + 0.05 * i}
             for i in range(size)
         ]
-        trials = [Alone(seed=i, data_dir=self._data_dir) for i in range(size)]
+        trials = [Alone(seed=i, data=DataFolders.of(self._data_dir)) for i in range(size)]
 
         def run() -> None:
             if size == 1:
@@ -177,7 +178,7 @@ def main() -> int:
     tell(machine())
     if options.quick:
         return quick()
-    dataset = "mnist" if locate("mnist", options.data_dir) is not None else "digits"
+    dataset = "mnist" if DataFolders.of(options.data_dir).locate(MNIST) is not None else "digits"
     chosen = [one for one in SETTINGS if not options.filters or one[0] in options.filters]
     measure(options.rounds, dataset, options.data_dir, chosen)
     return 0

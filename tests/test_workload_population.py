@@ -11,6 +11,7 @@ import pytest
 
 from distune.study.study import SpaceFile, Study, freeze
 from distune.workloads import compiled, mnist_cnn
+from distune.workloads.data.digits import DIGITS
 from distune.workloads.grouping import When, group_key, may_share
 from distune.workloads.hyperparameters import MnistCnnParams
 from distune.workloads.population import Population
@@ -140,7 +141,7 @@ def population(
 ) -> Population:
     """With a clock that goes on by `tick` seconds each time it is read."""
     params = [MnistCnnParams.model_validate(one) for one in settings]
-    known = load("digits", params[0], trials[0])
+    known = load(DIGITS, params[0], trials[0])
     return Population(
         [mnist_cnn._build(one) for one in params], known, params, trials, Ticking(tick)
     )

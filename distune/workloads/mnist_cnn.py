@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from distune.workloads import data, tasks, trainer
+from distune.workloads import tasks, trainer
+from distune.workloads.data import DATA_SETS
 from distune.workloads.drawing import draw_mistakes
 from distune.workloads.hyperparameters import ConvParams, MnistCnnParams
 from distune.workloads.layers import conv_network, glorot
@@ -38,10 +39,10 @@ def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str,
 
     Raises:
         pydantic.ValidationError: `params` are not `MnistCnnParams`.
-        UserError: the data is not to be had (see `data.load`).
+        UserError: the data is not to be had (see `loading.load`).
     """
     checked = MnistCnnParams.model_validate(params)
-    known = trainer.load(checked.dataset, checked, trial)
+    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
     yield from trainer.train(_build(checked), known, _TASK, checked, trial)
 
 
@@ -57,7 +58,7 @@ def train_together(
         as `train`.
     """
     checked = [MnistCnnParams.model_validate(setting) for setting in settings]
-    known = trainer.load(checked[0].dataset, checked[0], trials[0])
+    known = trainer.load(DATA_SETS[checked[0].dataset], checked[0], trials[0])
     return Population(list(map(_build, checked)), known, checked, trials).curves()
 
 
@@ -70,8 +71,8 @@ def test(
     raises as `trainer.test` and `train`.
     """
     checked = MnistCnnParams.model_validate(params)
-    known = trainer.load(checked.dataset, checked, trial)
-    draw = partial(draw_mistakes, classes=data.CLASSES[checked.dataset])
+    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
+    draw = partial(draw_mistakes, classes=DATA_SETS[checked.dataset].classes)
     return trainer.test(_build(checked), known, _TASK, checked, trial, best, draw)
 
 

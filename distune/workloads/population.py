@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from distune.study.trial import better
 from distune.workloads import compiled, tasks, trainer, winners
-from distune.workloads.data import Dataset, as_floats
+from distune.workloads.data.loading import Splits, as_floats
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
 from distune.workloads.layers import draw_kept
 
@@ -54,7 +54,7 @@ class Population:
     def __init__(
         self,
         build: Sequence[trainer.Build],
-        known: Dataset,
+        known: Splits,
         params: Sequence[MnistCnnParams],
         trials: Sequence[trainer.Trial],
         clock: trainer.Clock = time.perf_counter,
