@@ -54,27 +54,6 @@ def _jobs(text: str) -> int | None:
     raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 to 1024")
 
 
-def _population(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if text.isdecimal() and 1 <= int(text) <= 64:
-        return int(text)
-    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 to 64")
-
-
-Population = Annotated[
-    int | None,
-    typer.Option(
-        parser=_population,
-        metavar="auto|N",
-        help="Trials of one network that a training process trains at once, on a CPU: equal up "
-        "to rounding, and faster for very small networks. auto: where that was measured to be "
-        "faster.",
-    ),
-]
-ONE_BY_ONE: int | None = "1"  # type: ignore[assignment]  # parsed like what is given
-
-
 #: Parsed by hand: the command line would look at the path, and hang if the share does.
 Logs = Annotated[
     Path,
@@ -177,7 +156,6 @@ def master(
         ),
     ] = 0,
     device: Annotated[str, typer.Option(help="For those workers; see distune worker.")] = "auto",
-    population: Population = ONE_BY_ONE,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
@@ -207,7 +185,7 @@ def master(
         "trials": trials, "time_limit": time_limit, "target": target, "seed": seed
     }  # fmt: skip
     file = file.model_copy(update={k: v for k, v in changes.items() if v is not None})
-    arguments = ["--device", device, "--population", str(population or "auto")]
+    arguments = ["--device", device]
     for one in objective or []:
         arguments += ["--objective", one]
     if allow_commands:
@@ -255,7 +233,6 @@ def worker(
             "the cores divided by the jobs.",
         ),
     ] = None,
-    population: Population = ONE_BY_ONE,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")
     ] = "auto",
@@ -284,7 +261,6 @@ def worker(
         study=study,
         jobs=jobs,
         threads=threads,
-        population=population,
         device=device,
         objectives=objective or [],
         allow_commands=allow_commands,

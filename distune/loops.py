@@ -30,18 +30,17 @@ from distune.study.study import SpaceFile, Study, differences, freeze, limits_of
 from distune.training.messages import OfferRecord, Prepare, Ready
 from distune.training.objective import Offer
 from distune.training.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
-from distune.training.sharing import SharedProcess
+from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
 from distune.watch.viewing import LONGEST_WAIT, Interrupt
 from distune.worker import host
 from distune.worker.guardian import Guardian
-from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
+from distune.worker.worker import Worker, WorkerIdentity
 from distune.workloads import WORKLOADS, compiled
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
-from distune.workloads.grouping import USUAL_SIZE, When
 
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
@@ -53,7 +52,6 @@ _IDLE_BEFORE_SAYING = 60.0  # seconds
 _EXPECTED_WITHIN = 60.0  # seconds in which a master looks out for the first worker
 _FIRST_LOOKS = 0.25  # seconds between looks meanwhile, at most, over a network
 _COLLECT_AFTER = 20_000  # objects
-_IN_TURN = 8  # short trials that a training process is given at a time
 
 
 # -- worker --------------------------------------------------------------------------------
@@ -61,15 +59,14 @@ _IN_TURN = 8  # short trials that a training process is given at a time
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs`, `threads`
-    and `population` to choose them.
+    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and `threads`
+    to choose them.
     """
 
     logs: Path
     study: str | None = None
     jobs: int | None = None
     threads: int | None = None
-    population: int | None = 1
     device: str = "auto"
     objectives: Sequence[str] = ()
     allow_commands: bool = False
@@ -123,21 +120,17 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
 
     executors, device, plan = _make_ready(make, options, bool(offers))
     try:
-        size = _population_size(options.population, device)
         name = socket.gethostname()
         identity = WorkerIdentity(
             worker_id(name, os.getpid(), secrets.token_hex(3)), name, os.getpid(), device
         )
         guardian.protects(identity.worker)
-        populations = f"; up to {size} of one network at once" if size > 1 else ""
-        say(f"worker {identity.worker} on {device}: {_told(plan)}{populations}; logs in {logs}")
-        when: When = "always" if options.population else "where it pays"
-        seats = _seats(executors, size, when, wake.set)
+        say(f"worker {identity.worker} on {device}: {_told(plan)}; logs in {logs}")
         worker = Worker(
             identity,
             lambda: find_studies(logs, options.study),
-            seats,
-            devices=[one.device for one in executors] * (len(seats) // len(executors)),
+            [TrialsInTurn(one, wake.set) for one in executors],
+            devices=[one.device for one in executors],
             ready=Admission(options, logs, guardian, say, device).ready,
             offers=offers,
             allow_commands=options.allow_commands,
@@ -158,29 +151,6 @@ def _say_our_own(say: Callable[[str], None], line: str) -> None:
     """Of what a training process prints, what is distune's: why a first trial takes its time."""
     if line.startswith("distune: "):
         say(line.removeprefix("distune: "))
-
-
-def _population_size(asked: int | None, device: str) -> int:
-    """How many trials a training process is given at a time; None to choose.
-
-    Raises:
-        UserError: populations are trained on CPUs only.
-    """
-    if device != "cpu":
-        if asked is not None and asked > 1:
-            raise UserError(f"--population {asked}: on {device} trials are trained one at a time")
-        return 1
-    return USUAL_SIZE if asked is None else asked
-
-
-def _seats(
-    executors: Sequence[ExecutorProcess], size: int, when: When, wake: Callable[[], None]
-) -> Sequence[ExecutorLike]:
-    """What the worker gives its trials to: so many seats at each process, dealt out in turn, so
-    that a few trials keep all processes busy.
-    """
-    shared = [SharedProcess(one, size, when, wake, _IN_TURN) for one in executors]
-    return [seat for row in zip(*(one.seats for one in shared), strict=True) for seat in row]
 
 
 def _told(plan: host.Plan, workers: int = 1) -> str:

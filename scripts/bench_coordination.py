@@ -568,32 +568,31 @@ def flat(places: Sequence[Path], rounds: int, trials: int) -> None:
 class Instant:
     """An executor that has its result at once: nothing is trained, everything else is real."""
 
+    slots = 1
+
     def __init__(self) -> None:
-        self._says: list[Record | Died] = []
+        self._says: list[tuple[int, Record | Died]] = []
 
-    def serves(self, study: Study) -> bool:
+    def takes(self, slot: int, study: Study) -> bool:
         return True
 
-    def takes(self, study: Study) -> bool:
-        return True
-
-    def start(self, assignment: Assignment) -> None:
+    def start(self, slot: int, assignment: Assignment) -> None:
         y = float(assignment.trial.params["lr"]) ** 2  # type: ignore[arg-type]
         metrics = {"y": y}
         self._says = [
-            Report(step=1, metrics=metrics, seconds=0.0),
-            Result(outcome=Outcome.COMPLETE, value=y, metrics=metrics, steps=1),
+            (0, Report(step=1, metrics=metrics, seconds=0.0)),
+            (0, Result(outcome=Outcome.COMPLETE, value=y, metrics=metrics, steps=1)),
         ]
 
-    def poll(self) -> Sequence[Record | Died]:
+    def poll(self) -> Sequence[tuple[int, Record | Died]]:
         said, self._says = self._says, []
         return said
 
-    def check(self, check: Check) -> None: ...
-    def stop(self) -> None: ...
+    def check(self, slot: int, check: Check) -> None: ...
+    def stop(self, slot: int) -> None: ...
     def terminate(self) -> None: ...
-    def end(self, grace: float) -> None: ...
-    def abort(self) -> str:
+    def end(self, slot: int, grace: float) -> None: ...
+    def abort(self, slot: int) -> str:
         return ""
 
     def tail(self) -> str:

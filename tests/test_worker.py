@@ -12,58 +12,14 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
-from distune.training.messages import Assignment, Began, Check, Checked
+from distune.training.messages import Checked
 from distune.training.processes import Died
 from distune.worker.worker import Worker, WorkerIdentity
+from tests.fake_executor import FakeExecutor
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))
-
-
-class Puppet:
-    """An executor that says what the test tells it to."""
-
-    def __init__(self) -> None:
-        self.trials: list[Trial] = []
-        self.checks = 0
-        self.aborted = 0
-        self.stops = self.ends = 0
-        self.says: list[Record | Died] = []
-
-    def serves(self, study: Study) -> bool:
-        return True
-
-    def takes(self, study: Study) -> bool:
-        return True
-
-    def start(self, assignment: Assignment) -> None:
-        self.trials.append(assignment.trial)
-        self.says.append(Began())
-
-    def check(self, check: Check) -> None:
-        self.checks += 1
-
-    def poll(self) -> Sequence[Record | Died]:
-        said, self.says = self.says, []
-        return said
-
-    def stop(self) -> None:
-        self.stops += 1
-        self.says = [Result(outcome=Outcome.RELEASED)]
-
-    def terminate(self) -> None: ...
-
-    def end(self, grace: float) -> None:
-        self.ends += 1
-
-    def abort(self) -> str:
-        self.aborted += 1
-        return "Current thread: in train.py"
-
-    def tail(self) -> str:
-        return "the last words"
 
 
 class Bench:
@@ -81,7 +37,7 @@ class Bench:
         self.study, _ = make_study(20, trial_timeout=trial_timeout)
         self.store.create(self.study)
         self.studies = {"s": self.store}
-        self.puppets = [Puppet() for _ in range(jobs)]
+        self.puppets = [FakeExecutor() for _ in range(jobs)]
         self.said: list[str] = []
         self.worker = Worker(
             WorkerIdentity("w-1", "h", 1, "cpu"),
@@ -428,8 +384,8 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
             puppet.says.append(Checked())
             bench.step()
 
-    ended: dict[Puppet, list[int]] = {puppet: [] for puppet in bench.puppets}
-    checked: dict[Puppet, int] = {}
+    ended: dict[FakeExecutor, list[int]] = {puppet: [] for puppet in bench.puppets}
+    checked: dict[FakeExecutor, int] = {}
     for _ in range(3):
         fail_once()
     bench.step()
@@ -458,7 +414,7 @@ NO_MEMORY = Result(
 )
 
 
-def at_work(bench: Bench) -> list[Puppet]:
+def at_work(bench: Bench) -> list[FakeExecutor]:
     """The executors that train now."""
     taken = {(name.trial, name.attempt) for name in bench.names(State.TAKEN)}
     last = [(puppet, puppet.trials[-1]) for puppet in bench.puppets if puppet.trials]

@@ -147,23 +147,6 @@ def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
     return offers[study.objective].load()
 
 
-def find_together(
-    study: Study, trials: Sequence[Trial], contexts: Sequence[TrialContext]
-) -> list[Objective]:
-    """For trials of a workload that are trained at once, for each the function to call.
-
-    Each gives its trial's steps; asking one of them for its next trains all of them.
-    """
-    assert study.objective is not None
-    module = importlib.import_module(WORKLOADS[study.objective].module)
-    curves = module.train_together([dict(trial.params) for trial in trials], contexts)
-    return [functools.partial(_given, curve) for curve in curves]
-
-
-def _given(steps: Iterator[Metrics], params: Mapping[str, Scalar]) -> Iterator[Metrics]:
-    return steps
-
-
 def drive(
     objective: Objective,
     study: Study,

@@ -56,21 +56,24 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds, when the share does not
 
 
 class ExecutorLike(Interface):
-    """What a worker needs of an executor."""
+    """What a worker needs of an executor.
 
-    def serves(self, study: Study) -> bool:
-        """Whether it is ever given trials of a study."""
+    Attributes:
+        slots: how many trials it may be given at a time; they are numbered from 0.
+    """
 
-    def takes(self, study: Study) -> bool:
-        """Whether it would train one soon if it were given one now, idle as it is."""
+    slots: int
 
-    def start(self, assignment: Assignment) -> None: ...
-    def check(self, check: Check) -> None: ...
-    def poll(self) -> Sequence[Record | Died]: ...
-    def stop(self) -> None: ...
+    def takes(self, slot: int, study: Study) -> bool:
+        """Whether it would train a trial of the study soon if it were given it now."""
+
+    def start(self, slot: int, assignment: Assignment) -> None: ...
+    def check(self, slot: int, check: Check) -> None: ...
+    def poll(self) -> Sequence[tuple[int, Record | Died]]: ...
+    def stop(self, slot: int) -> None: ...
     def terminate(self) -> None: ...
-    def end(self, grace: float) -> None: ...
-    def abort(self) -> str: ...
+    def end(self, slot: int, grace: float) -> None: ...
+    def abort(self, slot: int) -> str: ...
     def tail(self) -> str: ...
 
 
@@ -101,8 +104,9 @@ class _Held:
 
 @dataclass
 class _Slot:
-    index: int
+    index: int  # among all of the worker's
     executor: ExecutorLike
+    number: int  # among the executor's
     held: _Held | None = None
     busy: bool = False  # the executor works, be it on something nobody wants any more
     stop_by: float | None = None
@@ -110,6 +114,9 @@ class _Slot:
     heard: float = 0.0  # when this was last looked at
     began: bool = False
     testing: _Test | None = None
+
+    def end(self, grace: float) -> None:
+        self.executor.end(self.number, grace)
 
     @property
     def free(self) -> bool:
@@ -177,7 +184,7 @@ class Worker:
     Args:
         identity: its id is in the name of every file it owns.
         find_studies: the studies there are, by name.
-        executors: as many trials are trained at a time, while there is memory for them.
+        executors: each trains one trial at a time, while there is memory for it.
         devices: of the executors; all on the identity's by default.
         offers: names of the user's objectives that it agrees to run.
         ready: whether this host has what a study of some name needs, so that it can be
@@ -216,8 +223,20 @@ class Worker:
         #: Studies that it has left to others, because its trials failed, and why.
         self.given_up: dict[str, str] = {}
         self._find_studies = find_studies
-        self._slots = [_Slot(i, executor) for i, executor in enumerate(executors)]
-        self._room = Room(devices or [identity.device] * len(executors))
+        self._executors = executors
+        devices = devices or [identity.device] * len(executors)
+        # First all first slots, so that a few trials keep all executors busy.
+        places = [
+            (number, executor, device)
+            for number in range(max(executor.slots for executor in executors))
+            for executor, device in zip(executors, devices, strict=True)
+            if number < executor.slots
+        ]
+        self._slots = [
+            _Slot(index, executor, number) for index, (number, executor, _) in enumerate(places)
+        ]
+        self._slot_of = {(id(slot.executor), slot.number): slot for slot in self._slots}
+        self._room = Room([device for _, _, device in places])
         self._ready = ready
         self._offers = frozenset(offers)
         self._allow_commands = allow_commands
@@ -242,9 +261,8 @@ class Worker:
     def step(self) -> None:
         """Do what there is to do now; never wait."""
         self.active = False
-        for slot in self._slots:
-            self._hear(slot)
         now = self._monotonic()
+        self._listen(now)
         if any(study.ended for study in self._open.values()):
             # An executor shall not wait until the result of its last trial is on the disk.
             self._claim(listing=False)
@@ -333,12 +351,12 @@ class Worker:
         Returns:
             False if the share did not answer in time; then the lease will tell (P6).
         """
-        for slot in self._slots:
-            self._hear(slot)
-            slot.executor.terminate()
+        self._listen(self._monotonic())
+        for executor in self._executors:
+            executor.terminate()
         deadline = self._monotonic() + seconds
         for slot in self._slots:  # all of them have the same half second to clean up
-            slot.executor.end(grace=max(0.0, deadline - seconds + 0.5 - self._monotonic()))
+            slot.end(grace=max(0.0, deadline - seconds + 0.5 - self._monotonic()))
             slot.busy, slot.stop_by, slot.testing = False, None, None
         while True:
             try:
@@ -371,37 +389,43 @@ class Worker:
 
     # -- executors -------------------------------------------------------------------------
 
-    def _hear(self, slot: _Slot) -> None:
-        """Take in what the executor says. Needs no share, so training never waits for it."""
-        now = self._monotonic()
-        # Counted like a watcher's silence: the time in which nobody looked is not the
-        # training's. A share that hangs may have kept us for minutes.
-        slot.silence += min(now - slot.heard, 1.0)
-        slot.heard = now
-        for message in slot.executor.poll():
-            self.active = True
-            slot.silence = 0.0
-            match message:
-                case Ready():
-                    pass
-                case Began():
-                    slot.began = True
-                case Checked():
-                    if slot.testing is not None:
-                        slot.testing.checked = message
-                        slot.busy = False
-                case Moved():
+    def _listen(self, now: float) -> None:
+        """Take in what the executors say. Needs no share, so training never waits for it."""
+        for slot in self._slots:
+            # Counted like a watcher's silence: the time in which the worker did not look is not
+            # the training's. A share that hangs may have kept it for minutes.
+            slot.silence += min(now - slot.heard, 1.0)
+            slot.heard = now
+        for executor in self._executors:
+            for number, message in executor.poll():
+                self.active = True
+                slot = self._slot_of[id(executor), number]
+                slot.silence = 0.0
+                self._hear(slot, message)
+        for slot in self._slots:
+            self._check_time(slot, now)
+
+    def _hear(self, slot: _Slot, message: Record | Died) -> None:
+        match message:
+            case Ready():
+                pass
+            case Began():
+                slot.began = True
+            case Checked():
+                if slot.testing is not None:
+                    slot.testing.checked = message
+                    slot.busy = False
+            case Moved():
+                self._follow(slot, message)
+            case Report():
+                if slot.held is not None:
+                    slot.held.unwritten.append(message)
+                    slot.held.reports += 1
                     self._follow(slot, message)
-                case Report():
-                    if slot.held is not None:
-                        slot.held.unwritten.append(message)
-                        slot.held.reports += 1
-                        self._follow(slot, message)
-                case Result():
-                    self._ended(slot, message)
-                case Died():
-                    self._died(slot, message)
-        self._check_time(slot, now)
+            case Result():
+                self._ended(slot, message)
+            case Died():
+                self._died(slot, message)
 
     def _died(self, slot: _Slot, died: Died) -> None:
         if slot.testing is not None:
@@ -413,10 +437,10 @@ class Worker:
     def _check_time(self, slot: _Slot, now: float) -> None:
         """Kill an executor that hangs, or does not stop when it is asked to."""
         if slot.stop_by is not None and now >= slot.stop_by:
-            slot.executor.end(grace=0.0)
+            slot.end(grace=0.0)
             slot.stop_by, slot.busy = None, False
         if slot.testing is not None and slot.busy and now >= slot.testing.until:
-            slot.executor.end(grace=0.0)
+            slot.end(grace=0.0)
             problem = f"the self-test did not end within {format_duration(_LONGEST_CHECK)}"
             slot.testing.checked, slot.busy = Checked(problem=problem), False
         if slot.held is None or slot.testing is not None:
@@ -428,7 +452,7 @@ class Worker:
         ):
             why = Failure(
                 message=f"no report for {format_duration(timeout)} (trial_timeout): killed",
-                output=slot.executor.abort(),
+                output=slot.executor.abort(slot.number),
             )
             self._ended(slot, Result(outcome=Outcome.TIMEOUT, failure=why))
 
@@ -472,7 +496,7 @@ class Worker:
         """An executor that takes a trial of this study now, if there is one and memory for it."""
         busy = self._busy()
         idle = (s for s in self._slots if s.free and self._room.for_one_more(s.index, busy))
-        return next((s for s in idle if s.executor.takes(study.study)), None)
+        return next((s for s in idle if s.executor.takes(s.number, study.study)), None)
 
     def _test_itself(self, slot: _Slot, held: _Held, result: Result) -> None:
         study = held.study
@@ -480,7 +504,7 @@ class Worker:
         until = self._monotonic() + _LONGEST_CHECK
         slot.testing = _Test(study, held.name, result, until)
         folder = self._path_of(study, protocol.ARTIFACTS)
-        slot.executor.check(Check(study=study.study, folder=folder))
+        slot.executor.check(slot.number, Check(study=study.study, folder=folder))
         slot.busy = True
 
     def _judge(self, slot: _Slot, now: float) -> None:
@@ -520,7 +544,7 @@ class Worker:
             if slot.held is None or slot.held.study is not study:
                 continue
             if slot.busy:
-                slot.executor.end(grace=0.0)
+                slot.end(grace=0.0)
                 slot.busy, slot.stop_by = False, None
             self._let_go(slot, f"its worker gave up: {study.said}")
         self._put_away(study)
@@ -532,7 +556,7 @@ class Worker:
         """Nobody wants to know any more: the study is not open after this."""
         for slot in self._slots:
             if slot.testing is not None and slot.testing.study is study:
-                slot.executor.end(grace=0.0)
+                slot.end(grace=0.0)
                 slot.testing, slot.busy = None, False
 
     def _follow(self, slot: _Slot, message: Moved | Report) -> None:
@@ -554,7 +578,7 @@ class Worker:
         self._drop(slot.held, why)
         slot.held = None
         if slot.busy and slot.testing is None:  # a self-test is about the host, and goes on
-            slot.executor.stop()
+            slot.executor.stop(slot.number)
             slot.stop_by = self._monotonic() + _STOP_GRACE
 
     def _drop(self, held: _Held, why: str) -> None:
@@ -702,7 +726,7 @@ class Worker:
                 host=self.identity.host,
                 pid=self.identity.pid,
                 device=self.identity.device,
-                jobs=self._jobs(study),
+                jobs=min(self._room.jobs, len(self._executors)),
                 counter=study.counter,
                 state=self._state(study, bool(running)),
                 running=[held.progress for held in running if held.progress is not None],
@@ -712,11 +736,6 @@ class Worker:
             ),
         )
         study.next_beat = self._monotonic() + study.study.beat_interval
-
-    def _jobs(self, study: _OpenStudy) -> int:
-        """How many trials of a study it trains at a time, if it has no other."""
-        serving = sum(slot.executor.serves(study.study) for slot in self._slots)
-        return min(self._room.jobs, serving)
 
     def _state(self, study: _OpenStudy, works: bool) -> BeatState:
         if study.name in self.given_up:
@@ -928,7 +947,7 @@ class Worker:
         self.active = True
         folder = self._path_of(study, protocol.artifacts_folder(trial.number, trial.attempt))
         self._room.begins(slot.index, self._busy())
-        slot.executor.start(Assignment(study=study.study, trial=trial, folder=folder))
+        slot.executor.start(slot.number, Assignment(study=study.study, trial=trial, folder=folder))
         slot.busy = True
         slot.silence, slot.heard, slot.began = 0.0, self._monotonic(), False
         claim = Claim(
