@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,6 @@ from distune.workloads.data import DATA_SETS
 from distune.workloads.drawing import draw_mistakes
 from distune.workloads.hyperparameters import ConvParams, MnistCnnParams
 from distune.workloads.layers import conv_network, glorot
-from distune.workloads.population import Population
 
 # What it gets right in training is not followed: in so small a network that costs a few per cent.
 _TASK = tasks.classification("cross-entropy", follow_training=False)
@@ -44,22 +43,6 @@ def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str,
     checked = MnistCnnParams.model_validate(params)
     known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
     yield from trainer.train(_build(checked), known, _TASK, checked, trial)
-
-
-def train_together(
-    settings: Sequence[Mapping[str, Any]], trials: Sequence[trainer.Trial]
-) -> list[Iterator[dict[str, float]]]:
-    """Train several settings at once that `grouping` says fit together.
-
-    Returns:
-        For each what `train` would yield, up to rounding: see `Population`.
-
-    Raises:
-        as `train`.
-    """
-    checked = [MnistCnnParams.model_validate(setting) for setting in settings]
-    known = trainer.load(DATA_SETS[checked[0].dataset], checked[0], trials[0])
-    return Population(list(map(_build, checked)), known, checked, trials).curves()
 
 
 def test(
