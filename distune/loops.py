@@ -42,7 +42,8 @@ from distune.worker.context import WorkerIdentity
 from distune.worker.guardian import Guardian
 from distune.worker.worker import Worker
 from distune.workloads import WORKLOADS, compiled
-from distune.workloads.data import announcement, is_in_files, locate
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.folders import DataFolders
 
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
@@ -289,7 +290,8 @@ class DataSets:
     """
 
     def __init__(self, data_dir: Path | None, say: Callable[[str], None]) -> None:
-        self._place = str(data_dir) if data_dir else None
+        self._data_dir = data_dir
+        self._folders = DataFolders.of(data_dir)
         self._say = say
         self._here: set[str] = set()
         self._downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
@@ -308,14 +310,15 @@ class DataSets:
         if name in self._here:
             return True
         if name not in self._downloads:
-            if not is_in_files(name) or locate(name, self._place) is not None:
+            data_set = DATA_SETS[name]
+            if self._folders.locate(data_set) is not None:
                 self._here.add(name)
                 return True
             if name in self._failed:  # once is enough; should the files come, they are found
                 raise UserError(self._failed[name])
-            self._say(f"{name} is not on this host; {announcement(name, self._place)}")
+            self._say(f"{name} is not on this host; {self._folders.announcement(data_set)}")
             command = [sys.executable, "-m", "distune", "data", name]
-            command += ["--data-dir", self._place] if self._place else []
+            command += ["--data-dir", str(self._data_dir)] if self._data_dir else []
             # Not a pipe: one that nobody reads would fill up.
             errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
             process = spawn(command, stdout=subprocess.DEVNULL, stderr=errors)

@@ -21,7 +21,8 @@ from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Trial
 from distune.training.objective import TrialContext, drive, find
 from distune.workloads import WORKLOADS
-from distune.workloads.data import is_in_files, locate
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.folders import DataFolders
 from tests.histories import suggested
 
 every_preset = pytest.mark.parametrize("name", preset_names())
@@ -76,7 +77,7 @@ def test_every_preset_runs_to_its_end_at_a_tiny_scale(name: str, tmp_path: Path)
         name="n", study_id="s", lease=20.0, created=0.0,
     )  # fmt: skip
     for dataset in made.datasets:
-        if is_in_files(dataset) and locate(dataset, None) is None:
+        if DataFolders.of().locate(DATA_SETS[dataset]) is None:
             pytest.skip(f"{dataset} is not in DISTUNE_DATA")
     sampler = make_sampler(made)
     history = History(made)

@@ -10,7 +10,7 @@ from distune.space_file.model import SpaceFile
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
 from distune.study.trial import Scalar
 from distune.workloads import Workload
-from distune.workloads.data import SIZES
+from distune.workloads.data import DATA_SETS
 
 _DATA = ("n_train", "n_validation", "n_test")
 
@@ -65,7 +65,8 @@ def _sizes(file: SpaceFile, workload: Workload) -> dict[str, int]:
     names = list(spec.grid() or []) if spec else []
     if not names and "dataset" in workload.hyperparameters.model_fields:
         names = [workload.hyperparameters.model_fields["dataset"].default]
-    sizes = [SIZES[name] for name in names or [workload.data]]  # type: ignore[index]
+    data_sets = [workload.data] if workload.data else [DATA_SETS[str(name)] for name in names]
+    sizes = [data_set.sizes for data_set in data_sets]
     return {part: min(size[i] for size in sizes) for i, part in enumerate(_DATA)}
 
 

@@ -50,6 +50,8 @@ from distune.training.objective import (
     find,
 )
 from distune.workloads import WORKLOADS
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.folders import DataFolders
 
 _PROGRESS_EVERY = 0.3  # seconds
 _UNSENT_FOR = 0.05  # seconds, at most, of what is said while trials are trained in turn
@@ -70,6 +72,7 @@ class _Executor:
         self._stops: set[int] = set()  # of the trials that are trained now
         self._prepared = Prepare(device="cpu")
         self._device = "cpu"
+        self._data = DataFolders.of()
         self._study: Study | None = None
         self._loaded: dict[str, Objective] = {}
         self._problem: str | None = None
@@ -150,6 +153,7 @@ class _Executor:
 
     def _prepare(self, prepare: Prepare) -> None:
         self._prepared = prepare
+        self._data = DataFolders.of(prepare.data_dir)
         bad_offer = self._load_offers()
         self._problem = bad_offer or self._find_device()
         self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
@@ -180,7 +184,7 @@ class _Executor:
             if self._device != "cpu" or test.study.objective in WORKLOADS:
                 _module("device").check(self._device)
             for dataset in test.study.datasets:
-                _module("data").check(dataset, self._prepared.data_dir)
+                _module("data.loading").check(DATA_SETS[dataset], self._data)
         except UserError as error:
             return str(error)
         except Exception as error:
@@ -274,7 +278,7 @@ class _Executor:
             device=self._device,
             folder=assignment.folder,
             max_seconds=study.max_seconds,
-            data_dir=self._prepared.data_dir,
+            data=self._data,
             report_progress=partial(self._progress, assignment.slot),
         )
 

@@ -31,6 +31,7 @@ from distune.study.study import Study
 from distune.study.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
 from distune.training import processes
 from distune.workloads import WORKLOADS
+from distune.workloads.data.folders import DataFolders
 
 Objective = Callable[..., Any]
 _MOST_METRICS = 1000
@@ -100,7 +101,7 @@ class TrialContext:
         seed: for everything random.
         device: `cpu`, `cuda:0`, `mps`.
         max_seconds: of training, after which it should end; the driver sees to it too.
-        data_dir: where data sets are, if the user said so.
+        data: where this host's data sets are.
     """
 
     number: int
@@ -109,7 +110,7 @@ class TrialContext:
     device: str
     folder: str
     max_seconds: float | None = None
-    data_dir: str | None = None
+    data: DataFolders = field(default_factory=DataFolders.of)
     report_progress: Callable[[float, float | None], None] = field(
         default=lambda fraction, rate: None
     )

@@ -10,12 +10,12 @@ import hashlib
 import io
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from distune.workloads.data.data_set import DataSet, damaged
 
-from distune.workloads.data import Part
-from distune.workloads.data.places import damaged
+if TYPE_CHECKING:
+    from distune.workloads.data.data_set import Arrays
 
 _SHAPE = (3, 32, 32)
 _N = 10_000  # in each file
@@ -30,7 +30,7 @@ MD5 = {
 }
 
 
-def read(*paths: Path) -> list[Part]:
+def read(*paths: Path) -> list[Arrays]:
     """Train, validation, test: pixels (N x 3 x 32 x 32, uint8) and labels (N, int64).
 
     The paths are those of `MD5`, in that order; the fifth batch is for validation.
@@ -38,17 +38,21 @@ def read(*paths: Path) -> list[Part]:
     Raises:
         UserError: a file is damaged.
     """
+    import numpy as np
+
     *training, validation, test = (read_batch(path, MD5[path.name]) for path in paths)
     images, labels = zip(*training, strict=True)
     return [(np.concatenate(images), np.concatenate(labels)), validation, test]
 
 
-def read_batch(path: Path, md5: str) -> Part:
+def read_batch(path: Path, md5: str) -> Arrays:
     """One file of 10,000 images, with this MD5 sum (hexadecimal).
 
     Raises:
         UserError: it cannot be read, has another sum or other content; names the file.
     """
+    import numpy as np
+
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -107,3 +111,27 @@ class _Unpickler(pickle.Unpickler):
             return self._KNOWN[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it wants {module}.{name}") from None
+
+
+def download(folder: Path) -> None:
+    # The class itself would go on and unpickle what is in the archive.
+    from distune.workloads.data.torchvision_datasets import import_datasets
+
+    datasets = import_datasets()
+    known = datasets.CIFAR10
+    datasets.utils.download_and_extract_archive(
+        known.url, str(folder), filename=known.filename, md5=known.tgz_md5
+    )
+
+
+CIFAR_10 = DataSet(
+    name="cifar-10",
+    title="CIFAR-10",
+    sizes=(40_000, 10_000, 10_000),
+    read=read,
+    shape=_SHAPE,
+    classes=("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    paths=tuple(f"cifar-10-batches-py/{name}" for name in MD5),
+    megabytes=170,
+    download=download,
+)

@@ -7,9 +7,9 @@ mappings are private: a process that wrote into its tensors would change them fo
 The file lies in `<temporary directory>/distune-<uid>`, which only that user may enter, under a
 name made of what is in it: the data set, this version, and the contents of the files it was made
 of. It is written under another name, by one process while the others wait, and has a checksum,
-so what can be opened is complete. What nobody has opened for 30 days is deleted when another is
-written; a process that has it mapped does not notice. Where there is no such place (a full disk,
-a folder that belongs to somebody else) every process keeps the data to itself.
+so what can be opened is complete. A copy that no process has opened for 30 days is deleted when
+another is written; a process that has it mapped does not notice. Where there is no such place (a
+full disk, a folder that belongs to another user) every process keeps the data to itself.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from distune import __version__
 
 if TYPE_CHECKING:
-    from distune.workloads.data import Part
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distune.workloads.data.data_set import Arrays
 
 _FORMAT = 1
 _ALIGNMENT = 64  # bytes: a line of a processor's cache
@@ -40,7 +43,9 @@ _WAIT_S = 120.0  # for another process that writes it
 _KEPT_S = 30 * 86_400.0
 
 
-def share(name: str, sources: Sequence[Path], read: Callable[[], list[Part]]) -> list[Part]:
+def read_host_copy(
+    name: str, sources: Sequence[Path], read: Callable[[], list[Arrays]]
+) -> list[Arrays]:
     """What `read` gives, from this host's copy, which is made if it is not there yet.
 
     Args:
@@ -54,10 +59,10 @@ def share(name: str, sources: Sequence[Path], read: Callable[[], list[Part]]) ->
         with FileLock(path.with_suffix(".lock"), timeout=_WAIT_S):
             if not path.exists():
                 print(f"distune: writing {path}, this host's copy of {name}", flush=True)
-                parts = read()
-                _forget_old(folder)
-                _write(path, parts)
-    except OSError as error:  # also: nobody has let go of the lock in time
+                arrays = read()
+                _delete_old(folder)
+                _write(path, arrays)
+    except OSError as error:  # also: another process has kept the lock for too long
         print(f"distune: {name} is not shared with other processes: {error}", flush=True)
         return read()
     try:
@@ -86,11 +91,12 @@ def _folder() -> Path:
 
 
 def _key(name: str, sources: Sequence[Path]) -> str:
-    facts: list[object] = [_FORMAT, __version__, name]
+    """Differs wherever what a copy holds, or how, could differ."""
+    made_of: list[object] = [_FORMAT, __version__, name]
     for source in sources:
         found = source.stat()
-        facts.append(_digest(source, found.st_size, found.st_mtime_ns))
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+        made_of.append(_digest(source, found.st_size, found.st_mtime_ns))
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
 
 
 @lru_cache(maxsize=16)
@@ -99,27 +105,14 @@ def _digest(path: Path, size: int, changed: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, parts: list[Part]) -> None:
+def _write(path: Path, arrays: list[Arrays]) -> None:
     """Header, then the arrays, each at a multiple of 64 bytes; complete or not at all."""
-    import numpy as np
-
-    arrays = [np.ascontiguousarray(array) for part in parts for array in part]
-    described: list[dict[str, Any]] = []
-    offset = _HEADER
-    for array in arrays:
-        described.append({"type": array.dtype.str, "shape": array.shape, "offset": offset})
-        offset += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
     staging = path.with_suffix(".part")  # we hold the lock: one that is there was left behind
     staging.unlink(missing_ok=True)
-    digest = hashlib.sha256()
     try:
         with staging.open("xb") as file:
             file.seek(_HEADER)
-            for array in arrays:
-                padded = array.tobytes() + bytes(-array.nbytes % _ALIGNMENT)
-                digest.update(padded)
-                file.write(padded)
-            header = {"arrays": described, "sha256": digest.hexdigest()}
+            header = _write_body(file, [array for pair in arrays for array in pair])
             file.seek(0)
             file.write(json.dumps(header).encode().ljust(_HEADER))
         staging.chmod(0o400)
@@ -129,7 +122,19 @@ def _write(path: Path, parts: list[Part]) -> None:
         raise
 
 
-def _open(path: Path) -> list[Part]:
+def _write_body(file: IO[bytes], arrays: list[NDArray[np.number[Any]]]) -> dict[str, Any]:
+    """Write the arrays one after the other; the header that describes them."""
+    described: list[dict[str, Any]] = []
+    digest = hashlib.sha256()
+    for array in arrays:
+        described.append({"type": array.dtype.str, "shape": array.shape, "offset": file.tell()})
+        padded = array.tobytes() + bytes(-array.nbytes % _ALIGNMENT)
+        digest.update(padded)
+        file.write(padded)
+    return {"arrays": described, "sha256": digest.hexdigest()}
+
+
+def _open(path: Path) -> list[Arrays]:
     """The arrays of a file that `_write` has made, mapped.
 
     Raises:
@@ -153,7 +158,7 @@ def _open(path: Path) -> list[Part]:
     return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
-def _forget_old(folder: Path) -> None:
+def _delete_old(folder: Path) -> None:
     for path in folder.glob("*.data"):
         if time.time() - path.stat().st_mtime > _KEPT_S:
             path.unlink(missing_ok=True)
