@@ -1,4 +1,4 @@
-"""Libraries that not everybody has installed."""
+"""Libraries that not every installation has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def need(*libraries: str, extra: str) -> None:
 
     Args:
         libraries: names to import.
-        extra: of the package; who installs it has them.
+        extra: of the package, which brings them.
 
     Raises:
         UserError: one cannot be imported; says how to install it.

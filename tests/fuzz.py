@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from distune.errors import BadRecord, SpaceError
-from distune.presets import STARTER, preset_names, read_preset
+from distune.presets.catalogue import preset_names, read_preset, read_starter
 from distune.search.ranking import History
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
@@ -185,7 +185,7 @@ def _targets() -> Iterator[Target]:
         [b"000", b"1234567"],
     )
     yield Target("an index", _index, (), [encode_index(_history_of(HISTORY))])
-    spaces = [STARTER.encode(), *(read_preset(name).encode() for name in preset_names())]
+    spaces = [read_starter().encode(), *(read_preset(name).encode() for name in preset_names())]
     yield Target("a space file", lambda data: parse_space_file(data, "f"), (SpaceError,), spaces)
     # Both ends are ours, so a bad message is a bug; but it must be an error, and at once.
     messages = [Ready(device="cpu"), Assignment(study=STUDY, trial=TRIAL, folder="x"), RESULT]

@@ -11,7 +11,7 @@ import pytest
 
 from distune.errors import UserError
 from distune.master.planner import preview
-from distune.presets import STARTER, described, preset_names, read_preset
+from distune.presets.catalogue import describe, preset_names, read_preset, read_starter
 from distune.search.samplers import make_sampler
 from distune.study.scaling import scaled
 from distune.study.study import Study, freeze, limits_of, parse_space_file
@@ -44,7 +44,7 @@ def test_the_presets_have_the_names_people_were_told() -> None:
 @every_preset
 def test_every_preset_is_a_study_that_says_what_it_is_and_ends(name: str) -> None:
     file = parse_space_file(read_preset(name), name)
-    what, *times = described(name)
+    what, *times = describe(name)
     assert len(what) > 20
     assert all(re.fullmatch(r"(\d+ (h|min|s)[+ ]?)+", time) for time in times), file.description
     assert file.workload is not None
@@ -148,17 +148,18 @@ def test_a_quickstart_names_its_data_set_so_that_nothing_is_used_instead(
 
 
 def test_the_starter_is_a_study_and_its_comments_explain_it() -> None:
-    file = parse_space_file(STARTER, "space.json")
+    starter = read_starter()
+    file = parse_space_file(starter, "space.json")
     assert file.params["momentum"].when == {"optimizer": ["sgd"]}
     assert (file.sampler, file.trials, file.repeats) == ("random", 20, 1)
-    assert STARTER.count("//") >= 8
+    assert starter.count("//") >= 8
     with pytest.raises(json.JSONDecodeError):
-        json.loads(STARTER)
+        json.loads(starter)
 
 
 def test_the_starter_can_be_previewed() -> None:
-    file = parse_space_file(STARTER, "space.json")
-    lines = list(preview(study(STARTER), limits_of(file), samples=3))
+    file = parse_space_file(read_starter(), "space.json")
+    lines = list(preview(study(read_starter()), limits_of(file), samples=3))
     assert lines[:2] == [
         "objective  mnist-cnn, maximize val_accuracy",
         "trials     random, 20 trials",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def read_space(space: str) -> tuple[SpaceFile, str, str]:
     """A checked space file, what messages call it, and the study's name it suggests."""
-    from distune.presets import preset_names, read_preset
+    from distune.presets.catalogue import preset_names, read_preset
     from distune.study.study import parse_space_file
 
     if space in preset_names() and not Path(space).is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from distune.errors import UserError
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
@@ -15,12 +15,12 @@ from distune.workloads.data import SIZES
 _DATA = ("n_train", "n_validation", "n_test")
 
 
-def scaled(file: SpaceFile, scale: float) -> SpaceFile:
-    """So much of the epochs, of each part of the data, and of the time that a trial may take.
+def scaled(file: SpaceFile, factor: float) -> SpaceFile:
+    """A fraction of the epochs, of each part of the data, and of the time a trial may take.
 
     Args:
         file: of a study whose objective is built in.
-        scale: in (0, 1]; whatever it gives, one epoch and one example are left.
+        factor: in (0, 1]; however small, one epoch and one example are left.
 
     Raises:
         UserError: the objective is the user's own.
@@ -31,20 +31,25 @@ def scaled(file: SpaceFile, scale: float) -> SpaceFile:
             "--scale: only the built-in objectives say what their epochs and their data are; "
             "make the numbers in the space file smaller instead"
         )
-    whole = {"epochs": _default(workload, "epochs"), **_sizes(file, workload)}
-    params = dict(file.params)
-    for name, value in whole.items():
-        if not any(name in group for group in (params, *(s.params for s in file.stages or []))):
-            params[name] = CategoricalParameter(type="categorical", choices=[value])
-    stages = [
-        stage.model_copy(update={"params": _all_scaled(stage.params, scale, whole)})
-        for stage in file.stages or []
-    ]
-    update: dict[str, Any] = {
-        "params": _all_scaled(params, scale, whole),
-        "stages": stages or None,
-        "max_seconds": file.max_seconds and file.max_seconds * scale,
-        "description": f"{file.description} (scaled by {scale:g})".strip(),
+    full = {"epochs": _default(workload, "epochs"), **_sizes(file, workload)}
+    scale = _Scale(factor, full)
+    stages = file.stages or []
+    given = {
+        name for params in (file.params, *(stage.params for stage in stages)) for name in params
+    }
+    defaults = {
+        name: CategoricalParameter(type="categorical", choices=[size])
+        for name, size in full.items()
+        if name not in given
+    }
+    update = {
+        "params": scale.params({**file.params, **defaults}),
+        "stages": [
+            stage.model_copy(update={"params": scale.params(stage.params)}) for stage in stages
+        ]
+        or None,
+        "max_seconds": file.max_seconds and file.max_seconds * factor,
+        "description": f"{file.description} (scaled by {factor:g})".strip(),
     }
     return file.model_copy(update=update)
 
@@ -64,27 +69,29 @@ def _sizes(file: SpaceFile, workload: Workload) -> dict[str, int]:
     return {part: min(size[i] for size in sizes) for i, part in enumerate(_DATA)}
 
 
-def _all_scaled(
-    params: Mapping[str, Parameter], scale: float, whole: Mapping[str, int]
-) -> dict[str, Parameter]:
-    return {
-        name: _scaled(spec, scale, whole[name]) if name in whole else spec
-        for name, spec in params.items()
-    }
+@dataclass(frozen=True)
+class _Scale:
+    """A factor for certain parameters. `full`: what None stands for in each of them."""
 
+    factor: float
+    full: Mapping[str, int]
 
-def _scaled(spec: Parameter, scale: float, whole: int) -> Parameter:
-    """`whole`: what None stands for."""
+    def params(self, params: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        return {
+            name: self._parameter(spec, self.full[name]) if name in self.full else spec
+            for name, spec in params.items()
+        }
 
-    def less(value: Scalar) -> int:
-        return max(1, round((whole if value is None else int(value)) * scale))
+    def _parameter(self, spec: Parameter, full: int) -> Parameter:
+        def less(value: Scalar) -> int:
+            return max(1, round((full if value is None else int(value)) * self.factor))
 
-    match spec:
-        case CategoricalParameter():
-            choices = list(dict.fromkeys(map(less, spec.choices)))
-            return spec.model_copy(update={"choices": choices})
-        case IntParameter():
-            step = less(spec.step) if spec.step is not None else None
-            update = {"low": less(spec.low), "high": less(spec.high), "step": step}
-            return spec.model_copy(update=update)
-    return spec
+        match spec:
+            case CategoricalParameter():
+                choices = list(dict.fromkeys(map(less, spec.choices)))
+                return spec.model_copy(update={"choices": choices})
+            case IntParameter():
+                step = less(spec.step) if spec.step is not None else None
+                update = {"low": less(spec.low), "high": less(spec.high), "step": step}
+                return spec.model_copy(update=update)
+        return spec
