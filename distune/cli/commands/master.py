@@ -116,7 +116,7 @@ def master(
 
 
 def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
-    from distune.presets.scaling import scaled
+    from distune.space_file.scaling import scaled
 
     if not 0 < scale <= 1:
         raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
