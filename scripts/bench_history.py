@@ -36,15 +36,17 @@ from pathlib import Path
 from typing import Any
 
 from distune.master.master import Identity, Master
-from distune.master.planner import trial_seed
 from distune.search.ranking import History
-from distune.search.samplers import make_sampler
+from distune.search.samplers.sampler import Question, Suggestion
+from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
-from distune.study.study import Limits, Study, freeze, parse_space_file
-from distune.study.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial
+from distune.space_file.freeze import freeze
+from distune.space_file.read import parse_space_file
+from distune.study.study import Limits, Study
+from distune.study.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial, trial_seed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, spread, table
@@ -81,15 +83,16 @@ def counted_trials(study: Study, count: int) -> Iterator[Counted]:
     sampler = make_sampler(study)
     rng = random.Random(0)
     for number in range(count):
-        params = sampler(number, ())
-        assert params is not None
+        found = sampler.ask(Question(number, History(study)))
+        assert isinstance(found, Suggestion)
         value = rng.random()
         trial = Trial(
             study=study.id,
             number=number,
             attempt=1,
-            seed=trial_seed(study.seed, number, study.repeats),
-            params=params,
+            configuration=number,
+            seed=trial_seed(study.seed, number, 0),
+            params=found.params,
         )
         metrics = {"val_accuracy": value}
         result = Result(

@@ -41,7 +41,7 @@ from distune.share.folder import Folder
 from distune.share.protocol import COUNTED, State
 from distune.share.records import decode_lines
 from distune.share.store import Store
-from distune.study.study import parse_space_file
+from distune.space_file.read import parse_space_file
 from distune.study.trial import Counted, Outcome
 from distune.training import executor, processes
 from distune.watch.display.json_data import snapshot_json

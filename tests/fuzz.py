@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from distune.errors import BadRecord, SpaceError
-from distune.presets import STARTER, preset_names, read_preset
+from distune.presets.catalogue import preset_names, read_preset, read_starter
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
 from distune.share.protocol import AttemptName, State
+from distune.space_file.read import parse_space_file
 from distune.study.document import Document
-from distune.study.study import Limits, parse_space_file
+from distune.study.study import Limits
 from distune.study.trial import (
     Claim,
     Counted,
@@ -166,7 +167,7 @@ def _targets() -> Iterator[Target]:
         bad,
         [b"000", b"1234567"],
     )
-    spaces = [STARTER.encode(), *(read_preset(name).encode() for name in preset_names())]
+    spaces = [read_starter().encode(), *(read_preset(name).encode() for name in preset_names())]
     yield Target("a space file", lambda data: parse_space_file(data, "f"), (SpaceError,), spaces)
     # Both ends are ours, so a bad message is a bug; but it must be an error, and at once.
     messages = [Ready(device="cpu"), Assignment(study=STUDY, trial=TRIAL, folder="x"), RESULT]

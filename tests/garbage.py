@@ -16,7 +16,6 @@ from pathlib import Path
 
 from distune.errors import ShareError
 from distune.master.master import Identity, Master
-from distune.master.planner import make_trial
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat
@@ -28,8 +27,10 @@ from distune.watch.display.live import render
 from distune.watch.display.plain import plain_progress
 from distune.watch.display.trial_detail import trial_detail
 from distune.watch.observer import Observer
-from distune.watch.snapshot import Event, Snapshot
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.watch.snapshot import Event
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
+from tests.histories import asked_trial
 from tests.simulation import SimulatedExecutor, make_study, objective
 
 GHOST = "ghost-7-0000ff"
@@ -290,10 +291,7 @@ class Bench:
     # -- what a test does to it --------------------------------------------------------------
 
     def trial(self, number: int, attempt: int = 1) -> Trial:
-        snapshot = Snapshot(self.study, self.limits, 0.0, self.master.observer.history)
-        trial = make_trial(snapshot, self.master._sampler, number, attempt)
-        assert trial is not None
-        return trial
+        return asked_trial(self.study, self.master._sampler, number, attempt)
 
     def ended(self, trial: Trial, worker: str = GHOST) -> bytes:
         """The file of an attempt at it that is complete."""

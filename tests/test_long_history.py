@@ -23,7 +23,7 @@ from distune.study.study import Limits, Study
 from distune.study.trial import Counted, Record
 from distune.watch.observer import Observer
 from scripts.bench_history import MOST_BYTES, traced
-from tests.histories import counted, history_of, study, write_study
+from tests.histories import counted, history_of, study, suggested, write_study
 
 PARAMS = {
     "lr": {"type": "float", "low": 1e-5, "high": 1.0, "log": True},
@@ -148,7 +148,8 @@ def test_a_start_reads_each_line_once_and_takes_no_known_name_apart(
     monkeypatch.setattr(AttemptName, "parse", parse)
     encoded = count_calls(monkeypatch, "encode")
     a_master(store)
-    assert 1200 <= decoded.since() <= 1240  # the last ones again, for the pace
+    asked_and_counted = 2 * 1200
+    assert asked_and_counted <= decoded.since() <= asked_and_counted + 40  # some, for the pace
     assert parsed == []
     assert encoded == []
 
@@ -217,7 +218,7 @@ def test_a_sampler_of_stages_reads_only_what_is_new(decoded: Decoded) -> None:
     sampler, history = StagedSampler(of), History(of)
     for number in range(1500):
         history.add(counted(number, {"x": number, "y": 1}, 0.5))
-        sampler(number, history.trials)
+        suggested(sampler, number, history)
         assert decoded.since() <= 2
 
 
@@ -227,11 +228,11 @@ def test_a_grid_does_not_remember_all_that_it_has_given() -> None:
     tracemalloc.start()
     try:
         for number in range(8000):
-            sampler(number)
+            suggested(sampler, number)
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert taken / 8000 < 50
-    assert [sampler(n) for n in (0, 7999, 101, 10_000)] == [
+    assert [suggested(sampler, n) for n in (0, 7999, 101, 10_000)] == [
         {"x": 0, "y": 0}, {"x": 79, "y": 99}, {"x": 1, "y": 1}, None
     ]  # fmt: skip

@@ -24,14 +24,16 @@ def data(dataset: Name, data_dir: DataDir = None) -> None:
 
     Run this where there is internet before you start workers on hosts that have none.
     """
-    from distune.workloads.data import DATASETS, announcement, fetch, is_in_files, locate
+    from distune.workloads.data import DATA_SETS
+    from distune.workloads.data.folders import DataFolders
 
-    place = str(data_dir) if data_dir else None
-    if is_in_files(dataset):
-        if locate(dataset, place) is None:
-            typer.echo(announcement(dataset, place), err=True)
-        typer.echo(fetch(dataset, place))
-    elif dataset == "digits":
-        typer.echo("digits come with scikit-learn: there is nothing to fetch")
-    else:
-        raise UserError(f"no data set {dataset!r}; there are {', '.join(DATASETS)}")
+    wanted = {name: one for name, one in DATA_SETS.items() if one.can_be_fetched}
+    if dataset not in wanted:
+        raise UserError(f"no data set {dataset!r}; there are {', '.join(wanted)}")
+    data_set, folders = wanted[dataset], DataFolders.of(data_dir)
+    if data_set.bundled_with:
+        typer.echo(f"{dataset} come with {data_set.bundled_with}: there is nothing to fetch")
+        return
+    if folders.locate(data_set) is None:
+        typer.echo(folders.announcement(data_set), err=True)
+    typer.echo(folders.fetch(data_set))

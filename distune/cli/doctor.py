@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from distune.cli import terminal
 from distune.cli.options import LOGS, Json, Logs, duration
+
+if TYPE_CHECKING:
+    from distune.doctor.diagnosis import Diagnosis
 
 EXAMPLE = "distune doctor --logs /shared/logs --peer     (on two hosts at once)"
 
@@ -43,20 +46,25 @@ def doctor(
     hidden folder of their own and disturb no study. The command exits with status 0 when all is
     well, 1 when a promise of the protocol does not hold, and 2 when it was started wrongly.
     """
-    from distune.doctor.page import page
-    from distune.doctor.visit import visit
+    from distune.doctor.examination import examine
+
+    diagnosis, left = examine(logs, peer=peer, wait=wait, patience=timeout, tell=terminal.remark)
+    if as_json:
+        terminal.print_json(diagnosis.model_dump(mode="json"))
+    else:
+        _print(diagnosis, left, logs)
+    raise typer.Exit(1 if diagnosis.grade == "fail" else 0)
+
+
+def _print(diagnosis: Diagnosis, left: str, logs: Logs) -> None:
+    from distune.doctor.rendering import render
     from distune.share import protocol
 
-    note, left = visit(logs, peer=peer, wait=wait, patience=timeout, tell=terminal.remark)
-    if as_json:
-        terminal.print_json(note.model_dump(mode="json"))
-    else:
-        terminal.console().print(page(note))
-        if left == "written":
-            does = "refuses because of it" if note.grade == "fail" else "goes by it"
-            typer.echo(f"distune master --logs {logs} {does}: {logs / protocol.DOCTOR}")
-        elif left:
-            typer.echo(left)
-        elif note.peer:
-            typer.echo(f"the other host leaves all this in {protocol.DOCTOR}")
-    raise typer.Exit(1 if note.grade == "fail" else 0)
+    terminal.console().print(render(diagnosis))
+    if left == "written":
+        does = "refuses because of it" if diagnosis.grade == "fail" else "goes by it"
+        typer.echo(f"distune master --logs {logs} {does}: {logs / protocol.DOCTOR}")
+    elif left:
+        typer.echo(left)
+    elif diagnosis.peer:
+        typer.echo(f"the other host leaves all this in {protocol.DOCTOR}")

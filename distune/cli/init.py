@@ -18,11 +18,11 @@ def init(
     ),
 ) -> None:
     """Write a space file to start from; its comments explain it."""
-    from distune.presets import STARTER
+    from distune.presets.catalogue import read_starter
 
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(STARTER)
+            out.write(read_starter())
     except FileExistsError:
         raise UserError(f"{file} is there already; choose another name or remove it") from None
     except OSError as error:

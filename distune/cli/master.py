@@ -21,7 +21,7 @@ from distune.cli.space_file import checked_name, read_space
 from distune.errors import UserError
 
 if TYPE_CHECKING:
-    from distune.study.study import SpaceFile
+    from distune.space_file.model import SpaceFile
 
 EXAMPLE = "distune master --space lab-scenario5 --logs /shared/logs --time-limit 2h"
 
@@ -116,7 +116,7 @@ def master(
 
 
 def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
-    from distune.study.scaling import scaled
+    from distune.presets.scaling import scaled
 
     if not 0 < scale <= 1:
         raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")

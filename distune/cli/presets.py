@@ -18,7 +18,7 @@ Name = Annotated[
 
 def presets(name: Name = None) -> None:
     """List the built-in studies, with what each shows and how long it takes."""
-    from distune.presets import preset_names, read_preset
+    from distune.presets.catalogue import preset_names, read_preset
 
     if name is None:
         _list()
@@ -31,14 +31,14 @@ def presets(name: Name = None) -> None:
 def _list() -> None:
     from rich.table import Table
 
-    from distune.presets import described, preset_names
+    from distune.presets.catalogue import describe, preset_names
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("preset", "2 cores", "GPU", "what it shows"):
         table.add_column(heading, no_wrap=heading != "what it shows")
     for preset in preset_names():
-        what, on_cores, on_gpu = described(preset)
-        table.add_row(preset, on_cores, on_gpu, what)
+        description = describe(preset)
+        table.add_row(preset, description.on_two_cores, description.on_gpu, description.shows)
     console = terminal.console()
     console.print(table, markup=False, highlight=False)
     console.print(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from distune.errors import UserError
 
 if TYPE_CHECKING:
-    from distune.study.study import SpaceFile
+    from distune.space_file.model import SpaceFile
 
 
 def read_space(space: str) -> tuple[SpaceFile, str, str]:
     """A checked space file, what messages call it, and the study's name it suggests."""
-    from distune.presets import preset_names, read_preset
-    from distune.study.study import parse_space_file
+    from distune.presets.catalogue import preset_names, read_preset
+    from distune.space_file.read import parse_space_file
 
     if space in preset_names() and not Path(space).is_file():
         return parse_space_file(read_preset(space), f"preset {space}"), f"preset {space}", space

@@ -75,7 +75,7 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
         for counted in configuration.trials:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
-            stage = staged.stage_of(trial.number) if staged is not None else None
+            stage = staged.stage_of(trial.configuration) if staged is not None else None
             rows.append(
                 TrialRow(
                     number=trial.number,

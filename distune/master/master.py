@@ -18,7 +18,9 @@ import filelock
 from distune.errors import BadRecord, Forbidden, NotAFolder, ShareError, UserError
 from distune.export.leaderboard import best_space, leaderboard_csv
 from distune.master import planner
+from distune.master.asked import Remembered
 from distune.master.planner import (
+    Ask,
     Bury,
     Count,
     Finish,
@@ -32,11 +34,11 @@ from distune.master.planner import (
     Withdraw,
 )
 from distune.search.ranking import History
-from distune.search.samplers import make_sampler
+from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.heartbeat import Finished, MasterBeat
 from distune.share.protocol import COUNTED, Actor, AttemptName, State
-from distune.share.store import Store
+from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial
 from distune.watch.observer import Observer, count_attempt
@@ -94,6 +96,7 @@ class Master:
         store.mend_folders()
         self.study = store.load()
         self._sampler = make_sampler(self.study)
+        self._asked = Remembered(store, self.study)
         self._started = False
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
@@ -115,8 +118,10 @@ class Master:
         # A trial that is hidden from one listing (an old cache, a rename nearby) must not be
         # taken for one that was never published.
         store.folder.poke(protocol.TRIALS)
-        for _ in range(2):
-            self.observer.expect_all(store.listing())
+        listings = [store.listing(), store.listing()]
+        self._mend_asked(listings)
+        for listing in listings:
+            self.observer.expect_all(listing)
         #: Trials without a file, because the end came before anybody had claimed them.
         self._withdrawn = self.observer.unseen if store.is_finished() else frozenset()
         self._last_step = monotonic()
@@ -134,14 +139,31 @@ class Master:
         else:
             file.append([records.encode(one) for one in self.observer.recovered], known)
 
+    def _mend_asked(self, listings: Sequence[Listing]) -> None:
+        """See that everything is known that was asked for: lines may be lost, trials tell of it."""
+        history = self.observer.history
+        asked = self._asked.so_far
+        if asked.next_trial <= history.highest or asked.has_gaps():
+            self._asked.recover(counted.trial for counted in history.trials)
+        for name in {name for listing in listings for name in listing.attempts}:
+            if name.purpose is Purpose.TRAIN and asked.of(name.trial) is None:
+                try:
+                    self._asked.recover([self.store.read_attempt(name).trial])
+                except (FileNotFoundError, BadRecord):
+                    continue
+        lost = self._asked.mend(self._sampler, history)
+        if lost is not None:
+            self.observer.note("trouble", lost)
+
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
+        if not self._started:
+            self._asked.recover([trial])
         limit = self.limits.trials
-        params = self._sampler(trial.number // self.study.repeats, history.trials)
         # Limits may have been higher before this master started; what it has not published
         # since, nobody has.
         beyond = self._started and limit is not None and trial.number >= limit
-        if beyond or params != trial.params:
+        if beyond or self._asked.refuses(trial):
             return "nobody asked for such a trial"
         if trial.purpose is Purpose.TEST:
             known = history.has((Purpose.TRAIN, trial.number))
@@ -170,14 +192,18 @@ class Master:
         if now >= self._next_check:
             self._next_check = now + min(_CHECK_EVERY, self.study.lease / 4)
             self._keep_history()
+            lost = self._asked.keep()
+            if lost is not None:
+                self.observer.note("trouble", lost)
             # Only a second master, where locks cannot be trusted, could have ended it.
             try:
                 self.finished = self.store.read_finished()
             except BadRecord as error:
                 self.store.set_aside(protocol.FINISHED, str(error))
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
-        actions = planner.plan(snapshot, self._sampler)
+        actions = planner.plan(snapshot, self._asked.so_far, self._sampler)
         self.active = bool(actions)
+        self._asked.add([action.asked for action in actions if isinstance(action, Ask)])
         new = [action.trial for action in actions if _is_new(action)]
         self._follow_claims(len(snapshot.in_state(State.WAITING)), len(new), now - last_step)
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
@@ -250,7 +276,7 @@ class Master:
 
     def _apply(self, action: planner.Action) -> None:
         match action:
-            case Count():
+            case Ask() | Count():
                 pass  # all of them together, before
             case Publish(trial):
                 self._publish(trial)

@@ -10,6 +10,7 @@ from distune.report.best_so_far import LINEAR, ORDERS, Band, bands, best_so_far,
 from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.plotting import PlotlyFigure, axis, figure, scale
 from distune.report.study_data import StudyData, spent, value_of
+from distune.search.samplers.staged import make_sampler
 from distune.watch.display.numbers import duration, format_value, plural
 from distune.watch.display.text import clean
 
@@ -26,7 +27,7 @@ def section(data: StudyData) -> Section | None:
     best = best_so_far(values, direction)
     blocks: list[Block] = [Paragraph(_words(data, best))]
     over_trials = over_time = None
-    if data.study.sampler == "random" and len(trials) >= _FEWEST:
+    if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
         over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
     training = list(accumulate(seconds))

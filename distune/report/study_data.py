@@ -77,9 +77,9 @@ class StudyData:
     @cached_property
     def stages(self) -> dict[str, list[int]]:
         """Numbers of the counted trials of each stage that has begun, by its name, in order."""
-        numbers = sorted(one.trial.number for one in self.trials)
+        configurations = {one.trial.number: one.trial.configuration for one in self.trials}
         return {
-            view.stage.name: [n for n in numbers if view.first <= n < view.first + view.trials]
+            view.stage.name: [n for n, c in sorted(configurations.items()) if view.has(c)]
             for view in self.snapshot.stages
             if view.state != "waiting"
         }

@@ -9,6 +9,7 @@ from distune.report.blocks import Block, Paragraph, Section, Table
 from distune.report.study_data import StudyData, spent
 from distune.report.wording import PARAMS_IN_WORDS, good_direction, params_words
 from distune.search.ranking import Configuration
+from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import standing
 from distune.watch.display.numbers import (
@@ -38,12 +39,7 @@ def summary(data: StudyData) -> Section:
 
 def _what(data: StudyData) -> str:
     study = data.study
-    sampler = {
-        "random": "Random search",
-        "grid": "Grid search",
-        "list": "A list of settings",
-        "stages": f"A search in {len(study.stages or [])} stages",
-    }
+    label = make_sampler(study).label
     names = [clean(name, 60) for name in data.varying]
     if not names:
         over = ""
@@ -53,8 +49,8 @@ def _what(data: StudyData) -> str:
         over = f" over {len(names)} parameters"
     repeats = f", each setting trained {study.repeats} times" if study.repeats > 1 else ""
     return (
-        f"{sampler[study.sampler]}{over}, for {clean(study.objective_name)}{repeats}. Ranked by "
-        f"{clean(study.metric)}, {good_direction(study.direction)}. The study is "
+        f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}. "
+        f"Ranked by {clean(study.metric)}, {good_direction(study.direction)}. The study is "
         f"{describe_state(data.snapshot)}."
     )
 

@@ -8,7 +8,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +39,7 @@ seen/000/      000017.1.jsonl.WORKER.seen       counted: history
                000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
                000017.1.jsonl.WORKER.pruned     stopped by the master, counted
                000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
+asked.jsonl    one line per configuration, written before its first trial is published
 history.jsonl  one line per counted trial; a cache, rebuilt from seen/
 workers/       heartbeats of the workers
 artifacts/     what an objective wrote into trial.dir
@@ -85,6 +86,7 @@ class Store:
         self.mend_folders()
         for path, data in (
             (protocol.README, _README.format(name=study.name).encode()),
+            (protocol.ASKED, b""),
             (protocol.HISTORY, b""),
             (protocol.STUDY, records.encode_document(study)),
         ):
@@ -204,6 +206,8 @@ class Store:
         self._check_study(file.trial.study)
         if (file.trial.key, file.trial.attempt) != (name.key, name.attempt):
             raise BadRecord(f"it holds attempt {file.trial.attempt} of trial {file.trial.number}")
+        if self._study is not None and not self._study.is_current:
+            return replace(file, trial=file.trial.as_of_now(self._study.repeats))
         return file
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
@@ -461,7 +465,13 @@ class Store:
         self._torn.add(path)
 
     def append_lines(self, path: str, lines: Iterable[bytes]) -> None:
-        """Add encoded lines to a file; after half a line of before, in a line of their own."""
+        """Add encoded records to a file, on a line of their own, and have them on the disk.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            BadRecord: there is something else of its name.
+            ShareError: they may be there or not.
+        """
         data = b"".join(lines)
         if not data:
             return

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from distune.errors import BadRecord
 from distune.search.ranking import History
-from distune.search.samplers.staged import StagedSampler, StageView
+from distune.search.samplers.staged import StagedSampler, StageView, make_sampler
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Watch
-from distune.share.history_file import HistoryFile
+from distune.share.lines_file import LinesFile
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
@@ -130,13 +130,13 @@ class Observer:
         self.store = store
         self.study = store.load()
         self.history = History(self.study)
-        self.history_file = HistoryFile(store, self.study.id)
+        self.history_file = LinesFile(store, protocol.HISTORY, Counted, self.study)
         self._follows = follows_history
         self._refuse = refuse
         self._verdicts: dict[AttemptName, str | None] = {}
         self._monotonic = monotonic
         self._wall = wall
-        self._stages = StagedSampler(self.study) if self.study.stages else None
+        self._sampler = make_sampler(self.study)
         self._stages_begun = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._watch = Watch(longest_step=self.study.lease / 4)
@@ -246,6 +246,7 @@ class Observer:
             absent=dict(self._absent),
             next_number=self._next_number,
             workers=self._workers,
+            size=self._sampler.size,
             stages=stages,
             events=self.events,
             finished=finished,
@@ -422,10 +423,10 @@ class Observer:
                     self.note("retried", f"trial {name.trial}: attempt {name.attempt} published")
 
     def _follow_stages(self) -> tuple[StageView, ...]:
-        if self._stages is None:
+        if not isinstance(self._sampler, StagedSampler):
             return ()
-        self._stages.follow(self.history.trials)
-        views = self._stages.views()
+        self._sampler.follow(self.history.trials)
+        views = self._sampler.views()
         begun = [view for view in views if view.state != "waiting"]
         for view in begun[self._stages_begun :] if self._stages_begun else ():
             settings = ", ".join(f"{k} {v}" for k, v in view.start.items())

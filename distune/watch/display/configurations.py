@@ -26,8 +26,8 @@ def varying_parameters(study: Study, seen: Iterable[Params] = ()) -> list[str]:
         study: says what may vary.
         seen: settings that were tried, for what it cannot say.
     """
-    if study.sampler == "list":
-        seen = [*(study.settings or [])[:_SETTINGS_LOOKED_AT], *seen]
+    if study.settings is not None:
+        seen = [*study.settings[:_SETTINGS_LOOKED_AT], *seen]
         varying = {}
     elif study.stages is not None:
         varying = {name: None for stage in study.stages for name in stage.params}

@@ -71,7 +71,7 @@ def _stage_json(view: StageView) -> dict[str, Any]:
         "name": view.stage.name,
         "state": view.state,
         "tunes": list(view.stage.params),
-        "first_trial": view.first,
+        "first_configuration": view.first,
         "trials": view.trials,
         "counted": view.counted,
         "start": dict(view.start),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from distune.share.protocol import LIVE, State
-from distune.study.study import Study
-from distune.study.trial import Purpose, Scalar
+from distune.study.trial import Purpose
 from distune.watch.display.numbers import coarse_duration, plural
 from distune.watch.display.text import clean
 from distune.watch.display.workers import live_workers
@@ -63,40 +62,11 @@ def is_over(snapshot: Snapshot) -> bool:
 
 def planned_trials(snapshot: Snapshot) -> int | None:
     """How many trials there will be; None if only time or a target ends the study."""
-    study, limit = snapshot.study, snapshot.limits.trials
-    settings: int | None = None
-    if study.sampler == "stages":
-        settings = sum(view.trials for view in snapshot.stages) // study.repeats
-    elif study.sampler == "list":
-        settings = len(study.settings or [])
-    elif study.sampler == "grid":
-        settings = _grid_size(study, {}, list(study.params))
-    sizes = [limit] if settings is None else [limit, settings * study.repeats]
-    return min((size for size in sizes if size is not None), default=None)
-
-
-def _grid_size(study: Study, chosen: dict[str, Scalar], names: list[str]) -> int | None:
-    """The number of combinations. Only parameters that others ask about need a walk."""
-    if not names:
-        return 1
-    name, rest = names[0], names[1:]
-    spec = study.params[name]
-    conditions = spec.when or {}
-    if not all(other in chosen and chosen[other] in conditions[other] for other in conditions):
-        return _grid_size(study, chosen, rest)
-    values = spec.grid()
-    if values is None:
-        return None
-    if not any(name in (study.params[other].when or {}) for other in rest):
-        inner = _grid_size(study, chosen, rest)
-        return None if inner is None else inner * len(values)
-    total = 0
-    for value in values:
-        inner = _grid_size(study, {**chosen, name: value}, rest)
-        if inner is None:
-            return None
-        total += inner
-    return total
+    limit, size = snapshot.limits.trials, snapshot.size
+    if size is None:
+        return limit
+    everything = size * snapshot.study.repeats
+    return everything if limit is None else min(limit, everything)
 
 
 def eta_seconds(snapshot: Snapshot) -> float | None:
