@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distune.training.processes import executor_environment
+from distune.training.environment import executor_environment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.bench_training import Alone, Peers, unpacked

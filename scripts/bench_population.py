@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from distune.training.processes import executor_environment
+from distune.training.environment import executor_environment
 from distune.workloads import compiled
 from distune.workloads.data import locate
 from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell

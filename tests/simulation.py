@@ -29,8 +29,7 @@ from distune.share.store import Store
 from distune.study.study import Limits, Study, parse_space_file
 from distune.study.study import freeze as freeze_study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
-from distune.training.messages import Assignment, SelfTest, SelfTested
-from distune.training.processes import Died
+from distune.training.messages import Assignment, Died, SelfTest, SelfTested
 from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
 from distune.worker.context import WorkerIdentity
