@@ -13,8 +13,7 @@ from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
-from distune.training.messages import SelfTested
-from distune.training.processes import Died
+from distune.training.messages import Died, SelfTested
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
