@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from distune.errors import BadRecord, ShareError
-from distune.master.master import Identity, Master
+from distune.master.lock import Identity
+from distune.master.master import Master
 from distune.search.asked import trial_of
 from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
