@@ -1,4 +1,4 @@
-"""What soaks have shown, kept in docs/soak-results.json, and the pages that quote it."""
+"""What soaks have shown, kept in docs/soak-results.json, and the page that quotes it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from scripts.soaking.rigs import KINDS, ROOT
 
 RESULTS = ROOT / "docs" / "soak-results.json"
-#: Pages with a part between two marks that is written from the results.
-PAGES = ("PROTOCOL.md", "README.md")
+#: It has a part between two marks that is written from the results.
+PAGE = ROOT / "docs" / "reliability.md"
 _KEPT = ("rig", "lease", "default_lease", "trials", "workers", "seconds", "attempts", "sound")
 Run = Mapping[str, Any]
 
@@ -41,28 +41,21 @@ def compact(run: Run) -> dict[str, Any]:
 
 
 def collect(files: Sequence[Path]) -> None:
-    """Keep the results in these files, in place of older ones, and renew the pages."""
+    """Keep the results in these files, in place of older ones, and renew the page."""
     runs = {key(run): run for run in load()}
     for file in files:
         run = compact(json.loads(file.read_text()))
         runs[key(run)] = run
     ordered = [runs[one] for one in sorted(runs)]
     RESULTS.write_text("[\n" + ",\n".join(map(json.dumps, ordered)) + "\n]\n")
-    for page in PAGES:
-        path = ROOT / page
-        path.write_text(renewed(path.read_text(), part(page, ordered)))
+    PAGE.write_text(renewed(PAGE.read_text(), ordered))
 
 
-def renewed(page: str, text: str) -> str:
-    """A page with `text` between its marks."""
+def renewed(page: str, runs: Sequence[Run]) -> str:
+    """The page with what these runs have shown between its marks."""
     before, _, rest = page.partition("<!-- soak -->\n")
     _, _, after = rest.partition("<!-- /soak -->\n")
-    return f"{before}<!-- soak -->\n{text}<!-- /soak -->\n{after}"
-
-
-def part(page: str, runs: Sequence[Run]) -> str:
-    """What a page says of these runs."""
-    return table(runs) if page == "PROTOCOL.md" else summary(runs)
+    return f"{before}<!-- soak -->\n{summary(runs)}\n{table(runs)}<!-- /soak -->\n{after}"
 
 
 def table(runs: Sequence[Run]) -> str:
