@@ -101,9 +101,10 @@ def summary(runs: Sequence[Run]) -> str:
         + ", ".join(f"{kind} {n}×" for kind, n in sorted(faults.items()))
         + ".",
     ]
-    for kind, text in (
-        ("worker killed", "the trial of a killed worker was taken up again"),
-        ("worker's host killed", "that of one whose whole host had died"),
+    taken_up = []
+    for kind, whose in (
+        ("worker killed", "the trial of a killed worker"),
+        ("worker's host killed", "that of a worker whose whole host had died"),
     ):
         found = [
             (run["lease"], fault["taken_up"])
@@ -117,7 +118,8 @@ def summary(runs: Sequence[Run]) -> str:
             seconds = [taken for its, taken in found if its == lease]
             where = "local" if lease < 60 else "network"
             spans.append(f"{min(seconds):.0f} to {max(seconds):.0f} s on {where} file systems")
-        lines.append(f"With default settings {text} after {' and '.join(spans)}.")
+        taken_up.append(f"{whose} after {' and '.join(spans)}")
+    lines.append(f"With default settings, another worker took up {', and '.join(taken_up)}.")
     lines += [_endured(run) for run in runs if run.get("endurance")]
     return textwrap.fill(" ".join(lines), 99, break_on_hyphens=False) + "\n"
 
