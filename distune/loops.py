@@ -17,30 +17,33 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from distune.doctor.note import Note
+from distune.doctor.diagnosis import Diagnosis
 from distune.errors import BadRecord, NotAFolder, ShareError, StudyFailed, UserError
 from distune.master.master import Identity, Master, only_master
-from distune.master.planner import check_settings
 from distune.share import access, protocol, records
 from distune.share.folder import Folder, file_system_of, is_network
 from distune.share.outages import Outage, Stall
 from distune.share.protocol import worker_id
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store, find_studies
-from distune.study.study import SpaceFile, Study, differences, freeze, limits_of
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.model import SpaceFile
+from distune.space_file.preview import check_there_is_something
+from distune.study.study import Study, differences
 from distune.training.messages import OfferRecord, Prepare, Ready
 from distune.training.objective import Offer
 from distune.training.processes import Died, ExecutorProcess, end_all, executor_environment, spawn
-from distune.training.sharing import SharedProcess
+from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
 from distune.watch.viewing import LONGEST_WAIT, Interrupt
 from distune.worker import host
+from distune.worker.context import WorkerIdentity
 from distune.worker.guardian import Guardian
-from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
+from distune.worker.worker import Worker
 from distune.workloads import WORKLOADS, compiled
-from distune.workloads.data import announcement, is_in_files, locate
-from distune.workloads.grouping import USUAL_SIZE, When
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.folders import DataFolders
 
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143
@@ -52,7 +55,6 @@ _IDLE_BEFORE_SAYING = 60.0  # seconds
 _EXPECTED_WITHIN = 60.0  # seconds in which a master looks out for the first worker
 _FIRST_LOOKS = 0.25  # seconds between looks meanwhile, at most, over a network
 _COLLECT_AFTER = 20_000  # objects
-_IN_TURN = 8  # short trials that a training process is given at a time
 
 
 # -- worker --------------------------------------------------------------------------------
@@ -60,15 +62,14 @@ _IN_TURN = 8  # short trials that a training process is given at a time
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs`, `threads`
-    and `population` to choose them.
+    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and `threads`
+    to choose them.
     """
 
     logs: Path
     study: str | None = None
     jobs: int | None = None
     threads: int | None = None
-    population: int | None = 1
     device: str = "auto"
     objectives: Sequence[str] = ()
     allow_commands: bool = False
@@ -122,21 +123,17 @@ def _run_worker(options: WorkerOptions, guardian: Guardian, say: Callable[[str],
 
     executors, device, plan = _make_ready(make, options, bool(offers))
     try:
-        size = _population_size(options.population, device)
         name = socket.gethostname()
         identity = WorkerIdentity(
             worker_id(name, os.getpid(), secrets.token_hex(3)), name, os.getpid(), device
         )
         guardian.protects(identity.worker)
-        populations = f"; up to {size} of one network at once" if size > 1 else ""
-        say(f"worker {identity.worker} on {device}: {_told(plan)}{populations}; logs in {logs}")
-        when: When = "always" if options.population else "where it pays"
-        seats = _seats(executors, size, when, wake.set)
+        say(f"worker {identity.worker} on {device}: {_told(plan)}; logs in {logs}")
         worker = Worker(
             identity,
             lambda: find_studies(logs, options.study),
-            seats,
-            devices=[one.device for one in executors] * (len(seats) // len(executors)),
+            [TrialsInTurn(one, wake.set) for one in executors],
+            devices=[one.device for one in executors],
             ready=Admission(options, logs, guardian, say, device).ready,
             offers=offers,
             allow_commands=options.allow_commands,
@@ -157,29 +154,6 @@ def _say_our_own(say: Callable[[str], None], line: str) -> None:
     """Of what a training process prints, what is distune's: why a first trial takes its time."""
     if line.startswith("distune: "):
         say(line.removeprefix("distune: "))
-
-
-def _population_size(asked: int | None, device: str) -> int:
-    """How many trials a training process is given at a time; None to choose.
-
-    Raises:
-        UserError: populations are trained on CPUs only.
-    """
-    if device != "cpu":
-        if asked is not None and asked > 1:
-            raise UserError(f"--population {asked}: on {device} trials are trained one at a time")
-        return 1
-    return USUAL_SIZE if asked is None else asked
-
-
-def _seats(
-    executors: Sequence[ExecutorProcess], size: int, when: When, wake: Callable[[], None]
-) -> Sequence[ExecutorLike]:
-    """What the worker gives its trials to: so many seats at each process, dealt out in turn, so
-    that a few trials keep all processes busy.
-    """
-    shared = [SharedProcess(one, size, when, wake, _IN_TURN) for one in executors]
-    return [seat for row in zip(*(one.seats for one in shared), strict=True) for seat in row]
 
 
 def _told(plan: host.Plan, workers: int = 1) -> str:
@@ -275,6 +249,7 @@ class Admission:
             UserError: the study is not to be trusted, its folder cannot be written to, or a
                 data set cannot be had.
         """
+        study.refuse_earlier()
         if not self._any_owner:
             access.check_owner(self._logs / name)
         access.check_writable(self._logs / name)
@@ -315,7 +290,8 @@ class DataSets:
     """
 
     def __init__(self, data_dir: Path | None, say: Callable[[str], None]) -> None:
-        self._place = str(data_dir) if data_dir else None
+        self._data_dir = data_dir
+        self._folders = DataFolders.of(data_dir)
         self._say = say
         self._here: set[str] = set()
         self._downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
@@ -334,14 +310,15 @@ class DataSets:
         if name in self._here:
             return True
         if name not in self._downloads:
-            if not is_in_files(name) or locate(name, self._place) is not None:
+            data_set = DATA_SETS[name]
+            if self._folders.locate(data_set) is not None:
                 self._here.add(name)
                 return True
             if name in self._failed:  # once is enough; should the files come, they are found
                 raise UserError(self._failed[name])
-            self._say(f"{name} is not on this host; {announcement(name, self._place)}")
+            self._say(f"{name} is not on this host; {self._folders.announcement(data_set)}")
             command = [sys.executable, "-m", "distune", "data", name]
-            command += ["--data-dir", self._place] if self._place else []
+            command += ["--data-dir", str(self._data_dir)] if self._data_dir else []
             # Not a pipe: one that nobody reads would fill up.
             errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
             process = spawn(command, stdout=subprocess.DEVNULL, stderr=errors)
@@ -391,10 +368,10 @@ def _work(
         if worker.finished:
             say("nothing left to do: every study here is finished (--forever waits for more)")
             return EXIT_NOTHING_LEFT
-        if worker.only_refused and not options.forever:
-            left = {**worker.refused, **worker.given_up}
+        if worker.stuck and not options.forever:
+            left = {**worker.studies.refused, **worker.studies.left}
             why = "; ".join(f"{study}: {reason}" for study, reason in left.items())
-            if worker.given_up:
+            if worker.studies.left:
                 raise StudyFailed(f"this worker has given up ({why})")
             raise UserError(f"there is no study here that this worker can work on ({why})")
         if options.time_limit is not None and now - started >= options.time_limit:
@@ -402,8 +379,8 @@ def _work(
             say("the time limit is over; everything given back")
             return EXIT_NOTHING_LEFT
         if worker.active or not worker.idle:
-            last_busy, told = now, told and worker.knows_nothing
-        elif not told and worker.knows_nothing:
+            last_busy, told = now, told and worker.studies.knows_nothing
+        elif not told and worker.studies.knows_nothing:
             told = True
             say(f"no study in {options.logs} yet; waiting for a master")
         elif not told and now - last_busy >= _IDLE_BEFORE_SAYING:
@@ -500,6 +477,7 @@ def _open_or_create(
 ) -> tuple[Store, Study]:
     store = Store(Folder(folder))
     store.tell = say
+    _refuse_earlier(store)
     note = None if options.ignore_doctor else _doctors_note(folder.parent, say)
     default = NETWORK_LEASE if store.folder.network else LOCAL_LEASE
     lease = options.space.lease or (note.lease if note else default)
@@ -512,7 +490,7 @@ def _open_or_create(
         poll=note.poll if note else None,
         created=time.time(),
     )
-    check_settings(wanted)
+    check_there_is_something(wanted)
     try:
         study = store.create(wanted)
     except NotAFolder as error:
@@ -539,7 +517,19 @@ def _open_or_create(
     return store, study
 
 
-def _doctors_note(logs: Path, say: Callable[[str], None]) -> Note | None:
+def _refuse_earlier(store: Store) -> None:
+    """See that a study which is there already can go on.
+
+    Raises:
+        UserError: it was begun by an earlier release.
+    """
+    try:
+        store.load().refuse_earlier()
+    except (FileNotFoundError, BadRecord, NotAFolder, ShareError):
+        return  # there is none, or `create` says what is wrong with it
+
+
+def _doctors_note(logs: Path, say: Callable[[str], None]) -> Diagnosis | None:
     """What `distune doctor` has found in this directory; None if that is nothing, or of no use.
 
     Raises:
@@ -548,7 +538,7 @@ def _doctors_note(logs: Path, say: Callable[[str], None]) -> Note | None:
     path = logs / protocol.DOCTOR
     try:
         data = Folder(logs).read(protocol.DOCTOR, limit=records.LINE_LIMIT)
-        note = records.decode_document(Note, data)
+        note = records.decode_document(Diagnosis, data)
     except FileNotFoundError:
         return None
     except (BadRecord, ShareError) as error:

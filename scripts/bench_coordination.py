@@ -39,9 +39,10 @@ import psutil
 from distune.share.store import find_studies
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result
-from distune.training.messages import Assignment, Check
+from distune.training.messages import Assignment, SelfTest
 from distune.training.processes import Died
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell
@@ -568,32 +569,31 @@ def flat(places: Sequence[Path], rounds: int, trials: int) -> None:
 class Instant:
     """An executor that has its result at once: nothing is trained, everything else is real."""
 
+    slots = 1
+
     def __init__(self) -> None:
-        self._says: list[Record | Died] = []
+        self._says: list[tuple[int, Record | Died]] = []
 
-    def serves(self, study: Study) -> bool:
+    def takes(self, slot: int, study: Study) -> bool:
         return True
 
-    def takes(self, study: Study) -> bool:
-        return True
-
-    def start(self, assignment: Assignment) -> None:
+    def start(self, slot: int, assignment: Assignment) -> None:
         y = float(assignment.trial.params["lr"]) ** 2  # type: ignore[arg-type]
         metrics = {"y": y}
         self._says = [
-            Report(step=1, metrics=metrics, seconds=0.0),
-            Result(outcome=Outcome.COMPLETE, value=y, metrics=metrics, steps=1),
+            (0, Report(step=1, metrics=metrics, seconds=0.0)),
+            (0, Result(outcome=Outcome.COMPLETE, value=y, metrics=metrics, steps=1)),
         ]
 
-    def poll(self) -> Sequence[Record | Died]:
+    def poll(self) -> Sequence[tuple[int, Record | Died]]:
         said, self._says = self._says, []
         return said
 
-    def check(self, check: Check) -> None: ...
-    def stop(self) -> None: ...
+    def self_test(self, slot: int, test: SelfTest) -> None: ...
+    def stop(self, slot: int) -> None: ...
     def terminate(self) -> None: ...
-    def end(self, grace: float) -> None: ...
-    def abort(self) -> str:
+    def end(self, slot: int, grace: float) -> None: ...
+    def abort(self, slot: int) -> str:
         return ""
 
     def tail(self) -> str:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from distune.training.processes import executor_environment
+from distune.workloads.data.folders import DataFolders
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.bench_training import Alone, Peers, unpacked
@@ -59,11 +60,12 @@ def quick() -> int:
     """Captured steps on a tape, against steps made one by one. Exit status 1 if they differ."""
     import torch
 
-    from distune.workloads import data
+    from distune.workloads.data.digits import DIGITS
+    from distune.workloads.data.loading import load
     from scripts.taping import Tape, capturable_on_cpu
 
     torch.set_num_threads(1)
-    known = data.load("digits", None, "cpu", 130, 100, 100)
+    known = load(DIGITS, DataFolders.of(), "cpu", 130, 100, 100)
     checks = Checks()
     most = 0
     with capturable_on_cpu():
@@ -141,7 +143,7 @@ def ours(
         steps.capture_for = lambda device: None
     try:
         started = time.perf_counter()
-        trial = Alone(seed, device, folder)
+        trial = Alone(seed, device, DataFolders.of(folder))
         *_, last = mnist_cnn.train(setting, trial)
         devices.give_back(device)
         return time.perf_counter() - started, last

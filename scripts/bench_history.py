@@ -36,16 +36,17 @@ from pathlib import Path
 from typing import Any
 
 from distune.master.master import Identity, Master
-from distune.master.planner import trial_seed
 from distune.search.ranking import History
-from distune.search.samplers import make_sampler
+from distune.search.samplers.sampler import Question, Suggestion
+from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
-from distune.study.study import Limits, Study, freeze, parse_space_file
-from distune.study.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial
-from distune.watch.observer import Observer
+from distune.space_file.freeze import freeze
+from distune.space_file.read import parse_space_file
+from distune.study.study import Limits, Study
+from distune.study.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial, trial_seed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, spread, table
@@ -64,7 +65,7 @@ SPACE = {
     },
 }
 #: What must hold, whatever the machine.
-MOST_BYTES = 1000  # of the master's memory, for each trial
+MOST_BYTES = 1300  # of the master's memory, for each trial
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 _PATIENCE = 300.0  # seconds
 
@@ -82,15 +83,16 @@ def counted_trials(study: Study, count: int) -> Iterator[Counted]:
     sampler = make_sampler(study)
     rng = random.Random(0)
     for number in range(count):
-        params = sampler(number, ())
-        assert params is not None
+        found = sampler.ask(Question(number, History(study)))
+        assert isinstance(found, Suggestion)
         value = rng.random()
         trial = Trial(
             study=study.id,
             number=number,
             attempt=1,
-            seed=trial_seed(study.seed, number, study.repeats),
-            params=params,
+            configuration=number,
+            seed=trial_seed(study.seed, number, 0),
+            params=found.params,
         )
         metrics = {"val_accuracy": value}
         result = Result(
@@ -306,8 +308,7 @@ def adding(count: int) -> Cost:
 
 
 def commands(logs: Path, count: int, repetitions: int) -> None:
-    """How long they take. The first start makes the index that viewers use."""
-    restart(logs, count)
+    """How long they take."""
     measures: dict[str, Callable[[], Took]] = {
         "`distune master` started again, to its first new trial": lambda: restart(logs, count),
         "`distune top`, to the first screen": lambda: first_screen(logs, count),
@@ -349,7 +350,6 @@ def quick(logs: Path, count: int) -> int:
     store = Store(Folder(logs / NAME))
     store.load()
     read = Counter[str]()
-    whole = Observer(store).history
     with counted_calls(read):
         master = Master(Store(store.folder), Limits(trials=10**9), Identity("h", 1))
         checks.true(
@@ -357,13 +357,6 @@ def quick(logs: Path, count: int) -> int:
             read["decode"] == count and not read["encode"],
         )
         master.step()
-        read.clear()
-        viewer = Observer(Store(store.folder)).history
-        checks.at_most("lines that a viewer with an index decodes", read["decode"], 0)
-        checks.true(
-            "a viewer with an index has the same ranking",
-            [one.first for one in viewer.ranking()] == [one.first for one in whole.ranking()],
-        )
     forget_master(logs / NAME)
     history, costs = History(the_study()), []
     with counted_calls(read):

@@ -34,19 +34,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
-from distune.study.study import SpaceFile, Study, freeze
+from distune.space_file.freeze import freeze
+from distune.space_file.model import SpaceFile
+from distune.study.study import Study
 from distune.study.trial import Purpose, Result, Trial
 from distune.training.messages import Assignment, Prepare, decode_message, encode_message
 from distune.training.processes import executor_environment
 from distune.worker import host
-from distune.workloads.data import locate
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.mnist import MNIST
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell
@@ -71,7 +74,7 @@ def unpacked(data_dir: str | None, folder: Path) -> bool:
     """
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    found = locate("mnist", data_dir)
+    found = DataFolders.of(data_dir).locate(MNIST)
     rng = random.Random(0)
     for part, n in _SIZES:
         for kind in ("images-idx3", "labels-idx1"):
@@ -124,7 +127,7 @@ class Peers:
     """The peers' loop on the first images of the files in a folder."""
 
     def __init__(self, folder: str) -> None:
-        from distune.workloads.vision import import_datasets
+        from distune.workloads.data.torchvision_datasets import import_datasets
 
         datasets = import_datasets()
         from torchvision import transforms
@@ -184,10 +187,10 @@ class Plain:
     """
 
     def __init__(self, data_dir: str) -> None:
-        from distune.workloads import data
+        from distune.workloads.data.loading import as_floats, load
 
-        training = data.load("mnist", data_dir, "cpu", None, None, None).train
-        self._x, self._y = data.as_floats(training.inputs), training.targets
+        training = load(MNIST, DataFolders.of(data_dir), "cpu").train
+        self._x, self._y = as_floats(training.inputs), training.targets
 
     def seconds(self, batch: int, filters: int, n: int) -> float:
         import torch
@@ -215,11 +218,11 @@ class Plain:
 
 @dataclass
 class Alone:
-    """A trial of nobody's, for calling a workload directly."""
+    """A trial of no study, for calling a workload directly."""
 
     seed: int = 0
     device: str = "cpu"
-    data_dir: str | None = None
+    data: DataFolders = field(default_factory=DataFolders.of)
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)
 
@@ -231,7 +234,7 @@ def ours(setting: dict[str, Any], data_dir: str, seed: int = 0) -> list[dict[str
     """All reports of distune's own trainer for a setting."""
     from distune.workloads import mnist_cnn
 
-    return list(mnist_cnn.train(setting, Alone(seed=seed, data_dir=data_dir)))
+    return list(mnist_cnn.train(setting, Alone(seed=seed, data=DataFolders.of(data_dir))))
 
 
 # -- children: one process each, that does as it is told a line at a time ------------------------

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from distune.share.protocol import State
 from distune.share.store import open_study
-from distune.watch import display
+from distune.watch.display.live import render
 from distune.watch.observer import Observer
 
 WIDTH, HEIGHT = 100, 30
@@ -48,7 +48,7 @@ def draw(logs: Path, preset: str, target: Path) -> None:
                   if n in snapshot.files]  # fmt: skip
         if len(snapshot.history) >= COUNTED and len(curves) == 2 and min(curves) >= 2:
             console = Console(record=True, width=WIDTH, height=HEIGHT, file=io.StringIO())
-            console.print(display.render(snapshot, WIDTH, HEIGHT))
+            console.print(render(snapshot, WIDTH, HEIGHT))
             target.parent.mkdir(exist_ok=True)
             console.save_svg(str(target), title=f"distune master --space {preset} --workers 2")
             print(f"wrote {target}: {len(snapshot.history)} trials counted")

@@ -41,10 +41,10 @@ from distune.share.folder import Folder
 from distune.share.protocol import COUNTED, State
 from distune.share.records import decode_lines
 from distune.share.store import Store
-from distune.study.study import parse_space_file
+from distune.space_file.read import parse_space_file
 from distune.study.trial import Counted, Outcome
 from distune.training import executor, processes
-from distune.watch import display
+from distune.watch.display.json_data import snapshot_json
 from distune.watch.observer import Observer
 from distune.watch.screen import Mode, Screen
 from tests.rigs import faultfs, why_no_faultfs
@@ -431,7 +431,7 @@ def check(folder: Path, space: dict[str, Any]) -> None:
             assert file.result.value == expected, f"{name.filename} has another's result"
     if "target" in space:
         assert any(line.result.outcome is Outcome.COMPLETE for line in observer.history.trials)
-    shown = display.as_json(observer.look())  # what `distune status --json` prints
+    shown = snapshot_json(observer.look())  # what `distune status --json` prints
     assert shown["trials"]["counted"] == len(ranked)
     assert study.name == "s"
 

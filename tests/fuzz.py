@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from distune.errors import BadRecord, SpaceError
-from distune.presets import STARTER, preset_names, read_preset
-from distune.search.ranking import History
+from distune.presets.catalogue import preset_names, read_preset, read_starter
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
-from distune.share.index import encode_index, restore
 from distune.share.protocol import AttemptName, State
+from distune.space_file.read import parse_space_file
 from distune.study.document import Document
-from distune.study.study import Limits, parse_space_file
+from distune.study.study import Limits
 from distune.study.trial import (
     Claim,
     Counted,
@@ -140,22 +139,6 @@ def _lines(data: bytes) -> object:
     return [repr(record) for record in records.decode_lines(data)]
 
 
-def _history_of(data: bytes) -> History:
-    history = History(STUDY.model_copy(update={"id": TRIAL.study}))
-    for record in records.decode_lines(data):
-        assert isinstance(record, Counted)
-        history.add(record)
-    return history
-
-
-def _index(data: bytes) -> object:
-    history = _history_of(b"")
-    if not restore(history, data, HISTORY):
-        assert not history.rows
-        return None
-    return [one.params for one in history.ranking()]
-
-
 def _message(data: bytes) -> object:
     return repr(decode_message(data))
 
@@ -184,8 +167,7 @@ def _targets() -> Iterator[Target]:
         bad,
         [b"000", b"1234567"],
     )
-    yield Target("an index", _index, (), [encode_index(_history_of(HISTORY))])
-    spaces = [STARTER.encode(), *(read_preset(name).encode() for name in preset_names())]
+    spaces = [read_starter().encode(), *(read_preset(name).encode() for name in preset_names())]
     yield Target("a space file", lambda data: parse_space_file(data, "f"), (SpaceError,), spaces)
     # Both ends are ours, so a bad message is a bug; but it must be an error, and at once.
     messages = [Ready(device="cpu"), Assignment(study=STUDY, trial=TRIAL, folder="x"), RESULT]

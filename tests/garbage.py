@@ -16,17 +16,21 @@ from pathlib import Path
 
 from distune.errors import ShareError
 from distune.master.master import Identity, Master
-from distune.master.planner import make_trial
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.store import Store, find_studies
 from distune.study.trial import Claim, Outcome, Record, Result, Trial
-from distune.watch import display
+from distune.watch.display.json_data import snapshot_json, trial_json
+from distune.watch.display.live import render
+from distune.watch.display.plain import plain_progress
+from distune.watch.display.trial_detail import trial_detail
 from distune.watch.observer import Observer
-from distune.watch.snapshot import Event, Snapshot
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.watch.snapshot import Event
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
+from tests.histories import asked_trial
 from tests.simulation import SimulatedExecutor, make_study, objective
 
 GHOST = "ghost-7-0000ff"
@@ -287,10 +291,7 @@ class Bench:
     # -- what a test does to it --------------------------------------------------------------
 
     def trial(self, number: int, attempt: int = 1) -> Trial:
-        snapshot = Snapshot(self.study, self.limits, 0.0, self.master.observer.history)
-        trial = make_trial(snapshot, self.master._sampler, number, attempt)
-        assert trial is not None
-        return trial
+        return asked_trial(self.study, self.master._sampler, number, attempt)
 
     def ended(self, trial: Trial, worker: str = GHOST) -> bytes:
         """The file of an attempt at it that is complete."""
@@ -356,14 +357,14 @@ class Bench:
         """Everything that a viewer does; none of it fails."""
         store = Store(Folder(self.path))
         snapshot = Observer(store).look(curves=True)
-        json.dumps(display.as_json(snapshot), allow_nan=False)
-        display.render(snapshot, 100, 40)
-        display.plain_progress(snapshot)
+        json.dumps(snapshot_json(snapshot), allow_nan=False)
+        render(snapshot, 100, 40)
+        plain_progress(snapshot)
         for number in range(min(self.trials, 4)):
             files = store.attempts_of(number)
-            json.dumps(display.trial_json(files), allow_nan=False)
+            json.dumps(trial_json(files), allow_nan=False)
             if files:
-                display.trial_detail(snapshot, files, 100)
+                trial_detail(snapshot, files, 100)
 
     def check_outside(self) -> None:
         assert sorted(os.listdir(self.outside)) == ["file", "folder"]

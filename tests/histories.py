@@ -7,14 +7,29 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from distune.master.planner import trial_seed
+from distune.search.asked import AskedSoFar, recovered_from, trial_of
 from distune.search.ranking import History
+from distune.search.samplers.sampler import Question, Sampler, Suggestion
 from distune.share import protocol, records
 from distune.share.folder import Folder
+from distune.share.lines_file import LinesFile
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
-from distune.study.study import Study, freeze, parse_space_file
-from distune.study.trial import Claim, Counted, Outcome, Purpose, Record, Report, Result, Trial
+from distune.space_file.freeze import freeze
+from distune.space_file.read import parse_space_file
+from distune.study.study import Study
+from distune.study.trial import (
+    Asked,
+    Claim,
+    Counted,
+    Outcome,
+    Purpose,
+    Record,
+    Report,
+    Result,
+    Trial,
+    trial_seed,
+)
 
 WORKER = "gpu7-812-4f2a9c"
 
@@ -36,7 +51,8 @@ def counted(
     **result: Any,
 ) -> Counted:
     """A counted trial: `trial` and `result` have fields beyond the usual."""
-    fields = {"study": "s", "number": number, "attempt": 1, "params": params, **(trial or {})}
+    usual = {"study": "s", "number": number, "attempt": 1, "configuration": number}
+    fields = {**usual, "params": params, **(trial or {})}
     return Counted(
         trial=Trial(**fields),
         worker=WORKER,
@@ -63,7 +79,8 @@ def history(of: Study, *runs: tuple[dict[str, Any], float | None, Outcome]) -> H
                 value,
                 outcome,
                 trial={
-                    "seed": trial_seed(of.seed, number, of.repeats),
+                    "seed": trial_seed(of.seed, number // of.repeats, number % of.repeats),
+                    "configuration": number // of.repeats,
                     "repeat": number % of.repeats,
                 },
             )
@@ -105,6 +122,13 @@ def write_study(
         lines: list[Record] = [one.trial, claim, *curves.get(one.trial.number, [])]
         path.write_bytes(b"".join(map(records.encode, [*lines, *([] if pruned else [one.result])])))
     (folder / protocol.HISTORY).write_bytes(b"".join(map(records.encode, many)))
+    asked = AskedSoFar(of)
+    for one in many:
+        seeded = trial_seed(of.seed, one.trial.configuration, one.trial.repeat)
+        found = recovered_from(of, one.trial.replace(seed=seeded))
+        if found is not None:
+            asked.add(found)
+    (folder / protocol.ASKED).write_bytes(b"".join(asked.lines()))
     return store
 
 
@@ -113,8 +137,87 @@ def lines_of(*counted: Counted) -> list[bytes]:
     return [records.encode(one) for one in counted]
 
 
-def read_history(store: Store, offset: int = 0) -> tuple[list[Counted], int]:
-    """What a history file has from an offset on, and the offset to go on from."""
-    found: list[Counted] = []
-    end = store.read_history(offset, lambda lines: found.extend(one for one, _ in lines))
-    return found, end
+def suggested(
+    sampler: Sampler, number: int, history: History | None = None
+) -> dict[str, Any] | None:
+    """The setting that a sampler gives configuration `number`; None if it gives none."""
+    before = History(study()) if history is None else history
+    found = sampler.ask(Question(number, before))
+    return found.params if isinstance(found, Suggestion) else None
+
+
+def asked_from(of: Study, sampler: Sampler, many: int) -> list[Asked]:
+    """So many configurations, or as many as there are, each asked for when all before it are
+    counted.
+    """
+    found: list[Asked] = []
+    past = History(of)
+    for number in range(many):
+        answer = sampler.ask(Question(number, past))
+        if not isinstance(answer, Suggestion):
+            break
+        found.append(
+            Asked(
+                study=of.id,
+                configuration=number,
+                trial=number * of.repeats,
+                repeats=of.repeats,
+                params=dict(answer.params),
+                stage=answer.stage,
+                state=dict(answer.state),
+            )
+        )
+        past.extend(results_of(of, found[-1]))
+    return found
+
+
+def results_of(of: Study, asked: Asked) -> list[Counted]:
+    """All trials of a configuration, complete; the value depends on the setting."""
+    value = sum(map(ord, json.dumps(asked.params, sort_keys=True))) / 1000
+    return [
+        Counted(
+            trial=trial_of(of, asked, number),
+            worker=WORKER,
+            result=Result(outcome=Outcome.COMPLETE, value=value),
+        )
+        for number in range(asked.trial, asked.trial + asked.repeats)
+    ]
+
+
+def asked_in(store: Store, of: Study) -> AskedSoFar:
+    """What `asked.jsonl` says."""
+    known = AskedSoFar(of)
+    for record in records.decode_lines(store.folder.read(protocol.ASKED)):
+        assert isinstance(record, Asked)
+        known.add(record)
+    return known
+
+
+def asked_trial(of: Study, sampler: Sampler, number: int, attempt: int = 1) -> Trial:
+    """Trial `number` of a study whose sampler is asked for nothing else."""
+    configuration, repeat = divmod(number, of.repeats)
+    params = suggested(sampler, configuration, History(of))
+    assert params is not None
+    return Trial(
+        study=of.id,
+        number=number,
+        attempt=attempt,
+        configuration=configuration,
+        repeat=repeat,
+        seed=trial_seed(of.seed, configuration, repeat),
+        params=params,
+    )
+
+
+def history_file(store: Store) -> LinesFile[Counted]:
+    return LinesFile(store, protocol.HISTORY, Counted, store.load())
+
+
+def read_history(store: Store) -> list[Counted]:
+    """What the history file has."""
+    return [one for one, _ in history_file(store).read()]
+
+
+def append_history(store: Store, *counted: Counted) -> None:
+    lines = lines_of(*counted)
+    history_file(store).append(lines, lines)

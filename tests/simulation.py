@@ -21,20 +21,23 @@ from dataclasses import dataclass, field
 
 from distune.errors import BadRecord, ShareError
 from distune.master.master import Identity, Master
-from distune.master.planner import trial_seed
-from distune.search.samplers import make_sampler
+from distune.search.asked import trial_of
+from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.store import Store
-from distune.study.study import Limits, Study, parse_space_file
-from distune.study.study import freeze as freeze_study
+from distune.space_file.freeze import freeze as freeze_study
+from distune.space_file.read import parse_space_file
+from distune.study.study import Limits, Study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
-from distune.training.messages import Assignment, Check, Checked, Unbegun
+from distune.training.messages import Assignment, SelfTest, SelfTested
 from distune.training.processes import Died
-from distune.training.sharing import SharedProcess
+from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
-from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
-from tests.histories import read_history
+from distune.worker.context import WorkerIdentity
+from distune.worker.slots import ExecutorLike
+from distune.worker.worker import Worker
+from tests.histories import asked_in, asked_trial, read_history
 
 LEASE = 20.0  # seconds of the simulated clock
 _RENAME_TAKES = 0.5  # seconds in which a listing may miss the name
@@ -244,13 +247,15 @@ class MemoryFolder:
 
 def objective(params: Params) -> float:
     """What a simulated training finds: a function of its params, so that a mix-up is seen."""
-    x = params["lr" if "lr" in params else "x"]
+    x = params["x"]
     assert isinstance(x, float)
     return math.sin(12 * x) * (1 - x)
 
 
 class SimulatedExecutor:
     """Trains in simulated time; two reports, then a result. Sometimes it fails or dies."""
+
+    slots = 1
 
     def __init__(
         self,
@@ -268,13 +273,10 @@ class SimulatedExecutor:
         self._due: list[tuple[float, Record | Died]] = []
         self.started = 0
 
-    def serves(self, study: Study) -> bool:
+    def takes(self, slot: int, study: Study) -> bool:
         return True
 
-    def takes(self, study: Study) -> bool:
-        return True
-
-    def start(self, assignment: Assignment) -> None:
+    def start(self, slot: int, assignment: Assignment) -> None:
         self.started += 1
         value = objective(assignment.trial.params)
         assert assignment.study is not None
@@ -294,26 +296,26 @@ class SimulatedExecutor:
             (self._now() + length, result),
         ]
 
-    def poll(self) -> Sequence[Record | Died]:
+    def poll(self) -> Sequence[tuple[int, Record | Died]]:
         ready = [message for when, message in self._due if when <= self._now()]
         self._due = [(when, message) for when, message in self._due if when > self._now()]
-        return ready
+        return [(0, message) for message in ready]
 
-    def check(self, check: Check) -> None:
+    def self_test(self, slot: int, test: SelfTest) -> None:
         problem = "the device is broken" if self._broken else None
-        self._due = [(self._now() + 1.0, Checked(problem=problem))]
+        self._due = [(self._now() + 1.0, SelfTested(problem=problem))]
 
-    def abort(self) -> str:
+    def abort(self, slot: int) -> str:
         self._due = []
         return ""
 
-    def stop(self) -> None:
+    def stop(self, slot: int) -> None:
         self._due = [(self._now() + 0.5, Result(outcome=Outcome.RELEASED))]
 
     def terminate(self) -> None:
         self._due = []
 
-    def end(self, grace: float) -> None:
+    def end(self, slot: int, grace: float) -> None:
         del grace
         self._due = []
 
@@ -325,78 +327,60 @@ _RELEASED = Result(outcome=Outcome.RELEASED, failure=Failure(message="it waited 
 
 
 class SimulatedProcess:
-    """Trains several trials, at once or in turn, each as an executor would; if one dies, all of
-    them do.
-    """
+    """Trains several trials in turn, each as an executor would, and dies with one of them."""
 
     def __init__(self, make: Callable[[], SimulatedExecutor], rng: random.Random) -> None:
         self._make = make
         self._rng = rng
-        self._members: list[SimulatedExecutor] = []
-        self._turns: list[tuple[int, Assignment]] = []  # that have not come
+        self._slot = 0
+        self._trains: SimulatedExecutor | None = None  # in that slot
+        self._turns: list[Assignment] = []  # that have not come
         self._said: list[tuple[int, Record | Died]] = []
 
-    def start(self, assignment: Assignment) -> None:
-        self.start_together([assignment])
-
-    def start_together(self, assignments: Sequence[Assignment]) -> None:
-        self._members = [self._make() for _ in assignments]
-        for member, assignment in zip(self._members, assignments, strict=True):
-            member.start(assignment)
-
-    def start_in_turn(self, assignments: Sequence[Assignment]) -> None:
-        self._members = [self._make() for _ in assignments]
-        self._turns = list(enumerate(assignments))
+    def start(self, *assignments: Assignment) -> None:
+        self._turns = list(assignments)
         self._next_turn()
 
     def _next_turn(self) -> None:
         if self._turns:
-            member, assignment = self._turns.pop(0)
-            self._members[member].start(assignment)
+            assignment = self._turns.pop(0)
+            self._slot, self._trains = assignment.slot, self._make()
+            self._trains.start(0, assignment)
 
-    def _see_to_turns(self, said: Sequence[tuple[int, Record | Died]]) -> None:
-        results = [one for _, one in said if isinstance(one, Result)]
-        if self._rng.random() < 0.02:  # the one that is trained takes long
-            self._give_back(_RELEASED)
+    def self_test(self, test: SelfTest) -> None:
+        self._trains = self._make()
+        self._trains.self_test(0, test)
+
+    def poll(self) -> list[tuple[int, Record | Died]]:
+        said, self._said = self._said, []
+        if self._trains is None:
+            return said
+        said += [(self._slot, message) for _, message in self._trains.poll()]
+        results = [one for _, one in said if isinstance(one, Result) and one is not _RELEASED]
+        if any(isinstance(one, Died) for _, one in said):
+            self.terminate()
+        elif self._rng.random() < 0.02:  # the one that is trained takes long
+            said += [(one.slot, _RELEASED) for one in self._turns]
+            self._turns = []
         elif any(one.outcome in FAILURES for one in results):
-            self._give_back(Unbegun())
+            self._turns = []
         elif results:
             self._next_turn()
-
-    def _give_back(self, message: Record) -> None:
-        self._said += [(member, message) for member, _ in self._turns]
-        self._turns = []
-
-    def check(self, check: Check) -> None:
-        self._turns = []
-        self._members = [self._make()]
-        self._members[0].check(check)
-
-    def poll_members(self) -> list[tuple[int, Record | Died]]:
-        said = [(i, message) for i, one in enumerate(self._members) for message in one.poll()]
-        died = [one for one in said if isinstance(one[1], Died)]
-        if died:
-            self.terminate()
-            said = [one for one in said if one not in died] + died[:1]
-        self._see_to_turns(said)
-        said += self._said
-        self._said = []
         return said
 
-    def stop(self, member: int) -> None:
-        waiting = [turn for turn in self._turns if turn[0] == member]
-        if not waiting:
-            self._members[member].stop()
-            return
-        self._turns.remove(waiting[0])
-        self._said.append((member, _RELEASED))
+    def stop(self, slot: int) -> None:
+        if slot == self._slot and self._trains is not None:
+            self._trains.stop(0)
+        else:
+            self._said.append((slot, _RELEASED))
+            self._turns = [one for one in self._turns if one.slot != slot]
 
     def abort(self) -> str:
         self.terminate()
         return ""
 
     def terminate(self) -> None:
-        self._members, self._turns, self._said = [], [], []
+        self._trains, self._turns, self._said = None, [], []
 
     def end(self, grace: float) -> None:
         del grace
@@ -406,12 +390,10 @@ class SimulatedProcess:
         return ""
 
 
-def make_study(
-    trials: int = 6, *, repeats: int = 1, param: str = "x", **changes: object
-) -> tuple[Study, Limits]:
+def make_study(trials: int = 6, *, repeats: int = 1, **changes: object) -> tuple[Study, Limits]:
     """A study of one parameter that `objective` understands."""
     file = parse_space_file(
-        f'{{"objective": "o:o", "params": {{"{param}": {{"type": "float", "low": 0, "high": 1}}}},'
+        '{"objective": "o:o", "params": {"x": {"type": "float", "low": 0, "high": 1}},'
         ' "metric": "y", "direction": "maximize"}',
         "simulation",
     ).model_copy(update={"repeats": repeats, **changes})
@@ -444,8 +426,7 @@ class World:
         broken: int = 0,
         failing: float = 0.0,
         training: float = TRAINING,
-        seats: int = 1,
-        in_turn: bool = False,
+        slots: int = 1,
         study: Study | None = None,
         limits: Limits | None = None,
         trace: Callable[[str], None] | None = None,
@@ -456,9 +437,9 @@ class World:
         self.share = Share()
         self.failing = failing
         self.training = training
-        self.seats = seats  # at each worker's process
-        self.in_turn = in_turn  # else at once
+        self.slots = slots  # for trials in turn, of each worker's process
         self.masters = masters
+        self.learns = False  # the sampler, which never answers in the same way twice
         self.meddled = False  # somebody has deleted files
         self.healed = False
         self.broken = {f"worker{i}" for i in range(broken)}  # hosts on which all trials fail
@@ -546,23 +527,19 @@ class World:
             )
             return self.executors[-1]
 
-        if self.seats == 1:
-            executors: Sequence[ExecutorLike] = [make()]
-        else:
-            process = SimulatedProcess(make, self.rng)
-            executors = SharedProcess(
-                process,  # type: ignore[arg-type]
-                1 if self.in_turn else self.seats,
-                "always",
-                in_turn=self.seats if self.in_turn else 1,
+        executor: ExecutorLike = make()
+        if self.slots > 1:
+            executor = TrialsInTurn(
+                SimulatedProcess(make, self.rng),  # type: ignore[arg-type]
+                slots=self.slots,
                 # So slow that what is trained for seconds seems short.
                 monotonic=lambda: self.clock / 10_000,
-            ).seats
+            )
         worker = f"{actor.name}-{actor.lives}-{self.rng.randrange(16**6):06x}"
         return Worker(
             WorkerIdentity(worker, actor.name, 1, "cpu"),
             lambda: {"s": store},
-            executors,
+            [executor],
             offers=["o:o"],
             forever=True,
             monotonic=monotonic,
@@ -608,8 +585,24 @@ class World:
         # A worker that slept through the end may still hold a file; nobody else may.
         left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
         assert not left or self.masters > 1, f"{where}: left over: {left}"
+        self._check_asked(where)
         self._check_history(expected, where)
         self._check_tests({trial for purpose, trial in by_key if purpose is Purpose.TEST}, where)
+
+    def _check_asked(self, where: str) -> None:
+        """P5: each attempt has the setting that was asked for, and that is the sampler's."""
+        asked = asked_in(Store(self._folder("check", Faults())), self.study)
+        for path, name in self.attempts():
+            trial = records.parse_attempt(self.share.files[path]).trial
+            line = asked.of(name.trial)
+            assert line is not None, f"{where}: nobody asked for {path}"
+            wanted = trial_of(self.study, line, name.trial)
+            same = {"attempt": name.attempt, "failed_on": [], "purpose": name.purpose, "best": None}
+            again = trial.replace(**same)
+            assert again == wanted.replace(**same), f"{where}: P5: {path}"
+            if not self.learns:
+                by_sampler = asked_trial(self.study, make_sampler(self.study), name.trial)
+                assert wanted == by_sampler, f"{where}: P5: trial {name.trial}"
 
     def _check_tests(self, tested: set[int], where: str) -> None:
         """The winner alone is tested, once for each of its runs, if the study has a test."""
@@ -624,17 +617,13 @@ class World:
     def _check_history(self, expected: set[int], where: str) -> None:
         store = Store(self._folder("check", Faults()))
         if self.masters == 1:  # two could glue their lines together; seen/ is the truth then
-            lines, _ = read_history(store)
+            lines = read_history(store)
             assert {line.trial.number for line in lines} == expected, f"{where}: P3: {lines}"
         history = Observer(store).history
         assert sorted(c.trial.number for c in history.trials) == sorted(expected), where
         assert history.configurations == len(expected) // self.study.repeats
         first = {counted.trial.number: counted for counted in history.trials}
-        sampler = make_sampler(self.study)
-        for number, line in first.items():
-            params = sampler(number // self.study.repeats, ())
-            assert line.trial.params == params, f"{where}: P5: trial {number}"
-            assert line.trial.seed == trial_seed(self.study.seed, number, self.study.repeats)
+        for line in first.values():
             if line.result.outcome is Outcome.COMPLETE:
                 assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
             else:
@@ -672,22 +661,14 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> World:
     # A generator of its own: other histories stay what they were. The workload's name is all
     # that is of it: what has one has a test.
     tested = random.Random(f"tested {seed}").random() < 0.25
-    # Likewise: trainings of several at once want trials that the workload would take.
-    seating = random.Random(f"seats {seed}")
-    seats = seating.choice([1, 1, 1, 3])
-    study, limits = make_study(
-        rng.randint(1, 8),
-        objective="mnist-cnn" if tested or seats > 1 else "o:o",
-        param="lr" if seats > 1 else "x",
-    )
+    study, limits = make_study(rng.randint(1, 8), objective="mnist-cnn" if tested else "o:o")
     world = World(
         seed,
         faults,
         study=study,
         limits=limits,
         workers=workers,
-        seats=seats,
-        in_turn=seating.random() < 0.5,
+        slots=random.Random(f"slots {seed}").choice([1, 1, 1, 3]),
         masters=2 if rng.random() < 0.2 else 1,
         failing=rng.choice([0.0, 0.0, 0.2]),
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from distune import presets
-from distune.study.study import parse_space_file
+from distune.space_file.read import parse_space_file
 from distune.workloads import mnist_cnn, trainer
 from scripts import bench_training
 from scripts.bench_training import Quiet, peers_network, sampled

@@ -6,15 +6,16 @@ import csv
 import io
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distune.cli import app
+from distune.cli.app import COMMANDS
 from tests.conftest import Lab, wait_until
 
-COMMANDS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
+ROOT = Path(__file__).parent.parent
 
 
 def finished(lab: Lab, **fields: Any) -> Lab:
@@ -31,12 +32,12 @@ def finished(lab: Lab, **fields: Any) -> Lab:
 def test_every_command_has_help_with_a_worked_example(lab: Lab, command: str) -> None:
     done = lab.run(command, "--help")
     assert done.returncode == 0
-    assert f"Example: distune {command}" in done.stdout or "Example: distune" in done.stdout
+    assert f"Example: distune {command}" in done.stdout
 
 
 def test_help_names_every_command_and_an_unknown_one_is_a_mistake(lab: Lab) -> None:
     shown = lab.run("--help").stdout
-    assert all(command in shown for command in COMMANDS)
+    assert all(f"  {command} " in shown and does in shown for command, does in COMMANDS.items())
     assert lab.run("tune").returncode == 2
     assert lab.run().returncode == 2
 
@@ -54,7 +55,7 @@ def test_help_names_every_command_and_an_unknown_one_is_a_mistake(lab: Lab) -> N
         ("worker --device tpu", "tpu"),
         ("status", "no study in logs; start one: distune master"),
         ("best --study mine", "no study 'mine'"),
-        ("show seventeen", "trial"),
+        ("show seventeen", "TRIAL"),
         ("check nothing.json", "no such file"),
         ("presets nothing", "no preset 'nothing'"),
         ("data imagenet", "no data set 'imagenet'"),
@@ -114,6 +115,23 @@ def test_best_before_there_is_any_is_a_failure_not_a_mistake(lab: Lab) -> None:
     done = lab.run("best")
     assert done.returncode == 1
     assert "no trial of space has a result yet" in done.stderr
+
+
+def test_the_page_in_the_default_logs_directory_is_taken_for_no_study(lab: Lab) -> None:
+    lab.logs.mkdir()
+    shutil.copy(ROOT / "logs" / "README.md", lab.logs)
+    for command in ("status", "top"):
+        done = lab.run(command)
+        assert done.returncode == 2
+        assert "no study in logs; start one" in done.stderr
+    worker = lab.start("worker", "--objective", "train:quick", "--jobs", "1")
+    lab.wait_for_words(worker, "no study in logs yet")
+    lab.write_space(objective="train:quick", trials=2)
+    assert lab.run("master", "--space", "space.json").returncode == 0
+    assert worker.wait(60) == 0
+    assert lab.run("top").returncode == 0
+    assert lab.status()["trials"]["counted"] == 2
+    assert "no study 'README.md'" in lab.run("status", "--study", "README.md").stderr
 
 
 def test_json_of_a_master_is_a_snapshot_a_line(lab: Lab) -> None:
@@ -226,7 +244,7 @@ def test_a_download_is_announced_apart_from_where_the_data_is(lab: Lab) -> None:
 
 
 def test_the_version_is_that_of_the_package(lab: Lab) -> None:
-    pyproject = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    pyproject = (ROOT / "pyproject.toml").read_text()
     version = lab.run("--version").stdout.split()[1]
     assert f'version = "{version}"' in pyproject
 

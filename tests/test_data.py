@@ -17,10 +17,12 @@ import pytest
 import torch
 
 from distune.errors import UserError
-from distune.workloads.data import Dataset, as_floats, fetch, load, locate
 from distune.workloads.data import digits as digits_module
-from distune.workloads.data.mnist import read_idx
-from distune.workloads.vision import import_datasets
+from distune.workloads.data.digits import DIGITS
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.loading import Splits, as_floats, load
+from distune.workloads.data.mnist import FASHION_MNIST, MNIST, read_idx
+from distune.workloads.data.torchvision_datasets import import_datasets
 from tests.file_server import FileServer, serving
 
 NAMES = (
@@ -73,8 +75,8 @@ def link(packed: Path, folder: Path) -> Path:
     return raw
 
 
-def mnist(data_dir: Path | None, *sizes: int | None) -> Dataset:
-    return load("mnist", data_dir and str(data_dir), "cpu", *(sizes or (None, None, None)))
+def mnist(data_dir: Path | None, *sizes: int | None) -> Splits:
+    return load(MNIST, DataFolders.of(data_dir), "cpu", *sizes)
 
 
 def numbers(images: torch.Tensor) -> list[int]:
@@ -144,15 +146,16 @@ def test_data_is_looked_for_in_the_given_folder_then_the_variables_then_the_cach
 ) -> None:
     given, named, cache = (tmp_path / name for name in ("given", "named", "home-cache/distune"))
     monkeypatch.setenv("DISTUNE_DATA", str(named))
-    assert locate("mnist", str(given)) is None
+    folders = DataFolders.of(given)
+    assert folders.locate(MNIST) is None
     for folder in (cache, named, given):
         link(packed, folder)
-        assert locate("mnist", str(given)) == folder
-        assert fetch("mnist", str(given)) == folder
-    assert locate("mnist", None) == named
-    assert locate("fashion-mnist", str(given)) is None
+        assert folders.locate(MNIST) == folder
+        assert folders.fetch(MNIST) == folder
+    assert DataFolders.of().locate(MNIST) == named
+    assert folders.locate(FASHION_MNIST) is None
     (given / "MNIST" / "raw" / NAMES[2]).unlink()
-    assert locate("mnist", str(given)) == named
+    assert folders.locate(MNIST) == named
 
 
 VALUES = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -234,8 +237,8 @@ def test_what_is_nowhere_is_downloaded_once_into_the_cache(
     assert sorted(asked) == sorted(NAMES)
 
     cache = tmp_path / "home-cache" / "distune"
-    assert fetch("mnist", None) == cache
-    assert fetch("mnist", str(tmp_path)) == cache
+    assert DataFolders.of().fetch(MNIST) == cache
+    assert DataFolders.of(tmp_path).fetch(MNIST) == cache
     assert server.asked == asked
     assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == ["MNIST"]
 
@@ -255,12 +258,14 @@ def test_files_that_a_killed_download_did_not_finish_are_downloaded_again(
 
 CHILD = """
 import sys
-from distune.workloads import data, vision
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.mnist import MNIST
+from distune.workloads.data.torchvision_datasets import import_datasets
 folder, url, resources = sys.argv[1:]
-mnist = vision.import_datasets().MNIST
+mnist = import_datasets().MNIST
 mnist.mirrors, mnist.resources = [url], eval(resources)
 print("ready", flush=True)
-print(data.fetch("mnist", folder))
+print(DataFolders.of(folder).fetch(MNIST))
 """
 
 
@@ -289,7 +294,7 @@ def test_two_processes_at_once_download_only_once(
     asked_by_both = dict(server.asked)
 
     server.asked.clear()
-    fetch("mnist", str(tmp_path / "alone"))
+    DataFolders.of(tmp_path / "alone").fetch(MNIST)
     assert asked_by_both == server.asked
 
 
@@ -315,7 +320,7 @@ def test_a_failed_download_says_in_one_line_what_where_and_what_to_do(
     assert "--data-dir or DISTUNE_DATA" in message
     assert 'dataset "digits"' in message
     assert "\n" not in message
-    assert locate("mnist", str(tmp_path / "data")) is None
+    assert DataFolders.of(tmp_path / "data").locate(MNIST) is None
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_in_one_line_too(tmp_path: Path) -> None:
@@ -324,8 +329,8 @@ def test_a_folder_that_cannot_be_made_is_an_error_in_one_line_too(tmp_path: Path
         mnist(tmp_path / "file" / "data")
 
 
-def digits() -> Dataset:
-    return load("digits", None, "cpu", None, None, None)
+def digits() -> Splits:
+    return load(DIGITS, DataFolders.of(), "cpu")
 
 
 def test_digits_need_no_files_and_are_mixed_the_same_everywhere() -> None:

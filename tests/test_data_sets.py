@@ -17,23 +17,16 @@ import pytest
 import torch
 
 from distune.errors import UserError
-from distune.workloads.data import (
-    CLASSES,
-    COLOURS,
-    DATASETS,
-    HOUSE_COLUMNS,
-    SHAPES,
-    Dataset,
-    DatasetName,
-    FileDataset,
-    as_floats,
-    check,
-    cifar,
-    fetch,
-    houses,
-    load,
-    usps,
-)
+from distune.workloads.data import DATA_SETS, cifar_10, house_prices, usps
+from distune.workloads.data.cifar_10 import CIFAR_10
+from distune.workloads.data.coloured_usps import COLOURED_USPS, COLOURS
+from distune.workloads.data.data_set import DataSet
+from distune.workloads.data.digits import DIGITS
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.house_prices import COLUMNS, HOUSE_PRICES
+from distune.workloads.data.loading import Splits, as_floats, check, load
+from distune.workloads.data.spirals import SPIRALS
+from distune.workloads.data.usps import USPS
 from tests.conftest import Lab
 
 REAL = os.environ.get("DISTUNE_DATA", "")
@@ -53,11 +46,12 @@ def _forget(copies: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     load.cache_clear()
 
 
-def real(dataset: DatasetName, first: str, *sizes: int) -> Dataset:
+def real(data_set: DataSet, *sizes: int) -> Splits:
     """A data set from the real files; skips where the first of them is not there."""
-    if not REAL or not (Path(REAL) / first).is_file():
-        pytest.skip(f"DISTUNE_DATA does not name a folder with {first}")
-    return load(dataset, REAL, "cpu", *(sizes or (None, None, None)))
+    folders = DataFolders.of(REAL)
+    if not REAL or folders.locate(data_set.origin) is None:
+        pytest.skip(f"DISTUNE_DATA does not name a folder with {data_set.origin.title}")
+    return load(data_set, folders, "cpu", *sizes)
 
 
 # USPS, and the same in colours
@@ -119,7 +113,7 @@ def test_a_damaged_libsvm_file_is_an_error_that_names_it(
 
 
 def test_the_real_usps_is_divided_at_random_and_always_alike() -> None:
-    data = real("usps", "usps.bz2")
+    data = real(USPS)
     parts = (data.train, data.validation, data.test)
     assert [tuple(split.inputs.shape) for split in parts] == [
         (6_000, 1, 16, 16),
@@ -138,8 +132,8 @@ def test_the_real_usps_is_divided_at_random_and_always_alike() -> None:
 
 
 def test_coloured_digits_are_the_gray_ones_in_one_of_five_colours_each() -> None:
-    gray = real("usps", "usps.bz2")
-    data = real("coloured-usps", "usps.bz2")
+    gray = real(USPS)
+    data = real(COLOURED_USPS)
     wanted = dict(
         zip(COLOURS, ([1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1]), strict=True)
     )
@@ -175,11 +169,11 @@ def md5(content: bytes) -> str:
 
 
 def test_the_real_cifar_10_is_read_without_unpickling_anything_but_bytes() -> None:
-    data = real("cifar-10", "cifar-10-batches-py/test_batch", 40_000, 100, 10_000)
+    data = real(CIFAR_10, 40_000, 100, 10_000)
     assert data.train.inputs.shape == (40_000, 3, 32, 32)
     assert torch.bincount(data.test.targets).tolist() == [1_000] * 10
     # The first training image is a frog, the first test image a cat.
-    assert [CLASSES["cifar-10"][int(s.targets[0])] for s in (data.train, data.test)] == [
+    assert [CIFAR_10.classes[int(s.targets[0])] for s in (data.train, data.test)] == [
         "frog",
         "cat",
     ]
@@ -197,9 +191,9 @@ def test_a_file_with_another_sum_is_not_unpickled_at_all(tmp_path: Path) -> None
     path = tmp_path / "data_batch_1"
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(UserError, match=r"data_batch_1 is damaged \(its MD5 sum is "):
-        cifar.read_batch(path, cifar.MD5["data_batch_1"])
+        cifar_10.read_batch(path, cifar_10.MD5["data_batch_1"])
     with pytest.raises(UserError, match=r"not a batch of CIFAR-10: it wants posix\.mkdir"):
-        cifar.read_batch(path, md5(path.read_bytes()))
+        cifar_10.read_batch(path, md5(path.read_bytes()))
     assert not (tmp_path / "sprung").exists()
     pickle.loads(path.read_bytes())
     assert (tmp_path / "sprung").exists()  # it would have
@@ -212,7 +206,7 @@ LABELS = bytes(10_000)
 def test_a_batch_is_read_as_python_2_wrote_it(tmp_path: Path) -> None:
     content = batch(PIXELS[:-1] + b"\7", b"\3" + LABELS[:-1])
     (tmp_path / "data_batch_2").write_bytes(content)
-    images, labels = cifar.read_batch(tmp_path / "data_batch_2", md5(content))
+    images, labels = cifar_10.read_batch(tmp_path / "data_batch_2", md5(content))
     assert (images[0, 0, 0, 0], images[-1, -1, -1, -1]) == (0, 7)
     assert labels[:2].tolist() == [3, 0]
     known = pickle.loads(content.replace(b"numpy.core", b"numpy._core"), encoding="bytes")
@@ -238,7 +232,7 @@ def test_a_damaged_batch_is_an_error_that_names_it(
     path = tmp_path / "data_batch_2"
     path.write_bytes(content)
     with pytest.raises(UserError) as error:
-        cifar.read_batch(path, md5(content))
+        cifar_10.read_batch(path, md5(content))
     assert str(error.value).startswith(f"{path} is damaged (")
     assert problem in str(error.value)
 
@@ -249,9 +243,9 @@ def test_a_damaged_batch_is_an_error_that_names_it(
 def write_houses(path: Path, rows: int = 1_460, **changed: str) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["Id", *HOUSE_COLUMNS])
+        writer.writerow(["Id", *COLUMNS])
         for i in range(rows):
-            row = [str(i), *(changed.get(name, str(i)) for name in HOUSE_COLUMNS)]
+            row = [str(i), *(changed.get(name, str(i)) for name in COLUMNS)]
             writer.writerow(row)
 
 
@@ -259,7 +253,7 @@ def test_houses_are_divided_in_the_order_of_the_file_and_other_columns_ignored(
     tmp_path: Path,
 ) -> None:
     write_houses(tmp_path / "house_prices.csv")
-    data = load("house-prices", str(tmp_path), "cpu", None, 50, None)
+    data = load(HOUSE_PRICES, DataFolders.of(tmp_path), "cpu", None, 50, None)
     assert data.train.inputs[:, 3].tolist() == list(range(1_000))
     assert data.train.inputs.shape == (1_000, 4)
     assert data.validation.targets.tolist() == list(range(1_000, 1_050))
@@ -280,7 +274,7 @@ def test_a_file_without_the_columns_is_an_error_that_names_them(
     path = tmp_path / "house_prices.csv"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        houses.read(path)
+        house_prices.read(path)
     assert str(error.value).startswith(f"{path} is damaged ({problem}")
 
 
@@ -298,12 +292,12 @@ def test_houses_that_are_not_numbers_are_an_error_that_says_where(
     path = tmp_path / "house_prices.csv"
     write_houses(path, rows, **changed)
     with pytest.raises(UserError) as error:
-        houses.read(path)
+        house_prices.read(path)
     assert str(error.value) == f"{path} is damaged ({problem}): delete it, or get it again"
 
 
 def test_the_real_house_prices_are_those_of_ames() -> None:
-    data = real("house-prices", "house_prices.csv")
+    data = real(HOUSE_PRICES)
     assert data.train.inputs[0].tolist() == [7, 2003, 856, 1710]
     assert data.train.targets[:2].tolist() == [208_500, 181_500]
     everything = torch.cat([s.targets for s in (data.train, data.validation, data.test)])
@@ -314,7 +308,7 @@ def test_the_real_house_prices_are_those_of_ames() -> None:
 
 
 def test_two_spirals_lie_where_the_formula_says() -> None:
-    data = load("spirals", None, "cpu", None, None, None)
+    data = load(SPIRALS, DataFolders.of(), "cpu")
     parts = (data.train, data.validation, data.test)
     assert [tuple(split.inputs.shape) for split in parts] == [(4_000, 2), (1_000, 2), (500, 2)]
     for points, labels in parts:
@@ -333,32 +327,43 @@ def test_two_spirals_lie_where_the_formula_says() -> None:
 # All of them
 
 
-@pytest.mark.parametrize("dataset", ["digits", "spirals"])
-def test_what_needs_no_files_is_checked_anywhere(dataset: DatasetName, tmp_path: Path) -> None:
-    check(dataset, str(tmp_path))
+@pytest.mark.parametrize("data_set", [DIGITS, SPIRALS])
+def test_what_needs_no_files_is_checked_anywhere(data_set: DataSet, tmp_path: Path) -> None:
+    check(data_set, DataFolders.of(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("dataset", ["usps", "cifar-10", "house-prices"])
+@pytest.mark.parametrize("data_set", [USPS, CIFAR_10, HOUSE_PRICES])
 def test_what_cannot_be_downloaded_is_an_error_in_one_line_that_says_what_to_do(
-    dataset: FileDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_set: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DISTUNE_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")  # nobody listens there
     with pytest.raises(UserError) as error:
-        fetch(dataset, str(tmp_path / "data"))
+        DataFolders.of(tmp_path / "data").fetch(data_set)
     message = str(error.value)
     assert f" is not in {tmp_path / 'data'}, {tmp_path / 'cache'}" in message
     assert "--data-dir or DISTUNE_DATA, or " in message
-    assert ("house_prices.csv" in message) == (dataset == "house-prices")
+    assert ("house_prices.csv" in message) == (data_set is HOUSE_PRICES)
     assert "\n" not in message
 
 
 def test_the_command_line_knows_every_data_set(lab: Lab) -> None:
-    assert DATASETS == ("mnist", "fashion-mnist", "usps", "cifar-10", "house-prices", "digits")
+    known = [name for name, data_set in DATA_SETS.items() if data_set.can_be_fetched]
+    assert known == ["mnist", "fashion-mnist", "usps", "cifar-10", "house-prices", "digits"]
     done = lab.run("data", "imagenet")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert f"there are {', '.join(DATASETS)}" in done.stderr
-    assert set(SHAPES) - {"coloured-usps"} == set(CLASSES)
+    assert f"there are {', '.join(known)}" in done.stderr
+
+
+@pytest.mark.parametrize("data_set", DATA_SETS.values())
+def test_each_data_set_has_what_it_says_of_itself(data_set: DataSet) -> None:
+    known = real(data_set) if data_set.origin.paths else load(data_set, DataFolders.of(), "cpu")
+    splits = known.train, known.validation, known.test
+    assert tuple(len(split.targets) for split in splits) == data_set.sizes
+    if data_set.shape:
+        assert known.train.inputs.shape[1:] == data_set.shape
+    if data_set.classes:
+        assert len(torch.bincount(known.train.targets)) == len(data_set.classes)

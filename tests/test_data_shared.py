@@ -11,14 +11,20 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
-from distune.workloads.data import Dataset, Part, Split, load
-from distune.workloads.data.shared import share
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.host_copy import read_host_copy
+from distune.workloads.data.loading import Split, Splits, load
+from distune.workloads.data.mnist import MNIST
 from tests.test_data import NAMES, idx, link, packed
+
+if TYPE_CHECKING:
+    from distune.workloads.data.data_set import Arrays
 
 __all__ = ["packed"]  # a fixture
 
@@ -42,14 +48,18 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def read(path: Path) -> list[Part]:
+def read(path: Path) -> list[Arrays]:
     content = np.frombuffer(bytearray(path.read_bytes()), np.uint8).reshape(3, 1_001)
     return [(row, row.astype(np.int64) % 10) for row in content]
 
 
-def shared(source: Path) -> Dataset:
-    parts = share("letters", [source], partial(read, source))
-    return Dataset(*(Split(torch.from_numpy(x), torch.from_numpy(y)) for x, y in parts))
+def shared(source: Path) -> Splits:
+    arrays = read_host_copy("letters", [source], partial(read, source))
+    return Splits(*(Split(torch.from_numpy(x), torch.from_numpy(y)) for x, y in arrays))
+
+
+def mnist(folder: Path, *sizes: int | None) -> Splits:
+    return load(MNIST, DataFolders.of(folder), "cpu", *sizes)
 
 
 def copies(place: Path) -> list[Path]:
@@ -63,25 +73,28 @@ def replace(copy: Path, content: bytes | bytearray) -> None:
     other.replace(copy)
 
 
-def same(one: Dataset, other: Dataset) -> bool:
+def same(one: Splits, other: Splits) -> bool:
     return all(
         torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets)
-        for a, b in zip(_parts(one), _parts(other), strict=True)
+        for a, b in zip(_splits(one), _splits(other), strict=True)
     )
 
 
-def _parts(data: Dataset) -> list[Split]:
+def _splits(data: Splits) -> list[Split]:
     return [data.train, data.validation, data.test]
 
 
 TOUCH_EVERYTHING = """
 import gc, sys
 import psutil, torch
-from distune.workloads import data
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.loading import load
+from distune.workloads.data.mnist import MNIST
+from distune.workloads.data.spirals import SPIRALS
 me = psutil.Process()
-data.load("spirals", None, "cpu", 1, 1, 1)  # what importing and loading need once
+load(SPIRALS, DataFolders.of(), "cpu", 1, 1, 1)  # what importing and loading need once
 before = me.memory_full_info().uss
-known = data.load("mnist", sys.argv[1], "cpu", None, None, None)
+known = load(MNIST, DataFolders.of(sys.argv[1]), "cpu")
 parts = known.train, known.validation, known.test
 total = sum(int(x.inputs[:, 0, 0, 1].sum()) + int(x.inputs.amax()) for x in parts)
 gc.collect()
@@ -231,16 +244,16 @@ def test_copies_that_nobody_opened_for_a_month_are_deleted_when_another_is_made(
 
 
 def test_a_slice_of_the_copy_is_all_that_a_small_study_touches(packed: Path, place: Path) -> None:
-    load("mnist", str(packed), "cpu", None, None, None)
+    mnist(packed)
     load.cache_clear()
-    few = load("mnist", str(packed), "cpu", 10, 10, 10)
-    assert [len(part.targets) for part in _parts(few)] == [10, 10, 10]
+    few = mnist(packed, 10, 10, 10)
+    assert [len(part.targets) for part in _splits(few)] == [10, 10, 10]
     assert few.train.inputs.untyped_storage().nbytes() < 10 * 784 + 4_096
 
 
 def test_what_is_read_without_a_copy_can_be_trained_on_as_well(packed: Path, place: Path) -> None:
     place.touch()  # no place for one
-    known = load("mnist", str(packed), "cpu", 10, None, None)
+    known = mnist(packed, 10)
     known.train.inputs.fill_(1)  # of torch's warnings, one about this would be an error
     assert copies(place) == []
 
@@ -250,5 +263,5 @@ def test_files_that_are_damaged_make_no_copy(packed: Path, place: Path, tmp_path
     (raw / NAMES[0]).unlink()
     (raw / NAMES[0]).with_suffix("").write_bytes(idx(np.zeros((3, 3), np.uint8)))
     with pytest.raises(Exception, match="is damaged"):
-        load("mnist", str(tmp_path / "bad"), "cpu", None, None, None)
+        mnist(tmp_path / "bad")
     assert copies(place) == []

@@ -27,7 +27,16 @@ from distune.share.records import AttemptFile
 from distune.study.space import Space
 from distune.study.study import Limits, Study
 from distune.study.trial import Claim, Counted, Failure, Outcome, Purpose, Report, Result, Trial
-from distune.watch import display
+from distune.watch.display.bars import progress_bar, sparkline
+from distune.watch.display.configurations import varying_parameters
+from distune.watch.display.ending import best_text, final_table
+from distune.watch.display.json_data import snapshot_json, trial_json
+from distune.watch.display.live import render, status_text
+from distune.watch.display.numbers import format_scalar, format_value, short_number
+from distune.watch.display.plain import plain_event, plain_progress
+from distune.watch.display.state import describe_state, eta_seconds, planned_trials
+from distune.watch.display.text import clean
+from distune.watch.display.trial_detail import trial_detail
 from distune.watch.snapshot import Event, Snapshot, WorkerView
 
 SIZES = [(80, 24), (60, 15), (40, 10), (120, 40), (200, 60), (20, 5), (100, 30), (79, 29), (3, 1)]
@@ -235,7 +244,7 @@ def text_of(renderable: RenderableType, width: int = 100) -> str:
 
 def screen_of(snapshot: Snapshot, width: int, height: int) -> list[str]:
     # On a wider console, which would show what is too wide instead of cutting it.
-    return text_of(display.render(snapshot, width, height), width + 40).split("\n")[:-1]
+    return text_of(render(snapshot, width, height), width + 40).split("\n")[:-1]
 
 
 def on_a_terminal(snapshots: list[tuple[Snapshot, int, int]]) -> list[str]:
@@ -248,7 +257,7 @@ def on_a_terminal(snapshots: list[tuple[Snapshot, int, int]]) -> list[str]:
         for snapshot, width, height in snapshots:
             console.size = ConsoleDimensions(width, height)
             screen.resize(height, width)
-            live.update(display.render(snapshot, width, height), refresh=True)
+            live.update(render(snapshot, width, height), refresh=True)
             stream.feed(out.getvalue().replace("\n", "\r\n"))  # as a terminal's driver does
             out.seek(out.truncate(0))
         return list(screen.display)
@@ -295,7 +304,7 @@ def test_no_text_from_the_share_is_too_long_to_fit(width: int, height: int) -> N
     lines = screen_of(snapshot, width, height)
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
-    for view in (display.final_table(snapshot, width), display.status_text(snapshot, width)):
+    for view in (final_table(snapshot, width), status_text(snapshot, width)):
         lines = [line.rstrip() for line in text_of(view, width + 40).split("\n")]
         assert max(map(cell_len, lines)) <= width
 
@@ -354,7 +363,7 @@ def test_five_hundred_trials_and_a_hundred_workers_are_drawn_quickly() -> None:
     console = Console(width=200, height=60, file=io.StringIO())
     before = time.process_time()
     for _ in range(5):
-        console.print(display.render(snapshot, 200, 60))
+        console.print(render(snapshot, 200, 60))
     assert (time.process_time() - before) / 5 < 0.25
 
 
@@ -416,19 +425,19 @@ def test_a_winner_s_test_is_judged_by_the_metric_that_ranks_its_workload() -> No
     tested = Result(outcome=Outcome.COMPLETE, metrics=metrics)
     history = [counted(0, 0.0017), a_test_of(0, 0.5).replace(result=tested)]
     snapshot = a_snapshot(study, history)
-    assert "test loss 0.0024" in text_of(display.final_table(snapshot, 100))
-    assert display.as_json(snapshot)["ranking"][0]["test_loss"] == 0.0024
+    assert "test loss 0.0024" in text_of(final_table(snapshot, 100))
+    assert snapshot_json(snapshot)["ranking"][0]["test_loss"] == 0.0024
 
 
 def test_constants_have_no_column() -> None:
-    assert display.varying_parameters(a_study()) == [
+    assert varying_parameters(a_study()) == [
         *("lr", "batch_size", "optimizer", "momentum", "n_filters")
     ]
     listed = a_study(
         params={"epochs": [3]}, sampler="list", settings=[{"lr": 0.1, "b": 1}, {"lr": 0.2, "b": 1}]
     )
-    assert display.varying_parameters(listed) == ["lr"]
-    assert display.varying_parameters(listed, [{"epochs": 3}, {"epochs": 4}]) == ["epochs", "lr"]
+    assert varying_parameters(listed) == ["lr"]
+    assert varying_parameters(listed, [{"epochs": 3}, {"epochs": 4}]) == ["epochs", "lr"]
 
 
 def test_a_running_trial_shows_its_worker_progress_value_and_curve() -> None:
@@ -445,13 +454,13 @@ def test_a_running_trial_shows_its_worker_progress_value_and_curve() -> None:
 
 
 def test_progress_that_nobody_knows_looks_like_neither_none_nor_all() -> None:
-    assert display.progress_bar(None, 10).plain == "╌" * 10
-    assert display.progress_bar(math.nan, 10).plain == "╌" * 10
-    assert display.progress_bar(0.0, 10).plain == "─" * 10
-    assert display.progress_bar(0.25, 10).plain == "━━╸" + "─" * 7
-    assert display.progress_bar(1.0, 10).plain == "━" * 10
-    assert display.progress_bar(math.inf, 10).plain == "━" * 10
-    assert display.progress_bar(-1.0, 10).plain == "─" * 10
+    assert progress_bar(None, 10).plain == "╌" * 10
+    assert progress_bar(math.nan, 10).plain == "╌" * 10
+    assert progress_bar(0.0, 10).plain == "─" * 10
+    assert progress_bar(0.25, 10).plain == "━━╸" + "─" * 7
+    assert progress_bar(1.0, 10).plain == "━" * 10
+    assert progress_bar(math.inf, 10).plain == "━" * 10
+    assert progress_bar(-1.0, 10).plain == "─" * 10
 
 
 def test_workers_show_host_device_images_and_silence() -> None:
@@ -508,7 +517,7 @@ def test_the_state_of_a_study_in_words(changes: dict[str, Any], words: str) -> N
             host="h", pid=1, counter=1, state=changes["master"], elapsed=1.0, limits=Limits()
         )
     snapshot = a_snapshot(**changes)
-    assert display.describe_state(snapshot) == words
+    assert describe_state(snapshot) == words
     assert screen_of(snapshot, 100, 30)[0].rstrip().endswith(f"● {words}")
 
 
@@ -516,11 +525,11 @@ def test_the_estimate_takes_the_nearest_limit() -> None:
     history = [counted(i) for i in range(10)]
     limits = Limits(trials=40, time_limit=1000.0)
     snapshot = a_snapshot(history=history, limits=limits, elapsed=900.0, trials_per_second=0.1)
-    assert display.eta_seconds(snapshot) == 100.0
+    assert eta_seconds(snapshot) == 100.0
     snapshot = a_snapshot(history=history, limits=limits, elapsed=100.0, trials_per_second=0.1)
-    assert display.eta_seconds(snapshot) == pytest.approx(300.0)
+    assert eta_seconds(snapshot) == pytest.approx(300.0)
     snapshot = a_snapshot(history=history, limits=Limits(target=1.0), trials_per_second=0.1)
-    assert display.eta_seconds(snapshot) is None
+    assert eta_seconds(snapshot) is None
     assert "ETA" not in "".join(screen_of(snapshot, 120, 40))
 
 
@@ -540,9 +549,9 @@ def test_a_grids_trials_are_counted_without_a_limit_being_set() -> None:
             "n": {"type": "int", "low": 1, "high": 4},
         },
     )
-    assert display.planned_trials(a_snapshot(grid, limits=Limits())) == (5 + 1 + 1) * 4 * 2
-    assert display.planned_trials(a_snapshot(grid, limits=Limits(trials=9))) == 9
-    assert display.planned_trials(a_snapshot(limits=Limits())) is None
+    assert planned_trials(a_snapshot(grid, limits=Limits())) == (5 + 1 + 1) * 4 * 2
+    assert planned_trials(a_snapshot(grid, limits=Limits(trials=9))) == 9
+    assert planned_trials(a_snapshot(limits=Limits())) is None
 
 
 # -- it cannot be tricked ------------------------------------------------------------------
@@ -551,10 +560,10 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \x9b31m\u202eabc\u2028\x00\x7f\
 
 
 def test_clean_replaces_control_characters_and_nothing_else() -> None:
-    assert display.clean("a\x1b[31mb\x07\x9b\u202e\x00\x7f") == "a�[31mb����" + "�"
-    assert display.clean("one\ntwo\tthree") == "one two three"
-    assert display.clean("日本 é ± [bold]x[/bold] :smile:") == "日本 é ± [bold]x[/bold] :smile:"
-    assert len(display.clean("x" * 10**6)) < 1000
+    assert clean("a\x1b[31mb\x07\x9b\u202e\x00\x7f") == "a�[31mb����" + "�"
+    assert clean("one\ntwo\tthree") == "one two three"
+    assert clean("日本 é ± [bold]x[/bold] :smile:") == "日本 é ± [bold]x[/bold] :smile:"
+    assert len(clean("x" * 10**6)) < 1000
 
 
 def test_nothing_from_the_share_is_taken_for_markup_or_control() -> None:
@@ -581,11 +590,11 @@ def test_nothing_from_the_share_is_taken_for_markup_or_control() -> None:
     file = a_file(1, [0.1], failed.result, params={"p": HOSTILE})
     lost = AttemptName(1, 1, worker="gpu7-812-4f2a9c", state=State.LOST)
     views: list[RenderableType] = [
-        display.render(snapshot, 160, 40),
-        display.final_table(snapshot, 160),
-        display.final_table(a_snapshot(study, [failed]), 160),
-        display.status_text(snapshot, 160),
-        display.trial_detail(snapshot, [(lost, file)], 160),
+        render(snapshot, 160, 40),
+        final_table(snapshot, 160),
+        final_table(a_snapshot(study, [failed]), 160),
+        status_text(snapshot, 160),
+        trial_detail(snapshot, [(lost, file)], 160),
     ]
     for view_ in views:
         out = io.StringIO()
@@ -594,7 +603,7 @@ def test_nothing_from_the_share_is_taken_for_markup_or_control() -> None:
         assert not any(c in text for c in HOSTILE if not c.isprintable())
         assert "[bold red]x[/]" in text
         text.encode()  # a lone surrogate would raise
-    lines = [display.plain_progress(snapshot), *map(display.plain_event, snapshot.events)]
+    lines = [plain_progress(snapshot), *map(plain_event, snapshot.events)]
     assert all(line.isprintable() for line in lines)
 
 
@@ -618,63 +627,63 @@ def test_numbers_from_the_share_that_are_no_numbers_break_nothing() -> None:
     )
     for width, height in SIZES:
         assert len(screen_of(snapshot, width, height)) <= height
-    text_of(display.final_table(snapshot, 100))
-    display.plain_progress(snapshot)
-    json.dumps(display.as_json(snapshot), allow_nan=False)
+    text_of(final_table(snapshot, 100))
+    plain_progress(snapshot)
+    json.dumps(snapshot_json(snapshot), allow_nan=False)
 
 
 # -- curves --------------------------------------------------------------------------------
 
 
 def test_a_sparkline_goes_from_its_least_to_its_greatest_value() -> None:
-    assert display.sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
-    assert display.sparkline([-300.0, 0.0, 300.0], 8) == "▁▅█"
-    assert display.sparkline([3, 2, 1], 8) == "█▅▁"
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
+    assert sparkline([-300.0, 0.0, 300.0], 8) == "▁▅█"
+    assert sparkline([3, 2, 1], 8) == "█▅▁"
 
 
 def test_a_constant_sparkline_is_in_the_middle() -> None:
-    assert display.sparkline([0.5, 0.5, 0.5], 8) == "▄▄▄"
-    assert display.sparkline([0.5], 8) == "▄"
-    assert display.sparkline([], 8) == ""
-    assert display.sparkline([1, 2], 0) == ""
+    assert sparkline([0.5, 0.5, 0.5], 8) == "▄▄▄"
+    assert sparkline([0.5], 8) == "▄"
+    assert sparkline([], 8) == ""
+    assert sparkline([1, 2], 0) == ""
 
 
 def test_a_sparkline_marks_what_is_not_finite_and_scales_by_the_rest() -> None:
     nan, inf = math.nan, math.inf
-    assert display.sparkline([0.0, nan, 1.0, inf, -inf], 8) == "▁×█××"
-    assert display.sparkline([nan, inf], 8) == "××"
-    assert display.sparkline([-1.7e308, 0.0, 1.7e308], 8) == "▁▅█"
+    assert sparkline([0.0, nan, 1.0, inf, -inf], 8) == "▁×█××"
+    assert sparkline([nan, inf], 8) == "××"
+    assert sparkline([-1.7e308, 0.0, 1.7e308], 8) == "▁▅█"
 
 
 def test_a_long_curve_is_thinned_to_the_width() -> None:
-    line = display.sparkline([float(i) for i in range(1000)], 16)
+    line = sparkline([float(i) for i in range(1000)], 16)
     assert len(line) == 16
     assert list(line) == sorted(line)
     assert (line[0], line[-1]) == ("▁", "█")
-    assert display.sparkline([0.0, 0.0, 1.0, math.nan], 2) == "▁█"
+    assert sparkline([0.0, 0.0, 1.0, math.nan], 2) == "▁█"
 
 
 # -- numbers -------------------------------------------------------------------------------
 
 
 def test_numbers_are_as_long_as_they_are_worth() -> None:
-    assert [display.short_number(n) for n in (0, 512, 8123, 160362, 999_950, 2.5e6, 3e9)] == [
+    assert [short_number(n) for n in (0, 512, 8123, 160362, 999_950, 2.5e6, 3e9)] == [
         *("0", "512", "8.12k", "160k", "1.00M", "2.50M", "3.00G")
     ]
-    assert [display.format_value(v) for v in (0.98712, 12.3456, 0.00381234, -1.5, None)] == [
+    assert [format_value(v) for v in (0.98712, 12.3456, 0.00381234, -1.5, None)] == [
         *("0.9871", "12.346", "0.003812", "-1.5000", "–")
     ]
-    assert [display.format_scalar(v) for v in (0.0512345, 1e-05, 160, True, None, "sgd", "")] == [
+    assert [format_scalar(v) for v in (0.0512345, 1e-05, 160, True, None, "sgd", "")] == [
         *("0.05123", "1e-05", "160", "true", "null", "sgd", '""')
     ]
 
 
 def test_a_small_value_is_not_shown_as_zero() -> None:
     values = (4.468e-09, 0.000912345, 0.00012, -2e-05, 0.0)
-    assert [display.format_value(v) for v in values] == [
+    assert [format_value(v) for v in values] == [
         *("4.468e-09", "0.0009123", "0.0001200", "-2e-05", "0.0000")
     ]
-    assert [display.format_value(v, 4) for v in (*values[:2], 0.9871, 0.0123)] == [
+    assert [format_value(v, 4) for v in (*values[:2], 0.9871, 0.0123)] == [
         *("4.468e-09", "0.0009123", "0.9871", "0.0123")
     ]
 
@@ -684,18 +693,18 @@ def test_values_of_very_different_sizes_can_stand_in_one_column(best: float) -> 
     study = a_study(metric="loss", direction="minimize")
     history = [counted(i, v) for i, v in enumerate([0.0381, 4.468e-09, 0.0009, best])]
     snapshot = a_snapshot(study, history)
-    text = text_of(display.final_table(snapshot, 100))
+    text = text_of(final_table(snapshot, 100))
     shown = "4.468e-09" if best else "0.0000"
     assert f"Best: loss {shown}" in text
     rows = [line.replace("★", "").split() for line in text.split("\n") if "160k" in line]
     assert [row[2] for row in rows] == [shown, "4.468e-09", "0.0009", "0.0381"]
-    assert f"best loss {shown}" in display.plain_progress(snapshot)
+    assert f"best loss {shown}" in plain_progress(snapshot)
 
 
 def test_a_spread_has_the_decimals_of_its_value_unless_they_show_nothing() -> None:
     def told(values: list[float]) -> str:
         history = [counted(i, v, params={"lr": 0.05}, repeat=i) for i, v in enumerate(values)]
-        return text_of(display.best_text(a_snapshot(a_study(repeats=2), history), 100))
+        return text_of(best_text(a_snapshot(a_study(repeats=2), history), 100))
 
     assert "0.9871 ± 0.0007 over" in told([0.9866, 0.9876])
     assert "0.9871 ± 1.4e-05 over" in told([0.98711, 0.98713])
@@ -724,7 +733,7 @@ def test_the_final_table_names_the_ten_best_and_the_winner() -> None:
     history = [counted(i, 0.5 + i / 100, params={"lr": i / 100}) for i in range(12)]
     history += [counted(20 + i, 0.98 + 0.01 * i, params=setting, repeat=i) for i in range(2)]
     history += [counted(30, None, Outcome.FAILED, {"lr": 0.9}), a_test_of(20, 0.9812, setting)]
-    text = text_of(display.final_table(a_snapshot(study, history), 100))
+    text = text_of(final_table(a_snapshot(study, history), 100))
     assert "and 4 more" in text
     lines = text.split("\n")
     header = next(i for i, line in enumerate(lines) if line.split()[:2] == ["#", "trial"])
@@ -740,8 +749,8 @@ def test_the_final_table_of_a_study_that_failed_says_why() -> None:
     history = [counted(i, None, Outcome.FAILED, failure=failure) for i in range(3)]
     done = Finished(reason="all failed", failed=True, trials=3, elapsed=9.0)
     snapshot = a_snapshot(history=history, finished=done)
-    text = text_of(display.final_table(snapshot, 100))
-    assert text_of(display.best_text(snapshot, 100)) in text
+    text = text_of(final_table(snapshot, 100))
+    assert text_of(best_text(snapshot, 100)) in text
     assert "No configuration has a result." in text
     assert "The last failure: ValueError: no such optimizer" in text
     assert "Failed: all failed" in text
@@ -749,7 +758,7 @@ def test_the_final_table_of_a_study_that_failed_says_why() -> None:
 
 
 def test_a_status_shows_all_that_runs_however_much_it_is() -> None:
-    text = text_of(display.status_text(a_busy_snapshot(50, 60, 55), 100))
+    text = text_of(status_text(a_busy_snapshot(50, 60, 55), 100))
     assert "and 30 more" in text
     assert text.count("img/s") == 55 + 1
     running = text.split("Running")[1].split("Workers")[0].split("\n")[1:-2]
@@ -771,7 +780,7 @@ def test_a_trials_detail_tells_each_attempts_story() -> None:
             a_file(7, [0.97, *(i / 100 for i in range(29))], good, params=params, attempt=2),
         ),
     ]
-    told = text_of(display.trial_detail(a_snapshot(), attempts, 100))
+    told = text_of(trial_detail(a_snapshot(), attempts, 100))
     text = "\n".join(line.rstrip() for line in told.split("\n"))
     assert "Trial 7 of mnist" in text
     assert "lr 0.05, epochs 12" in text
@@ -791,13 +800,13 @@ def test_a_trial_under_way_and_one_nobody_has_claimed_have_a_detail_too() -> Non
     snapshot = a_snapshot(
         attempts=(name,), workers=(a_view("gpu7-812-4f2a9c", [progress_of(name, 0.5)]),)
     )
-    text = text_of(display.trial_detail(snapshot, [(name, a_file(7, [0.1]))], 80))
+    text = text_of(trial_detail(snapshot, [(name, a_file(7, [0.1]))], 80))
     assert "Attempt 1  running, by gpu7-812-4f2a9c (cuda:0)" in text
     assert "50%" in text
     unclaimed = AttemptFile(a_trial(8), None, (), None)
-    text = text_of(display.trial_detail(snapshot, [(AttemptName(8, 1), unclaimed)], 80))
+    text = text_of(trial_detail(snapshot, [(AttemptName(8, 1), unclaimed)], 80))
     assert "Attempt 1  waiting" in text
-    assert "no such trial" in text_of(display.trial_detail(snapshot, [], 80))
+    assert "no such trial" in text_of(trial_detail(snapshot, [], 80))
 
 
 # -- for logs and programs -----------------------------------------------------------------
@@ -811,17 +820,17 @@ def test_the_plain_line_says_how_the_study_stands() -> None:
         attempts=names,
         workers=(a_view("gpu7-812-4f2a9c"), a_view("gpu3-9-bbbbbb")),
     )
-    assert display.plain_progress(snapshot) == (
+    assert plain_progress(snapshot) == (
         "12/40 trials, best val_accuracy 0.9871 (trial 11), 2 running, 2 workers, "
         "3.1 trials/min, ETA 9m, elapsed 4m05s"
     )
-    assert display.plain_progress(a_snapshot(limits=Limits(), trials_per_second=None)) == (
+    assert plain_progress(a_snapshot(limits=Limits(), trials_per_second=None)) == (
         "0 trials, 0 running, 0 workers, elapsed 4m05s, waiting for workers"
     )
 
 
 def test_a_plain_event_is_one_line() -> None:
-    assert display.plain_event(Event(3661.0, "lost", "trial 17\nlost")) == (
+    assert plain_event(Event(3661.0, "lost", "trial 17\nlost")) == (
         "01:01:01 lost     trial 17 lost"
     )
 
@@ -843,7 +852,7 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         workers=(a_view("gpu7-812-4f2a9c", [progress_of(name, 0.25)]),),
         events=(Event(1.0, "claimed", "trial 9 claimed"),),
     )
-    told = json.loads(json.dumps(display.as_json(snapshot), allow_nan=False))
+    told = json.loads(json.dumps(snapshot_json(snapshot), allow_nan=False))
     assert (told["study"], told["metric"], told["direction"]) == (
         "mnist",
         "val_accuracy",
@@ -893,7 +902,7 @@ def test_a_trial_as_json_tells_all_of_each_attempt_and_is_strict() -> None:
         (name, a_file(7, [0.1, math.inf], failed, params={"lr": 0.05})),
         (AttemptName(7, 2), AttemptFile(a_trial(7, attempt=2), None, (), None)),
     ]
-    told = json.loads(json.dumps(display.trial_json(attempts), allow_nan=False))
+    told = json.loads(json.dumps(trial_json(attempts), allow_nan=False))
     assert (told["trial"], told["params"]) == (7, {"lr": 0.05})
     first, second = told["attempts"]
     assert (first["state"], first["worker"]) == ("lost", "gpu7-812-4f2a9c")
@@ -905,10 +914,10 @@ def test_a_trial_as_json_tells_all_of_each_attempt_and_is_strict() -> None:
 
 def test_the_json_has_as_many_configurations_as_asked_for() -> None:
     snapshot = a_busy_snapshot(50)
-    assert len(display.as_json(snapshot)["ranking"]) == 20
-    assert len(display.as_json(snapshot, top=3)["ranking"]) == 3
-    assert len(display.as_json(snapshot, top=None)["ranking"]) == 50
-    assert display.as_json(snapshot)["configurations"] == 50
+    assert len(snapshot_json(snapshot)["ranking"]) == 20
+    assert len(snapshot_json(snapshot, top=3)["ranking"]) == 3
+    assert len(snapshot_json(snapshot, top=None)["ranking"]) == 50
+    assert snapshot_json(snapshot)["configurations"] == 50
 
 
 def test_importing_it_loads_neither_torch_nor_numpy() -> None:

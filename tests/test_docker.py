@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from distune.presets import preset_names
+from distune.presets.catalogue import preset_names
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = ROOT / "docker" / "Dockerfile"

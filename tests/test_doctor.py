@@ -1,4 +1,4 @@
-"""The doctor: what it measures, what it concludes, and what a master makes of its note."""
+"""The doctor: what it measures, what it concludes, and what a master makes of its diagnosis."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ from typing import Any
 
 import pytest
 
-from distune.doctor import probes
-from distune.doctor.desk import Desk, Place
-from distune.doctor.note import (
+from distune.doctor.diagnosis import Diagnosis
+from distune.doctor.measurements import (
     Claims,
     Delay,
-    HostFacts,
+    HostMeasurements,
     Lines,
     Names,
-    Note,
     OwnListing,
-    PairFacts,
+    PairMeasurements,
     Publishing,
     Renames,
     Rewrites,
     Space,
     Speed,
 )
-from distune.doctor.verdict import PROMISES, judge
+from distune.doctor.operations import Operations
+from distune.doctor.probes.catalogue import PROBES
+from distune.doctor.probes.claims import probe_claims
+from distune.doctor.probes.listings import probe_own_listing
+from distune.doctor.probes.publishing import probe_publishing
+from distune.doctor.probes.renames import probe_renames
+from distune.doctor.sandbox import Sandbox
+from distune.doctor.verdict.judge import judge
+from distune.doctor.verdict.promises import PROMISES
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.store import find_studies
@@ -37,20 +43,22 @@ from distune.study.study import Study
 from tests.conftest import Lab, wait_until
 
 FAST = Speed(publish=1e-3, rename=1e-3, list=1e-3, read=1e-3, append=1e-3, rewrite=1e-3)
-LOCAL = HostFacts(host="a", file_system="ext4", network=False, default_lease=20.0, speed=FAST)
-NFS = HostFacts(host="a", file_system="nfs4", network=True, default_lease=120.0, speed=FAST)
+LOCAL = HostMeasurements(
+    host="a", file_system="ext4", network=False, default_lease=20.0, speed=FAST
+)
+NFS = HostMeasurements(host="a", file_system="nfs4", network=True, default_lease=120.0, speed=FAST)
 OTHER = NFS.model_copy(update={"host": "b"})
 
 
-def pair(news: float = 0.1, **fields: Any) -> PairFacts:
+def pair(news: float = 0.1, **fields: Any) -> PairMeasurements:
     """What a saw of b, news taking so many seconds; `fields` say otherwise."""
     delay = Delay(seconds=[news], limit=90.0)
     usual = {"new_file": delay, "appended": delay, "evicted": delay, "new_file_poked": delay,
              "beat_every": 0.5, "beat_gap": 0.6, "flock": True, "lockf": True}  # fmt: skip
-    return PairFacts.model_validate({"host": "a", "other": "b", **usual, **fields})
+    return PairMeasurements.model_validate({"host": "a", "other": "b", **usual, **fields})
 
 
-def both(*, news: float = 0.1, **fields: Any) -> Note:
+def both(*, news: float = 0.1, **fields: Any) -> Diagnosis:
     return judge([NFS, OTHER], [pair(news, **fields), pair(news, host="b", other="a")])
 
 
@@ -58,14 +66,19 @@ def both(*, news: float = 0.1, **fields: Any) -> Note:
 
 
 def test_one_host_of_a_local_file_system_gets_the_default_lease() -> None:
-    note = judge([LOCAL])
-    assert (note.grade, note.lease, note.heartbeat, note.poll) == ("ok", 20.0, 1.0, 1.0)
+    diagnosis = judge([LOCAL])
+    assert (diagnosis.grade, diagnosis.lease, diagnosis.heartbeat, diagnosis.poll) == (
+        "ok",
+        20.0,
+        1.0,
+        1.0,
+    )
 
 
 def test_a_network_file_system_seen_from_one_host_keeps_the_careful_lease() -> None:
-    note = judge([NFS])
-    assert note.lease == 120.0
-    assert "--peer" in note.summary
+    diagnosis = judge([NFS])
+    assert diagnosis.lease == 120.0
+    assert "--peer" in diagnosis.summary
 
 
 def test_two_hosts_that_see_each_others_news_at_once_may_have_a_shorter_lease() -> None:
@@ -81,21 +94,23 @@ def test_a_cache_that_was_seen_costs_the_minute_that_attributes_may_be_cached() 
 
 def test_slow_operations_make_heartbeats_and_looks_rarer_and_the_lease_longer() -> None:
     slow = FAST.model_copy(update={"rewrite": 0.2, "list": 0.15})
-    note = judge([LOCAL.model_copy(update={"speed": slow})])
-    assert note.heartbeat == pytest.approx(4.0)
-    assert note.poll == pytest.approx(3.0)
-    assert note.lease >= 20 * note.heartbeat
+    diagnosis = judge([LOCAL.model_copy(update={"speed": slow})])
+    assert diagnosis.heartbeat == pytest.approx(4.0)
+    assert diagnosis.poll == pytest.approx(3.0)
+    assert diagnosis.lease >= 20 * diagnosis.heartbeat
 
 
 def test_one_host_that_looks_twice_through_one_mount_proves_nothing_about_caches() -> None:
-    note = judge([NFS, OTHER], [pair(one_mount=True), pair(host="b", other="a", one_mount=True)])
-    assert note.lease == 120.0
-    assert not note.peer
-    assert note.grade == "warn"
+    diagnosis = judge(
+        [NFS, OTHER], [pair(one_mount=True), pair(host="b", other="a", one_mount=True)]
+    )
+    assert diagnosis.lease == 120.0
+    assert not diagnosis.peer
+    assert diagnosis.grade == "warn"
 
 
 @pytest.mark.parametrize(
-    ("facts", "check", "promise"),
+    ("fields", "check", "promise"),
     [
         ({"renames": Renames(tries=20, source_left=1)}, "rename", "P2"),
         ({"renames": Renames(tries=20, target_missing=1)}, "rename", "P2"),
@@ -121,17 +136,17 @@ def test_one_host_that_looks_twice_through_one_mount_proves_nothing_about_caches
     ],
 )
 def test_each_thing_that_one_host_sees_go_wrong_breaks_a_promise(
-    facts: dict[str, Any], check: str, promise: str
+    fields: dict[str, Any], check: str, promise: str
 ) -> None:
-    note = judge([NFS.model_copy(update=facts)])
-    assert [(c.name, c.promise) for c in note.failed] == [(check, promise)]
-    assert note.failed[0].advice
-    assert note.grade == "fail"
-    assert f"it breaks {promise}" in note.summary
+    diagnosis = judge([NFS.model_copy(update=fields)])
+    assert [(c.name, c.promise) for c in diagnosis.failed] == [(check, promise)]
+    assert diagnosis.failed[0].advice
+    assert diagnosis.grade == "fail"
+    assert f"it breaks {promise}" in diagnosis.summary
 
 
 @pytest.mark.parametrize(
-    ("facts", "check", "promise"),
+    ("fields", "check", "promise"),
     [
         ({"new_file": Delay(never=1, limit=90.0)}, "a sees new file", "P3"),
         ({"new_file_poked": Delay(never=1, limit=90.0)}, "a sees it poked", "P8"),
@@ -144,16 +159,16 @@ def test_each_thing_that_one_host_sees_go_wrong_breaks_a_promise(
     ],
 )
 def test_each_thing_that_goes_wrong_between_two_hosts_breaks_a_promise(
-    facts: dict[str, Any], check: str, promise: str
+    fields: dict[str, Any], check: str, promise: str
 ) -> None:
     links = {"links": True}
     hosts = [NFS.model_copy(update=links), OTHER.model_copy(update=links)]
-    note = judge(hosts, [pair(**facts), pair(host="b", other="a")])
-    assert [(c.name, c.promise) for c in note.failed] == [(check, promise)]
+    diagnosis = judge(hosts, [pair(**fields), pair(host="b", other="a")])
+    assert [(c.name, c.promise) for c in diagnosis.failed] == [(check, promise)]
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "fields",
     [
         {"space": Space(bytes_free=2**20, inodes_free=None)},
         {"space": Space(bytes_free=2**40, inodes_free=100)},
@@ -165,16 +180,16 @@ def test_each_thing_that_goes_wrong_between_two_hosts_breaks_a_promise(
         {"speed": FAST.model_copy(update={"publish": 2.0})},
     ],
 )
-def test_what_the_protocol_can_live_with_is_a_warning(facts: dict[str, Any]) -> None:
+def test_what_the_protocol_can_live_with_is_a_warning(fields: dict[str, Any]) -> None:
     usual = {"flock": True, "links": True, "claims": Claims(files=9, claimers=4)}
     assert judge([NFS.model_copy(update=usual)]).grade == "ok"
-    assert judge([NFS.model_copy(update={**usual, **facts})]).grade == "warn"
+    assert judge([NFS.model_copy(update={**usual, **fields})]).grade == "warn"
 
 
 def test_locks_that_both_hosts_get_are_a_warning_since_no_trial_needs_one() -> None:
-    note = both(flock=False, lockf=False)
-    assert note.grade == "warn"
-    assert [c.value for c in note.checks if c.name == "locks"] == [
+    diagnosis = both(flock=False, lockf=False)
+    assert diagnosis.grade == "warn"
+    assert [c.value for c in diagnosis.checks if c.name == "locks"] == [
         "flock: both hosts got it; lockf: both hosts got it"
     ]
 
@@ -188,23 +203,22 @@ def test_the_promises_are_quoted_as_the_protocol_has_them() -> None:
 # -- the probes ----------------------------------------------------------------------------
 
 
-def place_on(tmp_path: Path, make: Any = Folder) -> Place:
-    return Place(tmp_path / "room", Desk(), make)
+def sandbox_in(tmp_path: Path, make: Any = Folder) -> Sandbox:
+    return Sandbox(tmp_path / "sandbox", Operations(), make)
 
 
-def findings(place: Place) -> HostFacts:
+def measured(sandbox: Sandbox) -> HostMeasurements:
     """What all probes find, as the doctor's own process would have it."""
-    facts = {name: probe(place) for name, probe in probes.all_probes().items()}
-    return NFS.model_copy(update=facts)
+    return NFS.model_copy(update={name: probe(sandbox) for name, probe in PROBES.items()})
 
 
 def test_a_sound_directory_passes_every_probe(tmp_path: Path) -> None:
-    note = judge([findings(place_on(tmp_path))])
-    assert [c for c in note.checks if c.grade == "fail"] == []
-    facts = note.hosts[0]
-    assert facts.claims == Claims(files=40, claimers=4)
-    assert facts.renames == Renames(tries=20)
-    assert facts.publishing == Publishing(tries=15)
+    diagnosis = judge([measured(sandbox_in(tmp_path))])
+    assert [c for c in diagnosis.checks if c.grade == "fail"] == []
+    found = diagnosis.hosts[0]
+    assert found.claims == Claims(files=40, claimers=4)
+    assert found.renames == Renames(tries=20)
+    assert found.publishing == Publishing(tries=15)
 
 
 class Copying(Folder):
@@ -217,11 +231,11 @@ class Copying(Folder):
 
 
 def test_a_rename_that_copies_gives_a_trial_two_owners_and_breaks_p2(tmp_path: Path) -> None:
-    place = place_on(tmp_path, Copying)
-    note = judge([NFS.model_copy(update={
-        "claims": probes.probe_claims(place), "renames": probes.probe_renames(place)
+    sandbox = sandbox_in(tmp_path, Copying)
+    diagnosis = judge([NFS.model_copy(update={
+        "claims": probe_claims(sandbox), "renames": probe_renames(sandbox)
     })])  # fmt: skip
-    assert {(c.name, c.promise) for c in note.failed} == {
+    assert {(c.name, c.promise) for c in diagnosis.failed} == {
         ("rename", "P2"),
         ("claims on one host", "P2"),
     }
@@ -235,7 +249,7 @@ class Overwriting(Folder):
 
 
 def test_publishing_over_a_taken_name_breaks_p1(tmp_path: Path) -> None:
-    found = probes.probe_publishing(place_on(tmp_path, Overwriting))
+    found = probe_publishing(sandbox_in(tmp_path, Overwriting))
     assert found.replaced == 5
     (failed,) = judge([NFS.model_copy(update={"publishing": found})]).failed
     assert (failed.name, failed.promise) == ("publishing", "P1")
@@ -255,7 +269,7 @@ class Slow(Folder):
 
 
 def test_a_rename_that_can_be_seen_half_done_breaks_p1(tmp_path: Path) -> None:
-    found = probes.probe_renames(place_on(tmp_path, Slow))
+    found = probe_renames(sandbox_in(tmp_path, Slow))
     assert (found.source_left, found.target_missing) == (0, 0)
     assert found.damaged > 0
 
@@ -274,14 +288,14 @@ class Remembering(Folder):
 
 
 def test_a_listing_that_never_shows_ones_own_change_breaks_p8(tmp_path: Path) -> None:
-    found = probes.probe_own_listing(place_on(tmp_path, Remembering))
+    found = probe_own_listing(sandbox_in(tmp_path, Remembering))
     assert found.stubborn > 0
     (failed,) = judge([NFS.model_copy(update={"own_listing": found})]).failed
     assert (failed.name, failed.promise) == ("listing", "P8")
 
 
-def test_the_desk_knows_what_is_being_waited_for(tmp_path: Path) -> None:
-    desk = Desk()
+def test_the_operation_that_is_waited_for_is_known(tmp_path: Path) -> None:
+    operations = Operations()
     begun, go_on = threading.Event(), threading.Event()
 
     class Stuck(Folder):
@@ -290,38 +304,38 @@ def test_the_desk_knows_what_is_being_waited_for(tmp_path: Path) -> None:
             go_on.wait(30)
             return []
 
-    folder = Place(tmp_path, desk, Stuck).folder("room")
+    folder = Sandbox(tmp_path, operations, Stuck).folder("here")
     thread = threading.Thread(target=folder.names, args=("",))
-    assert desk.longest() is None
+    assert operations.longest() is None
     thread.start()
     assert begun.wait(30)
-    waiting = desk.longest()
+    waiting = operations.longest()
     go_on.set()
     thread.join()
     assert waiting is not None
-    assert waiting[0] == "listing room"
-    assert desk.longest() is None
+    assert waiting[0] == "listing here"
+    assert operations.longest() is None
 
 
 # -- the command ---------------------------------------------------------------------------
 
 
-def test_the_doctor_trusts_a_sound_directory_and_leaves_only_its_note(lab: Lab) -> None:
+def test_the_doctor_trusts_a_sound_directory_and_leaves_only_its_diagnosis(lab: Lab) -> None:
     done = lab.run("doctor", timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trust it: lease 20 s, heartbeat every 1 s" in done.stdout
     assert "\x1b" not in done.stdout
     assert os.listdir(lab.logs) == [protocol.DOCTOR]
-    note = records.decode_document(Note, (lab.logs / protocol.DOCTOR).read_bytes())
-    assert note.grade != "fail"
-    assert note.hosts[0].claims == Claims(files=40, claimers=4)
+    diagnosis = records.decode_document(Diagnosis, (lab.logs / protocol.DOCTOR).read_bytes())
+    assert diagnosis.grade != "fail"
+    assert diagnosis.hosts[0].claims == Claims(files=40, claimers=4)
     assert find_studies(lab.logs) == {}
 
 
-def test_the_doctor_prints_the_note_as_json(lab: Lab) -> None:
+def test_the_doctor_prints_the_diagnosis_as_json(lab: Lab) -> None:
     done = lab.run("doctor", "--json", timeout=60)
-    note = json.loads((lab.logs / protocol.DOCTOR).read_text())
-    assert json.loads(done.stdout) == {key: note[key] for key in note if key != "crc"}
+    diagnosis = json.loads((lab.logs / protocol.DOCTOR).read_text())
+    assert json.loads(done.stdout) == {key: diagnosis[key] for key in diagnosis if key != "crc"}
 
 
 @pytest.mark.parametrize(
@@ -342,9 +356,9 @@ def test_a_mistake_with_the_doctor_is_one_line(lab: Lab, arguments: str, said: s
 def test_two_doctors_find_each_other_in_the_directory_and_agree(lab: Lab) -> None:
     """On one host through one mount, which they notice; another mount is another test."""
     dead = {"doctor": "dead-1-abc", "host": "dead", "counter": 3}
-    room = lab.logs / protocol.DOCTOR_ROOM
-    room.mkdir(parents=True)
-    (room / "dead-1-abc.here").write_text(json.dumps(dead))
+    hidden = lab.logs / protocol.DOCTOR_FOLDER
+    hidden.mkdir(parents=True)
+    (hidden / "dead-1-abc.here").write_text(json.dumps(dead))
     doctors = [lab.start("doctor", "--peer", "--json") for _ in range(2)]
     assert [doctor.wait(180) for doctor in doctors] == [0, 0], lab.log_of(doctors[0])
     first, second = (json.loads(lab.log_of(d)[lab.log_of(d).index("{") :]) for d in doctors)
@@ -357,11 +371,11 @@ def test_two_doctors_find_each_other_in_the_directory_and_agree(lab: Lab) -> Non
         "both are this host, through one mount"
     ]
     assert first["lease"] == 20.0
-    assert os.listdir(room) == ["dead-1-abc.here"]
+    assert os.listdir(hidden) == ["dead-1-abc.here"]
     assert (lab.logs / protocol.DOCTOR).exists()
 
 
-def test_a_doctor_whom_nobody_joins_says_so_and_leaves_an_older_note_alone(lab: Lab) -> None:
+def test_a_doctor_whom_nobody_joins_says_so_and_leaves_an_older_diagnosis_alone(lab: Lab) -> None:
     lab.logs.mkdir()
     (lab.logs / protocol.DOCTOR).write_text("older")
     done = lab.run("doctor", "--peer", "--wait", "1s", timeout=60)
@@ -374,20 +388,20 @@ def test_a_doctor_whom_nobody_joins_says_so_and_leaves_an_older_note_alone(lab: 
 
 def test_a_doctor_that_is_interrupted_clears_up(lab: Lab) -> None:
     doctor = lab.start("doctor", "--peer")
-    room = lab.logs / protocol.DOCTOR_ROOM
-    wait_until(lambda: list(room.glob("*.here")), what="it waits for the other")
+    hidden = lab.logs / protocol.DOCTOR_FOLDER
+    wait_until(lambda: list(hidden.glob("*.here")), what="it waits for the other")
     doctor.send_signal(2)
     assert doctor.wait(30) == 130
-    wait_until(lambda: not room.exists(), 30, "its folder is gone")
+    wait_until(lambda: not hidden.exists(), 30, "its folder is gone")
 
 
 # -- the master ----------------------------------------------------------------------------
 
 
-def leave_note(lab: Lab, **fields: Any) -> None:
-    note = judge([LOCAL]).model_copy(update=fields)
+def leave_diagnosis(lab: Lab, **fields: Any) -> None:
+    diagnosis = judge([LOCAL]).model_copy(update=fields)
     lab.logs.mkdir(exist_ok=True)
-    (lab.logs / protocol.DOCTOR).write_bytes(records.encode_document(note))
+    (lab.logs / protocol.DOCTOR).write_bytes(records.encode_document(diagnosis))
 
 
 def run_study(lab: Lab, *arguments: str) -> Any:
@@ -402,7 +416,7 @@ def frozen(lab: Lab) -> Study:
 
 def test_a_master_takes_the_doctors_settings_and_says_so(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=2, lease=None)
-    leave_note(lab, lease=45.0, heartbeat=1.5, poll=1.2)
+    leave_diagnosis(lab, lease=45.0, heartbeat=1.5, poll=1.2)
     done = run_study(lab)
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stdout.splitlines() if "advises" in line]
@@ -414,7 +428,7 @@ def test_a_master_takes_the_doctors_settings_and_says_so(lab: Lab) -> None:
 
 def test_a_lease_in_the_space_file_wins_over_the_doctors(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=1, lease="10s")
-    leave_note(lab, lease=45.0, heartbeat=4.0, poll=4.0)
+    leave_diagnosis(lab, lease=45.0, heartbeat=4.0, poll=4.0)
     done = run_study(lab)
     assert "lease 10 s (space.json says so)" in done.stdout
     study = frozen(lab)
@@ -428,7 +442,7 @@ def test_a_lease_in_the_space_file_wins_over_the_doctors(lab: Lab) -> None:
     [b"", b"{}", b"\x00" * 100, b"[" * 5000],
     ids=["empty", "another", "zeros", "deep"],
 )
-def test_a_note_that_makes_no_sense_is_ignored_in_one_line(lab: Lab, garbage: bytes) -> None:
+def test_a_diagnosis_that_makes_no_sense_is_ignored_in_one_line(lab: Lab, garbage: bytes) -> None:
     lab.write_space(objective="train:quick", trials=1, lease=None)
     lab.logs.mkdir()
     (lab.logs / protocol.DOCTOR).write_bytes(garbage)
@@ -438,11 +452,11 @@ def test_a_note_that_makes_no_sense_is_ignored_in_one_line(lab: Lab, garbage: by
     assert frozen(lab).lease == 20.0
 
 
-def test_a_note_says_nothing_about_a_study_that_is_frozen_already(lab: Lab) -> None:
+def test_a_diagnosis_says_nothing_about_a_study_that_is_frozen_already(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=1, lease="10s")
     assert run_study(lab).returncode == 0
     lab.write_space(objective="train:quick", trials=2, lease=None)
-    leave_note(lab, lease=45.0)
+    leave_diagnosis(lab, lease=45.0)
     done = run_study(lab, "--trials", "2")
     assert done.returncode == 0, done.stderr
     assert "advises" not in done.stdout
@@ -452,7 +466,7 @@ def test_a_note_says_nothing_about_a_study_that_is_frozen_already(lab: Lab) -> N
 def test_a_master_refuses_a_directory_that_must_not_be_trusted_unless_told_to(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=1, lease=None)
     bad = judge([LOCAL.model_copy(update={"renames": Renames(tries=20, source_left=20)})])
-    leave_note(lab, grade=bad.grade, summary=bad.summary)
+    leave_diagnosis(lab, grade=bad.grade, summary=bad.summary)
     done = run_study(lab)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from distune.doctor.note import HostFacts
-from distune.doctor.verdict import judge
+from distune.doctor.measurements import HostMeasurements
+from distune.doctor.verdict.judge import judge
 from distune.share import protocol, records
 from tests.conftest import DISTUNE, Lab
 from tests.rigs import FAULTFS, load_faultfs, why_no_faultfs
@@ -52,7 +52,7 @@ def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mount]:
 
 
 def examine(host: Any, *arguments: str, timeout: float = 120.0) -> tuple[int, str, Any]:
-    """Run the doctor on a mount: its status, what it said, and the note as plain data."""
+    """Run the doctor on a mount: its status, what it said, and the diagnosis as plain data."""
     done = subprocess.run(
         [*DISTUNE, "doctor", "--logs", f"{host.mnt}/logs", "--json", *arguments],
         capture_output=True,
@@ -64,7 +64,7 @@ def examine(host: Any, *arguments: str, timeout: float = 120.0) -> tuple[int, st
 
 
 def examine_together(*hosts: Any) -> list[Any]:
-    """Run a doctor on each mount at the same time, with --peer; their notes."""
+    """Run a doctor on each mount at the same time, with --peer; their diagnoses."""
     os.makedirs(f"{hosts[0].backing}/logs", exist_ok=True)
     command = [*DISTUNE, "doctor", "--peer", "--json", "--wait", "2m"]
     doctors = [
@@ -84,12 +84,12 @@ def examine_together(*hosts: Any) -> list[Any]:
             doctor.wait()
 
 
-def failures(note: Any) -> set[tuple[str, str]]:
-    return {(c["name"], c["promise"]) for c in note["checks"] if c["grade"] == "fail"}
+def failures(diagnosis: Any) -> set[tuple[str, str]]:
+    return {(c["name"], c["promise"]) for c in diagnosis["checks"] if c["grade"] == "fail"}
 
 
-def value_of(note: Any, name: str) -> str:
-    (value,) = [c["value"] for c in note["checks"] if c["name"] == name]
+def value_of(diagnosis: Any, name: str) -> str:
+    (value,) = [c["value"] for c in diagnosis["checks"] if c["name"] == name]
     return str(value)
 
 
@@ -109,10 +109,10 @@ def value_of(note: Any, name: str) -> str:
 def test_a_file_system_that_breaks_a_promise_is_found_and_the_promise_named(
     mount: Mount, broken: str, expected: set[tuple[str, str]]
 ) -> None:
-    status, _, note = examine(mount("A", broken))
+    status, _, diagnosis = examine(mount("A", broken))
     assert status == 1
-    assert expected <= failures(note)
-    assert note["grade"] == "fail"
+    assert expected <= failures(diagnosis)
+    assert diagnosis["grade"] == "fail"
 
 
 def test_lines_that_arrive_in_part_though_the_share_says_they_are_written_break_p3(
@@ -120,19 +120,19 @@ def test_lines_that_arrive_in_part_though_the_share_says_they_are_written_break_
 ) -> None:
     host = mount("A")
     host.rule(op="write", path="*/appending/*.taken", keep=0.5, lie=True, skip=5, count=1)
-    status, _, note = examine(host)
+    status, _, diagnosis = examine(host)
     assert status == 1
-    assert failures(note) == {("appending", "P3")}
+    assert failures(diagnosis) == {("appending", "P3")}
 
 
 def test_names_that_are_too_short_for_an_owner_break_p2(mount: Mount) -> None:
     host = mount("A")
     long = "?" * 90
     host.rule(op=["lookup", "create"], path=f"*/names/{long}*", errno="ENAMETOOLONG")
-    status, _, note = examine(host)
+    status, _, diagnosis = examine(host)
     assert status == 1
-    assert failures(note) == {("names", "P2")}
-    assert "80 bytes fit" in value_of(note, "names")
+    assert failures(diagnosis) == {("names", "P2")}
+    assert "80 bytes fit" in value_of(diagnosis, "names")
 
 
 # -- what the protocol lives with ----------------------------------------------------------
@@ -141,43 +141,43 @@ def test_names_that_are_too_short_for_an_owner_break_p2(mount: Mount) -> None:
 def test_lost_rename_replies_are_noticed_and_harm_nothing(mount: Mount) -> None:
     host = mount("A")
     host.rule(op="rename", path="*/claims/trials/*", resend=True, prob=0.4)
-    status, _, note = examine(host)
+    status, _, diagnosis = examine(host)
     assert host.log()
-    assert status == 0, failures(note)
-    claims = note["hosts"][0]["claims"]
+    assert status == 0, failures(diagnosis)
+    claims = diagnosis["hosts"][0]["claims"]
     assert claims["lost_replies"] > 0
     assert claims["misjudged"] == claims["two_owners"] == 0
-    assert "each noticed" in value_of(note, "rename replies")
+    assert "each noticed" in value_of(diagnosis, "rename replies")
 
 
 def test_errors_that_go_away_are_a_warning(mount: Mount) -> None:
     host = mount("A")
     host.rule(op="rename", path="*/claims/trials/*", errno="EIO", when="after", count=3)
     host.rule(op="fsync", path="*/publishing/*", errno="EIO", count=2)
-    status, _, note = examine(host)
-    assert status == 0, failures(note)
-    assert note["grade"] == "warn"
-    assert "failed and worked later" in value_of(note, "answers")
+    status, _, diagnosis = examine(host)
+    assert status == 0, failures(diagnosis)
+    assert diagnosis["grade"] == "warn"
+    assert "failed and worked later" in value_of(diagnosis, "answers")
 
 
 def test_a_file_system_without_hard_links_is_a_warning(mount: Mount) -> None:
     host = mount("A")
     host.rule(op="link", errno="EPERM")
-    status, _, note = examine(host)
-    assert status == 0, failures(note)
-    assert "none" in value_of(note, "hard links")
+    status, _, diagnosis = examine(host)
+    assert status == 0, failures(diagnosis)
+    assert "none" in value_of(diagnosis, "hard links")
 
 
 def test_coarse_times_and_a_clock_that_is_off_are_shown_and_not_used(mount: Mount) -> None:
     host = mount("A", granularity=1, skew=7200)
-    status, _, note = examine(host)
-    assert status == 0, failures(note)
-    times = note["hosts"][0]["times"]
+    status, _, diagnosis = examine(host)
+    assert status == 0, failures(diagnosis)
+    times = diagnosis["hosts"][0]["times"]
     assert times["granularity"] == 1.0
     assert times["ahead"] == pytest.approx(7200, abs=10)
-    assert "steps of 1 s" in value_of(note, "file times")
-    assert "ahead of" in value_of(note, "clocks")
-    assert note["lease"] == 120.0  # as without any of that
+    assert "steps of 1 s" in value_of(diagnosis, "file times")
+    assert "ahead of" in value_of(diagnosis, "clocks")
+    assert diagnosis["lease"] == 120.0  # as without any of that
 
 
 # -- a share that says no, or nothing ------------------------------------------------------
@@ -193,9 +193,9 @@ def test_a_share_that_cannot_be_written_to_is_said_to_be_so(
     os.makedirs(f"{host.backing}/logs")
     operations = ["create", "mkdir", "write"] if name == "EROFS" else ["write"]
     host.rule(op=operations, errno=name)
-    status, _, note = examine(host)
+    status, _, diagnosis = examine(host)
     assert status == 1
-    (check,) = [c for c in note["checks"] if c["grade"] == "fail"]
+    (check,) = [c for c in diagnosis["checks"] if c["grade"] == "fail"]
     assert check["name"] == "writing"
     assert check["promise"] == "P9"
     assert said in check["advice"]
@@ -206,10 +206,10 @@ def test_a_share_that_cannot_be_written_to_is_said_to_be_so(
 def test_a_share_that_fills_up_half_way_is_found(mount: Mount) -> None:
     host = mount("A")
     host.rule(op="write", path="*/appending/*", errno="ENOSPC", keep=0.5, skip=10)
-    status, _, note = examine(host)
+    status, _, diagnosis = examine(host)
     assert status == 1
-    assert failures(note) == {("appending", "P9")}
-    assert "No space left" in value_of(note, "appending")
+    assert failures(diagnosis) == {("appending", "P9")}
+    assert "No space left" in value_of(diagnosis, "appending")
 
 
 def test_a_share_that_hangs_does_not_hang_the_doctor(mount: Mount) -> None:
@@ -217,22 +217,22 @@ def test_a_share_that_hangs_does_not_hang_the_doctor(mount: Mount) -> None:
     os.makedirs(f"{host.backing}/logs")
     host.set(freeze=True)
     begin = time.monotonic()
-    status, _, note = examine(host, "--timeout", "3s")
+    status, _, diagnosis = examine(host, "--timeout", "3s")
     assert time.monotonic() - begin < 60
     assert status == 1
-    assert failures(note) == {("answers", "P9")}
-    assert "looking for" in value_of(note, "answers")
-    assert "no answer for" in value_of(note, "answers")
+    assert failures(diagnosis) == {("answers", "P9")}
+    assert "looking for" in value_of(diagnosis, "answers")
+    assert "no answer for" in value_of(diagnosis, "answers")
 
 
 def test_the_operation_that_hangs_is_named(mount: Mount) -> None:
     host = mount("A")
     host.rule(op="rename", path="*/appending/trials/000000*", delay=12, count=1)
-    status, _, note = examine(host, "--timeout", "3s")
+    status, _, diagnosis = examine(host, "--timeout", "3s")
     assert status == 1
-    assert failures(note) == {("answers", "P9")}
-    assert "renaming appending/trials/000000" in value_of(note, "answers")
-    assert note["hosts"][0]["renames"] is not None, "what was found before is told"
+    assert failures(diagnosis) == {("answers", "P9")}
+    assert "renaming appending/trials/000000" in value_of(diagnosis, "answers")
+    assert diagnosis["hosts"][0]["renames"] is not None, "what was found before is told"
 
 
 # -- two hosts -----------------------------------------------------------------------------
@@ -246,8 +246,8 @@ def test_two_hosts_with_caches_agree_on_what_they_see_and_get_a_longer_lease(
               "append": "nfs", "silly": True, "writeback": 4}  # fmt: skip
     hosts = [mount("A", **caches), mount("B", **caches, utime_skew=3600)]
     first, second = examine_together(*hosts)
-    for note in (first, second):
-        del note["created"]
+    for diagnosis in (first, second):
+        del diagnosis["created"]
     assert first == second
     assert failures(first) == set()
     assert first["peer"]
@@ -266,18 +266,20 @@ def test_two_hosts_with_caches_agree_on_what_they_see_and_get_a_longer_lease(
 def test_two_hosts_whose_renames_of_one_name_both_win_are_found_out(mount: Mount) -> None:
     hosts = [mount("A", "late-copies"), mount("B", "late-copies")]
     first, second = examine_together(*hosts)
-    for note in (first, second):
-        assert ("claims on two hosts", "P2") in failures(note)
+    for diagnosis in (first, second):
+        assert ("claims on two hosts", "P2") in failures(diagnosis)
 
 
 # -- the master ----------------------------------------------------------------------------
 
 
-def test_a_master_ignores_a_note_that_is_about_another_file_system(mount: Mount, lab: Lab) -> None:
+def test_a_master_ignores_a_diagnosis_that_is_about_another_file_system(
+    mount: Mount, lab: Lab
+) -> None:
     host = mount("A")
     lab.write_space(objective="train:quick", trials=1, lease=None)
     os.makedirs(f"{host.mnt}/logs")
-    local = HostFacts(host="server", file_system="ext4", network=False, default_lease=20.0)
+    local = HostMeasurements(host="server", file_system="ext4", network=False, default_lease=20.0)
     Path(host.mnt, "logs", protocol.DOCTOR).write_bytes(records.encode_document(judge([local])))
     done = lab.run("master", "--space", "space.json", "--logs", f"{host.mnt}/logs", "--workers",
                    "1", "--objective", "train:quick")  # fmt: skip

@@ -14,22 +14,20 @@ import pytest
 import torch
 
 from distune.errors import UserError
-from distune.workloads.data import (
-    HOUSE_COLUMNS,
-    FileDataset,
-    announcement,
-    cifar,
-    fetch,
-    houses,
-    load,
-    locate,
-)
-from distune.workloads.data.places import FILES
-from distune.workloads.vision import import_datasets
+from distune.workloads.data import cifar_10, house_prices
+from distune.workloads.data.cifar_10 import CIFAR_10
+from distune.workloads.data.data_set import DataSet
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.house_prices import COLUMNS, HOUSE_PRICES
+from distune.workloads.data.loading import load
+from distune.workloads.data.torchvision_datasets import import_datasets
+from distune.workloads.data.usps import USPS
 from tests.file_server import FAULTS, Fault, FileServer, serving
 from tests.test_data_sets import REAL, batch, libsvm, md5
 
-DATASETS: tuple[FileDataset, ...] = ("usps", "cifar-10", "house-prices")
+each_data_set = pytest.mark.parametrize(
+    "data_set", [USPS, CIFAR_10, HOUSE_PRICES], ids=lambda one: one.name
+)
 ARCHIVE = "cifar-10-python.tar.gz"
 ARFF = "house_prices.arff"
 
@@ -77,8 +75,8 @@ def here(server: FileServer, served: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(datasets.USPS, "split_list", known)
     monkeypatch.setattr(datasets.CIFAR10, "url", server.url + ARCHIVE)
     monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", _md5(served / ARCHIVE))
-    monkeypatch.setattr(houses, "URL", server.url + ARFF)
-    monkeypatch.setattr(houses, "MD5", _md5(served / ARFF))
+    monkeypatch.setattr(house_prices, "URL", server.url + ARFF)
+    monkeypatch.setattr(house_prices, "MD5", _md5(served / ARFF))
 
 
 def _md5(path: Path) -> str:
@@ -97,14 +95,14 @@ def usps(served: Path) -> None:
 
 
 @pytest.fixture
-def cifar_10(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def cifar_10_archive(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six times ten images, not 10,000; all are black, and all labels of a batch its number."""
-    monkeypatch.setattr(cifar, "_N", 10)
+    monkeypatch.setattr(cifar_10, "_N", 10)
     _write_archive(
         served,
         {
             name: batch(bytes(10 * 3_072), bytes([number]) * 10)
-            for number, name in enumerate(cifar.MD5)
+            for number, name in enumerate(cifar_10.MD5)
         },
         monkeypatch,
     )
@@ -119,7 +117,7 @@ def _write_archive(
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
             if monkeypatch is not None:
-                monkeypatch.setitem(cifar.MD5, name, md5(content))
+                monkeypatch.setitem(cifar_10.MD5, name, md5(content))
 
 
 HEADER = """\
@@ -150,7 +148,7 @@ def _write_houses(served: Path, rows: list[list[str]]) -> None:
 
 
 @pytest.fixture
-def house_prices(served: Path) -> None:
+def house_prices_file(served: Path) -> None:
     """1,460 houses; the numbers of a house are its own number, and that and 1, 2, 3, 4."""
     _write_houses(served, [[str(i + j) for j in range(5)] for i in range(1_460)])
 
@@ -160,7 +158,7 @@ def anything(served: Path) -> None:
     """Files that can be downloaded, but not read."""
     for name in ("usps.bz2", "usps.t.bz2"):
         (served / name).write_bytes(bz2.compress(name.encode()))
-    _write_archive(served, {name: name.encode() for name in cifar.MD5})
+    _write_archive(served, {name: name.encode() for name in cifar_10.MD5})
     _write_houses(served, [["1", "2", "3", "4", "5"]])
 
 
@@ -176,7 +174,7 @@ def _folders(folder: Path) -> list[str]:
 
 @pytest.mark.usefixtures("usps", "here")
 def test_usps_is_downloaded_and_read(tmp_path: Path) -> None:
-    data = load("usps", str(tmp_path / "data"), "cpu", None, None, None)
+    data = load(USPS, DataFolders.of(tmp_path / "data"), "cpu")
     assert [len(part.targets) for part in (data.train, data.validation, data.test)] == [
         *(6_000, 1_291, 2_007)
     ]
@@ -186,19 +184,19 @@ def test_usps_is_downloaded_and_read(tmp_path: Path) -> None:
     assert _files(tmp_path / "data") == ["usps.bz2", "usps.t.bz2"]
 
 
-@pytest.mark.usefixtures("cifar_10", "here")
+@pytest.mark.usefixtures("cifar_10_archive", "here")
 def test_cifar_10_is_downloaded_and_unpacked_and_read(tmp_path: Path) -> None:
-    data = load("cifar-10", str(tmp_path / "data"), "cpu", None, None, None)
+    data = load(CIFAR_10, DataFolders.of(tmp_path / "data"), "cpu")
     assert data.train.inputs.shape == (40, 3, 32, 32)
     found = [part.targets.tolist() for part in (data.train, data.validation, data.test)]
     assert found == [[0] * 10 + [1] * 10 + [2] * 10 + [3] * 10, [4] * 10, [5] * 10]
-    assert _files(tmp_path / "data") == sorted(FILES["cifar-10"].paths)
+    assert _files(tmp_path / "data") == sorted(CIFAR_10.paths)
     assert _folders(tmp_path / "data") == ["cifar-10-batches-py"]
 
 
-@pytest.mark.usefixtures("house_prices", "here")
+@pytest.mark.usefixtures("house_prices_file", "here")
 def test_house_prices_are_downloaded_and_read_in_the_order_of_openml(tmp_path: Path) -> None:
-    data = load("house-prices", str(tmp_path / "data"), "cpu", None, None, None)
+    data = load(HOUSE_PRICES, DataFolders.of(tmp_path / "data"), "cpu")
     assert data.train.inputs[7].tolist() == [7, 8, 9, 10]
     assert data.train.targets.tolist() == list(range(4, 1_004))
     assert data.validation.targets.tolist() == list(range(1_004, 1_204))
@@ -213,46 +211,48 @@ def test_real_house_prices_come_out_as_the_file_that_is_documented(
     if not REAL or not path.is_file():
         pytest.skip("DISTUNE_DATA does not name a folder with house_prices.csv")
     names, *rows = (line.split(",") for line in path.read_text().splitlines())
-    assert tuple(names) == HOUSE_COLUMNS
+    assert tuple(names) == COLUMNS
     _write_houses(served, rows)
-    houses.write_csv(served / ARFF, tmp_path / "house_prices.csv")
+    house_prices.write_csv(served / ARFF, tmp_path / "house_prices.csv")
     assert (tmp_path / "house_prices.csv").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.usefixtures("anything", "here")
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("dataset", DATASETS)
+@each_data_set
 def test_a_failed_download_leaves_nothing_and_the_next_one_works(
-    dataset: FileDataset, fault: Fault, server: FileServer, tmp_path: Path
+    data_set: DataSet, fault: Fault, server: FileServer, tmp_path: Path
 ) -> None:
     folder, cache = tmp_path / "data", tmp_path / "home-cache" / "distune"
+    folders = DataFolders.of(folder)
     server.fault = fault
     with pytest.raises(UserError) as error:
-        fetch(dataset, str(folder))
+        folders.fetch(data_set)
     message = str(error.value)
-    assert message.startswith(f"{FILES[dataset].title} is not in {folder}, {cache}, and down")
+    assert message.startswith(f"{data_set.title} is not in {folder}, {cache}, and down")
     reason = {"404": "404: Not Found", "500": "500: Internal Server Error"}.get(fault)
     assert f"({'HTTP Error ' + reason if reason else 'File not found or corrupted.'})" in message
     assert "give a folder that has it with --data-dir or DISTUNE_DATA, or " in message
-    assert message.endswith(FILES[dataset].remedy)
+    assert message.endswith(data_set.remedy)
     assert (_files(folder), _folders(folder)) == ([], [])
-    assert locate(dataset, str(folder)) is None
+    assert folders.locate(data_set) is None
     assert not cache.exists()
 
     server.fault = None
-    assert fetch(dataset, str(folder)) == folder
-    assert _files(folder) == sorted(FILES[dataset].paths)
+    assert folders.fetch(data_set) == folder
+    assert _files(folder) == sorted(data_set.paths)
 
 
 @pytest.mark.usefixtures("anything", "here")
-@pytest.mark.parametrize("dataset", DATASETS)
+@each_data_set
 def test_what_was_downloaded_is_not_asked_for_again(
-    dataset: FileDataset, server: FileServer, tmp_path: Path
+    data_set: DataSet, server: FileServer, tmp_path: Path
 ) -> None:
-    first = fetch(dataset, str(tmp_path / "data"))
+    folders = DataFolders.of(tmp_path / "data")
+    first = folders.fetch(data_set)
     asked = dict(server.asked)
-    assert len(asked) == (2 if dataset == "usps" else 1)
-    assert fetch(dataset, str(tmp_path / "data")) == first
+    assert len(asked) == (2 if data_set is USPS else 1)
+    assert folders.fetch(data_set) == first
     assert server.asked == asked
 
 
@@ -266,8 +266,8 @@ def test_what_a_killed_download_left_is_not_taken_for_the_data(
     for name in ("usps.bz2", "usps.t.bz2"):
         (left / name).write_bytes((served / name).read_bytes()[:-5])
     (folder / "usps.bz2").write_bytes((served / "usps.bz2").read_bytes())  # moved, then killed
-    assert locate("usps", str(folder)) is None
-    assert fetch("usps", str(folder)) == folder
+    assert DataFolders.of(folder).locate(USPS) is None
+    assert DataFolders.of(folder).fetch(USPS) == folder
     assert _files(folder) == ["usps.bz2", "usps.t.bz2"]
     assert not left.exists()
     for name in ("usps.bz2", "usps.t.bz2"):
@@ -279,8 +279,9 @@ def test_the_announcement_names_the_data_its_size_and_the_folder(
 ) -> None:
     cache = tmp_path / "home-cache" / "distune"
     monkeypatch.setenv("DISTUNE_DATA", str(tmp_path / "named"))  # only looked into
-    assert announcement("cifar-10", None) == f"downloading CIFAR-10 (170 MB) to {cache}"
-    given = announcement("house-prices", "/data")
+    said = DataFolders.of().announcement(CIFAR_10)
+    assert said == f"downloading CIFAR-10 (170 MB) to {cache}"
+    given = DataFolders.of("/data").announcement(HOUSE_PRICES)
     assert given == "downloading house prices (0.5 MB) to /data"
 
 
@@ -294,6 +295,6 @@ def test_the_real_usps_passes_the_check_that_it_is_downloaded_with(
         known = import_datasets().USPS.split_list
         for split, (_, name, known_md5) in list(known.items()):
             monkeypatch.setitem(known, split, [server.url + name, name, known_md5])
-        fetch("usps", str(tmp_path / "data"))
-    for name in FILES["usps"].paths:
+        DataFolders.of(tmp_path / "data").fetch(USPS)
+    for name in USPS.paths:
         assert (tmp_path / "data" / name).read_bytes() == (Path(REAL) / name).read_bytes()

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from distune.errors import UserError
 from distune.export.files import complete, data_frame, write_csv, write_jsonl, write_parquet
-from distune.export.formats import export_history
-from distune.export.rows import Kind, columns, curve_of, span, trial_rows
+from distune.export.formats import export_table
+from distune.export.rows import curve_of, span, trial_rows
+from distune.export.table import Kind, TrialTable
 from distune.search.ranking import History
 from distune.study.trial import Counted, Failure, Outcome, Report
 from tests.histories import counted, evaluated, history_of, reports, study
@@ -39,10 +40,6 @@ SPACE = {
     "mixed": [1, True, "a", None, 0.5],
     "part": [0.5, 1],
 }
-
-
-def quiet(done: int) -> None:
-    pass
 
 
 def odd_history() -> History:
@@ -123,20 +120,20 @@ def test_a_trial_says_which_stage_it_belongs_to_and_without_stages_none() -> Non
 def test_the_stage_is_in_every_file_and_empty_without_stages(tmp_path: Path) -> None:
     made, out = staged_history(), io.StringIO()
     stages = ["rate", "rate", "fine rate", "fine rate"]
-    write_parquet(made, tmp_path / "t.parquet")
-    write_jsonl(made, {}, out, quiet)
+    write_parquet(TrialTable(made), tmp_path / "t.parquet")
+    write_jsonl(TrialTable(made), out)
     assert [row["stage"] for row in csv.DictReader(io.StringIO(as_csv(made)))] == stages
     assert pandas.read_parquet(tmp_path / "t.parquet")["stage"].tolist() == stages
     assert [json.loads(line)["stage"] for line in out.getvalue().splitlines()] == stages
-    assert data_frame(made)["stage"].tolist() == stages
+    assert data_frame(TrialTable(made))["stage"].tolist() == stages
     assert {row["stage"] for row in csv.DictReader(io.StringIO(as_csv(odd_history())))} == {""}
-    assert data_frame(odd_history())["stage"].isna().all()
+    assert data_frame(TrialTable(odd_history()))["stage"].isna().all()
 
 
 def test_a_column_does_not_change_its_kind_when_another_stage_begins() -> None:
     first = history_of(staged_history().study, staged_history().trials[:1])
     for made in (first, staged_history()):
-        kinds = {column.name: column.kind for column in columns(made, trial_rows(made))}
+        kinds = {column.name: column.kind for column in TrialTable(made).columns}
         assert (kinds["params.lr"], kinds["params.layers"]) == (Kind.NUMBER, Kind.INTEGER)
         assert kinds["stage"] is Kind.TEXT
 
@@ -167,7 +164,7 @@ def test_a_column_is_as_wide_as_its_values_and_its_space_need(
 ) -> None:
     of = study(params={} if spec is None else {"x": spec}, **OWN)
     made = history_of(of, [counted(n, {"x": value}) for n, value in enumerate(values)])
-    (column,) = (c for c in columns(made, trial_rows(made)) if c.name == "params.x")
+    (column,) = (c for c in TrialTable(made).columns if c.name == "params.x")
     assert column.kind is kind
 
 
@@ -175,7 +172,7 @@ def test_params_metrics_and_tests_of_the_same_name_have_columns_of_their_own() -
     one = counted(0, {"value": 1, "x": 2}, 0.5, metrics={"value": 3.0, "x": 4.0})
     made = history_of(study(**OWN), [one])
     made.add(evaluated(one, x=5.0))
-    frame = data_frame(made)
+    frame = data_frame(TrialTable(made))
     named = ["value", "params.value", "metrics.value", "params.x", "metrics.x", "test.x"]
     assert frame[named].iloc[0].tolist() == [0.5, 1, 3.0, 2, 4.0, 5.0]
 
@@ -210,13 +207,13 @@ def test_clocks_of_nonsense_give_some_time_that_calendars_have(
 
 def as_csv(made: History) -> str:
     out = io.StringIO()
-    write_csv(made, out)
+    write_csv(TrialTable(made), out)
     return out.getvalue()
 
 
 def test_pandas_reads_the_csv_as_what_it_was(tmp_path: Path) -> None:
     made = odd_history()
-    frame = data_frame(made)
+    frame = data_frame(TrialTable(made))
     (tmp_path / "t.csv").write_text(as_csv(made))
     read = pandas.read_csv(tmp_path / "t.csv", dtype=frame.dtypes.to_dict())
     text = '=1+1, "no"\nmemory'
@@ -232,22 +229,22 @@ def test_in_csv_a_value_that_is_not_a_number_is_told_from_one_that_is_missing() 
 
 def test_parquet_keeps_every_type_and_tells_nan_from_missing(tmp_path: Path) -> None:
     made = odd_history()
-    write_parquet(made, tmp_path / "t.parquet")
+    write_parquet(TrialTable(made), tmp_path / "t.parquet")
     table = pyarrow.parquet.read_table(tmp_path / "t.parquet")
     types = {name: str(table.schema.field(name).type) for name in table.column_names}
     assert [types[f"params.{name}"] for name in SPACE] == [
         "double", "int64", "double", "int64", "string", "bool", "string", "double",
     ]  # fmt: skip
-    for column in columns(made, trial_rows(made)):
+    for column in TrialTable(made).columns:
         read = table.column(column.name).to_pylist()
         assert all(map(same, read, column.values)), column.name
     pandas.testing.assert_frame_equal(
-        pandas.read_parquet(tmp_path / "t.parquet"), data_frame(made), check_exact=True
+        pandas.read_parquet(tmp_path / "t.parquet"), data_frame(TrialTable(made)), check_exact=True
     )
 
 
 def test_in_a_frame_integers_and_booleans_stay_so_where_some_are_missing() -> None:
-    frame = data_frame(odd_history())
+    frame = data_frame(TrialTable(odd_history()))
     assert [str(frame[f"params.{name}"].dtype) for name in SPACE] == [
         "float64", "Int64", "float64", "Int64", "str", "boolean", "str", "float64",
     ]  # fmt: skip
@@ -257,7 +254,7 @@ def test_in_a_frame_integers_and_booleans_stay_so_where_some_are_missing() -> No
 
 def test_a_line_of_json_has_a_trial_as_it_is_and_its_curve() -> None:
     made, out = odd_history(), io.StringIO()
-    write_jsonl(made, CURVES, out, quiet)
+    write_jsonl(TrialTable(made, CURVES), out)
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
@@ -284,8 +281,10 @@ def test_without_a_trial_there_are_the_columns_of_the_space(tmp_path: Path) -> N
     header = as_csv(made)
     names = ",".join(f"params.{name}" for name in made.study.params)
     assert header.endswith(f",failure,{names}\n")
-    write_parquet(made, tmp_path / "t.parquet")
-    pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "t.parquet"), data_frame(made))
+    write_parquet(TrialTable(made), tmp_path / "t.parquet")
+    pandas.testing.assert_frame_equal(
+        pandas.read_parquet(tmp_path / "t.parquet"), data_frame(TrialTable(made))
+    )
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -325,7 +324,7 @@ def any_history(
 @settings(deadline=None, derandomize=True, max_examples=100)
 def test_whatever_trials_say_is_read_back_from_each_format(trials: Any) -> None:
     made = any_history(trials)
-    table = columns(made, trial_rows(made))
+    table = TrialTable(made).columns
 
     header, *rows = csv.reader(io.StringIO(as_csv(made), newline=""), strict=True)
     assert len(header) == len(table)
@@ -334,14 +333,14 @@ def test_whatever_trials_say_is_read_back_from_each_format(trials: Any) -> None:
             assert means(row[index], value), (column, row[index])
 
     buffer = io.BytesIO()
-    write_parquet(made, buffer)  # type: ignore[arg-type]
+    write_parquet(TrialTable(made), buffer)  # type: ignore[arg-type]
     read = pyarrow.parquet.read_table(buffer)
     assert read.column_names == [column.name for column in table]
     for column in table:
         assert all(map(same, read.column(column.name).to_pylist(), column.values)), column
 
     out = io.StringIO()
-    write_jsonl(made, {}, out, quiet)
+    write_jsonl(TrialTable(made), out)
     lines = [json.loads(line) for line in out.getvalue().split("\n")[:-1]]
     for line, trial_row in zip(lines, trial_rows(made), strict=True):
         assert line["params"] == dict(trial_row.params)
@@ -371,7 +370,7 @@ def test_of_the_best_settings_alone_all_repeats_are_written_with_their_rank_and_
 def test_each_format_can_have_the_best_settings_alone(tmp_path: Path) -> None:
     def written(format: str) -> Path:
         path = tmp_path / format
-        said = export_history(staged_history(), {}, format, str(path), quiet, top=2)
+        said = export_table(TrialTable(staged_history(), {}, top=2), format, str(path))
         assert "wrote 2 of 4 trials to " in said
         return path
 
@@ -421,7 +420,7 @@ def test_a_link_stays_a_link_to_the_file_that_is_written(tmp_path: Path) -> None
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    export_history(odd_history(), {}, "csv", str(tmp_path / "pipe"), quiet)
+    export_table(TrialTable(odd_history()), "csv", str(tmp_path / "pipe"))
     assert os.read(reader, 100).startswith(b"number,configuration,")
     os.close(reader)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
@@ -441,16 +440,16 @@ def test_a_file_that_cannot_be_written_is_said_in_a_line(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=why) as raised:
-        export_history(odd_history(), {}, "csv", str(tmp_path / out), quiet)
+        export_table(TrialTable(odd_history()), "csv", str(tmp_path / out))
     assert "\n" not in str(raised.value)
     assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_format_that_there_is_not_and_a_pipe_for_what_is_no_text_are_refused() -> None:
     with pytest.raises(UserError, match="no format 'xls'; there are csv, parquet, jsonl, optuna"):
-        export_history(odd_history(), {}, "xls", None, quiet)
+        export_table(TrialTable(odd_history()), "xls", None)
     with pytest.raises(UserError, match="--out - is for csv and jsonl; parquet needs a name"):
-        export_history(odd_history(), {}, "parquet", "-", quiet)
+        export_table(TrialTable(odd_history()), "parquet", "-")
 
 
 @pytest.mark.parametrize(
@@ -463,7 +462,7 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UserError, match=rf"needs {library} .*pip install 'distune\[export\]'"):
-        export_history(odd_history(), {}, format, str(tmp_path / "t"), quiet)
+        export_table(TrialTable(odd_history()), format, str(tmp_path / "t"))
     assert os.listdir(tmp_path) == []
 
 
@@ -471,5 +470,5 @@ def test_csv_and_json_need_no_library(tmp_path: Path, monkeypatch: pytest.Monkey
     for library in ("pandas", "pyarrow", "optuna", "tensorboard", "numpy"):
         monkeypatch.setitem(sys.modules, library, None)
     for format in ("csv", "jsonl"):
-        said = export_history(odd_history(), {}, format, str(tmp_path / format), quiet)
+        said = export_table(TrialTable(odd_history()), format, str(tmp_path / format))
         assert said == f"wrote 7 trials to {tmp_path / format}"

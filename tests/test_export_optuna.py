@@ -26,15 +26,20 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from distune.errors import UserError
-from distune.export.formats import export_history
+from distune.export.formats import export_table
 from distune.export.rows import trial_rows
+from distune.export.table import TrialTable
 from distune.search.optuna_bridge import optuna_study
 from distune.search.ranking import History
 from distune.study.trial import Failure, Outcome, Report
 from tests.histories import counted, evaluated, history, history_of, reports, study
-from tests.test_export_files import CURVES, OWN, odd_history, quiet, staged_history
+from tests.test_export_files import CURVES, OWN, odd_history, staged_history
 
 DONE = Outcome.COMPLETE
+
+
+def bridged(made: History) -> optuna.Study:
+    return optuna_study(TrialTable(made))
 
 
 def storage_of(out: str) -> Any:
@@ -45,14 +50,14 @@ def storage_of(out: str) -> Any:
 
 def written(made: History, out: Path, curves: Any = CURVES) -> optuna.Study:
     """What Optuna finds where a history was exported to."""
-    export_history(made, curves, "optuna", str(out), quiet)
+    export_table(TrialTable(made, curves), "optuna", str(out))
     return optuna.load_study(study_name=made.study.name, storage=storage_of(str(out)))
 
 
 def distribution(spec: Any, *values: Any) -> BaseDistribution:
     """Of a parameter of a space, of which these values were tried; all are there."""
     of = study(params={} if spec is None else {"x": spec}, **OWN)
-    made = optuna_study(history(of, *[({"x": value}, 0.5, DONE) for value in values]))
+    made = bridged(history(of, *[({"x": value}, 0.5, DONE) for value in values]))
     found = made.trials[0].distributions["x"]
     assert all(trial.distributions["x"] == found for trial in made.trials)
     return found
@@ -92,7 +97,7 @@ def test_curves_are_intermediate_values(tmp_path: Path, name: str) -> None:
 
 def test_a_step_without_the_metric_is_no_intermediate_value() -> None:
     made = history_of(study(**OWN), [counted(0, {}, 0.5)])
-    found = optuna_study(made, {0: reports({"other": 1.0}, {"loss": 0.5})})
+    found = optuna_study(TrialTable(made, {0: reports({"other": 1.0}, {"loss": 0.5})}))
     assert found.trials[0].intermediate_values == {2: 0.5}
 
 
@@ -108,22 +113,22 @@ def test_times_are_those_of_the_study(tmp_path: Path) -> None:
 
 def test_repeats_are_trials_with_the_same_params() -> None:
     of = study(params={"x": [1, 2]}, repeats=2, **OWN)
-    found = optuna_study(history(of, *[({"x": n // 2 + 1}, 0.5, DONE) for n in range(4)]))
+    found = bridged(history(of, *[({"x": n // 2 + 1}, 0.5, DONE) for n in range(4)]))
     assert [trial.params for trial in found.trials] == [{"x": 1}, {"x": 1}, {"x": 2}, {"x": 2}]
     assert [trial.user_attrs["repeat"] for trial in found.trials] == [0, 1, 0, 1]
 
 
 def test_a_trial_of_a_stage_has_its_name_and_the_range_that_was_searched() -> None:
-    trials = optuna_study(staged_history()).trials
+    trials = bridged(staged_history()).trials
     assert [trial.user_attrs["stage"] for trial in trials] == ["rate"] * 2 + ["fine rate"] * 2
     assert {trial.distributions["lr"] for trial in trials} == {FloatDistribution(0.5, 4, log=True)}
-    assert "stage" not in optuna_study(odd_history()).trials[0].user_attrs
+    assert "stage" not in bridged(odd_history()).trials[0].user_attrs
 
 
 def test_what_stages_choose_from_lists_has_all_their_choices() -> None:
     stages = [{"name": str(n), "params": {"x": [n, n + 1]}} for n in (1, 2)]
     of = study(params={"x": 1}, stages=stages, **OWN)
-    (trial,) = optuna_study(history(of, ({"x": 1}, 0.5, DONE))).trials
+    (trial,) = bridged(history(of, ({"x": 1}, 0.5, DONE))).trials
     assert trial.distributions["x"] == CategoricalDistribution([1, 2, 3])
 
 
@@ -133,7 +138,7 @@ def test_its_importances_can_be_asked_for() -> None:
         "y": {"type": "float", "low": 0, "high": 1},
     }
     runs = [({"x": n / 50, "y": n * 7 % 50 / 50}, (n / 50) ** 2, DONE) for n in range(50)]
-    found = optuna_study(history(study(params=space, **OWN), *runs))
+    found = bridged(history(study(params=space, **OWN), *runs))
     importances = optuna.importance.get_param_importances(found)
     assert importances["x"] > importances["y"]
 
@@ -220,7 +225,7 @@ def test_whatever_a_parameter_was_it_is_told_apart_from_what_it_was_not(
     if spec is not None and (grid := of.params["x"].grid()):
         values = [*values, *(grid[index % len(grid)] for index in drawn)]
     made = history(of, *[({"x": value}, 0.5, DONE) for value in values])
-    for trial, value in zip(optuna_study(made).trials, values, strict=True):
+    for trial, value in zip(bridged(made).trials, values, strict=True):
         found, as_read = trial.distributions["x"], trial.params["x"]
         if isinstance(found, CategoricalDistribution):
             as_read = found.to_external_repr(found.to_internal_repr(as_read))
@@ -241,7 +246,7 @@ def test_a_study_that_is_there_already_is_left_as_it_is(tmp_path: Path, name: st
     first = history_of(study(**OWN), [counted(0, {}, 0.5)])
     written(first, tmp_path / name)
     with pytest.raises(UserError, match=r"has a study 'digits' already, .* first remove the file"):
-        export_history(odd_history(), CURVES, "optuna", str(tmp_path / name), quiet)
+        export_table(TrialTable(odd_history(), CURVES), "optuna", str(tmp_path / name))
     again = optuna.load_study(study_name="digits", storage=storage_of(str(tmp_path / name)))
     assert [trial.value for trial in again.trials] == [0.5]
 
@@ -269,28 +274,28 @@ class Broken(dict[int, Sequence[Report]]):
 def test_of_an_export_that_is_stopped_nothing_remains(tmp_path: Path, name: str) -> None:
     half = Broken({0: (), 1: ()})
     with pytest.raises(KeyboardInterrupt):
-        export_history(odd_history(), half, "optuna", str(tmp_path / name), quiet)
+        export_table(TrialTable(odd_history(), half), "optuna", str(tmp_path / name))
     assert os.listdir(tmp_path) == []
     written(history_of(study("letters", **OWN), []), tmp_path / name)
     with pytest.raises(KeyboardInterrupt):
-        export_history(odd_history(), half, "optuna", str(tmp_path / name), quiet)
+        export_table(TrialTable(odd_history(), half), "optuna", str(tmp_path / name))
     assert optuna.get_all_study_names(storage_of(str(tmp_path / name))) == ["letters"]
 
 
 def test_a_url_is_taken_as_optuna_takes_it_and_named_without_its_password(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a b%3F.db"
-    said = export_history(odd_history(), CURVES, "optuna", url, quiet)
+    said = export_table(TrialTable(odd_history(), CURVES), "optuna", url)
     assert said.endswith(f"optuna-dashboard '{url}'")
     assert os.listdir(tmp_path) == ["a b?.db"]
     with pytest.raises(UserError, match=r"cannot use the Optuna storage nosuch://me:\*\*\*@host/x"):
-        export_history(odd_history(), CURVES, "optuna", "nosuch://me:secret@host/x", quiet)
+        export_table(TrialTable(odd_history(), CURVES), "optuna", "nosuch://me:secret@host/x")
 
 
 @pytest.mark.parametrize("name", ["a b?.db", "100%25.db", "x&y=#.db", "naïve 日本.db", "t.log"])
 def test_what_is_said_to_look_with_opens_the_file_that_was_written(
     tmp_path: Path, name: str
 ) -> None:
-    said = export_history(odd_history(), CURVES, "optuna", str(tmp_path / name), quiet)
+    said = export_table(TrialTable(odd_history(), CURVES), "optuna", str(tmp_path / name))
     (storage,) = shlex.split(said.partition("optuna-dashboard ")[2])
     read = optuna.load_study(study_name="digits", storage=storage_of(storage))
     assert len(read.trials) == 7
@@ -300,27 +305,27 @@ def test_what_is_said_to_look_with_opens_the_file_that_was_written(
 def test_a_database_gets_the_study_once(tmp_path: Path) -> None:
     url = f"sqlite+pysqlite:///{tmp_path}/t.db"
     made = odd_history()
-    assert export_history(made, CURVES, "optuna", url, quiet) == (
+    assert export_table(TrialTable(made, CURVES), "optuna", url) == (
         f"wrote 7 trials to {url}; look at them: optuna-dashboard {url}"
     )
     read = optuna.load_study(study_name="digits", storage=url)
-    assert [trial.params for trial in read.trials] == [t.params for t in optuna_study(made).trials]
+    assert [trial.params for trial in read.trials] == [t.params for t in bridged(made).trials]
     with pytest.raises(UserError, match="optuna delete-study --study-name digits --storage sqlite"):
-        export_history(made, CURVES, "optuna", url, quiet)
+        export_table(TrialTable(made, CURVES), "optuna", url)
 
 
 @pytest.mark.parametrize("name", ["t.db", "t.log"])
 def test_a_file_that_is_no_storage_is_named_and_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("something else\n" * 100)
     with pytest.raises(UserError, match=f"cannot use the Optuna storage .*{name}: ") as raised:
-        export_history(odd_history(), CURVES, "optuna", str(tmp_path / name), quiet)
+        export_table(TrialTable(odd_history(), CURVES), "optuna", str(tmp_path / name))
     assert "\n" not in str(raised.value)
     assert (tmp_path / name).read_text() == "something else\n" * 100
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no folder"):
-        export_history(odd_history(), CURVES, "optuna", str(tmp_path / "no" / "t.db"), quiet)
+        export_table(TrialTable(odd_history(), CURVES), "optuna", str(tmp_path / "no" / "t.db"))
 
 
 def test_nothing_is_warned_of(tmp_path: Path) -> None:
@@ -339,6 +344,6 @@ def test_a_failure_and_a_value_that_is_not_finite_are_no_values() -> None:
     ]
     one = counted(4, {}, 0.5)
     made = history_of(study(**OWN), [*runs, one, evaluated(one, test_loss=math.inf)])
-    found = optuna_study(made).trials
+    found = bridged(made).trials
     assert [trial.value for trial in found] == [None, None, None, None, 0.5]
     assert found[4].user_attrs["test.test_loss"] == "Infinity"

@@ -21,15 +21,16 @@ from tensorboard.plugins.hparams import api_pb2
 from werkzeug.test import Client
 
 from distune.errors import UserError
-from distune.export.formats import export_history
+from distune.export.formats import export_table
+from distune.export.table import TrialTable
 from distune.search.ranking import History
 from distune.study.trial import Outcome
 from tests.histories import counted, evaluated, history_of, reports, study
-from tests.test_export_files import CURVES, OWN, odd_history, quiet
+from tests.test_export_files import CURVES, OWN, odd_history
 
 
 def written(made: History, folder: Path, curves: Any = CURVES) -> Path:
-    export_history(made, curves, "tensorboard", str(folder), quiet)
+    export_table(TrialTable(made, curves), "tensorboard", str(folder))
     return folder
 
 
@@ -186,10 +187,10 @@ def test_of_more_trials_than_tensorboard_shows_by_itself_it_is_said_how_to_have_
     tmp_path: Path,
 ) -> None:
     made = history_of(study(**OWN), [counted(n, {"x": n}, float(n)) for n in range(500)])
-    all_of_them = export_history(made, {}, "tensorboard", str(tmp_path / "all"), quiet)
+    all_of_them = export_table(TrialTable(made), "tensorboard", str(tmp_path / "all"))
     assert "wrote 500 trials" in all_of_them
     assert all_of_them.endswith("export fewer with --top N")
-    few = export_history(made, {}, "tensorboard", str(tmp_path / "few"), quiet, top=499)
+    few = export_table(TrialTable(made, {}, top=499), "tensorboard", str(tmp_path / "few"))
     assert few.startswith("wrote 499 of 500 trials")
     assert "--top" not in few
 
@@ -199,8 +200,9 @@ def test_neither_tensorflow_nor_torch_is_loaded_for_it(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from tests.test_export_files import odd_history\n"
-        "from distune.export.formats import export_history\n"
-        f"export_history(odd_history(), {{}}, 'tensorboard', {str(tmp_path / 'tb')!r}, print)\n"
+        "from distune.export.formats import export_table\n"
+        "from distune.export.table import TrialTable\n"
+        f"export_table(TrialTable(odd_history()), 'tensorboard', {str(tmp_path / 'tb')!r})\n"
         "assert not {'torch', 'tensorflow'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parent.parent)

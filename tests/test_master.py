@@ -49,7 +49,7 @@ class Desk:
 
     def counted(self) -> list[int]:
         """Trials in the history file, as often as they are there."""
-        return [line.trial.number for line in read_history(self.store)[0]]
+        return [line.trial.number for line in read_history(self.store)]
 
 
 def test_a_restarted_master_publishes_no_counted_trial_again() -> None:
@@ -201,7 +201,7 @@ def test_a_winner_and_its_test_are_found_again_when_the_history_is_lost() -> Non
         second.step()
     assert second.finished is not None
     assert len(second.observer.history.tests) == 1
-    assert sorted(line.trial.purpose for line in read_history(desk.store)[0]) == [
+    assert sorted(line.trial.purpose for line in read_history(desk.store)) == [
         Purpose.TEST,
         Purpose.TRAIN,
     ]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from distune.errors import UserError
 from distune.share import records
-from distune.study.study import Study, fill_in
+from distune.study.command import fill_in
+from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial
 from distune.training.objective import Offer, Stopped, TrialContext, drive, find, run_command
 from tests.conftest import wait_until

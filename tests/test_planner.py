@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from distune.master import planner
 from distune.master.planner import (
     FAILURES_TO_STOP,
     LISTINGS_TO_VANISH,
     Action,
+    Ask,
     Bury,
     Count,
     Finish,
@@ -20,17 +22,18 @@ from distune.master.planner import (
     Replace,
     Settle,
     Withdraw,
-    make_trial,
-    plan,
 )
+from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
-from distune.search.samplers import make_sampler
+from distune.search.samplers.sampler import Sampler
+from distune.search.samplers.staged import make_sampler
 from distune.share.heartbeat import Beat, BeatState
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Limits
 from distune.study.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial
 from distune.watch.snapshot import Snapshot, WorkerView
+from tests.histories import asked_from, asked_trial
 from tests.simulation import LEASE, make_study
 
 STUDY, _ = make_study(repeats=1)
@@ -39,9 +42,22 @@ EMPTY = Snapshot(study=STUDY, limits=Limits(trials=6), elapsed=0.0, history=Hist
 
 
 def trial(number: int, attempt: int = 1, failures: int = 0) -> Trial:
-    made = make_trial(EMPTY, SAMPLER, number, attempt, ["w-0"] * failures)
-    assert made is not None
-    return made
+    made = asked_trial(STUDY, SAMPLER, number, attempt)
+    return made.replace(failed_on=["w-0"] * failures)
+
+
+def asked(many: int = 10) -> AskedSoFar:
+    """What the master knows when so many trials were asked for."""
+    known = AskedSoFar(STUDY)
+    for one in asked_from(STUDY, SAMPLER, many):
+        known.add(one)
+    return known
+
+
+def plan(snapshot: Snapshot, sampler: Sampler = SAMPLER) -> list[Action]:
+    """A plan of the master that has asked for what is there, but for what it asks for now."""
+    actions = planner.plan(snapshot, asked(snapshot.next_number), sampler)
+    return [action for action in actions if not isinstance(action, Ask)]
 
 
 def result(outcome: Outcome = Outcome.COMPLETE, value: float | None = 1.0) -> Result:
@@ -73,7 +89,7 @@ def seen_by(*attempts: AttemptName, history: list[Counted] | None = None, **more
 
 
 def planned(snapshot: Snapshot, *kinds: type) -> list[Action]:
-    return [action for action in plan(snapshot, SAMPLER) if isinstance(action, kinds)]
+    return [action for action in plan(snapshot) if isinstance(action, kinds)]
 
 
 def view(worker: str, silence: float, jobs: int = 1) -> WorkerView:
@@ -117,12 +133,12 @@ def test_who_trains_quickly_gets_many_unless_all_of_them_fail() -> None:
 
 def test_the_same_snapshot_gives_the_same_plan() -> None:
     snapshot = seen_by(name(0, State.DONE), name(1, State.LOST), name(2, State.TAKEN))
-    assert plan(snapshot, SAMPLER) == plan(snapshot, make_sampler(STUDY))
+    assert plan(snapshot) == plan(snapshot, make_sampler(STUDY))
 
 
 def test_the_successor_is_published_before_the_lost_file_is_put_away() -> None:
     lost = name(0, State.LOST)
-    actions = plan(seen_by(lost), SAMPLER)
+    actions = plan(seen_by(lost))
     successor = next(a for a in actions if isinstance(a, Publish) and a.trial.number == 0)
     assert successor.trial == trial(0, attempt=2)
     assert actions.index(successor) < actions.index(Settle(lost))
@@ -158,13 +174,13 @@ def test_a_failed_attempt_is_tried_again_until_it_has_had_its_chances() -> None:
     for outcome in FAILURES:
         for failures, expected in ((0, GiveUp(done)), (1, GiveUp(done)), (2, Count(done))):
             file = AttemptFile(trial(0, failures=failures), None, (), result(outcome, None))
-            assert expected in plan(seen_by(done, files={done: file}), SAMPLER)
+            assert expected in plan(seen_by(done, files={done: file}))
 
 
 def test_a_trial_whose_results_can_never_be_read_fails_in_the_end() -> None:
     for attempt, kinds in ((1, [Publish, Quarantine]), (9, [Publish, Quarantine]), (10, [Forfeit])):
         done = name(0, State.DONE, attempt)
-        actions = plan(seen_by(done, bad={done: "too large"}), SAMPLER)
+        actions = plan(seen_by(done, bad={done: "too large"}))
         about_it = [
             a
             for a in actions
@@ -231,7 +247,7 @@ def test_a_trial_has_vanished_when_several_listings_lack_it() -> None:
 
 def test_what_makes_no_sense_is_set_aside_and_replaced() -> None:
     bad = name(0, State.DONE)
-    actions = plan(seen_by(bad, bad={bad: "torn"}, strangers={"notes.txt": "a note"}), SAMPLER)
+    actions = plan(seen_by(bad, bad={bad: "torn"}, strangers={"notes.txt": "a note"}))
     assert [a.filename for a in actions if isinstance(a, Quarantine)] == ["notes.txt", bad.filename]
     publish = next(a for a in actions if isinstance(a, Publish))
     assert publish.trial == trial(0, attempt=2)
@@ -239,7 +255,7 @@ def test_what_makes_no_sense_is_set_aside_and_replaced() -> None:
 
 def test_when_the_limit_is_counted_the_study_is_over() -> None:
     snapshot = seen_by(history=[counted(i) for i in range(6)])
-    (finish,) = plan(snapshot, SAMPLER)
+    (finish,) = plan(snapshot)
     assert isinstance(finish, Finish)
     assert not finish.failed
     assert planned(seen_by(history=[counted(i) for i in range(5)]), Finish) == []
@@ -248,13 +264,13 @@ def test_when_the_limit_is_counted_the_study_is_over() -> None:
 def test_at_the_time_limit_the_running_are_stopped_and_the_waiting_taken_back() -> None:
     waiting, taken, done = name(2, State.WAITING), name(1, State.TAKEN), name(0, State.DONE)
     snapshot = seen_by(waiting, taken, done, limits=Limits(time_limit=10.0), elapsed=10.0)
-    assert plan(snapshot, SAMPLER) == [Count(done), Withdraw(waiting), Prune(taken)]
-    assert Withdraw(waiting) not in plan(replace(snapshot, elapsed=9.9), SAMPLER)
+    assert plan(snapshot) == [Count(done), Withdraw(waiting), Prune(taken)]
+    assert Withdraw(waiting) not in plan(replace(snapshot, elapsed=9.9))
 
 
 def test_a_target_ends_the_study_once_it_is_counted() -> None:
     snapshot = seen_by(history=[counted(0)], limits=Limits(target=1.0))
-    (finish,) = plan(snapshot, SAMPLER)
+    (finish,) = plan(snapshot)
     assert isinstance(finish, Finish)
     assert planned(replace(snapshot, limits=Limits(target=1.1)), Finish) == []
 
@@ -274,13 +290,13 @@ def test_the_winner_is_tested_once_and_only_then_is_the_study_over() -> None:
     history = History(study)
     history.extend(counted(i) for i in range(6))
     snapshot = replace(EMPTY, study=study, history=history, next_number=6)
-    (publish,) = plan(snapshot, SAMPLER)
+    (publish,) = plan(snapshot)
     assert isinstance(publish, Publish)
     assert (publish.trial.purpose, publish.trial.number) == (Purpose.TEST, 0)
     running = AttemptName(0, 1, Purpose.TEST, "w-1", State.TAKEN)
-    assert plan(replace(snapshot, attempts=(running,)), SAMPLER) == []
+    assert plan(replace(snapshot, attempts=(running,))) == []
     unseen = {publish.trial.key: LISTINGS_TO_VANISH}
-    assert plan(replace(snapshot, absent=unseen), SAMPLER) == [Replace(publish.trial)]
+    assert plan(replace(snapshot, absent=unseen)) == [Replace(publish.trial)]
     history.add(Counted(trial=publish.trial, worker="w-1", result=result()))
-    (finish,) = plan(snapshot, SAMPLER)
+    (finish,) = plan(snapshot)
     assert isinstance(finish, Finish)

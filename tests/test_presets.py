@@ -10,15 +10,20 @@ from typing import Any
 import pytest
 
 from distune.errors import UserError
-from distune.master.planner import preview
-from distune.presets import STARTER, described, preset_names, read_preset
-from distune.search.samplers import make_sampler
-from distune.study.scaling import scaled
-from distune.study.study import Study, freeze, limits_of, parse_space_file
+from distune.presets.catalogue import describe, preset_names, read_preset, read_starter
+from distune.presets.scaling import scaled
+from distune.search.ranking import History
+from distune.search.samplers.staged import make_sampler
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.preview import preview
+from distune.space_file.read import parse_space_file
+from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Trial
 from distune.training.objective import TrialContext, drive, find
 from distune.workloads import WORKLOADS
-from distune.workloads.data import is_in_files, locate
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.folders import DataFolders
+from tests.histories import suggested
 
 every_preset = pytest.mark.parametrize("name", preset_names())
 
@@ -44,7 +49,7 @@ def test_the_presets_have_the_names_people_were_told() -> None:
 @every_preset
 def test_every_preset_is_a_study_that_says_what_it_is_and_ends(name: str) -> None:
     file = parse_space_file(read_preset(name), name)
-    what, *times = described(name)
+    what, *times = describe(name)
     assert len(what) > 20
     assert all(re.fullmatch(r"(\d+ (h|min|s)[+ ]?)+", time) for time in times), file.description
     assert file.workload is not None
@@ -58,7 +63,7 @@ def test_every_setting_that_a_preset_can_draw_suits_its_workload(name: str) -> N
     made = study(read_preset(name))
     assert made.objective is not None
     sampler, accepts = make_sampler(made), WORKLOADS[made.objective].hyperparameters
-    drawn = [params for i in range(50) if (params := sampler(i, [])) is not None]
+    drawn = [params for i in range(50) if (params := suggested(sampler, i)) is not None]
     assert drawn
     for params in drawn:
         assert accepts.model_validate(params).model_dump(exclude_unset=True) == params
@@ -72,21 +77,23 @@ def test_every_preset_runs_to_its_end_at_a_tiny_scale(name: str, tmp_path: Path)
         name="n", study_id="s", lease=20.0, created=0.0,
     )  # fmt: skip
     for dataset in made.datasets:
-        if is_in_files(dataset) and locate(dataset, None) is None:
+        if DataFolders.of().locate(DATA_SETS[dataset]) is None:
             pytest.skip(f"{dataset} is not in DISTUNE_DATA")
     sampler = make_sampler(made)
-    history: list[Counted] = []
+    history = History(made)
     context = TrialContext(
         number=0, attempt=1, seed=0, device="cpu", folder=str(tmp_path), max_seconds=5.0
     )
-    while (params := sampler(len(history), history)) is not None:
+    while (params := suggested(sampler, len(history), history)) is not None:
         if file.trials is not None and len(history) == 6:
             break
-        trial = Trial(study="s", number=len(history), attempt=1, params=params)
+        trial = Trial(
+            study="s", number=len(history), attempt=1, configuration=len(history), params=params
+        )
         *_, result = drive(find(made, trial, {}), made, trial, context)
         assert isinstance(result, Result)
         assert result.outcome in (Outcome.COMPLETE, Outcome.DIVERGED), (params, result.failure)
-        history.append(Counted(trial=trial, worker="w", result=result))
+        history.add(Counted(trial=trial, worker="w", result=result))
     assert len(history) >= 1
 
 
@@ -143,24 +150,25 @@ def test_a_quickstart_names_its_data_set_so_that_nothing_is_used_instead(
     name: str, dataset: str
 ) -> None:
     sampler = make_sampler(study(read_preset(name)))
-    drawn: list[Any] = [sampler(i, []) for i in range(5)]
+    drawn: list[Any] = [suggested(sampler, i) for i in range(5)]
     assert {params["dataset"] for params in drawn} == {dataset}
 
 
 def test_the_starter_is_a_study_and_its_comments_explain_it() -> None:
-    file = parse_space_file(STARTER, "space.json")
+    starter = read_starter()
+    file = parse_space_file(starter, "space.json")
     assert file.params["momentum"].when == {"optimizer": ["sgd"]}
     assert (file.sampler, file.trials, file.repeats) == ("random", 20, 1)
-    assert STARTER.count("//") >= 8
+    assert starter.count("//") >= 8
     with pytest.raises(json.JSONDecodeError):
-        json.loads(STARTER)
+        json.loads(starter)
 
 
 def test_the_starter_can_be_previewed() -> None:
-    file = parse_space_file(STARTER, "space.json")
-    lines = list(preview(study(STARTER), limits_of(file), samples=3))
+    file = parse_space_file(read_starter(), "space.json")
+    lines = list(preview(study(read_starter()), limits_of(file), samples=3))
     assert lines[:2] == [
         "objective  mnist-cnn, maximize val_accuracy",
-        "trials     random, 20 trials",
+        "trials     random search, 20 trials",
     ]
     assert len(lines) == 5

@@ -64,7 +64,7 @@ def test_repeats_are_pooled_by_their_params_whatever_the_order_of_the_keys() -> 
         run(0, {"a": 1, "b": 2}, 0.5), run(1, {"b": 2, "a": 1}, 0.7), run(2, {"a": 1, "b": 3}, 0.1)
     )
     first, second = made.ranking()
-    assert [r.trial.number for r in first.runs] == [0, 1]
+    assert [r.trial.number for r in first.trials] == [0, 1]
     assert first.mean == pytest.approx(0.6)
     assert first.spread == pytest.approx(statistics.stdev([0.5, 0.7]))
     assert (second.mean, second.spread) == (0.1, None)
@@ -284,7 +284,7 @@ RUNS = st.lists(st.tuples(st.integers(0, 4), VALUED | WITHOUT), max_size=15).map
 
 
 def standing(configuration: Configuration, repeats: int) -> tuple[Any, ...]:
-    numbers = sorted(r.trial.number for r in configuration.runs)
+    numbers = sorted(r.trial.number for r in configuration.trials)
     return configuration.params["x"], configuration.tier(repeats), repr(configuration.mean), numbers
 
 
@@ -358,5 +358,5 @@ def test_a_complete_run_without_a_finite_value_has_diverged_whatever_it_says() -
 def test_the_runs_of_a_configuration_stand_by_number_whoever_was_faster() -> None:
     made = history(run(2, "a", 0.3), run(0, "a", 0.1), run(1, "a", 0.2), repeats=3)
     (configuration,) = made.ranking()
-    assert [one.trial.number for one in configuration.runs] == [0, 1, 2]
+    assert [one.trial.number for one in configuration.trials] == [0, 1, 2]
     assert configuration.values == [0.1, 0.2, 0.3]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distune.study.study import limits_of, parse_space_file
+from distune.space_file.freeze import limits_of
+from distune.space_file.read import parse_space_file
 from tests.conftest import Lab, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +74,7 @@ def test_the_space_files_of_the_readme_are_fine() -> None:
 
 
 def test_every_key_of_a_space_file_is_in_the_readme() -> None:
-    from distune.study.study import SpaceFile
+    from distune.space_file.model import SpaceFile
 
     hidden = {"description", "result", "settings"}
     missing = [key for key in SpaceFile.model_fields if f"`{key}`" not in README]

@@ -54,7 +54,7 @@ from distune.share.store import Store
 from distune.study import figures
 from distune.study.trial import Failure, Outcome, Purpose, Report, Result
 from tests.conftest import Lab
-from tests.histories import lines_of
+from tests.histories import append_history
 from tests.report_studies import (
     a_file,
     a_history,
@@ -730,7 +730,7 @@ def test_curves_of_counted_trials_and_attempts_that_were_given_up_are_read(
         counted(1, 0.6, params={"x": 0.2}, steps=12, worker="w-1-a", outcome=Outcome.PRUNED),
         counted(2, 0.7, params={"x": 0.3}, steps=12, worker="w-1-a"),  # its file is gone
     ]
-    store.append_history(lines_of(*ended))
+    append_history(store, *ended)
     for one, state in ((ended[0], State.SEEN), (ended[1], State.PRUNED)):
         name = AttemptName(one.trial.number, 1, worker="w-1-a", state=state)
         put(store, tmp_path, name, a_file(one.trial, "w-1-a", 5.0, curve(0.5, 10.0)))
@@ -749,7 +749,7 @@ def test_curves_of_counted_trials_and_attempts_that_were_given_up_are_read(
 
 def test_of_many_trials_few_files_are_read(store: Store, tmp_path: Path) -> None:
     many = [counted(i, i / 1000, params={"x": i / 1000}, steps=12) for i in range(1000)]
-    store.append_history(lines_of(*many))
+    append_history(store, *many)
     for one in many:
         name = AttemptName(one.trial.number, 1, worker=one.worker, state=State.SEEN)
         put(store, tmp_path, name, a_file(one.trial, one.worker, 5.0, curve(0.5, 10.0)[:2]))
@@ -773,7 +773,7 @@ def test_figures_of_the_winners_test_are_read(
 ) -> None:
     best = counted(7, 0.9, params={"x": 0.5})
     test = counted(7, None, params={"x": 0.5}, purpose=Purpose.TEST)
-    store.append_history(lines_of(best, test))
+    append_history(store, best, test)
     folder = tmp_path / "artifacts" / "000007.1"
     folder.mkdir()
     if content is not None:
@@ -789,8 +789,8 @@ def test_figures_of_the_winners_test_are_read(
 def test_a_file_where_the_artifacts_should_be_is_told_and_does_no_harm(
     store: Store, tmp_path: Path
 ) -> None:
-    store.append_history(lines_of(counted(7, 0.9, params={"x": 0.5})))
-    store.append_history(lines_of(counted(7, None, params={"x": 0.5}, purpose=Purpose.TEST)))
+    append_history(store, counted(7, 0.9, params={"x": 0.5}))
+    append_history(store, counted(7, None, params={"x": 0.5}, purpose=Purpose.TEST))
     (tmp_path / "artifacts" / "000007.1").write_text("")
     assert "cannot be used" in words_of(summary.summary(read(store)))
 

@@ -7,21 +7,25 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune.master.planner import preview, trial_seed
-from distune.search.samplers import Sampler, make_sampler
 from distune.search.samplers.grid import GridSampler
 from distune.search.samplers.listed import ListSampler
 from distune.search.samplers.random import RandomSampler
+from distune.search.samplers.sampler import Sampler
+from distune.search.samplers.staged import make_sampler
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.preview import preview
+from distune.space_file.read import parse_space_file
 from distune.study.space import Space
-from distune.study.study import Study, freeze, limits_of, parse_space_file
-from distune.study.trial import Counted, Outcome, Result, Scalar, Trial
+from distune.study.study import Study
+from distune.study.trial import Scalar, trial_seed
+from tests.histories import suggested
+from tests.sampler_contract import SamplerContract
 
 DRAWS = 5000
 #: A sample that is drawn rightly is further away than this once in a thousand times.
@@ -55,7 +59,7 @@ def study(**fields: Any) -> Study:
 
 def draws(spec: Any, count: int = DRAWS, seed: int = 0) -> list[Any]:
     sampler = RandomSampler(space(x=spec), seed)
-    return [(sampler(i) or {})["x"] for i in range(count)]
+    return [(suggested(sampler, i) or {})["x"] for i in range(count)]
 
 
 def distance(values: Sequence[float], cdf: Callable[[float], float]) -> float:
@@ -79,13 +83,43 @@ def deviation(values: Sequence[Any], expected: dict[Any, float]) -> float:
 
 # -- what every sampler promises -------------------------------------------------------------------
 
-STUDIES = {
-    "random": study(params=SPACE, seed=3),
-    "grid": study(params=FINITE, sampler="grid"),
-    "list": study(
-        params={"epochs": 5}, sampler="list", settings=[{"lr": i / 100} for i in range(1, 20)]
-    ),
-}
+
+class TestRandom(SamplerContract):
+    def study(self) -> Study:
+        return study(params=SPACE, seed=3)
+
+
+class TestGrid(SamplerContract):
+    def study(self) -> Study:
+        return study(params=FINITE, sampler="grid", repeats=2)
+
+    def params_that_it_cannot_sample(self) -> dict[str, Any]:
+        return dict(space(**SPACE).params)
+
+
+class TestList(SamplerContract):
+    def study(self) -> Study:
+        settings = [{"lr": i / 100} for i in range(1, 20)]
+        return study(params={"epochs": 5}, sampler="list", settings=settings)
+
+
+class TestStages(SamplerContract):
+    def study(self) -> Study:
+        return study(
+            params={"lr": 0.1, "batch": 32},
+            stages=[
+                {"name": "rate", "params": {"lr": [0.1, 0.2, 0.3]}},
+                {"name": "size", "params": {"batch": [16, 32]}},
+                {
+                    "name": "drawn",
+                    "params": {"lr": {"type": "float", "low": 0.1, "high": 1.0}},
+                    "sampler": "random",
+                    "trials": 9,
+                },
+            ],
+        )
+
+
 PINNED: dict[int, dict[str, Any]] = {
     0: {"lr": 0.04701627795186848, "optimizer": "adam", "n_filters": 16, "epochs": 5},
     1: {
@@ -97,69 +131,14 @@ PINNED: dict[int, dict[str, Any]] = {
     },
     1000: {"lr": 0.059837822189888215, "optimizer": "adam", "n_filters": 23, "epochs": 5},
 }
-every_sampler = pytest.mark.parametrize("kind", STUDIES)
-
-
-def history_of(sampler: Sampler, count: int) -> list[Counted]:
-    return [
-        Counted(
-            trial=Trial(study="s", number=i, attempt=1, params=sampler(i, []) or {}),
-            worker="w",
-            result=Result(outcome=Outcome.COMPLETE, value=i / 10),
-        )
-        for i in range(count)
-    ]
-
-
-@every_sampler
-def test_a_setting_depends_on_the_study_and_its_index_alone(kind: str) -> None:
-    asked = make_sampler(STUDIES[kind])
-    in_order = [asked(i, []) for i in range(12)]
-    shuffled = random_order(12)
-    sampler = make_sampler(STUDIES[kind])
-    history = history_of(sampler, 5)
-    again = {i: sampler(i, history[: i % 5]) for i in [*shuffled, *reversed(shuffled)]}
-    assert [again[i] for i in range(12)] == in_order
-    assert make_sampler(STUDIES[kind])(7, history) == in_order[7]
-
-
-def random_order(count: int) -> list[int]:
-    order = list(range(count))
-    Random(1).shuffle(order)
-    assert order != sorted(order)
-    return order
-
-
-@every_sampler
-def test_what_a_sampler_returns_is_the_callers_own(kind: str) -> None:
-    sampler = make_sampler(STUDIES[kind])
-    first = sampler(0, [])
-    assert first is not None
-    kept = dict(first)
-    first.clear()
-    assert sampler(0, []) == kept
-
-
-@every_sampler
-def test_all_parameters_are_there_but_those_whose_condition_does_not_hold(kind: str) -> None:
-    sampler = make_sampler(STUDIES[kind])
-    for i in range(12):
-        params = sampler(i, [])
-        assert params is not None
-        names = {"lr"} if kind == "list" else set(STUDIES[kind].params) - {"epochs"}
-        if params.get("optimizer") == "adam":
-            names.remove("momentum")
-        assert params.keys() == names | {"epochs"}
-
-
 # -- random ----------------------------------------------------------------------------------------
 
 
 def test_random_settings_are_the_same_on_every_machine_and_in_every_release() -> None:
-    sampler = make_sampler(STUDIES["random"])
+    sampler = make_sampler(study(params=SPACE, seed=3))
     for i, params in PINNED.items():
         # The last bits of a logarithm are the platform's own.
-        assert sampler(i, []) == {**params, "lr": pytest.approx(params["lr"], rel=1e-12)}
+        assert suggested(sampler, i) == {**params, "lr": pytest.approx(params["lr"], rel=1e-12)}
 
 
 def test_another_seed_and_another_index_give_another_setting() -> None:
@@ -169,18 +148,7 @@ def test_another_seed_and_another_index_give_another_setting() -> None:
 
 
 def test_random_search_never_ends() -> None:
-    assert RandomSampler(space(**SPACE), 0)(10**9) is not None
-
-
-def test_the_global_generator_is_neither_used_nor_moved() -> None:
-    import random
-
-    random.seed(1)
-    state = random.getstate()
-    first = draws(SPACE["lr"], count=3)
-    assert random.getstate() == state
-    random.seed(2)
-    assert draws(SPACE["lr"], count=3) == first
+    assert suggested(RandomSampler(space(**SPACE), 0), 10**9) is not None
 
 
 def test_a_float_is_uniform_over_its_range() -> None:
@@ -251,8 +219,8 @@ def test_no_int_leaves_its_range_or_grid(low: int, more: int, step: int | None, 
 def test_parameters_are_drawn_independently() -> None:
     spec = {"type": "float", "low": 0.0, "high": 1.0}
     sampler = RandomSampler(space(x=spec, y=spec), 0)
-    pairs = [tuple((sampler(i) or {}).values()) for i in range(DRAWS)]
-    quarter = sum(x < 0.5 and y < 0.5 for x, y in pairs)  # type: ignore[operator]
+    pairs = [tuple((suggested(sampler, i) or {}).values()) for i in range(DRAWS)]
+    quarter = sum(x < 0.5 and y < 0.5 for x, y in pairs)
     assert abs(quarter / DRAWS - 0.25) < 4 * math.sqrt(0.25 * 0.75 / DRAWS)
 
 
@@ -261,7 +229,7 @@ def test_a_condition_shifts_no_other_parameter() -> None:
     with_it, without = RandomSampler(space(**always), 0), RandomSampler(space(**SPACE), 0)
     left_out = 0
     for i in range(200):
-        full, conditional = with_it(i) or {}, without(i) or {}
+        full, conditional = suggested(with_it, i) or {}, suggested(without, i) or {}
         left_out += "momentum" not in conditional
         assert conditional == {name: full[name] for name in conditional}
         assert full.keys() - conditional.keys() <= {"momentum"}
@@ -274,7 +242,7 @@ def test_a_condition_on_a_parameter_that_is_left_out_does_not_hold() -> None:
         space(a=[0, 1], b={"type": "int", "low": 1, "high": 1, "when": {"a": 1}},
               c={"type": "int", "low": 1, "high": 1, "when": {"b": 1}}), 0
     )  # fmt: skip
-    seen = {tuple(sorted(sampler(i) or {})) for i in range(50)}
+    seen = {tuple(sorted(suggested(sampler, i) or {})) for i in range(50)}
     assert seen == {("a",), ("a", "b", "c")}
 
 
@@ -282,7 +250,7 @@ def test_a_condition_on_a_parameter_that_is_left_out_does_not_hold() -> None:
 
 
 def everything(sampler: Sampler) -> list[dict[str, Any]]:
-    settings = (sampler(i, []) for i in itertools.count())
+    settings = (suggested(sampler, i) for i in itertools.count())
     return [params for params in itertools.takewhile(lambda p: p is not None, settings) if params]
 
 
@@ -310,20 +278,26 @@ def test_a_grid_leaves_out_what_has_no_effect_instead_of_repeating_itself() -> N
 def test_a_grid_has_as_many_settings_as_combinations(choices: dict[str, set[int]]) -> None:
     sampler = GridSampler(space(**{name: sorted(values) for name, values in choices.items()}))
     size = math.prod(map(len, choices.values()))
-    found = [sampler(i) for i in range(size)]
+    found = [suggested(sampler, i) for i in range(size)]
     assert None not in found
     assert len({json.dumps(params, sort_keys=True) for params in found}) == size
-    assert [sampler(size), sampler(size + 100), sampler(size)] == [None] * 3
+    assert [suggested(sampler, size), suggested(sampler, size + 100), suggested(sampler, size)] == [
+        None
+    ] * 3
 
 
 def test_a_grid_answers_after_it_is_exhausted() -> None:
     sampler = GridSampler(space(a=[1, 2]))
-    assert [sampler(99), sampler(1), sampler(0)] == [None, {"a": 2}, {"a": 1}]
+    assert [suggested(sampler, 99), suggested(sampler, 1), suggested(sampler, 0)] == [
+        None,
+        {"a": 2},
+        {"a": 1},
+    ]
 
 
 def test_a_grid_over_a_continuous_range_is_refused() -> None:
     with pytest.raises(ValueError, match="x has no finite grid"):
-        GridSampler(space(x={"type": "float", "low": 0, "high": 1}))(0)
+        suggested(GridSampler(space(x={"type": "float", "low": 0, "high": 1})), 0)
 
 
 # -- list ------------------------------------------------------------------------------------------
@@ -332,25 +306,19 @@ def test_a_grid_over_a_continuous_range_is_refused() -> None:
 def test_a_list_is_tried_in_its_order_with_the_spaces_constants() -> None:
     sampler = ListSampler(space(epochs=5, lr=[0.1, 0.2]), [{"lr": 0.2}, {"lr": 9, "epochs": 7}])
     assert everything(sampler) == [{"epochs": 5, "lr": 0.2}, {"epochs": 7, "lr": 9}]
-    assert sampler(2) is None
-    assert sampler(10**6) is None
+    assert suggested(sampler, 2) is None
+    assert suggested(sampler, 10**6) is None
 
 
 # -- what the planner makes of them ----------------------------------------------------------------
 
 
 def test_every_trial_has_a_seed_of_its_own_and_always_the_same() -> None:
-    seeds = [trial_seed(0, number, repeats=3) for number in range(3000)]
+    seeds = [trial_seed(0, *divmod(number, 3)) for number in range(3000)]
     assert len(set(seeds)) == 3000
-    assert seeds == [trial_seed(0, number, repeats=3) for number in range(3000)]
+    assert seeds == [trial_seed(0, *divmod(number, 3)) for number in range(3000)]
     assert all(0 <= seed < 2**31 for seed in seeds)
-    assert not set(seeds) & {trial_seed(1, number, repeats=3) for number in range(3000)}
-
-
-def test_a_repeat_has_the_same_seed_however_many_more_there_are() -> None:
-    for configuration, repeat in itertools.product(range(5), range(2)):
-        seeds = {trial_seed(7, configuration * n + repeat, n) for n in (2, 3, 10)}
-        assert len(seeds) == 1
+    assert not set(seeds) & {trial_seed(1, *divmod(number, 3)) for number in range(3000)}
 
 
 def shown(**fields: Any) -> list[str]:
@@ -362,18 +330,18 @@ def shown(**fields: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("fields", "trials"),
     [
-        ({"params": SPACE}, "random, 50 trials"),
-        ({"params": SPACE, "trials": 7}, "random, 7 trials"),
-        ({"params": SPACE, "target": 0.5}, "random, without a limit on trials"),
-        ({"params": FINITE, "sampler": "grid"}, "grid, 15 trials"),
-        ({"params": FINITE, "sampler": "grid", "trials": 4}, "grid, 4 trials"),
+        ({"params": SPACE}, "random search, 50 trials"),
+        ({"params": SPACE, "trials": 7}, "random search, 7 trials"),
+        ({"params": SPACE, "target": 0.5}, "random search, without a limit on trials"),
+        ({"params": FINITE, "sampler": "grid"}, "grid search, 15 trials"),
+        ({"params": FINITE, "sampler": "grid", "trials": 4}, "grid search, 4 trials"),
         (
             {"params": FINITE, "sampler": "grid", "repeats": 3},
-            "grid, 45 trials, 3 repeats of each configuration",
+            "grid search, 45 trials, 3 repeats of each configuration",
         ),
         (
             {"params": {}, "sampler": "list", "settings": [{"a": 1}], "trials": 9},
-            "list, 1 trials",
+            "a list of settings, 1 trials",
         ),
     ],
 )
@@ -386,7 +354,7 @@ def test_a_preview_says_how_many_trials_there_will_be(fields: dict[str, Any], tr
 def test_a_preview_shows_the_settings_that_will_be_tried_first() -> None:
     sampler = make_sampler(study(params=SPACE))
     examples = [line.removeprefix("for example ") for line in shown(params=SPACE)[2:]]
-    assert [json.loads(line) for line in examples] == [sampler(0, []), sampler(1, [])]
+    assert [json.loads(line) for line in examples] == [suggested(sampler, 0), suggested(sampler, 1)]
 
 
 def test_a_preview_shows_no_more_settings_than_there_are() -> None:
@@ -400,21 +368,21 @@ def test_no_sampler_tries_what_the_space_excludes() -> None:
     space = Space.model_validate({"params": params, "exclude": exclude})
     allowed = {(3, 1), (3, 2), (3, 3), (5, 1), (5, 2), (7, 1)}
     draw = RandomSampler(space, 0)
-    drawn = [draw(i) for i in range(300)]
+    drawn = [suggested(draw, i) for i in range(300)]
     assert {(s["kernel"], s["depth"]) for s in drawn if s is not None} == allowed
     assert None not in drawn
     discrete = Space.model_validate({"params": {**params, "lr": 0.1}, "exclude": exclude})
     grid = GridSampler(discrete)
-    walked = [grid(i) for i in range(7)]
+    walked = [suggested(grid, i) for i in range(7)]
     assert walked[6] is None
     assert {(s["kernel"], s["depth"]) for s in walked if s is not None} == allowed
     listing: list[dict[str, Scalar]] = [{"kernel": 7, "depth": 2}, {"kernel": 7, "depth": 1}]
     listed = ListSampler(discrete, listing)
-    assert listed(0) == {"kernel": 7, "depth": 1, "lr": 0.1}
-    assert listed(1) is None
+    assert suggested(listed, 0) == {"kernel": 7, "depth": 1, "lr": 0.1}
+    assert suggested(listed, 1) is None
 
 
 def test_a_space_that_excludes_everything_gives_nothing() -> None:
     space = Space.model_validate({"params": {"x": [1, 2]}, "exclude": [{"x": [1, 2]}]})
-    assert RandomSampler(space, 0)(0) is None
-    assert GridSampler(space)(0) is None
+    assert suggested(RandomSampler(space, 0), 0) is None
+    assert suggested(GridSampler(space), 0) is None

@@ -11,19 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import SpaceError
-from distune.search.samplers import make_sampler
+from distune.search.samplers.staged import make_sampler
 from distune.share.records import decode_document, encode_document
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.model import SpaceFile
+from distune.space_file.read import parse_space_file
+from distune.study.command import fill_in
 from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Space
-from distune.study.study import (
-    Limits,
-    SpaceFile,
-    Study,
-    differences,
-    fill_in,
-    freeze,
-    limits_of,
-    parse_space_file,
-)
+from distune.study.study import Limits, Study, differences
+from tests.histories import suggested
 
 OWN = {"objective": "train:train", "direction": "minimize"}
 FLOAT = {"type": "float", "low": 0.0, "high": 1.0}
@@ -119,9 +115,9 @@ def test_a_mistake_in_a_parameter_names_the_file_the_key_and_the_remedy(
         ({"command": [], "direction": "minimize"}, "command", "at least 1 item"),
         ({"command": "./train.sh", "direction": "minimize"}, "command", 'got "./train.sh"'),
         ({"command": ["a", "{lrr}"], "direction": "minimize"}, "command", "{lrr} is not a param"),
-        ({"sampler": "tpe2"}, "sampler", "'grid', 'random' or 'list'; got \"tpe2\""),
+        ({"sampler": "tpe2"}, "sampler", "there is no 'tpe2': there are random, grid, list"),
         ({"sampler": "list"}, "settings", 'needs "settings": [{"lr": 0.1}, ...]'),
-        ({"settings": [{"lr": 0.1}]}, "settings", "no other sampler takes them"),
+        ({"settings": [{"lr": 0.1}]}, "settings", 'only the sampler "list" takes them'),
         ({"sampler": "list", "settings": []}, "settings", "at least 1 item"),
         ({"sampler": "list", "settings": [3]}, "settings[0]", "got 3"),
         (
@@ -555,14 +551,14 @@ def test_a_listed_setting_may_leave_out_what_does_not_apply() -> None:
         "settings": [{"optimizer": "adam"}, {"optimizer": "sgd"}],
     }
     sampler = make_sampler(frozen(fields))
-    assert sampler(0, ()) == {"optimizer": "adam"}
-    assert sampler(1, ()) == {"optimizer": "sgd", "momentum": 0.9}
+    assert suggested(sampler, 0) == {"optimizer": "adam"}
+    assert suggested(sampler, 1) == {"optimizer": "sgd", "momentum": 0.9}
 
 
 def test_a_range_of_one_value_is_a_constant_in_a_list() -> None:
     lr = {"type": "float", "low": 0.1, "high": 0.1}
     study = frozen({"params": {"lr": lr}, "sampler": "list", "settings": [{}]})
-    assert make_sampler(study)(0, ()) == {"lr": 0.1}
+    assert suggested(make_sampler(study), 0) == {"lr": 0.1}
 
 
 def test_a_command_may_use_what_every_setting_has_and_write_braces() -> None:

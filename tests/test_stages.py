@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from distune.errors import SpaceError, UserError
-from distune.master.planner import check_settings, preview
-from distune.search.samplers import make_sampler
-from distune.search.samplers.staged import StagedSampler
+from distune.search.samplers.sampler import Nothing, Question
+from distune.search.samplers.staged import StagedSampler, make_sampler
 from distune.share.protocol import COUNTED
-from distune.study.study import Study, freeze, limits_of, parse_space_file
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.preview import check_there_is_something, preview
+from distune.space_file.read import parse_space_file
+from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Scalar, Trial
 from tests.conftest import Lab, wait_until
+from tests.histories import history_of, suggested
 from tests.simulation import LEASE, World, objective, random_faults
 
 STAGES: dict[str, Any] = {
@@ -50,9 +53,13 @@ def stage(**fields: Any) -> list[dict[str, Any]]:
     return [{"name": "a", "params": {"lr": [0.1, 0.2]}, **fields}]
 
 
-def counted(number: int, params: dict[str, Scalar], value: float | None) -> Counted:
+def counted(
+    number: int, params: dict[str, Scalar], value: float | None, repeats: int = 1
+) -> Counted:
     outcome = Outcome.COMPLETE if value is not None else Outcome.FAILED
-    trial = Trial(study="s-1", number=number, attempt=1, params=params)
+    trial = Trial(
+        study="s-1", number=number, attempt=1, configuration=number // repeats, params=params
+    )
     return Counted(trial=trial, worker="w-1", result=Result(outcome=outcome, value=value))
 
 
@@ -60,9 +67,12 @@ def run(study: Study, loss: Any) -> list[Counted]:
     """Train one trial after the other, as the sampler asks for them."""
     sampler = make_sampler(study)
     history: list[Counted] = []
-    while (params := sampler(len(history) // study.repeats, history)) is not None:
-        history.append(counted(len(history), params, loss(params)))
-    return history
+    while True:
+        past = history_of(study, history)
+        params = suggested(sampler, len(history) // study.repeats, past)
+        if params is None:
+            return history
+        history.append(counted(len(history), params, loss(params), study.repeats))
 
 
 def test_each_stage_starts_from_the_winner_of_the_one_before() -> None:
@@ -86,13 +96,13 @@ def test_each_stage_starts_from_the_winner_of_the_one_before() -> None:
 def test_a_stage_waits_for_every_trial_of_the_one_before() -> None:
     study = study_of()
     sampler = make_sampler(study)
-    settings = [sampler(i, ()) for i in range(6)]
+    settings = [suggested(sampler, i) for i in range(6)]
     history = [counted(i, s, 1.0 - i) for i, s in enumerate(settings) if s is not None]
     assert len(history) == 6
     late = history.pop(2)
-    assert sampler(6, history) is None
+    assert sampler.ask(Question(6, history_of(study, history))) is Nothing.NOT_YET
     history.append(late)
-    following = sampler(6, history)
+    following = suggested(sampler, 6, history_of(study, history))
     assert following is not None
     assert following["lr"] == settings[5]["lr"]  # type: ignore[index]
 
@@ -101,7 +111,7 @@ def test_a_new_sampler_goes_on_where_the_history_is() -> None:
     study = study_of()
     history = run(study, lambda params: abs(params["lr"] - 0.1) + params["momentum"])
     for length in range(len(history)):
-        params = make_sampler(study)(length, history[:length])
+        params = suggested(make_sampler(study), length, history_of(study, history[:length]))
         assert params == history[length].trial.params
 
 
@@ -212,13 +222,13 @@ def test_a_space_that_excludes_all_of_itself_is_refused() -> None:
         parse_space_file(text, "space.json"), name="s", study_id="s", lease=LEASE, created=0.0
     )
     with pytest.raises(UserError, match="exclude leaves none"):
-        check_settings(study)
+        check_there_is_something(study)
 
 
 def test_a_preview_names_the_stages() -> None:
     file = parse_space_file(json.dumps(STAGES), "space.json")
     lines = list(preview(study_of(), limits_of(file), 1))
-    assert "trials     stages, 12 trials" in lines
+    assert "trials     a search in 3 stages, 12 trials" in lines
     assert "stage      rate: 6 trials of lr, batch" in lines
 
 

@@ -19,12 +19,11 @@ from typing import Any
 import pytest
 
 from distune.errors import BadRecord, ShareError, UserError
-from distune.share import protocol, records
+from distune.share import records
 from distune.share.folder import Folder, FolderLike, is_network
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store, find_studies, open_study
 from distune.study.trial import Counted, Outcome, Report, Result, Trial
-from tests.histories import lines_of, read_history
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
 
@@ -399,48 +398,6 @@ def test_strangers_are_listed_apart_and_set_aside(store: Store) -> None:
 def test_creating_a_study_again_finds_the_first(store: Store) -> None:
     other = make_study()[0].model_copy(update={"id": "other"})
     assert store.create(other).id == "s-1"
-
-
-def test_history_is_read_from_where_one_stopped(store: Store) -> None:
-    store.append_history(lines_of(counted(0)))
-    lines, offset = read_history(store)
-    store.append_history(lines_of(counted(1)))
-    more, _ = read_history(store, offset)
-    assert [c.trial.number for c in lines + more] == [0, 1]
-
-
-def test_a_torn_line_of_history_costs_only_itself(store: Store) -> None:
-    store.append_history(lines_of(counted(0)))
-    store.folder.append(protocol.HISTORY, records.encode(counted(1))[:30])
-    store.distrust_tail(protocol.HISTORY)
-    store.append_history(lines_of(counted(2)))
-    assert [c.trial.number for c in read_history(store)[0]] == [0, 2]
-
-
-def test_a_deleted_history_is_begun_anew(store: Store) -> None:
-    store.folder.remove(protocol.HISTORY)
-    store.append_history(lines_of(counted(0)))
-    assert len(read_history(store)[0]) == 1
-
-
-def test_a_history_in_an_older_state_is_noticed_and_a_longer_one_is_not(tmp_path: Path) -> None:
-    store = Store(local_folder(tmp_path))
-    store.create(make_study()[0])
-    lines = [counted(number) for number in range(4)]
-    store.append_history(lines_of(*lines[:2]))
-    assert store.history_is_whole()
-    older = (tmp_path / "history.jsonl").read_bytes()
-    store.append_history(lines_of(*lines[2:3]))
-    assert store.history_is_whole()
-    (tmp_path / "history.jsonl").write_bytes(older)
-    assert not store.history_is_whole()
-    store.append_history(lines_of(*lines[3:]))
-    assert not store.history_is_whole(), "nor when it has grown since"
-    store.rewrite_history(lines_of(*lines))
-    assert read_history(store)[0] == lines
-    assert store.history_is_whole()
-    (tmp_path / "history.jsonl").unlink()
-    assert not store.history_is_whole()
 
 
 def test_seen_of_a_trial_reads_only_its_own_thousand(store: Store) -> None:

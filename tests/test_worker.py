@@ -12,58 +12,15 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
-from distune.training.messages import Assignment, Began, Check, Checked
+from distune.training.messages import SelfTested
 from distune.training.processes import Died
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
+from tests.fake_executor import FakeExecutor
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))
-
-
-class Puppet:
-    """An executor that says what the test tells it to."""
-
-    def __init__(self) -> None:
-        self.trials: list[Trial] = []
-        self.checks = 0
-        self.aborted = 0
-        self.stops = self.ends = 0
-        self.says: list[Record | Died] = []
-
-    def serves(self, study: Study) -> bool:
-        return True
-
-    def takes(self, study: Study) -> bool:
-        return True
-
-    def start(self, assignment: Assignment) -> None:
-        self.trials.append(assignment.trial)
-        self.says.append(Began())
-
-    def check(self, check: Check) -> None:
-        self.checks += 1
-
-    def poll(self) -> Sequence[Record | Died]:
-        said, self.says = self.says, []
-        return said
-
-    def stop(self) -> None:
-        self.stops += 1
-        self.says = [Result(outcome=Outcome.RELEASED)]
-
-    def terminate(self) -> None: ...
-
-    def end(self, grace: float) -> None:
-        self.ends += 1
-
-    def abort(self) -> str:
-        self.aborted += 1
-        return "Current thread: in train.py"
-
-    def tail(self) -> str:
-        return "the last words"
 
 
 class Bench:
@@ -81,7 +38,7 @@ class Bench:
         self.study, _ = make_study(20, trial_timeout=trial_timeout)
         self.store.create(self.study)
         self.studies = {"s": self.store}
-        self.puppets = [Puppet() for _ in range(jobs)]
+        self.puppets = [FakeExecutor() for _ in range(jobs)]
         self.said: list[str] = []
         self.worker = Worker(
             WorkerIdentity("w-1", "h", 1, "cpu"),
@@ -340,7 +297,7 @@ def doubting(bench: Bench) -> None:
         bench.publish(number)
         bench.step()
         bench.answer(FAILED)
-    assert bench.puppets[0].checks == 1
+    assert bench.puppets[0].self_tests == 1
 
 
 def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken() -> None:
@@ -351,13 +308,13 @@ def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken(
                                                      output="the last words"))
     ] * 2  # fmt: skip
     assert bench.names(State.TAKEN), "the third waits for the verdict"
-    bench.answer(Checked(problem="cuda:0 cannot compute"))
+    bench.answer(SelfTested(problem="cuda:0 cannot compute"))
     last = bench.result_of(2)
     assert last is not None
     assert last.outcome is Outcome.RELEASED
     assert bench.names(State.LOST)
-    assert bench.worker.given_up == {"s": "cuda:0 cannot compute"}
-    assert bench.worker.only_refused
+    assert bench.worker.studies.left == {"s": "cuda:0 cannot compute"}
+    assert bench.worker.stuck
     assert (bench.beat().state, bench.beat().trouble) == ("gave up", "cuda:0 cannot compute")
     bench.publish(9)
     bench.step(seconds=100)
@@ -372,7 +329,7 @@ def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
     bench.publish(3)
     bench.step(seconds=5)
     assert bench.puppets[0].stops == 0
-    bench.answer(Checked())
+    bench.answer(SelfTested())
     bench.step(seconds=1)
     assert [name.trial for name in bench.names(State.TAKEN)] == [3]
 
@@ -402,7 +359,7 @@ def test_giving_up_gives_back_what_the_other_executors_train() -> None:
         bench.publish(number)
         bench.step()
     bench.answer(FAILED)
-    bench.answer(Checked(problem="the disk is gone"))
+    bench.answer(SelfTested(problem="the disk is gone"))
     bench.step()
     other = bench.result_of(1 - mine)
     assert other is not None
@@ -423,13 +380,13 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
         ended[puppet].append(puppet.trials[-1].number)
         puppet.says.append(FAILED)
         bench.step()
-        if puppet.checks > sum(checked.values()):
-            checked[puppet] = puppet.checks
-            puppet.says.append(Checked())
+        if puppet.self_tests > sum(checked.values()):
+            checked[puppet] = puppet.self_tests
+            puppet.says.append(SelfTested())
             bench.step()
 
-    ended: dict[Puppet, list[int]] = {puppet: [] for puppet in bench.puppets}
-    checked: dict[Puppet, int] = {}
+    ended: dict[FakeExecutor, list[int]] = {puppet: [] for puppet in bench.puppets}
+    checked: dict[FakeExecutor, int] = {}
     for _ in range(3):
         fail_once()
     bench.step()
@@ -444,9 +401,9 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
     (puppet,) = [p for p in bench.puppets if len(p.trials) > len(ended[p])]
     puppet.says.append(FAILED)
     bench.step()
-    puppet.says.append(Checked())
+    puppet.says.append(SelfTested())
     bench.step()
-    assert "while others succeed" in bench.worker.given_up["s"]
+    assert "while others succeed" in bench.worker.studies.left["s"]
     # Nothing is wrong with the host that anybody could find: this one is the trial's failure.
     assert {bench.result_of(n).outcome for n in (0, 1, 2)} == {Outcome.FAILED}  # type: ignore[union-attr]
 
@@ -458,7 +415,7 @@ NO_MEMORY = Result(
 )
 
 
-def at_work(bench: Bench) -> list[Puppet]:
+def at_work(bench: Bench) -> list[FakeExecutor]:
     """The executors that train now."""
     taken = {(name.trial, name.attempt) for name in bench.names(State.TAKEN)}
     last = [(puppet, puppet.trials[-1]) for puppet in bench.puppets if puppet.trials]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,36 +11,11 @@ import pytest
 from distune.errors import ShareError
 from distune.share.folder import Folder
 from distune.share.store import Store
-from distune.study.study import Study
-from distune.study.trial import Record, Trial
-from distune.training.messages import Assignment, Check
-from distune.training.processes import Died
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.study.trial import Trial
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
+from tests.fake_executor import FakeExecutor
 from tests.simulation import LEASE, make_study
-
-
-class Busy:
-    """An executor that never comes to an end."""
-
-    def serves(self, study: Study) -> bool:
-        return True
-
-    def takes(self, study: Study) -> bool:
-        return True
-
-    def start(self, assignment: Assignment) -> None: ...
-    def check(self, check: Check) -> None: ...
-    def poll(self) -> Sequence[Record | Died]:
-        return []
-
-    def stop(self) -> None: ...
-    def terminate(self) -> None: ...
-    def end(self, grace: float) -> None: ...
-    def abort(self) -> str:
-        return ""
-
-    def tail(self) -> str:
-        return ""
 
 
 class Bench:
@@ -59,7 +34,7 @@ class Bench:
         self.worker = Worker(
             WorkerIdentity("w-1", "h", 1, "cpu"),
             self._find,
-            [Busy()],
+            [FakeExecutor()],
             offers=["o:o"],
             say=self.said.append,
             monotonic=lambda: self.now,

@@ -37,8 +37,10 @@ def python(code: str, path: Path | None = None) -> str:
 
 def test_neither_the_catalogue_nor_the_search_for_data_loads_torch_or_numpy() -> None:
     loaded = python(
-        "import distune.workloads, distune.workloads.data, distune.workloads.device, sys\n"
-        "distune.workloads.data.locate('mnist', 'nowhere')\n"
+        "import distune.workloads, distune.workloads.data.loading, distune.workloads.device, sys\n"
+        "from distune.workloads.data.folders import DataFolders\n"
+        "from distune.workloads.data.mnist import MNIST\n"
+        "DataFolders.of('nowhere').locate(MNIST)\n"
         "print({'torch', 'torchvision', 'numpy', 'sklearn'} & set(sys.modules))"
     )
     assert loaded == "set()"
@@ -130,7 +132,10 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         resolve("cuda:99")
 
 
-IMPORT = "from distune.workloads import vision\ndatasets = vision.import_datasets()\n"
+IMPORT = (
+    "from distune.workloads.data import torchvision_datasets as vision\n"
+    "datasets = vision.import_datasets()\n"
+)
 
 
 def test_torchvision_data_sets_can_be_imported_on_this_machine() -> None:
@@ -183,7 +188,7 @@ def test_a_healthy_torchvision_is_left_alone(tmp_path: Path) -> None:
 def test_another_failure_of_the_import_is_passed_on(tmp_path: Path) -> None:
     stub_torchvision(tmp_path, "raise RuntimeError('operator torchvision::roi_pool is odd')\n")
     shown = python(
-        "from distune.workloads import vision\n"
+        "from distune.workloads.data import torchvision_datasets as vision\n"
         "try:\n    vision.import_datasets()\n"
         "except RuntimeError as error:\n    print(error, len(vision._kept))",
         tmp_path,

@@ -17,8 +17,10 @@ from torch.nn import functional as F
 
 from distune.errors import UserError
 from distune.study.figures import Confusion, Pictures
-from distune.workloads import data, mnist_cnn, tasks, trainer
-from distune.workloads.data import Dataset, Split
+from distune.workloads import mnist_cnn, tasks, trainer
+from distune.workloads.data.digits import DIGITS as DIGITS_DATA
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.loading import Split, Splits, load
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
 from tests.trials import Trial, figures_in, without_time
 
@@ -40,9 +42,9 @@ TASK = tasks.classification("cross-entropy", follow_training=False)
 DIGITS: dict[str, Any] = {"dataset": "digits", "n_filters": 4, "n_hidden": 32, "batch_size": 50}
 
 
-def digits(**sizes: int) -> Dataset:
+def digits(**sizes: int) -> Splits:
     wanted = [sizes.get(name) for name in ("n_train", "n_validation", "n_test")]
-    return data.load("digits", None, "cpu", *wanted)
+    return load(DIGITS_DATA, DataFolders.of(), "cpu", *wanted)
 
 
 def random_split(n: int) -> Split:
@@ -347,7 +349,7 @@ class Recorder(nn.Module):
 
 
 def test_the_training_loss_is_the_mean_over_images_not_over_batches() -> None:
-    everything = Dataset(random_split(70), random_split(5), random_split(5))
+    everything = Splits(random_split(70), random_split(5), random_split(5))
     recorder = Recorder()
     params = TrainingParams(batch_size=32, epochs=1, lr=1e-12)
     (report,) = trainer.train(lambda: recorder, everything, TASK, params, Trial())
@@ -360,7 +362,7 @@ def seen_by_epoch(seed: int) -> list[list[float]]:
     numbered.inputs[:, 0, 0, 0] = torch.arange(70.0)
     recorder = Recorder()
     params = TrainingParams(batch_size=32, epochs=3, lr=1e-6)
-    everything = Dataset(numbered, random_split(5), random_split(5))
+    everything = Splits(numbered, random_split(5), random_split(5))
     list(trainer.train(lambda: recorder, everything, TASK, params, Trial(seed=seed)))
     return [recorder.seen[i : i + 70] for i in range(0, len(recorder.seen), 70)]
 
@@ -439,7 +441,7 @@ def test_the_test_of_a_winner_gives_the_accuracy_it_won_with() -> None:
 
 def test_training_never_looks_at_the_test_set() -> None:
     known = digits(n_train=100, n_validation=50)
-    poisoned = Dataset(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
+    poisoned = Splits(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
     params = MnistCnnParams(**{**DIGITS, "epochs": 1})
     expected = without_time(trainer.train(small, known, TASK, params, Trial()))
     assert without_time(trainer.train(small, poisoned, TASK, params, Trial())) == expected

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from distune.workloads import convnet, data, mnist_cnn, spirals, tasks, trainer
-from distune.workloads.data import Dataset
+from distune.workloads import convnet, mnist_cnn, spirals, tasks, trainer
+from distune.workloads.data.digits import DIGITS as DIGITS_DATA
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.loading import Splits, load
 from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
 from tests.trials import Trial, without_time
 
@@ -30,8 +32,8 @@ HALF: dict[str, Any] = {**DIGITS, "precision": "bfloat16"}
 TASK = tasks.classification("cross-entropy", follow_training=False)
 
 
-def digits(n: int | None = None) -> Dataset:
-    return data.load("digits", None, "cpu", n, None, None)
+def digits(n: int | None = None) -> Splits:
+    return load(DIGITS_DATA, DataFolders.of(), "cpu", n, None, None)
 
 
 class Watched(nn.Module):

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from distune.training import executor as executor_module
-from distune.workloads import convnet, data, device, spirals, steps, tasks, trainer
-from distune.workloads.data import Dataset
+from distune.workloads import convnet, device, spirals, steps, tasks, trainer
+from distune.workloads.data.digits import DIGITS as DIGITS_DATA
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.loading import Splits, load
+from distune.workloads.data.spirals import SPIRALS
 from distune.workloads.hyperparameters import ConvnetParams, SpiralsParams, TrainingParams
 from scripts.taping import Tape, capturable_on_cpu
 from tests.trials import Trial, without_time
@@ -35,8 +38,8 @@ def _capturable(one_thread: None) -> Iterator[None]:
         yield
 
 
-def digits(n: int = 130) -> Dataset:
-    return data.load("digits", None, "cpu", n, 100, 100)
+def digits(n: int = 130) -> Splits:
+    return load(DIGITS_DATA, DataFolders.of(), "cpu", n, 100, 100)
 
 
 class Refusing(Tape):
@@ -105,7 +108,7 @@ def test_what_is_trained_without_a_capture_is_the_same(schedule: str) -> None:
 
 def test_dense_networks_and_patience_are_captured_too() -> None:
     params = SpiralsParams(epochs=9, batch_size=40, patience=1, lr=0.03, n_fc=1, width=8)
-    known = data.load("spirals", None, "cpu", 400, 100, 100)
+    known = load(SPIRALS, DataFolders.of(), "cpu", 400, 100, 100)
 
     def reports(capture: steps.Capture | None) -> list[dict[str, float]]:
         build, task = spirals._build(params), tasks.two_classes(params.loss)

@@ -16,10 +16,16 @@ from pydantic import ValidationError
 from torch import nn
 
 from distune.errors import UserError
+from distune.space_file.freeze import freeze
+from distune.space_file.read import parse_space_file
 from distune.study.figures import Boundary, Confusion, Pictures, Scatter
-from distune.study.study import freeze, parse_space_file
 from distune.workloads import WORKLOADS, coloured_digits, convnet, drawing, house_prices, spirals
-from distune.workloads.data import CLASSES, Dataset, Split, load
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.digits import DIGITS
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.house_prices import HOUSE_PRICES
+from distune.workloads.data.loading import Split, Splits, load
+from distune.workloads.data.mnist import FASHION_MNIST
 from distune.workloads.hyperparameters import ColouredDigitsParams
 from tests.trials import Trial, figures_in, without_time
 
@@ -166,7 +172,7 @@ def test_prices_are_predicted_about_as_well_as_the_report_says(
     trial = Trial(seed=1, dir=tmp_path)
     reports = list(house_prices.train({"loss": loss}, trial))
     best = min(reports, key=lambda report: report["val_loss"])
-    known = load("house-prices", None, "cpu", None, None, None)
+    known = load(HOUSE_PRICES, DataFolders.of(), "cpu")
     low, high = known.train.targets.min(), known.train.targets.max()
     spread = ((known.validation.targets - known.train.targets.mean()) / (high - low)).square()
     assert best["val_mse"] < 0.5 * float(spread.mean())  # of always saying the mean
@@ -263,7 +269,7 @@ def test_training_accuracy_is_that_of_the_examples_as_they_were_trained_on() -> 
     (report,) = convnet.train(params, Trial(seed=4))
     torch.manual_seed(4)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    images, labels = load("digits", None, "cpu", 40, None, None).train
+    images, labels = load(DIGITS, DataFolders.of(), "cpu", 40).train
     expected = (model(images).argmax(1) == labels).float().mean().item()
     assert report["train_accuracy"] == pytest.approx(expected)
 
@@ -349,11 +355,11 @@ def test_the_mistakes_shown_are_the_surest_ones_with_the_image_itself() -> None:
 
 
 def test_the_names_of_the_classes_are_as_many_as_there_are() -> None:
-    assert {len(names) for names in CLASSES.values()} == {10}
+    assert {len(one.classes) for one in DATA_SETS.values() if one.classes} == {10}
     images = torch.zeros(3, 1, 28, 28)
-    known = Dataset(*(Split(images, torch.tensor([0, 1, 9])),) * 3)
+    known = Splits(*(Split(images, torch.tensor([0, 1, 9])),) * 3)
     confusion, mistakes = drawing.draw_mistakes(
-        lambda inputs: torch.eye(10)[[0, 2, 9]], known, CLASSES["fashion-mnist"]
+        lambda inputs: torch.eye(10)[[0, 2, 9]], known, FASHION_MNIST.classes
     )
     assert isinstance(confusion, Confusion)
     assert isinstance(mistakes, Pictures)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distune.share.records import decode_document
 from distune.study.figures import FILE, Figure, Figures
+from distune.workloads.data.folders import DataFolders
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Trial:
     attempt: int = 1
     seed: int = 0
     device: str = "cpu"
-    data_dir: str | None = None
+    data: DataFolders = field(default_factory=DataFolders.of)
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)  # no folder: figures are lost there, which costs no result
     told: list[tuple[float, float]] = field(default_factory=list)

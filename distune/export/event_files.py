@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distune.export.files import Curves, Tell
-from distune.export.rows import Column, Kind, TrialRow, columns, span, trial_rows
-from distune.extras import need
+from distune.export.libraries import need
+from distune.export.rows import TrialRow, span
+from distune.export.table import Column, Kind, TrialTable
 from distune.search.ranking import History
 from distune.study.trial import FAILURES, Purpose, Report
 
@@ -23,9 +23,7 @@ _FILE = "events.out.tfevents.0000000000.distune"  # readers look for the first t
 _PARAMS = "params."
 
 
-def write_event_files(
-    history: History, curves: Curves, folder: Path, tell: Tell, top: int | None = None
-) -> None:
+def write_event_files(table: TrialTable, folder: Path) -> None:
     """A folder for `tensorboard --logdir`.
 
     Each metric of a step is a scalar of its name; `result/NAME` is a metric of the step that
@@ -34,24 +32,19 @@ def write_event_files(
     sessions of one group. Numbers have 32 bits there. Times are those of `span`.
 
     Args:
-        history: of the study.
-        curves: of its trials.
+        table: of the trials.
         folder: to be made.
-        tell: takes how many trials are written.
-        top: as `trial_rows` takes it.
 
     Raises:
         UserError: TensorBoard is not installed.
     """
     need("tensorboard", extra="export")
-    rows = trial_rows(history, top)
-    params = [one for one in columns(history, rows) if one.name.startswith(_PARAMS)]
+    history, params = table.history, table.params
     created = min((span(history.study, one)[0] for one in history.trials), default=0.0)
-    _write(folder, created, [_event(created, 0, _experiment(history, rows, params, created))])
-    for index, row in enumerate(rows):
-        events = _events_of(history, row, _session(row, params, index), curves)
+    _write(folder, created, [_event(created, 0, _experiment(history, table.rows, params, created))])
+    for index, (row, reports) in enumerate(table.with_curves()):
+        events = _events_of(history, row, _session(row, params, index), reports)
         _write(folder / f"{row.number:06d}", created, events)
-        tell(index + 1)
 
 
 def _write(folder: Path, created: float, events: Iterable[Any]) -> None:
@@ -66,7 +59,9 @@ def _write(folder: Path, created: float, events: Iterable[Any]) -> None:
             writer.write(event.SerializeToString())
 
 
-def _events_of(history: History, row: TrialRow, start: Any, curves: Curves) -> Iterator[Any]:
+def _events_of(
+    history: History, row: TrialRow, start: Any, reports: Iterable[Report]
+) -> Iterator[Any]:
     from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
     counted = history.get((Purpose.TRAIN, row.number))
@@ -74,7 +69,7 @@ def _events_of(history: History, row: TrialRow, start: Any, curves: Curves) -> I
     began, ended = span(history.study, counted)
     start.start_time_secs = began
     yield _event(began, 0, _hparams("session_start_info", start))
-    for report in curves.get(row.number, ()):
+    for report in reports:
         yield _event(_time_of(report, began, ended), report.step, _scalars(report.metrics))
     yield _event(ended, row.steps, _scalars(_results_of(history, row)))
     failed = counted.result.outcome in FAILURES

@@ -7,26 +7,21 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from distune.errors import UserError
 from distune.export.leaderboard import csv_text
-from distune.export.rows import Column, Kind, columns, curve_of, trial_rows
-from distune.extras import need
-from distune.search.ranking import History
+from distune.export.libraries import need
+from distune.export.rows import curve_of
+from distune.export.table import Column, Kind, TrialTable
 from distune.share.records import with_finite_numbers
-from distune.study.trial import Report
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
-
-#: Reports by the trials' numbers; may be read only when they are asked for.
-Curves = Mapping[int, Sequence[Report]]
-Tell = Callable[[int], None]
 
 
 @contextmanager
@@ -64,27 +59,23 @@ def complete(path: Path, *, folder: bool = False) -> Iterator[Path]:
                 draft.unlink()
 
 
-def write_csv(history: History, out: IO[str], top: int | None = None) -> None:
+def write_csv(table: TrialTable, out: IO[str]) -> None:
     """The table as text, `nan` and `inf` as such; what there is not is empty."""
-    table = columns(history, trial_rows(history, top))
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([csv_text(column.name) for column in table])
-    cells = [map(csv_text, c.values) if c.kind is Kind.TEXT else c.values for c in table]
+    writer.writerow([csv_text(column.name) for column in table.columns])
+    cells = [map(csv_text, c.values) if c.kind is Kind.TEXT else c.values for c in table.columns]
     writer.writerows(zip(*cells, strict=True))
 
 
-def write_jsonl(
-    history: History, curves: Curves, out: IO[str], tell: Tell, top: int | None = None
-) -> None:
+def write_jsonl(table: TrialTable, out: IO[str]) -> None:
     """One JSON object a line: a `TrialRow`, and its `curve` as `curve_of` makes it."""
-    for done, row in enumerate(trial_rows(history, top), 1):
-        fields = {**vars(row), "curve": curve_of(curves.get(row.number, ()))}
+    for row, reports in table.with_curves():
+        fields = {**vars(row), "curve": curve_of(reports)}
         out.write(json.dumps(with_finite_numbers(fields), ensure_ascii=False, allow_nan=False))
         out.write("\n")
-        tell(done)
 
 
-def data_frame(history: History, top: int | None = None) -> pandas.DataFrame:
+def data_frame(table: TrialTable) -> pandas.DataFrame:
     """The table as pandas has it. Integers and booleans stay what they are where some are
     missing (`Int64`, `boolean`).
 
@@ -94,9 +85,8 @@ def data_frame(history: History, top: int | None = None) -> pandas.DataFrame:
     need("pandas", extra="export")
     import pandas
 
-    table = columns(history, trial_rows(history, top))
     return pandas.DataFrame(
-        {column.name: pandas.Series(column.values, dtype=_dtype(column)) for column in table}
+        {one.name: pandas.Series(one.values, dtype=_dtype(one)) for one in table.columns}
     )
 
 
@@ -115,7 +105,7 @@ def _dtype(column: Column) -> Any:
             return pandas.Series([""]).dtype  # as this version of pandas has it
 
 
-def write_parquet(history: History, path: Path, top: int | None = None) -> None:
+def write_parquet(table: TrialTable, path: Path) -> None:
     """The table, a number that is NaN apart from one that is missing.
 
     Raises:
@@ -125,10 +115,9 @@ def write_parquet(history: History, path: Path, top: int | None = None) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    table = columns(history, trial_rows(history, top))
-    arrays = {column.name: pyarrow.array(column.values, _arrow_type(column)) for column in table}
+    arrays = {one.name: pyarrow.array(one.values, _arrow_type(one)) for one in table.columns}
     # So that pandas reads what `data_frame` makes.
-    metadata = pyarrow.Schema.from_pandas(data_frame(history, top), preserve_index=False).metadata
+    metadata = pyarrow.Schema.from_pandas(data_frame(table), preserve_index=False).metadata
     pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), path)
 
 

@@ -11,16 +11,9 @@ from typing import IO
 
 from distune.errors import UserError
 from distune.export.event_files import write_event_files
-from distune.export.files import (
-    Curves,
-    Tell,
-    complete,
-    write_csv,
-    write_jsonl,
-    write_parquet,
-)
+from distune.export.files import complete, write_csv, write_jsonl, write_parquet
 from distune.export.optuna_storage import write_optuna_storage
-from distune.search.ranking import History
+from distune.export.table import TrialTable
 
 FORMATS = ("csv", "parquet", "jsonl", "optuna", "tensorboard")
 #: How a name ends that nobody has given: else by the format's own.
@@ -29,24 +22,14 @@ _ENDINGS = {"optuna": ".db", "tensorboard": "-tensorboard"}
 _SHOWN_BY_TENSORBOARD = 499
 
 
-def export_history(
-    history: History,
-    curves: Curves,
-    format: str,
-    out: str | None,
-    tell: Tell,
-    top: int | None = None,
-) -> str:
+def export_table(table: TrialTable, format: str, out: str | None) -> str:
     """Write a study's trials, all or nothing.
 
     Args:
-        history: of the study.
-        curves: of its trials; CSV and Parquet have none.
+        table: of its trials; CSV and Parquet leave the curves out.
         format: one of `FORMATS`.
         out: a file, `-` for standard output (CSV and JSON lines), a folder for TensorBoard, a
             file or URL for Optuna; None for the study's name in this directory.
-        tell: takes how many trials are written, where that takes long.
-        top: how many configurations, the best ones; all if None.
 
     Returns:
         A line for people, empty if they see the trials themselves.
@@ -56,30 +39,29 @@ def export_history(
     """
     if format not in FORMATS:
         raise UserError(f"no format {format!r}; there are {', '.join(FORMATS)}")
-    out = out or f"{history.study.name}{_ENDINGS.get(format, f'.{format}')}"
+    out = out or f"{table.history.study.name}{_ENDINGS.get(format, f'.{format}')}"
     if out == "-" and format not in ("csv", "jsonl"):
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
-    everything = len(history)
-    count = everything if top is None else sum(len(one.runs) for one in history.ranked(top))
+    count, everything = len(table.rows), len(table.history)
     trials = f"{count} trials" if count == everything else f"{count} of {everything} trials"
     wrote = f"wrote {trials} to {out}"
     match format:
         case "csv":
             with _text(out) as file:
-                write_csv(history, file, top)
+                write_csv(table, file)
         case "jsonl":
             with _text(out) as file:
-                write_jsonl(history, curves, file, tell, top)
+                write_jsonl(table, file)
         case "parquet":
             with complete(Path(out)) as path:
-                write_parquet(history, path, top)
+                write_parquet(table, path)
         case "optuna":
-            storage = write_optuna_storage(history, curves, out, tell, top)
+            storage = write_optuna_storage(table, out)
             wrote = f"wrote {trials} to {storage}"
             return f"{wrote}; look at them: optuna-dashboard {shlex.quote(storage)}"
         case "tensorboard":
             with complete(Path(out), folder=True) as folder:
-                write_event_files(history, curves, folder, tell, top)
+                write_event_files(table, folder)
             said = f"{wrote}; look at them: tensorboard --logdir {shlex.quote(out)}"
             if count > _SHOWN_BY_TENSORBOARD:
                 said += (

@@ -19,7 +19,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def parameter_names(history: History) -> list[str]:
     """Names of the searched parameters, the study's order first."""
-    return names_of(history.study, (one.params for one in history.ranked()))
+    return names_of(history.study, (one.params for one in history.ranking()))
 
 
 def names_of(study: Study, settings: Iterable[Params]) -> list[str]:
@@ -33,7 +33,7 @@ def names_of(study: Study, settings: Iterable[Params]) -> list[str]:
 def leaderboard_csv(history: History) -> str:
     """One row a configuration, best first. Spread is the standard deviation over repeats."""
     study = history.study
-    rows = [(_cells(study, rank, one), one.params) for rank, one in enumerate(history.ranked(), 1)]
+    rows = [(_cells(study, rank, one), one.params) for rank, one in enumerate(history.ranking(), 1)]
     names = names_of(study, (params for _, params in rows))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -49,7 +49,7 @@ def leaderboard_csv(history: History) -> str:
 def _cells(study: Study, rank: int, configuration: Configuration) -> list[object]:
     return [
         rank,
-        " ".join(str(run.trial.number) for run in configuration.runs),
+        " ".join(str(run.trial.number) for run in configuration.trials),
         Tier(configuration.tier(study.repeats)).name.lower(),
         *map(_cell, (configuration.mean, configuration.spread)),
         len(configuration.values),
@@ -97,8 +97,8 @@ def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
         "values": [_finite(value) for value in configuration.values],
         test_metric: _finite(configuration.test_mean(test_metric)),
         "seconds": _finite(configuration.seconds),
-        "trials": [run.trial.number for run in configuration.runs],
-        "seeds": [run.trial.seed for run in configuration.runs],
+        "trials": [run.trial.number for run in configuration.trials],
+        "seeds": [run.trial.seed for run in configuration.trials],
     }
 
 

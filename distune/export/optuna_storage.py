@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distune.errors import DistuneError, UserError
-from distune.export.files import Curves, Tell, complete
-from distune.extras import need
+from distune.export.files import complete
+from distune.export.libraries import need
+from distune.export.table import TrialTable
 from distune.search.optuna_bridge import optuna_study
-from distune.search.ranking import History
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -23,18 +23,13 @@ _SQLITE = "sqlite:///"
 _DELETE = "it: optuna delete-study --study-name {name} --storage {storage}"
 
 
-def write_optuna_storage(
-    history: History, curves: Curves, out: str, tell: Tell, top: int | None = None
-) -> str:
+def write_optuna_storage(table: TrialTable, out: str) -> str:
     """A study in an Optuna storage, which may have other studies.
 
     Args:
-        history: of the study.
-        curves: of its trials.
+        table: of its trials.
         out: a file, of Optuna's journal if it ends in .log or .journal and else of SQLite; or
             the URL of a database, as Optuna takes it.
-        tell: takes how many trials are written.
-        top: as `trial_rows` takes it.
 
     Returns:
         What `optuna-dashboard` takes, but for a password.
@@ -47,20 +42,20 @@ def write_optuna_storage(
     if "://" in out:
         shown = _without_password(out)
         with _opened_url(out) as storage:
-            _add(history, curves, storage, shown, _DELETE, tell, top)
+            _add(table, storage, shown, _DELETE)
         return shown
     path = Path(out)
     journal = path.suffix in _JOURNALS
     if os.path.exists(out):
         with _opened_file(path, path, journal=journal) as storage:
-            _add(history, curves, storage, out, "the file, with all that is in it", tell, top)
+            _add(table, storage, out, "the file, with all that is in it")
     else:
         # What is not complete is thrown away: it need not survive a power cut meanwhile.
         with (
             complete(path) as draft,
             _opened_file(draft, path, journal=journal, careless=True) as storage,
         ):
-            optuna_study(history, curves, storage=storage, tell=tell, top=top)
+            optuna_study(table, storage)
     return out if journal else _url_of(out)
 
 
@@ -83,21 +78,13 @@ def _url_of(file: str) -> str:
     return URL.create("sqlite", database=file).render_as_string()
 
 
-def _add(
-    history: History,
-    curves: Curves,
-    storage: BaseStorage,
-    shown: str,
-    remedy: str,
-    tell: Tell,
-    top: int | None,
-) -> None:
+def _add(table: TrialTable, storage: BaseStorage, shown: str, remedy: str) -> None:
     """Add a study to what is there; all of it, or nothing."""
     import optuna
 
-    name = history.study.name
+    name = table.history.study.name
     try:
-        optuna_study(history, curves, storage=storage, tell=tell, top=top)
+        optuna_study(table, storage)
     except optuna.exceptions.DuplicatedStudyError:
         raise UserError(
             f"{shown} has a study {name!r} already, which stays as it is: name another storage "

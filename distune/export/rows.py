@@ -1,20 +1,16 @@
-"""A study's trials as a table: the same rows and columns for every format. Pure."""
+"""A study's trials as rows: the same for every format. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from distune.export.leaderboard import names_of, parameter_names
 from distune.search.ranking import History
 from distune.search.samplers.staged import StagedSampler
-from distune.study.space import CategoricalParameter, IntParameter, Parameter
 from distune.study.study import Study
-from distune.study.trial import Counted, Metrics, Params, Purpose, Report, Scalar
+from distune.study.trial import Counted, Metrics, Params, Purpose, Report
 
-_INT64 = range(-(2**63), 2**63)
 #: 1970 to 9999, as far as clocks and calendars of other programs reach.
 _LAST_MOMENT = 253_000_000_000.0
 
@@ -34,7 +30,7 @@ class TrialRow:
         outcome: complete, diverged, pruned, failed, timeout or out-of-memory.
         value: of the study's metric; None if there is none, NaN or infinite if it diverged.
         seconds: of training.
-        elapsed: seconds that the study had run when it was counted; None if nobody knows.
+        elapsed: seconds that the study had run when it was counted; None if that is not known.
         steps: reports made.
         worker: which.
         device: what it was trained on.
@@ -75,11 +71,11 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
     if staged is not None:
         staged.follow(history.trials)
     rows = []
-    for rank, configuration in enumerate(history.ranked(top), 1):
-        for counted in configuration.runs:
+    for rank, configuration in enumerate(history.ranking(top), 1):
+        for counted in configuration.trials:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
-            stage = staged.stage_of(trial.number) if staged is not None else None
+            stage = staged.stage_of(trial.configuration) if staged is not None else None
             rows.append(
                 TrialRow(
                     number=trial.number,
@@ -138,92 +134,3 @@ def span(study: Study, counted: Counted) -> tuple[float, float]:
 
 def _finite(seconds: float) -> float:
     return min(max(seconds, 0.0), _LAST_MOMENT / 2) if math.isfinite(seconds) else 0.0
-
-
-# -- columns -------------------------------------------------------------------------------
-
-
-class Kind(StrEnum):
-    """What all values of a column are, where there is one."""
-
-    INTEGER = "integer"  # of 64 bits
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    TEXT = "text"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the table; a value that a trial does not have is None."""
-
-    name: str
-    kind: Kind
-    values: list[Scalar]
-
-
-#: What the values of a field are like, also where there is none.
-_EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "float | None": 0.0}
-
-
-def columns(history: History, rows: Sequence[TrialRow]) -> list[Column]:
-    """The table: each field of a `TrialRow`, then a column for each param, metric and test.
-
-    A column is as wide as its values need: integers with other numbers are numbers; where a
-    parameter has values of several kinds, all are text, as Python writes them (`1`, `True`).
-    What the study's space allows counts as well, so that no column changes its kind while the
-    study runs.
-    """
-    found = []
-    for field in fields(TrialRow):
-        if field.name not in ("params", "metrics", "test"):
-            values = [getattr(row, field.name) for row in rows]
-            found.append(_column(field.name, values, [_EXAMPLES.get(str(field.type), "")]))
-    spaces = [history.study.params, *(stage.params for stage in history.study.stages or [])]
-    if len(rows) < len(history):
-        names = parameter_names(history)
-    else:
-        names = names_of(history.study, (r.params for r in sorted(rows, key=lambda row: row.rank)))
-    for name in names:
-        allowed = [one for space in spaces if name in space for one in _examples(space[name])]
-        values = [row.params.get(name) for row in rows]
-        found.append(_column(f"params.{name}", values, allowed))
-    for group in ("metrics", "test"):
-        named = dict.fromkeys(name for row in rows for name in getattr(row, group))
-        for name in named:
-            values = [getattr(row, group).get(name) for row in rows]
-            found.append(_column(f"{group}.{name}", values, [0.0]))
-    return found
-
-
-def _examples(spec: Parameter) -> Sequence[Scalar]:
-    if isinstance(spec, CategoricalParameter):
-        return spec.choices
-    return [spec.low, spec.high] if isinstance(spec, IntParameter) else [float(spec.low)]
-
-
-def _column(name: str, values: list[Scalar], examples: Sequence[Scalar]) -> Column:
-    kind = _kind([*examples, *values])
-    if kind is Kind.NUMBER:
-        values = [None if value is None else float(value) for value in values]
-    elif kind is Kind.TEXT:
-        values = [None if value is None else str(value) for value in values]
-    return Column(name, kind, values)
-
-
-def _kind(values: Sequence[Scalar]) -> Kind:
-    types = {type(value) for value in values if value is not None}
-    integers = [value for value in values if type(value) is int]
-    if types <= {int} and all(value in _INT64 for value in integers):
-        return Kind.INTEGER if types else Kind.TEXT
-    if types == {bool}:
-        return Kind.BOOLEAN
-    if types <= {int, float} and float in types and all(map(_is_exact, integers)):
-        return Kind.NUMBER
-    return Kind.TEXT
-
-
-def _is_exact(value: int) -> bool:
-    try:
-        return float(value) == value
-    except OverflowError:
-        return False

@@ -15,10 +15,12 @@ from typing import Literal, TypeGuard
 
 import filelock
 
-from distune import export
 from distune.errors import BadRecord, Forbidden, NotAFolder, ShareError, UserError
+from distune.export.leaderboard import best_space, leaderboard_csv
 from distune.master import planner
+from distune.master.asked import Remembered
 from distune.master.planner import (
+    Ask,
     Bury,
     Count,
     Finish,
@@ -32,11 +34,11 @@ from distune.master.planner import (
     Withdraw,
 )
 from distune.search.ranking import History
-from distune.search.samplers import make_sampler
+from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.heartbeat import Finished, MasterBeat
 from distune.share.protocol import COUNTED, Actor, AttemptName, State
-from distune.share.store import Store
+from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial
 from distune.watch.observer import Observer, count_attempt
@@ -45,7 +47,6 @@ from distune.watch.snapshot import Snapshot
 _PUBLISH_TOGETHER = 16  # trials
 _AT_ONCE = 0.01  # seconds
 _CHECK_EVERY = 4.0  # seconds between two looks at what only accidents change
-_FEWEST_INDEXED = 2000  # lines of history; fewer are read as fast
 _PATROL_FILES = 20  # of `seen/`, looked at in each patrol
 
 
@@ -95,8 +96,8 @@ class Master:
         store.mend_folders()
         self.study = store.load()
         self._sampler = make_sampler(self.study)
+        self._asked = Remembered(store, self.study)
         self._started = False
-        self._next_index = _FEWEST_INDEXED  # lines of history
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
         )
@@ -117,8 +118,10 @@ class Master:
         # A trial that is hidden from one listing (an old cache, a rename nearby) must not be
         # taken for one that was never published.
         store.folder.poke(protocol.TRIALS)
-        for _ in range(2):
-            self.observer.expect_all(store.listing())
+        listings = [store.listing(), store.listing()]
+        self._mend_asked(listings)
+        for listing in listings:
+            self.observer.expect_all(listing)
         #: Trials without a file, because the end came before anybody had claimed them.
         self._withdrawn = self.observer.unseen if store.is_finished() else frozenset()
         self._last_step = monotonic()
@@ -129,23 +132,38 @@ class Master:
 
     def _mend_history(self) -> None:
         """Make the cache say what is known, now that `seen/` has been compared with it."""
-        self.store.distrust_tail(protocol.HISTORY)
-        known, recovered = self.observer.history, self.observer.recovered
-        if self.store.history_problem is not None:
-            self.store.mend_history(self.store.history_problem, known.lines())
+        file, known = self.observer.history_file, self.observer.history.lines()
+        file.distrust_tail()
+        if file.problem is not None:
+            file.mend(file.problem, known)
         else:
-            old = known.rows - len(recovered)
-            new = [known.line(row) for row in range(old, known.rows)]
-            self.store.append_history(new, known.lines(old))
+            file.append([records.encode(one) for one in self.observer.recovered], known)
+
+    def _mend_asked(self, listings: Sequence[Listing]) -> None:
+        """See that everything is known that was asked for: lines may be lost, trials tell of it."""
+        history = self.observer.history
+        asked = self._asked.so_far
+        if asked.next_trial <= history.highest or asked.has_gaps():
+            self._asked.recover(counted.trial for counted in history.trials)
+        for name in {name for listing in listings for name in listing.attempts}:
+            if name.purpose is Purpose.TRAIN and asked.of(name.trial) is None:
+                try:
+                    self._asked.recover([self.store.read_attempt(name).trial])
+                except (FileNotFoundError, BadRecord):
+                    continue
+        lost = self._asked.mend(self._sampler, history)
+        if lost is not None:
+            self.observer.note("trouble", lost)
 
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
+        if not self._started:
+            self._asked.recover([trial])
         limit = self.limits.trials
-        params = self._sampler(trial.number // self.study.repeats, history.trials)
         # Limits may have been higher before this master started; what it has not published
         # since, nobody has.
         beyond = self._started and limit is not None and trial.number >= limit
-        if beyond or params != trial.params:
+        if beyond or self._asked.refuses(trial):
             return "nobody asked for such a trial"
         if trial.purpose is Purpose.TEST:
             known = history.has((Purpose.TRAIN, trial.number))
@@ -174,14 +192,18 @@ class Master:
         if now >= self._next_check:
             self._next_check = now + min(_CHECK_EVERY, self.study.lease / 4)
             self._keep_history()
+            lost = self._asked.keep()
+            if lost is not None:
+                self.observer.note("trouble", lost)
             # Only a second master, where locks cannot be trusted, could have ended it.
             try:
                 self.finished = self.store.read_finished()
             except BadRecord as error:
                 self.store.set_aside(protocol.FINISHED, str(error))
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
-        actions = planner.plan(snapshot, self._sampler)
+        actions = planner.plan(snapshot, self._asked.so_far, self._sampler)
         self.active = bool(actions)
+        self._asked.add([action.asked for action in actions if isinstance(action, Ask)])
         new = [action.trial for action in actions if _is_new(action)]
         self._follow_claims(len(snapshot.in_state(State.WAITING)), len(new), now - last_step)
         self._count([a.name for a in actions if isinstance(a, Count)], snapshot)
@@ -191,7 +213,6 @@ class Master:
             if not _is_new(action):
                 self._apply(action)
         self.store.sync()
-        self._keep_index()
         if now >= self._next_patrol:
             self._patrol(snapshot)
             self._next_patrol = now + self.study.lease / 4
@@ -255,7 +276,7 @@ class Master:
 
     def _apply(self, action: planner.Action) -> None:
         match action:
-            case Count():
+            case Ask() | Count():
                 pass  # all of them together, before
             case Publish(trial):
                 self._publish(trial)
@@ -375,7 +396,8 @@ class Master:
         history = self.observer.history
         new = [(c, records.encode(c)) for c in counted if not history.has(c.key)]
         self._history_unsure = True
-        self.store.append_history([line for _, line in new], history.lines())
+        lines = [line for _, line in new]
+        self.observer.history_file.append(lines, itertools.chain(history.lines(), lines))
         self._history_unsure = False
         for one, line in new:
             history.add(one, line)
@@ -384,30 +406,18 @@ class Master:
         """Write what is remembered anew if the file has less: the share came back in an older
         state, or somebody has removed or cut the cache.
         """
-        known = self.observer.history
+        file, known = self.observer.history_file, self.observer.history
         try:
-            whole = self.store.history_is_whole() and not self.store.history_lost
+            whole = file.is_whole() and not file.lost
         except BadRecord as error:
-            self.store.mend_history(str(error), known.lines())
+            file.mend(str(error), known.lines())
             return
         if not whole:
-            self.store.rewrite_history(known.lines())
+            file.rewrite(known.lines())
+            count = len(known) + len(known.tests)
             self.observer.note(
-                "trouble", f"{protocol.HISTORY} had lost lines; all {known.rows} written anew"
+                "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"
             )
-
-    def _keep_index(self) -> None:
-        """Write an index for viewers when the history has become so much longer that they would
-        have much to read: so rarely that it costs next to nothing for each trial (P11).
-        """
-        history = self.observer.history
-        if history.rows < self._next_index:
-            return
-        try:
-            self.store.write_index(history)
-        except (ShareError, FileNotFoundError, NotAFolder):
-            return  # nobody needs it; the next step tries again
-        self._next_index = history.rows + max(history.rows // 8, _FEWEST_INDEXED)
 
     def _finish(self, action: Finish) -> None:
         # The listing that said so may have been an old one.
@@ -419,11 +429,8 @@ class Master:
             self.store.withdraw(name)
         self._keep_history()
         history = self.observer.history
-        if history.rows >= _FEWEST_INDEXED:
-            self._next_index = history.rows
-            self._keep_index()
-        self.store.write_document(protocol.LEADERBOARD, export.leaderboard_csv(history).encode())
-        best = export.best_space(history)
+        self.store.write_document(protocol.LEADERBOARD, leaderboard_csv(history).encode())
+        best = best_space(history)
         if best is not None:
             self.store.write_document(protocol.BEST, best.encode())
         finished = Finished(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from distune.errors import UserError
-from distune.search.samplers import Sampler, make_sampler
-from distune.search.samplers.staged import StagedSampler
+from distune.search.asked import AskedSoFar, trial_of
+from distune.search.samplers.sampler import Nothing, Question, Sampler, Suggestion
 from distune.share.heartbeat import WILLING
 from distune.share.protocol import LIVE, AttemptName, State
-from distune.study.study import Limits, Study
-from distune.study.trial import FAILURES, Counted, Outcome, Purpose, Trial
+from distune.study.trial import FAILURES, Asked, Counted, Outcome, Purpose, Trial
 from distune.watch.snapshot import Snapshot
 
 #: As long as nothing but failures was counted, this many are enough to stop (PEERS: one
@@ -29,7 +25,13 @@ _MOST_SET_ASIDE = 200  # at a step: a flood of garbage must not hold up the tria
 _FEWEST_WAITING = 4
 _AHEAD = 12  # times as many waiting as ended since the last look
 _MOST_WAITING = 1000
-_MOST_PREVIEWED = 100_000
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Remember a configuration, before any of its trials is published."""
+
+    asked: Asked
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class Bury:
 
 
 Action = (
-    Publish
+    Ask
+    | Publish
     | Replace
     | Count
     | Forfeit
@@ -128,92 +131,27 @@ Action = (
 )
 
 
-def plan(snapshot: Snapshot, sampler: Sampler) -> list[Action]:
-    """What the master has to do about what it sees, in the order to do it in."""
-    return list(_Plan(snapshot, sampler).actions())
+def plan(snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> list[Action]:
+    """What the master has to do about what it sees, in the order to do it in.
 
-
-def trial_seed(seed: int, number: int, repeats: int) -> int:
-    """The seed of a trial's training: its own, and the same whenever it is asked for."""
-    text = f"{seed}/{number // repeats}/{number % repeats}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
-
-
-def make_trial(
-    snapshot: Snapshot,
-    sampler: Sampler,
-    number: int,
-    attempt: int = 1,
-    failed_on: Sequence[str] = (),
-) -> Trial | None:
-    """Trial `number` of the study; None if the sampler has no more settings."""
-    study = snapshot.study
-    params = sampler(number // study.repeats, snapshot.history.trials)
-    if params is None:
-        return None
-    return Trial(
-        study=study.id,
-        number=number,
-        attempt=attempt,
-        repeat=number % study.repeats,
-        failed_on=list(failed_on),
-        seed=trial_seed(study.seed, number, study.repeats),
-        params=params,
-    )
-
-
-def check_settings(study: Study) -> None:
-    """Whether there is anything to try.
-
-    Raises:
-        UserError: there is not.
+    Args:
+        snapshot: what it sees.
+        asked: what was asked before.
+        sampler: to be asked for more, once for each configuration.
     """
-    if make_sampler(study)(0, ()) is None:
-        raise UserError(
-            f"study {study.name}: there is no setting to try: exclude leaves none; take out some "
-            "of it"
-        )
-
-
-def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
-    """What a study would do, in lines for people.
-
-    Raises:
-        UserError: there is nothing to try.
-    """
-    check_settings(study)
-    sampler = make_sampler(study)
-    stages = sampler.views() if isinstance(sampler, StagedSampler) else []
-    yield f"objective  {study.objective_name}, {study.direction} {study.metric}"
-    total = limits.trials
-    if stages:
-        everything = sum(view.trials for view in stages)
-        total = everything if total is None else min(total, everything)
-    elif study.sampler != "random":
-        # A grid may be larger than anybody wants to count.
-        most = -(-(limits.trials or _MOST_PREVIEWED) // study.repeats)
-        configurations = next(i for i in itertools.count() if i == most or sampler(i, ()) is None)
-        everything = configurations * study.repeats
-        total = everything if total is None else min(total, everything)
-        if total >= _MOST_PREVIEWED:
-            total = None
-    how_many = "without a limit on trials" if total is None else f"{total} trials"
-    repeats = f", {study.repeats} repeats of each configuration" if study.repeats > 1 else ""
-    yield f"trials     {study.sampler}, {how_many}{repeats}"
-    for view in stages:
-        tunes = ", ".join(view.stage.params)
-        yield f"stage      {view.stage.name}: {view.trials} trials of {tunes}"
-    for i in range(samples):
-        params = sampler(i, ())
-        if params is not None:
-            yield f"for example {json.dumps(params)}"
+    found = _Plan(snapshot, asked, sampler)
+    actions = list(found.actions())
+    return [*map(Ask, found.new), *actions]
 
 
 class _Plan:
-    def __init__(self, snapshot: Snapshot, sampler: Sampler) -> None:
+    def __init__(self, snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> None:
         self.snapshot = snapshot
         self.study = snapshot.study
+        self.asked = asked
         self.sampler = sampler
+        self.new: list[Asked] = []  # asked for now
+        self.nothing: Nothing | None = None  # that the sampler had, when it was asked last
         self.live = _live_attempts(n for n in snapshot.attempts if n not in snapshot.bad)
         self.settled_now: set[tuple[Purpose, int]] = set()
 
@@ -266,11 +204,12 @@ class _Plan:
         # must not be trained for ever.
         its_own = name.key not in self.live  # not a stray file beside the trial's own
         if its_own and name.attempt >= _MOST_UNREADABLE and name.purpose is Purpose.TRAIN:
-            trial = make_trial(self.snapshot, self.sampler, name.trial, name.attempt)
+            trial = self._known_trial(name.trial)
             known = self.snapshot.history.get(name.key) is not None
             if trial is not None and not known and name.key not in self.settled_now:
                 self.settled_now.add(name.key)
-                yield Forfeit(name, trial, self.snapshot.bad[name])
+                again = trial.replace(attempt=name.attempt)
+                yield Forfeit(name, again, self.snapshot.bad[name])
                 return
         yield from self._set_aside(name)
 
@@ -304,7 +243,8 @@ class _Plan:
         if file is None:
             if name.purpose is Purpose.TEST:
                 return None  # published anew when the study ends
-            return make_trial(self.snapshot, self.sampler, name.trial, name.attempt + 1)
+            trial = self._known_trial(name.trial)
+            return None if trial is None else trial.replace(attempt=name.attempt + 1)
         failed = file.result is not None and file.result.outcome in FAILURES
         return file.trial.replace(
             attempt=name.attempt + 1,
@@ -338,7 +278,7 @@ class _Plan:
             if limit is not None and number >= limit:
                 continue  # not wanted, or not any more
             if purpose is Purpose.TRAIN and listings >= LISTINGS_TO_VANISH:
-                trial = make_trial(self.snapshot, self.sampler, number)
+                trial = self._known_trial(number)
                 if trial is not None:
                     yield Replace(trial)
 
@@ -359,11 +299,53 @@ class _Plan:
             limit = self._limit()
             if limit is not None and number >= limit:
                 return
-            trial = make_trial(self.snapshot, self.sampler, number)
-            if trial is None:
+            asked = self._asked(number)
+            if asked is None:
                 return
-            yield Publish(trial)
+            yield Publish(trial_of(self.study, asked, number))
             number += 1
+
+    def _known_trial(self, number: int) -> Trial | None:
+        """A trial of a configuration that was asked for before."""
+        asked = self.asked.of(number)
+        return None if asked is None else trial_of(self.study, asked, number)
+
+    def _asked(self, number: int) -> Asked | None:
+        """What asks for a trial; if it is the next one after all that were asked for, the sampler
+        is asked now. None if that has nothing to try.
+        """
+        known = self.asked.of(number)
+        if known is not None or self.nothing is not None:
+            return known
+        last = self.new[-1] if self.new else None
+        trial = last.trial + last.repeats if last else self.asked.next_trial
+        if number != trial:
+            return last if last is not None and last.trial <= number < trial else None
+        configuration = last.configuration + 1 if last else self.asked.next_configuration
+        question = Question(configuration, self.snapshot.history, self._in_flight)
+        found = self.sampler.ask(question)
+        if not isinstance(found, Suggestion):
+            self.nothing = found
+            return None
+        asked = Asked(
+            study=self.study.id,
+            configuration=configuration,
+            trial=trial,
+            repeats=self.study.repeats,
+            params=found.params,
+            stage=found.stage,
+            state=found.state,
+        )
+        self.new.append(asked)
+        return asked
+
+    def _in_flight(self) -> list[Asked]:
+        """Configurations that were asked for and are not over, oldest first."""
+        open_ones = {n for purpose, n in self.snapshot.absent if purpose is Purpose.TRAIN}
+        open_ones.update(range(self.snapshot.next_number, self.asked.next_trial))
+        found = (self.asked.of(number) for number in sorted(open_ones))
+        known = {one.trial: one for one in found if one is not None}
+        return [*known.values(), *self.new]
 
     def _some_succeed(self) -> bool:
         """Whether there is anything but failures: these come quickly, and in vain."""
@@ -393,14 +375,20 @@ class _Plan:
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
         limit = self._limit()
-        exhausted = make_trial(snapshot, self.sampler, snapshot.next_number) is None
-        if (limit is not None and total >= limit) or (exhausted and total >= snapshot.next_number):
+        if (limit is not None and total >= limit) or self._is_exhausted():
             if failures:
                 return Finish(self._all_failed(), failed=True)
             return Finish(f"all {total} trials are counted")
         if failures >= FAILURES_TO_STOP:
             return Finish(self._all_failed(), failed=True)
         return None
+
+    def _is_exhausted(self) -> bool:
+        """Whether all that was asked for is counted, and the sampler has no more."""
+        if len(self.snapshot.history) < self.snapshot.next_number:
+            return False
+        nothing_left = self._asked(self.snapshot.next_number) is None
+        return nothing_left and self.nothing is Nothing.NO_MORE
 
     def _all_failed(self) -> str:
         failures = [c.result.failure for c in self.snapshot.history.trials if c.result.failure]
@@ -445,6 +433,7 @@ class _Plan:
                 number=run.trial.number,
                 attempt=1,
                 purpose=Purpose.TEST,
+                configuration=run.trial.configuration,
                 repeat=run.trial.repeat,
                 seed=run.trial.seed,
                 params=dict(run.trial.params),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distune.study.trial import Direction
-from distune.watch.display import clean
+from distune.watch.display.text import clean
 
 Figure = dict[str, Any]
 

@@ -20,8 +20,8 @@ from distune.report.material import Material, scale, spans_decades
 from distune.report.summary import params_words
 from distune.search.ranking import Configuration, Tier
 from distune.study.trial import Direction, Report, better, summarize
-from distune.watch.display import clean, format_value
-from distune.watch.display.cells import duration, is_number, round_duration
+from distune.watch.display.numbers import duration, format_value, is_number, round_duration
+from distune.watch.display.text import clean
 
 #: Seconds that people think in.
 _LADDER = [m * 10**e for e in range(-3, 1) for m in (1, 2, 5)] + [

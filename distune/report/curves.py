@@ -24,7 +24,8 @@ from distune.report.blocks import (
 )
 from distune.report.material import STAGE, Material, spans_decades
 from distune.study.trial import Report, Scalar
-from distune.watch.display import clean, format_scalar, format_value
+from distune.watch.display.numbers import format_scalar, format_value
+from distune.watch.display.text import clean
 
 #: What objectives report beside what they measure.
 _BOOKKEEPING = {"epoch", "epochs", "step", "steps", "seconds", "time", "parameters"}
@@ -237,7 +238,7 @@ def section(material: Material, by: str | None, others: Sequence[str] = ()) -> S
 
 def _drawing(material: Material, by: str | None) -> _Drawing:
     curves = material.curves
-    params = {one.trial.number: one.trial.params for one in material.history.trials}
+    params = {one.trial.number: one.trial.params for one in material.trials}
     values = {n: params[n][by] for n in curves if by is not None and by in params[n]}
     if by == STAGE and material.stages and not values:
         groups = [Group(label(name), numbers) for name, numbers in material.stages.items()]
@@ -259,7 +260,7 @@ def _one_of(names: Sequence[str], plots: Sequence[Plot]) -> Plot:
 
 
 def _which(material: Material) -> str:
-    there = sum(one.result.steps > 1 for one in material.history.trials)
+    there = sum(one.result.steps > 1 for one in material.trials)
     which = f"Learning curves of {len(material.curves):,} of the {there:,} trials with any"
     return (
         f"{which}: the best ones, and others drawn at random." if material.sampled else f"{which}."

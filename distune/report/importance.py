@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from distune.report.blocks import Block, Plot, Section, Text
 from distune.report.material import Material, value_of
 from distune.report.optuna_plots import importance_plot, importances
-from distune.watch.display import clean
-from distune.watch.display.cells import plural
+from distune.watch.display.numbers import plural
+from distune.watch.display.text import clean
 
 if TYPE_CHECKING:
     import optuna
@@ -32,12 +32,12 @@ def weigh(material: Material, study: optuna.Study) -> dict[str, float]:
 
 
 def _values(material: Material) -> list[float]:
-    return [v for one in material.history.trials if math.isfinite(v := value_of(one))]
+    return [v for one in material.trials if math.isfinite(v := value_of(one))]
 
 
 def section(material: Material, study: optuna.Study, found: Mapping[str, float]) -> Section | None:
     """`found`: from `weigh`."""
-    if not material.varying or not material.history.trials:
+    if not material.varying or not material.trials:
         return None
     if not found:
         return Section("importance", "What mattered", [Text(_why_not(material))])

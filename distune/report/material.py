@@ -17,7 +17,7 @@ from distune.share.records import AttemptFile
 from distune.study.figures import Figure
 from distune.study.study import Study
 from distune.study.trial import Counted, Direction, Outcome, Report
-from distune.watch.display import varying_parameters
+from distune.watch.display.configurations import varying_parameters
 from distune.watch.snapshot import Snapshot
 
 #: What the stage of a trial is called among its parameters.
@@ -58,6 +58,11 @@ class Material:
     def history(self) -> History:
         return self.snapshot.history
 
+    @cached_property
+    def trials(self) -> list[Counted]:
+        """Those counted, as they came; tests are not among them."""
+        return list(self.history.trials)
+
     @property
     def study(self) -> Study:
         return self.snapshot.study
@@ -65,7 +70,7 @@ class Material:
     @cached_property
     def varying(self) -> list[str]:
         """Names of the parameters that are not the same throughout."""
-        return varying_parameters(self.study, (one.trial.params for one in self.history.trials))
+        return varying_parameters(self.study, (one.trial.params for one in self.trials))
 
     @cached_property
     def ranking(self) -> list[Configuration]:
@@ -75,9 +80,9 @@ class Material:
     @cached_property
     def stages(self) -> dict[str, list[int]]:
         """Numbers of the counted trials of each stage that has begun, by its name, in order."""
-        numbers = sorted(one.trial.number for one in self.history.trials)
+        configurations = {one.trial.number: one.trial.configuration for one in self.trials}
         return {
-            view.stage.name: [n for n in numbers if view.first <= n < view.first + view.trials]
+            view.stage.name: [n for n, c in sorted(configurations.items()) if view.has(c)]
             for view in self.snapshot.stages
             if view.state != "waiting"
         }
@@ -102,7 +107,7 @@ def sample(history: History, best: int, others: int) -> list[Counted]:
     """
     if len(history) <= best + others:
         return sorted(history.trials, key=lambda one: one.trial.number)
-    ranked = [run for one in history.ranking(best) for run in one.runs][:best]
+    ranked = [run for one in history.ranking(best) for run in one.trials][:best]
     chosen = {run.trial.number: run for run in ranked}
     rest = sorted(
         (one for one in history.trials if one.trial.number not in chosen),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from distune.export.table import TrialTable
 from distune.report.blocks import Figure, label
 from distune.search.optuna_bridge import import_optuna, optuna_study
 from distune.search.ranking import History
@@ -29,7 +30,7 @@ def _quietly() -> Iterator[None]:
 def study_of(history: History) -> optuna.Study:
     """The history as an Optuna study."""
     with _quietly():
-        return optuna_study(history)
+        return optuna_study(TrialTable(history))
 
 
 def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:

@@ -25,7 +25,7 @@ from distune.report.blocks import (
     safe_figure,
     themes,
 )
-from distune.watch.display import clean
+from distune.watch.display.text import clean
 
 _LONGEST = 4000
 _SHORT = 25  # rows of a table that is shown at once

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis, figure
 from distune.report.material import Material, scale, spent, value_of
+from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Direction, better
-from distune.watch.display import clean, format_value
-from distune.watch.display.cells import duration, plural
+from distune.watch.display.numbers import duration, format_value, plural
+from distune.watch.display.text import clean
 
 ORDERS = 1000
 #: Shares of the orders that have not got further: the median, and what the bands lie between.
@@ -99,7 +100,7 @@ def _band(at: NDArray[np.generic], rows: list[NDArray[np.float64]], sign: float)
 
 
 def section(material: Material) -> Section | None:
-    trials = material.history.trials
+    trials = material.trials
     values = [value_of(one) for one in trials]
     if not any(map(math.isfinite, values)):
         return None
@@ -108,7 +109,7 @@ def section(material: Material) -> Section | None:
     best = best_so_far(values, direction)
     blocks: list[Block] = [Text(_words(material, best))]
     over_trials = over_time = None
-    if material.study.sampler == "random" and len(trials) >= _FEWEST:
+    if make_sampler(material.study).exchangeable and len(trials) >= _FEWEST:
         over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
     training = list(accumulate(seconds))
@@ -154,7 +155,7 @@ def section(material: Material) -> Section | None:
 def _words(material: Material, best: Sequence[float]) -> str:
     metric = clean(material.study.metric)
     last = next(i for i, value in enumerate(best) if value == best[-1])
-    run = material.history.trials[last]
+    run = material.trials[last]
     at = "" if run.elapsed is None else f", when the study had run for {duration(run.elapsed)}"
     return (
         f"The best single trial has {metric} {format_value(best[-1])}: trial {run.trial.number}, "
@@ -186,7 +187,7 @@ def _figure(
          "line": {"color": "@1", "width": 2.5, "shape": "hv"},
          "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
     )  # fmt: skip
-    values = [value_of(one) for one in material.history.trials]
+    values = [value_of(one) for one in material.trials]
     y = axis(material.study.metric, **scale(values, material.study.direction))
     many = len(material.history) > _LINEAR and at[0] > 0
     return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)

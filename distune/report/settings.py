@@ -31,8 +31,8 @@ from distune.report.material import (
 from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.trial import Direction, Scalar
-from distune.watch.display import clean, format_scalar
-from distune.watch.display.cells import plural
+from distune.watch.display.numbers import format_scalar, plural
+from distune.watch.display.text import clean
 
 _SLICES = 12
 _PAIRED = 9  # parameters; 36 pairs
@@ -139,15 +139,10 @@ def cells(x: Classes, y: Classes, values: Mapping[int, float]) -> Cells:
 def section(material: Material, importance: Mapping[str, float]) -> Section | None:
     """`importance`: of the parameters; the more important come first."""
     values = {
-        one.trial.number: value
-        for one in material.history.trials
-        if math.isfinite(value := value_of(one))
+        one.trial.number: value for one in material.trials if math.isfinite(value := value_of(one))
     }
     there = {
-        name
-        for one in material.history.trials
-        if one.trial.number in values
-        for name in one.trial.params
+        name for one in material.trials if one.trial.number in values for name in one.trial.params
     }
     varied = [name for name in material.varying if name in there]
     names = sorted(varied, key=lambda name: (-importance.get(name, 0.0), varied.index(name)))
@@ -165,7 +160,7 @@ def _slices(material: Material, names: Sequence[str]) -> Row:
     metric = material.study.metric
     chosen = sample(material.history, _SLICED_BEST, _SLICED_OTHERS)
     study = study_of(subset(material.history, chosen))
-    values = [value_of(one) for one in material.history.trials]
+    values = [value_of(one) for one in material.trials]
     shown = scale(values, material.study.direction)
     plots = []
     for name in names[:_SLICES]:
@@ -211,7 +206,7 @@ def _pairs(material: Material, names: Sequence[str], values: Mapping[int, float]
     for name in paired:
         given = {
             one.trial.number: one.trial.params[name]
-            for one in material.history.trials
+            for one in material.trials
             if one.trial.number in values and name in one.trial.params
         }
         made[name] = classes(given, study.params.get(name))

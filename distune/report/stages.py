@@ -5,8 +5,8 @@ from __future__ import annotations
 from distune.report.blocks import Section, Table, good_direction
 from distune.report.material import Material
 from distune.search.samplers.staged import StageView
-from distune.watch.display import clean, format_scalar, format_value
-from distune.watch.display.cells import decimals_for, plural
+from distune.watch.display.numbers import decimals_for, format_scalar, format_value, plural
+from distune.watch.display.text import clean
 
 
 def section(material: Material) -> Section | None:

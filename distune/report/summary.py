@@ -9,10 +9,20 @@ from collections.abc import Sequence
 from distune.report.blocks import Block, Section, Table, Text, good_direction
 from distune.report.material import Material, spent
 from distune.search.ranking import Configuration
+from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Outcome, Params
-from distune.watch.display import clean, describe_state, format_scalar, format_value, short_number
-from distune.watch.display.cells import decimals_for, duration, format_spread, plural
-from distune.watch.display.facts import planned_trials, standing
+from distune.watch.display.configurations import standing
+from distune.watch.display.numbers import (
+    decimals_for,
+    duration,
+    format_scalar,
+    format_spread,
+    format_value,
+    plural,
+    short_number,
+)
+from distune.watch.display.state import describe_state, planned_trials
+from distune.watch.display.text import clean
 
 ROWS = 100
 _FAILURES_SHOWN = 20
@@ -41,12 +51,7 @@ def summary(material: Material) -> Section:
 
 def _what(material: Material) -> str:
     study = material.study
-    sampler = {
-        "random": "Random search",
-        "grid": "Grid search",
-        "list": "A list of settings",
-        "stages": f"A search in {len(study.stages or [])} stages",
-    }
+    label = make_sampler(study).label
     names = [clean(name, 60) for name in material.varying]
     if not names:
         over = ""
@@ -56,23 +61,23 @@ def _what(material: Material) -> str:
         over = f" over {len(names)} parameters"
     repeats = f", each setting trained {study.repeats} times" if study.repeats > 1 else ""
     return (
-        f"{sampler[study.sampler]}{over}, for {clean(study.objective_name)}{repeats}. Ranked by "
-        f"{clean(study.metric)}, {good_direction(study.direction)}. The study is "
+        f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}. "
+        f"Ranked by {clean(study.metric)}, {good_direction(study.direction)}. The study is "
         f"{describe_state(material.snapshot)}."
     )
 
 
 def _counts(material: Material) -> str:
     history, snapshot = material.history, material.snapshot
-    if not history.trials:
+    if not material.trials:
         return "No trial has been counted yet."
     planned = planned_trials(snapshot)
     of = f" of {planned:,}" if planned is not None and planned != len(history) else ""
     outcomes = ", ".join(
         f"{history.outcomes[one]:,} {one.value}" for one in Outcome if history.outcomes[one]
     )
-    workers = len({one.worker for one in history.trials if one.worker})
-    training = sum(map(spent, history.trials))
+    workers = len({one.worker for one in material.trials if one.worker})
+    training = sum(map(spent, material.trials))
     again = [
         f"{plural(count, 'attempt')} {what}"
         for count, what in (
@@ -92,7 +97,7 @@ def _counts(material: Material) -> str:
 def _found(material: Material) -> list[str]:
     winner = material.history.winner()
     if winner is None or winner.mean is None:
-        return ["No configuration has a result."] if material.history.trials else []
+        return ["No configuration has a result."] if material.trials else []
     study = material.study
     metric = clean(study.metric)
     decimals = decimals_for(winner.mean)
@@ -185,7 +190,7 @@ def ranking(material: Material) -> Section | None:
 
 
 def _numbers(one: Configuration) -> str:
-    numbers = [str(run.trial.number) for run in one.runs]
+    numbers = [str(run.trial.number) for run in one.trials]
     return " ".join(numbers[:5]) + (" …" if len(numbers) > 5 else "")
 
 
@@ -193,7 +198,7 @@ def _numbers(one: Configuration) -> str:
 
 
 def failures(material: Material) -> Section | None:
-    failed = [one for one in material.history.trials if one.result.failure is not None]
+    failed = [one for one in material.trials if one.result.failure is not None]
     if not failed:
         return None
     rows = [

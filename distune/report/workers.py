@@ -12,8 +12,8 @@ from distune.report.blocks import Block, Plot, Section, Table, Text, axis, figur
 from distune.report.material import Material, spent
 from distune.share.records import AttemptFile
 from distune.study.trial import FAILURES, Counted, Outcome
-from distune.watch.display import clean
-from distune.watch.display.cells import duration, plural
+from distune.watch.display.numbers import duration, plural
+from distune.watch.display.text import clean
 
 _MOST_BARS = 1500
 _MOST_ROWS = 60
@@ -64,7 +64,7 @@ def stretches(material: Material) -> list[Stretch]:
             which=f"trial {one.trial.number}",
         )
         for tests in [material.history.tests]
-        for one in [*material.history.trials, *tests]
+        for one in [*material.trials, *tests]
         if one.elapsed is not None and math.isfinite(one.elapsed)
     ]
     clocks = clock_offsets(material)
@@ -87,7 +87,7 @@ def _spent(file: AttemptFile) -> float:
 def clock_offsets(material: Material) -> dict[str, float]:
     """What to add to the clock of a worker to have the time that the study had run."""
     found: dict[str, list[float]] = {}
-    for one in material.history.trials:
+    for one in material.trials:
         file = material.files.get(one.trial.number)
         if one.elapsed is not None and file is not None and file.claim is not None:
             ended = file.claim.time + spent(one)
@@ -118,8 +118,7 @@ def utilisation(given: Sequence[Stretch]) -> float | None:
 
 
 def section(material: Material) -> Section | None:
-    history = material.history
-    if not history.trials:
+    if not material.trials:
         return None
     known = stretches(material)
     by_worker: dict[str, list[Stretch]] = {}
@@ -142,7 +141,7 @@ def section(material: Material) -> Section | None:
 
 def _words(material: Material, by_worker: dict[str, list[Stretch]]) -> list[str]:
     shares = [share for own in by_worker.values() if (share := utilisation(own)) is not None]
-    names = {one.worker for one in material.history.trials if one.worker}
+    names = {one.worker for one in material.trials if one.worker}
     line = f"{plural(len(names), 'worker')} trained."
     if shares:
         line += (
@@ -243,7 +242,7 @@ def _shares(by_worker: dict[str, list[Stretch]], rows: dict[str, int]) -> list[d
 
 def _table(material: Material, by_worker: dict[str, list[Stretch]]) -> Table:
     counted: dict[str, list[Counted]] = {}
-    for one in material.history.trials:
+    for one in material.trials:
         counted.setdefault(one.worker, []).append(one)
     ended: dict[str, list[str]] = {}
     for name, file in material.given_up.items():

@@ -14,7 +14,7 @@ from distune.report.blocks import Block, Figure, Plot, Section, Text, axis, figu
 from distune.report.blocks import Pictures as PictureGrid
 from distune.report.material import Material
 from distune.study import figures
-from distune.watch.display import clean
+from distune.watch.display.text import clean
 
 _MOST_DOTS = 1500
 _MOST_NUMBERED = 20  # classes whose numbers have room in their cells

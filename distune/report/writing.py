@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from distune.errors import BadRecord, NotAFolder, UserError
-from distune.export import parameter_names
+from distune.export.leaderboard import parameter_names
 from distune.report.contents import sections
 from distune.report.material import STAGE, Material, WorkloadFigure, sample
 from distune.report.page import html_page
@@ -114,7 +114,6 @@ def read(store: Store) -> Material:
     """
     snapshot = Observer(store).look()
     history = snapshot.history
-    history.keep_all()  # each plot goes through all trials
     names = sorted(name for name in store.seen() if name.state is State.LOST)
     given_up = {name: _read(store, name) if i < GIVEN_UP else None for i, name in enumerate(names)}
     chosen = sample(history, CURVES_OF_BEST, CURVES_OF_OTHERS)

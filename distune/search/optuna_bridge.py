@@ -6,13 +6,14 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from distune.export.rows import TrialRow, span, trial_rows
-from distune.extras import need
+from distune.export.libraries import need
+from distune.export.rows import TrialRow, span
+from distune.export.table import TrialTable
 from distune.search.ranking import History
 from distune.share.records import with_finite_numbers
 from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
@@ -28,15 +29,8 @@ if TYPE_CHECKING:
 _NO_ATTRIBUTES = frozenset({"params", "metrics", "test", "value", "rank", "elapsed", "steps"})
 
 
-def optuna_study(
-    history: History,
-    curves: Mapping[int, Sequence[Report]] | None = None,
-    *,
-    storage: Any = None,
-    tell: Callable[[int], None] = lambda done: None,
-    top: int | None = None,
-) -> optuna.Study:
-    """Every counted trial of a history, in the order of their numbers.
+def optuna_study(table: TrialTable, storage: Any = None) -> optuna.Study:
+    """The trials of a table, in the order of their numbers.
 
     What has a finite value is complete there, what was pruned is pruned, and all else,
     diverged trials too, has failed: Optuna keeps no value that is not a number. Repeats are
@@ -50,12 +44,9 @@ def optuna_study(
     them (`10**400`), all are text, as JSON. Integers beyond 2**53 are floats.
 
     Args:
-        history: of the study.
-        curves: reports by the trials' numbers, which become intermediate values.
+        table: of the trials. Optuna numbers its trials itself: which they are is the attribute
+            `number`. Their curves become intermediate values.
         storage: as `optuna.create_study` takes it; in memory if None.
-        tell: takes how many trials are in the study.
-        top: as `trial_rows` takes it. Optuna numbers its trials itself: which they are is the
-            attribute `number`.
 
     Raises:
         UserError: Optuna is not installed.
@@ -64,6 +55,7 @@ def optuna_study(
     import_optuna()
     import optuna
 
+    history = table.history
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -76,11 +68,9 @@ def optuna_study(
         optuna.logging.set_verbosity(verbosity)
     with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
         study.set_metric_names([history.study.metric])
-    places = _places(history)
-    for done, row in enumerate(trial_rows(history, top), 1):
-        curve = (curves or {}).get(row.number, ())
-        study.add_trial(_frozen(history, row, places, curve))
-        tell(done)
+    domains = _domains(history)
+    for row, reports in table.with_curves():
+        study.add_trial(_frozen(history, row, domains, reports))
     return study
 
 
@@ -97,8 +87,8 @@ def import_optuna() -> Any:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a parameter's values are: a distribution, and whether they are text there."""
+class _Domain:
+    """What a parameter's values are there: a distribution, and whether they are text there."""
 
     distribution: BaseDistribution
     as_text: bool = False
@@ -107,14 +97,14 @@ class _Place:
         return json.dumps(value) if self.as_text else value
 
 
-def _places(history: History) -> dict[str, _Place]:
-    """A place for each parameter: the study's space, or else one that has all the values."""
+def _domains(history: History) -> dict[str, _Domain]:
+    """Of each parameter: the study's space, or else one that has all the values."""
     seen: dict[str, dict[tuple[type, Scalar], Scalar]] = {}
     for counted in history.trials:
         for name, value in counted.trial.params.items():
             seen.setdefault(name, {}).setdefault((type(value), value), value)
     return {
-        name: _place(_spec(history.study, name), list(values.values()))
+        name: _domain(_spec(history.study, name), list(values.values()))
         for name, values in seen.items()
     }
 
@@ -127,19 +117,19 @@ def _spec(study: Study, name: str) -> Parameter | None:
     return ranges[-1] if ranges else possible_after(study.params, stages).get(name)
 
 
-def _place(spec: Parameter | None, values: list[Scalar]) -> _Place:
+def _domain(spec: Parameter | None, values: list[Scalar]) -> _Domain:
     if not isinstance(spec, CategoricalParameter) and all(_is_number(value) for value in values):
         for distribution in _ranges(spec, values):
             if all(_fits(distribution, value) for value in values):
-                return _Place(distribution)
+                return _Domain(distribution)
     from optuna.distributions import CategoricalDistribution
 
     listed = spec.choices if isinstance(spec, CategoricalParameter) else []
     choices = list({(type(value), value): value for value in [*listed, *values]}.values())
     comparable = all(not _is_number(choice) or _is_float(choice) for choice in choices)
     if comparable and len(set(choices)) == len(choices):
-        return _Place(CategoricalDistribution(choices))
-    return _Place(CategoricalDistribution([json.dumps(value) for value in choices]), as_text=True)
+        return _Domain(CategoricalDistribution(choices))
+    return _Domain(CategoricalDistribution([json.dumps(value) for value in choices]), as_text=True)
 
 
 def _is_number(value: Scalar) -> bool:
@@ -187,7 +177,7 @@ def _fits(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def _frozen(
-    history: History, row: TrialRow, places: Mapping[str, _Place], curve: Iterable[Report]
+    history: History, row: TrialRow, domains: Mapping[str, _Domain], curve: Iterable[Report]
 ) -> optuna.trial.FrozenTrial:
     import optuna
 
@@ -202,8 +192,8 @@ def _frozen(
     frozen = optuna.trial.create_trial(
         state=state,
         value=row.value if finite and state is not optuna.trial.TrialState.FAIL else None,
-        params={name: places[name].value_of(value) for name, value in row.params.items()},
-        distributions={name: places[name].distribution for name in row.params},
+        params={name: domains[name].value_of(value) for name, value in row.params.items()},
+        distributions={name: domains[name].distribution for name in row.params},
         user_attrs=_attributes(row),
         intermediate_values={
             report.step: report.metrics[metric] for report in curve if metric in report.metrics

@@ -25,7 +25,7 @@ from distune.study.trial import Purpose, Trial
 
 STUDY = "study.json"
 HISTORY = "history.jsonl"
-INDEX = "history.index"
+ASKED = "asked.jsonl"
 MASTER = "master.beat"
 LOCK = "master.lock"
 FINISHED = "finished.json"
@@ -40,7 +40,7 @@ ARTIFACTS = "artifacts"
 LOCAL_LOGS = "local-workers"
 #: Beside the studies: what `distune doctor` found, and where it tries things.
 DOCTOR = "doctor.json"
-DOCTOR_ROOM = ".distune-doctor"
+DOCTOR_FOLDER = ".distune-doctor"
 
 SEEN_PER_FOLDER = 1000
 #: What every study's folder has in it.

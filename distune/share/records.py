@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from distune.errors import BadRecord
 from distune.study.document import Document
-from distune.study.trial import Claim, Counted, Record, Report, Result, Trial
+from distune.study.trial import Asked, Claim, Counted, Record, Report, Result, Trial
 
 R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound=Document)
@@ -44,6 +44,7 @@ _KINDS: dict[str, type[Record]] = {
     "report": Report,
     "result": Result,
     "counted": Counted,
+    "asked": Asked,
 }
 _NAMES = {model: kind.encode() for kind, model in _KINDS.items()}
 _MODELS = {kind.encode(): model for kind, model in _KINDS.items()}
@@ -229,6 +230,11 @@ def encode(record: Record) -> bytes:
     """
     body = b'%s%s",%s' % (_HEAD, _NAMES[type(record)], dump(record)[1:-1])
     return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+def beginning_of(model: type[Record]) -> bytes:
+    """What every line of such a record begins with."""
+    return b'%s%s",' % (_HEAD, _NAMES[model])
 
 
 def decode(line: bytes) -> Record:

@@ -8,16 +8,14 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
-from distune.search.ranking import History
 from distune.share import protocol, records
 from distune.share.folder import Folder, FolderLike, answers, shown
 from distune.share.heartbeat import Finished, MasterBeat
-from distune.share.index import encode_index, restore
 from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
@@ -26,16 +24,9 @@ LOCAL_LEASE = 20.0  # seconds
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
 _BEAT_SIZE = 4096
 _BEAT_LIMIT = 256 * 2**10
-_CHUNK = 2 * 2**20  # bytes of history read at a time
-_AT_ONCE = 256  # counted trials in memory, while a history is read
-_HISTORY_LIMIT = 2**32
-_INDEX_LIMIT = 2**30
-_HISTORY_LINE = b'{"kind":"counted",'
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}
 R = TypeVar("R", bound=Record)
-#: A counted trial, and its line in the history.
-Line = tuple[Counted, bytes]
 
 _README = """\
 This is the folder of the distune study {name!r}. You can look at everything here with ls and cat.
@@ -48,8 +39,8 @@ seen/000/      000017.1.jsonl.WORKER.seen       counted: history
                000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
                000017.1.jsonl.WORKER.pruned     stopped by the master, counted
                000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
+asked.jsonl    one line per configuration, written before its first trial is published
 history.jsonl  one line per counted trial; a cache, rebuilt from seen/
-history.index  of a long one, for viewers; a cache of that
 workers/       heartbeats of the workers
 artifacts/     what an objective wrote into trial.dir
 quarantine/    files that distune could not make sense of
@@ -74,23 +65,14 @@ class Store:
 
     Attributes:
         tell: takes a line for people, about something that was set aside.
-        history_problem: why `history.jsonl`, as far as it was read, is not what this
-            study's master wrote; None if it is. A torn line is no problem.
-        history_lost: whether lines of it were missing once that had been there; until it is
-            written anew.
     """
 
     def __init__(self, folder: FolderLike) -> None:
         self.folder = folder
         self.tell: Callable[[str], None] = lambda line: None
-        self.history_problem: str | None = None
         self._study: Study | None = None
         self._torn: set[str] = set()  # files whose last append may have left half a line
         self._made: set[str] = set()
-        #: Where in the history the last known line begins, and that line.
-        self._history_mark = 0, b""
-        self._unchecked: set[bytes] = set()  # lines added since that
-        self.history_lost = False
         self._stuck: set[str] = set()  # what cannot be set aside
         self._unsynced = False
 
@@ -104,6 +86,7 @@ class Store:
         self.mend_folders()
         for path, data in (
             (protocol.README, _README.format(name=study.name).encode()),
+            (protocol.ASKED, b""),
             (protocol.HISTORY, b""),
             (protocol.STUDY, records.encode_document(study)),
         ):
@@ -175,6 +158,7 @@ class Store:
     def write_document(self, path: str, data: bytes) -> None:
         """A file that is read once it is complete."""
         self._insist(path, lambda: self.folder.replace(path, data))
+        self._torn.discard(path)
 
     def reopen(self) -> None:
         """Take the mark of the end away: the study goes on."""
@@ -222,6 +206,8 @@ class Store:
         self._check_study(file.trial.study)
         if (file.trial.key, file.trial.attempt) != (name.key, name.attempt):
             raise BadRecord(f"it holds attempt {file.trial.attempt} of trial {file.trial.number}")
+        if self._study is not None and not self._study.is_current:
+            return replace(file, trial=file.trial.as_of_now(self._study.repeats))
         return file
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
@@ -339,7 +325,7 @@ class Store:
         Raises:
             FileNotFoundError: one does not own it any more (P7).
         """
-        self._append(name.live_path, lines)
+        self.append_lines(name.live_path, map(records.encode, lines))
 
     def finish(self, name: AttemptName) -> bool:
         """Taken -> done; False if one has been evicted."""
@@ -474,10 +460,19 @@ class Store:
         self.folder.poke(folder)
         return self.folder.names(folder)
 
-    def _append(self, path: str, lines: Iterable[Record]) -> None:
-        self._append_data(path, b"".join(records.encode(line) for line in lines))
+    def distrust_tail(self, path: str) -> None:
+        """Whoever wrote this file before may have died in the middle of a line."""
+        self._torn.add(path)
 
-    def _append_data(self, path: str, data: bytes) -> None:
+    def append_lines(self, path: str, lines: Iterable[bytes]) -> None:
+        """Add encoded records to a file, on a line of their own, and have them on the disk.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            BadRecord: there is something else of its name.
+            ShareError: they may be there or not.
+        """
+        data = b"".join(lines)
         if not data:
             return
         if path in self._torn:
@@ -522,138 +517,6 @@ class Store:
             return act()
 
     # -- history -----------------------------------------------------------------------
-
-    def read_history(self, offset: int, take: Callable[[list[Line]], None]) -> int:
-        """Read counted trials from a byte offset on.
-
-        Args:
-            offset: 0 for all of them.
-            take: is given what was read, some hundred trials at a time.
-
-        Returns:
-            The offset to go on from.
-
-        Raises:
-            BadRecord: it is nothing that a master wrote.
-        """
-        if offset == 0:
-            self._history_mark = 0, b""
-        while True:
-            # The end of the line before belongs to it: else the file has been made anew.
-            start = max(offset - 1, 0)
-            try:
-                data = self.folder.read(protocol.HISTORY, start, _CHUNK, part=True)
-            except FileNotFoundError:
-                return 0
-            if offset and data[:1] != b"\n":
-                return self.read_history(0, take)
-            end = data.rfind(b"\n") + 1
-            if end > offset - start:
-                for lines in self._counted_in(data[offset - start : end]):
-                    take(lines)
-                offset = start + end
-                begin = data.rfind(b"\n", 0, end - 1) + 1
-                self._history_mark = start + begin, data[begin:end]
-            elif len(data) > records.LINE_LIMIT:
-                raise BadRecord("a line of it does not end")
-            if len(data) < _CHUNK:
-                self._judge_history_line(data[end:])
-                return offset
-            if offset > _HISTORY_LIMIT:
-                raise BadRecord("it is too large")
-
-    def _judge_history_line(self, line: bytes) -> None:
-        """What is no record may be half of one: then there was a crash."""
-        known = _HISTORY_LINE[: len(line)]
-        if line[: len(known)] != known:
-            self.history_problem = "a line in it is no record"
-
-    def _counted_in(self, data: bytes) -> Iterator[list[Line]]:
-        found: list[Line] = []
-        for record, line in records.decode_with_lines(data, self._judge_history_line):
-            if not isinstance(record, Counted):
-                self.history_problem = "a line in it is no counted trial's"
-            elif self._study is not None and record.trial.study != self._study.id:
-                self.history_problem = "a line in it belongs to another study"
-            else:
-                found.append((record, line))
-            if len(found) >= _AT_ONCE:
-                yield found
-                found = []
-        yield found
-
-    def restore_history(self, history: History) -> int:
-        """Fill an empty history with the master's index of it.
-
-        Returns:
-            The offset of the file to go on from; 0 if there is no index that fits.
-        """
-        try:
-            index = self.folder.read(protocol.INDEX, limit=_INDEX_LIMIT)
-            data = self.folder.read(protocol.HISTORY, limit=_HISTORY_LIMIT)
-        except (FileNotFoundError, BadRecord):
-            return 0
-        offset = restore(history, index, data)
-        if offset:
-            begin = data.rfind(b"\n", 0, offset - 1) + 1
-            self._history_mark = begin, data[begin:offset]
-        return offset
-
-    def write_index(self, history: History) -> None:
-        """Spare viewers the reading of a long history. Only the study's master does this."""
-        self.write_document(protocol.INDEX, encode_index(history))
-
-    def append_history(self, lines: Sequence[bytes], before: Iterable[bytes] = ()) -> None:
-        """Add encoded lines. Only the study's master does this.
-
-        Args:
-            lines: to be added.
-            before: those that were added before, in case the file has to be made anew.
-        """
-        try:
-            self._append_data(protocol.HISTORY, b"".join(lines))
-            self._unchecked.update(line.rstrip(b"\n") for line in lines)
-        except FileNotFoundError:  # somebody deleted the cache
-            self.rewrite_history([*before, *lines])
-        except BadRecord as error:
-            self.mend_history(str(error), [*before, *lines])
-
-    def mend_history(self, why: str, lines: Iterable[bytes]) -> None:
-        """Set the file aside and begin a new one with these lines."""
-        self.set_aside(protocol.HISTORY, why)
-        self.rewrite_history(lines)
-        self.history_problem = None
-
-    def rewrite_history(self, lines: Iterable[bytes]) -> None:
-        """Put all of it in the place of what is there. Only the study's master does this."""
-        self.write_document(protocol.HISTORY, b"".join(lines))
-        self._torn.discard(protocol.HISTORY)
-        self._history_mark = 0, b""
-        self._unchecked.clear()
-        self.history_lost = False
-
-    def distrust_tail(self, path: str) -> None:
-        """Whoever wrote this file before may have died in the middle of a line."""
-        self._torn.add(path)
-
-    def history_is_whole(self) -> bool:
-        """Whether `history.jsonl` still has, in its place, the last line that it had when this
-        was asked before, and all that was added since. A share that came back in an older
-        state has not.
-        """
-        offset, line = self._history_mark
-        try:
-            data = self.folder.read(protocol.HISTORY, offset, limit=2**32)
-        except FileNotFoundError:
-            data = b""
-        if not data.startswith(line) or not self._unchecked.issubset(data.split(b"\n")):
-            self.history_lost = True
-            return False
-        self._unchecked.clear()
-        end = data.rfind(b"\n") + 1
-        begin = data.rfind(b"\n", 0, max(end - 1, 0)) + 1
-        self._history_mark = offset + begin, data[begin:end]
-        return True
 
     def seen(self, known: Container[int] = ()) -> Iterator[AttemptName]:
         """Everything in `seen/`. As long as the history: only for a start and for repairs.

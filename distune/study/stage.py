@@ -7,7 +7,7 @@ all others as they are. (Coordinate descent, by groups.)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -30,7 +30,7 @@ class Stage(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     params: Annotated[dict[str, Parameter], Field(min_length=1)]
-    sampler: Literal["grid", "random", "list"] = "grid"
+    sampler: str = "grid"
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
 
@@ -38,28 +38,6 @@ class Stage(BaseModel):
     @classmethod
     def _shorthand(cls, params: Any) -> Any:
         return expand_all(params)
-
-
-def check_sampling(
-    sampler: str, settings: Sequence[Mapping[str, Scalar]] | None, params: Mapping[str, Parameter]
-) -> None:
-    """Whether a sampler can sample these parameters.
-
-    Raises:
-        ValueError: it cannot; `key: problem`.
-    """
-    if (sampler == "list") != (settings is not None):
-        raise ValueError(
-            'settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...], '
-            "and no other sampler takes them"
-        )
-    if sampler == "grid":
-        for name, spec in params.items():
-            if spec.grid() is None:
-                raise ValueError(
-                    f"params.{name}: a grid needs finitely many values: "
-                    'give it a "step", or a list of values'
-                )
 
 
 def possible_after(

@@ -1,12 +1,14 @@
 """What is written about a trial: frozen records, each one line of JSON in a file.
 
-A *trial* is one setting to try; an *attempt* is one try at it and owns one file.
-The file's lines are a `Trial`, then a `Claim`, then `Report`s, then a `Result`.
-`Counted` is what the history keeps of a trial once the master has counted it.
+A *configuration* is one point of the search space; a *trial* is one training of it: a repeat
+has its own seed. An *attempt* is one try at a trial and owns one file, whose lines are a
+`Trial`, then a `Claim`, then `Report`s, then a `Result`. `Asked` is what the master remembers of
+a configuration, `Counted` what the history keeps of a trial once the master has counted it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zlib
 from collections.abc import Iterable, Mapping
@@ -67,6 +69,50 @@ class Outcome(StrEnum):
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 
 
+class Line(Record, frozen=True, kw_only=True):
+    """Base of the records that a study keeps in a file of many."""
+
+    @property
+    def study_id(self) -> str:
+        """Whose it is."""
+        raise NotImplementedError
+
+    def as_of_now(self, repeats: int) -> Self:
+        """As it would be written now; see `Trial.as_of_now`."""
+        return self
+
+
+class Asked(Line, frozen=True, kw_only=True):
+    """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
+    before any of its trials is.
+
+    Attributes:
+        study: id of the study it belongs to.
+        configuration: its number, from 0.
+        trial: number of the first of its trials; the others follow it.
+        repeat: which repeat of the configuration that first one is, from 0.
+        repeats: how many trials there are.
+        params: the setting.
+        stage: name of the stage it belongs to, if there are stages.
+        origin: the sampler suggested it; or the line was lost, and made again from a trial.
+        state: what the sampler wanted to have beside it.
+    """
+
+    study: str
+    configuration: Count
+    trial: Count
+    repeat: Count = 0
+    repeats: Annotated[int, Meta(ge=1, le=10**6)]
+    params: dict[str, Scalar]
+    stage: str = ""
+    origin: Literal["sampler", "recovered"] = "sampler"
+    state: dict[str, Scalar] = {}
+
+    @property
+    def study_id(self) -> str:
+        return self.study
+
+
 class Trial(Record, frozen=True, kw_only=True):
     """What to try. The first line of every attempt's file.
 
@@ -74,6 +120,7 @@ class Trial(Record, frozen=True, kw_only=True):
         study: id of the study it belongs to.
         number: of the trial in the study, from 0.
         attempt: from 1.
+        configuration: number of the configuration that it trains, from 0.
         repeat: which repeat of its configuration this is, from 0.
         failed_on: the workers on which attempts at it have failed before, one for each; what
             was lost or given back is not its fault.
@@ -85,11 +132,18 @@ class Trial(Record, frozen=True, kw_only=True):
     number: Count
     attempt: Annotated[int, Meta(ge=1)]
     purpose: Purpose = Purpose.TRAIN
+    configuration: Count = 0
     repeat: Count = 0
     failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
     seed: int = 0
     params: dict[str, Scalar]
     best: dict[str, float] | None = None
+
+    def as_of_now(self, repeats: int) -> Self:
+        """As it would be written now, a trial of a study of the layout before, in which every
+        configuration had so many repeats and a trial's number told which it was.
+        """
+        return self.replace(configuration=self.number // repeats)
 
     @property
     def key(self) -> tuple[Purpose, int]:
@@ -168,7 +222,7 @@ class Result(Record, frozen=True, kw_only=True):
         return self.failure is not None and self.failure.infeasible
 
 
-class Counted(Record, frozen=True, kw_only=True):
+class Counted(Line, frozen=True, kw_only=True):
     """A trial that is over, as the history keeps it: exactly one for each (P3).
 
     `elapsed` is how long the study had run when it was counted, in seconds, on its
@@ -182,8 +236,26 @@ class Counted(Record, frozen=True, kw_only=True):
     elapsed: float | None = None
 
     @property
+    def study_id(self) -> str:
+        return self.trial.study
+
+    def as_of_now(self, repeats: int) -> Self:
+        return self.replace(trial=self.trial.as_of_now(repeats))
+
+    @property
     def key(self) -> tuple[Purpose, int]:
         return self.trial.key
+
+
+def trial_seed(seed: int, configuration: int, repeat: int) -> int:
+    """The seed of a trial's training: its own, and the same whenever it is asked for.
+
+    Args:
+        seed: of the study.
+        configuration, repeat: of the trial.
+    """
+    text = f"{seed}/{configuration}/{repeat}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 
 
 def params_key(params: Params) -> str:

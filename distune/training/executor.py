@@ -30,15 +30,13 @@ from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
 from distune.training import processes
 from distune.training.messages import (
     Assignment,
-    Began,
-    Check,
-    Checked,
     InTurn,
-    Moved,
     Prepare,
     Ready,
-    Together,
-    Unbegun,
+    SelfTest,
+    SelfTested,
+    TrainingProgress,
+    TrainingStarted,
     decode_message,
     decode_stop,
     encode_message,
@@ -50,9 +48,10 @@ from distune.training.objective import (
     TrialContext,
     drive,
     find,
-    find_together,
 )
 from distune.workloads import WORKLOADS
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.folders import DataFolders
 
 _PROGRESS_EVERY = 0.3  # seconds
 _UNSENT_FOR = 0.05  # seconds, at most, of what is said while trials are trained in turn
@@ -73,14 +72,14 @@ class _Executor:
         self._stops: set[int] = set()  # of the trials that are trained now
         self._prepared = Prepare(device="cpu")
         self._device = "cpu"
+        self._data = DataFolders.of()
         self._study: Study | None = None
         self._loaded: dict[str, Objective] = {}
         self._problem: str | None = None
-        self._gone: set[int] = set()  # of those trained at once: which have been stopped and told
-        self._together = False
-        self._last_progress: dict[int, float] = {}
-        self._turns: deque[tuple[int, Assignment]] = deque()  # that have not come
-        self._rows = self._rows_over = 0  # of trials to train in turn: received, and trained
+        self._last_progress = 0.0
+        self._lock = threading.Lock()  # for the turns, and for what is said of them
+        self._turns: deque[Assignment] = deque()  # that have not come
+        self._rows = self._rows_over = 0  # of trials in turn: received, and trained
         self._turn_began = 0.0
         self._pid = os.getpid()
 
@@ -91,24 +90,17 @@ class _Executor:
                 case Prepare() as prepare:
                     self._prepare(prepare)
                 case Assignment() as assignment:
-                    self._train([assignment])
-                case Together(count=count):
-                    self._train([self._next_assignment() for _ in range(count)])
-                case InTurn(count=count):
-                    self._train_in_turn(count)
-                case Check() as check:
-                    self._say(Checked(problem=self._check(check)))
-
-    def _next_assignment(self) -> Assignment:
-        message = self._inbox.get()
-        assert isinstance(message, Assignment)
-        return message
+                    self._train(assignment)
+                case InTurn(assignments=assignments):
+                    self._train_in_turn(assignments)
+                case SelfTest() as test:
+                    self._say(SelfTested(problem=self._self_test(test)))
 
     def _listen(self) -> None:
         for line in self._lines():
-            member = decode_stop(line)
-            if member is not None:
-                self._stops.add(member)
+            slot = decode_stop(line)
+            if slot is not None:
+                self._stops.add(slot)
             else:
                 message = decode_message(line)
                 # Cleared here, in the order of arrival: a stop meant for the attempt
@@ -143,12 +135,9 @@ class _Executor:
         should: others may have time for it.
         """
         if time.monotonic() - self._turn_began >= _LONG_TURN:
-            while self._turns:
-                try:
-                    member, _ = self._turns.pop()
-                except IndexError:  # its turn has come just now
-                    break
-                self._say(_WAITED, member)
+            with self._lock:
+                while self._turns:
+                    self._say(_WAITED, self._turns.pop().slot)
         self._messages.flush()
 
     def _leave_if_forked(self) -> None:
@@ -156,14 +145,15 @@ class _Executor:
         if os.getpid() != self._pid:
             os._exit(0)
 
-    def _say(self, message: Record, member: int = 0) -> None:
+    def _say(self, message: Record, slot: int = 0) -> None:
         self._leave_if_forked()
-        self._messages.write(encode_message(message, member))
+        self._messages.write(encode_message(message, slot))
         if not self._in_turn:
             self._messages.flush()
 
     def _prepare(self, prepare: Prepare) -> None:
         self._prepared = prepare
+        self._data = DataFolders.of(prepare.data_dir)
         bad_offer = self._load_offers()
         self._problem = bad_offer or self._find_device()
         self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
@@ -187,14 +177,14 @@ class _Executor:
             return str(error)
         return None
 
-    def _check(self, check: Check) -> str | None:
+    def _self_test(self, test: SelfTest) -> str | None:
         """What is wrong with this host, if anything."""
         try:
-            self._check_writing(check.folder)
-            if self._device != "cpu" or check.study.objective in WORKLOADS:
+            self._check_writing(test.folder)
+            if self._device != "cpu" or test.study.objective in WORKLOADS:
                 _module("device").check(self._device)
-            for dataset in check.study.datasets:
-                _module("data").check(dataset, self._prepared.data_dir)
+            for dataset in test.study.datasets:
+                _module("data.loading").check(DATA_SETS[dataset], self._data)
         except UserError as error:
             return str(error)
         except Exception as error:
@@ -216,99 +206,71 @@ class _Executor:
             if error.errno in DENIED:
                 raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
-    def _train_in_turn(self, count: int) -> None:
-        """Train short trials one after the other, and tell of all at the end.
-
-        After a failure the others are to be assigned again, or what they print would stand
-        below its own output.
-        """
-        self._turns.extend((member, self._next_assignment()) for member in range(count))
-        failed = False
-        while self._turns:
-            try:
-                member, assignment = self._turns.popleft()
-            except IndexError:  # given back just now
-                break
-            self._turn_began = time.monotonic()
-            if failed:
-                self._say(Unbegun(), member)
-            elif member in self._stops:
-                self._say(_STOPPED, member)
+    def _train_in_turn(self, assignments: Sequence[Assignment]) -> None:
+        """Train short trials one after the other, and tell of all at the end."""
+        with self._lock:
+            self._turns.extend(assignments)
+        while (assignment := self._next_turn()) is not None:
+            if assignment.slot in self._stops:
+                self._say(_STOPPED, assignment.slot)
             else:
-                failed = self._train([assignment], member)
+                self._train(assignment)
         self._rows_over += 1
         self._messages.flush()
 
-    def _train(self, assignments: Sequence[Assignment], first: int = 0) -> bool:
-        """Train trials, at once if they are several; always ends with a result of each.
+    def _next_turn(self) -> Assignment | None:
+        with self._lock:
+            self._turn_began = time.monotonic()
+            return self._turns.popleft() if self._turns else None
 
-        Args:
-            assignments: what to train.
-            first: the number of the first one, as our worker knows it.
-
-        Returns:
-            Whether the last result was a failure.
+    def _forget_turns(self) -> None:
+        """After a failure our worker has the others assigned again; what they print would stand
+        below the output of the one that failed.
         """
+        with self._lock:
+            self._turns.clear()
+
+    def _train(self, assignment: Assignment) -> None:
+        """Train a trial; always ends with a result."""
         litter = processes.Litter()
-        self._together = len(assignments) > 1
-        self._gone.clear()
-        last: dict[int, Result] = {}
-        drives: dict[int, Iterator[Record]] = {}
+        slot = assignment.slot
+        result = None
         try:
-            if self._problem is not None:
-                raise UserError(self._problem)
-            drives = self._drives(assignments, first)
+            for message in self._messages_of(assignment):
+                if isinstance(message, Result):
+                    result = message
+                else:
+                    self._say(message, slot)
+        except Stopped:
+            result = _STOPPED
         except Exception as error:  # not the objective's: it could not even be found
             failure = Failure(message=f"{type(error).__name__}: {error}")
-            failed = Result(outcome=Outcome.FAILED, failure=failure)
-            last = dict.fromkeys(range(first, first + len(assignments)), failed)
-        for member in drives:
-            self._say(Began(), member)
-        while drives:
-            for member in list(drives):
-                message = self._next_of(drives[member])
-                if isinstance(message, Result):
-                    del drives[member]
-                    if member in self._gone:
-                        continue
-                    if not drives:
-                        last[member] = message
-                        continue
-                self._say(message, member)
-        # Before the last result, so that the next trial finds the memory that they hold.
+            result = Result(outcome=Outcome.FAILED, failure=failure)
+        assert result is not None  # `drive` ends with one
+        # Before the result, so that the next trial finds the memory that they hold.
         self._leave_if_forked()
         left = litter.clear()
         if left:
             print(f"distune: killed {left} processes that the trial had left behind", flush=True)
         self._give_back()
-        for member, result in last.items():
-            self._say(result, member)
-        return any(result.outcome in FAILURES for result in last.values())
+        if result.outcome in FAILURES:
+            self._forget_turns()
+        self._say(result, slot)
 
-    def _drives(self, assignments: Sequence[Assignment], first: int) -> dict[int, Iterator[Record]]:
-        """The messages of each; asking for one's next trains all of them."""
-        for one in assignments:
-            self._study = one.study or self._study
-        study = self._study
+    def _messages_of(self, assignment: Assignment) -> Iterator[Record]:
+        if self._problem is not None:
+            raise UserError(self._problem)
+        self._study = study = assignment.study or self._study
         assert study is not None  # the first assignment has one
-        contexts = [self._context(study, *one) for one in enumerate(assignments, first)]
-        trials = [one.trial for one in assignments]
-        if self._together:
-            objectives = find_together(study, trials, contexts)
-        elif study.objective in self._loaded:
-            objectives = [self._loaded[study.objective]]
-        else:
-            objectives = [find(study, trials[0], {})]
-        return {
-            member: drive(
-                objective, study, trial, context, stopped=partial(self._stops.__contains__, member)
-            )
-            for member, (objective, trial, context) in enumerate(
-                zip(objectives, trials, contexts, strict=True), first
-            )
-        }
+        objective = self._loaded.get(study.objective or "")
+        if objective is None:
+            objective = find(study, assignment.trial, {})
+        context = self._context(study, assignment)
+        yield TrainingStarted()
+        stopped = partial(self._stops.__contains__, assignment.slot)
+        yield from drive(objective, study, assignment.trial, context, stopped=stopped)
 
-    def _context(self, study: Study, member: int, assignment: Assignment) -> TrialContext:
+    def _context(self, study: Study, assignment: Assignment) -> TrialContext:
         return TrialContext(
             number=assignment.trial.number,
             attempt=assignment.trial.attempt,
@@ -316,31 +278,24 @@ class _Executor:
             device=self._device,
             folder=assignment.folder,
             max_seconds=study.max_seconds,
-            data_dir=self._prepared.data_dir,
-            report_progress=partial(self._progress, member),
+            data=self._data,
+            report_progress=partial(self._progress, assignment.slot),
         )
-
-    def _next_of(self, messages: Iterator[Record]) -> Record:
-        try:
-            return next(messages)  # `drive` ends with a result
-        except Stopped:
-            return _STOPPED
 
     def _give_back(self) -> None:
         """The memory of a GPU that is kept for the next trial, but others may want now."""
         if self._device.startswith("cuda") and "torch" in sys.modules:
             _module("device").give_back(self._device)
 
-    def _progress(self, member: int, fraction: float, images_per_second: float | None) -> None:
-        if member in self._stops:
-            if self._together:  # the others' epoch goes on, and our worker does not wait for that
-                self._gone.add(member)
-                self._say(_STOPPED, member)
+    def _progress(self, slot: int, fraction: float, images_per_second: float | None) -> None:
+        if slot in self._stops:
             raise Stopped  # earlier than at the end of a long epoch
         now = time.monotonic()
-        if now - self._last_progress.get(member, 0.0) >= _PROGRESS_EVERY:
-            self._last_progress[member] = now
-            self._say(Moved(fraction=fraction, images_per_second=images_per_second), member)
+        if now - self._last_progress >= _PROGRESS_EVERY:
+            self._last_progress = now
+            self._say(
+                TrainingProgress(fraction=fraction, images_per_second=images_per_second), slot
+            )
 
 
 def _module(name: str) -> Any:

@@ -23,40 +23,33 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train; of the same study as the one before, if `study` is None."""
+    """A trial to train; of the same study as the one before, if `study` is None.
+
+    Attributes:
+        slot: the number of the trial among those that the executor has; its messages bear it.
+    """
 
     study: Study | None
     trial: Trial
     folder: str
-
-
-class Together(Record, frozen=True, kw_only=True):
-    """So many assignments follow, whose trials are to be trained at once."""
-
-    count: int
+    slot: int = 0
 
 
 class InTurn(Record, frozen=True, kw_only=True):
-    """So many assignments follow, whose trials are short and to be trained one after the other;
-    what they say is sent together.
-    """
+    """Short trials to train one after the other; what they say is sent together."""
 
-    count: int
+    assignments: list[Assignment]
 
 
-class Unbegun(Record, frozen=True, kw_only=True):
-    """A trial whose turn had not come when one before it failed: to be assigned again."""
-
-
-class Check(Record, frozen=True, kw_only=True):
+class SelfTest(Record, frozen=True, kw_only=True):
     """A request to test oneself: device, data, places to write to."""
 
     study: Study
     folder: str
 
 
-class Checked(Record, frozen=True, kw_only=True):
-    """The answer to `Check`; None if nothing is wrong."""
+class SelfTested(Record, frozen=True, kw_only=True):
+    """The answer to `SelfTest`; None if nothing is wrong."""
 
     problem: str | None = None
 
@@ -69,11 +62,11 @@ class Ready(Record, frozen=True, kw_only=True):
     blames_offer: bool = False
 
 
-class Began(Record, frozen=True, kw_only=True):
+class TrainingStarted(Record, frozen=True, kw_only=True):
     """The training begins: everything it needs is imported."""
 
 
-class Moved(Record, frozen=True, kw_only=True):
+class TrainingProgress(Record, frozen=True, kw_only=True):
     """Progress between two reports."""
 
     fraction: float | None = None
@@ -84,52 +77,50 @@ _MESSAGES: dict[str, type[Record]] = {
     model.__name__: model
     for model in (
         Ready,
-        Began,
-        Moved,
+        TrainingStarted,
+        TrainingProgress,
         Report,
         Result,
         Prepare,
         Assignment,
-        Together,
         InTurn,
-        Unbegun,
-        Check,
-        Checked,
+        SelfTest,
+        SelfTested,
     )
 }
 _STOP = b"stop"
 
 
-def encode_message(message: Record, member: int = 0) -> bytes:
-    """One line: the record's type and its fields; before them, if it is about another than the
-    first of the trials that are trained at once, which.
+def encode_message(message: Record, slot: int = 0) -> bytes:
+    """One line: the record's type and its fields; before them the slot of the trial it is about,
+    if that is not the first.
     """
-    whose = b"%d " % member if member else b""
-    return b"%s%s %s\n" % (whose, type(message).__name__.encode(), records.dump(message))
+    about = b"%d " % slot if slot else b""
+    return b"%s%s %s\n" % (about, type(message).__name__.encode(), records.dump(message))
 
 
 def decode_message(line: bytes) -> Record:
     """What `encode_message` made; both ends are ours, so a bad one is a bug and raises."""
-    return decode_member(line)[1]
+    return decode_with_slot(line)[1]
 
 
-def decode_member(line: bytes) -> tuple[int, Record]:
-    """The same, and whom it is about."""
+def decode_with_slot(line: bytes) -> tuple[int, Record]:
+    """The same, with the slot before it."""
     kind, _, fields = line.partition(b" ")
-    member = 0
+    slot = 0
     if kind.isdigit():
-        member = int(kind)
+        slot = int(kind)
         kind, _, fields = fields.partition(b" ")
     # Without the end of the line, or it is not what `dump` made, and takes the long way.
-    return member, records.load(_MESSAGES[kind.decode()], fields.removesuffix(b"\n"))
+    return slot, records.load(_MESSAGES[kind.decode()], fields.removesuffix(b"\n"))
 
 
-def encode_stop(member: int = 0) -> bytes:
+def encode_stop(slot: int = 0) -> bytes:
     """A line that asks for the end of a training between two of its steps."""
-    return b"%s %d\n" % (_STOP, member)
+    return b"%s %d\n" % (_STOP, slot)
 
 
 def decode_stop(line: bytes) -> int | None:
-    """Whose end it asks for; None if it is another message."""
-    word, _, member = line.partition(b" ")
-    return int(member) if word == _STOP else None
+    """The slot of the trial to stop; None if the line is another message."""
+    word, _, slot = line.partition(b" ")
+    return int(slot) if word == _STOP else None

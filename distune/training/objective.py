@@ -26,10 +26,12 @@ from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune.errors import Infeasible, UserError
-from distune.study.study import Study, fill_in
+from distune.study.command import fill_in
+from distune.study.study import Study
 from distune.study.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
 from distune.training import processes
 from distune.workloads import WORKLOADS
+from distune.workloads.data.folders import DataFolders
 
 Objective = Callable[..., Any]
 _MOST_METRICS = 1000
@@ -99,7 +101,7 @@ class TrialContext:
         seed: for everything random.
         device: `cpu`, `cuda:0`, `mps`.
         max_seconds: of training, after which it should end; the driver sees to it too.
-        data_dir: where data sets are, if the user said so.
+        data: where this host's data sets are.
     """
 
     number: int
@@ -108,7 +110,7 @@ class TrialContext:
     device: str
     folder: str
     max_seconds: float | None = None
-    data_dir: str | None = None
+    data: DataFolders = field(default_factory=DataFolders.of)
     report_progress: Callable[[float, float | None], None] = field(
         default=lambda fraction, rate: None
     )
@@ -144,23 +146,6 @@ def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
             return lambda params, context: module.test(params, context, trial.best)
         return module.train  # type: ignore[no-any-return]
     return offers[study.objective].load()
-
-
-def find_together(
-    study: Study, trials: Sequence[Trial], contexts: Sequence[TrialContext]
-) -> list[Objective]:
-    """For trials of a workload that are trained at once, for each the function to call.
-
-    Each gives its trial's steps; asking one of them for its next trains all of them.
-    """
-    assert study.objective is not None
-    module = importlib.import_module(WORKLOADS[study.objective].module)
-    curves = module.train_together([dict(trial.params) for trial in trials], contexts)
-    return [functools.partial(_given, curve) for curve in curves]
-
-
-def _given(steps: Iterator[Metrics], params: Mapping[str, Scalar]) -> Iterator[Metrics]:
-    return steps
 
 
 def drive(

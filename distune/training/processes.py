@@ -27,12 +27,11 @@ from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Result
 from distune.training.messages import (
     Assignment,
-    Check,
     InTurn,
     Prepare,
     Ready,
-    Together,
-    decode_member,
+    SelfTest,
+    decode_with_slot,
     encode_message,
     encode_stop,
 )
@@ -333,7 +332,7 @@ class Died:
 
 
 class ExecutorProcess:
-    """A worker's end of one executor: `start(assignment)`, then `poll_members()` for messages.
+    """A worker's end of one executor: `start(assignment)`, then `poll()` for messages.
 
     The process is started when it is first needed, and again when it has died.
 
@@ -401,7 +400,7 @@ class ExecutorProcess:
             while piece := os.read(messages.fileno(), _PIPE_BYTES):
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    inbox.put(decode_member(line))
+                    inbox.put(decode_with_slot(line))
                 self._wake()  # once for all that came together
         inbox.put(None)
         self._wake()
@@ -419,10 +418,6 @@ class ExecutorProcess:
     def device(self) -> str:
         return self._prepare.device
 
-    def use_device(self, device: str) -> None:
-        """From the next start on."""
-        self._prepare = self._prepare.replace(device=device)
-
     def prepare(self, seconds: float) -> Ready | Died:
         """Start it now and wait until it is ready."""
         if self._process is None:
@@ -439,47 +434,41 @@ class ExecutorProcess:
                 return message[1]
         raise TimeoutError
 
-    def start(self, assignment: Assignment) -> None:
-        self._ask(assignment)
+    def start(self, *assignments: Assignment) -> None:
+        """Have it train a trial, or several short ones one after the other."""
+        shortened = [self._shortened(one) for one in assignments]
+        self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
 
-    def start_together(self, assignments: Sequence[Assignment]) -> None:
-        """Have it train several trials at once; they are numbered in this order."""
-        self._ask(Together(count=len(assignments)), *assignments)
-
-    def start_in_turn(self, assignments: Sequence[Assignment]) -> None:
-        """Have it train several short trials, one after the other; likewise numbered."""
-        self._ask(InTurn(count=len(assignments)), *assignments)
-
-    def check(self, check: Check) -> None:
-        """Have it test itself; it answers with `Checked`."""
-        self._ask(check)
-
-    def _ask(self, *messages: Record) -> None:
+    def self_test(self, test: SelfTest) -> None:
+        """Have it test its host; it answers with `SelfTested`."""
         if self._process is None:
             self._launch()
+        self._ask(test)
+
+    def _ask(self, message: Record) -> None:
         assert self._tail is not None
         self._tail.clear()
         self._count_kills()
-        self._send(b"".join(encode_message(self._shortened(one)) for one in messages))
+        self._send(encode_message(message))
 
-    def _shortened(self, message: Record) -> Record:
+    def _shortened(self, assignment: Assignment) -> Assignment:
         """Without the study that the process knows: it is ten times as long as a trial."""
-        if not isinstance(message, Assignment):
-            return message
-        known, self._study = self._study, message.study
-        return message.replace(study=None) if message.study is known else message
+        if self._process is None:
+            self._launch()
+        known, self._study = self._study, assignment.study
+        return assignment.replace(study=None) if assignment.study is known else assignment
 
     def _count_kills(self) -> None:
         now = time.monotonic()
         if now >= self._counted_kills + _COUNT_KILLS_EVERY:
             self._memory_kills, self._counted_kills = memory_kills(), now
 
-    def stop(self, member: int = 0) -> None:
-        """Ask it to stop between two steps; it answers with a result."""
-        self._send(encode_stop(member))
+    def stop(self, slot: int = 0) -> None:
+        """Ask it to stop a training between two steps; it answers with a result."""
+        self._send(encode_stop(slot))
 
-    def poll_members(self) -> list[tuple[int, Record | Died]]:
-        """Messages, each with the number of whom it is about among those trained at once."""
+    def poll(self) -> list[tuple[int, Record | Died]]:
+        """Messages, each with the slot of the trial it is about."""
         messages: list[tuple[int, Record | Died]] = []
         while not self._inbox.empty():
             message = self._inbox.get()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from distune.errors import BadRecord, ShareError, UserError
 from distune.export.files import data_frame
 from distune.export.rows import TrialRow, curve_of, trial_rows
+from distune.export.table import TrialTable
 from distune.search.ranking import History
 from distune.share import protocol
 from distune.share.store import Store, find_studies, open_study
@@ -126,7 +127,7 @@ class LoadedStudy:
         winner = self.history.winner()
         if winner is None:
             return None
-        numbers = {run.trial.number for run in winner.complete or winner.runs}
+        numbers = {run.trial.number for run in winner.complete or winner.trials}
         values = {
             trial.value: trial
             for trial in self.trials
@@ -143,7 +144,7 @@ class LoadedStudy:
         Raises:
             UserError: pandas is not installed; says how to.
         """
-        return data_frame(self.history)
+        return data_frame(TrialTable(self.history))
 
 
 def load(path: str | os.PathLike[str], study: str | None = None) -> LoadedStudy:

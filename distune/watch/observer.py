@@ -12,12 +12,13 @@ from collections.abc import Callable
 
 from distune.errors import BadRecord
 from distune.search.ranking import History
-from distune.search.samplers.staged import StagedSampler, StageView
+from distune.search.samplers.staged import StagedSampler, StageView, make_sampler
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Watch
+from distune.share.lines_file import LinesFile
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.records import AttemptFile
-from distune.share.store import Line, Listing, Store
+from distune.share.store import Listing, Store
 from distune.study.study import Limits, Study
 from distune.study.trial import (
     FAILURES,
@@ -129,14 +130,14 @@ class Observer:
         self.store = store
         self.study = store.load()
         self.history = History(self.study)
+        self.history_file = LinesFile(store, protocol.HISTORY, Counted, self.study)
         self._follows = follows_history
         self._refuse = refuse
         self._verdicts: dict[AttemptName, str | None] = {}
         self._monotonic = monotonic
         self._wall = wall
-        self._stages = StagedSampler(self.study) if self.study.stages else None
+        self._sampler = make_sampler(self.study)
         self._stages_begun = 0
-        self._offset = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._watch = Watch(longest_step=self.study.lease / 4)
         self._master_watch = Watch(longest_step=60.0)
@@ -144,8 +145,6 @@ class Observer:
         self._absent: dict[tuple[Purpose, int], int] = {}
         self._attempts: dict[tuple[Purpose, int], int] = {}  # the highest seen, of open trials
         self._before: frozenset[AttemptName] | None = None
-        self._announced = 0
-        self._announced_tests = 0
         self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
         self._beats: dict[str, Beat] = {}
         self._workers: tuple[WorkerView, ...] = ()
@@ -154,6 +153,7 @@ class Observer:
         self.catch_up()
         self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
         self._announced, self._announced_tests = len(self.history), len(self.history.tests)
+        self._recent = deque((c.elapsed for c in self.history.trials[-_RATE_OVER:]), _RATE_OVER)
         if self.history.trials:
             self.expect((Purpose.TRAIN, self.history.highest))
 
@@ -246,6 +246,7 @@ class Observer:
             absent=dict(self._absent),
             next_number=self._next_number,
             workers=self._workers,
+            size=self._sampler.size,
             stages=stages,
             events=self.events,
             finished=finished,
@@ -259,22 +260,12 @@ class Observer:
     def catch_up(self) -> None:
         """Take in what the history file has and this observer lacks."""
         try:
-            if self._follows and not self._offset and not self.history.rows:
-                self._offset = self.store.restore_history(self.history)
-            elif self._offset and not self.store.history_is_whole():
-                self._offset = 0  # it was written anew; what is known does not count again
-            self._offset = self.store.read_history(self._offset, self._take_in)
+            for counted, line in self.history_file.read():
+                reach = max(len(self.history), self.history.highest) + _LONGEST_LEAP
+                if counted.trial.number <= reach:
+                    self.history.add(counted, line)
         except BadRecord as error:
-            self.store.history_problem = str(error)  # what is known stands; the master mends it
-
-    def _take_in(self, lines: list[Line]) -> None:
-        reach = max(len(self.history), self.history.highest)
-        for number in sorted(counted.trial.number for counted, _ in lines):
-            if number <= reach + _LONGEST_LEAP:
-                reach = max(reach, number)
-        for counted, line in lines:
-            if counted.trial.number <= reach:
-                self.history.add(counted, line)
+            self.history_file.problem = str(error)  # what is known stands; the master mends it
 
     def _known(self, listing: Listing) -> tuple[tuple[AttemptName, ...], dict[str, str]]:
         """What lies in `trials/`, and what of it is none of ours, and why."""
@@ -399,7 +390,7 @@ class Observer:
         )
 
     def _rate(self, elapsed: float) -> float | None:
-        recent = [c.elapsed for c in self.history.trials[-_RATE_OVER:] if c.elapsed is not None]
+        recent = [at for at in self._recent if at is not None]
         if len(recent) < 2:
             return None
         # Up to now, not up to the last one: a study that has stalled shows it.
@@ -414,6 +405,7 @@ class Observer:
         before, self._before = self._before, now
         for counted in self.history.trials[self._announced :]:
             self._announce(counted)
+            self._recent.append(counted.elapsed)
         for counted in self.history.tests[self._announced_tests :]:
             found = {k: v for k, v in counted.result.metrics.items() if k.startswith("test_")}
             shown = ", ".join(f"{key} {value:.5g}" for key, value in found.items())
@@ -431,10 +423,10 @@ class Observer:
                     self.note("retried", f"trial {name.trial}: attempt {name.attempt} published")
 
     def _follow_stages(self) -> tuple[StageView, ...]:
-        if self._stages is None:
+        if not isinstance(self._sampler, StagedSampler):
             return ()
-        self._stages.follow(self.history.trials)
-        views = self._stages.views()
+        self._sampler.follow(self.history.trials)
+        views = self._sampler.views()
         begun = [view for view in views if view.state != "waiting"]
         for view in begun[self._stages_begun :] if self._stages_begun else ():
             settings = ", ".join(f"{k} {v}" for k, v in view.start.items())

@@ -14,7 +14,11 @@ from rich.console import Console
 from rich.live import Live
 
 from distune.share import protocol
-from distune.watch import display
+from distune.watch.display.ending import final_table
+from distune.watch.display.json_data import snapshot_json
+from distune.watch.display.live import render
+from distune.watch.display.plain import plain_event, plain_progress
+from distune.watch.display.text import clean
 from distune.watch.snapshot import Event, Snapshot
 
 _REFRESH = 0.5  # seconds between two pictures
@@ -80,21 +84,21 @@ class Screen:
             self._next_picture = now + _REFRESH
             if self._live is not None:
                 width, height = self._console.size
-                self._live.update(display.render(snapshot, width, height), refresh=True)
+                self._live.update(render(snapshot, width, height), refresh=True)
             else:
                 self._print_json(snapshot)
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
         new = _after(snapshot.events, self._last_event)
         if new:
-            self._print([display.plain_event(event) for event in new])
+            self._print([plain_event(event) for event in new])
             self._last_event = new[-1]
         if now >= self._next_line:
             self._next_line = now + _PROGRESS_LINE_EVERY
-            self.say(display.plain_progress(snapshot))
+            self.say(plain_progress(snapshot))
 
     def _print_json(self, snapshot: Snapshot) -> None:
-        text = json.dumps(display.as_json(snapshot), allow_nan=False)
+        text = json.dumps(snapshot_json(snapshot), allow_nan=False)
         self._console.out(text, highlight=False)
 
     def say(self, text: str) -> None:
@@ -107,7 +111,7 @@ class Screen:
         if self._live is not None:
             self._said += lines
         else:
-            safe = "\n".join(display.clean(line, limit=len(line)) for line in lines)
+            safe = "\n".join(clean(line, limit=len(line)) for line in lines)
             self._console.out(safe, highlight=False)
 
     def final(self, snapshot: Snapshot, folder: Path) -> None:
@@ -115,7 +119,7 @@ class Screen:
         if self._mode is Mode.JSON:
             self._print_json(snapshot)
             return
-        self._console.print(display.final_table(snapshot, self._console.width))
+        self._console.print(final_table(snapshot, self._console.width))
         self.say(
             f"everything is in {folder}: {protocol.LEADERBOARD}, {protocol.BEST}, "
             f"{protocol.SEEN}/ (every trial)"

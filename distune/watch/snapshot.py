@@ -45,6 +45,7 @@ class Snapshot:
         absent: trials that were there, are not counted, and were in none of the last
             listings; with the number of listings.
         next_number: the lowest trial number never seen.
+        size: how many configurations its sampler has, where that can be told.
         stages: of a study that has them, how each stands.
         master: its heartbeat, and how long it has been silent.
     """
@@ -60,6 +61,7 @@ class Snapshot:
     absent: Mapping[tuple[Purpose, int], int] = field(default_factory=dict)
     next_number: int = 0
     workers: tuple[WorkerView, ...] = ()
+    size: int | None = None
     stages: tuple[StageView, ...] = ()
     events: tuple[Event, ...] = ()
     finished: Finished | None = None

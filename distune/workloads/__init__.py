@@ -11,6 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from distune.workloads.data.coloured_usps import COLOURED_USPS
+from distune.workloads.data.data_set import DataSet
+from distune.workloads.data.house_prices import HOUSE_PRICES
+from distune.workloads.data.spirals import SPIRALS
 from distune.workloads.hyperparameters import (
     ColouredDigitsParams,
     ConvnetParams,
@@ -33,9 +37,7 @@ class Workload:
         metric: what ranks its trials, unless the space file says otherwise.
         direction: whether more of the metric is better.
         reports: all metrics it reports, one of which a study ranks.
-        data: the data it trains on, by the name that `data.SIZES` has; a workload whose data
-            set can be chosen has a hyperparameter `dataset` instead.
-        datasets: the data sets that have to be found for that.
+        data: what it trains on; None for a workload whose hyperparameter `dataset` chooses that.
         convolutions: whether its networks have some.
     """
 
@@ -46,9 +48,13 @@ class Workload:
     metric: str
     direction: Literal["maximize", "minimize"]
     reports: tuple[str, ...]
-    data: str = ""
-    datasets: tuple[str, ...] = ()
+    data: DataSet | None = None
     convolutions: bool = False
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets that have to be found for the one it always trains on."""
+        return (self.data.origin.name,) if self.data is not None and self.data.origin.paths else ()
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -89,8 +95,7 @@ WORKLOADS: dict[str, Workload] = {
                 ),
                 "seconds",
             ),
-            data="coloured-usps",
-            datasets=("usps",),
+            data=COLOURED_USPS,
             convolutions=True,
         ),
         Workload(
@@ -101,7 +106,7 @@ WORKLOADS: dict[str, Workload] = {
             metric="val_accuracy",
             direction="maximize",
             reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
-            data="spirals",
+            data=SPIRALS,
         ),
         Workload(
             name="house-prices",
@@ -111,8 +116,7 @@ WORKLOADS: dict[str, Workload] = {
             metric="val_loss",
             direction="minimize",
             reports=("val_loss", "val_mse", "train_loss", "train_mse", "seconds"),
-            data="house-prices",
-            datasets=("house-prices",),
+            data=HOUSE_PRICES,
         ),
     )
 }

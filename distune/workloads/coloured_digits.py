@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from distune.study.figures import Figure
-from distune.workloads import data, tasks, trainer
-from distune.workloads.data import COLOURS, Dataset
+from distune.workloads import tasks, trainer
+from distune.workloads.data.coloured_usps import COLOURED_USPS, COLOURS
+from distune.workloads.data.loading import Splits
+from distune.workloads.data.usps import USPS
 from distune.workloads.drawing import Predict, confusion, mistakes
 from distune.workloads.hyperparameters import ColouredDigitsParams
 from distune.workloads.layers import conv_network
 from distune.workloads.tasks import N_DIGITS
 
-_DIGITS = data.CLASSES["usps"]
+_DIGITS = USPS.classes
 
 
 def network(params: ColouredDigitsParams) -> nn.Module:
@@ -28,7 +30,8 @@ def network(params: ColouredDigitsParams) -> nn.Module:
     Raises:
         UserError: it cannot be built; names the layer and the sizes.
     """
-    shape = data.SHAPES["coloured-usps"]
+    shape = COLOURED_USPS.shape
+    assert shape is not None
     if params.trunk == "shared":
         return conv_network(params, shape, len(_DIGITS) + len(COLOURS))
     return SideBySide(*(conv_network(params, shape, len(names)) for names in (_DIGITS, COLOURS)))
@@ -50,11 +53,11 @@ def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str,
 
     Raises:
         pydantic.ValidationError: `params` are not `ColouredDigitsParams`.
-        UserError: the data is not to be had (see `data.load`), or the network cannot be
+        UserError: the data is not to be had (see `loading.load`), or the network cannot be
             built: names the layer and the sizes.
     """
     checked = ColouredDigitsParams.model_validate(params)
-    known = trainer.load("coloured-usps", checked, trial)
+    known = trainer.load(COLOURED_USPS, checked, trial)
     build = partial(network, checked)
     yield from trainer.train(build, known, tasks.digit_and_colour(), checked, trial)
 
@@ -68,12 +71,12 @@ def test(
     raises as `trainer.test` and `train`.
     """
     checked = ColouredDigitsParams.model_validate(params)
-    known = trainer.load("coloured-usps", checked, trial)
+    known = trainer.load(COLOURED_USPS, checked, trial)
     build = partial(network, checked)
     return trainer.test(build, known, tasks.digit_and_colour(), checked, trial, best, _draw)
 
 
-def _draw(predict: Predict, known: Dataset) -> list[Figure]:
+def _draw(predict: Predict, known: Splits) -> list[Figure]:
     outputs, targets = predict(known.test.inputs), known.test.targets.cpu()
     digit, colour = outputs[:, :N_DIGITS], outputs[:, N_DIGITS:]
     # Every pair is a class of its own, as likely as both of its parts.

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from distune.workloads import data, tasks, trainer
+from distune.workloads import tasks, trainer
+from distune.workloads.data import DATA_SETS
 from distune.workloads.drawing import draw_mistakes
 from distune.workloads.hyperparameters import ConvnetParams
 from distune.workloads.layers import conv_network
@@ -19,11 +20,11 @@ def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str,
 
     Raises:
         pydantic.ValidationError: `params` are not `ConvnetParams`.
-        UserError: the data is not to be had (see `data.load`), or the network cannot be
+        UserError: the data is not to be had (see `loading.load`), or the network cannot be
             built: names the layer and the sizes.
     """
     checked = ConvnetParams.model_validate(params)
-    known = trainer.load(checked.dataset, checked, trial)
+    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
     task = tasks.classification(checked.loss)
     yield from trainer.train(_build(checked), known, task, checked, trial)
 
@@ -37,12 +38,13 @@ def test(
     raises as `trainer.test` and `train`.
     """
     checked = ConvnetParams.model_validate(params)
-    known = trainer.load(checked.dataset, checked, trial)
+    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
     task = tasks.classification(checked.loss)
-    draw = partial(draw_mistakes, classes=data.CLASSES[checked.dataset])
+    draw = partial(draw_mistakes, classes=DATA_SETS[checked.dataset].classes)
     return trainer.test(_build(checked), known, task, checked, trial, best, draw)
 
 
 def _build(params: ConvnetParams) -> partial[nn.Sequential]:
-    classes = len(data.CLASSES[params.dataset])
-    return partial(conv_network, params, data.SHAPES[params.dataset], classes)
+    known = DATA_SETS[params.dataset]
+    assert known.shape is not None
+    return partial(conv_network, params, known.shape, len(known.classes))

@@ -24,11 +24,11 @@ from distune.study.figures import (
     Pictures,
     Scatter,
 )
-from distune.workloads.data import Dataset, as_floats
+from distune.workloads.data.loading import Splits, as_floats
 
 #: From inputs to outputs, on the CPU.
 Predict = Callable[[Tensor], Tensor]
-Draw = Callable[[Predict, Dataset], list[Figure]]
+Draw = Callable[[Predict, Splits], list[Figure]]
 
 _MOST_MISTAKES = 40
 _GRID = 120  # places on each side of the plane
@@ -56,7 +56,7 @@ def leave_figures(trial: HasFolder, figures: list[Figure]) -> None:
         print(f"distune: the figures could not be kept: {error}", flush=True)
 
 
-def draw_mistakes(predict: Predict, known: Dataset, classes: Sequence[str]) -> list[Figure]:
+def draw_mistakes(predict: Predict, known: Splits, classes: Sequence[str]) -> list[Figure]:
     """Of a classifier with one logit for each class: `confusion` and `mistakes` on its test."""
     logits, labels = predict(known.test.inputs), known.test.targets.cpu()
     return [
@@ -123,7 +123,7 @@ def _encode(image: Tensor) -> str:
     return base64.b64encode(pixels.numpy().tobytes()).decode()
 
 
-def draw_boundary(predict: Predict, known: Dataset) -> list[Figure]:
+def draw_boundary(predict: Predict, known: Splits) -> list[Figure]:
     """What a network with the logit of class 1 says all over the plane, and the test points."""
     points, labels = known.test.inputs.cpu(), known.test.targets.cpu()
     low, high = points.min(0).values, points.max(0).values

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from distune.study.figures import Figure
 from distune.workloads import tasks, trainer
-from distune.workloads.data import HOUSE_COLUMNS, Dataset, Split
+from distune.workloads.data.house_prices import FEATURES, HOUSE_PRICES
+from distune.workloads.data.loading import Split, Splits
 from distune.workloads.drawing import Predict, scatter
 from distune.workloads.hyperparameters import HousePricesParams
 from distune.workloads.layers import dense_network
@@ -54,7 +55,7 @@ def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str,
 
     Raises:
         pydantic.ValidationError: `params` are not `HousePricesParams`.
-        UserError: the data is not to be had (see `data.load`), or the network cannot be built.
+        UserError: the data is not to be had (see `loading.load`), or the network cannot be built.
     """
     checked = HousePricesParams.model_validate(params)
     known, _ = _load(checked, trial)
@@ -77,17 +78,17 @@ def test(
     return trainer.test(_build(checked), known, task, checked, trial, best, draw)
 
 
-def _load(params: HousePricesParams, trial: trainer.Trial) -> tuple[Dataset, Scale]:
-    raw = trainer.load("house-prices", params, trial)
+def _load(params: HousePricesParams, trial: trainer.Trial) -> tuple[Splits, Scale]:
+    raw = trainer.load(HOUSE_PRICES, params, trial)
     scale = Scale.of(raw.train)
-    return Dataset(*(scale.scaled(part) for part in (raw.train, raw.validation, raw.test))), scale
+    return Splits(*(scale.scaled(part) for part in (raw.train, raw.validation, raw.test))), scale
 
 
 def _build(params: HousePricesParams) -> partial[nn.Sequential]:
     return partial(dense_network, params, 4, 1 if params.loss == "mse" else 2)
 
 
-def _draw(predict: Predict, known: Dataset, scale: Scale) -> list[Figure]:
+def _draw(predict: Predict, known: Splits, scale: Scale) -> list[Figure]:
     """Predicted against true prices; if the variance is predicted, too, with error bars, and
     the standard deviation against each fact.
     """
@@ -116,6 +117,6 @@ def _draw(predict: Predict, known: Dataset, scale: Scale) -> list[Figure]:
                 ("predicted standard deviation ($)", deviation),
                 log_y=True,
             )
-            for i, name in enumerate(HOUSE_COLUMNS[:4])
+            for i, name in enumerate(FEATURES)
         ),
     ]

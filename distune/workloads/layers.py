@@ -103,21 +103,13 @@ class Dropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or input.device.type != "cpu":
             return super().forward(input)
+        n = input.numel()
+        dropped = min(round(self.p * 2**16), 2**16 - 1)  # of all numbers of 16 bits
+        bits = torch.empty((n + 3) // 4, dtype=torch.int64)
+        bits.random_(-(2**63), None)
         keep = torch.empty_like(input)
-        draw_kept(keep, self.p)
-        return input * keep
-
-
-def draw_kept(out: Tensor, p: float, generator: torch.Generator | None = None) -> None:
-    """Fill `out` with what dropout multiplies by: 0 with probability `p`, else what makes up for
-    it. Drawn from `generator`, or from torch's own.
-    """
-    n = out.numel()
-    dropped = min(round(p * 2**16), 2**16 - 1)  # of all numbers of 16 bits
-    bits = torch.empty((n + 3) // 4, dtype=torch.int64)
-    bits.random_(-(2**63), None, generator=generator)
-    torch.ge(bits.view(torch.int16)[:n].view(out.shape), dropped - 2**15, out=out)
-    out.mul_(2**16 / (2**16 - dropped))
+        torch.ge(bits.view(torch.int16)[:n].view(input.shape), dropped - 2**15, out=keep)
+        return input * keep.mul_(2**16 / (2**16 - dropped))
 
 
 class BatchNorm(nn.BatchNorm2d):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from distune.workloads import data, tasks, trainer
+from distune.workloads import tasks, trainer
+from distune.workloads.data import DATA_SETS
 from distune.workloads.drawing import draw_mistakes
 from distune.workloads.hyperparameters import ConvParams, MnistCnnParams
 from distune.workloads.layers import conv_network, glorot
-from distune.workloads.population import Population
 
 # What it gets right in training is not followed: in so small a network that costs a few per cent.
 _TASK = tasks.classification("cross-entropy", follow_training=False)
@@ -38,27 +38,11 @@ def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str,
 
     Raises:
         pydantic.ValidationError: `params` are not `MnistCnnParams`.
-        UserError: the data is not to be had (see `data.load`).
+        UserError: the data is not to be had (see `loading.load`).
     """
     checked = MnistCnnParams.model_validate(params)
-    known = trainer.load(checked.dataset, checked, trial)
+    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
     yield from trainer.train(_build(checked), known, _TASK, checked, trial)
-
-
-def train_together(
-    settings: Sequence[Mapping[str, Any]], trials: Sequence[trainer.Trial]
-) -> list[Iterator[dict[str, float]]]:
-    """Train several settings at once that `grouping` says fit together.
-
-    Returns:
-        For each what `train` would yield, up to rounding: see `Population`.
-
-    Raises:
-        as `train`.
-    """
-    checked = [MnistCnnParams.model_validate(setting) for setting in settings]
-    known = trainer.load(checked[0].dataset, checked[0], trials[0])
-    return Population(list(map(_build, checked)), known, checked, trials).curves()
 
 
 def test(
@@ -70,8 +54,8 @@ def test(
     raises as `trainer.test` and `train`.
     """
     checked = MnistCnnParams.model_validate(params)
-    known = trainer.load(checked.dataset, checked, trial)
-    draw = partial(draw_mistakes, classes=data.CLASSES[checked.dataset])
+    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
+    draw = partial(draw_mistakes, classes=DATA_SETS[checked.dataset].classes)
     return trainer.test(_build(checked), known, _TASK, checked, trial, best, draw)
 
 

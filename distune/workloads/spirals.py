@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from distune.workloads import tasks, trainer
+from distune.workloads.data.spirals import SPIRALS
 from distune.workloads.drawing import draw_boundary
 from distune.workloads.hyperparameters import SpiralsParams
 from distune.workloads.layers import dense_network
@@ -24,7 +25,7 @@ def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str,
         UserError: the network cannot be built, or more points are wanted than there are.
     """
     checked = SpiralsParams.model_validate(params)
-    known = trainer.load("spirals", checked, trial)
+    known = trainer.load(SPIRALS, checked, trial)
     task = tasks.two_classes(checked.loss)
     yield from trainer.train(_build(checked), known, task, checked, trial)
 
@@ -38,7 +39,7 @@ def test(
     and raises as `trainer.test` and `train`.
     """
     checked = SpiralsParams.model_validate(params)
-    known = trainer.load("spirals", checked, trial)
+    known = trainer.load(SPIRALS, checked, trial)
     task = tasks.two_classes(checked.loss)
     return trainer.test(_build(checked), known, task, checked, trial, best, draw_boundary)
 

@@ -22,8 +22,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from distune.study.trial import better
-from distune.workloads import data, device, steps, winners
-from distune.workloads.data import Dataset, DatasetName, Split, as_floats
+from distune.workloads import device, steps, winners
+from distune.workloads.data import loading
+from distune.workloads.data.data_set import DataSet
+from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.loading import Split, Splits, as_floats
 from distune.workloads.drawing import Draw, leave_figures
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.tasks import Task
@@ -49,8 +52,8 @@ class Trial(Protocol):
         """As torch names it."""
 
     @property
-    def data_dir(self) -> str | None:
-        """Where the user says the data is."""
+    def data(self) -> DataFolders:
+        """Where the data is."""
 
     @property
     def max_seconds(self) -> float | None:
@@ -84,15 +87,15 @@ class Epoch:
     seconds: float
 
 
-def load(dataset: DatasetName, params: TrainingParams, trial: Trial) -> Dataset:
+def load(data_set: DataSet, params: TrainingParams, trial: Trial) -> Splits:
     """A data set for a trial: as much of it as the params want, on the trial's device.
 
     Raises:
-        UserError: it is not to be had (see `data.load`).
+        UserError: it is not to be had (see `loading.load`).
     """
-    return data.load(
-        dataset,
-        trial.data_dir,
+    return loading.load(
+        data_set,
+        trial.data,
         trial.device,
         params.n_train,
         params.n_validation,
@@ -102,7 +105,7 @@ def load(dataset: DatasetName, params: TrainingParams, trial: Trial) -> Dataset:
 
 def train(
     build: Build,
-    known: Dataset,
+    known: Splits,
     task: Task,
     params: TrainingParams,
     trial: Trial,
@@ -126,7 +129,7 @@ def train(
 
 def _train(
     build: Build,
-    known: Dataset,
+    known: Splits,
     task: Task,
     params: TrainingParams,
     trial: Trial,
@@ -154,7 +157,7 @@ def _train(
 
 def test(
     build: Build,
-    known: Dataset,
+    known: Splits,
     task: Task,
     params: TrainingParams,
     trial: Trial,

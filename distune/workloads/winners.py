@@ -314,20 +314,14 @@ class ConvMaxPool(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         conv = self.conv
         assert conv.bias is not None
-        padding = int(conv.padding[0])
-        return conv_max_pool(input, conv.weight, conv.bias, padding, self._window, self._relu)
-
-
-def conv_max_pool(
-    images: Tensor, weight: Tensor, bias: Tensor, padding: int, window: int, relu: bool
-) -> Tensor:
-    """What a `ConvMaxPool` computes; only where the functions are compiled."""
-    pooled: Tensor
-    if weight.shape[1] <= _FEW_CHANNELS and window == 2 and not images.requires_grad:
-        pooled = _FirstConvMaxPool.apply(images, weight, bias, padding, relu)  # type: ignore[no-untyped-call]
-    else:
-        pooled = _ConvMaxPool.apply(images, weight, bias, padding, window, relu)  # type: ignore[no-untyped-call]
-    return pooled
+        layer = conv.weight, conv.bias, int(conv.padding[0])
+        few = conv.weight.shape[1] <= _FEW_CHANNELS
+        pooled: Tensor
+        if few and self._window == 2 and not input.requires_grad:
+            pooled = _FirstConvMaxPool.apply(input, *layer, self._relu)  # type: ignore[no-untyped-call]
+        else:
+            pooled = _ConvMaxPool.apply(input, *layer, self._window, self._relu)  # type: ignore[no-untyped-call]
+        return pooled
 
 
 def fuse(model: nn.Module) -> None:

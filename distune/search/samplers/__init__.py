@@ -1,21 +1,15 @@
-"""Samplers: what to try next.
-
-A sampler is a callable: given the index of a configuration and the history so far, it
-returns the configuration's params, or None when there are no more, or none yet. What it
-returns depends on the study, its seed and the history alone (P5).
-"""
+"""Samplers: what to try next. A new one is a file beside this and a line in `SAMPLERS`."""
 
 from __future__ import annotations
 
-from distune.search.samplers.independent import Sampler, independent_sampler
-from distune.search.samplers.staged import StagedSampler
-from distune.study.study import Study
+from distune.search.samplers.grid import GridSampler
+from distune.search.samplers.listed import ListSampler
+from distune.search.samplers.random import RandomSampler
+from distune.search.samplers.sampler import SpaceSampler
 
-__all__ = ["Sampler", "make_sampler"]
-
-
-def make_sampler(study: Study) -> Sampler:
-    """The sampler a study names."""
-    if study.sampler == "stages":
-        return StagedSampler(study)
-    return independent_sampler(study.sampler, study.space, study.seed, study.settings)
+#: By the name that a space file has for it.
+SAMPLERS: dict[str, type[SpaceSampler]] = {
+    "random": RandomSampler,
+    "grid": GridSampler,
+    "list": ListSampler,
+}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Self
 
-from distune.study.space import Space
-from distune.study.trial import Counted, Scalar
+from distune.search.samplers.sampler import Nothing, Question, Suggestion
+from distune.study.space import Parameter, Space
+from distune.study.trial import Params, Scalar
 
 
 class ListSampler:
@@ -13,19 +15,34 @@ class ListSampler:
     what a setting leaves out.
     """
 
-    def __init__(self, space: Space, settings: Sequence[dict[str, Scalar]]) -> None:
+    endless = False
+    exchangeable = False
+    label = "a list of settings"
+
+    def __init__(self, space: Space, settings: Sequence[Params]) -> None:
         filled = (_filled_in(space, setting) for setting in settings)
         self._settings = [setting for setting in filled if not space.excludes(setting)]
 
-    def __call__(
-        self, configuration: int, history: Sequence[Counted] = ()
-    ) -> dict[str, Scalar] | None:
-        if configuration >= len(self._settings):
-            return None
-        return dict(self._settings[configuration])
+    @classmethod
+    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
+        if settings is None:
+            raise ValueError('settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...]')
+
+    @classmethod
+    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
+        return cls(space, settings or [])
+
+    @property
+    def size(self) -> int:
+        return len(self._settings)
+
+    def ask(self, question: Question) -> Suggestion | Nothing:
+        if question.number >= len(self._settings):
+            return Nothing.NO_MORE
+        return Suggestion(dict(self._settings[question.number]))
 
 
-def _filled_in(space: Space, setting: dict[str, Scalar]) -> dict[str, Scalar]:
+def _filled_in(space: Space, setting: Params) -> dict[str, Scalar]:
     chosen = dict(setting)
     for name, value in space.constants.items():
         if space.is_active(name, chosen):

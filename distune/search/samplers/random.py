@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Self
 
+from distune.search.samplers.sampler import Nothing, Question, Suggestion, takes_no_settings
 from distune.study.space import (
     CategoricalParameter,
     FloatParameter,
@@ -13,7 +15,7 @@ from distune.study.space import (
     Parameter,
     Space,
 )
-from distune.study.trial import Counted, Scalar
+from distune.study.trial import Params, Scalar
 
 #: After so many excluded settings in a row there are hardly any others.
 _MOST_DRAWS = 10_000
@@ -24,20 +26,32 @@ class RandomSampler:
     again, as long as the space excludes it.
     """
 
+    endless = True
+    exchangeable = True
+    label = "random search"
+    size = None
+
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed
 
-    def __call__(
-        self, configuration: int, history: Sequence[Counted] = ()
-    ) -> dict[str, Scalar] | None:
+    @classmethod
+    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
+        takes_no_settings(settings)
+
+    @classmethod
+    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
+        return cls(space, seed)
+
+    def ask(self, question: Question) -> Suggestion | Nothing:
         # Seeding from a string is defined by its SHA-512: the same on every platform.
-        rng = Random(f"distune {self._seed} {configuration}")
+        seed = f"distune {self._seed} {question.number}"
+        rng = Random(seed)
         for _ in range(_MOST_DRAWS):
             setting = self._draw(rng)
             if not self._space.excludes(setting):
-                return setting
-        return None
+                return Suggestion(setting, state={"seed": seed})
+        return Nothing.NO_MORE
 
     def _draw(self, rng: Random) -> dict[str, Scalar]:
         chosen: dict[str, Scalar] = {}

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from distune.search.ranking import Configuration, History
-from distune.search.samplers.independent import Sampler, independent_sampler
+from distune.search.samplers import SAMPLERS
+from distune.search.samplers.sampler import Nothing, Question, Sampler, SpaceSampler, Suggestion
 from distune.study.stage import Stage, stage_space
 from distune.study.study import Study
-from distune.study.trial import Counted, Params, Scalar
+from distune.study.trial import Counted, Params
 
 _MOST = 100_000  # configurations of one stage
+
+
+def make_sampler(study: Study) -> Sampler:
+    """The sampler that a study names; with stages, one for all of them."""
+    if study.stages is not None:
+        return StagedSampler(study)
+    return SAMPLERS[study.sampler].of(study.space, study.seed, study.settings)
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,8 @@ class StageView:
     Attributes:
         stage: which.
         state: what it does.
-        first: number of its first trial; as it looks now while it waits, like `trials`.
-        trials: how many it has.
+        first: number of its first configuration; as it looks now while it waits, like `trials`.
+        configurations, trials: how many it has.
         start: the setting that it starts from.
         counted: how many of its trials are over.
         winner: its best configuration, when it is over; None if none had a result.
@@ -33,10 +40,15 @@ class StageView:
     stage: Stage
     state: Literal["waiting", "running", "over"]
     first: int
+    configurations: int
     trials: int
     start: Params
     counted: int = 0
     winner: Configuration | None = None
+
+    def has(self, configuration: int) -> bool:
+        """Whether a configuration of this number is one of its own."""
+        return self.first <= configuration < self.first + self.configurations
 
 
 @dataclass
@@ -45,13 +57,16 @@ class _Open:
 
     first: int  # of its configurations
     size: int  # configurations
-    sampler: Sampler
+    sampler: SpaceSampler
     start: Params
     history: History = field(repr=False)
 
     @property
     def is_over(self) -> bool:
         return len(self.history) >= self.size * self.history.study.repeats
+
+    def has(self, configuration: int) -> bool:
+        return self.first <= configuration < self.first + self.size
 
 
 class StagedSampler:
@@ -62,23 +77,34 @@ class StagedSampler:
     What was read of a history is remembered: it must only ever grow.
     """
 
+    endless = False
+    exchangeable = False
+
     def __init__(self, study: Study) -> None:
         self._study = study
         self._stages = study.stages or []
         self._read = 0
         self._open = [self._opened(0, 0, study.space.constants)]
         self._to_come = self._expected()
+        self.label = f"a search in {len(self._stages)} stages"
 
-    def __call__(
-        self, configuration: int, history: Sequence[Counted] = ()
-    ) -> dict[str, Scalar] | None:
-        self.follow(history)
+    @property
+    def size(self) -> int:
+        return sum(one.size for one in [*self._open, *self._to_come])
+
+    def ask(self, question: Question) -> Suggestion | Nothing:
+        self.follow(question.history.trials)
         for stage, one in zip(self._stages, self._open, strict=False):
-            if one.first <= configuration < one.first + one.size:
+            if one.has(question.number):
                 # A random stage must not draw again what an earlier one has drawn.
-                own = 0 if stage.sampler == "random" else one.first
-                return one.sampler(configuration - own, ())
-        return None
+                number = question.number - (0 if one.sampler.endless else one.first)
+                found = one.sampler.ask(Question(number, one.history))
+                if isinstance(found, Suggestion):
+                    return Suggestion(found.params, stage.name, found.state)
+                return found
+        if len(self._open) < len(self._stages):
+            return Nothing.NOT_YET
+        return Nothing.NO_MORE
 
     def follow(self, history: Sequence[Counted]) -> None:
         """Take in what is new in a history, and go on to the next stage if it is time."""
@@ -94,14 +120,14 @@ class StagedSampler:
 
     def views(self) -> list[StageView]:
         """All stages; those to come as they would be if nothing better was found."""
-        repeats = self._study.repeats
         stages = [*self._open, *self._to_come]
         return [
             StageView(
                 stage,
                 "waiting" if i >= len(self._open) else "over" if one.is_over else "running",
-                one.first * repeats,
-                one.size * repeats,
+                one.first,
+                one.size,
+                one.size * self._study.repeats,
                 one.start,
                 len(one.history),
                 one.history.winner() if one.is_over else None,
@@ -109,11 +135,10 @@ class StagedSampler:
             for i, (stage, one) in enumerate(zip(self._stages, stages, strict=True))
         ]
 
-    def stage_of(self, trial: int) -> Stage | None:
-        """The stage that a trial of this number belongs to; None if that has not begun."""
-        configuration = trial // self._study.repeats
+    def stage_of(self, configuration: int) -> Stage | None:
+        """The stage that a configuration belongs to; None if that has not begun."""
         for stage, one in zip(self._stages, self._open, strict=False):
-            if one.first <= configuration < one.first + one.size:
+            if one.has(configuration):
                 return stage
         return None
 
@@ -128,16 +153,14 @@ class StagedSampler:
     def _opened(self, index: int, first: int, start: Params) -> _Open:
         study, stage = self._study, self._stages[index]
         space = stage_space(study.params, self._stages[: index + 1], start, study.exclude)
-        sampler = independent_sampler(stage.sampler, space, study.seed, stage.settings)
+        sampler = SAMPLERS[stage.sampler].of(space, study.seed, stage.settings)
         most = -(-stage.trials // study.repeats) if stage.trials else _MOST
-        size = most
-        if stage.sampler != "random":
-            size = next(i for i in itertools.count() if i == most or sampler(i, ()) is None)
+        size = most if sampler.size is None else min(most, sampler.size)
         return _Open(first, size, sampler, start, History(study))
 
     def _count(self, counted: Counted) -> None:
         last = self._open[-1]
-        if 0 <= counted.trial.number // self._study.repeats - last.first < last.size:
+        if last.has(counted.trial.configuration):
             last.history.add(counted)
 
 

@@ -9,21 +9,18 @@ from rich.text import Text
 
 from distune.search.ranking import Configuration, Tier
 from distune.study.study import Study
-from distune.watch.display.cells import (
-    BEST_MARK,
-    Column,
-    clean,
+from distune.watch.display.configurations import best_value, standing, varying_parameters
+from distune.watch.display.numbers import (
     decimals_for,
     duration,
     format_scalar,
     format_spread,
     format_value,
     is_number,
-    line_of,
     short_number,
-    table_lines,
 )
-from distune.watch.display.facts import best_value, standing, varying_parameters
+from distune.watch.display.tables import BEST_MARK, TextColumn, table_lines
+from distune.watch.display.text import clean, line_of
 from distune.watch.snapshot import Snapshot
 
 
@@ -37,7 +34,9 @@ def ranking_lines(snapshot: Snapshot, width: int, rows: int, header: bool = True
     return table_lines(columns, width, header=header, rows=len(configurations))
 
 
-def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]) -> list[Column]:
+def _ranking_columns(
+    snapshot: Snapshot, configurations: Sequence[Configuration]
+) -> list[TextColumn]:
     study = snapshot.study
     decimals = decimals_for(best_value(snapshot.history))
     winner = snapshot.history.winner()
@@ -45,8 +44,8 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
     best = [winner is not None and c.first == winner.first for c in configurations]
     both = list(zip(configurations, tiers, strict=True))
 
-    def column(name: str, cells: Iterable[str], priority: int, right: bool = True) -> Column:
-        return Column(name, [Text(cell) for cell in cells], priority, right)
+    def column(name: str, cells: Iterable[str], priority: int, right: bool = True) -> TextColumn:
+        return TextColumn(name, [Text(cell) for cell in cells], priority, right)
 
     def spread(c: Configuration, tier: Tier) -> str:
         if tier > Tier.PARTIAL or not is_number(c.spread):
@@ -65,13 +64,15 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
     tests = [c.test_mean(study.test_metric) for c in configurations]
     sizes = [c.parameters for c in configurations]
     columns = [
-        Column(f"  {'#':>{digits}}", ranks, 0),
+        TextColumn(f"  {'#':>{digits}}", ranks, 0),
         column("trial", map(_numbers, configurations), 4),
-        Column(clean(study.metric), values, 1, right=True),
+        TextColumn(clean(study.metric), values, 1, right=True),
     ]
     if study.repeats > 1:
         columns.append(column("spread", (spread(c, tier) for c, tier in both), 2, right=False))
-        columns.append(Column("runs", [_repeats_cell(c, study) for c in configurations], 3, True))
+        columns.append(
+            TextColumn("runs", [_repeats_cell(c, study) for c in configurations], 3, True)
+        )
     if any(test is not None for test in tests):
         columns.append(
             column("test", (format_value(t, 4) if t is not None else "" for t in tests), 6)
@@ -97,7 +98,7 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
 
 def _numbers(configuration: Configuration) -> str:
     """Of its trials: `7`, `6–8`, `6 9`, `6 +4`."""
-    numbers = sorted(run.trial.number for run in configuration.runs)
+    numbers = sorted(run.trial.number for run in configuration.trials)
     if len(numbers) == 1:
         return str(numbers[0])
     if numbers[-1] - numbers[0] == len(numbers) - 1:
@@ -123,7 +124,7 @@ def _dimmed(cell: Text, tier: Tier) -> Text:
     return cell
 
 
-def _self_named(column: Column) -> Column:
+def _self_named(column: TextColumn) -> TextColumn:
     """For a table without a header: `lr 0.05` in each cell."""
     cells = [
         line_of((f"{column.name} ", "dim"), cell) if cell.plain else cell for cell in column.cells

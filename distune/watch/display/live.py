@@ -9,25 +9,22 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.share.protocol import State
-from distune.watch.display.cells import fitted, indented, plural, rule_line
-from distune.watch.display.facts import is_over, live_workers, planned_trials
+from distune.watch.display.events import event_lines
+from distune.watch.display.headline import study_lines
 from distune.watch.display.leaderboard import ranking_lines
-from distune.watch.display.parts import (
-    event_lines,
-    running_lines,
-    shown_workers,
-    stage_lines,
-    study_lines,
-    worker_lines,
-    workers_note,
-)
+from distune.watch.display.numbers import plural
+from distune.watch.display.running import running_lines
+from distune.watch.display.stages import stage_lines
+from distune.watch.display.state import is_over, planned_trials
+from distune.watch.display.text import fitted, indented, rule_line
+from distune.watch.display.workers import live_workers, shown_workers, worker_lines, workers_summary
 from distune.watch.snapshot import Snapshot
 
 _Draw = Callable[[Snapshot, int, int], list[Text]]
 
 
 @dataclass(frozen=True)
-class _Section:
+class _Panel:
     """A titled part of the screen.
 
     Attributes:
@@ -38,7 +35,7 @@ class _Section:
     """
 
     title: str
-    note: str
+    aside: str
     total: int
     wanted: int
     weight: int
@@ -47,13 +44,13 @@ class _Section:
     counts_hidden: bool = True
 
 
-def _heading(section: _Section, shown: int, width: int) -> Text:
-    hidden = section.total - shown if section.counts_hidden else 0
+def _heading(panel: _Panel, shown: int, width: int) -> Text:
+    hidden = panel.total - shown if panel.counts_hidden else 0
     more = f"and {hidden:,} more" if hidden > 0 else ""
-    return rule_line(section.title, section.note, more, width)
+    return rule_line(panel.title, panel.aside, more, width)
 
 
-def _sections(snapshot: Snapshot, *, header: bool) -> list[_Section]:
+def _panels(snapshot: Snapshot, *, header: bool) -> list[_Panel]:
     """What there is to show, the most important first."""
     history, over = snapshot.history, is_over(snapshot)
     running = len(snapshot.in_state(State.TAKEN))
@@ -67,43 +64,43 @@ def _sections(snapshot: Snapshot, *, header: bool) -> list[_Section]:
     def ranking(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
         return ranking_lines(snapshot, width, rows, header)
 
-    sections = [
-        _Section(
+    panels = [
+        _Panel(
             title="Ranking",
-            note=plural(history.configurations, "configuration") if len(history) else "",
+            aside=plural(history.configurations, "configuration") if len(history) else "",
             total=history.configurations,
             wanted=max(history.configurations, 1, 0 if over else coming),
             weight=6,
             draw=ranking,
             fixed=1 if header else 0,
         ),
-        _Section(
+        _Panel(
             title="Stages",
-            note="",
+            aside="",
             total=len(snapshot.stages),
             wanted=len(snapshot.stages),
             weight=2,
             draw=stage_lines,
         ),
-        _Section(
+        _Panel(
             title="Running",
-            note=plural(running, "trial") if running else "",
+            aside=plural(running, "trial") if running else "",
             total=running,
             wanted=max(running, 0 if over else slots, at_least),
             weight=3,
             draw=running_lines,
         ),
-        _Section(
+        _Panel(
             title="Workers",
-            note=workers_note(snapshot, workers),
+            aside=workers_summary(snapshot, workers),
             total=workers,
             wanted=max(workers, at_least),
             weight=3,
             draw=worker_lines,
         ),
-        _Section(
+        _Panel(
             title="Events",
-            note="",
+            aside="",
             total=len(snapshot.events),
             wanted=max(len(snapshot.events), 1),
             weight=3,
@@ -111,36 +108,36 @@ def _sections(snapshot: Snapshot, *, header: bool) -> list[_Section]:
             counts_hidden=False,
         ),
     ]
-    return [section for section in sections if section.wanted]
+    return [panel for panel in panels if panel.wanted]
 
 
-def _shared_out(sections: Sequence[_Section], available: int) -> list[int]:
-    """Rows of each section's content; 0 for one that has to go.
+def _shared_out(panels: Sequence[_Panel], available: int) -> list[int]:
+    """Rows of each panel's content; 0 for one that has to go.
 
-    The most important open first. What is left goes, one row at a time, to whoever has
+    The most important open first. What is left goes, one row at a time, to the panel that has
     least for its weight.
     """
-    rows = [0] * len(sections)
-    for i, section in enumerate(sections):
-        if available >= 2 + section.fixed:
+    rows = [0] * len(panels)
+    for i, panel in enumerate(panels):
+        if available >= 2 + panel.fixed:
             rows[i] = 1
-            available -= 2 + section.fixed
+            available -= 2 + panel.fixed
     while available > 0:
-        hungry = [i for i, section in enumerate(sections) if 0 < rows[i] < section.wanted]
+        hungry = [i for i, panel in enumerate(panels) if 0 < rows[i] < panel.wanted]
         if not hungry:
             break
         # The next row makes it `rows + 1`; ties go to the more important.
-        rows[min(hungry, key=lambda i: (rows[i] + 1) / sections[i].weight)] += 1
+        rows[min(hungry, key=lambda i: (rows[i] + 1) / panels[i].weight)] += 1
         available -= 1
     return rows
 
 
-def _section_lines(section: _Section, snapshot: Snapshot, width: int, rows: int) -> list[Text]:
-    """A section of exactly `rows` rows, besides its heading and fixed rows."""
-    drawn = section.draw(snapshot, width - 1, rows)
-    lines = [_heading(section, min(rows, section.total), width)]
+def _panel_lines(panel: _Panel, snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+    """A panel of exactly `rows` rows, besides its heading and fixed rows."""
+    drawn = panel.draw(snapshot, width - 1, rows)
+    lines = [_heading(panel, min(rows, panel.total), width)]
     lines += [indented(line, width) for line in drawn]
-    return lines + [Text("")] * (1 + section.fixed + rows - len(lines))
+    return lines + [Text("")] * (1 + panel.fixed + rows - len(lines))
 
 
 def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
@@ -151,13 +148,13 @@ def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
 def _screen(snapshot: Snapshot, width: int, height: int) -> list[Text]:
     study_rows = 3 if height >= 14 else 2 if height >= 6 else 1
     lines = [indented(line, width) for line in study_lines(snapshot, width - 2, study_rows)]
-    sections = _sections(snapshot, header=height >= 13)
+    panels = _panels(snapshot, header=height >= 13)
     gap = 1 if height >= 30 else 0
-    available = height - len(lines) - gap * len(sections)
-    for section, rows in zip(sections, _shared_out(sections, available), strict=True):
+    available = height - len(lines) - gap * len(panels)
+    for panel, rows in zip(panels, _shared_out(panels, available), strict=True):
         if rows:
             lines += [Text("")] * gap
-            lines += _section_lines(section, snapshot, width, rows)
+            lines += _panel_lines(panel, snapshot, width, rows)
     return [fitted(line, width) for line in lines[:height]]
 
 
@@ -165,11 +162,11 @@ def status_text(snapshot: Snapshot, width: int) -> RenderableType:
     """One snapshot as text: the live view without a limit to its height."""
     lines = [indented(line, width) for line in study_lines(snapshot, width - 2, 3)]
     most = {"Ranking": 20, "Events": 10}
-    for section in _sections(snapshot, header=True):
-        if section.title == "Events" and not section.total:
-            continue  # who looks once has seen nothing happen
-        rows = min(max(section.total, 1), most.get(section.title, 10**9))
-        block = _section_lines(section, snapshot, width, rows)
+    for panel in _panels(snapshot, header=True):
+        if panel.title == "Events" and not panel.total:
+            continue  # nothing has happened since the only look
+        rows = min(max(panel.total, 1), most.get(panel.title, 10**9))
+        block = _panel_lines(panel, snapshot, width, rows)
         while block and not block[-1].plain:
             block.pop()
         lines += [Text(""), *block]

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import random
 from importlib.metadata import distribution
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
+from distune.workloads.data.data_set import DataSet
 
-from distune.workloads.data import Part
+if TYPE_CHECKING:
+    from distune.workloads.data.data_set import Arrays
 
 _SIDE = 28  # pixels, as MNIST's
 _SIZES = (1_200, 297, 300)
 _FILE = "sklearn/datasets/data/digits.csv.gz"
 
 
-def read() -> list[Part]:
+def read() -> list[Arrays]:
     """Train, validation, test: scikit-learn's digits, scaled to 28x28 and 8 bits.
 
     Their 17 gray levels become floats (N x 1 x 28 x 28, 0 to 255); the labels are int64, N.
     """
+    import torch
+
     images, labels = _scans()
     small = torch.from_numpy(images).reshape(-1, 1, 8, 8) * (255 / 16)
     large = torch.nn.functional.interpolate(small, (_SIDE, _SIDE), mode="bilinear").numpy()
@@ -28,19 +30,21 @@ def read() -> list[Part]:
     # promises never to change for a seed.
     rng = random.Random(0)
     order = sorted(range(len(labels)), key=lambda _: rng.random())
-    parts: list[Part] = []
+    arrays: list[Arrays] = []
     start = 0
     for size in _SIZES:
         chosen = order[start : start + size]
-        parts.append((large[chosen], labels[chosen].astype("int64")))
+        arrays.append((large[chosen], labels[chosen].astype("int64")))
         start += size
-    return parts
+    return arrays
 
 
 def _scans() -> tuple[Any, Any]:
     """What `load_digits` gives: N x 64 and N. Its file is read without it, because to import it
     takes about as long as to import torch.
     """
+    import numpy as np
+
     try:
         table = np.loadtxt(str(distribution("scikit-learn").locate_file(_FILE)), delimiter=",")
     except OSError:  # a release that keeps it elsewhere
@@ -49,3 +53,14 @@ def _scans() -> tuple[Any, Any]:
         images, labels = load_digits(return_X_y=True)
         return images, labels
     return table[:, :-1], table[:, -1]
+
+
+DIGITS = DataSet(
+    name="digits",
+    title="digits",
+    sizes=_SIZES,
+    read=read,
+    shape=(1, _SIDE, _SIDE),
+    classes=tuple("0123456789"),
+    bundled_with="scikit-learn",
+)

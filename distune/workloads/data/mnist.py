@@ -7,32 +7,43 @@ import struct
 import zlib
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from distune.workloads.data.data_set import DataSet, damaged, packed_or_not
 
-from distune.workloads.data import Part
-from distune.workloads.data.places import damaged, packed_or_not
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distune.workloads.data.data_set import Arrays
 
 _SIDE = 28  # pixels
-_N_VALIDATION = 10_000  # the last so many of the training images
+_SIZES = (50_000, 10_000, 10_000)  # validation images are the last of the training files'
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 def read(
     train_images: Path, train_labels: Path, test_images: Path, test_labels: Path
-) -> list[Part]:
+) -> list[Arrays]:
     """Train, validation, test: pixels (N x 1 x 28 x 28, uint8) and labels (N, int64).
 
     Raises:
         UserError: a file is damaged.
     """
-    images, labels = _pair(train_images, train_labels, 60_000)
-    n = len(labels) - _N_VALIDATION
-    test = _pair(test_images, test_labels, 10_000)
+    n, n_validation, n_test = _SIZES
+    images, labels = _pair(train_images, train_labels, n + n_validation)
+    test = _pair(test_images, test_labels, n_test)
     return [(images[:n], labels[:n]), (images[n:], labels[n:]), test]
 
 
-def _pair(images: Path, labels: Path, n: int) -> Part:
+def _pair(images: Path, labels: Path, n: int) -> Arrays:
+    import numpy as np
+
     pixels = read_idx(packed_or_not(images), (n, _SIDE, _SIDE))
     path = packed_or_not(labels)
     values = read_idx(path, (n,))
@@ -50,6 +61,8 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     Raises:
         UserError: it cannot be read or is not an array of this shape; names the file.
     """
+    import numpy as np
+
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read()
@@ -61,3 +74,45 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if len(content) != len(header) + prod(shape):
         raise damaged(path, f"{len(content):,} bytes, not {len(header) + prod(shape):,}")
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
+
+
+def download(folder: Path) -> None:
+    from distune.workloads.data.torchvision_datasets import import_datasets
+
+    import_datasets().MNIST(folder, download=True)
+
+
+def download_fashion(folder: Path) -> None:
+    from distune.workloads.data.torchvision_datasets import import_datasets
+
+    import_datasets().FashionMNIST(folder, download=True)
+
+
+MNIST = DataSet(
+    name="mnist",
+    title="MNIST",
+    sizes=_SIZES,
+    read=read,
+    shape=(1, _SIDE, _SIDE),
+    classes=tuple("0123456789"),
+    paths=tuple(f"MNIST/raw/{name}" for name in _FILES),
+    megabytes=12,
+    download=download,
+    packed=True,
+)
+
+FASHION_MNIST = DataSet(
+    name="fashion-mnist",
+    title="Fashion-MNIST",
+    sizes=_SIZES,
+    read=read,
+    shape=(1, _SIDE, _SIDE),
+    classes=(
+        *("T-shirt", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "boot"),
+    ),
+    paths=tuple(f"FashionMNIST/raw/{name}" for name in _FILES),
+    megabytes=31,
+    download=download_fashion,
+    packed=True,
+)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import bz2
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from distune.workloads.data.data_set import DataSet, damaged
 
-from distune.workloads.data import Part
-from distune.workloads.data.places import damaged
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distune.workloads.data.data_set import Arrays
 
 _SIDE = 16  # pixels
 _SIZES = (7_291, 2_007)
 _N_TRAIN = 6_000  # a random choice of the training images; the others are for validation
-_COLOURS = np.array(  # red, green, blue, yellow, magenta
-    [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1]], np.uint8
-)
 
 
-def read(train: Path, test: Path) -> list[Part]:
+def read(train: Path, test: Path) -> list[Arrays]:
     """Train, validation, test: pixels (N x 1 x 16 x 16, uint8) and labels (N, int64).
 
     The training images are divided at random, always in the same way.
@@ -27,30 +27,14 @@ def read(train: Path, test: Path) -> list[Part]:
     Raises:
         UserError: a file is damaged.
     """
+    import numpy as np
+
     (images, labels), held_out = (
         read_libsvm(path, n) for path, n in zip((train, test), _SIZES, strict=True)
     )
     order = np.random.RandomState(0).permutation(len(labels))  # promised never to change
     chosen, others = order[:_N_TRAIN], order[_N_TRAIN:]
     return [(images[chosen], labels[chosen]), (images[others], labels[others]), held_out]
-
-
-def read_coloured(train: Path, test: Path) -> list[Part]:
-    """The same in colours: pixels (N x 3 x 16 x 16, uint8), digit and colour (N x 2, int64).
-
-    Each image has one of five colours, chosen uniformly and whatever its digit, always the
-    same: red, green, blue, yellow, magenta. Its RGB values are gray times colour.
-
-    Raises:
-        UserError: a file is damaged.
-    """
-    rng = np.random.RandomState(0)
-    parts: list[Part] = []
-    for images, digits in read(train, test):
-        colours = rng.randint(len(_COLOURS), size=len(digits))
-        coloured = images * _COLOURS[colours][:, :, None, None]
-        parts.append((coloured, np.stack([digits, colours], axis=1).astype(np.int64)))
-    return parts
 
 
 def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -62,6 +46,8 @@ def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64
     Raises:
         UserError: it cannot be read or is something else; names the file.
     """
+    import numpy as np
+
     try:
         with bz2.open(path) as file:
             content = file.read()
@@ -82,3 +68,25 @@ def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64
         raise damaged(path, "a pixel that is not in -1 to 1")
     pixels = ((values + 1) / 2 * 255).astype(np.uint8)
     return pixels.reshape(n, 1, _SIDE, _SIDE), labels.astype(np.int64) - 1
+
+
+def download(folder: Path) -> None:
+    # The class itself would go on and read the files.
+    from distune.workloads.data.torchvision_datasets import import_datasets
+
+    datasets = import_datasets()
+    for url, name, md5 in datasets.USPS.split_list.values():
+        datasets.utils.download_url(url, str(folder), name, md5=md5)
+
+
+USPS = DataSet(
+    name="usps",
+    title="USPS",
+    sizes=(_N_TRAIN, _SIZES[0] - _N_TRAIN, _SIZES[1]),
+    read=read,
+    shape=(1, _SIDE, _SIDE),
+    classes=tuple("0123456789"),
+    paths=("usps.bz2", "usps.t.bz2"),
+    megabytes=8.4,
+    download=download,
+)

@@ -1,0 +1,5 @@
+"""The command line: a file a command. What a command needs is imported when it runs."""
+
+from distune.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,89 @@
+"""The registry of the commands, and how one is found."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from distune import __version__
+
+#: In the order of the help. Each is a module beside this one with a function of that name,
+#: whose docstring is the help, and an EXAMPLE.
+COMMANDS = {
+    "master": "Run a study and show its live leaderboard.",
+    "worker": "Claim trials, train them and report, until none are left.",
+    "top": "Watch a study live, read-only, from any machine.",
+    "status": "Show where a study stands, as text or JSON.",
+    "best": "Show the best configuration so far.",
+    "show": "Show everything about one trial.",
+    "report": "Write an HTML page with plots of a study.",
+    "export": "Write the trials to a file for other programs.",
+    "doctor": "Test whether a shared folder can be trusted.",
+    "init": "Write a space file to start from.",
+    "check": "Check a space file and show what it would try.",
+    "presets": "List the built-in studies.",
+    "data": "Find or download a data set.",
+}
+
+
+class _Commands(TyperGroup):
+    """Loads the command that is called, and none for the list of all: building all of them
+    takes a sixth of the time of `distune --help`.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"distune.cli.{cmd_name}")
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        function = getattr(module, cmd_name)
+        alone.command(cmd_name, epilog=f"\b\nExample: {module.EXAMPLE}")(function)
+        return get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="distune",
+    help="Tune hyperparameters over nothing but a shared folder.\n\n"
+    "On one machine:\n\n    distune master --space quickstart --workers 2\n\n"
+    "On several machines that share a folder:\n\n"
+    "    distune master --space space.json --logs /shared/logs\n\n"
+    "    distune worker --logs /shared/logs      (on as many hosts as you like)",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"distune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _without_command(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)

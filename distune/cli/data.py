@@ -1,0 +1,39 @@
+"""`distune data`: the data sets of the built-in workloads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from distune.cli.options import DataDir
+from distune.errors import UserError
+
+EXAMPLE = "distune data mnist --data-dir /shared/data"
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="mnist, fashion-mnist, usps, cifar-10, house-prices or digits."
+    ),
+]
+
+
+def data(dataset: Name, data_dir: DataDir = None) -> None:
+    """Find a data set, download it if it is missing, and print where it is.
+
+    Run this where there is internet before you start workers on hosts that have none.
+    """
+    from distune.workloads.data import DATA_SETS
+    from distune.workloads.data.folders import DataFolders
+
+    wanted = {name: one for name, one in DATA_SETS.items() if one.can_be_fetched}
+    if dataset not in wanted:
+        raise UserError(f"no data set {dataset!r}; there are {', '.join(wanted)}")
+    data_set, folders = wanted[dataset], DataFolders.of(data_dir)
+    if data_set.bundled_with:
+        typer.echo(f"{dataset} come with {data_set.bundled_with}: there is nothing to fetch")
+        return
+    if folders.locate(data_set) is None:
+        typer.echo(folders.announcement(data_set), err=True)
+    typer.echo(folders.fetch(data_set))

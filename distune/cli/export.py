@@ -1,0 +1,89 @@
+"""`distune export`: the trials for other programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distune.cli import terminal
+from distune.cli.options import LOGS, Logs, OneStudy
+
+if TYPE_CHECKING:
+    from distune.watch.loaded import LoadedStudy
+
+EXAMPLE = (
+    "distune export --logs /shared/logs --format parquet --out trials.parquet\n"
+    "         distune export --format optuna; optuna-dashboard sqlite:///mnist.db"
+)
+
+Format = Annotated[
+    str,
+    typer.Option(
+        metavar="csv|parquet|jsonl|optuna|tensorboard",
+        help="csv and parquet are tables; the others hold the learning curves too.",
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Where to write; - is standard output. tensorboard takes a folder; optuna takes a "
+        "database URL or a file: one that ends in .log (Optuna's journal) is written many times "
+        "faster than any other (SQLite). By default a file in the current directory, named after "
+        "the study.",
+    ),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Only the trials of the N best configurations."),
+]
+
+
+def export(
+    logs: Logs = LOGS,
+    study: OneStudy = None,
+    format: Format = "csv",
+    out: Out = None,
+    top: Top = None,
+) -> None:
+    """Write the finished trials to a file for other programs, one row a trial.
+
+    The columns are number, configuration (shared by repeats), rank, stage (if the study has
+    any), repeat, attempt, seed, outcome, value (of the metric), seconds (of training), elapsed
+    (since the study began), steps, worker, device, failure, then params.NAME, metrics.NAME (at
+    the best step) and test.NAME (on the test set).
+
+    An existing file is replaced once the new one is complete. A study in an Optuna storage and
+    a folder that is not empty are left alone.
+    """
+    from distune.export.formats import export_table
+    from distune.export.table import TrialTable
+
+    opened = _load(logs, study)
+
+    def count(done: int) -> None:
+        if done % 50 == 0:
+            terminal.remark(f"trial {done} of {len(opened.trials)}")
+
+    try:
+        table = TrialTable(opened.history, opened.curves, top, count)
+        written = export_table(table, format, out)
+    finally:
+        terminal.remark("")
+    if opened.curves.unreadable:
+        numbers = ", ".join(map(str, opened.curves.unreadable[:10]))
+        more = ", ..." if len(opened.curves.unreadable) > 10 else ""
+        terminal.warn(f"without the curves of trials whose files cannot be read: {numbers}{more}")
+    if written:
+        typer.echo(written)
+
+
+def _load(logs: Logs, study: str | None) -> LoadedStudy:
+    from distune.share.store import open_study
+    from distune.watch.loaded import LoadedStudy
+
+    stall = terminal.stall()
+    with stall.watched():
+        store = open_study(logs, study)
+    return LoadedStudy(store, stall.watched)

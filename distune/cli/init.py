@@ -1,0 +1,30 @@
+"""`distune init`: a space file to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distune.errors import UserError
+
+EXAMPLE = "distune init space.json; edit it; distune check space.json"
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path(
+        "space.json"
+    ),
+) -> None:
+    """Write a space file to start from; its comments explain it."""
+    from distune.presets.catalogue import read_starter
+
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(read_starter())
+    except FileExistsError:
+        raise UserError(f"{file} is there already; choose another name or remove it") from None
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
+    typer.echo(f"wrote {file}; edit it, then: distune check {file}")

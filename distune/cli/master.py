@@ -1,0 +1,136 @@
+"""`distune master`: owns one study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from distune.cli import terminal
+from distune.cli.options import (
+    LOGS,
+    AllowCommands,
+    AnyOwner,
+    DataDir,
+    Logs,
+    Objectives,
+    Plain,
+    TimeLimit,
+)
+from distune.cli.space_file import checked_name, read_space
+from distune.errors import UserError
+
+if TYPE_CHECKING:
+    from distune.space_file.model import SpaceFile
+
+EXAMPLE = "distune master --space lab-scenario5 --logs /shared/logs --time-limit 2h"
+
+Space = Annotated[str, typer.Option(metavar="FILE", help="A space file, or the name of a preset.")]
+Name = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The study's name; by default that of its space file."),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="How many trials to train, repeats included."),
+]
+Target = Annotated[
+    float | None,
+    typer.Option(metavar="VALUE", help="Stop as soon as the best metric is this good."),
+]
+Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed sampling and training.")]
+Scale = Annotated[
+    float | None,
+    typer.Option(
+        metavar="FRACTION",
+        help="Train on only this fraction of the epochs and of the data, for a first look.",
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=1024,
+        metavar="N",
+        help="Also start this many workers here; they share this machine's cores and GPUs.",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda[:i]|mps", help="What those workers train on; see distune worker."
+    ),
+]
+IgnoreDoctor = Annotated[
+    bool, typer.Option("--ignore-doctor", help="Disregard what distune doctor found.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print a snapshot as a line of JSON every half second.")
+]
+
+
+def master(
+    space: Space,
+    logs: Logs = LOGS,
+    study: Name = None,
+    trials: Trials = None,
+    time_limit: TimeLimit = None,
+    target: Target = None,
+    seed: Seed = None,
+    scale: Scale = None,
+    workers: Workers = 0,
+    device: Device = "auto",
+    objective: Objectives = None,
+    allow_commands: AllowCommands = False,
+    data_dir: DataDir = None,
+    any_owner: AnyOwner = False,
+    ignore_doctor: IgnoreDoctor = False,
+    plain: Plain = False,
+    as_json: Json = False,
+) -> None:
+    """Run a study: publish its trials, repair what crashed, rank the results, show them live.
+
+    Stop it whenever you like: the same command goes on where it stopped.
+    """
+    from distune.loops import MasterOptions, run_master
+
+    file, source, name = read_space(space)
+    if scale is not None:
+        file, name = _scaled(file, scale), f"{name}-x{scale:g}"
+    changes = {"trials": trials, "time_limit": time_limit, "target": target, "seed": seed}
+    options = MasterOptions(
+        space=file.model_copy(update={k: v for k, v in changes.items() if v is not None}),
+        source=source,
+        name=checked_name(study or name),
+        logs=logs,
+        workers=workers,
+        device=device,
+        worker_arguments=_arguments(
+            device=device, objective=objective, allow_commands=allow_commands,
+            any_owner=any_owner, data_dir=data_dir,
+        ),
+        any_owner=any_owner,
+        ignore_doctor=ignore_doctor,
+    )  # fmt: skip
+    raise typer.Exit(run_master(options, terminal.screen(plain, as_json)))
+
+
+def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
+    from distune.presets.scaling import scaled
+
+    if not 0 < scale <= 1:
+        raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
+    return scaled(file, scale)
+
+
+def _arguments(**options: Any) -> list[str]:
+    """Options as a command line has them."""
+    arguments = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            arguments.append(flag)
+        elif value:
+            for one in value if isinstance(value, list) else [value]:
+                arguments += [flag, str(one)]
+    return arguments

@@ -1,0 +1,72 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distune.study.durations import parse_duration
+
+
+def duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+#: `parser=Path`, because the command line would look at the path, and hang if the share does.
+Logs = Annotated[
+    Path,
+    typer.Option(
+        parser=Path, metavar="DIRECTORY", help="The shared folder that holds the studies."
+    ),
+]
+LOGS: Path = "logs"  # type: ignore[assignment]  # parsed like what is given
+OneStudy = Annotated[
+    str | None,
+    typer.Option("--study", metavar="NAME", help="Which study, if there is more than one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Print plain lines instead of the live view.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        parser=duration, metavar="DURATION", help="Stop after this long, such as 90s, 2h or 1h30m."
+    ),
+]
+Objectives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--objective",
+        metavar="MODULE:FUNCTION",
+        help="Allow this objective of your own to run; path/to/file.py:function works too. "
+        "Repeat the option to allow several.",
+    ),
+]
+AllowCommands = Annotated[
+    bool,
+    typer.Option(
+        "--allow-commands",
+        help="Run the commands that studies name. Anyone who can write to the shared folder can "
+        "then run programs on this machine.",
+    ),
+]
+AnyOwner = Annotated[
+    bool,
+    typer.Option(
+        "--any-owner",
+        help="Also work on a study that another user put in a folder where anyone may create "
+        "files.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIRECTORY",
+        help="Where data sets are, and where missing ones are downloaded to; by default "
+        "$DISTUNE_DATA, or else the cache.",
+    ),
+]

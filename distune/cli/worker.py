@@ -1,0 +1,86 @@
+"""`distune worker`: trains the trials of the studies it sees."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from distune.cli import terminal
+from distune.cli.options import LOGS, AllowCommands, AnyOwner, DataDir, Logs, Objectives, TimeLimit
+
+EXAMPLE = "distune worker --logs /shared/logs --device cuda --jobs 2"
+
+
+def _parse_jobs(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isdecimal() and 1 <= int(text) <= 1024:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 to 1024")
+
+
+Study = Annotated[str | None, typer.Option(metavar="NAME", help="Work on this study only.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        parser=_parse_jobs,
+        metavar="auto|N",
+        help="How many trials to train at a time. auto, the default, is one for each GPU, or "
+        "without a GPU one for each core, but no more than there are gigabytes of free memory.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1024,
+        metavar="N",
+        help="How many CPU threads each training process uses. By default 1, or, with "
+        "--jobs auto, the cores divided by the jobs.",
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")]
+Forever = Annotated[
+    bool, typer.Option("--forever", help="When every study is finished, wait for more.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the objectives print.")]
+
+
+def worker(
+    logs: Logs = LOGS,
+    study: Study = None,
+    jobs: Jobs = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    objective: Objectives = None,
+    allow_commands: AllowCommands = False,
+    data_dir: DataDir = None,
+    time_limit: TimeLimit = None,
+    forever: Forever = False,
+    verbose: Verbose = False,
+    any_owner: AnyOwner = False,
+) -> None:
+    """Claim trials, train them and report, until every study in the shared folder is finished.
+
+    Start it before or after the master, on as many hosts as you like. It exits with status 0
+    when nothing is left to do, 143 when a signal stops it, 2 when it was started wrongly, and
+    1 after any other failure.
+    """
+    from distune.loops import WorkerOptions, run_worker
+
+    options = WorkerOptions(
+        logs=logs,
+        study=study,
+        jobs=jobs,
+        threads=threads,
+        device=device,
+        objectives=objective or [],
+        allow_commands=allow_commands,
+        data_dir=data_dir,
+        time_limit=time_limit,
+        forever=forever,
+        verbose=verbose,
+        any_owner=any_owner,
+    )
+    raise typer.Exit(run_worker(options, terminal.say))

@@ -1,0 +1,97 @@
+"""Whether each trial gets one owner, and each claimer knows what it owns."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from distune.doctor.measurements import Claims
+from distune.doctor.probes.trials import example_trial, publish_trials, read_again
+from distune.doctor.sandbox import Sandbox
+from distune.errors import BadRecord, ShareError
+from distune.share import protocol
+from distune.share.protocol import AttemptName, State
+from distune.share.store import Store
+
+_FILES, _CLAIMERS = 40, 4
+
+
+def probe_claims(sandbox: Sandbox) -> Claims:
+    """Several threads claim the same trials."""
+    store = publish_trials(sandbox.folder("claims"), _FILES)
+    known = len(sandbox.operations.failed_moves)
+    wins = contend(sandbox, "claims", "doctor", _CLAIMERS)
+    return judge_claims(store, _FILES, wins, sandbox.operations.failed_moves[known:])
+
+
+def contend(sandbox: Sandbox, name: str, worker: str, claimers: int) -> dict[str, set[int]]:
+    """Claim the trials of a folder with so many threads.
+
+    Returns:
+        The trials that each claimer believes to have got.
+    """
+    start = threading.Barrier(claimers)
+    retry = sandbox.operations.retry
+
+    def claim_all(me: str) -> set[int]:
+        store = Store(sandbox.folder(name))
+        waiting = [n for n in store.listing().attempts if n.state is State.WAITING]
+        random.Random(0).shuffle(waiting)  # the same order: they shall run for the same files
+        start.wait()
+        won = set()
+        for attempt in waiting:
+            try:
+                if retry(store.claim, attempt, me) is not None:
+                    won.add(attempt.trial)
+            except ShareError:
+                continue  # the answer is unknown; a worker would adopt the trial later
+        # As a worker does it with a claim that seemed to fail because its reply was lost.
+        retry(store.folder.poke, protocol.TRIALS)
+        listing = retry(store.listing_for, me)
+        return won | {n.trial for n in listing.attempts if n.worker == me}
+
+    workers = [f"{worker}-{i}" for i in range(claimers)]
+    with ThreadPoolExecutor(claimers) as pool:
+        return dict(zip(workers, pool.map(claim_all, workers), strict=True))
+
+
+def judge_claims(
+    store: Store, files: int, wins: Mapping[str, Collection[int]], failed: Iterable[str]
+) -> Claims:
+    """Compare what the claimers believe with what lies there.
+
+    Args:
+        store: of the trials.
+        files: how many trials there were.
+        wins: by claimer, the trials it believes to have got.
+        failed: targets of the renames that answered with a failure.
+    """
+    store.folder.poke(protocol.TRIALS)
+    names = {*store.listing().attempts, *store.listing().attempts}
+    lying = Counter(name.trial for name in names)
+    believed = Counter(number for won in wins.values() for number in won)
+    taken = {(n.worker, n.trial) for n in names if n.state is State.TAKEN}
+    claimed = {(worker, number) for worker, won in wins.items() for number in won}
+    several = {n for n, k in lying.items() if k > 1} | {n for n, k in believed.items() if k > 1}
+    paths = {name.live_path for name in names}
+    return Claims(
+        files=files,
+        claimers=len(wins),
+        two_owners=len(several),
+        gone=len(set(range(files)) - lying.keys()),
+        damaged=sum(_is_damaged(store, name) for name in names),
+        misjudged=len({pair for pair in taken ^ claimed if pair[1] not in several}),
+        lost_replies=len(set(failed) & paths),
+    )
+
+
+def _is_damaged(store: Store, name: AttemptName) -> bool:
+    try:
+        return read_again(store, name).trial != example_trial(name.trial)
+    except FileNotFoundError:
+        return False  # counted as gone, or moved on
+    except BadRecord:
+        return True

@@ -1,0 +1,131 @@
+"""What the master has asked its sampler for: in memory, and in `asked.jsonl` before a trial of it
+is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from distune.errors import BadRecord, UserError
+from distune.search.asked import AskedSoFar, recovered_from, trial_of
+from distune.search.ranking import History
+from distune.search.samplers.sampler import Question, Sampler, Suggestion
+from distune.share import protocol, records
+from distune.share.lines_file import LinesFile
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.study.trial import Asked, Trial
+
+
+class Remembered:
+    """`Remembered(store, study)` knows what earlier masters have asked for.
+
+    Attributes:
+        so_far: all of it.
+        recovered: how many lines were lost, and made again since this was asked last.
+    """
+
+    def __init__(self, store: Store, study: Study) -> None:
+        self.so_far = AskedSoFar(study)
+        self._study = study
+        self._file = LinesFile(store, protocol.ASKED, Asked, study)
+        self._unwritten: list[bytes] = []
+        self._recovered = 0
+        self._file.distrust_tail()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Take in what the file has and is not known."""
+        try:
+            for asked, line in self._file.read():
+                self.so_far.add(asked, line)
+        except BadRecord as error:
+            self._file.problem = str(error)  # what is known stands
+
+    def add(self, new: Sequence[Asked]) -> None:
+        """Remember configurations that were asked for now; all of them are on the disk after it.
+
+        Raises:
+            ShareError: they may be there or not; they are written again before anything else.
+        """
+        for asked in new:
+            line = records.encode(asked)
+            if self.so_far.add(asked, line):
+                self._unwritten.append(line)
+        if self._unwritten:
+            self._file.append(self._unwritten, self.so_far.lines())
+            self._unwritten.clear()
+
+    def refuses(self, trial: Trial) -> bool:
+        """Whether nobody has asked for such a trial."""
+        asked = self.so_far.of(trial.number)
+        if asked is None:
+            self._catch_up()  # where locks lie, a second master may have
+            asked = self.so_far.of(trial.number)
+        if asked is None:
+            return True
+        wanted = trial_of(self._study, asked, trial.number)
+        return (trial.params, trial.seed, trial.configuration, trial.repeat) != (
+            wanted.params,
+            wanted.seed,
+            wanted.configuration,
+            wanted.repeat,
+        )
+
+    def recover(self, trials: Iterable[Trial]) -> None:
+        """Make lines that were lost again, from trials that they have asked for."""
+        for trial in trials:
+            if self.so_far.of(trial.number) is None:
+                asked = recovered_from(self._study, trial)
+                self._recovered += asked is not None and self.so_far.add(asked)
+
+    def mend(self, sampler: Sampler, history: History) -> str | None:
+        """Make the file say what is known, now that all trials have been looked at. What no trial
+        tells of is asked for anew.
+
+        Returns:
+            A line for people, if anything was lost.
+
+        Raises:
+            UserError: the sampler has nothing in the place of what was lost.
+        """
+        for gap in self.so_far.gaps():
+            found = sampler.ask(Question(gap.configuration, history))
+            if not isinstance(found, Suggestion):
+                raise UserError(
+                    f"{protocol.ASKED} has lost trial {gap.trial}, and the sampler has "
+                    f"{found.value}: put a copy of the file back, or begin another study"
+                )
+            asked = gap.replace(params=found.params, stage=found.stage, state=found.state)
+            self._recovered += self.so_far.add(asked)
+        lost, self._recovered = self._recovered, 0
+        if not lost and self._file.problem is None:
+            return None
+        why = self._file.problem
+        self._write_anew()
+        return (
+            f"{protocol.ASKED}: {why or 'it lacked some lines'}; written anew with all "
+            f"{len(self.so_far)} configurations, {lost} of them made again from their trials"
+        )
+
+    def keep(self) -> str | None:
+        """Write all of it anew if the file has less than is known: somebody has removed or cut it,
+        or the share came back in an older state.
+
+        Returns:
+            A line for people, if so.
+        """
+        try:
+            if self._file.is_whole() and not self._file.lost:
+                return None
+            self._catch_up()  # where locks lie, a second master may have written
+        except BadRecord as error:
+            self._file.problem = str(error)
+        self._write_anew()
+        return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"
+
+    def _write_anew(self) -> None:
+        if self._file.problem is not None:
+            self._file.mend(self._file.problem, self.so_far.lines())
+        else:
+            self._file.rewrite(self.so_far.lines())

@@ -1,0 +1,98 @@
+"""A smaller version of a study of a built-in objective, for a first look. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distune.errors import UserError
+from distune.space_file.model import SpaceFile
+from distune.study.space import CategoricalParameter, IntParameter, Parameter
+from distune.study.trial import Scalar
+from distune.workloads import Workload
+from distune.workloads.data import DATA_SETS
+
+_DATA = ("n_train", "n_validation", "n_test")
+
+
+def scaled(file: SpaceFile, factor: float) -> SpaceFile:
+    """A fraction of the epochs, of each part of the data, and of the time a trial may take.
+
+    Args:
+        file: of a study whose objective is built in.
+        factor: in (0, 1]; however small, one epoch and one example are left.
+
+    Raises:
+        UserError: the objective is the user's own.
+    """
+    workload = file.workload
+    if workload is None:
+        raise UserError(
+            "--scale: only the built-in objectives say what their epochs and their data are; "
+            "make the numbers in the space file smaller instead"
+        )
+    full = {"epochs": _default(workload, "epochs"), **_sizes(file, workload)}
+    scale = _Scale(factor, full)
+    stages = file.stages or []
+    given = {
+        name for params in (file.params, *(stage.params for stage in stages)) for name in params
+    }
+    defaults = {
+        name: CategoricalParameter(type="categorical", choices=[size])
+        for name, size in full.items()
+        if name not in given
+    }
+    update = {
+        "params": scale.params({**file.params, **defaults}),
+        "stages": [
+            stage.model_copy(update={"params": scale.params(stage.params)}) for stage in stages
+        ]
+        or None,
+        "max_seconds": file.max_seconds and file.max_seconds * factor,
+        "description": f"{file.description} (scaled by {factor:g})".strip(),
+    }
+    return file.model_copy(update=update)
+
+
+def _default(workload: Workload, name: str) -> int:
+    default: int = workload.hyperparameters.model_fields[name].default
+    return default
+
+
+def _sizes(file: SpaceFile, workload: Workload) -> dict[str, int]:
+    """Examples in each part of its data; of several data sets, what all of them have."""
+    spec = file.possible.get("dataset")
+    names = list(spec.grid() or []) if spec else []
+    if not names and "dataset" in workload.hyperparameters.model_fields:
+        names = [workload.hyperparameters.model_fields["dataset"].default]
+    data_sets = [workload.data] if workload.data else [DATA_SETS[str(name)] for name in names]
+    sizes = [data_set.sizes for data_set in data_sets]
+    return {part: min(size[i] for size in sizes) for i, part in enumerate(_DATA)}
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A factor for certain parameters. `full`: what None stands for in each of them."""
+
+    factor: float
+    full: Mapping[str, int]
+
+    def params(self, params: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        return {
+            name: self._parameter(spec, self.full[name]) if name in self.full else spec
+            for name, spec in params.items()
+        }
+
+    def _parameter(self, spec: Parameter, full: int) -> Parameter:
+        def less(value: Scalar) -> int:
+            return max(1, round((full if value is None else int(value)) * self.factor))
+
+        match spec:
+            case CategoricalParameter():
+                choices = list(dict.fromkeys(map(less, spec.choices)))
+                return spec.model_copy(update={"choices": choices})
+            case IntParameter():
+                step = less(spec.step) if spec.step is not None else None
+                update = {"low": less(spec.low), "high": less(spec.high), "step": step}
+                return spec.model_copy(update=update)
+        return spec

@@ -1,0 +1,135 @@
+"""What was asked: the configurations of a study, as their sampler gave them. Pure.
+
+Settings are remembered, never computed again: a sampler that learns cannot give its answer
+twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from distune.share import records
+from distune.study.study import Study
+from distune.study.trial import Asked, Trial, trial_seed
+
+
+class AskedSoFar:
+    """The configurations that were asked for, by the numbers of their trials.
+
+    Kept as the lines that `asked.jsonl` has: a hundred thousand of them are some 25 MB.
+
+    Attributes:
+        study: whose they are.
+        next_configuration: the lowest number that is higher than all of them.
+        next_trial: likewise, of their trials.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.next_configuration = 0
+        self.next_trial = 0
+        # In the order of their trials: a line's first trial, its last one, and the line.
+        self._first: list[int] = []
+        self._last: list[int] = []
+        self._lines: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, asked: Asked, line: bytes | None = None) -> bool:
+        """Take one in; the first that names a trial counts.
+
+        Args:
+            asked: of this study.
+            line: what it is encoded as, if that is known.
+
+        Returns:
+            Whether it is new.
+        """
+        last = asked.trial + asked.repeats - 1
+        place = bisect_right(self._first, last)
+        if place and self._last[place - 1] >= asked.trial:
+            return False
+        self._first.insert(place, asked.trial)
+        self._last.insert(place, last)
+        self._lines.insert(place, line or records.encode(asked))
+        self.next_configuration = max(self.next_configuration, asked.configuration + 1)
+        self.next_trial = max(self.next_trial, last + 1)
+        return True
+
+    def of(self, trial: int) -> Asked | None:
+        """The line that asks for a trial."""
+        place = bisect_right(self._first, trial) - 1
+        if place < 0 or trial > self._last[place]:
+            return None
+        return self._decoded(place)
+
+    def lines(self) -> Iterator[bytes]:
+        """All of them, in the order of their trials."""
+        return iter(self._lines)
+
+    def has_gaps(self) -> bool:
+        """Whether lines were lost, and no trial tells of them."""
+        trials = sum(self._last) - sum(self._first) + len(self)
+        return trials < self.next_trial
+
+    def gaps(self) -> Iterator[Asked]:
+        """What is missing: lines without params, each with the lowest configuration's number
+        that is free.
+        """
+        if not self.has_gaps():
+            return
+        known = {self._decoded(place).configuration for place in range(len(self))}
+        free = (number for number in itertools.count() if number not in known)
+        trial = 0
+        for first, last in zip(self._first, self._last, strict=True):
+            while trial < first:
+                repeats = min(self.study.repeats, first - trial)
+                yield Asked(
+                    study=self.study.id,
+                    configuration=next(free),
+                    trial=trial,
+                    repeats=repeats,
+                    params={},
+                )
+                trial += repeats
+            trial = last + 1
+
+    def _decoded(self, place: int) -> Asked:
+        asked = records.decode_again(self._lines[place])
+        assert isinstance(asked, Asked)
+        return asked
+
+
+def trial_of(study: Study, asked: Asked, number: int) -> Trial:
+    """One of the trials that were asked for, as its first attempt has it."""
+    repeat = asked.repeat + number - asked.trial
+    return Trial(
+        study=study.id,
+        number=number,
+        attempt=1,
+        configuration=asked.configuration,
+        repeat=repeat,
+        seed=trial_seed(study.seed, asked.configuration, repeat),
+        params=asked.params,
+    )
+
+
+def recovered_from(study: Study, trial: Trial) -> Asked | None:
+    """The line that asked for a trial, made again from it; None if this study cannot have asked
+    for it.
+    """
+    first = trial.number - trial.repeat
+    its_own = trial.study == study.id and trial.repeat < study.repeats and first >= 0
+    if not its_own or trial.seed != trial_seed(study.seed, trial.configuration, trial.repeat):
+        return None
+    return Asked(
+        study=study.id,
+        configuration=trial.configuration,
+        trial=first,
+        repeats=study.repeats,
+        params=trial.params,
+        origin="recovered",
+    )

@@ -1,0 +1,102 @@
+"""What a sampler is: asked once for each configuration, it says what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, Self
+
+from distune.search.ranking import History
+from distune.study.space import Parameter, Space
+from distune.study.trial import Asked, Params, Scalar
+
+
+class Nothing(Enum):
+    """Why a sampler suggests nothing."""
+
+    NOT_YET = "not before more results are there"
+    NO_MORE = "there is nothing left to try"
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A setting to try.
+
+    Attributes:
+        params: the caller's own.
+        stage: the name of the stage that it belongs to, if there are stages.
+        state: what the sampler wants to have written beside it, as JSON; it finds it again in
+            what was asked, after any number of restarts.
+    """
+
+    params: dict[str, Scalar]
+    stage: str = ""
+    state: dict[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a sampler is asked.
+
+    Attributes:
+        number: of the configuration that is wanted, from 0.
+        history: what is counted, with its ranking: repeats of a configuration are one entry with
+            a mean and a spread.
+        in_flight: gives the configurations that were asked for and are not over, oldest first.
+    """
+
+    number: int
+    history: History
+    in_flight: Callable[[], Sequence[Asked]] = tuple
+
+
+class Sampler(Protocol):
+    """What the master needs of a sampler.
+
+    The answer depends on the sampler's space and seed and on the question alone (P5): it keeps no
+    random state between questions and draws from no global generator. It may keep what it has
+    worked out, such as a model of the history so far.
+
+    Attributes:
+        endless: whether a study with it needs some other limit to end.
+        exchangeable: whether its settings might as well have come in any other order.
+        size: how many configurations it has, where that can be told.
+        label: what the search is, for people: "random search".
+    """
+
+    endless: bool
+    exchangeable: bool
+    label: str
+
+    @property
+    def size(self) -> int | None: ...
+
+    def ask(self, question: Question) -> Suggestion | Nothing:
+        """The setting of a configuration; the master remembers it, and does not ask again."""
+
+
+class SpaceSampler(Sampler, Protocol):
+    """A sampler that a space file, or a stage of one, can name."""
+
+    @classmethod
+    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
+        """See that it can sample these parameters.
+
+        Raises:
+            ValueError: it cannot; `key: problem`, as a space file's mistakes are told.
+        """
+
+    @classmethod
+    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
+        """One for this space; `settings` are those of the space file, for a list of them."""
+
+
+def takes_no_settings(settings: Sequence[Params] | None) -> None:
+    """A part of `check` for samplers that choose by themselves.
+
+    Raises:
+        ValueError: there are settings.
+    """
+    if settings is not None:
+        raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')

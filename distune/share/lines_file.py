@@ -1,0 +1,161 @@
+"""Files of records, a line each, that the master appends to and others follow: `asked.jsonl`
+and `history.jsonl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from distune.errors import BadRecord
+from distune.share import records
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.study.trial import Line
+
+_CHUNK = 2 * 2**20  # bytes read at a time
+_SIZE_LIMIT = 2**32
+L = TypeVar("L", bound=Line)
+
+
+class LinesFile(Generic[L]):
+    """One of them: `LinesFile(store, "history.jsonl", Counted, study).read()`.
+
+    Only the study's master writes it.
+
+    Args:
+        store: of the study.
+        path: of the file.
+        kind: of its records.
+        study: whose records they are.
+
+    Attributes:
+        problem: why the file, as far as it was read, is not what this study's master wrote;
+            None if it is. A torn line is no problem.
+        lost: whether lines were missing once that had been there; until it is written anew.
+    """
+
+    def __init__(self, store: Store, path: str, kind: type[L], study: Study) -> None:
+        self._store = store
+        self._path = path
+        self._kind = kind
+        self._study = study
+        self._beginning = records.beginning_of(kind)
+        self.problem: str | None = None
+        self.lost = False
+        self._offset = 0  # where the next unread line begins
+        #: Where the last known line begins, and that line.
+        self._mark = 0, b""
+        self._unchecked: set[bytes] = set()  # lines added since that
+
+    def read(self) -> Iterator[tuple[L, bytes]]:
+        """The records that were not read before, each with its line; all of them again if the file
+        is another one.
+
+        Raises:
+            BadRecord: it is nothing that a master wrote.
+        """
+        if self._offset and not self.is_whole():
+            self._start_over()
+        while True:
+            # The end of the line before belongs to it: else the file has been made anew.
+            start = max(self._offset - 1, 0)
+            try:
+                data = self._store.folder.read(self._path, start, _CHUNK, part=True)
+            except FileNotFoundError:
+                self._start_over()
+                return
+            if self._offset and data[:1] != b"\n":
+                self._start_over()
+                continue
+            end = data.rfind(b"\n") + 1
+            new = data[self._offset - start : end]
+            if new:
+                yield from self._sound_in(new)
+                self._offset = start + end
+                self._mark = _last_line(data, start)
+            elif len(data) > records.LINE_LIMIT:
+                raise BadRecord("a line of it does not end")
+            if len(data) < _CHUNK:
+                self._judge(data[end:])
+                return
+            if self._offset > _SIZE_LIMIT:
+                raise BadRecord("it is too large")
+
+    def _start_over(self) -> None:
+        self._offset = 0
+        self._mark = 0, b""
+
+    def _sound_in(self, data: bytes) -> Iterator[tuple[L, bytes]]:
+        for record, line in records.decode_with_lines(data, self._judge):
+            if not isinstance(record, self._kind):
+                self.problem = "a line in it is of another kind"
+            elif record.study_id != self._study.id:
+                self.problem = "a line in it belongs to another study"
+            elif self._study.is_current:
+                yield record, line
+            else:
+                now = record.as_of_now(self._study.repeats)
+                yield now, records.encode(now)
+
+    def _judge(self, line: bytes) -> None:
+        """What is no record may be half of one: then there was a crash."""
+        known = self._beginning[: len(line)]
+        if line[: len(known)] != known:
+            self.problem = "a line in it is no record"
+
+    def is_whole(self) -> bool:
+        """Whether the file still has, in its place, the last line that it had when this was
+        asked before, and all that was added since. A share that came back in an older state
+        has not.
+        """
+        offset, line = self._mark
+        try:
+            data = self._store.folder.read(self._path, offset, limit=_SIZE_LIMIT)
+        except FileNotFoundError:
+            data = b""
+        if not data.startswith(line) or not self._unchecked.issubset(data.split(b"\n")):
+            self.lost = True
+            return False
+        self._unchecked.clear()
+        self._mark = _last_line(data, offset)
+        return True
+
+    def append(self, lines: Sequence[bytes], whole: Iterable[bytes]) -> None:
+        """Add lines.
+
+        Args:
+            lines: to be added.
+            whole: all lines, these among them, in case the file has to be made anew.
+        """
+        try:
+            self._store.append_lines(self._path, lines)
+            self._unchecked.update(line.rstrip(b"\n") for line in lines)
+        except FileNotFoundError:  # it was deleted
+            self.rewrite(whole)
+        except BadRecord as error:
+            self.mend(str(error), whole)
+
+    def mend(self, why: str, lines: Iterable[bytes]) -> None:
+        """Set the file aside and begin a new one with these lines."""
+        self._store.set_aside(self._path, why)
+        self.rewrite(lines)
+        self.problem = None
+
+    def rewrite(self, lines: Iterable[bytes]) -> None:
+        """Put these lines in the place of what is there."""
+        self._store.write_document(self._path, b"".join(lines))
+        self._mark = 0, b""
+        self._unchecked.clear()
+        self.lost = False
+
+    def distrust_tail(self) -> None:
+        """The master before this one may have died in the middle of a line."""
+        self._store.distrust_tail(self._path)
+
+
+def _last_line(data: bytes, offset: int) -> tuple[int, bytes]:
+    """The last whole line of what was read from an offset on, and where in the file it begins."""
+    end = data.rfind(b"\n") + 1
+    begin = data.rfind(b"\n", 0, max(end - 1, 0)) + 1
+    return offset + begin, data[begin:end]

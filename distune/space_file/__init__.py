@@ -1,0 +1,1 @@
+"""The space file: reading it, checking it, and the study that it describes."""

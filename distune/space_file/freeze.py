@@ -1,0 +1,59 @@
+"""From a space file to the study that a master publishes."""
+
+from __future__ import annotations
+
+from distune.search.samplers import SAMPLERS
+from distune.space_file.model import DEFAULT_OBJECTIVE, SpaceFile
+from distune.study.study import Limits, Study
+
+DEFAULT_TRIALS = 50
+
+
+def freeze(
+    file: SpaceFile,
+    *,
+    name: str,
+    study_id: str,
+    lease: float,
+    created: float,
+    beat: float | None = None,
+    poll: float | None = None,
+) -> Study:
+    """The study that a space file describes; what is silent there gets its default here."""
+    workload = file.workload
+    direction = file.direction or (workload.direction if workload else None)
+    assert direction is not None  # SpaceFile insists on it
+    return Study(
+        id=study_id,
+        name=name,
+        description=file.description,
+        objective=None if file.command else file.objective or DEFAULT_OBJECTIVE,
+        command=file.command,
+        params=file.params,
+        metric=file.metric or (workload.metric if workload else "value"),
+        direction=direction,
+        summary=file.summary,
+        sampler="stages" if file.stages else file.sampler,
+        settings=file.settings,
+        stages=file.stages,
+        exclude=file.exclude,
+        repeats=file.repeats,
+        seed=file.seed,
+        max_seconds=file.max_seconds,
+        trial_timeout=file.trial_timeout,
+        max_attempts=file.max_attempts,
+        lease=lease,
+        beat=beat,
+        poll=poll,
+        created=created,
+    )
+
+
+def limits_of(file: SpaceFile) -> Limits:
+    """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
+    trials = file.trials
+    endless = SAMPLERS[file.sampler].endless and file.stages is None
+    endless = endless and file.time_limit is None and file.target is None
+    if trials is None and endless:
+        trials = DEFAULT_TRIALS
+    return Limits(trials=trials, time_limit=file.time_limit, target=file.target)

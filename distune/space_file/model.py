@@ -1,0 +1,207 @@
+"""A space file as the user writes it, with everything that can be checked before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from distune.search.samplers import SAMPLERS
+from distune.study.command import COMMAND_WORDS, placeholders
+from distune.study.document import Scalar
+from distune.study.durations import parse_duration
+from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, Space
+from distune.study.stage import Stage, possible_after
+from distune.study.trial import Direction
+from distune.workloads import WORKLOADS, Workload
+
+DEFAULT_OBJECTIVE = "mnist-cnn"
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+def _module_and_function(objective: str) -> str:
+    module, _, function = objective.partition(":")
+    if function and module.endswith(".py"):
+        name = f"{module.rpartition('/')[2][:-3]}:{function}"
+        raise ValueError(f"write {name!r}; workers are started with --objective {objective}")
+    if objective in WORKLOADS or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", objective):
+        return objective
+    near = difflib.get_close_matches(objective, WORKLOADS, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(WORKLOADS)}"
+    raise ValueError(f"{objective!r} is neither a workload ({hint}) nor module:function")
+
+
+def _known_sampler(name: str) -> str:
+    if name not in SAMPLERS:
+        near = difflib.get_close_matches(name, SAMPLERS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SAMPLERS)}"
+        raise ValueError(f"sampler: there is no {name!r}: {hint}")
+    return name
+
+
+class SpaceFile(Space):
+    """A space file as the user writes it. Only `params` is required."""
+
+    objective: Annotated[str, AfterValidator(_module_and_function)] | None = None
+    command: Annotated[list[str], Field(min_length=1)] | None = None
+    description: str = ""
+    metric: Annotated[str, Field(min_length=1)] | None = None
+    direction: Direction | None = None
+    summary: Literal["best", "last"] = "best"
+    sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
+    settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
+    stages: Annotated[list[Stage], Field(min_length=1, max_length=100)] | None = None
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
+    time_limit: Duration | None = None
+    target: float | None = None
+    max_seconds: Duration | None = None
+    trial_timeout: Duration | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    lease: Duration | None = None
+    result: dict[str, Any] | None = None  # in a best.json: what the setting reached
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.command is not None and self.objective is not None:
+            raise ValueError("objective: there is a command too: leave one of the two out")
+        if self.direction is None and (
+            self.workload is None or self.metric not in (None, self.workload.metric)
+        ):
+            raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
+        known = {**self.possible, **dict.fromkeys(COMMAND_WORDS)}
+        for setting in self.settings or []:
+            known.update(dict.fromkeys(setting))
+        for word in placeholders(self.command or []):
+            if word not in known:
+                raise ValueError(
+                    f"command: {{{word}}} is not a parameter"
+                    f"{did_you_mean(word, known)}; for braces write {{{{ }}}}"
+                )
+        if self.stages is not None:
+            self._check_stages(self.stages)
+        else:
+            SAMPLERS[self.sampler].check(self.params, self.settings)
+        if self.workload is not None:
+            if self.metric is not None and self.metric not in self.workload.reports:
+                known = dict.fromkeys(self.workload.reports)
+                hint = did_you_mean(self.metric, known)
+                raise ValueError(
+                    f"metric: {self.workload.name} does not report {self.metric!r}{hint}"
+                )
+            self._check_hyperparameters(self.workload)
+        for i, setting in enumerate(self.settings or []):
+            self._check_setting(setting, f"settings[{i}]", self.params)
+        return self
+
+    @property
+    def possible(self) -> dict[str, Parameter]:
+        return possible_after(self.params, self.stages or [])
+
+    def _check_stages(self, stages: Sequence[Stage]) -> None:
+        if "sampler" in self.model_fields_set:
+            raise ValueError("sampler: each stage has its own: leave this one out")
+        for name in self.params:
+            if name not in self.constants:
+                raise ValueError(
+                    f"params.{name}: a study with stages starts from single values: give it one "
+                    "here, and the values to try in a stage"
+                )
+        for i, stage in enumerate(stages):
+            where = f"stages[{i}]"
+            if stage.name in [other.name for other in stages[:i]]:
+                raise ValueError(f"{where}.name: another stage is called {stage.name!r}")
+            for name in stage.params if self.workload is None else ():
+                if name not in self.params:
+                    raise ValueError(
+                        f"{where}.params.{name}: params has no value to start from"
+                        + did_you_mean(name, self.params)
+                    )
+            try:
+                Space(params={**possible_after(self.params, stages[:i]), **stage.params})
+                _known_sampler(stage.sampler)
+                SAMPLERS[stage.sampler].check(stage.params, stage.settings)
+            except ValueError as error:
+                raise ValueError(f"{where}.{_problem_of(error)}") from None
+            if SAMPLERS[stage.sampler].endless and stage.trials is None:
+                raise ValueError(
+                    f"{where}.trials: is missing: {stage.sampler} would go on for ever"
+                )
+            for j, setting in enumerate(stage.settings or []):
+                self._check_setting(setting, f"{where}.settings[{j}]", stage.params)
+
+    @property
+    def workload(self) -> Workload | None:
+        """The built-in objective it names, if it does."""
+        if self.command is not None:
+            return None
+        return WORKLOADS.get(self.objective or DEFAULT_OBJECTIVE)
+
+    def _check_hyperparameters(self, workload: Workload) -> None:
+        known = workload.hyperparameters.model_fields
+        groups = {"params": self.params}
+        groups.update({f"stages[{i}].params": s.params for i, s in enumerate(self.stages or [])})
+        for where, params in groups.items():
+            for name in params:
+                if name not in known:
+                    raise ValueError(
+                        f"{where}.{name}: {workload.name} has no such parameter"
+                        + did_you_mean(name, known)
+                    )
+            for name, spec in params.items():
+                for value in _extremes(spec):
+                    _check_value(workload, {name: value}, f"{where}.{name}")
+
+    def _check_setting(
+        self, setting: Mapping[str, Scalar], where: str, params: Mapping[str, Parameter]
+    ) -> None:
+        constants = self.constants
+        for name, spec in params.items():
+            needed = name not in constants and spec.is_active(setting)
+            if name not in setting and needed:
+                raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
+        if self.workload is None:
+            return
+        for name in setting:
+            if name not in self.workload.hyperparameters.model_fields:
+                raise ValueError(
+                    f"{where}.{name}: {self.workload.name} has no such parameter"
+                    + did_you_mean(name, self.workload.hyperparameters.model_fields)
+                )
+        _check_value(self.workload, setting, where)
+
+
+def _extremes(spec: Parameter) -> list[Scalar]:
+    match spec:
+        case FloatParameter() | IntParameter():
+            inside = spec.low + 0.37 * (spec.high - spec.low)
+            return [spec.low, spec.high, *([inside] if isinstance(spec, FloatParameter) else [])]
+        case CategoricalParameter():
+            return spec.choices
+
+
+def _check_value(workload: Workload, values: Mapping[str, Scalar], where: str) -> None:
+    try:
+        workload.hyperparameters.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"][:1])
+        shown = f"{name} {first['input']!r}" if name else f"{dict(values)}"
+        raise ValueError(f"{where}: {workload.name} cannot use {shown}: {first['msg']}") from None
+
+
+def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f": did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(known))}"
+
+
+def _problem_of(error: ValueError) -> str:
+    """`key: problem`, of a check within a check."""
+    if isinstance(error, ValidationError):
+        return str(error.errors(include_url=False)[0]["ctx"]["error"])
+    return str(error)

@@ -1,0 +1,100 @@
+"""Reading a space file: JSON with comments, and a mistake named with its place and its remedy."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from distune.errors import SpaceError
+from distune.space_file.model import SpaceFile, did_you_mean
+from distune.study.space import CategoricalParameter, FloatParameter, IntParameter
+from distune.study.stage import Stage
+
+# The closing quote may be missing: to try each later one in turn would take for ever.
+_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"?|//[^\n]*')
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_space_file(text: str | bytes, source: str) -> SpaceFile:
+    """Check a space file.
+
+    Args:
+        text: JSON; `//` begins a comment.
+        source: its name, for messages.
+
+    Raises:
+        SpaceError: naming the file, the key and the remedy.
+    """
+    try:
+        plain = text if isinstance(text, str) else text.decode("utf-8-sig")
+        fields = json.loads(_without_comments(plain), object_pairs_hook=_no_key_twice)
+        json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise SpaceError(source, "", f"is not JSON ({where}): {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise SpaceError(source, "", f"cannot be read: {error}") from None
+    if not isinstance(fields, dict):
+        raise SpaceError(source, "", 'must be an object: {"params": {...}}')
+    return _validated(SpaceFile, fields, source)
+
+
+def _without_comments(text: str) -> str:
+    """`//` to the end of the line, outside strings, becomes blanks: places stay true."""
+    return _STRING_OR_COMMENT.sub(
+        lambda match: match[0] if match[0][0] == '"' else " " * len(match[0]), text
+    )
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands there twice: leave one out")
+    return fields
+
+
+def _validated(model: type[M], fields: Any, source: str) -> M:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        # Discriminated unions report their tag as a part of the place: no key of the user's.
+        errors = error.errors(include_url=False)
+        # A misspelt key is also a missing one: the former says what to do.
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+        tags = {"float", "int", "categorical"}
+        loc = [part for i, part in enumerate(first["loc"]) if not (part in tags and i >= 2)]
+        key = ""
+        for part in loc:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+        problem = first["msg"]
+        if first["type"] == "value_error":
+            problem = str(first["ctx"]["error"])
+            named, separator, rest = problem.partition(": ")
+            if separator and re.fullmatch(rf"{re.escape(key)}[\w.\[\]]*", named):
+                key, problem = named, rest
+        elif first["type"] == "extra_forbidden":
+            known = _known_keys(model, loc)
+            problem = "unknown key" + did_you_mean(str(loc[-1]), dict.fromkeys(known))
+        elif first["type"] == "missing":
+            problem = "is missing" + (
+                ': write "params": {"lr": [0.1, 0.2]}' if key == "params" else ""
+            )
+        elif first["type"].startswith("union_tag"):
+            problem = 'needs "type": "float", "int" or "categorical", or be a list or a constant'
+        else:
+            problem = f"{problem}; got {json.dumps(first['input'], default=str)[:60]}"
+        raise SpaceError(source, key, problem) from None
+
+
+def _known_keys(model: type[BaseModel], loc: list[int | str]) -> list[str]:
+    if len(loc) < 2:
+        return list(model.model_fields)
+    if loc[0] == "stages" and len(loc) == 3:
+        return list(Stage.model_fields)
+    kinds = (FloatParameter, IntParameter, CategoricalParameter)
+    return sorted({name for kind in kinds for name in kind.model_fields})

@@ -1,0 +1,178 @@
+"""Several short trials at a time for one training process, which trains one after the other.
+
+Handing over each of them takes longer than training it. Eight at a time are what eight workers
+need for a thousand trials a second (`scripts/bench_coordination.py speed`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from distune.study.study import Study
+from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
+from distune.training.messages import Assignment, Ready, SelfTest, SelfTested
+from distune.training.processes import Died, ExecutorProcess
+
+#: Seconds, about, that a trial which is claimed may wait for those before it.
+_ROW_LASTS = 0.02
+
+
+class TrialsInTurn:
+    """`TrialsInTurn(process)` is an executor for a worker, with as many slots as `slots` says.
+
+    Where trials are short, the process is given several in a row, and takes no more until the
+    last of them is over. An attempt that is not a trial's first is trained alone. The death of a
+    process that had several is no trial's in particular: all are given back, to be tried alone.
+
+    Args:
+        process: this executor hears its every message.
+        wake: called when `poll` should be called soon.
+        slots: how many short trials it takes at a time.
+        monotonic: a clock that tells how long they take, in seconds.
+    """
+
+    def __init__(
+        self,
+        process: ExecutorProcess,
+        wake: Callable[[], None] = lambda: None,
+        slots: int = 8,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.slots = slots
+        self._process = process
+        self._wake = wake
+        self._monotonic = monotonic
+        self._waiting: dict[int, Assignment] = {}  # by slot
+        self._row: dict[int, Assignment] = {}  # what the process has, and is not over
+        self._length = 0  # of the row when it began
+        self._began = 0.0
+        self._seconds: dict[str, float] = {}  # that each of a study's last trials took
+        self._testing: int | None = None
+        self._said: list[tuple[int, Record | Died]] = []
+
+    def takes(self, slot: int, study: Study) -> bool:
+        """Whether the process would train a trial of this study soon, given to this slot."""
+        busy = self._row or self._said or self._testing is not None
+        return not busy and slot < self._longest_row(study)
+
+    def _longest_row(self, study: Study) -> int:
+        seconds = self._seconds.get(study.id, math.inf)
+        return max(1, min(self.slots, int(_ROW_LASTS / max(seconds, 1e-6))))
+
+    def start(self, slot: int, assignment: Assignment) -> None:
+        assert assignment.study is not None
+        self._waiting[slot] = assignment.replace(slot=slot)
+        others = (other for other in range(self.slots) if other not in self._waiting)
+        if any(self.takes(other, assignment.study) for other in others):
+            self._wake()  # with the next look the worker has claimed what there was
+        else:
+            self._feed()
+
+    def self_test(self, slot: int, test: SelfTest) -> None:
+        """Have the process test its host; the trials that it has are given back."""
+        if self._row:
+            self._process.end(grace=0.0)
+            self._process_ended()
+        self._testing = slot
+        self._process.self_test(test)
+
+    def poll(self) -> Sequence[tuple[int, Record | Died]]:
+        for slot, message in self._process.poll():
+            self._hear(slot, message)
+        self._feed()
+        said, self._said = self._said, []
+        return said
+
+    def stop(self, slot: int) -> None:
+        if slot in self._row:
+            self._process.stop(slot)
+        elif self._waiting.pop(slot, None):
+            self._give_back(slot, "stopped by the master")
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def end(self, slot: int, grace: float) -> None:
+        """End what this slot was given; with the process, if that has it already."""
+        self._waiting.pop(slot, None)
+        if slot in self._row or slot == self._testing:
+            self._process.end(grace)
+            self._process_ended(but=slot)
+        self._said = [one for one in self._said if one[0] != slot]
+
+    def abort(self, slot: int) -> str:
+        """End a trial that hangs; what it printed last, with the stack it hangs in."""
+        printed = self._process.abort() if slot in self._row else ""
+        self.end(slot, grace=0.0)
+        return printed
+
+    def tail(self) -> str:
+        return self._process.tail()
+
+    def _feed(self) -> None:
+        """Give the process its next row, if it is free and there is one."""
+        if self._row or self._testing is not None or not self._waiting:
+            return
+        first = next(iter(self._waiting.values()))
+        assert first.study is not None
+        alike = [
+            slot
+            for slot, one in self._waiting.items()
+            if one.study is first.study and one.trial.attempt == first.trial.attempt == 1
+        ]
+        slots = alike[: self._longest_row(first.study)] or [first.slot]
+        self._row = {slot: self._waiting.pop(slot) for slot in slots}
+        self._length, self._began = len(slots), self._monotonic()
+        self._process.start(*self._row.values())
+
+    def _hear(self, slot: int, message: Record | Died) -> None:
+        if isinstance(message, Died):
+            self._died(message)
+        elif isinstance(message, SelfTested):
+            if self._testing is not None:
+                self._said.append((self._testing, message))
+                self._testing = None
+        elif slot in self._row:
+            if isinstance(message, Result):
+                message = self._ended(slot, message)
+            self._said.append((slot, message))
+        # What waits does so for a process that works, and does not hang.
+        self._said += [(slot, Ready()) for slot in self._waiting]
+
+    def _ended(self, slot: int, result: Result) -> Result:
+        study = self._row.pop(slot).trial.study
+        if result.outcome in FAILURES:
+            # The process has dropped the others: the output is that of the trial that failed, and
+            # the next row begins before the worker asks for it.
+            self._waiting = {**self._row, **self._waiting}
+            self._row = {}
+            if result.failure is not None and not result.failure.output:
+                failure = result.failure.replace(output=self._process.tail())
+                result = result.replace(failure=failure)
+        if not self._row:
+            self._seconds[study] = (self._monotonic() - self._began) / self._length
+        return result
+
+    def _died(self, died: Died) -> None:
+        testing = [self._testing] if self._testing is not None else []
+        alone = [*self._row] if self._length == 1 else []
+        self._said += [(slot, died) for slot in testing + alone]
+        for slot in alone:
+            del self._row[slot]
+        self._process_ended(f"the training process {died.reason}")
+
+    def _process_ended(
+        self, why: str = "its training process was ended", but: int | None = None
+    ) -> None:
+        """Give back what it had; whatever was wrong, the next trials are trained alone at first."""
+        for slot in self._row:
+            if slot != but:
+                self._give_back(slot, f"{why} (one of {self._length}; it is tried again alone)")
+        self._row, self._testing = {}, None
+        self._seconds.clear()
+
+    def _give_back(self, slot: int, why: str) -> None:
+        failure = Failure(message=why[:500])
+        self._said.append((slot, Result(outcome=Outcome.RELEASED, failure=failure)))

@@ -1,0 +1,50 @@
+"""What is said of configurations in every view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from distune.search.ranking import History, Tier
+from distune.study.space import CategoricalParameter, Parameter
+from distune.study.study import Study
+from distune.study.trial import Params
+
+#: How many explicit settings are looked at to see which parameters vary.
+_SETTINGS_LOOKED_AT = 200
+
+
+def _is_constant(spec: Parameter) -> bool:
+    if isinstance(spec, CategoricalParameter):
+        return len(spec.choices) == 1
+    return spec.low == spec.high
+
+
+def varying_parameters(study: Study, seen: Iterable[Params] = ()) -> list[str]:
+    """Names of the parameters that are not the same throughout, in the study's order.
+
+    Args:
+        study: says what may vary.
+        seen: settings that were tried, for what it cannot say.
+    """
+    if study.settings is not None:
+        seen = [*study.settings[:_SETTINGS_LOOKED_AT], *seen]
+        varying = {}
+    elif study.stages is not None:
+        varying = {name: None for stage in study.stages for name in stage.params}
+    else:
+        varying = {n: None for n, spec in study.params.items() if not _is_constant(spec)}
+    values: dict[str, set[str]] = {}
+    for params in seen:
+        for name, value in params.items():
+            values.setdefault(name, set()).add(repr(value))
+    order = [*study.params, *(name for name in values if name not in study.params)]
+    return [name for name in order if name in varying or len(values.get(name, ())) > 1]
+
+
+def standing(tier: Tier) -> str:
+    return {Tier.FULL: "complete", Tier.PARTIAL: "partial"}.get(tier, tier.name.lower())
+
+
+def best_value(history: History) -> float | None:
+    winner = history.winner()
+    return winner.mean if winner else None

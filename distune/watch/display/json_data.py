@@ -1,0 +1,171 @@
+"""A snapshot, or a trial, as plain data for programs: strict JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distune.search.ranking import Configuration
+from distune.search.samplers.staged import StageView
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
+from distune.study.study import Study
+from distune.study.trial import Outcome
+from distune.watch.display.configurations import standing
+from distune.watch.display.running import RunningAttempt, best_of, running_attempts
+from distune.watch.display.state import doing_of, eta_seconds, planned_trials
+from distune.watch.display.workers import throughput
+from distune.watch.snapshot import Snapshot, WorkerView
+
+
+def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
+    """The snapshot as plain data for strict JSON: a number that is not finite is None.
+
+    Args:
+        snapshot: what to tell.
+        top: how many configurations at most; None for all.
+    """
+    study, history, doing = snapshot.study, snapshot.history, doing_of(snapshot)
+    tree = {
+        "study": study.name,
+        "id": study.id,
+        "objective": study.objective_name,
+        "metric": study.metric,
+        "direction": study.direction,
+        "repeats": study.repeats,
+        "state": doing.value,
+        "reason": snapshot.finished.reason if snapshot.finished else None,
+        "elapsed": snapshot.elapsed,
+        "limits": snapshot.limits.as_dict(),
+        "trials": {
+            "counted": len(history),
+            "planned": planned_trials(snapshot),
+            "waiting": len(snapshot.in_state(State.WAITING)),
+            "running": len(snapshot.in_state(State.TAKEN)),
+            "outcomes": {
+                outcome.value: history.outcomes[outcome]
+                for outcome in Outcome
+                if outcome not in (Outcome.RELEASED, Outcome.LOST)
+            },
+        },
+        "rate_per_second": snapshot.trials_per_second,
+        "eta_seconds": eta_seconds(snapshot),
+        "stages": [_stage_json(view) for view in snapshot.stages],
+        "configurations": history.configurations,
+        "ranking": [
+            _ranked_json(rank, configuration, study)
+            for rank, configuration in enumerate(history.ranking(top), 1)
+        ],
+        "running": [_run_json(run, study) for run in running_attempts(snapshot, None)],
+        "workers": [_worker_json(view) for view in snapshot.workers],
+        "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
+    }
+    plain: dict[str, Any] = _strict(tree)
+    return plain
+
+
+def _stage_json(view: StageView) -> dict[str, Any]:
+    winner = view.winner
+    return {
+        "name": view.stage.name,
+        "state": view.state,
+        "tunes": list(view.stage.params),
+        "first_configuration": view.first,
+        "trials": view.trials,
+        "counted": view.counted,
+        "start": dict(view.start),
+        "winner": None if winner is None else {
+            "value": winner.mean, "spread": winner.spread, "params": dict(winner.params)
+        },
+    }  # fmt: skip
+
+
+def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str, Any]:
+    """One trial, all its attempts with all they say, as plain data for strict JSON."""
+    trial = attempts[0][1].trial if attempts else None
+    tree = {
+        "trial": trial.number if trial else None,
+        "repeat": trial.repeat if trial else None,
+        "seed": trial.seed if trial else None,
+        "params": trial.params if trial else None,
+        "attempts": [_attempt_json(name, file) for name, file in attempts],
+    }
+    plain: dict[str, Any] = _strict(tree)
+    return plain
+
+
+def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:
+    return {
+        "attempt": name.attempt,
+        "purpose": name.purpose.value,
+        "state": name.state.value,
+        "worker": name.worker,
+        "claim": file.claim.as_dict() if file.claim else None,
+        "reports": [report.as_dict() for report in file.reports],
+        "result": file.result.as_dict() if file.result else None,
+    }
+
+
+def _ranked_json(rank: int, configuration: Configuration, study: Study) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "params": configuration.params,
+        "value": configuration.mean,
+        "spread": configuration.spread,
+        "repeats": len(configuration.complete),
+        "standing": standing(configuration.tier(study.repeats)),
+        study.test_metric: configuration.test_mean(study.test_metric),
+        "seconds": configuration.seconds,
+        "parameters": configuration.parameters,
+        "trials": [run.trial.number for run in configuration.trials],
+    }
+
+
+def _run_json(run: RunningAttempt, study: Study) -> dict[str, Any]:
+    return {
+        "trial": run.name.trial,
+        "attempt": run.name.attempt,
+        "purpose": run.name.purpose.value,
+        "worker": run.name.worker,
+        "host": run.beat.host if run.beat else None,
+        "device": run.beat.device if run.beat else None,
+        "params": run.file.trial.params if run.file else None,
+        "fraction": run.fraction,
+        "value": run.curve[-1] if run.curve else None,
+        "best": best_of(run.curve, study),
+        "curve": run.curve,
+        "seconds": run.seconds,
+        "images_per_second": run.images_per_second,
+    }
+
+
+def _worker_json(view: WorkerView) -> dict[str, Any]:
+    beat = view.beat
+    return {
+        "worker": view.worker,
+        "host": beat.host if beat else None,
+        "pid": beat.pid if beat else None,
+        "device": beat.device if beat else None,
+        "jobs": beat.jobs if beat else None,
+        "state": beat.state if beat else None,
+        "trouble": beat.trouble if beat else "",
+        "completed": beat.completed if beat else None,
+        "failed": beat.failed if beat else None,
+        "running": [progress.file for progress in beat.running] if beat else [],
+        "images_per_second": throughput(beat),
+        "silence": view.silence,
+    }
+
+
+def _strict(tree: Any) -> Any:
+    """The same without NaN and infinity, which JSON does not have."""
+    match tree:
+        case float():
+            return tree if math.isfinite(tree) else None
+        case Mapping():
+            return {key: _strict(value) for key, value in tree.items()}
+        case list() | tuple():
+            return [_strict(value) for value in tree]
+        case _:
+            return tree

@@ -1,0 +1,193 @@
+"""All that is known of one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
+from distune.study.study import Study
+from distune.study.trial import FAILURES, Metrics, Outcome, Purpose, Report, summarize
+from distune.watch.display.bars import progress_bar, sparkline
+from distune.watch.display.configurations import varying_parameters
+from distune.watch.display.numbers import duration, format_value, plural
+from distune.watch.display.paragraphs import params_text, wrapped
+from distune.watch.display.running import RunningAttempt, curve, running_attempt
+from distune.watch.display.tables import BEST_MARK, TextColumn, table_lines
+from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
+from distune.watch.snapshot import Snapshot
+
+_LONGEST_OUTPUT = 4000
+
+
+def trial_detail(
+    snapshot: Snapshot, attempts: Sequence[tuple[AttemptName, AttemptFile]], width: int
+) -> RenderableType:
+    """All that is known of one trial.
+
+    Args:
+        snapshot: of its study.
+        attempts: its attempts' names and contents, in their order.
+        width: of the screen.
+    """
+    if not attempts:
+        return Text("There is no such trial.")
+    study = snapshot.study
+    trial = attempts[0][1].trial
+    title = line_of(
+        (f"Trial {trial.number}", "bold"),
+        f" of {clean(study.name)}",
+        (f"  repeat {trial.repeat + 1} of {study.repeats}" if study.repeats > 1 else "", "dim"),
+        (f"  seed {trial.seed}", "dim"),
+    )
+    parts: list[RenderableType] = [
+        wrapped(title, width, 1),
+        wrapped(params_text(trial.params, varying_parameters(study)), width, 3),
+    ]
+    for name, file in attempts:
+        parts.append(Text(""))
+        parts += _attempt_parts(snapshot, name, file, width)
+    return Group(*parts)
+
+
+def _attempt_parts(
+    snapshot: Snapshot, name: AttemptName, file: AttemptFile, width: int
+) -> list[RenderableType]:
+    test = "Test, attempt" if name.purpose is Purpose.TEST else "Attempt"
+    where = f"{_where_it_stands(name, file)}{_by_whom(name, file)}"
+    parts: list[RenderableType] = [
+        fitted(rule_line(f"{test} {name.attempt}", where, "", width), width)
+    ]
+    run = _run_if_running(snapshot, name)
+    if run is not None and run.fraction is not None:
+        bar = progress_bar(run.fraction, min(30, width // 2))
+        parts.append(indented(line_of(bar, f" {int(100 * run.fraction)}%"), width))
+    parts += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
+    if file.result is not None:
+        parts += _result_parts(file, snapshot, width)
+    return parts
+
+
+def _run_if_running(snapshot: Snapshot, name: AttemptName) -> RunningAttempt | None:
+    if name.state is not State.TAKEN:
+        return None
+    return running_attempt(snapshot, name, {view.worker: view.beat for view in snapshot.workers})
+
+
+def _where_it_stands(name: AttemptName, file: AttemptFile) -> str:
+    """Where its file stands, and how it ended if that is another thing."""
+    if name.state is State.TAKEN:
+        return "running"
+    words = {State.SEEN: "counted", State.DONE: "done, not yet counted", State.LOST: "given up"}
+    standing = words.get(name.state, name.state.value)
+    return standing if file.result is None else f"{standing}, {file.result.outcome.value}"
+
+
+def _by_whom(name: AttemptName, file: AttemptFile) -> str:
+    if name.worker is None:
+        return ""
+    device = f" ({clean(file.claim.device, 40)})" if file.claim else ""
+    return f", by {name.worker}{device}"
+
+
+def _metric_names(reports: Iterable[Report], study: Study) -> list[str]:
+    """The study's metric first."""
+    names = dict.fromkeys([study.metric])
+    for report in reports:
+        names.update(dict.fromkeys(report.metrics))
+    return list(names)
+
+
+def _report_lines(reports: Sequence[Report], snapshot: Snapshot, width: int) -> list[Text]:
+    """A curve for each metric, then the last steps as a table, the best one marked."""
+    if not reports:
+        return []
+    study, most = snapshot.study, 12
+    names = _metric_names(reports, study)[:30]
+    columns = _curve_columns(reports, names, min(40, max(width - 40, 8)))
+    lines = table_lines(columns, width, header=False, rows=len(columns[0].cells))
+    best = summarize(reports, study.metric, study.direction, study.summary)
+    shown = list(reports[-most:])
+    if best is not None and best not in shown:
+        shown.insert(0, best)
+    left_out = len(reports) - len(shown)
+    lines += [Text(""), *_step_table(shown, names, best, width)]
+    if left_out > 0:
+        lines.append(Text(f"{plural(left_out, 'earlier step')} left out", "dim"))
+    return lines
+
+
+def _curve_columns(reports: Sequence[Report], names: Sequence[str], spark: int) -> list[TextColumn]:
+    curves = [(name, values) for name in names if (values := curve(reports, name))]
+    if not curves:
+        return [TextColumn("", [Text("no report has the study's metric", "dim")], 0, widest=60)]
+    ends = [
+        line_of((format_value(values[0]), "dim"), (" → ", "dim"), format_value(values[-1]))
+        for _, values in curves
+    ]
+    return [
+        TextColumn("", [Text(clean(name)) for name, _ in curves], 0),
+        TextColumn(
+            "", [Text(sparkline(values, spark), "cyan") for _, values in curves], 1, widest=60
+        ),
+        TextColumn("", ends, 2, widest=60),
+    ]
+
+
+def _step_table(
+    reports: Sequence[Report], names: Sequence[str], best: Report | None, width: int
+) -> list[Text]:
+    def cell(metrics: Metrics, name: str, is_best: bool) -> Text:
+        style = "bold green" if is_best and name == names[0] else ""
+        return Text(format_value(metrics.get(name)), style)
+
+    marks = [
+        line_of((BEST_MARK if report is best else " ", "bold yellow"), f" {report.step}")
+        for report in reports
+    ]
+    columns = [
+        TextColumn("  step", marks, 0),
+        *(
+            TextColumn(
+                clean(name), [cell(r.metrics, name, r is best) for r in reports], 2 + i, True
+            )
+            for i, name in enumerate(names)
+        ),
+        TextColumn("time", [Text(duration(r.seconds), "dim") for r in reports], 1, True),
+    ]
+    return table_lines(columns, width, header=True, rows=len(reports))
+
+
+def _result_parts(file: AttemptFile, snapshot: Snapshot, width: int) -> list[RenderableType]:
+    result = file.result
+    if result is None:
+        return []
+    style = {Outcome.COMPLETE: "green", **dict.fromkeys(FAILURES, "red")}.get(
+        result.outcome, "yellow"
+    )
+    line = line_of((result.outcome.value, f"bold {style}"))
+    if result.value is not None:
+        line.append(f", {clean(snapshot.study.metric)} {format_value(result.value)}")
+    line.append(f", {plural(result.steps, 'step')} in {duration(result.seconds)}", "dim")
+    parts: list[RenderableType] = [wrapped(line, width, 1)]
+    extra = {n: v for n, v in result.metrics.items() if n != snapshot.study.metric}
+    if extra and not file.reports:
+        parts.append(wrapped(params_text(extra, ()), width, 3))
+    failure = result.failure
+    if failure is not None:
+        parts.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
+        parts += _output_parts("traceback", failure.traceback, width)
+        parts += _output_parts("output", failure.output, width)
+    return parts
+
+
+def _output_parts(title: str, output: str, width: int) -> list[RenderableType]:
+    """The tail of what a program said, line by line."""
+    lines = output.strip("\n")[-_LONGEST_OUTPUT:].split("\n") if output.strip() else []
+    if not lines:
+        return []
+    body = "\n".join(clean(line.expandtabs(4), _LONGEST_OUTPUT) for line in lines)
+    return [Text(f"   {title}", "bold dim"), wrapped(Text(body), width, 3)]

@@ -1,0 +1,133 @@
+"""What every sampler promises. A new one inherits these tests:
+
+class TestMySampler(SamplerContract):
+    def study(self) -> Study:
+        return a_study(params=..., sampler="mine")
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from distune.search.ranking import History
+from distune.search.samplers import SAMPLERS
+from distune.search.samplers.sampler import Nothing, Question, Sampler, Suggestion
+from distune.search.samplers.staged import make_sampler
+from distune.study.study import Study
+from distune.study.trial import Asked
+from tests.histories import asked_from, results_of
+
+_ASKED = 12
+
+
+class SamplerContract:
+    """Tests of the sampler of one study, which has a dozen configurations or more."""
+
+    def study(self) -> Study:
+        raise NotImplementedError
+
+    def params_that_it_cannot_sample(self) -> dict[str, Any] | None:
+        """None if it can sample all there are."""
+        return None
+
+    # -- what it is ------------------------------------------------------------------------
+
+    def test_it_is_registered_and_says_what_it_is(self) -> None:
+        study = self.study()
+        sampler = make_sampler(study)
+        assert study.stages is not None or isinstance(sampler, SAMPLERS[study.sampler])
+        assert sampler.label
+        assert sampler.label.isprintable()
+
+    def test_it_refuses_parameters_that_it_cannot_sample(self) -> None:
+        study, bad = self.study(), self.params_that_it_cannot_sample()
+        if study.stages is not None:
+            pytest.skip("its stages' samplers are checked each")
+        SAMPLERS[study.sampler].check(study.params, study.settings)
+        if bad is not None:
+            with pytest.raises(ValueError, match=r"^params\.\w+: "):
+                SAMPLERS[study.sampler].check(bad, study.settings)
+
+    def test_it_ends_after_as_many_configurations_as_it_says(self) -> None:
+        study = self.study()
+        sampler = make_sampler(study)
+        assert (sampler.size is None) or not sampler.endless
+        if sampler.size is not None:
+            asked = asked_from(study, sampler, sampler.size + 5)
+            assert len(asked) == sampler.size
+
+    # -- what it gives ---------------------------------------------------------------------
+
+    def test_two_of_them_give_the_same_in_the_same_history(self) -> None:
+        study = self.study()
+        assert self.settings(study) == self.settings(study)
+
+    def test_a_restart_changes_nothing(self) -> None:
+        """P5: the master of each configuration is another one, which finds what was asked."""
+        study = self.study()
+        whole = self.settings(study)
+        history = History(study)
+        for asked in whole:
+            found = make_sampler(study).ask(Question(asked.configuration, history))
+            assert isinstance(found, Suggestion)
+            assert (found.params, found.stage, found.state) == (
+                asked.params,
+                asked.stage,
+                asked.state,
+            )
+            history.extend(results_of(study, asked))
+
+    def test_every_setting_is_one_of_the_space(self) -> None:
+        study = self.study()
+        for asked in self.settings(study):
+            for name, value in asked.params.items():
+                spec = study.params.get(name)
+                if spec is not None:
+                    values = spec.grid()
+                    assert study.settings or study.stages or values is None or value in values
+            for name, spec in study.params.items():
+                assert (name in asked.params) is spec.is_active(asked.params), name
+            assert not study.space.excludes(asked.params)
+
+    def test_a_setting_is_the_callers_own(self) -> None:
+        sampler = make_sampler(self.study())
+        first = self.first(sampler)
+        kept = dict(first.params)
+        first.params.clear()
+        assert self.first(sampler).params == kept
+
+    def test_what_it_remembers_is_json(self) -> None:
+        for asked in self.settings(self.study()):
+            assert json.loads(json.dumps(asked.state)) == asked.state
+
+    def test_the_global_generator_is_neither_used_nor_moved(self) -> None:
+        study = self.study()
+        random.seed(1)
+        state = random.getstate()
+        before = self.settings(study)
+        assert random.getstate() == state
+        random.seed(2)
+        assert self.settings(study) == before
+
+    def test_it_waits_only_while_something_is_in_flight(self) -> None:
+        study = self.study()
+        sampler, history = make_sampler(study), History(study)
+        for asked in self.settings(study):
+            history.extend(results_of(study, asked))
+        following = Question(_ASKED, history)
+        assert sampler.ask(following) is not Nothing.NOT_YET
+
+    # -- helpers ---------------------------------------------------------------------------
+
+    def settings(self, study: Study) -> list[Asked]:
+        """The first dozen, each asked for when the one before is counted."""
+        return asked_from(study, make_sampler(study), _ASKED)
+
+    def first(self, sampler: Sampler) -> Suggestion:
+        found = sampler.ask(Question(0, History(self.study())))
+        assert isinstance(found, Suggestion)
+        return found
