@@ -42,7 +42,12 @@ def test_every_command_of_the_readme_has_options_that_exist(lab: Lab, command: s
         assert option in shown, f"{command}: no {option}"
 
 
-@pytest.mark.parametrize("command", [c for c in commands_in(README) if "examples/" in c])
+EXAMPLES = [c for c in commands_in(README) if "examples/" in c]
+
+
+@pytest.mark.parametrize(
+    "command", [EXAMPLES[0], *(pytest.param(c, marks=pytest.mark.slow) for c in EXAMPLES[1:])]
+)
 def test_every_example_runs_to_its_end(lab: Lab, command: str) -> None:
     (lab.folder / "examples").symlink_to(ROOT / "examples")
     done = lab.run(*shlex.split(command)[1:], "--trials", "4")
