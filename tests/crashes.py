@@ -537,7 +537,7 @@ def main() -> int:
     why_not = why_no_faultfs()
     if why_not:
         print(f"cannot run: {why_not}", file=sys.stderr)
-        return 2
+        return 3
     began = time.monotonic()
     studies = [options.study] if options.study else list(STUDIES)
     whose = [options.who] if options.who else ["master", "worker"]

@@ -98,7 +98,9 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
     assert suffixes <= {"protocol.py", "store.py"}  # store.py: the README of a study's folder
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *(pytest.param(o, marks=pytest.mark.slow) for o in ("adam", "rmsprop"))]
+)
 def test_a_training_does_not_load_torchs_compiler(optimizer: str) -> None:
     params = {
         "dataset": "digits", "n_filters": 2, "n_train": 40, "n_validation": 20, "epochs": 1,
