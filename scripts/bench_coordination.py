@@ -36,7 +36,7 @@ from pathlib import Path
 
 import psutil
 
-from distune.share.store import find_studies
+from distune.share.find_studies import find_studies
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result
 from distune.training.messages import Assignment, Died, SelfTest

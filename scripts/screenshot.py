@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from distune.share.find_studies import open_study
 from distune.share.protocol import State
-from distune.share.store import open_study
 from distune.watch.display.live import render
 from distune.watch.observer import Observer
 

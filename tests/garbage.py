@@ -18,10 +18,11 @@ from distune.errors import ShareError
 from distune.master.lock import Identity
 from distune.master.master import Master
 from distune.share import protocol, records
+from distune.share.find_studies import find_studies
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat
 from distune.share.protocol import COUNTED, AttemptName, State
-from distune.share.store import Store, find_studies
+from distune.share.store import Store
 from distune.study.trial import Claim, Outcome, Record, Result, Trial
 from distune.watch.display.json_data import snapshot_json, trial_json
 from distune.watch.display.live import render

@@ -37,8 +37,8 @@ from distune.doctor.sandbox import Sandbox
 from distune.doctor.verdict.judge import judge
 from distune.doctor.verdict.promises import PROMISES
 from distune.share import protocol, records
+from distune.share.find_studies import find_studies
 from distune.share.folder import Folder
-from distune.share.store import find_studies
 from distune.study.study import Study
 from tests.conftest import Lab, wait_until
 

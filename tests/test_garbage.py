@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.master.lock import Identity, only_master
 from distune.share import protocol, records
+from distune.share.find_studies import find_studies, open_study
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import AttemptName, State
-from distune.share.store import Store, find_studies, open_study
+from distune.share.store import Store
 from distune.study.trial import Purpose
 from distune.training.trial_context import TrialContext
 from distune.watch.observer import Observer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from distune.share.store import open_study
+from distune.share.find_studies import open_study
 from distune.study.trial import Purpose
 from tests.conftest import Lab, wait_until
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from distune.share.store import open_study
+from distune.share.find_studies import open_study
 from distune.training.tail import Tail
 from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 

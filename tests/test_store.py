@@ -20,9 +20,10 @@ import pytest
 
 from distune.errors import BadRecord, ShareError, UserError
 from distune.share import records
+from distune.share.find_studies import find_studies, open_study
 from distune.share.folder import Folder, FolderLike, is_network
 from distune.share.protocol import Actor, AttemptName, State
-from distune.share.store import Store, find_studies, open_study
+from distune.share.store import Store
 from distune.study.trial import Counted, Outcome, Report, Result, Trial
 from tests.simulation import Faults, MemoryFolder, Share, make_study
 

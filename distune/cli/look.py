@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def look(logs: Path, study: str | None) -> Snapshot:
     """A snapshot of the study; says so if the share takes long to answer."""
-    from distune.share.store import open_study
+    from distune.share.find_studies import open_study
     from distune.watch.observer import Observer
 
     with terminal.stall().watched():

@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from distune.share import records
 from distune.study.study import Limits
 from distune.study.trial import Count, Record
+
+_BEAT_SIZE = 4096
 
 Seconds = Annotated[float, Meta(ge=0)]
 
@@ -116,3 +119,8 @@ class Watch:
         for worker in self._silence.keys() - workers:
             del self._silence[worker], self._beats[worker]
         return dict(self._silence)
+
+
+def padded(record: Record) -> bytes:
+    """A heartbeat as it is written: always of the same length, so that it is rewritten in place."""
+    return records.encode_document(record).ljust(_BEAT_SIZE - 1) + b"\n"

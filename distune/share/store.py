@@ -1,55 +1,22 @@
-"""The share: what file operations mean for a study. The only code that renames trial files,
-appends to them or lists them.
+"""The attempts of a study on the share. The only code that renames trial files, appends to them or
+lists them.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
 
-from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.errors import BadRecord, NotAFolder
 from distune.share import protocol, records
-from distune.share.folder import Folder, FolderLike, answers, shown
-from distune.share.heartbeat import Finished, MasterBeat
+from distune.share.folder import FolderLike, shown
+from distune.share.heartbeat_files import HeartbeatFiles
 from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
-from distune.study.study import Study
+from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
 
 LOCAL_LEASE = 20.0  # seconds
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
-_BEAT_SIZE = 4096
-_BEAT_LIMIT = 256 * 2**10
-#: Answers that will be the same later: such a thing cannot be set aside.
-_FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}
-R = TypeVar("R", bound=Record)
-
-_README = """\
-This is the folder of the distune study {name!r}. You can look at everything here with ls and cat.
-
-study.json     what is searched; frozen
-trials/        000017.1.jsonl                   waiting (trial 17, attempt 1)
-               000017.1.jsonl.WORKER.taken      being trained by WORKER
-               000017.1.jsonl.WORKER.done       finished, not yet counted
-seen/000/      000017.1.jsonl.WORKER.seen       counted: history
-               000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
-               000017.1.jsonl.WORKER.pruned     stopped by the master, counted
-               000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
-asked.jsonl    one line per configuration, written before its first trial is published
-history.jsonl  one line per counted trial; a cache, rebuilt from seen/
-workers/       heartbeats of the workers
-artifacts/     what an objective wrote into trial.dir
-quarantine/    files that distune could not make sense of
-leaderboard.csv, best.json, finished.json       written when the study is over
-
-Inside a trial's file: one JSON object a line (trial, claim, report..., result).
-Delete the folder when no master and no worker runs, and the study is gone. Delete
-nothing in it before that.
-"""
 
 
 @dataclass(frozen=True)
@@ -60,114 +27,12 @@ class Listing:
     strangers: tuple[str, ...]
 
 
-class Store:
-    """One study on the share: `Store(Folder(Path("logs/mnist")))`.
-
-    Attributes:
-        tell: takes a line for people, about something that was set aside.
-    """
+class Store(StudyDocuments, HeartbeatFiles):
+    """One study on the share: `Store(Folder(Path("logs/mnist")))`."""
 
     def __init__(self, folder: FolderLike) -> None:
-        self.folder = folder
-        self.tell: Callable[[str], None] = lambda line: None
-        self._study: Study | None = None
-        self._torn: set[str] = set()  # files whose last append may have left half a line
-        self._made: set[str] = set()
-        self._stuck: set[str] = set()  # what cannot be set aside
+        super().__init__(folder)
         self._unsynced = False
-
-    # -- the study ---------------------------------------------------------------------
-
-    def create(self, study: Study) -> Study:
-        """Publish a new study, or find the one that is there already.
-
-        `study.json` comes last: who sees it may rely on the rest.
-        """
-        self.mend_folders()
-        for path, data in (
-            (protocol.README, _README.format(name=study.name).encode()),
-            (protocol.ASKED, b""),
-            (protocol.HISTORY, b""),
-            (protocol.STUDY, records.encode_document(study)),
-        ):
-            try:
-                self.folder.publish(path, data)
-            except FileExistsError:
-                pass
-            self.folder.sync("")  # one after the other, also for a power cut
-        return self.load()
-
-    def load(self) -> Study:
-        """The frozen study.
-
-        Raises:
-            FileNotFoundError: there is none here.
-            BadRecord: `study.json` is not what it should be.
-        """
-        data = self.folder.read(protocol.STUDY, limit=records.LINE_LIMIT)
-        self._study = records.decode_document(Study, data)
-        return self._study
-
-    def mend_folders(self) -> None:
-        """See that the study's own folders are there, and are folders.
-
-        Raises:
-            NotAFolder: one is a symbolic link, and what it should hold may lie behind it.
-        """
-        for folder in protocol.FOLDERS:
-            self._made.discard(folder)
-            self._ensure_folder(folder)
-
-    def is_finished(self) -> bool:
-        """Whether a master has said so; garbage of that name says nothing."""
-        try:
-            return self.read_finished() is not None
-        except BadRecord:
-            return False
-
-    def read_finished(self) -> Finished | None:
-        """How the study ended; None if it has not.
-
-        Raises:
-            BadRecord: something is called so that no master of this study wrote.
-        """
-        if protocol.FINISHED not in self.folder.names(""):
-            return None  # asked for by name, it might be missing long after it came
-        try:
-            data = self.folder.read(protocol.FINISHED, limit=records.LINE_LIMIT)
-        except FileNotFoundError:
-            return None
-        finished = records.decode_document(Finished, data)
-        self._check_study(finished.study)
-        return finished
-
-    def read_master(self) -> MasterBeat | None:
-        """The master's heartbeat; None if there is none, or it is half written."""
-        try:
-            data = self.folder.read(protocol.MASTER, limit=records.LINE_LIMIT)
-            beat = records.decode_document(MasterBeat, data)
-            self._check_study(beat.study)
-        except (FileNotFoundError, BadRecord):
-            return None
-        return beat
-
-    def _check_study(self, study: str) -> None:
-        if self._study is not None and study != self._study.id:
-            raise BadRecord("it belongs to another study")
-
-    def write_document(self, path: str, data: bytes) -> None:
-        """A file that is read once it is complete."""
-        self._insist(path, lambda: self.folder.replace(path, data))
-        self._torn.discard(path)
-
-    def reopen(self) -> None:
-        """Take the mark of the end away: the study goes on."""
-        try:
-            self._insist(protocol.FINISHED, lambda: self.folder.remove(protocol.FINISHED))
-        except FileNotFoundError:
-            pass
-
-    # -- attempts ----------------------------------------------------------------------
 
     def listing(self) -> Listing:
         """What lies in `trials/` now. A file renamed meanwhile may be missing from it:
@@ -308,10 +173,6 @@ class Store:
             self.folder.sync(protocol.TRIALS)
             self._unsynced = False
 
-    def rest(self) -> None:
-        """Hold nothing open on the share until the next operation."""
-        self.folder.rest()
-
     def claim(self, name: AttemptName, worker: str) -> AttemptName | None:
         """Waiting -> taken; None if another was faster, or so it seems: a claim that was made
         and whose answer got lost is found in one's next listing.
@@ -362,160 +223,6 @@ class Store:
         """Set a file of `trials/` aside that makes no sense here (P10)."""
         self.set_aside(f"{protocol.TRIALS}/{filename}", why)
 
-    def set_aside(self, path: str, why: str) -> None:
-        """Move something that makes no sense into `quarantine/`, over nothing that is there,
-        and say so. What cannot be moved is named once, and is then left alone.
-        """
-        if path in self._stuck:
-            return
-        target = ""
-
-        def put_away() -> bool:
-            nonlocal target
-            target = self._free_name(path)
-            return self._move(path, target)
-
-        try:
-            moved = self._in_folder(protocol.QUARANTINE, put_away)
-        except ShareError as error:
-            self._get_stuck(path, why, error)
-        else:
-            if moved:
-                self.tell(f"{shown(path)} set aside as {shown(target)}: {why}")
-
-    def _get_stuck(self, path: str, why: str, error: ShareError) -> None:
-        cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno not in _FOR_EVER:
-            raise error
-        self._stuck.add(path)
-        self.tell(f"{shown(path)} is left alone: {why}; {error}")
-
-    def _free_name(self, path: str) -> str:
-        """A name in `quarantine/` that nothing has."""
-        there = set(self.folder.names(protocol.QUARANTINE))
-        name = protocol.aside_name(path)
-        while name in there:
-            name = protocol.aside_name(path, secrets.token_hex(4))
-        return f"{protocol.QUARANTINE}/{name}"
-
-    def _insist(self, path: str, write: Callable[[], None]) -> None:
-        """Write something of one's own, whatever somebody has put in its place.
-
-        Raises:
-            ShareError: that cannot be set aside.
-        """
-        try:
-            write()
-        except BadRecord as error:
-            self.set_aside(path, str(error))
-            try:
-                write()
-            except BadRecord as again:
-                raise ShareError(f"cannot write {shown(path)}: {again}") from error
-
-    def _move(self, source: str, target: str, *, look: bool = True) -> bool:
-        """Rename, and find out whether it happened: believe the state, not the answer (P8).
-
-        Every target is a name that only this mover would make, so finding it is proof. Without
-        `look`, that the old name is gone is believed.
-
-        Returns:
-            True if the file has its new name; False if the old name was gone.
-
-        Raises:
-            ShareError: nobody knows; it may have happened. Do the same again later.
-        """
-        (folder, _, filename), (outer, _, before) = target.rpartition("/"), source.rpartition("/")
-        try:
-            try:
-                self.folder.move(source, target)
-            except BadRecord as error:
-                self.set_aside(target, str(error))
-                self.folder.move(source, target)
-            return True
-        except FileNotFoundError:
-            if not look:
-                return False  # on NFS this may mean: done, and the reply was lost
-        except BadRecord as error:
-            raise ShareError(f"cannot rename {shown(source)}: {error}") from error
-        except ShareError:
-            if filename in self._look_again(folder):
-                return True
-            raise
-        names = self._look_again(folder)
-        if filename in names:
-            return True
-        if folder == outer and before in names:  # in a folder that somebody has put in its place
-            try:
-                self.folder.move(source, target)
-            except FileNotFoundError:
-                return False  # an old listing
-            except BadRecord as error:
-                raise ShareError(f"cannot rename {shown(source)}: {error}") from error
-            return True
-        return False
-
-    def _look_again(self, folder: str) -> list[str]:
-        """A listing that is not this host's own old one."""
-        self.folder.poke(folder)
-        return self.folder.names(folder)
-
-    def distrust_tail(self, path: str) -> None:
-        """Whoever wrote this file before may have died in the middle of a line."""
-        self._torn.add(path)
-
-    def append_lines(self, path: str, lines: Iterable[bytes]) -> None:
-        """Add encoded records to a file, on a line of their own, and have them on the disk.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            BadRecord: there is something else of its name.
-            ShareError: they may be there or not.
-        """
-        data = b"".join(lines)
-        if not data:
-            return
-        if path in self._torn:
-            data = b"\n" + data
-        self._torn.add(path)
-        self.folder.append(path, data)
-        self._torn.discard(path)
-
-    def _ensure_folder(self, folder: str) -> None:
-        """Make a folder, once; a file in its place is set aside.
-
-        Raises:
-            NotAFolder: it is a symbolic link. What it should hold may lie behind it.
-        """
-        if folder in self._made:
-            return
-        outer = folder.rpartition("/")[0]
-        if outer:
-            self._ensure_folder(outer)
-        try:
-            self.folder.make_folder(folder)
-        except NotAFolder as error:
-            if error.path == protocol.QUARANTINE:
-                aside = protocol.aside_name(error.path, secrets.token_hex(4))
-                self._move(error.path, aside)
-                self.tell(f"{shown(error.path)} renamed to {aside}: it is not a folder")
-            elif error.link or error.path != folder:
-                raise
-            else:
-                self.set_aside(folder, "it is not a folder")
-            self.folder.make_folder(folder)
-        self._made.add(folder)
-
-    def _in_folder(self, folder: str, act: Callable[[], bool]) -> bool:
-        """Do something that needs a folder, which somebody may have deleted since."""
-        try:
-            self._ensure_folder(folder)
-            return act()
-        except (FileNotFoundError, NotAFolder):
-            self._made -= {folder, folder.rpartition("/")[0]}
-            self._ensure_folder(folder)
-            return act()
-
     # -- history -----------------------------------------------------------------------
 
     def seen(self, known: Container[int] = ()) -> Iterator[AttemptName]:
@@ -535,17 +242,6 @@ class Store:
     def seen_of(self, trial: int) -> list[AttemptName]:
         """What `seen/` has of one trial."""
         return [n for n in self._seen_in(protocol.seen_folder(trial)) if n.trial == trial]
-
-    def _names_in(self, folder: str) -> list[str]:
-        """A listing; nothing, if there is no folder."""
-        try:
-            return self.folder.names(folder)
-        except FileNotFoundError:
-            return []
-        except NotAFolder as error:
-            if error.link:
-                raise
-            return []
 
     def _seen_in(self, folder: str, known: Container[int] = ()) -> list[AttemptName]:
         found = []
@@ -600,48 +296,6 @@ class Store:
             else:
                 yield attempt.seen_path, None
 
-    # -- heartbeats --------------------------------------------------------------------
-
-    def beat(self, worker: str, record: Record) -> None:
-        """Rewrite one's heartbeat in place, always the same length or longer."""
-        path = protocol.beat_path(worker)
-
-        def rewrite() -> bool:
-            self._insist(path, lambda: self.folder.rewrite(path, _padded(record)))
-            return True
-
-        self._in_folder(protocol.WORKERS, rewrite)
-
-    def beat_as_master(self, record: Record) -> None:
-        self._insist(protocol.MASTER, lambda: self.folder.rewrite(protocol.MASTER, _padded(record)))
-
-    def remove_beat(self, worker: str) -> None:
-        try:
-            self.folder.remove(protocol.beat_path(worker))
-        except (FileNotFoundError, BadRecord):
-            pass
-
-    def beats(self) -> dict[str, bytes]:
-        """The heartbeat of every worker, as it stands."""
-        return self._read_beats()[0]
-
-    def strange_beats(self) -> dict[str, str]:
-        """Paths in `workers/` that are nobody's heartbeat, and why."""
-        return self._read_beats()[1]
-
-    def _read_beats(self) -> tuple[dict[str, bytes], dict[str, str]]:
-        found: dict[str, bytes] = {}
-        strange: dict[str, str] = {}
-        for name in self._names_in(protocol.WORKERS):
-            try:
-                worker = protocol.parse_beat(name)
-                found[worker] = self.folder.read(protocol.beat_path(worker), limit=_BEAT_LIMIT)
-            except BadRecord as error:
-                strange[f"{protocol.WORKERS}/{name}"] = str(error)
-            except FileNotFoundError:
-                continue
-        return found, strange
-
 
 def _parse_seen(folder: str, filename: str) -> AttemptName:
     """The name of a file of history.
@@ -655,70 +309,3 @@ def _parse_seen(folder: str, filename: str) -> AttemptName:
     if protocol.seen_folder(name.trial) != folder:
         raise BadRecord(f"trial {name.trial} belongs into {protocol.seen_folder(name.trial)}/")
     return name
-
-
-def _padded(record: Record) -> bytes:
-    return records.encode_document(record).ljust(_BEAT_SIZE - 1) + b"\n"
-
-
-def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
-    """The studies in a logs directory, by name; one that is a symbolic link is among them,
-    and says so when it is loaded.
-
-    Raises:
-        ShareError: the directory cannot be listed now.
-    """
-    with answers("list", logs):
-        try:
-            names = sorted(os.listdir(logs))
-        except FileNotFoundError:
-            return {}
-    found: dict[str, Store] = {}
-    for name in names:
-        if name.startswith(".") or (only is not None and name != only):
-            continue
-        folder = Folder(logs / name, network=True)
-        try:
-            if protocol.STUDY in folder.names(""):
-                found[name] = Store(Folder(logs / name))
-        except NotAFolder as error:
-            if error.link:
-                found[name] = Store(folder)
-        except FileNotFoundError:
-            continue  # gone again
-        except ShareError as error:
-            # A folder of somebody else's is not for us. Anything else must not look as if the
-            # study had been deleted.
-            if not isinstance(error.__cause__, PermissionError):
-                raise
-    return found
-
-
-def open_study(logs: Path, name: str | None) -> Store:
-    """The study of that name; without a name, the only one there is.
-
-    Raises:
-        UserError: there is none, or more than one to choose from, or it cannot be used.
-    """
-    studies = find_studies(logs, name)
-    if name is None:
-        studies = {one: store for one, store in studies.items() if not os.path.islink(logs / one)}
-    elif name not in studies:
-        there = ", ".join(find_studies(logs)) or "none"
-        raise UserError(f"no study {name!r} in {logs} (there: {there}); check --logs and --study")
-    if not studies:
-        raise UserError(f"no study in {logs}; start one: distune master --space FILE --logs {logs}")
-    if len(studies) > 1:
-        raise UserError(
-            f"{len(studies)} studies in {logs}: choose one with --study ({', '.join(studies)})"
-        )
-    ((found, store),) = studies.items()
-    try:
-        store.load()
-    except BadRecord as error:
-        raise UserError(
-            f"{shown(f'{logs / found}/{protocol.STUDY}')} cannot be used: {error}"
-        ) from None
-    except NotAFolder as error:
-        raise UserError(str(error)) from None
-    return store

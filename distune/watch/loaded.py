@@ -16,7 +16,8 @@ from distune.export.rows import TrialRow, curve_of, trial_rows
 from distune.export.table import TrialTable
 from distune.search.ranking import History
 from distune.share import protocol
-from distune.share.store import Store, find_studies, open_study
+from distune.share.find_studies import find_studies, open_study
+from distune.share.store import Store
 from distune.study.trial import Direction, Purpose, Report
 from distune.watch.observer import Observer
 

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from distune.errors import StudyFailed, UserError
+from distune.share.find_studies import find_studies
 from distune.share.folder import is_network
 from distune.share.outages import Stall
 from distune.share.protocol import worker_id
-from distune.share.store import find_studies
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, collect_seldom
 from distune.training.messages import OfferRecord, Prepare
 from distune.training.offer import Offer

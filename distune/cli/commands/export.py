@@ -80,7 +80,7 @@ def export(
 
 
 def _load(logs: Logs, study: str | None) -> LoadedStudy:
-    from distune.share.store import open_study
+    from distune.share.find_studies import open_study
     from distune.watch.loaded import LoadedStudy
 
     stall = terminal.stall()

@@ -41,7 +41,7 @@ def report(
     """
     from distune.report.reading import read_study
     from distune.report.writing import plotly_script, write_report
-    from distune.share.store import open_study
+    from distune.share.find_studies import open_study
 
     plotly = plotly_script()  # what is not installed is said before anything is read
     with terminal.stall().watched():

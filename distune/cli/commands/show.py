@@ -17,7 +17,7 @@ Number = Annotated[int, typer.Argument(min=0, metavar="TRIAL", help="The trial's
 
 def show(trial: Number, logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show everything about one trial: its params, attempts, curve, result and errors."""
-    from distune.share.store import open_study
+    from distune.share.find_studies import open_study
     from distune.watch.display.json_data import trial_json
     from distune.watch.display.trial_detail import trial_detail
     from distune.watch.observer import Observer

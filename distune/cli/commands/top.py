@@ -20,7 +20,7 @@ def top(
     logs: Logs = LOGS, study: OneStudy = None, plain: Plain = False, as_json: Json = False
 ) -> None:
     """Watch a study live, read-only, from any machine that sees the shared folder."""
-    from distune.share.store import open_study
+    from distune.share.find_studies import open_study
     from distune.watch.observer import Observer
     from distune.watch.viewing import run_viewer
 

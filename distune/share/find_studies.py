@@ -1,0 +1,74 @@
+"""The studies in a logs directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.share import protocol
+from distune.share.folder import Folder, answers, shown
+from distune.share.store import Store
+
+
+def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
+    """The studies in a logs directory, by name; one that is a symbolic link is among them,
+    and says so when it is loaded.
+
+    Raises:
+        ShareError: the directory cannot be listed now.
+    """
+    with answers("list", logs):
+        try:
+            names = sorted(os.listdir(logs))
+        except FileNotFoundError:
+            return {}
+    found: dict[str, Store] = {}
+    for name in names:
+        if name.startswith(".") or (only is not None and name != only):
+            continue
+        folder = Folder(logs / name, network=True)
+        try:
+            if protocol.STUDY in folder.names(""):
+                found[name] = Store(Folder(logs / name))
+        except NotAFolder as error:
+            if error.link:
+                found[name] = Store(folder)
+        except FileNotFoundError:
+            continue  # gone again
+        except ShareError as error:
+            # A folder of somebody else's is not for us. Anything else must not look as if the
+            # study had been deleted.
+            if not isinstance(error.__cause__, PermissionError):
+                raise
+    return found
+
+
+def open_study(logs: Path, name: str | None) -> Store:
+    """The study of that name; without a name, the only one there is.
+
+    Raises:
+        UserError: there is none, or more than one to choose from, or it cannot be used.
+    """
+    studies = find_studies(logs, name)
+    if name is None:
+        studies = {one: store for one, store in studies.items() if not os.path.islink(logs / one)}
+    elif name not in studies:
+        there = ", ".join(find_studies(logs)) or "none"
+        raise UserError(f"no study {name!r} in {logs} (there: {there}); check --logs and --study")
+    if not studies:
+        raise UserError(f"no study in {logs}; start one: distune master --space FILE --logs {logs}")
+    if len(studies) > 1:
+        raise UserError(
+            f"{len(studies)} studies in {logs}: choose one with --study ({', '.join(studies)})"
+        )
+    ((found, store),) = studies.items()
+    try:
+        store.load()
+    except BadRecord as error:
+        raise UserError(
+            f"{shown(f'{logs / found}/{protocol.STUDY}')} cannot be used: {error}"
+        ) from None
+    except NotAFolder as error:
+        raise UserError(str(error)) from None
+    return store

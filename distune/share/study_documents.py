@@ -1,0 +1,119 @@
+"""A study's own documents: what it is, how it ended, and its master's heartbeat."""
+
+from __future__ import annotations
+
+from distune.errors import BadRecord
+from distune.share import protocol, records
+from distune.share.folder import FolderLike
+from distune.share.heartbeat import Finished, MasterBeat, padded
+from distune.share.study_files import StudyFiles
+from distune.study.study import Study
+from distune.study.trial import Record
+
+_README = """\
+This is the folder of the distune study {name!r}. You can look at everything here with ls and cat.
+
+study.json     what is searched; frozen
+trials/        000017.1.jsonl                   waiting (trial 17, attempt 1)
+               000017.1.jsonl.WORKER.taken      being trained by WORKER
+               000017.1.jsonl.WORKER.done       finished, not yet counted
+seen/000/      000017.1.jsonl.WORKER.seen       counted: history
+               000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
+               000017.1.jsonl.WORKER.pruned     stopped by the master, counted
+               000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
+asked.jsonl    one line per configuration, written before its first trial is published
+history.jsonl  one line per counted trial; a cache, rebuilt from seen/
+workers/       heartbeats of the workers
+artifacts/     what an objective wrote into trial.dir
+quarantine/    files that distune could not make sense of
+leaderboard.csv, best.json, finished.json       written when the study is over
+
+Inside a trial's file: one JSON object a line (trial, claim, report..., result).
+Delete the folder when no master and no worker runs, and the study is gone. Delete
+nothing in it before that.
+"""
+
+
+class StudyDocuments(StudyFiles):
+    """Files that are one record each."""
+
+    def __init__(self, folder: FolderLike) -> None:
+        super().__init__(folder)
+        self._study: Study | None = None
+
+    def create(self, study: Study) -> Study:
+        """Publish a new study, or find the one that is there already.
+
+        `study.json` comes last: who sees it may rely on the rest.
+        """
+        self.mend_folders()
+        for path, data in (
+            (protocol.README, _README.format(name=study.name).encode()),
+            (protocol.ASKED, b""),
+            (protocol.HISTORY, b""),
+            (protocol.STUDY, records.encode_document(study)),
+        ):
+            try:
+                self.folder.publish(path, data)
+            except FileExistsError:
+                pass
+            self.folder.sync("")  # one after the other, also for a power cut
+        return self.load()
+
+    def load(self) -> Study:
+        """The frozen study.
+
+        Raises:
+            FileNotFoundError: there is none here.
+            BadRecord: `study.json` is not what it should be.
+        """
+        data = self.folder.read(protocol.STUDY, limit=records.LINE_LIMIT)
+        self._study = records.decode_document(Study, data)
+        return self._study
+
+    def is_finished(self) -> bool:
+        """Whether a master has said so; garbage of that name says nothing."""
+        try:
+            return self.read_finished() is not None
+        except BadRecord:
+            return False
+
+    def read_finished(self) -> Finished | None:
+        """How the study ended; None if it has not.
+
+        Raises:
+            BadRecord: something is called so that no master of this study wrote.
+        """
+        if protocol.FINISHED not in self.folder.names(""):
+            return None  # asked for by name, it might be missing long after it came
+        try:
+            data = self.folder.read(protocol.FINISHED, limit=records.LINE_LIMIT)
+        except FileNotFoundError:
+            return None
+        finished = records.decode_document(Finished, data)
+        self._check_study(finished.study)
+        return finished
+
+    def reopen(self) -> None:
+        """Take the mark of the end away: the study goes on."""
+        try:
+            self._insist(protocol.FINISHED, lambda: self.folder.remove(protocol.FINISHED))
+        except FileNotFoundError:
+            pass
+
+    def read_master(self) -> MasterBeat | None:
+        """The master's heartbeat; None if there is none, or it is half written."""
+        try:
+            data = self.folder.read(protocol.MASTER, limit=records.LINE_LIMIT)
+            beat = records.decode_document(MasterBeat, data)
+            self._check_study(beat.study)
+        except (FileNotFoundError, BadRecord):
+            return None
+        return beat
+
+    def beat_as_master(self, record: Record) -> None:
+        self._insist(protocol.MASTER, lambda: self.folder.rewrite(protocol.MASTER, padded(record)))
+
+    def _check_study(self, study: str) -> None:
+        if self._study is not None and study != self._study.id:
+            raise BadRecord("it belongs to another study")
