@@ -83,11 +83,6 @@ class OpenStudy:
     # -- heartbeats ------------------------------------------------------------------------
 
     @property
-    def has_begun(self) -> bool:
-        """The worker has sent a heartbeat: before, it claims nothing."""
-        return self._beats > 0
-
-    @property
     def lists_when_idle(self) -> bool:
         """A worker with nothing of this study to train looks for something to claim."""
         return self._beats > 1 and self.health.may_claim
