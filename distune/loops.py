@@ -38,9 +38,10 @@ from distune.watch.viewing import LONGEST_WAIT, Interrupt
 from distune.worker import host
 from distune.worker.guardian import Guardian
 from distune.worker.worker import Worker, WorkerIdentity
-from distune.workloads import WORKLOADS, compiled
+from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
+from distune.workloads.kernels import compiled
 
 EXIT_NOTHING_LEFT = 0
 EXIT_DRAINED = 143

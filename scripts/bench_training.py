@@ -230,9 +230,10 @@ class Alone:
 
 def ours(setting: dict[str, Any], data_dir: str, seed: int = 0) -> list[dict[str, float]]:
     """All reports of distune's own trainer for a setting."""
-    from distune.workloads import mnist_cnn
+    from distune.workloads.mnist_cnn import MNIST_CNN
+    from distune.workloads.trainer.trainer import train
 
-    return list(mnist_cnn.train(setting, Alone(seed=seed, data=DataFolders.of(data_dir))))
+    return list(train(MNIST_CNN, setting, Alone(seed=seed, data=DataFolders.of(data_dir))))
 
 
 # -- children: one process each, that does as it is told a line at a time ------------------------
@@ -601,10 +602,10 @@ class Executor:
 
     def trial(self, number: int, params: dict[str, Any]) -> float:
         """Seconds from the assignment to the beginning of the first step's update."""
-        from distune.workloads import trainer
+        from distune.workloads.trainer import optimizers
 
         seen: list[float] = []
-        plain_step = trainer._plain_step
+        plain_step = optimizers.plain_step
 
         def noted(optimizer: Any) -> Callable[[], None]:
             step = plain_step(optimizer)
@@ -615,7 +616,7 @@ class Executor:
 
             return noting
 
-        trainer._plain_step = noted  # torch's own hooks are not called: see there
+        optimizers.plain_step = noted  # torch's own hooks are not called: see there
         trial = Trial(
             study="bench", number=number, attempt=1, purpose=Purpose.TRAIN, repeat=0,
             seed=number, params=params,
@@ -623,7 +624,7 @@ class Executor:
         started = time.perf_counter()
         self._send(Assignment(study=_any_study(), trial=trial, folder=os.devnull))
         result = self._until(lambda message: isinstance(message, Result))
-        trainer._plain_step = plain_step
+        optimizers.plain_step = plain_step
         if not seen:
             raise RuntimeError(f"the trial did not train: {result.failure}")
         return seen[0] - started

@@ -92,6 +92,17 @@ def glorot(model: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
+class SideBySide(nn.Module):
+    """Several networks on the same input; their outputs in a row."""
+
+    def __init__(self, *networks: nn.Module) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([network(inputs) for network in self.networks], 1)
+
+
 class Dropout(nn.Dropout):
     """Dropout (Srivastava et al. 2014), which takes 16 random bits for each unit on a CPU.
 

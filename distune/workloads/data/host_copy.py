@@ -23,12 +23,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
-
-from distune import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +91,7 @@ def _folder() -> Path:
 
 def _key(name: str, sources: Sequence[Path]) -> str:
     """Differs wherever what a copy holds, or how, could differ."""
-    made_of: list[object] = [_FORMAT, __version__, name]
+    made_of: list[object] = [_FORMAT, version("distune"), name]
     for source in sources:
         found = source.stat()
         made_of.append(_digest(source, found.st_size, found.st_mtime_ns))
