@@ -180,7 +180,7 @@ def executors_environment() -> Iterator[None]:
 
 
 class Utilisation:
-    """Per cent of the time in which the GPU did anything, a few times a second, if anybody knows:
+    """Per cent of the time in which the GPU did anything, a few times a second, where that can be known:
     `pynvml` through torch, else `nvidia-smi`.
     """
 

@@ -318,7 +318,7 @@ def _ours_work(data_dir: str) -> Callable[..., Any]:
 
 
 class Quiet:
-    """Repeats what others disturb (Linux; elsewhere nobody knows)."""
+    """Repeats what others disturb (known on Linux only)."""
 
     def __init__(self, tries: int, patience: float = 0.0) -> None:
         self._tries = tries
@@ -673,7 +673,7 @@ def latency(data: Path, rounds: int) -> None:
 
 
 def memory(data: Path, counts: Sequence[int]) -> None:
-    """What executors need that train at the same time, and how much of it nobody shares."""
+    """What executors need that train at the same time, and how much of it each has alone."""
     setting = {"batch_size": 100, "n_filters": 32, "epochs": 1, "n_train": 20_000}
     rows = []
     for count in counts:

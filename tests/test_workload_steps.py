@@ -226,7 +226,7 @@ def test_the_rates_are_those_of_torchs_own_schedules(schedule: Any, total: int) 
 
 
 class Device:
-    """One that does what it was given when the test says so, or when somebody waits for it."""
+    """One that does what it was given when the test says so, or when a host waits for it."""
 
     def __init__(self) -> None:
         self.given: list[Done] = []

@@ -3,6 +3,7 @@
 It is a file that each of them maps into its memory, so that the pages are there once however
 many train, belong to the page cache, and are there already when the next one starts. The
 mappings are private: a process that wrote into its tensors would change them for itself alone.
+Of MNIST's 45 MB a process has 5 of its own then.
 
 The file lies in `<temporary directory>/distune-<uid>`, which only that user may enter, under a
 name made of what is in it: the data set, this version, and the contents of the files it was made

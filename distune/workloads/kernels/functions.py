@@ -48,14 +48,14 @@ class Kernels:
         winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
         bfloat16 = images.dtype == torch.bfloat16
 
-        def some(_: int, first: int, end: int) -> None:
-            arrays = (_part(each, first, end) for each in (largest, winner))
+        def work(_: int, first: int, end: int) -> None:
+            arrays = (_address(each, first) for each in (largest, winner))
             sizes = end - first, height, width, channels
             self._functions["pool"](
-                _part(images, first, end), bfloat16, *arrays, *sizes, window, relu
+                _address(images, first), bfloat16, *arrays, *sizes, window, relu
             )
 
-        _on_threads(some, n)
+        _on_threads(work, n)
         return largest, winner
 
     def convolve_and_pool(
@@ -79,13 +79,15 @@ class Kernels:
         winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
         layer = weight.data_ptr(), bias.data_ptr(), bfloat16
 
-        def some(_: int, first: int, end: int) -> None:
-            given = _part(images, first, end)
-            arrays = [_part(each, first, end) for each in (largest, winner)]
+        def work(_: int, first: int, end: int) -> None:
+            given = _address(images, first)
+            arrays = [_address(each, first) for each in (largest, winner)]
             sizes = end - first, height, width, channels, filters, kernel
-            _must_work(self._functions["convolve_and_pool"](given, *layer, *arrays, *sizes, relu))
+            _raise_if_no_memory(
+                self._functions["convolve_and_pool"](given, *layer, *arrays, *sizes, relu)
+            )
 
-        _on_threads(some, n)
+        _on_threads(work, n)
         return largest, winner
 
     def gradients(
@@ -114,14 +116,16 @@ class Kernels:
         inputs = torch.empty(images.shape if by_images else (0, 0, 0, 0), memory_format=_NHWC)
         bfloat16 = images.dtype == torch.bfloat16
 
-        def some(i: int, first: int, end: int) -> None:
-            given = [_part(each, first, end) for each in (gradient, winner, images)]
-            there = _part(inputs, first, end) if by_images else None
+        def work(i: int, first: int, end: int) -> None:
+            given = [_address(each, first) for each in (gradient, winner, images)]
+            there = _address(inputs, first) if by_images else None
             sizes = end - first, height, width, channels, filters, kernel, padding, window
             layer = bfloat16, weight.data_ptr()
-            _must_work(self._functions["gradients"](*given, *layer, *sums.of(i), there, *sizes))
+            _raise_if_no_memory(
+                self._functions["gradients"](*given, *layer, *sums.of(i), there, *sizes)
+            )
 
-        _on_threads(some, n)
+        _on_threads(work, n)
         return *sums.total(), inputs
 
     def first_gradients(
@@ -137,12 +141,12 @@ class Kernels:
         filters, _, kernel, _ = weight.shape
         sums = _Sums(n, weight)
 
-        def some(i: int, first: int, end: int) -> None:
-            given = [_part(each, first, end) for each in (gradient, winner, images)]
+        def work(i: int, first: int, end: int) -> None:
+            given = [_address(each, first) for each in (gradient, winner, images)]
             sizes = end - first, height, width, channels, filters, kernel
             self._functions["first_gradients"](*given, *sums.of(i), *sizes)
 
-        _on_threads(some, n)
+        _on_threads(work, n)
         return sums.total()
 
 
@@ -170,13 +174,13 @@ def _function(name: str, width: int) -> Any:
     return function
 
 
-def _must_work(failed: int) -> None:
+def _raise_if_no_memory(failed: int) -> None:
     if failed:
         raise MemoryError("not enough memory for a convolution")
 
 
-def _part(images: Tensor, first: int, end: int) -> int:
-    """Where images `first` to `end` begin: all of them lie in memory one after the other."""
+def _address(images: Tensor, first: int) -> int:
+    """Of the image with this number: they lie in memory one after the other."""
     return images.data_ptr() + first * (images.nbytes // len(images))
 
 
@@ -184,18 +188,18 @@ def _threads(n: int) -> int:
     return max(1, min(n, torch.get_num_threads()))
 
 
-def _on_threads(some: Callable[[int, int, int], None], n: int) -> None:
-    """Call `some(i, first, end)` for parts of `n` images on torch's number of threads.
+def _on_threads(work: Callable[[int, int, int], None], n: int) -> None:
+    """Call `work(i, first, end)` for ranges of `n` images on torch's number of threads.
 
     Raises:
-        what `some` raises.
+        what `work` raises.
     """
     threads = _threads(n)
     if threads == 1:
-        some(0, 0, n)
+        work(0, 0, n)
         return
     ends = [n * i // threads for i in range(threads + 1)]
-    list(_pool_of(threads).map(some, range(threads), ends[:-1], ends[1:]))
+    list(_pool_of(threads).map(work, range(threads), ends[:-1], ends[1:]))
 
 
 @cache

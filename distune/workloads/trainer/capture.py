@@ -24,16 +24,16 @@ _WORTH_CAPTURING = 300
 
 
 class Capture(Protocol):
-    """A device's way to note what is done, without doing it, and to do it again."""
+    """A device's way to record what is done, without doing it, and to do it again."""
 
     #: Steps from which on a training is worth a capture.
     worth: int
 
     def record(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Note what `run` does; calling what is returned does it, to the same tensors.
+        """Record what `run` does; calling what is returned does it, to the same tensors.
 
         Raises:
-            RuntimeError: it cannot be noted, and nothing has been done.
+            RuntimeError: it cannot be recorded, and nothing has been done.
         """
 
     def free(self) -> None:
@@ -60,7 +60,7 @@ class CapturedStep:
 
     def __call__(self, batch: Tensor) -> None:
         if self._replay is None and self._capture is not None and len(batch) == self._size:
-            if self._warm_up:  # what is made at the first step, the optimizer's state, is no part
+            if self._warm_up:  # the optimizer's state, made at the first step, is not captured
                 self._warm_up -= 1
             else:
                 self._record(self._capture, batch)
