@@ -175,7 +175,8 @@ def master(
 
     Run the same command again and it goes on where it stopped.
     """
-    from distune.loops import MasterOptions, run_master
+    from distune.master.options import MasterOptions
+    from distune.master.run import run_master
     from distune.watch.screen import Screen
 
     file, source, name = _read_space(space)
@@ -254,7 +255,7 @@ def worker(
     nothing left to do, 143 stopped by a signal, 2 a mistake in how it was started, 1
     anything else.
     """
-    from distune.loops import WorkerOptions, run_worker
+    from distune.worker.run import WorkerOptions, run_worker
 
     options = WorkerOptions(
         logs=logs,

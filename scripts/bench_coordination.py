@@ -39,9 +39,9 @@ import psutil
 from distune.share.store import find_studies
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result
-from distune.training.messages import Assignment, Check
-from distune.training.processes import Died
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.training.messages import Assignment, Died, SelfTest
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, ratio, spread, table, tell
@@ -588,7 +588,7 @@ class Instant:
         said, self._says = self._says, []
         return said
 
-    def check(self, slot: int, check: Check) -> None: ...
+    def self_test(self, slot: int, test: SelfTest) -> None: ...
     def stop(self, slot: int) -> None: ...
     def terminate(self) -> None: ...
     def end(self, slot: int, grace: float) -> None: ...

@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distune.training.processes import executor_environment
+from distune.training.environment import executor_environment
 from distune.workloads.data.folders import DataFolders
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -180,8 +180,8 @@ def executors_environment() -> Iterator[None]:
 
 
 class Utilisation:
-    """Per cent of the time in which the GPU did anything, a few times a second, where that can be known:
-    `pynvml` through torch, else `nvidia-smi`.
+    """Per cent of the time in which the GPU did anything, a few times a second, where that
+    can be known: `pynvml` through torch, else `nvidia-smi`.
     """
 
     def __init__(self) -> None:

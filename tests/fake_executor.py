@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Result, Trial
-from distune.training.messages import Assignment, Began, Check
-from distune.training.processes import Died
+from distune.training.messages import Assignment, Died, SelfTest, TrainingStarted
 
 
 class FakeExecutor:
@@ -17,7 +16,7 @@ class FakeExecutor:
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
-        self.checks = self.stops = self.ends = self.aborted = 0
+        self.self_tests = self.stops = self.ends = self.aborted = 0
         self.says: list[Record | Died] = []
 
     def takes(self, slot: int, study: Study) -> bool:
@@ -25,10 +24,10 @@ class FakeExecutor:
 
     def start(self, slot: int, assignment: Assignment) -> None:
         self.trials.append(assignment.trial)
-        self.says.append(Began())
+        self.says.append(TrainingStarted())
 
-    def check(self, slot: int, check: Check) -> None:
-        self.checks += 1
+    def self_test(self, slot: int, test: SelfTest) -> None:
+        self.self_tests += 1
 
     def poll(self) -> Sequence[tuple[int, Record | Died]]:
         said, self.says = self.says, []

@@ -26,7 +26,8 @@ from distune.study.trial import Claim, Outcome, Record, Result, Trial
 from distune.watch import display
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot
-from distune.worker.worker import Worker, WorkerIdentity
+from distune.worker.context import WorkerIdentity
+from distune.worker.worker import Worker
 from tests.simulation import SimulatedExecutor, make_study, objective
 
 GHOST = "ghost-7-0000ff"

@@ -29,11 +29,12 @@ from distune.share.store import Store
 from distune.study.study import Limits, Study, parse_space_file
 from distune.study.study import freeze as freeze_study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
-from distune.training.messages import Assignment, Check, Checked
-from distune.training.processes import Died
+from distune.training.messages import Assignment, Died, SelfTest, SelfTested
 from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
-from distune.worker.worker import ExecutorLike, Worker, WorkerIdentity
+from distune.worker.context import WorkerIdentity
+from distune.worker.slots import ExecutorLike
+from distune.worker.worker import Worker
 from tests.histories import read_history
 
 LEASE = 20.0  # seconds of the simulated clock
@@ -153,8 +154,8 @@ class MemoryFolder:
 
     def _is_hidden(self, path: str) -> bool:
         """Whether another client was renaming this file while we listed: once at most."""
-        when, who = self.share.renamed.get(path, (-math.inf, None))
-        if who is self or self._now() - when > _RENAME_TAKES:
+        when, client = self.share.renamed.get(path, (-math.inf, None))
+        if client is self or self._now() - when > _RENAME_TAKES:
             return False
         if not self._happens(self.faults.hides):
             return False
@@ -298,9 +299,9 @@ class SimulatedExecutor:
         self._due = [(when, message) for when, message in self._due if when > self._now()]
         return [(0, message) for message in ready]
 
-    def check(self, slot: int, check: Check) -> None:
+    def self_test(self, slot: int, test: SelfTest) -> None:
         problem = "the device is broken" if self._broken else None
-        self._due = [(self._now() + 1.0, Checked(problem=problem))]
+        self._due = [(self._now() + 1.0, SelfTested(problem=problem))]
 
     def abort(self, slot: int) -> str:
         self._due = []
@@ -344,9 +345,9 @@ class SimulatedProcess:
             self._slot, self._trains = assignment.slot, self._make()
             self._trains.start(0, assignment)
 
-    def check(self, check: Check) -> None:
+    def self_test(self, test: SelfTest) -> None:
         self._trains = self._make()
-        self._trains.check(0, check)
+        self._trains.self_test(0, test)
 
     def poll(self) -> list[tuple[int, Record | Died]]:
         said, self._said = self._said, []
@@ -436,7 +437,7 @@ class World:
         self.training = training
         self.slots = slots  # for trials in turn, of each worker's process
         self.masters = masters
-        self.meddled = False  # somebody has deleted files
+        self.meddled = False  # a test has deleted files
         self.healed = False
         self.broken = {f"worker{i}" for i in range(broken)}  # hosts on which all trials fail
         default_study, default_limits = make_study(trials)
@@ -504,7 +505,7 @@ class World:
     def _start(self, actor: Actor) -> Master | Worker:
         actor.lives += 1
         store = Store(actor.folder)
-        # Every process has a monotonic clock of its own, and nobody compares them.
+        # Every process has a monotonic clock of its own, and they are never compared.
         offset = self.rng.uniform(0, 1e6)
 
         def monotonic() -> float:
@@ -578,7 +579,7 @@ class World:
         again = [path for path, times in self.share.published.items() if times > 1]
         # A trial may be trained once more for a reason; never for none.
         assert not again or self.masters > 1 or self.meddled, f"{where}: published twice: {again}"
-        # A worker that slept through the end may still hold a file; nobody else may.
+        # A worker that slept through the end may still hold a file; no other process may.
         left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
         assert not left or self.masters > 1, f"{where}: left over: {left}"
         self._check_history(expected, where)

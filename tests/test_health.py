@@ -9,7 +9,7 @@ from distune.share.heartbeat import Beat, BeatState
 from distune.share.store import Store
 from distune.study.trial import Failure, Outcome, Result
 from distune.watch.observer import Observer
-from distune.worker.health import FAILURES_TO_DOUBT, Company, GiveUp, Health, Pause
+from distune.worker.health import FAILURES_TO_DOUBT, Health, LeaveStudy, Pause, Peers
 from distune.worker.worker import Worker
 from tests.simulation import LEASE, Faults, World
 
@@ -40,10 +40,10 @@ def beat(
     )
 
 
-def company_of(*beats: bytes) -> Company:
-    company = Company("me", LEASE)
-    company.look({f"w{i}": data for i, data in enumerate(beats)}, now=0.0)
-    return company
+def peers_of(*beats: bytes) -> Peers:
+    peers = Peers("me", LEASE)
+    peers.look({f"w{i}": data for i, data in enumerate(beats)}, now=0.0)
+    return peers
 
 
 def unlucky(failures: int) -> Health:
@@ -67,7 +67,7 @@ def test_a_success_or_a_failure_after_a_report_ends_the_row() -> None:
         assert not health.doubtful
 
 
-def test_a_setting_that_nobody_can_train_says_nothing_about_the_worker() -> None:
+def test_params_that_cannot_be_trained_say_nothing_about_the_worker() -> None:
     failure = Failure(message="a kernel of 9x9 does not fit", infeasible=True)
     health = unlucky(FAILURES_TO_DOUBT - 1)
     assert not health.ended(Result(outcome=Outcome.FAILED, failure=failure))
@@ -75,20 +75,22 @@ def test_a_setting_that_nobody_can_train_says_nothing_about_the_worker() -> None
     assert health.failed == FAILURES_TO_DOUBT
 
 
-def test_a_failed_self_test_is_a_reason_to_give_up_whoever_else_fails() -> None:
-    for company in (company_of(), company_of(beat("w0", completed=9))):
-        assert unlucky(3).judge("cuda:0 cannot compute", company) == GiveUp("cuda:0 cannot compute")
+def test_a_failed_self_test_is_a_reason_to_leave_whatever_fails_elsewhere() -> None:
+    for peers in (peers_of(), peers_of(beat("w0", completed=9))):
+        assert unlucky(3).judge("cuda:0 cannot compute", peers) == LeaveStudy(
+            "cuda:0 cannot compute"
+        )
 
 
 def test_a_worker_alone_in_failing_or_with_none_to_compare_goes_on() -> None:
-    for company in (company_of(), company_of(beat("w0", failed=9), beat("w1", failed=2))):
-        assert unlucky(30).judge(None, company) is None
+    for peers in (peers_of(), peers_of(beat("w0", failed=9), beat("w1", failed=2))):
+        assert unlucky(30).judge(None, peers) is None
 
 
-def test_where_others_succeed_it_pauses_longer_each_time_and_gives_up() -> None:
-    company = company_of(beat("w0", completed=4), beat("w1", completed=3))
+def test_where_others_succeed_it_pauses_longer_each_time_and_leaves() -> None:
+    peers = peers_of(beat("w0", completed=4), beat("w1", completed=3))
     health = unlucky(3)
-    first = health.judge(None, company)
+    first = health.judge(None, peers)
     assert isinstance(first, Pause)
     assert first.reason == (
         "3 trials in a row failed here at once while others succeed; the last: no kernel image"
@@ -96,8 +98,8 @@ def test_where_others_succeed_it_pauses_longer_each_time_and_gives_up() -> None:
     seen = [first]
     while True:
         assert health.ended(AT_ONCE)  # each one now: it is on probation
-        verdict = health.judge(None, company)
-        if isinstance(verdict, GiveUp):
+        verdict = health.judge(None, peers)
+        if isinstance(verdict, LeaveStudy):
             assert "no kernel image" in verdict.reason
             break
         assert isinstance(verdict, Pause)
@@ -107,15 +109,15 @@ def test_where_others_succeed_it_pauses_longer_each_time_and_gives_up() -> None:
 
 
 def test_where_others_fail_as_often_a_row_of_failures_is_bad_luck() -> None:
-    company = company_of(beat("w0", completed=40, failed=60))
-    assert unlucky(6).judge(None, company) is None
-    assert isinstance(unlucky(12).judge(None, company), Pause)
+    peers = peers_of(beat("w0", completed=40, failed=60))
+    assert unlucky(6).judge(None, peers) is None
+    assert isinstance(unlucky(12).judge(None, peers), Pause)
 
 
 def test_a_success_after_a_pause_forgives_everything() -> None:
-    company = company_of(beat("w0", completed=10))
+    peers = peers_of(beat("w0", completed=10))
     health = unlucky(3)
-    assert isinstance(health.judge(None, company), Pause)
+    assert isinstance(health.judge(None, peers), Pause)
     health.ended(COMPLETE)
     assert not health.doubtful
     assert not health.ended(AT_ONCE)
@@ -123,7 +125,7 @@ def test_a_success_after_a_pause_forgives_everything() -> None:
 
 def test_only_another_living_willing_worker_that_has_not_failed_it_can_take_a_trial() -> None:
     def can(failed_on: list[str], *beats: bytes) -> bool:
-        return company_of(*beats).can_take(failed_on)
+        return peers_of(*beats).can_take(failed_on)
 
     assert can(["me"], beat("w0"))
     assert not can(["me"])
@@ -131,10 +133,10 @@ def test_only_another_living_willing_worker_that_has_not_failed_it_can_take_a_tr
     assert can(["me", "w0"], beat("w0"), beat("w1"))
     assert not can(["me"], beat("w0", state="paused"), beat("w1", state="gave up"))
 
-    company = Company("me", LEASE)
+    peers = Peers("me", LEASE)
     for now in range(int(LEASE) + 2):  # dead, but for its last heartbeat
-        company.look({"w0": beat("w0"), "me": beat("me")}, float(now))
-    assert not company.can_take(["me"])
+        peers.look({"w0": beat("w0"), "me": beat("me")}, float(now))
+    assert not peers.can_take(["me"])
 
 
 def test_a_broken_host_costs_no_trial_and_says_why_it_gave_up() -> None:
@@ -146,7 +148,7 @@ def test_a_broken_host_costs_no_trial_and_says_why_it_gave_up() -> None:
         assert history.outcomes[Outcome.COMPLETE] == 24
         (worker,) = [a.process for a in world.actors if a.name == "worker0"]
         assert isinstance(worker, Worker)
-        assert worker.given_up == {"s": "the device is broken"}
+        assert worker.studies.left == {"s": "the device is broken"}
         # Two failures are the trials'; the one that made it doubt itself is not.
         assert history.retried == 2
         beats = Store(world._folder("check", Faults())).beats()

@@ -27,7 +27,8 @@ def loaded_by(code: str) -> set[str]:
     [
         "distune",
         "distune.cli",
-        "distune.loops",
+        "distune.master.run",
+        "distune.worker.run",
         "distune.watch.display",
         "distune.training.executor",
     ],

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from distune.training.processes import Tail
+from distune.training.tail import Tail
 from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 
 MISBEHAVING = """\

@@ -19,7 +19,10 @@ from distune.errors import UserError
 from distune.share import records
 from distune.study.study import Study, fill_in
 from distune.study.trial import Outcome, Report, Result, Trial
-from distune.training.objective import Offer, Stopped, TrialContext, drive, find, run_command
+from distune.training.command import run_command
+from distune.training.objective import drive, find
+from distune.training.offer import Offer
+from distune.training.trial_context import Stopped, TrialContext
 from tests.conftest import wait_until
 
 STUDY = Study(

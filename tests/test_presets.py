@@ -16,7 +16,8 @@ from distune.search.samplers import make_sampler
 from distune.study.scaling import scaled
 from distune.study.study import Study, freeze, limits_of, parse_space_file
 from distune.study.trial import Counted, Outcome, Result, Trial
-from distune.training.objective import TrialContext, drive, find
+from distune.training.objective import drive, find
+from distune.training.trial_context import TrialContext
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,17 @@ import pytest
 
 from distune.study.study import SpaceFile, Study, freeze, parse_space_file
 from distune.study.trial import Failure, Outcome, Record, Result, Trial
-from distune.training.messages import Assignment, Check, Checked, Moved, OfferRecord, Prepare, Ready
-from distune.training.processes import Died, ExecutorProcess
+from distune.training.messages import (
+    Assignment,
+    Died,
+    OfferRecord,
+    Prepare,
+    Ready,
+    SelfTest,
+    SelfTested,
+    TrainingProgress,
+)
+from distune.training.process import ExecutorProcess
 from distune.training.turns import TrialsInTurn
 from tests.conftest import Lab, wait_until
 
@@ -26,7 +36,7 @@ class FakeProcess:
     def __init__(self) -> None:
         self.given: list[list[int]] = []  # numbers of the trials of each row
         self.stopped: list[int] = []
-        self.ends = self.checks = 0
+        self.ends = self.self_tests = 0
         self.says: list[tuple[int, Record | Died]] = []
 
     def start(self, *assignments: Assignment) -> None:
@@ -35,8 +45,8 @@ class FakeProcess:
     def tail(self) -> str:
         return "what it printed"
 
-    def check(self, check: Check) -> None:
-        self.checks += 1
+    def self_test(self, test: SelfTest) -> None:
+        self.self_tests += 1
 
     def stop(self, slot: int) -> None:
         self.stopped.append(slot)
@@ -175,7 +185,7 @@ def test_the_death_of_a_process_gives_back_all_whose_turn_may_have_come() -> Non
     row.executor.poll()
     said = row.say((0, DONE), (0, Died("was killed by SIGSEGV", "")))
     assert [outcome(one) for one in said[:3]] == [Outcome.COMPLETE, *[Outcome.RELEASED] * 2]
-    assert row.places == 1  # so that the next death is somebody's
+    assert row.places == 1  # so that the next death is a trial's own
 
 
 def test_the_end_of_a_process_gives_back_all_whose_turn_may_have_come() -> None:
@@ -221,7 +231,7 @@ def test_a_process_that_works_is_heard_of_for_what_waits_for_it() -> None:
     row = Row()
     row.train(1, 0.001)
     row.start(a_trial(1), a_trial(2, attempt=2), *(a_trial(number) for number in range(3, 9)))
-    said = row.say((0, Moved(fraction=0.1)))
+    said = row.say((0, TrainingProgress(fraction=0.1)))
     assert said[1] == [Ready()]
     assert row.say()[1] == []  # nothing is heard of a process that hangs
 
@@ -264,12 +274,12 @@ def test_a_test_of_the_host_gives_back_what_is_trained_and_goes_before_what_wait
     row = Row()
     row.train(1, 0.001)
     row.start(*(a_trial(number) for number in range(1, 8)), a_trial(8, attempt=2))
-    row.executor.check(0, Check(study=STUDY, folder="f"))
-    assert (row.process.ends, row.process.checks) == (1, 1)
+    row.executor.self_test(0, SelfTest(study=STUDY, folder="f"))
+    assert (row.process.ends, row.process.self_tests) == (1, 1)
     said = row.say()
     assert [outcome(each) for each in said[:7]] == [Outcome.RELEASED] * 7
     assert row.process.given[-1] == [1, 2, 3, 4, 5, 6, 7]
-    assert row.say((0, Checked()))[0] == [Checked()]
+    assert row.say((0, SelfTested()))[0] == [SelfTested()]
     assert row.process.given[-1] == [8]
 
 
@@ -383,6 +393,7 @@ def test_what_a_stopped_trial_would_have_done_is_not_done(tmp_path: Path) -> Non
         process.start(0, 1, 2)
         wait_until(lambda: process.is_in(0))
         process.process.stop(1)
+        time.sleep(0.2)  # for the process to hear it
         (tmp_path / "wait-0").unlink()
         wait_until(lambda: len(process.results()) == 3)
         assert process.results()[1].outcome is Outcome.RELEASED

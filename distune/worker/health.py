@@ -1,4 +1,4 @@
-"""Whether a worker should doubt itself, and who else could do its work. Pure: time is an
+"""Whether a worker should doubt itself, and which others could do its work. Pure: time is an
 argument.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from distune.errors import BadRecord
 from distune.share import records
-from distune.share.heartbeat import WILLING, Beat, Watch
+from distune.share.heartbeat import WILLING, Beat, BeatState, Watch
 from distune.study.trial import FAILURES, Result
 
 #: Attempts that failed at once, in a row, after which a worker tests itself.
@@ -18,7 +18,7 @@ _PAUSE_BELOW, _GIVE_UP_BELOW = 1e-2, 1e-4  # chance of such bad luck
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds
 
 
-class Company:
+class Peers:
     """The other workers of a study, as their heartbeats show them to one of them."""
 
     def __init__(self, me: str, lease: float) -> None:
@@ -39,7 +39,7 @@ class Company:
         self._beats = {w: b for w, b in self._beats.items() if w in beats and w != self._me}
 
     def can_take(self, failed_on: Collection[str]) -> bool:
-        """Whether somebody else lives who has not failed at a trial yet."""
+        """Whether another worker lives that has not failed at a trial yet."""
         return any(
             worker not in failed_on
             and beat.state in WILLING
@@ -65,18 +65,26 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class GiveUp:
-    """Leave the study to others."""
+class LeaveStudy:
+    """Leave the study to other workers."""
 
     reason: str
 
 
 class Health:
-    """How a worker fares with one study."""
+    """How a worker fares with one study.
+
+    Attributes:
+        completed, failed: how many of its attempts ended so.
+        reason: why the worker has paused or left the study; else empty.
+    """
 
     def __init__(self) -> None:
         self.completed = 0
         self.failed = 0
+        self.reason = ""
+        self.has_left = False
+        self._paused_until: float | None = None
         self._in_a_row = 0
         self._pauses = 0
         self._last = ""
@@ -100,7 +108,7 @@ class Health:
         """The last attempts all failed at once: one at a time is enough."""
         return self._in_a_row >= FAILURES_TO_DOUBT
 
-    def judge(self, problem: str | None, company: Company) -> Pause | GiveUp | None:
+    def judge(self, problem: str | None, peers: Peers) -> Pause | LeaveStudy | None:
         """What to do after a self-test.
 
         A test that fails is a reason to give up. Else the worker compares itself with the
@@ -109,16 +117,41 @@ class Health:
         too unlikely a piece of bad luck, it pauses; if they are very unlikely, it gives up.
         """
         if problem is not None:
-            return GiveUp(problem)
-        if company.completed == 0:
-            return None  # nobody succeeds: the study's fault, and the master will stop it
-        chance = (company.failed + 1) / (company.failed + company.completed + 2)
+            return LeaveStudy(problem)
+        if peers.completed == 0:
+            return None  # no worker succeeds: the study's fault, and the master will stop it
+        chance = (peers.failed + 1) / (peers.failed + peers.completed + 2)
         luck = chance**self._in_a_row
         said = f"{self._in_a_row} trials in a row failed here at once while others succeed"
         if luck < _GIVE_UP_BELOW and self._pauses > 0:
-            return GiveUp(f"{said}; the last: {self._last}")
+            return LeaveStudy(f"{said}; the last: {self._last}")
         if luck < _PAUSE_BELOW:
             self._pauses += 1
             seconds = min(_FIRST_PAUSE * 2 ** (self._pauses - 1), _LONGEST_PAUSE)
             return Pause(seconds, f"{said}; the last: {self._last}")
         return None
+
+    def heed(self, verdict: Pause | LeaveStudy, now: float) -> None:
+        self.reason = verdict.reason
+        if isinstance(verdict, Pause):
+            self._paused_until = now + verdict.seconds
+        else:
+            self.has_left = True
+
+    @property
+    def may_claim(self) -> bool:
+        return not self.has_left and self._paused_until is None
+
+    def ends_pause(self, now: float) -> bool:
+        """Whether the pause that the worker makes, if any, is over now."""
+        if self._paused_until is None or now < self._paused_until:
+            return False
+        self._paused_until, self.reason = None, ""
+        return True
+
+    def state(self, *, works: bool) -> BeatState:
+        if self.has_left:
+            return "gave up"
+        if self._paused_until is not None:
+            return "paused"
+        return "working" if works else "idle"

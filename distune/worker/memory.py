@@ -10,14 +10,14 @@ from distune.study.trial import FAILURES, Outcome
 
 #: The memory that all of a worker's trainings share, wherever they compute.
 HOST = "this host"
-# After twenty trials that ended well in less room one more is tried; after forty, if that had been
-# too many, and so on. What has filled a memory may be gone, or may not.
+# After twenty trials that ended well within a limit one more is tried; after forty, if that had
+# been too many, and so on. What has filled a memory may be gone, or may not.
 _PATIENCE = 10
 
 
 @dataclass(frozen=True)
-class Crowded:
-    """An attempt was out of memory in company.
+class MemoryShortage:
+    """An attempt was out of memory beside others.
 
     Attributes:
         memory: which was too small: a device, or `HOST`.
@@ -30,12 +30,12 @@ class Crowded:
     alone: bool = False
 
 
-class Room:
-    """Slots of a worker, each of which trains on a device.
+class MemoryLimit:
+    """How many slots of a worker, each of which trains on a device, may be busy at a time.
 
-    Out of memory in company is the fault of all of them: then one fewer is trained there, and the
-    trial is tried again; the second time alone, so that one that is too large for any company
-    does not take all the room away. Alone, it is the trial's own fault.
+    Out of memory beside others is the fault of all of them: then one fewer is trained there, and
+    the trial is tried again; the second time alone, so that one that is too large to be trained
+    beside any other does not bring the limit down to one. Alone, it is the trial's own fault.
 
     Args:
         devices: of the slots, in their order.
@@ -49,21 +49,21 @@ class Room:
         self._most = dict(self._slots)
         self._well: Counter[str] = Counter()
         self._patience = dict.fromkeys(self._slots, _PATIENCE)
-        self._shared: dict[int, set[str]] = {}  # by slot: memories in which it had company
+        self._shared: dict[int, set[str]] = {}  # by slot: memories that it used beside others
         self._too_large: set[tuple[str, Hashable]] = set()  # memories and trials, once
         self._afterwards: dict[str, int] = {}  # how many, when one has been alone
 
     @property
-    def jobs(self) -> int:
+    def most(self) -> int:
         """How many may be trained at a time, in all."""
         own = sum(most for memory, most in self._most.items() if memory != HOST)
         return min(self._most[HOST], own + sum(device == "cpu" for device in self._devices))
 
-    def for_one_more(self, slot: int, busy: Collection[int]) -> bool:
+    def allows(self, slot: int, busy: Collection[int]) -> bool:
         """Whether a slot may begin while others are busy."""
         return all(self._used(memory, busy) < self._most[memory] for memory in self._memories[slot])
 
-    def begins(self, slot: int, busy: Collection[int]) -> None:
+    def began(self, slot: int, busy: Collection[int]) -> None:
         """A slot begins to train while others are busy."""
         self._shared[slot] = set()
         for other in busy:
@@ -71,7 +71,7 @@ class Room:
             self._shared[slot] |= common
             self._shared.setdefault(other, set()).update(common)
 
-    def ends(
+    def ended(
         self,
         slot: int,
         busy: Collection[int],
@@ -79,7 +79,7 @@ class Room:
         trial: Hashable,
         *,
         killed: bool = False,
-    ) -> Crowded | None:
+    ) -> MemoryShortage | None:
         """A slot's attempt at a trial is over, others are still busy.
 
         Args:
@@ -92,24 +92,24 @@ class Room:
         if outcome is Outcome.OUT_OF_MEMORY:
             device = self._devices[slot]
             memory = HOST if killed or device == "cpu" else device
-            return self._make_room(memory, busy, trial) if memory in shared else None
+            return self._lower(memory, busy, trial) if memory in shared else None
         if outcome not in FAILURES and outcome is not Outcome.RELEASED:
             for memory in self._memories[slot]:
                 self._ended_well(memory)
         return None
 
-    def _make_room(self, memory: str, busy: Collection[int], trial: Hashable) -> Crowded:
+    def _lower(self, memory: str, busy: Collection[int], trial: Hashable) -> MemoryShortage:
         if (memory, trial) in self._too_large:
             self._afterwards.setdefault(memory, self._most[memory])
             self._most[memory] = 1
-            return Crowded(memory, 1, alone=True)
+            return MemoryShortage(memory, 1, alone=True)
         self._too_large.add((memory, trial))
-        most, crowd = self._most[memory], 1 + self._used(memory, busy)
-        # Fewer than there were; where the others have ended meanwhile, nobody knows how many.
-        self._most[memory] = max(1, (min(most, crowd) if crowd > 1 else most) - 1)
+        most, together = self._most[memory], 1 + self._used(memory, busy)
+        # Fewer than there were; where the others have ended meanwhile, it is not known how many.
+        self._most[memory] = max(1, (min(most, together) if together > 1 else most) - 1)
         self._patience[memory] *= 2
         self._well[memory] = 0
-        return Crowded(memory, self._most[memory])
+        return MemoryShortage(memory, self._most[memory])
 
     def _ended_well(self, memory: str) -> None:
         if self._most[memory] == self._slots[memory] or memory in self._afterwards:

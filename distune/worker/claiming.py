@@ -1,0 +1,169 @@
+"""Claiming trials for free slots, and finding out which files are the worker's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+
+from distune.errors import BadRecord
+from distune.share import protocol
+from distune.share.heartbeat import Progress
+from distune.share.protocol import AttemptName
+from distune.study.trial import Trial
+from distune.training.messages import Assignment
+from distune.worker.claims import Ownership, compare
+from distune.worker.context import WorkerContext
+from distune.worker.open_study import Attempt, OpenStudy
+from distune.worker.slots import Slots
+from distune.worker.studies import Studies
+from distune.worker.trouble import Trouble
+
+
+class Claiming:
+    """What a worker does to have its slots train."""
+
+    def __init__(
+        self, context: WorkerContext, studies: Studies, slots: Slots, trouble: Trouble
+    ) -> None:
+        self._context = context
+        self._studies = studies
+        self._slots = slots
+        self._trouble = trouble
+
+    @property
+    def has_rivals(self) -> bool:
+        """Others have claimed what the worker was about to claim, not long ago."""
+        now = self._context.monotonic()
+        return any(study.candidates.have_rivals(now) for study in self._studies.open.values())
+
+    def claim(self, *, listing: bool) -> None:
+        """Claim as many trials as there are free slots.
+
+        Args:
+            listing: whether to list studies; else only what is known is claimed, so that the
+                next training begins at once.
+        """
+        studies = list(self._studies.open.values())
+        self._context.rng.shuffle(studies)  # fair to all of them
+        if not listing:
+            del studies[1:]  # what happens to be known of one must not put it before the others
+        for study in studies:
+            if self._slots.free_for(study) is None:
+                if listing:
+                    # Over, if another look has adopted the claim.
+                    study.claim_backoff.succeeded()
+            elif study.backoff.until is None:  # then it has a heartbeat
+                claim = partial(self._claim_from, study, listing=listing)
+                self._trouble.try_to(claim, study.claim_backoff, study.longest_pause)
+
+    def _claim_from(self, study: OpenStudy, *, listing: bool) -> None:
+        if study.health.ends_pause(self._context.monotonic()):
+            study.next_beat = 0.0
+        if not study.health.may_claim:
+            return
+        while self._slots.free_for(study) is not None:
+            if study.health.doubtful and self._slots.holding(study):
+                return
+            if not self._claim_one(study, listing=listing):
+                return
+
+    def _claim_one(self, study: OpenStudy, *, listing: bool) -> bool:
+        now = self._context.monotonic()
+        if listing and study.looks_finished(now=False):
+            self._close(study)
+            return False
+        if study.candidates.are_fresh(now) and self._claim_known(study):
+            return True
+        if not listing or not study.candidates.may_be_listed(now, rivals=self.has_rivals):
+            return False
+        self._adopt_found(study, study.list_mine())
+        if self._slots.free_for(study) is not None and self._claim_known(study):
+            return True
+        study.candidates.are_exhausted()
+        if study.claimed_last:
+            study.claimed_last = False
+            if study.looks_finished(now=True):
+                self._close(study)
+        return False
+
+    def _claim_known(self, study: OpenStudy) -> bool:
+        claimed = study.claim_next()
+        if claimed is None:
+            return False
+        study.claimed_last = True
+        self._adopt(study, *claimed)
+        return True
+
+    def read_ahead(self, study: OpenStudy) -> None:
+        if self._slots.free_for(study) is None:
+            study.read_ahead()
+
+    def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
+        """Train an attempt whose file carries the worker's id; release it if that cannot be.
+
+        Args:
+            trial: what its file says, if that was read before.
+        """
+        slot = self._slots.free_for(study)
+        if slot is None:
+            study.release(name)
+            return
+        try:
+            trial = trial or study.read(name)
+        except (BadRecord, FileNotFoundError) as error:
+            self._context.say(f"{name.filename} cannot be used ({error}); given back")
+            study.release(name)
+            return
+        now = self._context.monotonic()
+        folder = protocol.artifacts_folder(trial.number, trial.attempt)
+        attempt = Attempt(
+            study,
+            name,
+            Progress(file=name.filename, study=study.study.id),
+            unwritten=[self._context.claim(trial)],
+            flushed=now,
+        )
+        folder = self._context.path_of(study.name, folder)
+        assignment = Assignment(study=study.study, trial=trial, folder=folder)
+        self._slots.start(slot, attempt, assignment, now)
+        self._context.say(f"trial {name.label}: claimed in {study.name}")
+
+    def _close(self, study: OpenStudy) -> None:
+        """The study is over: whatever is still held of it is released."""
+        for name in self._held(study):
+            study.release(name)
+        self._slots.forget(study, "the study is finished")
+        study.remove_beat()
+        self._studies.is_over(study)
+        self._context.say(f"study {study.name} is finished")
+
+    def check_ownership(self, study: OpenStudy) -> None:
+        """Look in a fresh listing for the files that the worker believes to own, and for those
+        that it owns without knowing.
+        """
+        if study.lists_when_idle and not self._held(study) and self._slots.free_for(study):
+            return  # it looks for something to claim, which shows the same
+        listed = study.list_mine()
+        missing = self._compare(study, listed).missing
+        if missing:  # never conclude from one listing: a rename nearby can hide a name
+            study.store.folder.poke(protocol.TRIALS)
+            missing -= study.list_mine()
+        for slot, attempt in self._slots.holding(study):
+            if attempt.name in missing:
+                slot.evict("taken back by the master")
+        for attempt in list(study.ended):
+            if attempt.name in missing:
+                study.drop(attempt, "taken back by the master")
+        self._adopt_found(study, listed)
+
+    def _adopt_found(self, study: OpenStudy, listed: Collection[AttemptName]) -> None:
+        for name in self._compare(study, listed).found:
+            self._adopt(study, name)
+
+    def _held(self, study: OpenStudy) -> list[AttemptName]:
+        training = [attempt for _, attempt in self._slots.holding(study)]
+        return [attempt.name for attempt in [*training, *study.ended]]
+
+    def _compare(self, study: OpenStudy, listed: Collection[AttemptName]) -> Ownership:
+        written = [attempt.name for attempt in study.ended if attempt.written]
+        return compare(self._held(study), written, listed)

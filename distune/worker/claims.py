@@ -1,0 +1,147 @@
+"""Which waiting trials a worker claims, and in which order. Pure: time and randomness are
+arguments.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from distune.share.protocol import AttemptName
+from distune.study.trial import Purpose, Trial
+
+_CLAIM_AMONG = 8  # at least, so that many workers do not all try the same file
+_LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
+_RIVALS_REMEMBERED = 10.0  # seconds
+_RIVALS_LIST_EVERY = 0.1  # seconds at least: what comes meanwhile is found with one look
+
+
+class Candidates:
+    """The trials of a study that its last listing shows as waiting, the next one to claim last.
+
+    Attributes:
+        failed_on: of the trials that wait for another attempt: the workers that failed.
+        read: trials that were read before they are claimed.
+    """
+
+    def __init__(self) -> None:
+        self.failed_on: dict[AttemptName, list[str]] = {}
+        self.read: dict[AttemptName, Trial] = {}
+        self._names: list[AttemptName] = []
+        self._listed = -math.inf
+        self._next_listing = -math.inf
+        self._lost = -math.inf  # when another worker was faster
+
+    def forget_all_but(self, waiting: Collection[AttemptName]) -> None:
+        there = set(waiting)
+        self.failed_on = {name: on for name, on in self.failed_on.items() if name in there}
+        self.read = {name: trial for name, trial in self.read.items() if name in there}
+
+    def replace(
+        self,
+        waiting: Collection[AttemptName],
+        left_to_others: Collection[AttemptName],
+        now: float,
+        rng: random.Random,
+    ) -> None:
+        self._names = order_of_claims(waiting, left_to_others, self.read, rng)[::-1]
+        self._listed = now
+
+    def are_fresh(self, now: float) -> bool:
+        return now < self._listed + _LISTING_LASTS
+
+    def may_be_listed(self, now: float, *, rivals: bool) -> bool:
+        """Whether to list the study now, in order to claim; less often if others claim as fast."""
+        if rivals and now < self._next_listing:
+            return False
+        self._next_listing = now + _RIVALS_LIST_EVERY
+        return True
+
+    def have_rivals(self, now: float) -> bool:
+        """Others have claimed what this worker was about to claim, not long ago."""
+        return now < self._lost + _RIVALS_REMEMBERED
+
+    def are_exhausted(self) -> None:
+        """None of them could be claimed: the next claim begins with a listing."""
+        self._listed = -math.inf
+
+    @property
+    def next(self) -> AttemptName | None:
+        return self._names[-1] if self._names else None
+
+    def pop(self) -> AttemptName | None:
+        return self._names.pop() if self._names else None
+
+    def lost_one(self, now: float, rng: random.Random) -> None:
+        """Another worker was faster, and is likely to claim the ones after that, too: go on
+        elsewhere.
+        """
+        self._lost = now
+        if self._names:
+            place = rng.randrange(len(self._names))
+            self._names = [*self._names[place:], *self._names[:place]]
+
+
+def order_of_claims(
+    waiting: Collection[AttemptName],
+    left_to_others: Collection[AttemptName],
+    read: Collection[AttemptName],
+    rng: random.Random,
+) -> list[AttemptName]:
+    """What to claim first, second, ...
+
+    The winner's test holds everything up, so it goes first; then what has waited for a lease
+    already; then the oldest.
+    """
+    ordered = sorted(waiting, key=lambda name: (not _is_urgent(name), name))
+    suitable = [name for name in ordered if name not in left_to_others]
+    nearest = suitable[: max(_CLAIM_AMONG, len(ordered) * 3 // 4)]
+    nearest = [name for name in nearest if _is_urgent(name)] or nearest
+    # From somewhere on, in their order: several workers that have the same listing then run into
+    # each other once in a while, and not at every second claim.
+    begin = rng.randrange(len(nearest)) if nearest else 0
+    order = [*nearest[begin:], *nearest[:begin]]
+    return sorted(order, key=lambda name: name not in read)  # what is read already comes first
+
+
+def _is_urgent(name: AttemptName) -> bool:
+    return name.purpose is Purpose.TEST or name.attempt > 1
+
+
+def left_to_others(
+    worker: str,
+    failed_on: Mapping[AttemptName, Collection[str]],
+    others_can_take: Callable[[Collection[str]], bool],
+) -> set[AttemptName]:
+    """The waiting trials that failed on this worker, and that another one could try."""
+    return {name for name, on in failed_on.items() if worker in on and others_can_take(on)}
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """What a listing says against what a worker believes to own.
+
+    Attributes:
+        missing: attempts that are not there under this worker's name.
+        found: attempts whose claim seemed to have failed (P8).
+    """
+
+    missing: set[AttemptName]
+    found: list[AttemptName]
+
+
+def compare(
+    held: Iterable[AttemptName], written: Iterable[AttemptName], listed: Collection[AttemptName]
+) -> Ownership:
+    """Compare the attempts a worker holds with the ones that a listing shows under its name.
+
+    Args:
+        held: all that it holds.
+        written: those of them whose results are in their files; the rename that follows will
+            tell whether they are its own.
+        listed: what the listing shows.
+    """
+    names = set(held)
+    return Ownership(names - set(written) - set(listed), sorted(set(listed) - names))

@@ -1,0 +1,270 @@
+"""A study that a worker works on, and the attempts at its trials that the worker owns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from distune.errors import BadRecord, ShareError
+from distune.share import protocol
+from distune.share.heartbeat import Beat, Progress
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.study.trial import Outcome, Record, Report, Result, Trial
+from distune.training.messages import TrainingProgress
+from distune.worker.claims import Candidates, left_to_others
+from distune.worker.context import WorkerContext
+from distune.worker.health import Health, Peers
+from distune.worker.trouble import LONGEST_PAUSE, Backoff
+
+_LOOK_AROUND_EVERY = 2.0  # seconds between two looks at other workers' heartbeats, or for the end
+_MOST_LOST = 2  # claims in a row, until a listing is not believed any more
+
+
+@dataclass(eq=False)
+class Attempt:
+    """An attempt at a trial that the worker owns, and what is not written of it yet."""
+
+    study: OpenStudy
+    name: AttemptName
+    progress: Progress
+    unwritten: list[Record] = field(default_factory=list)
+    flushed: float = 0.0  # when it had been written last
+    reports: int = 0
+    reports_progress: bool = False  # the objective does so itself, more finely than by steps
+    result: Result | None = None
+    written: bool = False  # the result is in the file; the rename is left
+
+    def report(self, report: Report) -> None:
+        self.unwritten.append(report)
+        self.reports += 1
+        fraction = self.progress.fraction
+        if self.study.epochs is not None and not self.reports_progress:
+            fraction = min(1.0, report.step / self.study.epochs)
+        self.progress = self.progress.replace(seconds=report.seconds, fraction=fraction)
+
+    def progressed(self, message: TrainingProgress) -> None:
+        self.reports_progress = True
+        self.progress = self.progress.replace(**message.as_dict())
+
+    def ended(self, result: Result) -> None:
+        """Its executor is free; the result is put away when there is time."""
+        self.result = result
+        self.unwritten.append(result)
+        self.study.ended.append(self)
+
+
+class OpenStudy:
+    """A study's folder, as one worker uses it."""
+
+    def __init__(self, context: WorkerContext, name: str, store: Store, study: Study) -> None:
+        self.name, self.store, self.study = name, store, study
+        self.epochs = _epochs_of(study)
+        self.candidates = Candidates()
+        self.health = Health()
+        self.peers = Peers(context.worker, study.lease)
+        self.backoff, self.claim_backoff = Backoff(), Backoff()
+        self.ended: list[Attempt] = []  # trained, but not put away yet
+        self.claimed_last = False  # the last look for something to claim has found something
+        self.unchecked = True  # since the last heartbeat: which files the worker owns
+        self.unlisted = 0  # discoveries in which other studies were there and this one was not
+        self.next_beat = 0.0
+        self._beats = 0
+        self._next_look_around = self._next_look_for_end = -math.inf
+        self._context = context
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds: a worker that pauses for longer seems lost when the share is back."""
+        return min(LONGEST_PAUSE, self.study.lease / 8)
+
+    # -- heartbeats ------------------------------------------------------------------------
+
+    @property
+    def lists_when_idle(self) -> bool:
+        """A worker with nothing of this study to train looks for something to claim."""
+        return self._beats > 1 and self.health.may_claim
+
+    def beat(self, running: Sequence[Attempt], jobs: int) -> None:
+        """Rewrite the worker's heartbeat.
+
+        Args:
+            running: all that the worker trains.
+            jobs: how many trials it trains at a time, at most.
+        """
+        # Whether a heartbeat arrived or not, the next one must differ.
+        self._beats += 1
+        identity, health = self._context.identity, self.health
+        self.store.beat(
+            identity.worker,
+            Beat(
+                worker=identity.worker,
+                host=identity.host,
+                pid=identity.pid,
+                device=identity.device,
+                jobs=jobs,
+                counter=self._beats,
+                state=health.state(works=bool(running)),
+                running=[attempt.progress for attempt in running],
+                completed=health.completed,
+                failed=health.failed,
+                trouble=health.reason,
+            ),
+        )
+        self.next_beat = self._context.monotonic() + self.study.beat_interval
+
+    def remove_beat(self) -> None:
+        self.store.remove_beat(self._context.worker)
+
+    def look_at_peers(self) -> None:
+        self.peers.look(self.store.beats(), self._context.monotonic())
+
+    # -- claiming --------------------------------------------------------------------------
+
+    def looks_finished(self, *, now: bool) -> bool:
+        """Whether the study is over; only looked at once in a while, unless `now`."""
+        moment = self._context.monotonic()
+        if not now and moment < self._next_look_for_end:
+            return False
+        self._next_look_for_end = moment + _LOOK_AROUND_EVERY
+        return self.store.is_finished()
+
+    def list_mine(self) -> set[AttemptName]:
+        """List the study: what the worker owns of it; what it may claim is then known."""
+        listing = self.store.listing_for(self._context.worker)
+        waiting = [name for name in listing.attempts if name.state is State.WAITING]
+        self.candidates.forget_all_but(waiting)
+        others = self._left_to_others(waiting)
+        self.candidates.replace(waiting, others, self._context.monotonic(), self._context.rng)
+        return {
+            name
+            for name in listing.attempts
+            if name.worker == self._context.worker and name.state is State.TAKEN
+        }
+
+    def _left_to_others(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
+        failed_on = self.candidates.failed_on
+        for name in waiting:
+            if name.attempt > 1 and name not in failed_on:
+                try:
+                    failed_on[name] = self.store.read_attempt(name).trial.failed_on
+                except (BadRecord, FileNotFoundError):
+                    continue  # the worker that claims it will see
+        worker, now = self._context.worker, self._context.monotonic()
+        if now >= self._next_look_around and any(worker in on for on in failed_on.values()):
+            self.look_at_peers()
+            self._next_look_around = now + _LOOK_AROUND_EVERY
+        return left_to_others(worker, failed_on, self.peers.can_take)
+
+    def claim_next(self) -> tuple[AttemptName, Trial | None] | None:
+        """Claim one of those that the last listing shows: its name, and its trial if that was
+        read ahead. None if there is none, or other workers were faster too often.
+        """
+        for _ in range(_MOST_LOST):
+            name = self.candidates.pop()
+            if name is None:
+                return None
+            taken = self.store.claim(name, self._context.worker)
+            if taken is not None:
+                return taken, self.candidates.read.pop(name, None)
+            self.candidates.lost_one(self._context.monotonic(), self._context.rng)
+        return None
+
+    def read_ahead(self) -> None:
+        """Read the trial that will be claimed next: it is then one rename away, which on a
+        network is one request instead of several.
+        """
+        name = self.candidates.next
+        if name is None or name in self.candidates.read:
+            return
+        try:
+            self.candidates.read[name] = self.read(name)
+        except (FileNotFoundError, BadRecord):
+            self.candidates.pop()  # the worker that claims it will see
+
+    def read(self, name: AttemptName) -> Trial:
+        """What an attempt's file says.
+
+        Raises:
+            BadRecord: it cannot be used.
+            FileNotFoundError: it is gone.
+        """
+        trial = self.store.read_attempt(name).trial
+        if trial.study != self.study.id:
+            raise BadRecord("it belongs to another study")
+        return trial
+
+    # -- attempts --------------------------------------------------------------------------
+
+    def append(self, attempt: Attempt) -> str | None:
+        """Write what is not written; why the attempt is not this worker's any more, if so."""
+        try:
+            self.store.append(attempt.name, attempt.unwritten)
+        except FileNotFoundError:
+            self.store.folder.poke(protocol.TRIALS)
+            if attempt.name in self.list_mine():
+                name = attempt.name.filename
+                raise ShareError(f"{name} is listed but cannot be opened") from None
+            return "taken back by the master"
+        except BadRecord as error:  # another file has been put in its place
+            self.release(attempt.name)
+            return f"its file cannot be written: {error}"
+        attempt.unwritten.clear()
+        attempt.flushed = self._context.monotonic()
+        return None
+
+    def put_away(self) -> bool:
+        """Write the results of attempts that are over, and finish or release their files.
+
+        Returns:
+            Whether there were any.
+        """
+        any_ended = bool(self.ended)
+        while self.ended:
+            attempt = self.ended[0]
+            if not attempt.written:
+                why = self.append(attempt)
+                if why is not None:
+                    self.drop(attempt, why)
+                    continue
+                attempt.written = True
+            result = attempt.result
+            assert result is not None
+            if result.outcome is Outcome.RELEASED:
+                moved = self.release(attempt.name)
+            else:
+                moved = self.store.finish(attempt.name)
+            how = _describe(result, self.study)
+            how = how if moved else "ended, but it had been taken back meanwhile"
+            self._context.say(f"trial {attempt.name.label}: {how}")
+            self.ended.remove(attempt)
+        return any_ended
+
+    def release(self, name: AttemptName) -> bool:
+        """Give an attempt back; False if the master has taken it back meanwhile."""
+        return self.store.give_up(name, Actor.OWNER)
+
+    def drop(self, attempt: Attempt, why: str) -> None:
+        """Forget an attempt that is not this worker's any more."""
+        self._context.say(f"trial {attempt.name.label}: {why}; dropped")
+        if attempt in self.ended:
+            self.ended.remove(attempt)
+
+
+def _epochs_of(study: Study) -> int | None:
+    """How many steps every training has, if a constant `epochs` says so."""
+    epochs = study.space.constants.get("epochs")
+    if any("epochs" in stage.params for stage in study.stages or []):
+        return None
+    return epochs if isinstance(epochs, int) and epochs >= 1 else None
+
+
+def _describe(result: Result, study: Study) -> str:
+    if result.failure is not None:
+        return f"{result.outcome}: {result.failure.message}"
+    if result.value is None:
+        shown = ", ".join(f"{k} {v:.5g}" for k, v in result.metrics.items())
+        return f"{result.outcome}, {shown}"
+    return f"{result.outcome}, {study.metric} {result.value:.5g} in {result.seconds:.1f} s"

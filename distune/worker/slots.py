@@ -1,0 +1,282 @@
+"""What a worker trains its trials in: executors, and a slot for each trial they can be given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+from distune.share.protocol import AttemptName
+from distune.study.durations import format_duration
+from distune.study.study import Study
+from distune.study.trial import Failure, Outcome, Record, Report, Result
+from distune.training.messages import (
+    Assignment,
+    Died,
+    SelfTest,
+    SelfTested,
+    TrainingProgress,
+    TrainingStarted,
+)
+from distune.worker.memory import MemoryLimit, MemoryShortage
+from distune.worker.open_study import Attempt, OpenStudy
+
+_STOP_GRACE = 2.0  # seconds until an executor that does not stop is killed
+_LONGEST_IMPORT = 120.0  # seconds until a training must have begun
+_LONGEST_SELF_TEST = 180.0  # seconds, torch's import included
+
+
+class ExecutorLike(Interface):
+    """What a worker needs of an executor.
+
+    Attributes:
+        slots: how many trials it may be given at a time; they are numbered from 0.
+    """
+
+    slots: int
+
+    def takes(self, slot: int, study: Study) -> bool:
+        """Whether it would train a trial of the study soon if it were given it now."""
+
+    def start(self, slot: int, assignment: Assignment) -> None: ...
+    def self_test(self, slot: int, test: SelfTest) -> None: ...
+    def poll(self) -> Sequence[tuple[int, Record | Died]]: ...
+    def stop(self, slot: int) -> None: ...
+    def terminate(self) -> None: ...
+    def end(self, slot: int, grace: float) -> None: ...
+    def abort(self, slot: int) -> str: ...
+    def tail(self) -> str: ...
+
+
+@dataclass
+class OngoingSelfTest:
+    """A self-test, because of one failed attempt too many.
+
+    Attributes:
+        result: of that attempt, withheld until it is clear whose fault it is.
+        until: when it must have ended.
+    """
+
+    study: OpenStudy
+    name: AttemptName
+    result: Result
+    until: float
+    answer: SelfTested | None = None
+
+
+@dataclass(eq=False)
+class Slot:
+    """Place for one trial in an executor.
+
+    Attributes:
+        index, number: of the slot among the worker's, and among the executor's.
+        busy: the executor works on it, be it on an attempt that is not the worker's any more.
+        stop_by: when an executor that was asked to stop is killed.
+        silence: seconds since something was heard of the training.
+        heard: when this was last looked at.
+    """
+
+    index: int
+    executor: ExecutorLike
+    number: int
+    attempt: Attempt | None = None
+    busy: bool = False
+    stop_by: float | None = None
+    silence: float = 0.0
+    heard: float = 0.0
+    started: bool = False
+    self_test: OngoingSelfTest | None = None
+
+    @property
+    def free(self) -> bool:
+        return self.attempt is None and not self.busy and self.self_test is None
+
+    def start(self, attempt: Attempt, assignment: Assignment, now: float) -> None:
+        self.executor.start(self.number, assignment)
+        self.attempt, self.busy, self.started = attempt, True, False
+        self.silence, self.heard = 0.0, now
+
+    def start_self_test(self, study: OpenStudy, result: Result, folder: str, now: float) -> None:
+        assert self.attempt is not None
+        until = now + _LONGEST_SELF_TEST
+        self.self_test = OngoingSelfTest(study, self.attempt.name, result, until)
+        self.executor.self_test(self.number, SelfTest(study=study.study, folder=folder))
+        self.busy = True
+
+    def end(self, grace: float = 0.0) -> None:
+        """Stop whatever the executor does for it."""
+        self.executor.end(self.number, grace)
+        self.busy, self.stop_by = False, None
+
+    def put_down(self, result: Result) -> None:
+        """The attempt is over; its result is written when there is time."""
+        assert self.attempt is not None
+        self.attempt.ended(result)
+        self.attempt = None
+
+    def release(self, why: str) -> None:
+        """Give the attempt back, if there is one; its training has been stopped."""
+        if self.attempt is not None:
+            self.put_down(Result(outcome=Outcome.RELEASED, failure=Failure(message=why)))
+
+    def evict(self, why: str) -> None:
+        """Stop the training of an attempt that is not the worker's any more, and drop it (P7).
+        But a self-test is about the host, and goes on.
+        """
+        assert self.attempt is not None
+        self.attempt.study.drop(self.attempt, why)
+        self.attempt = None
+        if self.busy and self.self_test is None:
+            self.executor.stop(self.number)
+            self.stop_by = self.heard + _STOP_GRACE
+
+    def hear(self, message: Record | Died) -> Result | None:
+        """Take in what the executor says; the result, if the trial is over."""
+        self.silence = 0.0
+        match message:
+            case TrainingStarted():
+                self.started = True
+            case SelfTested():
+                self._answered(message)
+            case TrainingProgress() if self.attempt is not None:
+                self.attempt.progressed(message)
+            case Report() if self.attempt is not None:
+                self.attempt.report(message)
+            case Result():
+                return message
+            case Died() if self.self_test is not None:
+                self._answered(SelfTested(problem=f"the training process {message.reason}"))
+            case Died() if self.busy:
+                return message.as_result()
+        return None
+
+    def _answered(self, answer: SelfTested) -> None:
+        if self.self_test is not None:
+            self.self_test.answer = answer
+            self.busy = False
+
+    def check_time(self, now: float) -> Result | None:
+        """Kill an executor that hangs, or does not stop when it is asked to; the result of a
+        trial that hung.
+        """
+        if self.stop_by is not None and now >= self.stop_by:
+            self.end()
+        if self.self_test is not None:
+            if self.busy and now >= self.self_test.until:
+                self.end()
+                within = format_duration(_LONGEST_SELF_TEST)
+                self._answered(SelfTested(problem=f"the self-test did not end within {within}"))
+            return None
+        timeout = self.attempt.study.study.trial_timeout if self.attempt is not None else None
+        # Importing torch over a network may take longer than a short trial.
+        if timeout is None or self.silence < (
+            timeout if self.started else max(timeout, _LONGEST_IMPORT)
+        ):
+            return None
+        message = f"no report for {format_duration(timeout)} (trial_timeout): killed"
+        failure = Failure(message=message, output=self.executor.abort(self.number))
+        return Result(outcome=Outcome.TIMEOUT, failure=failure)
+
+
+class Slots:
+    """All slots of a worker's executors, and how many of them its memory allows.
+
+    Args:
+        devices: of the executors.
+    """
+
+    def __init__(self, executors: Sequence[ExecutorLike], devices: Sequence[str]) -> None:
+        self.started = 0  # trainings, so far
+        self._executors = executors
+        # First all first slots, so that a few trials keep all executors busy.
+        places = [
+            (number, executor, device)
+            for number in range(max(executor.slots for executor in executors))
+            for executor, device in zip(executors, devices, strict=True)
+            if number < executor.slots
+        ]
+        self._slots = [
+            Slot(index, executor, number) for index, (number, executor, _) in enumerate(places)
+        ]
+        self._slot_of = {(id(slot.executor), slot.number): slot for slot in self._slots}
+        self._memory = MemoryLimit([device for _, _, device in places])
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._slots)
+
+    @property
+    def jobs(self) -> int:
+        """How many trials are trained at a time, at most."""
+        return min(self._memory.most, len(self._executors))
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return [slot.attempt for slot in self._slots if slot.attempt is not None]
+
+    def holding(self, study: OpenStudy) -> list[tuple[Slot, Attempt]]:
+        """The slots that have an attempt of this study."""
+        return [
+            (slot, slot.attempt)
+            for slot in self._slots
+            if slot.attempt is not None and slot.attempt.study is study
+        ]
+
+    def testing(self, study: OpenStudy) -> list[Slot]:
+        """The slots whose executor tests the host because of this study."""
+        return [s for s in self._slots if s.self_test is not None and s.self_test.study is study]
+
+    def free_for(self, study: OpenStudy) -> Slot | None:
+        """One that takes a trial of this study now, if there is one and memory for it."""
+        busy = self._busy()
+        idle = (s for s in self._slots if s.free and self._memory.allows(s.index, busy))
+        return next((s for s in idle if s.executor.takes(s.number, study.study)), None)
+
+    def _busy(self) -> list[int]:
+        return [slot.index for slot in self._slots if not slot.free]
+
+    def listen(self, now: float) -> Iterator[tuple[Slot, Record | Died]]:
+        """What the executors say. Needs no share, so training never waits for it."""
+        for slot in self._slots:
+            # Counted like a watcher's silence: the time in which the worker did not look is not
+            # the training's. A share that hangs may have kept it for minutes.
+            slot.silence += min(now - slot.heard, 1.0)
+            slot.heard = now
+        for executor in self._executors:
+            for number, message in executor.poll():
+                yield self._slot_of[id(executor), number], message
+
+    def start(self, slot: Slot, attempt: Attempt, assignment: Assignment, now: float) -> None:
+        self.started += 1
+        self._memory.began(slot.index, self._busy())
+        slot.start(attempt, assignment, now)
+
+    def ended(self, slot: Slot, result: Result, *, killed: bool) -> MemoryShortage | None:
+        """A slot's trial is over; whether memory was short because of the others."""
+        slot.busy, slot.stop_by = False, None
+        others = [index for index in self._busy() if index != slot.index]
+        attempt, trial = slot.attempt, None
+        if attempt is not None:
+            trial = (attempt.study.study.id, attempt.name.purpose, attempt.name.trial)
+        return self._memory.ended(slot.index, others, result.outcome, trial, killed=killed)
+
+    def forget(self, study: OpenStudy, why: str) -> None:
+        """Drop all that is held of a study."""
+        self.end_self_tests(study)
+        for slot, _ in self.holding(study):
+            slot.evict(why)
+        for attempt in list(study.ended):
+            study.drop(attempt, why)
+
+    def end_self_tests(self, study: OpenStudy) -> None:
+        for slot in self.testing(study):
+            slot.end()
+            slot.self_test = None
+
+    def end_all(self, grace: float, monotonic: Callable[[], float]) -> None:
+        """Stop everything; all of them have the same seconds to clean up."""
+        for executor in self._executors:
+            executor.terminate()
+        until = monotonic() + grace
+        for slot in self._slots:
+            slot.end(grace=max(0.0, until - monotonic()))
+            slot.self_test = None

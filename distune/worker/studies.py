@@ -1,0 +1,150 @@
+"""The studies that a worker finds in its logs directory: open, left alone, left to others, over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.share import protocol
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.worker.context import WorkerContext
+from distune.worker.open_study import OpenStudy
+from distune.workloads import WORKLOADS
+
+_DISCOVER_EVERY, _DISCOVER_AT_WORK_EVERY = 2.0, 8.0  # seconds between looks for new studies
+_LISTINGS_TO_FORGET = 15
+
+
+class Studies:
+    """`studies.discover()` once in a while; then `open` has what there is to work on.
+
+    Attributes:
+        open: by name.
+        refused: those that this worker cannot work on, and why.
+        left: those that it has left to others, because its trials failed, and why.
+        all_finished: with the last discovery, there were some, and nothing is left to do.
+    """
+
+    def __init__(
+        self,
+        context: WorkerContext,
+        find: Callable[[], Mapping[str, Store]],
+        may_open: Callable[[str, Study], bool],
+    ) -> None:
+        self.open: dict[str, OpenStudy] = {}
+        self.refused: dict[str, str] = {}
+        self.left: dict[str, str] = {}
+        self.all_finished = False
+        self._next_discovery = 0.0
+        self._over: set[str] = set()
+        self._bad: dict[str, str] = {}  # studies that cannot be read, and why
+        self._preparing: set[str] = set()
+        self._context = context
+        self._find = find
+        self._may_open = may_open
+
+    @property
+    def knows_nothing(self) -> bool:
+        """No study has been seen yet."""
+        return not (self.open or self._over or self.refused or self.left or self._preparing)
+
+    @property
+    def only_refused(self) -> bool:
+        """There is work here, but none that this worker can do."""
+        return bool(self.refused or self.left) and not self.open and not self._preparing
+
+    @property
+    def deleted(self) -> list[OpenStudy]:
+        """The open studies whose folders are gone while others are there.
+
+        An empty logs directory says nothing: the share may just be unmounted (P9).
+        """
+        return [study for study in self.open.values() if study.unlisted >= _LISTINGS_TO_FORGET]
+
+    def is_over(self, study: OpenStudy) -> None:
+        self._over.add(study.name)
+        self.leave(study)
+
+    def leave(self, study: OpenStudy) -> None:
+        del self.open[study.name]
+        self._next_discovery = 0.0
+
+    def discover(self, now: float, has_time_for: Callable[[OpenStudy], bool]) -> None:
+        """Look at all studies that are not open, if it is time to.
+
+        Raises:
+            ShareError, FileNotFoundError: one of them, or the directory, did not answer.
+        """
+        if now < self._next_discovery:
+            return
+        found = self._find()
+        # Not before it has succeeded. A worker without time for another study looks seldom.
+        free = not self.open or any(map(has_time_for, self.open.values()))
+        self._next_discovery = now + (_DISCOVER_EVERY if free else _DISCOVER_AT_WORK_EVERY)
+        trouble: ShareError | FileNotFoundError | None = None
+        for name, store in found.items():
+            if name in self.open or name in self.left:
+                continue
+            try:
+                self._look_at(name, store)
+            except (ShareError, FileNotFoundError) as error:
+                trouble = error  # the others may answer
+        for study in self.open.values():
+            study.unlisted = study.unlisted + 1 if found and study.name not in found else 0
+        for name in list(self.refused):
+            if name not in found or name in self._over:
+                del self.refused[name]
+        if trouble is not None:
+            raise trouble
+        waiting = self.open or self.refused or self.left or self._preparing
+        self.all_finished = bool(self._over) and not waiting
+
+    def _look_at(self, name: str, store: Store) -> None:
+        store.tell = self._context.say
+        try:
+            study = store.load()
+            over = store.is_finished()
+        except (BadRecord, NotAFolder) as error:
+            self._leave_alone(name, error)
+            return
+        self._bad.pop(name, None)
+        if over:
+            self._over.add(name)
+            return
+        self._over.discard(name)
+        self._preparing.discard(name)
+        try:
+            if not self._may_open(name, study):
+                self._preparing.add(name)
+                return
+        except UserError as error:
+            if name not in self.refused:
+                self._context.say(f"study {name} is left alone: {error}")
+            self.refused[name] = str(error)
+            return
+        self.refused.pop(name, None)
+        self._context.say(f"study {name}: {study.objective_name}, {study.metric}")
+        self.open[name] = OpenStudy(self._context, name, store, study)
+
+    def _leave_alone(self, name: str, error: Exception) -> None:
+        """Go on without a study that cannot be read; it is looked at again each time."""
+        why = str(error)
+        if isinstance(error, BadRecord):
+            why = f"{protocol.STUDY} cannot be used: {why}"
+        if self._bad.get(name) != why:
+            self._bad[name] = why
+            self._context.say(f"study {name} is left alone until that is mended: {why}")
+
+
+def check_agreement(study: Study, offers: Collection[str], *, allow_commands: bool) -> None:
+    """A program that can write to the share must not thereby run code here.
+
+    Raises:
+        UserError: the worker was not started with the agreement to run this study's objective.
+    """
+    if study.command is not None:
+        if not allow_commands:
+            raise UserError("it needs a worker started with --allow-commands")
+    elif study.objective not in WORKLOADS and study.objective not in offers:
+        raise UserError(f"it needs a worker started with --objective {study.objective}")
