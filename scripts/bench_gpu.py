@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ COMBINATIONS = (
 _SMALL: dict[str, Any] = {"n_conv": 1, "n_filters": 3, "n_fc": 1, "width": 8, "batch_size": 20,
                           "l1": 1e-3, "clip_norm": 0.5, "dropout": 0.3, "weight_decay": 0.01,
                           "batch_norm_conv": True, "batch_norm_fc": True, "epochs": 2,
-                          "lr": 0.01, "loss": "cross-entropy", "dataset": "digits"}  # fmt: skip
+                          "lr": 0.01, "loss": "cross-entropy", "dataset": "digits",
+                          "n_train": 130, "n_validation": 100, "n_test": 100}  # fmt: skip
 
 
 # -- what can be checked anywhere --------------------------------------------------------------
@@ -60,21 +62,18 @@ def quick() -> int:
     """Captured steps on a tape, against steps made one by one. Exit status 1 if they differ."""
     import torch
 
-    from distune.workloads.data.digits import DIGITS
-    from distune.workloads.data.loading import load
     from scripts.taping import Tape, capturable_on_cpu
 
     torch.set_num_threads(1)
-    known = load(DIGITS, DataFolders.of(), "cpu", 130, 100, 100)
     checks = Checks()
     most = 0
     with capturable_on_cpu():
         for optimizer, schedule, precision in COMBINATIONS:
             params = {"optimizer": optimizer, "schedule": schedule, "precision": precision}
             tape = Tape()
-            captured = _trained(tape, known, params)
+            captured = _trained(tape, params)
             with redirect_stdout(io.StringIO()):  # where it says that it does not capture
-                eager = _trained(_never(Tape()), known, params)
+                eager = _trained(_never(Tape()), params)
             # A tape refuses a step that reads a number, and nothing is replayed then.
             checks.true(
                 f"{optimizer}, {schedule}, {precision}: {tape.replayed} replays read no number and "
@@ -96,19 +95,19 @@ def _never(tape: Any) -> Any:
     return tape
 
 
-def _trained(capture: Any, known: Any, params: dict[str, Any]) -> tuple[Any, Any]:
-    from distune.workloads import convnet, tasks, trainer
-    from distune.workloads.hyperparameters import ConvnetParams
+def _trained(capture: Any, params: dict[str, Any]) -> tuple[Any, Any]:
+    from distune.workloads.convnet import CONVNET
+    from distune.workloads.trainer.trainer import train
 
-    wanted = ConvnetParams(**{**_SMALL, **params})
     built: list[Any] = []
 
-    def build() -> Any:
-        built.append(convnet._build(wanted)())
+    def build(wanted: Any) -> Any:
+        built.append(CONVNET.network(wanted))
         return built[0]
 
-    task = tasks.classification("cross-entropy")
-    reports = trainer.train(build, known, task, wanted, Alone(3), capturing=lambda _: capture)
+    workload = replace(CONVNET, network=build)
+    wanted = {**_SMALL, **params}
+    reports = train(workload, wanted, Alone(3), capturing=lambda _: capture)
     told = [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
     return told, built[0].state_dict()
 
@@ -135,20 +134,17 @@ def ours(
     device: str, folder: str, captured: bool, setting: dict[str, Any], seed: int = 0
 ) -> tuple[float, dict[str, float]]:
     """Seconds of a trial of distune's trainer, and what it reported last."""
-    from distune.workloads import device as devices
-    from distune.workloads import mnist_cnn, steps
+    from distune.workloads.device import give_back
+    from distune.workloads.mnist_cnn import MNIST_CNN
+    from distune.workloads.trainer.capture import capture_for
+    from distune.workloads.trainer.trainer import train
 
-    real = steps.capture_for
-    if not captured:
-        steps.capture_for = lambda device: None
-    try:
-        started = time.perf_counter()
-        trial = Alone(seed, device, DataFolders.of(folder))
-        *_, last = mnist_cnn.train(setting, trial)
-        devices.give_back(device)
-        return time.perf_counter() - started, last
-    finally:
-        steps.capture_for = real
+    started = time.perf_counter()
+    trial = Alone(seed, device, DataFolders.of(folder))
+    capturing = capture_for if captured else lambda device: None
+    *_, last = train(MNIST_CNN, setting, trial, capturing=capturing)
+    give_back(device)
+    return time.perf_counter() - started, last
 
 
 class Several:
@@ -184,8 +180,8 @@ def executors_environment() -> Iterator[None]:
 
 
 class Utilisation:
-    """Per cent of the time in which the GPU did anything, a few times a second, if anybody knows:
-    `pynvml` through torch, else `nvidia-smi`.
+    """Per cent of the time in which the GPU did anything, a few times a second, where that
+    can be known: `pynvml` through torch, else `nvidia-smi`.
     """
 
     def __init__(self) -> None:

@@ -232,9 +232,10 @@ class Alone:
 
 def ours(setting: dict[str, Any], data_dir: str, seed: int = 0) -> list[dict[str, float]]:
     """All reports of distune's own trainer for a setting."""
-    from distune.workloads import mnist_cnn
+    from distune.workloads.mnist_cnn import MNIST_CNN
+    from distune.workloads.trainer.trainer import train
 
-    return list(mnist_cnn.train(setting, Alone(seed=seed, data=DataFolders.of(data_dir))))
+    return list(train(MNIST_CNN, setting, Alone(seed=seed, data=DataFolders.of(data_dir))))
 
 
 # -- children: one process each, that does as it is told a line at a time ------------------------
@@ -319,7 +320,7 @@ def _ours_work(data_dir: str) -> Callable[..., Any]:
 
 
 class Quiet:
-    """Repeats what others disturb (Linux; elsewhere nobody knows)."""
+    """Repeats what others disturb (known on Linux only)."""
 
     def __init__(self, tries: int, patience: float = 0.0) -> None:
         self._tries = tries
@@ -603,10 +604,10 @@ class Executor:
 
     def trial(self, number: int, params: dict[str, Any]) -> float:
         """Seconds from the assignment to the beginning of the first step's update."""
-        from distune.workloads import trainer
+        from distune.workloads.trainer import optimizers
 
         seen: list[float] = []
-        plain_step = trainer._plain_step
+        plain_step = optimizers.plain_step
 
         def noted(optimizer: Any) -> Callable[[], None]:
             step = plain_step(optimizer)
@@ -617,7 +618,7 @@ class Executor:
 
             return noting
 
-        trainer._plain_step = noted  # torch's own hooks are not called: see there
+        optimizers.plain_step = noted  # torch's own hooks are not called: see there
         trial = Trial(
             study="bench", number=number, attempt=1, purpose=Purpose.TRAIN, repeat=0,
             seed=number, params=params,
@@ -625,7 +626,7 @@ class Executor:
         started = time.perf_counter()
         self._send(Assignment(study=_any_study(), trial=trial, folder=os.devnull))
         result = self._until(lambda message: isinstance(message, Result))
-        trainer._plain_step = plain_step
+        optimizers.plain_step = plain_step
         if not seen:
             raise RuntimeError(f"the trial did not train: {result.failure}")
         return seen[0] - started
@@ -674,7 +675,7 @@ def latency(data: Path, rounds: int) -> None:
 
 
 def memory(data: Path, counts: Sequence[int]) -> None:
-    """What executors need that train at the same time, and how much of it nobody shares."""
+    """What executors need that train at the same time, and how much of it each has alone."""
     setting = {"batch_size": 100, "n_filters": 32, "epochs": 1, "n_train": 20_000}
     rows = []
     for count in counts:

@@ -21,7 +21,7 @@ _READS = torch.ops.aten._local_scalar_dense.default
 
 
 class Tape:
-    """`distune.workloads.steps.Capture` on a CPU.
+    """`distune.workloads.trainer.capture.Capture` on a CPU.
 
     Attributes:
         recorded, replayed, freed: how often.

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from distune.workloads import trainer
+from distune.workloads.trainer import evaluation, optimizers
 from scripts import bench_gpu
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -32,9 +32,9 @@ def test_without_a_gpu_it_says_so_and_checks_what_it_can(
 
 
 def test_a_step_that_waits_for_its_loss_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = trainer._add
+    real = evaluation.add_to
     monkeypatch.setattr(
-        trainer, "_add", lambda totals, values: (values["loss"].item(), real(totals, values))
+        evaluation, "add_to", lambda totals, values: (values["loss"].item(), real(totals, values))
         if "loss" in values else real(totals, values)
     )  # fmt: skip
     assert bench_gpu.quick() == 1
@@ -43,9 +43,11 @@ def test_a_step_that_waits_for_its_loss_is_found_out(monkeypatch: pytest.MonkeyP
 def test_a_step_that_keeps_its_learning_rate_in_python_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = trainer._optimizer
+    real = optimizers.make_optimizer
     monkeypatch.setattr(
-        trainer, "_optimizer", lambda model, params, device, capturable: real(model, params, device)
+        optimizers,
+        "make_optimizer",
+        lambda model, params, device, capturable: real(model, params, device),
     )
     assert bench_gpu.quick() == 1
 

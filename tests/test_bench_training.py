@@ -11,14 +11,17 @@ from torch import nn
 
 from distune import presets
 from distune.space_file.read import parse_space_file
-from distune.workloads import mnist_cnn, trainer
+from distune.workloads import mnist_cnn
+from distune.workloads.mnist_cnn import MnistCnnParams
+from distune.workloads.trainer import evaluation
 from scripts import bench_training
 from scripts.bench_training import Quiet, peers_network, sampled
 from scripts.benching import Checks
 
 
 def test_the_peers_network_is_the_labs_and_computes_the_same() -> None:
-    theirs, ours = peers_network(6, 32, 0.5).eval(), mnist_cnn.network(6, 32, 0.5).eval()
+    params = MnistCnnParams(n_filters=6, n_hidden=32, dropout=0.5)
+    theirs, ours = peers_network(6, 32, 0.5).eval(), mnist_cnn.network(params).eval()
     with torch.no_grad():
         for one, other in zip(theirs.parameters(), ours.parameters(), strict=True):
             one.copy_(nn.init.normal_(other, std=0.3))
@@ -63,9 +66,9 @@ def test_a_step_stays_within_its_bounds(precision: str, digits: Path) -> None:
 def test_a_step_that_waits_for_its_loss_is_found_out(
     digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = trainer._add
+    real = evaluation.add_to
     monkeypatch.setattr(
-        trainer, "_add", lambda totals, values: real(totals, {**values, "x": sum(
+        evaluation, "add_to", lambda totals, values: real(totals, {**values, "x": sum(
             v.item() for v in values.values()) * torch.ones(())})
     )  # fmt: skip
     operators, read = bench_training._counted(digits, "float32")

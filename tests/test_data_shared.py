@@ -67,7 +67,7 @@ def copies(place: Path) -> list[Path]:
 
 
 def replace(copy: Path, content: bytes | bytearray) -> None:
-    """By another file: whoever has the old one mapped keeps it."""
+    """By another file: a process that has the old one mapped keeps it."""
     other = copy.with_suffix(".other")
     other.write_bytes(content)
     other.replace(copy)
@@ -145,13 +145,13 @@ def test_the_shared_copy_holds_what_the_files_hold(source: Path, place: Path) ->
     assert same(found, made)
 
 
-def test_a_process_that_writes_into_its_data_changes_nobody_elses(source: Path) -> None:
+def test_a_process_that_writes_into_its_data_changes_those_of_no_other(source: Path) -> None:
     mine, before = shared(source), shared(source).train.inputs.clone()
     mine.train.inputs.fill_(7)
     assert torch.equal(shared(source).train.inputs, before)
 
 
-def test_only_the_user_can_read_the_copy_and_nobody_can_write_to_it(
+def test_only_the_user_can_read_the_copy_and_no_process_can_write_to_it(
     source: Path, place: Path
 ) -> None:
     shared(source)
@@ -225,7 +225,7 @@ def test_what_was_left_half_written_is_written_anew(source: Path, place: Path) -
     assert not copy.with_suffix(".part").exists()
 
 
-def test_copies_that_nobody_opened_for_a_month_are_deleted_when_another_is_made(
+def test_copies_that_no_process_opened_for_a_month_are_deleted_when_another_is_made(
     source: Path, place: Path
 ) -> None:
     shared(source)

@@ -241,7 +241,7 @@ def test_a_worker_container_is_stopped_mid_trial_and_the_study_still_ends_whole(
     master, stopped, other = map(rig.container, ("master_1", "worker_1", "worker_2"))
     assert rig.pod("exec", stopped, "cat", "/proc/1/comm") == "tini"
     assert rig.pod("exec", stopped, "id", "-u") == "1000"
-    compiled = "from distune.workloads import compiled; print(bool(compiled.widths()))"
+    compiled = "from distune.workloads.kernels import compiled; print(bool(compiled.widths()))"
     assert rig.pod("exec", stopped, "python", "-c", compiled) == "True"
 
     study = rig.volume("logs") / "quickstart-digits"

@@ -309,7 +309,7 @@ def test_a_worker_says_once_what_makes_it_slow_at_what_a_study_wants(lab: Lab) -
     code = (
         "import sys; from distune import cli; from distune.worker import host; "
         "host.computes_bfloat16 = lambda: False; "
-        "from distune.workloads import compiled; compiled.widths = list; "
+        "from distune.workloads.kernels import compiled; compiled.widths = list; "
         "sys.argv = ['distune', 'worker', '--time-limit', '4s', '--jobs', '1']; cli.main()"
     )
     for name, value in {"one": ["float32", "bfloat16"], "two": "bfloat16"}.items():

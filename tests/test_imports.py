@@ -94,8 +94,8 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
             suffixes.add(path.name)
     # Data sets are downloaded beside the share; the doctor tries whether there are hard links,
     # on a file that no study has.
-    assert renaming <= {"folder.py", "store.py", "places.py", "names.py"}
-    assert suffixes <= {"protocol.py", "store.py"}  # store.py: the README of a study's folder
+    assert renaming <= {"folder.py", "study_files.py", "folders.py", "names.py"}
+    assert suffixes <= {"protocol.py", "study_documents.py"}  # the README of a study's folder
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,8 @@ def test_a_training_does_not_load_torchs_compiler(optimizer: str) -> None:
         "optimizer": optimizer,
     }  # fmt: skip
     code = (
-        "from distune.workloads import mnist_cnn\nfrom tests.trials import Trial\n"
-        f"assert len(list(mnist_cnn.train({params}, Trial()))) == 1"
+        "from distune.workloads.mnist_cnn import MNIST_CNN\n"
+        "from distune.workloads.trainer.trainer import train\nfrom tests.trials import Trial\n"
+        f"assert len(list(train(MNIST_CNN, {params}, Trial()))) == 1"
     )
     assert loaded_by(code) & {"sympy", "torch"} == {"torch"}

@@ -276,6 +276,6 @@ def test_a_setting_that_cannot_be_built_is_a_failed_trial_and_the_worker_goes_on
     )
     outcomes = found["trials"]["outcomes"]
     assert (outcomes["complete"], outcomes["failed"]) == (1, 1)
-    assert [name for name in lab.seen() if ".lost" in name] == []  # nobody tried it again
+    assert [name for name in lab.seen() if ".lost" in name] == []  # it was not tried again
     (figures,) = (lab.logs / "space" / "artifacts").rglob("figures.json")
     assert figures.stat().st_size > 1_000

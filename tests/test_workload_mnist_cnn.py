@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,15 @@ from torch.nn import functional as F
 
 from distune.errors import UserError
 from distune.study.figures import Confusion, Pictures
-from distune.workloads import mnist_cnn, tasks, trainer
-from distune.workloads.data.digits import DIGITS as DIGITS_DATA
+from distune.workloads import mnist_cnn, problems
+from distune.workloads.data import digits as digits_data
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Split, Splits, load
-from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
-from tests.trials import Trial, figures_in, without_time
+from distune.workloads.mnist_cnn import MNIST_CNN, MnistCnnParams
+from distune.workloads.trainer import trainer
+from distune.workloads.trainer.evaluation import evaluate
+from distune.workloads.trainer.optimizers import learning_rate
+from tests.trials import Trial, figures_in, without_time, workload_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,13 +43,23 @@ class Ticking:
         return self.now
 
 
-TASK = tasks.classification("cross-entropy", follow_training=False)
+PROBLEM = problems.classification("cross-entropy", follow_training=False)
 DIGITS: dict[str, Any] = {"dataset": "digits", "n_filters": 4, "n_hidden": 32, "batch_size": 50}
+
+
+train = partial(trainer.train, MNIST_CNN)
+on_test_set = partial(trainer.test, MNIST_CNN)
+
+
+def network(n_filters: int, n_hidden: int, dropout: float) -> nn.Sequential:
+    return mnist_cnn.network(
+        MnistCnnParams(n_filters=n_filters, n_hidden=n_hidden, dropout=dropout)
+    )
 
 
 def digits(**sizes: int) -> Splits:
     wanted = [sizes.get(name) for name in ("n_train", "n_validation", "n_test")]
-    return load(DIGITS_DATA, DataFolders.of(), "cpu", *wanted)
+    return load(digits_data.DIGITS, DataFolders.of(), "cpu", *wanted)
 
 
 def random_split(n: int) -> Split:
@@ -56,12 +71,12 @@ def random_split(n: int) -> Split:
 
 @pytest.mark.parametrize("n", [1, 2, 10, 32, 55, 100, 256])
 def test_the_network_has_as_many_parameters_as_the_formula_says(n: int) -> None:
-    model = mnist_cnn.network(n, 256, 0.5)
+    model = network(n, 256, 0.5)
     assert sum(p.numel() for p in model.parameters()) == 25 * n**2 + 4123 * n + 2826
 
 
 def test_the_network_computes_what_the_lab_describes() -> None:
-    model = mnist_cnn.network(6, 32, 0.5).eval()
+    model = network(6, 32, 0.5).eval()
     for bias in (p for p in model.parameters() if p.dim() == 1):
         nn.init.normal_(bias)
     w1, b1, w2, b2, w3, b3, w4, b4 = model.parameters()
@@ -73,7 +88,7 @@ def test_the_network_computes_what_the_lab_describes() -> None:
 
 
 def test_in_training_each_dense_layer_sees_its_input_dropped_out() -> None:
-    model = mnist_cnn.network(6, 4000, 0.25)
+    model = network(6, 4000, 0.25)
     dropped: list[float] = []
     for layer in model:
         if isinstance(layer, nn.Dropout):
@@ -87,7 +102,7 @@ def test_in_training_each_dense_layer_sees_its_input_dropped_out() -> None:
 
 
 def test_weights_are_glorot_uniform_and_biases_zero() -> None:
-    model = mnist_cnn.network(32, 256, 0.5)
+    model = network(32, 256, 0.5)
     for layer in model:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             area = 25 if isinstance(layer, nn.Conv2d) else 1
@@ -103,7 +118,7 @@ def test_weights_are_glorot_uniform_and_biases_zero() -> None:
 
 def test_each_epoch_yields_how_it_went() -> None:
     params = {**DIGITS, "n_train": 230, "epochs": 3}
-    reports = list(mnist_cnn.train(params, Trial()))
+    reports = list(train(params, Trial()))
     assert [report["epoch"] for report in reports] == [1, 2, 3]
     assert [report["steps"] for report in reports] == [5, 10, 15]  # four of 50 and one of 30
     assert reports[0].keys() == {
@@ -122,10 +137,10 @@ def test_each_epoch_yields_how_it_went() -> None:
 
 def test_a_seed_decides_everything_whatever_ran_before() -> None:
     params = {**DIGITS, "n_train": 200, "epochs": 2}
-    first = without_time(mnist_cnn.train(params, Trial(seed=7)))
-    other = without_time(mnist_cnn.train({**params, "dropout": 0.1}, Trial(seed=8)))
-    again = without_time(mnist_cnn.train(params, Trial(seed=7)))
-    another_seed = without_time(mnist_cnn.train(params, Trial(seed=8)))
+    first = without_time(train(params, Trial(seed=7)))
+    other = without_time(train({**params, "dropout": 0.1}, Trial(seed=8)))
+    again = without_time(train(params, Trial(seed=7)))
+    another_seed = without_time(train(params, Trial(seed=8)))
     assert again == first
     assert first[0]["train_loss"] not in (other[0]["train_loss"], another_seed[0]["train_loss"])
 
@@ -138,14 +153,14 @@ def test_every_optimizer_and_schedule_learns_digits(
     optimizer: str, lr: float, schedule: str
 ) -> None:
     params = {**DIGITS, "optimizer": optimizer, "lr": lr, "schedule": schedule, "epochs": 3}
-    *_, last = mnist_cnn.train({**params, "dropout": 0.1}, Trial())
+    *_, last = train({**params, "dropout": 0.1}, Trial())
     assert last["val_accuracy"] > 0.6
 
 
 @pytest.mark.skipif("DISTUNE_DATA" not in os.environ, reason="DISTUNE_DATA is not set")
 def test_real_mnist_is_learnt_in_an_epoch_of_a_few_thousand_images() -> None:
     params = {"n_train": 4_000, "n_validation": 1_000, "n_filters": 16, "batch_size": 50}
-    (report,) = mnist_cnn.train({**params, "lr": 0.02, "dropout": 0.2, "epochs": 1}, Trial())
+    (report,) = train({**params, "lr": 0.02, "dropout": 0.2, "epochs": 1}, Trial())
     assert report["val_accuracy"] > 0.85
 
 
@@ -174,10 +189,10 @@ def test_sgd_makes_the_steps_of_the_textbook(schedule: str) -> None:
         "weight_decay": decay,
         "schedule": schedule,
     }
-    reports = list(mnist_cnn.train(params, Trial(seed=3)))
+    reports = list(train(params, Trial(seed=3)))
 
     torch.manual_seed(3)
-    model = mnist_cnn.network(4, 32, 0)
+    model = network(4, 32, 0)
     known = digits(n_train=50)
     velocities = [torch.zeros_like(weights) for weights in model.parameters()]
     for step in range(epochs):
@@ -203,9 +218,9 @@ def steps_by_hand(
     with other gradients.
     """
     plain = {**DIGITS, "n_train": 50, "epochs": 5, "dropout": 0, "lr": 0.1, "momentum": 0.0}
-    reports = list(mnist_cnn.train({**plain, **params}, Trial(seed=3)))
+    reports = list(train({**plain, **params}, Trial(seed=3)))
     torch.manual_seed(3)
-    model = mnist_cnn.network(4, 32, 0)
+    model = network(4, 32, 0)
     known = digits(n_train=50)
     losses = []
     for _ in range(5):
@@ -241,7 +256,7 @@ def test_a_gradient_longer_than_allowed_is_shortened() -> None:
 
 def test_a_cosine_ends_at_the_final_rate() -> None:
     params = MnistCnnParams(schedule="cosine", lr=0.3, lr_final=0.1)
-    rates = [trainer.learning_rate(params, step, total_steps=4) for step in range(5)]
+    rates = [learning_rate(params, step, total_steps=4) for step in range(5)]
     assert rates == pytest.approx([0.1 + 0.1 * (1 + math.cos(math.pi * i / 4)) for i in range(5)])
 
 
@@ -250,23 +265,22 @@ def test_a_cosine_ends_at_the_final_rate() -> None:
 
 def test_a_training_ends_when_patience_does() -> None:
     params = {**DIGITS, "n_train": 50, "epochs": 50, "patience": 3, "lr": 1e-12}
-    accuracies = [report["val_accuracy"] for report in mnist_cnn.train(params, Trial())]
+    accuracies = [report["val_accuracy"] for report in train(params, Trial())]
     assert len(set(accuracies)) == 1
     assert len(accuracies) == 1 + 3  # the first is the best
 
 
 def test_patience_begins_anew_with_each_better_epoch() -> None:
     params = {**DIGITS, "n_train": 300, "epochs": 60, "patience": 4, "lr": 0.02}
-    accuracies = [report["val_accuracy"] for report in mnist_cnn.train(params, Trial())]
+    accuracies = [report["val_accuracy"] for report in train(params, Trial())]
     best = max(range(len(accuracies)), key=lambda i: (accuracies[i], -i))
     assert 4 < best < len(accuracies) - 1
     assert len(accuracies) == best + 1 + 4
 
 
 def test_a_training_ends_within_an_epoch_when_its_time_is_over() -> None:
-    params = MnistCnnParams(**{**DIGITS, "n_train": 500, "epochs": 9})
-    trial = Trial(max_seconds=1.45)
-    reports = list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
+    params = {**DIGITS, "n_train": 500, "epochs": 9}
+    reports = list(train(params, Trial(max_seconds=1.45), clock=Ticking()))
     # The clock is read at each of the ten steps of an epoch, and once when it ends.
     assert [report["epoch"] for report in reports] == [1, 1.4]
     assert [report["steps"] for report in reports] == [10, 14]
@@ -275,24 +289,23 @@ def test_a_training_ends_within_an_epoch_when_its_time_is_over() -> None:
 
 
 def test_no_second_report_is_made_when_the_time_ends_with_the_epoch() -> None:
-    params = MnistCnnParams(**{**DIGITS, "epochs": 9})
-    trial = Trial(max_seconds=0.95)
-    reports = list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
+    params = {**DIGITS, "n_train": 500, "epochs": 9}
+    reports = list(train(params, Trial(max_seconds=0.95), clock=Ticking()))
     assert [report["epoch"] for report in reports] == [1]
 
 
 def test_however_little_time_there_is_a_step_is_made() -> None:
     params = {**DIGITS, "n_train": 500}
-    reports = list(mnist_cnn.train(params, Trial(max_seconds=1e-9)))
+    reports = list(train(params, Trial(max_seconds=1e-9)))
     assert [(report["epoch"], report["steps"]) for report in reports] == [(0.1, 1)]
 
 
 def test_what_happens_between_two_epochs_is_no_training_time() -> None:
     clock = Ticking()
-    params = MnistCnnParams(**{**DIGITS, "epochs": 3})
+    params = {**DIGITS, "n_train": 50, "epochs": 3}
     trial = Trial(max_seconds=100)
     seconds = []
-    for report in trainer.train(small, digits(n_train=50), TASK, params, trial, clock):
+    for report in train(params, trial, clock=clock):
         seconds.append(report["seconds"])
         clock.now += 1_000
     assert seconds == pytest.approx([0.2, 0.4, 0.6])
@@ -301,7 +314,7 @@ def test_what_happens_between_two_epochs_is_no_training_time() -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_diverging_is_a_result_that_ends_the_training(optimizer: str) -> None:
     params = {**DIGITS, "n_train": 200, "optimizer": optimizer, "lr": 1e30, "momentum": 0.9}
-    reports = list(mnist_cnn.train(params, Trial()))
+    reports = list(train(params, Trial()))
     assert [report["epoch"] for report in reports] == [1]
     assert not math.isfinite(reports[0]["train_loss"])
     assert 0 <= reports[0]["val_accuracy"] < 0.2
@@ -316,15 +329,15 @@ def test_an_answer_with_nan_in_it_is_wrong() -> None:
 
     images = torch.zeros(250, 1, 28, 28)
     images[:50] = 1
-    found = trainer.evaluate(Answers(), Split(images, torch.zeros(250).long()), TASK)
+    found = evaluate(Answers(), Split(images, torch.zeros(250).long()), PROBLEM)
     assert found["accuracy"] == 0.8
     assert math.isnan(found["loss"])
 
 
 def test_evaluation_counts_every_image_once() -> None:
     split = random_split(1_234)
-    model = mnist_cnn.network(2, 8, 0.5)
-    found = trainer.evaluate(model, split, TASK)
+    model = network(2, 8, 0.5)
+    found = evaluate(model, split, PROBLEM)
     logits = model.eval()(split.inputs)
     assert found["loss"] == pytest.approx(F.cross_entropy(logits, split.targets).item(), rel=1e-5)
     assert found["accuracy"] == (logits.argmax(1) == split.targets).sum().item() / 1_234
@@ -351,9 +364,10 @@ class Recorder(nn.Module):
 def test_the_training_loss_is_the_mean_over_images_not_over_batches() -> None:
     everything = Splits(random_split(70), random_split(5), random_split(5))
     recorder = Recorder()
-    params = TrainingParams(batch_size=32, epochs=1, lr=1e-12)
-    (report,) = trainer.train(lambda: recorder, everything, TASK, params, Trial())
-    found = trainer.evaluate(recorder, everything.train, TASK)
+    params = {"batch_size": 32, "epochs": 1, "lr": 1e-12}
+    workload = workload_of(lambda: recorder, PROBLEM, splits=everything)
+    (report,) = trainer.train(workload, params, Trial())
+    found = evaluate(recorder, everything.train, PROBLEM)
     assert report["train_loss"] == pytest.approx(found["loss"], rel=1e-5)
 
 
@@ -361,9 +375,10 @@ def seen_by_epoch(seed: int) -> list[list[float]]:
     numbered = random_split(70)
     numbered.inputs[:, 0, 0, 0] = torch.arange(70.0)
     recorder = Recorder()
-    params = TrainingParams(batch_size=32, epochs=3, lr=1e-6)
+    params = {"batch_size": 32, "epochs": 3, "lr": 1e-6}
     everything = Splits(numbered, random_split(5), random_split(5))
-    list(trainer.train(lambda: recorder, everything, TASK, params, Trial(seed=seed)))
+    workload = workload_of(lambda: recorder, PROBLEM, splits=everything)
+    list(trainer.train(workload, params, Trial(seed=seed)))
     return [recorder.seen[i : i + 70] for i in range(0, len(recorder.seen), 70)]
 
 
@@ -379,9 +394,9 @@ def test_every_epoch_shows_each_image_once_in_a_new_order_that_the_seed_decides(
 
 
 def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
-    params = MnistCnnParams(**{**DIGITS, "epochs": 2})
+    params = {**DIGITS, "n_train": 500, "epochs": 2}
     trial = Trial()
-    list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
+    list(train(params, trial, clock=Ticking()))
     # A step of 50 images takes 0.1 s, so it is told at every third.
     fractions = [fraction for fraction, _ in trial.told]
     assert fractions[:3] == pytest.approx([0.15, 0.3, 0.45])
@@ -392,17 +407,13 @@ def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
 
 
 def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
-    params = MnistCnnParams(**{**DIGITS, "epochs": 1_000})
+    params = {**DIGITS, "n_train": 500, "epochs": 1_000}
     trial = Trial(max_seconds=0.6)
-    list(trainer.train(small, digits(n_train=500), TASK, params, trial, Ticking()))
+    list(train(params, trial, clock=Ticking()))
     assert [fraction for fraction, _ in trial.told] == pytest.approx([0.5, 1.0], abs=1e-6)
 
 
 # The final test
-
-
-def small() -> nn.Module:
-    return mnist_cnn.network(4, 32, 0.5)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
@@ -410,30 +421,30 @@ def small() -> nn.Module:
 def test_the_winner_is_trained_again_bit_for_bit(schedule: str, cut_short: bool) -> None:
     made: list[nn.Module] = []
 
-    def build() -> nn.Module:
-        made.append(small())
+    def build(params: MnistCnnParams) -> nn.Module:
+        made.append(mnist_cnn.network(params))
         return made[-1]
 
-    params = MnistCnnParams(**{**DIGITS, "epochs": 4, "schedule": schedule})
-    known = digits(n_train=330)
+    workload = replace(MNIST_CNN, network=build)
+    params = {**DIGITS, "n_train": 330, "epochs": 4, "schedule": schedule}
     trial = Trial(seed=5, max_seconds=1.25 if cut_short else None)
-    best = list(islice(trainer.train(build, known, TASK, params, trial, Ticking()), 2))[-1]
+    best = list(islice(trainer.train(workload, params, trial, clock=Ticking()), 2))[-1]
     assert best["epoch"] == (1 + 250 / 330 if cut_short else 2)
 
     # The limit of time is no business of the test's, which may run on a busier machine.
     hurried = Trial(seed=5, max_seconds=1e-9)
-    result = trainer.test(build, known, TASK, params, hurried, best, lambda predict, known: [])
+    result = trainer.test(workload, params, hurried, best)
     for weights, again in zip(made[0].parameters(), made[1].parameters(), strict=True):
         assert torch.equal(weights, again)
     assert result["val_accuracy"] == best["val_accuracy"]
-    found = trainer.evaluate(made[0], known.test, TASK)
+    found = evaluate(made[0], digits(n_train=330).test, PROBLEM)
     assert {name: result[f"test_{name}"] for name in found} == found
 
 
 def test_the_test_of_a_winner_gives_the_accuracy_it_won_with() -> None:
     params = {**DIGITS, "epochs": 5, "lr": 0.05, "dropout": 0.1, "n_test": 200}
-    best = max(mnist_cnn.train(params, Trial(seed=2)), key=lambda report: report["val_accuracy"])
-    result = mnist_cnn.test(params, Trial(seed=2), best)
+    best = max(train(params, Trial(seed=2)), key=lambda report: report["val_accuracy"])
+    result = on_test_set(params, Trial(seed=2), best)
     assert result.keys() == {"test_accuracy", "test_loss", "val_accuracy"}
     assert result["val_accuracy"] == best["val_accuracy"]
     assert result["test_accuracy"] > 0.5
@@ -442,16 +453,17 @@ def test_the_test_of_a_winner_gives_the_accuracy_it_won_with() -> None:
 def test_training_never_looks_at_the_test_set() -> None:
     known = digits(n_train=100, n_validation=50)
     poisoned = Splits(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
-    params = MnistCnnParams(**{**DIGITS, "epochs": 1})
-    expected = without_time(trainer.train(small, known, TASK, params, Trial()))
-    assert without_time(trainer.train(small, poisoned, TASK, params, Trial())) == expected
+    params = {**DIGITS, "n_train": 100, "n_validation": 50, "epochs": 1}
+    expected = without_time(train(params, Trial()))
+    workload = replace(MNIST_CNN, prepare=lambda loaded: poisoned)
+    assert without_time(trainer.train(workload, params, Trial())) == expected
 
 
 def test_the_test_of_a_winner_leaves_its_confusion_matrix_and_its_mistakes(tmp_path: Path) -> None:
     params = {**DIGITS, "epochs": 2, "n_test": 200}
     trial = Trial(seed=2, dir=tmp_path)
-    *_, last = mnist_cnn.train(params, trial)
-    result = mnist_cnn.test(params, trial, last)
+    *_, last = train(params, trial)
+    result = on_test_set(params, trial, last)
     confusion, mistakes = figures_in(tmp_path)
     assert isinstance(confusion, Confusion)
     assert isinstance(mistakes, Pictures)
@@ -467,8 +479,8 @@ def test_a_folder_that_takes_no_figures_does_not_cost_the_result(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     params = {**DIGITS, "epochs": 1, "n_train": 100}
-    *_, last = mnist_cnn.train(params, Trial())
-    assert mnist_cnn.test(params, Trial(), last)["val_accuracy"] == last["val_accuracy"]
+    *_, last = train(params, Trial())
+    assert on_test_set(params, Trial(), last)["val_accuracy"] == last["val_accuracy"]
     assert capsys.readouterr().out.startswith("distune: the figures could not be kept: ")
 
 
@@ -477,9 +489,9 @@ def test_a_folder_that_takes_no_figures_does_not_cost_the_result(
 
 def test_a_hyperparameter_it_does_not_have_is_refused() -> None:
     with pytest.raises(ValidationError, match="learning_rate"):
-        next(mnist_cnn.train({"learning_rate": 0.1}, Trial()))
+        next(train({"learning_rate": 0.1}, Trial()))
 
 
 def test_more_training_images_than_digits_has_is_refused() -> None:
     with pytest.raises(UserError, match="digits has 1,200 train images"):
-        next(mnist_cnn.train({**DIGITS, "n_train": 5_000}, Trial()))
+        next(train({**DIGITS, "n_train": 5_000}, Trial()))

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from distune.workloads import convnet, mnist_cnn, spirals, tasks, trainer
-from distune.workloads.data.digits import DIGITS as DIGITS_DATA
-from distune.workloads.data.folders import DataFolders
-from distune.workloads.data.loading import Splits, load
-from distune.workloads.hyperparameters import MnistCnnParams, TrainingParams
-from tests.trials import Trial, without_time
+from distune.workloads import problems
+from distune.workloads.convnet import CONVNET
+from distune.workloads.mnist_cnn import MNIST_CNN, MnistCnnParams
+from distune.workloads.spirals import SPIRALS
+from distune.workloads.trainer import trainer
+from tests.trials import Trial, without_time, workload_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,11 +29,7 @@ DIGITS: dict[str, Any] = {
     "epochs": 3,
 }
 HALF: dict[str, Any] = {**DIGITS, "precision": "bfloat16"}
-TASK = tasks.classification("cross-entropy", follow_training=False)
-
-
-def digits(n: int | None = None) -> Splits:
-    return load(DIGITS_DATA, DataFolders.of(), "cpu", n, None, None)
+PROBLEM = problems.classification("cross-entropy", follow_training=False)
 
 
 class Watched(nn.Module):
@@ -57,21 +53,21 @@ def test_layers_compute_in_the_precision_that_is_set_in_training_and_in_evaluati
     precision: Any, dtype: torch.dtype
 ) -> None:
     network = Watched()
-    params = TrainingParams(epochs=1, precision=precision)
-    list(trainer.train(lambda: network, digits(200), TASK, params, Trial()))
+    params = {"n_train": 200, "epochs": 1, "precision": precision}
+    list(trainer.train(workload_of(lambda: network, PROBLEM), params, Trial()))
     assert network.seen == {(True, dtype), (False, dtype)}
 
 
 def test_weights_losses_and_outputs_are_float32_in_either_precision() -> None:
     network, losses = Watched(), set()
 
-    def loss(outputs: Tensor, targets: Tensor, *, reduction: tasks.Reduction) -> Tensor:
+    def loss(outputs: Tensor, targets: Tensor, *, reduction: problems.Reduction) -> Tensor:
         losses.add(outputs.dtype)
-        return tasks.cross_entropy(outputs, targets, reduction=reduction)
+        return problems.cross_entropy(outputs, targets, reduction=reduction)
 
-    task = tasks.Task(loss=loss, metrics=TASK.metrics)
-    params = TrainingParams(epochs=1, precision="bfloat16")
-    list(trainer.train(lambda: network, digits(200), task, params, Trial()))
+    problem = problems.Problem(loss=loss, metrics=PROBLEM.metrics)
+    params = {"n_train": 200, "epochs": 1, "precision": "bfloat16"}
+    list(trainer.train(workload_of(lambda: network, problem), params, Trial()))
     assert losses == {torch.float32}
     for weights in network.parameters():
         assert weights.dtype == torch.float32
@@ -82,17 +78,17 @@ def test_weights_losses_and_outputs_are_float32_in_either_precision() -> None:
 
 
 def test_digits_are_learnt_about_as_well_as_in_float32() -> None:
-    *_, half = mnist_cnn.train(HALF, Trial())
-    *_, full = mnist_cnn.train(DIGITS, Trial())
+    *_, half = trainer.train(MNIST_CNN, HALF, Trial())
+    *_, full = trainer.train(MNIST_CNN, DIGITS, Trial())
     assert half["val_accuracy"] == pytest.approx(full["val_accuracy"], abs=0.05)
     assert half["val_loss"] != full["val_loss"]
     assert half["val_accuracy"] > 0.8
 
 
 def test_a_seed_decides_everything_and_the_winner_is_trained_again_bit_for_bit() -> None:
-    first, again = (without_time(mnist_cnn.train(HALF, Trial(seed=5))) for _ in range(2))
+    first, again = (without_time(trainer.train(MNIST_CNN, HALF, Trial(seed=5))) for _ in range(2))
     assert first == again
-    found = mnist_cnn.test(HALF, Trial(seed=5), first[1])
+    found = trainer.test(MNIST_CNN, HALF, Trial(seed=5), first[1])
     assert found["val_accuracy"] == first[1]["val_accuracy"]
 
 
@@ -109,9 +105,9 @@ def test_networks_with_batch_normalization_and_of_dense_layers_only_train_in_it_
         "epochs": 1,
         "precision": "bfloat16",
     }
-    (report,) = convnet.train(params, Trial())
+    (report,) = trainer.train(CONVNET, params, Trial())
     assert report["val_accuracy"] > 0.5
-    (report,) = spirals.train({"precision": "bfloat16", "epochs": 1}, Trial())
+    (report,) = trainer.train(SPIRALS, {"precision": "bfloat16", "epochs": 1}, Trial())
     assert 0.4 < report["val_accuracy"] <= 1
 
 
@@ -135,14 +131,14 @@ class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("task", [TASK, tasks.classification("mse")])
+@pytest.mark.parametrize("problem", [PROBLEM, problems.classification("mse")])
 def test_no_step_of_an_epoch_waits_for_the_number_of_another(
-    precision: Any, task: tasks.Task
+    precision: Any, problem: problems.Problem
 ) -> None:
     reads = []
     for batch_size in (300, 30):
-        params = TrainingParams(epochs=1, batch_size=batch_size, precision=precision)
+        params = {"n_train": 300, "epochs": 1, "batch_size": batch_size, "precision": precision}
         with Counted() as counted:
-            list(trainer.train(Watched, digits(300), task, params, Trial()))
+            list(trainer.train(workload_of(Watched, problem), params, Trial()))
         reads.append(counted.read)
     assert reads[0] == reads[1]  # one step, and ten

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,16 +12,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from distune.training import executor as executor_module
-from distune.workloads import convnet, device, spirals, steps, tasks, trainer
-from distune.workloads.data.digits import DIGITS as DIGITS_DATA
-from distune.workloads.data.folders import DataFolders
-from distune.workloads.data.loading import Splits, load
-from distune.workloads.data.spirals import SPIRALS
-from distune.workloads.hyperparameters import ConvnetParams, SpiralsParams, TrainingParams
+from distune.workloads import convnet, device, problems
+from distune.workloads.convnet import CONVNET
+from distune.workloads.hyperparameters import TrainingParams
+from distune.workloads.spirals import SPIRALS
+from distune.workloads.trainer import capture, epochs, pace, trainer
+from distune.workloads.trainer.optimizers import learning_rate
 from scripts.taping import Tape, capturable_on_cpu
-from tests.trials import Trial, without_time
+from tests.trials import Trial, without_time, workload_of
 
-TASK = tasks.classification("cross-entropy")
+PROBLEM = problems.classification("cross-entropy")
 Trained = tuple[list[dict[str, float]], list[Tensor]]
 EVERYTHING: dict[str, Any] = {
     "l1": 1e-3,
@@ -38,8 +39,11 @@ def _capturable(one_thread: None) -> Iterator[None]:
         yield
 
 
-def digits(n: int = 130) -> Splits:
-    return load(DIGITS_DATA, DataFolders.of(), "cpu", n, 100, 100)
+SIZES: dict[str, Any] = {"n_train": 130, "n_validation": 100, "n_test": 100}
+
+
+def linear() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 
 
 class Refusing(Tape):
@@ -49,30 +53,29 @@ class Refusing(Tape):
         raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
 
 
-def trained(capture: steps.Capture | None, n: int = 130, **params: Any) -> Trained:
+def trained(using: capture.Capture | None, **params: Any) -> Trained:
     """What a training reports (13 steps of 10, or 6 of 20 and one of 10, twice), its weights."""
-    wanted = ConvnetParams(
-        **{
-            "dataset": "digits",
-            "n_conv": 1,
-            "n_filters": 3,
-            "n_fc": 1,
-            "width": 8,
-            "loss": "cross-entropy",
-            "epochs": 2,
-            "batch_size": 20,
-            "lr": 0.01,
-            **params,
-        }
-    )
+    wanted = {
+        "dataset": "digits",
+        "n_conv": 1,
+        "n_filters": 3,
+        "n_fc": 1,
+        "width": 8,
+        "loss": "cross-entropy",
+        "epochs": 2,
+        "batch_size": 20,
+        "lr": 0.01,
+        **SIZES,
+        **params,
+    }
     built: list[nn.Module] = []
 
-    def build() -> nn.Module:
-        built.append(convnet._build(wanted)())
+    def build(params: convnet.ConvnetParams) -> nn.Module:
+        built.append(convnet.network(params))
         return built[0]
 
-    trial = Trial(seed=3)
-    reports = trainer.train(build, digits(n), TASK, wanted, trial, capturing=lambda _: capture)
+    workload = replace(CONVNET, network=build)
+    reports = trainer.train(workload, wanted, Trial(seed=3), capturing=lambda _: using)
     return without_time(reports), [one.detach() for one in built[0].state_dict().values()]
 
 
@@ -107,14 +110,13 @@ def test_what_is_trained_without_a_capture_is_the_same(schedule: str) -> None:
 
 
 def test_dense_networks_and_patience_are_captured_too() -> None:
-    params = SpiralsParams(epochs=9, batch_size=40, patience=1, lr=0.03, n_fc=1, width=8)
-    known = load(SPIRALS, DataFolders.of(), "cpu", 400, 100, 100)
+    params = {
+        "epochs": 9, "batch_size": 40, "patience": 1, "lr": 0.03, "n_fc": 1, "width": 8,
+        **SIZES, "n_train": 400,
+    }  # fmt: skip
 
-    def reports(capture: steps.Capture | None) -> list[dict[str, float]]:
-        build, task = spirals._build(params), tasks.two_classes(params.loss)
-        return without_time(
-            trainer.train(build, known, task, params, Trial(), capturing=lambda _: capture)
-        )
+    def reports(using: capture.Capture | None) -> list[dict[str, float]]:
+        return without_time(trainer.train(SPIRALS, params, Trial(), capturing=lambda _: using))
 
     tape = Tape()
     found = reports(tape)
@@ -123,14 +125,11 @@ def test_dense_networks_and_patience_are_captured_too() -> None:
 
 
 def test_the_winner_is_trained_again_with_captured_steps_and_is_the_same() -> None:
-    params = ConvnetParams(dataset="digits", batch_size=20, epochs=3, lr=0.05, dropout=0.2)
-    build, known, task = convnet._build(params), digits(), TASK
-    *_, last = trainer.train(build, known, task, params, Trial(), capturing=lambda _: Tape())
+    params = {"dataset": "digits", "batch_size": 20, "epochs": 3, "lr": 0.05, "dropout": 0.2}
+    params |= {**SIZES, "loss": "cross-entropy"}
+    *_, last = trainer.train(CONVNET, params, Trial(), capturing=lambda _: Tape())
     tape = Tape()
-    found = trainer.test(
-        build, known, task, params, Trial(), last, lambda predict, known: [],
-        capturing=lambda _: tape,
-    )  # fmt: skip
+    found = trainer.test(CONVNET, params, Trial(), last, capturing=lambda _: tape)
     assert found["val_accuracy"] == last["val_accuracy"]
     assert tape.replayed > 0
 
@@ -148,17 +147,14 @@ def test_what_cannot_be_captured_is_said_in_one_line_and_trained_one_by_one(
 
 
 def test_a_loss_that_reads_a_number_cannot_be_captured(capsys: pytest.CaptureFixture[str]) -> None:
-    def loss(outputs: Tensor, targets: Tensor, *, reduction: tasks.Reduction) -> Tensor:
-        found = tasks.cross_entropy(outputs, targets, reduction=reduction)
+    def loss(outputs: Tensor, targets: Tensor, *, reduction: problems.Reduction) -> Tensor:
+        found = problems.cross_entropy(outputs, targets, reduction=reduction)
         return found if found.item() > 0 else found * 2
 
-    task = tasks.Task(loss=loss, metrics=TASK.metrics)
-    params = TrainingParams(epochs=1, batch_size=10)
+    workload = workload_of(linear, problems.Problem(loss=loss, metrics=PROBLEM.metrics))
+    params = {**SIZES, "epochs": 1, "batch_size": 10}
     tape = Tape()
-    build = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    (report,) = trainer.train(
-        lambda: build, digits(), task, params, Trial(), capturing=lambda _: tape
-    )
+    (report,) = trainer.train(workload, params, Trial(), capturing=lambda _: tape)
     assert report["steps"] == 13
     assert tape.recorded == tape.replayed == 0
     assert "a number is read" in capsys.readouterr().out
@@ -176,11 +172,9 @@ def test_a_training_of_few_steps_is_not_captured() -> None:
 
 def test_a_capture_is_freed_when_a_training_is_given_up_in_its_middle() -> None:
     tape = Tape()
-    params = TrainingParams(epochs=5, batch_size=10)
-    build = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    reports = trainer.train(
-        lambda: build, digits(), TASK, params, Trial(), capturing=lambda _: tape
-    )
+    params = {**SIZES, "epochs": 5, "batch_size": 10}
+    workload = workload_of(linear, PROBLEM)
+    reports = trainer.train(workload, params, Trial(), capturing=lambda _: tape)
     next(reports)
     assert (tape.recorded, tape.freed) == (1, 0)
     reports.close()  # type: ignore[attr-defined]
@@ -221,7 +215,7 @@ def test_the_rates_are_those_of_torchs_own_schedules(schedule: Any, total: int) 
         else OneCycleLR(optimizer, max_lr=0.3, total_steps=total, cycle_momentum=False)
     )
     for step in range(total):
-        assert trainer.learning_rate(params, step, total) == pytest.approx(
+        assert learning_rate(params, step, total) == pytest.approx(
             theirs.get_last_lr()[0], rel=1e-9
         )
         optimizer.step()
@@ -232,7 +226,7 @@ def test_the_rates_are_those_of_torchs_own_schedules(schedule: Any, total: int) 
 
 
 class Device:
-    """One that does what it was given when the test says so, or when somebody waits for it."""
+    """One that does what it was given when the test says so, or when a host waits for it."""
 
     def __init__(self) -> None:
         self.given: list[Done] = []
@@ -261,10 +255,10 @@ class Done:
 
 def test_a_host_is_never_more_than_64_steps_ahead_and_waits_for_old_ones_only() -> None:
     gpu = Device()
-    pace = steps.Behind(gpu.mark)
+    ours = pace.Behind(gpu.mark)
     ahead = []
     for issued in range(1, 1001):
-        pace.issued(10)
+        ours.issued(10)
         done = 16 * sum(mark.over for mark in gpu.given)
         ahead.append(issued - done)
     assert max(ahead) < 64
@@ -274,25 +268,25 @@ def test_a_host_is_never_more_than_64_steps_ahead_and_waits_for_old_ones_only() 
 
 def test_a_host_whose_device_keeps_up_never_waits_and_knows_what_is_over() -> None:
     gpu = Device()
-    pace = steps.Behind(gpu.mark)
+    ours = pace.Behind(gpu.mark)
     for _ in range(320):
-        pace.issued(10)
+        ours.issued(10)
         for mark in gpu.given[:-1]:
             mark.over = True
     assert gpu.waits == 0
-    assert (pace.steps, pace.examples) == (288, 2_880)
-    pace.issued(7)
-    pace.all_over()
-    assert (pace.steps, pace.examples) == (321, 3_207)
+    assert (ours.steps, ours.examples) == (288, 2_880)
+    ours.issued(7)
+    ours.all_over()
+    assert (ours.steps, ours.examples) == (321, 3_207)
 
 
 def test_on_a_cpu_what_is_issued_is_over() -> None:
-    pace = steps.pace_for(torch.device("cpu"))
-    with pace.working():
-        pace.issued(20)
-        pace.issued(7)
-        assert (pace.steps, pace.examples) == (2, 27)
-    assert steps.capture_for(torch.device("cpu")) is None
+    ours = pace.pace_for(torch.device("cpu"))
+    with ours.working():
+        ours.issued(20)
+        ours.issued(7)
+        assert (ours.steps, ours.examples) == (2, 27)
+    assert capture.capture_for(torch.device("cpu")) is None
 
 
 def test_progress_tells_of_the_steps_that_are_over_not_of_those_issued(
@@ -304,12 +298,11 @@ def test_progress_tells_of_the_steps_that_are_over_not_of_those_issued(
 
         def synchronize(self) -> None: ...
 
-    monkeypatch.setattr(steps, "pace_for", lambda _: steps.Behind(Never))
-    monkeypatch.setattr(trainer, "_PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(pace, "pace_for", lambda _: pace.Behind(Never))
+    monkeypatch.setattr(epochs, "_PROGRESS_EVERY_S", 0.0)
     trial = Trial()
-    params = TrainingParams(epochs=1, batch_size=1)
-    build = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    list(trainer.train(lambda: build, digits(100), TASK, params, trial))
+    params = {**SIZES, "n_train": 100, "epochs": 1, "batch_size": 1}
+    list(trainer.train(workload_of(linear, PROBLEM), params, trial))
     told = [round(100 * fraction) for fraction, _ in trial.told]
     # 100 steps, of which those are known to be over that were marked 48 steps ago.
     assert told == [0] * 63 + [16] * 16 + [32] * 16 + [48] * 5
@@ -337,8 +330,8 @@ def test_a_gpus_precision_is_set_while_a_trial_trains_and_reset_after_it(
             seen.append(settings())
             return super().forward(images.flatten(1))
 
-    params = TrainingParams(epochs=3, precision=precision)
-    reports = trainer.train(lambda: Looking(784, 10), digits(), TASK, params, Trial())
+    params = {**SIZES, "epochs": 3, "precision": precision}
+    reports = trainer.train(workload_of(lambda: Looking(784, 10), PROBLEM), params, Trial())
     next(reports)
     reports.close()  # type: ignore[attr-defined]
     assert seen

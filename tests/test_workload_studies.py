@@ -6,7 +6,6 @@ import base64
 import json
 import math
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,17 @@ from distune.errors import UserError
 from distune.space_file.freeze import freeze
 from distune.space_file.read import parse_space_file
 from distune.study.figures import Boundary, Confusion, Pictures, Scatter
-from distune.workloads import WORKLOADS, coloured_digits, convnet, drawing, house_prices, spirals
+from distune.workloads import WORKLOADS, coloured_digits, drawing, house_prices
+from distune.workloads.coloured_digits import COLOURED_DIGITS, ColouredDigitsParams
+from distune.workloads.convnet import CONVNET
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
-from distune.workloads.data.house_prices import HOUSE_PRICES
 from distune.workloads.data.loading import Split, Splits, load
 from distune.workloads.data.mnist import FASHION_MNIST
-from distune.workloads.hyperparameters import ColouredDigitsParams
+from distune.workloads.house_prices import HOUSE_PRICES
+from distune.workloads.spirals import SPIRALS
+from distune.workloads.trainer import trainer
 from tests.trials import Trial, figures_in, without_time
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -65,47 +67,46 @@ def test_each_workload_reports_what_the_catalogue_says_and_tests_its_winner(
     name: str, tmp_path: Path
 ) -> None:
     workload = WORKLOADS[name]
-    module = import_module(workload.module)
     params = {**SMALL[name], **SIZES}
     trial = Trial(seed=3, dir=tmp_path)
-    reports = list(module.train(params, trial))
+    reports = list(trainer.train(workload, params, trial))
     assert [report["epoch"] for report in reports] == [1, 2]
     assert reports[0].keys() == {*workload.reports, "epoch", "steps", "parameters"}
     assert workload.metric in workload.reports
-    result = module.test(params, trial, reports[-1])
+    result = trainer.test(workload, params, trial, reports[-1])
     assert result[workload.metric] == reports[-1][workload.metric]
     wanted = {key.replace("val_", "test_") for key in reports[0] if key.startswith("val_")}
     assert result.keys() == {*wanted, workload.metric}
     assert figures_in(tmp_path)
-    again = without_time(module.train(params, Trial(seed=3)))
+    again = without_time(trainer.train(workload, params, Trial(seed=3)))
     assert again == without_time(iter(reports))
 
 
 @every_workload
 def test_each_workload_refuses_what_it_does_not_have(name: str) -> None:
-    module = import_module(WORKLOADS[name].module)
+    workload = WORKLOADS[name]
     with pytest.raises(ValidationError, match="learning_rate"):
-        next(module.train({"learning_rate": 0.1}, Trial()))
+        next(trainer.train(workload, {"learning_rate": 0.1}, Trial()))
     with pytest.raises(
         UserError, match=r"^n_test = 99,999: .* has [0-9,]+ test (images|rows); use"
     ):
-        next(module.train({**SMALL[name], "n_test": 99_999}, Trial()))
+        next(trainer.train(workload, {**SMALL[name], "n_test": 99_999}, Trial()))
 
 
 @every_workload
 def test_diverging_is_a_result_of_each_workload_and_can_be_tested(
     name: str, tmp_path: Path
 ) -> None:
-    module = import_module(WORKLOADS[name].module)
+    workload = WORKLOADS[name]
     wild = {"optimizer": "sgd", "lr": 1e38, "momentum": 0.9, "schedule": "constant"}
-    if "loss" in WORKLOADS[name].hyperparameters.model_fields and name == "convnet":
+    if name == "convnet":
         wild["loss"] = "cross-entropy"  # the gradient of the other vanishes
     trial = Trial(dir=tmp_path)
     params = {**SMALL[name], **SIZES, **wild}
-    *_, last = module.train(params, trial)
+    *_, last = trainer.train(workload, params, trial)
     assert not math.isfinite(last["train_loss"])
-    result = module.test(params, trial, last)
-    assert result.keys() >= {"test_loss", WORKLOADS[name].metric}
+    result = trainer.test(workload, params, trial, last)
+    assert result.keys() >= {"test_loss", workload.metric}
     assert figures_in(tmp_path)  # which allows no NaN
 
 
@@ -138,15 +139,15 @@ def test_a_study_knows_the_data_sets_that_its_workers_must_have(
 
 
 def test_two_hidden_layers_tell_the_spirals_apart_and_none_do_not(tmp_path: Path) -> None:
-    reports = list(spirals.train({}, Trial(dir=tmp_path)))
+    reports = list(trainer.train(SPIRALS, {}, Trial(dir=tmp_path)))
     best = max(reports, key=lambda report: report["val_accuracy"])
     assert best["val_accuracy"] > 0.95
     assert best["parameters"] == 2 * 75 + 75 + 75 * 75 + 75 + 75 + 1
-    *_, linear = spirals.train({"n_fc": 0, "epochs": 3}, Trial())
+    *_, linear = trainer.train(SPIRALS, {"n_fc": 0, "epochs": 3}, Trial())
     assert 0.5 < linear["val_accuracy"] < 0.7
     assert linear["parameters"] == 3
 
-    result = spirals.test({}, Trial(dir=tmp_path), best)
+    result = trainer.test(SPIRALS, {}, Trial(dir=tmp_path), best)
     assert result["test_accuracy"] > 0.95
     (boundary,) = figures_in(tmp_path)
     assert isinstance(boundary, Boundary)
@@ -170,14 +171,14 @@ def test_prices_are_predicted_about_as_well_as_the_report_says(
     loss: str, best_found: float, tmp_path: Path
 ) -> None:
     trial = Trial(seed=1, dir=tmp_path)
-    reports = list(house_prices.train({"loss": loss}, trial))
+    reports = list(trainer.train(HOUSE_PRICES, {"loss": loss}, trial))
     best = min(reports, key=lambda report: report["val_loss"])
-    known = load(HOUSE_PRICES, DataFolders.of(), "cpu")
+    known = load(DATA_SETS["house-prices"], DataFolders.of(), "cpu")
     low, high = known.train.targets.min(), known.train.targets.max()
     spread = ((known.validation.targets - known.train.targets.mean()) / (high - low)).square()
     assert best["val_mse"] < 0.5 * float(spread.mean())  # of always saying the mean
     assert best["val_loss"] < best_found
-    house_prices.test({"loss": loss}, trial, best)
+    trainer.test(HOUSE_PRICES, {"loss": loss}, trial, best)
     against, *uncertainty = figures_in(tmp_path)
     assert isinstance(against, Scatter)
     assert against.diagonal
@@ -248,7 +249,7 @@ def test_a_convnet_learns_digits_with_everything_on() -> None:
         "batch_size": 50,
         "epochs": 3,
     }
-    *_, last = convnet.train(params, Trial())
+    *_, last = trainer.train(CONVNET, params, Trial())
     assert last["val_accuracy"] > 0.8
     assert last["train_accuracy"] > 0.8
     convolutions = (25 + 1) * 8 + 2 * 8 + (9 * 8 + 1) * 16 + 2 * 16
@@ -258,7 +259,7 @@ def test_a_convnet_learns_digits_with_everything_on() -> None:
 
 @needs(USPS)
 def test_the_usps_study_begins_with_a_linear_classifier_and_squared_errors() -> None:
-    *_, last = convnet.train({"epochs": 3}, Trial())
+    *_, last = trainer.train(CONVNET, {"epochs": 3}, Trial())
     assert last["parameters"] == 2_570
     assert 0.2 < last["val_accuracy"] < 0.9
     assert last["val_loss"] < 0.09  # of saying nothing: 9 times 0.01 and 0.81, over 10
@@ -266,7 +267,7 @@ def test_the_usps_study_begins_with_a_linear_classifier_and_squared_errors() -> 
 
 def test_training_accuracy_is_that_of_the_examples_as_they_were_trained_on() -> None:
     params = {"dataset": "digits", "n_train": 40, "batch_size": 40, "lr": 1e-12, "epochs": 1}
-    (report,) = convnet.train(params, Trial(seed=4))
+    (report,) = trainer.train(CONVNET, params, Trial(seed=4))
     torch.manual_seed(4)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     images, labels = load(DIGITS, DataFolders.of(), "cpu", 40).train
@@ -294,7 +295,7 @@ def test_a_convnet_learns_cifar_10() -> None:
         "momentum": 0.9,
         "batch_size": 32,
     }
-    *_, last = convnet.train(params, Trial())
+    *_, last = trainer.train(CONVNET, params, Trial())
     assert last["val_accuracy"] > 0.35
 
 
@@ -303,11 +304,11 @@ def test_a_convnet_learns_cifar_10() -> None:
 def test_colours_are_learnt_at_once_and_digits_soon(trunk: str, tmp_path: Path) -> None:
     params = {"trunk": trunk, "n_train": 1_500, "n_test": 300, "epochs": 3, "batch_size": 16}
     trial = Trial(dir=tmp_path)
-    *_, last = coloured_digits.train({**params, "lr": 3e-3}, trial)
+    *_, last = trainer.train(COLOURED_DIGITS, {**params, "lr": 3e-3}, trial)
     assert last["val_colour_accuracy"] > 0.95
     assert last["val_digit_accuracy"] > 0.6
     assert last["val_both_accuracy"] <= last["val_digit_accuracy"]
-    result = coloured_digits.test({**params, "lr": 3e-3}, trial, last)
+    result = trainer.test(COLOURED_DIGITS, {**params, "lr": 3e-3}, trial, last)
     digits, colours, mistakes = figures_in(tmp_path)
     assert isinstance(digits, Confusion)
     assert isinstance(colours, Confusion)

@@ -14,8 +14,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from distune.workloads import compiled, convnet, mnist_cnn, winners
-from distune.workloads.winners import ConvMaxPool, Kernels
+from distune.workloads import Workload
+from distune.workloads.convnet import CONVNET
+from distune.workloads.kernels import compiled, conv_max_pool
+from distune.workloads.kernels.conv_max_pool import ConvMaxPool
+from distune.workloads.kernels.functions import Kernels
+from distune.workloads.mnist_cnn import MNIST_CNN
+from distune.workloads.trainer import trainer
 from tests.trials import Trial, without_time
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +45,7 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     if not request.param:
         pytest.skip("needs the functions of winners.c, compiled when distune is installed")
     kernels = cache(lambda: Kernels(request.param))
-    monkeypatch.setattr(winners, "_kernels", kernels)
+    monkeypatch.setattr(conv_max_pool, "_kernels", kernels)
     return int(request.param)
 
 
@@ -61,7 +66,7 @@ def layers(size: tuple[Any, ...]) -> nn.Sequential:
 
 def fused(model: nn.Sequential) -> nn.Sequential:
     copy = nn.Sequential(*model)
-    winners.fuse(copy)
+    conv_max_pool.fuse(copy)
     assert any(isinstance(layer, ConvMaxPool) for layer in copy)
     return copy
 
@@ -192,7 +197,7 @@ def test_what_is_rounded_to_bfloat16_is_rounded_as_by_torch(width: int) -> None:
 )
 def test_other_rows_of_layers_are_left_alone(others: list[nn.Module]) -> None:
     model = nn.Sequential(*others)
-    winners.fuse(model)
+    conv_max_pool.fuse(model)
     assert list(model) == others
 
 
@@ -207,7 +212,7 @@ def test_every_convolution_of_a_network_is_found_and_keeps_its_weights(width: in
 
     model = Trunk()
     before = list(model.parameters())
-    winners.fuse(model)
+    conv_max_pool.fuse(model)
     kinds = [type(layer) for layer in model.modules()]
     assert kinds.count(ConvMaxPool) == 2
     assert kinds.count(nn.MaxPool2d) == kinds.count(nn.ReLU) == 0
@@ -219,24 +224,24 @@ def test_every_convolution_of_a_network_is_found_and_keeps_its_weights(width: in
 @pytest.mark.parametrize(
     ("workload", "params"),
     [
-        (mnist_cnn, {"n_filters": 6, "n_hidden": 20, "momentum": 0.5}),
-        (convnet, {"n_conv": 2, "n_filters": 5, "kernel": 3, "padding": 1, "activation": "tanh"}),
+        (MNIST_CNN, {"n_filters": 6, "n_hidden": 20, "momentum": 0.5}),
+        (CONVNET, {"n_conv": 2, "n_filters": 5, "kernel": 3, "padding": 1, "activation": "tanh"}),
     ],
     ids=["mnist-cnn", "convnet"],
 )
 @pytest.mark.usefixtures("one_thread")
 def test_a_training_takes_the_same_course_with_it_as_without(
-    workload: Any, params: dict[str, Any], precision: str, monkeypatch: pytest.MonkeyPatch,
+    workload: Workload, params: dict[str, Any], precision: str, monkeypatch: pytest.MonkeyPatch,
     width: int,
 ) -> None:  # fmt: skip
     setting = {
         **params, "precision": precision, "dataset": "digits", "batch_size": 30, "lr": 0.05,
         "n_train": 200, "n_validation": 130, "epochs": 3, "dropout": 0.2,
     }  # fmt: skip
-    found = without_time(workload.train(setting, Trial(seed=5)))
+    found = without_time(trainer.train(workload, setting, Trial(seed=5)))
     monkeypatch.setattr(compiled, "widths", list)
-    monkeypatch.setattr(winners, "_kernels", None)  # what is not to be used
-    expected = without_time(workload.train(setting, Trial(seed=5)))
+    monkeypatch.setattr(conv_max_pool, "_kernels", None)  # what is not to be used
+    expected = without_time(trainer.train(workload, setting, Trial(seed=5)))
     tolerance = 1e-4 if precision == "float32" else 2e-2
     for one, other in zip(found, expected, strict=True):
         for name in ("train_loss", "val_loss"):
@@ -246,7 +251,9 @@ def test_a_training_takes_the_same_course_with_it_as_without(
 @pytest.mark.usefixtures("one_thread")
 def test_a_training_is_the_same_to_the_last_bit_when_it_is_repeated(width: int) -> None:
     setting = {"dataset": "digits", "n_filters": 9, "n_train": 200, "epochs": 2, "batch_size": 50}
-    first, again = (without_time(mnist_cnn.train(setting, Trial(seed=5))) for _ in range(2))
+    first, again = (
+        without_time(trainer.train(MNIST_CNN, setting, Trial(seed=5))) for _ in range(2)
+    )
     assert first == again
 
 
@@ -257,7 +264,7 @@ def test_functions_of_another_version_are_not_used(monkeypatch: pytest.MonkeyPat
         assert compiled.widths() == []
         model = layers(SIZES[0])
         before = list(model)
-        winners.fuse(model)
+        conv_max_pool.fuse(model)
         assert list(model) == before
     finally:
         compiled.library.cache_clear()
@@ -288,6 +295,6 @@ def test_it_is_what_workloads_train_with(width: int, monkeypatch: pytest.MonkeyP
     for name in step:
         monkeypatch.setattr(Kernels, name, noted(name, getattr(Kernels, name)))
     setting = {"dataset": "digits", "n_filters": 5, "n_train": 40, "epochs": 1, "batch_size": 20}
-    assert len(list(mnist_cnn.train(setting, Trial()))) == 1
+    assert len(list(trainer.train(MNIST_CNN, setting, Trial()))) == 1
     assert used[:8] == 2 * step
     assert set(used[8:]) == {"convolve_and_pool", "pool"}  # validation

@@ -1,15 +1,28 @@
-"""A trial to give to a workload, and what the tests of all workloads want of its reports."""
+"""A trial to give to a workload, a workload of a test's own, and what the tests of all workloads
+want of their reports.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distune.share.records import decode_document
 from distune.study.figures import FILE, Figure, Figures
+from distune.workloads import Workload
+from distune.workloads.data.data_set import DataSet
+from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
+from distune.workloads.data.loading import Splits
+from distune.workloads.hyperparameters import TrainingParams
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from distune.workloads.problems import Problem
 
 
 @dataclass
@@ -27,6 +40,29 @@ class Trial:
 
     def progress(self, fraction: float, images_per_second: float) -> None:
         self.told.append((fraction, images_per_second))
+
+
+def workload_of(
+    network: Callable[[], nn.Module],
+    problem: Problem,
+    data: DataSet = DIGITS,
+    *,
+    splits: Splits | None = None,
+) -> Workload:
+    """A workload with this network, whatever the params, trained on `splits` if they are given."""
+    return Workload(
+        name="of a test",
+        summary="",
+        hyperparameters=TrainingParams,
+        metric="val_accuracy",
+        direction="maximize",
+        reports=(),
+        network=lambda params: network(),
+        problem=lambda params: problem,
+        figures=lambda params, data, predict: [],
+        data=data,
+        prepare=lambda loaded: splits or loaded,
+    )
 
 
 def without_time(reports: Iterator[dict[str, float]]) -> list[dict[str, float]]:

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../distune/workloads/winners.c"
+#include "../distune/workloads/kernels/winners.c"
 
 static void *filled(long n, int bytes)
 {

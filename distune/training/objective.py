@@ -40,10 +40,11 @@ def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
         return lambda params, context: run_command(command, params, context)
     assert study.objective is not None
     if study.objective in WORKLOADS:
-        module = importlib.import_module(WORKLOADS[study.objective].module)
+        workload = WORKLOADS[study.objective]
+        trainer = importlib.import_module("distune.workloads.trainer.trainer")
         if trial.best is not None:
-            return lambda params, context: module.test(params, context, trial.best)
-        return module.train  # type: ignore[no-any-return]
+            return lambda params, context: trainer.test(workload, params, context, trial.best)
+        return lambda params, context: trainer.train(workload, params, context)
     return offers[study.objective].load()
 
 

@@ -14,9 +14,10 @@ from distune.share import access
 from distune.study.study import Study
 from distune.training.children import last_line, spawn
 from distune.worker import host
-from distune.workloads import WORKLOADS, compiled
+from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
+from distune.workloads.kernels import compiled
 
 
 class Admission:

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
 
-from distune.study.figures import Figure
-from distune.workloads import tasks, trainer
 from distune.workloads.data.coloured_usps import COLOURED_USPS, COLOURS
-from distune.workloads.data.loading import Splits
 from distune.workloads.data.usps import USPS
-from distune.workloads.drawing import Predict, confusion, mistakes
-from distune.workloads.hyperparameters import ColouredDigitsParams
-from distune.workloads.layers import conv_network
-from distune.workloads.tasks import N_DIGITS
+from distune.workloads.hyperparameters import ConvParams, Count, PerLayer
+from distune.workloads.workload import Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from distune.study.figures import Figure
+    from distune.workloads.data.loading import Splits
+    from distune.workloads.problems import Problem
+    from distune.workloads.workload import Predict
 
 _DIGITS = USPS.classes
+
+
+class ColouredDigitsParams(ConvParams):
+    """Workload `coloured-digits`.
+
+    Attributes:
+        trunk: whether the digit and the colour are read off one network, or each off a
+            network of its own.
+    """
+
+    trunk: Literal["shared", "separate"] = "shared"
+    n_conv: Annotated[int, Field(ge=0, le=4)] = 3
+    kernel: PerLayer = "5-3-3"
+    padding: Annotated[int, Field(ge=0)] | Literal["same"] = "same"
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr_final: Annotated[float, Field(ge=0)] = 1e-5
+    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
+    batch_size: Count = 64
+    epochs: Count = 20
 
 
 def network(params: ColouredDigitsParams) -> nn.Module:
     """N x 3 x 16 x 16 images to N x 15: ten logits for the digit, then five for the colour.
 
-    With a shared trunk only the last dense layer is of two parts.
-
-    Raises:
-        UserError: it cannot be built; names the layer and the sizes.
+    With a shared trunk only the last dense layer is of two halves.
     """
+    from distune.workloads.layers import SideBySide, conv_network
+
     shape = COLOURED_USPS.shape
     assert shape is not None
     if params.trunk == "shared":
@@ -37,57 +56,49 @@ def network(params: ColouredDigitsParams) -> nn.Module:
     return SideBySide(*(conv_network(params, shape, len(names)) for names in (_DIGITS, COLOURS)))
 
 
-class SideBySide(nn.Module):
-    """Several networks on the same input; their outputs in a row."""
+def problem(params: ColouredDigitsParams) -> Problem:
+    from distune.workloads.problems import digit_and_colour
 
-    def __init__(self, *parts: nn.Module) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return torch.cat([part(inputs) for part in self.parts], 1)
+    return digit_and_colour(len(_DIGITS))
 
 
-def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str, float]]:
-    """Train one setting; yields what `trainer.train` does, after each epoch.
+def figures(params: ColouredDigitsParams, data: Splits, predict: Predict) -> list[Figure]:
+    """What was taken for what, of digits and of colours, and mistakes in either."""
+    from distune.workloads.drawing import confusion, mistakes
 
-    Raises:
-        pydantic.ValidationError: `params` are not `ColouredDigitsParams`.
-        UserError: the data is not to be had (see `loading.load`), or the network cannot be
-            built: names the layer and the sizes.
-    """
-    checked = ColouredDigitsParams.model_validate(params)
-    known = trainer.load(COLOURED_USPS, checked, trial)
-    build = partial(network, checked)
-    yield from trainer.train(build, known, tasks.digit_and_colour(), checked, trial)
-
-
-def test(
-    params: Mapping[str, Any], trial: trainer.Trial, best: Mapping[str, float]
-) -> dict[str, float]:
-    """Train a winner again up to its best epoch and evaluate it on the test set.
-
-    `best` is what `train` yielded then. Leaves figures of the winner's mistakes. Returns and
-    raises as `trainer.test` and `train`.
-    """
-    checked = ColouredDigitsParams.model_validate(params)
-    known = trainer.load(COLOURED_USPS, checked, trial)
-    build = partial(network, checked)
-    return trainer.test(build, known, tasks.digit_and_colour(), checked, trial, best, _draw)
-
-
-def _draw(predict: Predict, known: Splits) -> list[Figure]:
-    outputs, targets = predict(known.test.inputs), known.test.targets.cpu()
-    digit, colour = outputs[:, :N_DIGITS], outputs[:, N_DIGITS:]
-    # Every pair is a class of its own, as likely as both of its parts.
+    outputs, targets = predict(data.test.inputs), data.test.targets.cpu()
+    digit, colour = outputs[:, : len(_DIGITS)], outputs[:, len(_DIGITS) :]
+    # Every pair is a class of its own, as likely as digit and colour together.
     pair = digit.log_softmax(1)[:, :, None] + colour.log_softmax(1)[:, None, :]
     return [
         confusion(digit, targets[:, 0], _DIGITS, "Confusion matrix of the digits"),
         confusion(colour, targets[:, 1], COLOURS, "Confusion matrix of the colours"),
         mistakes(
-            known.test.inputs.cpu(),
+            data.test.inputs.cpu(),
             pair.flatten(1),
             targets[:, 0] * len(COLOURS) + targets[:, 1],
             [f"{colour} {digit}" for digit in _DIGITS for colour in COLOURS],
         ),
     ]
+
+
+COLOURED_DIGITS = Workload(
+    name="coloured-digits",
+    summary="digit and colour of USPS images in five colours, by one network or two",
+    hyperparameters=ColouredDigitsParams,
+    metric="val_both_accuracy",
+    direction="maximize",
+    reports=(
+        *(
+            f"{split}_{metric}"
+            for split in ("val", "train")
+            for metric in ("both_accuracy", "digit_accuracy", "colour_accuracy", "loss")
+        ),
+        "seconds",
+    ),
+    network=network,
+    problem=problem,
+    figures=figures,
+    data=COLOURED_USPS,
+    convolutions=True,
+)

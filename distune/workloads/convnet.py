@@ -2,49 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from torch import nn
+from pydantic import Field
 
-from distune.workloads import tasks, trainer
 from distune.workloads.data import DATA_SETS
-from distune.workloads.drawing import draw_mistakes
-from distune.workloads.hyperparameters import ConvnetParams
-from distune.workloads.layers import conv_network
+from distune.workloads.hyperparameters import ConvParams, Count, PerLayer
+from distune.workloads.workload import Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from distune.study.figures import Figure
+    from distune.workloads.data.loading import Splits
+    from distune.workloads.problems import Problem
+    from distune.workloads.workload import Predict
 
 
-def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str, float]]:
-    """Train one setting; yields what `trainer.train` does, after each epoch.
+class ConvnetParams(ConvParams):
+    """Workload `convnet`; its defaults are a linear classifier, where the USPS study began.
 
-    Raises:
-        pydantic.ValidationError: `params` are not `ConvnetParams`.
-        UserError: the data is not to be had (see `loading.load`), or the network cannot be
-            built: names the layer and the sizes.
+    Attributes:
+        dataset: whose images.
+        loss: cross-entropy of the softmax, or mean squared error of the softmax against
+            1 for the right class and 0 for the others.
     """
-    checked = ConvnetParams.model_validate(params)
-    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
-    task = tasks.classification(checked.loss)
-    yield from trainer.train(_build(checked), known, task, checked, trial)
+
+    dataset: Literal["usps", "cifar-10", "mnist", "fashion-mnist", "digits"] = "usps"
+    loss: Literal["cross-entropy", "mse"] = "mse"
+    n_conv: Annotated[int, Field(ge=0, le=4)] = 0
+    n_filters: PerLayer = 10
+    n_fc: Annotated[int, Field(ge=0, le=10)] = 0
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
+    batch_size: Count = 10
+    epochs: Count = 10
 
 
-def test(
-    params: Mapping[str, Any], trial: trainer.Trial, best: Mapping[str, float]
-) -> dict[str, float]:
-    """Train a winner again up to its best epoch and evaluate it on the test set.
+def network(params: ConvnetParams) -> nn.Sequential:
+    """Images to N x 10 logits."""
+    from distune.workloads.layers import conv_network
 
-    `best` is what `train` yielded then. Leaves figures of the winner's mistakes. Returns and
-    raises as `trainer.test` and `train`.
-    """
-    checked = ConvnetParams.model_validate(params)
-    known = trainer.load(DATA_SETS[checked.dataset], checked, trial)
-    task = tasks.classification(checked.loss)
-    draw = partial(draw_mistakes, classes=DATA_SETS[checked.dataset].classes)
-    return trainer.test(_build(checked), known, task, checked, trial, best, draw)
+    data_set = DATA_SETS[params.dataset]
+    assert data_set.shape is not None
+    return conv_network(params, data_set.shape, len(data_set.classes))
 
 
-def _build(params: ConvnetParams) -> partial[nn.Sequential]:
-    known = DATA_SETS[params.dataset]
-    assert known.shape is not None
-    return partial(conv_network, params, known.shape, len(known.classes))
+def problem(params: ConvnetParams) -> Problem:
+    from distune.workloads.problems import classification
+
+    return classification(params.loss)
+
+
+def figures(params: ConvnetParams, data: Splits, predict: Predict) -> list[Figure]:
+    from distune.workloads.drawing import draw_mistakes
+
+    return draw_mistakes(predict, data, DATA_SETS[params.dataset].classes)
+
+
+CONVNET = Workload(
+    name="convnet",
+    summary="up to four convolutions, and dense layers, on USPS, CIFAR-10, MNIST or digits",
+    hyperparameters=ConvnetParams,
+    metric="val_accuracy",
+    direction="maximize",
+    reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
+    network=network,
+    problem=problem,
+    figures=figures,
+    convolutions=True,
+)

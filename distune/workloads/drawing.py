@@ -6,62 +6,28 @@ Numbers that are not finite have no place in a figure; captions say how many wer
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from distune.share.records import encode_document
-from distune.study.figures import (
-    FILE,
-    Boundary,
-    Confusion,
-    Figure,
-    Figures,
-    Picture,
-    Pictures,
-    Scatter,
-)
+from distune.study.figures import Boundary, Confusion, Figure, Picture, Pictures, Scatter
 from distune.workloads.data.loading import Splits, as_floats
 
-#: From inputs to outputs, on the CPU.
-Predict = Callable[[Tensor], Tensor]
-Draw = Callable[[Predict, Splits], list[Figure]]
+if TYPE_CHECKING:
+    from distune.workloads.workload import Predict
 
 _MOST_MISTAKES = 40
 _GRID = 120  # places on each side of the plane
 
 
-class HasFolder(Protocol):
-    """A trial, as far as its folder goes."""
-
-    @property
-    def dir(self) -> Path:
-        """Where what shall be kept of it lies; made when first asked for."""
-
-
-def leave_figures(trial: HasFolder, figures: list[Figure]) -> None:
-    """Write `figures.json` into the trial's folder, complete or not at all.
-
-    A share that does not take it costs the figures, not the result.
-    """
-    try:
-        path = trial.dir / FILE
-        staging = path.with_name(f"{FILE}.part")
-        staging.write_bytes(encode_document(Figures(figures=figures)))
-        staging.replace(path)
-    except OSError as error:
-        print(f"distune: the figures could not be kept: {error}", flush=True)
-
-
-def draw_mistakes(predict: Predict, known: Splits, classes: Sequence[str]) -> list[Figure]:
+def draw_mistakes(predict: Predict, data: Splits, classes: Sequence[str]) -> list[Figure]:
     """Of a classifier with one logit for each class: `confusion` and `mistakes` on its test."""
-    logits, labels = predict(known.test.inputs), known.test.targets.cpu()
+    logits, labels = predict(data.test.inputs), data.test.targets.cpu()
     return [
         confusion(logits, labels, classes),
-        mistakes(known.test.inputs.cpu(), logits, labels, classes),
+        mistakes(data.test.inputs.cpu(), logits, labels, classes),
     ]
 
 
@@ -123,9 +89,9 @@ def _encode(image: Tensor) -> str:
     return base64.b64encode(pixels.numpy().tobytes()).decode()
 
 
-def draw_boundary(predict: Predict, known: Splits) -> list[Figure]:
+def draw_boundary(predict: Predict, data: Splits) -> list[Figure]:
     """What a network with the logit of class 1 says all over the plane, and the test points."""
-    points, labels = known.test.inputs.cpu(), known.test.targets.cpu()
+    points, labels = data.test.inputs.cpu(), data.test.targets.cpu()
     low, high = points.min(0).values, points.max(0).values
     margin = 0.1 * (high - low)
     x, y = (
@@ -133,7 +99,7 @@ def draw_boundary(predict: Predict, known: Splits) -> list[Figure]:
         for a, b in zip(low - margin, high + margin, strict=True)
     )
     plane = torch.cartesian_prod(y, x).flip(1)  # row by row
-    scores = predict(plane.to(known.test.inputs.device)).sigmoid().reshape(_GRID, _GRID)
+    scores = predict(plane.to(data.test.inputs.device)).sigmoid().reshape(_GRID, _GRID)
     unknown = int(scores.isnan().sum())
     caption = f"The winner's score of class 1, and the {len(labels):,} test points."
     if unknown:

@@ -1,4 +1,4 @@
-"""What can be set in each workload: names, bounds and defaults, without torch.
+"""What can be set in every training, and in networks of a kind; a workload adds its own.
 
 A default is where the study that a workload comes from started, if it says so.
 """
@@ -65,22 +65,6 @@ class TrainingParams(BaseModel):
     n_test: Count | None = None
 
 
-class MnistCnnParams(TrainingParams):
-    """Workload `mnist-cnn`.
-
-    Attributes:
-        dataset: whose images.
-        n_filters: of each of the two convolutions.
-        n_hidden: units of the hidden dense layer.
-        dropout: probability of dropping a unit before each of the two dense layers.
-    """
-
-    dataset: Literal["mnist", "fashion-mnist", "digits"] = "mnist"
-    n_filters: Count = 32
-    n_hidden: Count = 256
-    dropout: Probability = 0.5
-
-
 class DenseParams(TrainingParams):
     """A network whose last layers are dense.
 
@@ -126,77 +110,3 @@ class ConvParams(DenseParams):
     pool_size: Count = 2
     pool_last: bool = True
     batch_norm_conv: bool = False
-
-
-class ConvnetParams(ConvParams):
-    """Workload `convnet`; its defaults are a linear classifier, where the USPS study began.
-
-    Attributes:
-        dataset: whose images.
-        loss: cross-entropy of the softmax, or mean squared error of the softmax against
-            1 for the right class and 0 for the others.
-    """
-
-    dataset: Literal["usps", "cifar-10", "mnist", "fashion-mnist", "digits"] = "usps"
-    loss: Literal["cross-entropy", "mse"] = "mse"
-    n_conv: Annotated[int, Field(ge=0, le=4)] = 0
-    n_filters: PerLayer = 10
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 0
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
-    batch_size: Count = 10
-    epochs: Count = 10
-
-
-class ColouredDigitsParams(ConvParams):
-    """Workload `coloured-digits`.
-
-    Attributes:
-        trunk: whether the digit and the colour are read off one network, or each off a
-            network of its own.
-    """
-
-    trunk: Literal["shared", "separate"] = "shared"
-    n_conv: Annotated[int, Field(ge=0, le=4)] = 3
-    kernel: PerLayer = "5-3-3"
-    padding: Annotated[int, Field(ge=0)] | Literal["same"] = "same"
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    lr_final: Annotated[float, Field(ge=0)] = 1e-5
-    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
-    batch_size: Count = 64
-    epochs: Count = 20
-
-
-class SpiralsParams(DenseParams):
-    """Workload `spirals`.
-
-    Attributes:
-        loss: binary cross-entropy of the sigmoid of the network's output (`bce`), or mean
-            squared error of that sigmoid against the class.
-    """
-
-    loss: Literal["bce", "mse"] = "bce"
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
-    width: PerLayer = 75
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    batch_size: Count = 40
-    epochs: Count = 20
-
-
-class HousePricesParams(DenseParams):
-    """Workload `house-prices`.
-
-    Attributes:
-        loss: mean squared error, or the negative log-likelihood of a Gaussian whose mean
-            and log-variance the network predicts (`gaussian`).
-    """
-
-    loss: Literal["mse", "gaussian"] = "mse"
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
-    width: PerLayer = 20
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    batch_size: Count = 50
-    epochs: Count = 50

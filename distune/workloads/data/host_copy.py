@@ -3,6 +3,7 @@
 It is a file that each of them maps into its memory, so that the pages are there once however
 many train, belong to the page cache, and are there already when the next one starts. The
 mappings are private: a process that wrote into its tensors would change them for itself alone.
+Of MNIST's 45 MB a process has 5 of its own then.
 
 The file lies in `<temporary directory>/distune-<uid>`, which only that user may enter, under a
 name made of what is in it: the data set, this version, and the contents of the files it was made
@@ -23,12 +24,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
-
-from distune import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +92,7 @@ def _folder() -> Path:
 
 def _key(name: str, sources: Sequence[Path]) -> str:
     """Differs wherever what a copy holds, or how, could differ."""
-    made_of: list[object] = [_FORMAT, __version__, name]
+    made_of: list[object] = [_FORMAT, version("distune"), name]
     for source in sources:
         found = source.stat()
         made_of.append(_digest(source, found.st_size, found.st_mtime_ns))

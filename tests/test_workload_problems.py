@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distune.workloads import tasks
-from distune.workloads.tasks import Loss, Task
+from distune.workloads import problems
+from distune.workloads.problems import Loss, Problem
 
 
 def both(loss: Loss, outputs: Tensor, targets: Tensor) -> float:
@@ -21,8 +21,8 @@ def both(loss: Loss, outputs: Tensor, targets: Tensor) -> float:
     return mean
 
 
-def told(task: Task, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    return {name: value.item() for name, value in task.metrics(outputs, targets).items()}
+def told(problem: Problem, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    return {name: value.item() for name, value in problem.metrics(outputs, targets).items()}
 
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [0.0, 1.0, 0.0], [1.0, math.nan, 0.0]])
@@ -34,8 +34,8 @@ def test_cross_entropy_is_that_of_the_softmax() -> None:
         math.log(math.exp(row[label]) / sum(map(math.exp, row)))
         for row, label in zip(LOGITS[:3].tolist(), LABELS[:3].tolist(), strict=True)
     )
-    task = tasks.classification("cross-entropy")
-    assert both(task.loss, LOGITS[:3], LABELS[:3]) == pytest.approx(expected / 3)
+    problem = problems.classification("cross-entropy")
+    assert both(problem.loss, LOGITS[:3], LABELS[:3]) == pytest.approx(expected / 3)
 
 
 def test_mean_squared_error_is_of_the_softmax_against_one_and_zeros() -> None:
@@ -43,12 +43,12 @@ def test_mean_squared_error_is_of_the_softmax_against_one_and_zeros() -> None:
     for row, label in zip(LOGITS[:3].tolist(), LABELS[:3].tolist(), strict=True):
         shares = [math.exp(x) / sum(map(math.exp, row)) for x in row]
         errors += [(share - (i == label)) ** 2 for i, share in enumerate(shares)]
-    task = tasks.classification("mse")
-    assert both(task.loss, LOGITS[:3], LABELS[:3]) == pytest.approx(sum(errors) / 9)
+    problem = problems.classification("mse")
+    assert both(problem.loss, LOGITS[:3], LABELS[:3]) == pytest.approx(sum(errors) / 9)
 
 
 def test_accuracy_counts_right_answers_and_takes_nan_for_a_wrong_one() -> None:
-    assert told(tasks.classification("mse"), LOGITS, LABELS) == {"accuracy": 2}
+    assert told(problems.classification("mse"), LOGITS, LABELS) == {"accuracy": 2}
 
 
 def test_two_classes_are_judged_by_the_sigmoid_of_one_output() -> None:
@@ -57,9 +57,9 @@ def test_two_classes_are_judged_by_the_sigmoid_of_one_output() -> None:
     shares = [1 / (1 + math.exp(-x)) for x in (2.0, -1.0, 0.5)]
     bce = -(math.log(shares[0]) + math.log(shares[1]) + math.log(1 - shares[2])) / 3
     mse = ((1 - shares[0]) ** 2 + (1 - shares[1]) ** 2 + shares[2] ** 2) / 3
-    assert both(tasks.two_classes("bce").loss, outputs[:3], labels[:3]) == pytest.approx(bce)
-    assert both(tasks.two_classes("mse").loss, outputs[:3], labels[:3]) == pytest.approx(mse)
-    assert told(tasks.two_classes("bce"), outputs, labels) == {"accuracy": 1}
+    assert both(problems.two_classes("bce").loss, outputs[:3], labels[:3]) == pytest.approx(bce)
+    assert both(problems.two_classes("mse").loss, outputs[:3], labels[:3]) == pytest.approx(mse)
+    assert told(problems.two_classes("bce"), outputs, labels) == {"accuracy": 1}
 
 
 def test_digit_and_colour_are_two_answers_whose_losses_are_added() -> None:
@@ -68,15 +68,14 @@ def test_digit_and_colour_are_two_answers_whose_losses_are_added() -> None:
     digits[:30] = (digits[:30] + 1) % 10
     colours[20:60] = (colours[20:60] + 1) % 5
     targets = torch.stack([digits, colours], 1)
-    task = tasks.digit_and_colour()
-    assert told(task, outputs, targets) == {
+    problem = problems.digit_and_colour(10)
+    assert told(problem, outputs, targets) == {
         "digit_accuracy": 170,
         "colour_accuracy": 160,
         "both_accuracy": 140,
     }
     expected = F.cross_entropy(outputs[:, :10], digits) + F.cross_entropy(outputs[:, 10:], colours)
-    assert both(task.loss, outputs, targets) == pytest.approx(expected.item(), rel=1e-5)
-    assert (task.metric, task.direction) == ("both_accuracy", "maximize")
+    assert both(problem.loss, outputs, targets) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_gaussian_likelihood_is_the_formula_and_torch_s_density() -> None:
@@ -86,7 +85,7 @@ def test_gaussian_likelihood_is_the_formula_and_torch_s_density() -> None:
     for (mean, log_variance), y in zip(outputs.tolist(), prices.tolist(), strict=True):
         s2 = math.exp(log_variance)
         by_hand += math.log(2 * math.pi * s2) / 2 + (y - mean) ** 2 / (2 * s2)
-    found = both(tasks.regression("gaussian").loss, outputs, prices)
+    found = both(problems.regression("gaussian").loss, outputs, prices)
     assert found == pytest.approx(by_hand / 3)
     known = F.gaussian_nll_loss(outputs[:, 0], prices, outputs[:, 1].exp(), full=True)
     assert found == pytest.approx(known.item())
@@ -94,7 +93,6 @@ def test_gaussian_likelihood_is_the_formula_and_torch_s_density() -> None:
 
 def test_regression_tells_the_squared_error_whatever_is_minimised() -> None:
     outputs, prices = torch.tensor([[0.3, -2.0], [0.5, 0.0]]), torch.tensor([0.1, 0.7])
-    assert both(tasks.regression("mse").loss, outputs, prices) == pytest.approx(0.04)
-    for task in (tasks.regression("mse"), tasks.regression("gaussian")):
-        assert told(task, outputs, prices) == pytest.approx({"mse": 0.08})
-        assert (task.metric, task.direction) == ("loss", "minimize")
+    assert both(problems.regression("mse").loss, outputs, prices) == pytest.approx(0.04)
+    for problem in (problems.regression("mse"), problems.regression("gaussian")):
+        assert told(problem, outputs, prices) == pytest.approx({"mse": 0.08})

@@ -32,7 +32,7 @@ typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias))
 /* -- up to LANES numbers from or to a place in an array ----------------------------------------
 
    They may go beyond the channels of a pixel: what is read there is not used, and what is written
-   there is written again, by whoever comes to the next pixel. They never leave the array. */
+   there is written again, with the next pixel. They never leave the array. */
 
 INLINE lanes load(const void *array, int bfloat16, size_t at, size_t size)
 {
@@ -103,20 +103,20 @@ INLINE void store_bytes(uint8_t *array, size_t at, size_t size, ints v)
 /* -- pooling ------------------------------------------------------------------------------------ */
 
 /* Number `k` of a window has its turn; as in torch, the first of equals wins, and any NaN. */
-INLINE void challenge(lanes *best, ints *who, lanes v, int k)
+INLINE void challenge(lanes *best, ints *which, lanes v, int k)
 {
     ints better = (v > *best) | (v != v);
     *best = (lanes)(((ints)v & better) | ((ints)*best & ~better));
-    *who = (better & k) | (*who & ~better);
+    *which = (better & k) | (*which & ~better);
 }
 
 /* ReLU of the winners, if wanted. */
-INLINE void rectify(lanes *best, ints *who, int relu)
+INLINE void rectify(lanes *best, ints *which, int relu)
 {
     if (relu) {
         ints closed = *best <= 0.0f;
         *best = (lanes)((ints)*best & ~closed);
-        *who |= closed; /* all bits set: NOBODY */
+        *which |= closed; /* all bits set: NO_WINNER */
     }
 }
 
@@ -133,14 +133,14 @@ INLINE void pool(const void *images, int bfloat16, void *pooled, uint8_t *winner
                 size_t first = ((i * height + row * window) * width + column * window) * channels;
                 for (long c = 0; c < channels; c += LANES) {
                     lanes best = load(images, bfloat16, first + c, n_in);
-                    ints who = {0};
+                    ints which = {0};
                     for (int k = 1; k < window * window; k++) {
                         size_t at = first + (k / window * width + k % window) * channels + c;
-                        challenge(&best, &who, load(images, bfloat16, at, n_in), k);
+                        challenge(&best, &which, load(images, bfloat16, at, n_in), k);
                     }
-                    rectify(&best, &who, relu);
+                    rectify(&best, &which, relu);
                     store(pooled, bfloat16, to + c, n_out, best);
-                    store_bytes(winner, to + c, n_out, who);
+                    store_bytes(winner, to + c, n_out, which);
                 }
             }
 }
@@ -197,13 +197,13 @@ INLINE void convolve_and_pool(const float *images, const lanes *weights, lanes b
     }
     for (int j = 0; j < windows; j++, to += filters) {
         lanes best = sum[2 * j];
-        ints who = {0};
-        challenge(&best, &who, sum[2 * j + 1], 1);
-        challenge(&best, &who, sum[2 * (windows + j)], 2);
-        challenge(&best, &who, sum[2 * (windows + j) + 1], 3);
-        rectify(&best, &who, relu);
+        ints which = {0};
+        challenge(&best, &which, sum[2 * j + 1], 1);
+        challenge(&best, &which, sum[2 * (windows + j)], 2);
+        challenge(&best, &which, sum[2 * (windows + j) + 1], 3);
+        rectify(&best, &which, relu);
         store(pooled, bfloat16, to, n_out, bfloat16 ? rounded(best) : best);
-        store_bytes(winner, to, n_out, who);
+        store_bytes(winner, to, n_out, which);
     }
 }
 
@@ -278,7 +278,7 @@ INLINE void find(const float *gradient, const uint8_t *winner, struct hit *hits,
                 for (long f = 0; f < filters; f++) {
                     float g = gradient[f];
                     struct hit *next = hits + f * most + found[f];
-                    int counts = (winner[f] != (uint8_t)NOBODY) & (g != 0.0f);
+                    int counts = (winner[f] != (uint8_t)NO_WINNER) & (g != 0.0f);
                     next->at = first + offset[winner[f]];
                     next->gradient = g;
                     found[f] += counts;
@@ -438,11 +438,11 @@ INLINE void add_channel(lanes *restrict sum, lanes *restrict bias, const float *
             for (long row = 0; row < high; row++)
                 for (long column = 0; column < wide; column++, at += filters) {
                     ints g = (ints)load(gradient, 0, at, size);
-                    ints who = load_bytes(winner, at, size);
+                    ints which = load_bytes(winner, at, size);
                     const float *pixel = images + i * channels * height * width +
                                          (row * 2 + first) * width + column * 2;
                     for (int k = 0; k < 4; k++) {
-                        lanes its = (lanes)(g & (who == k));
+                        lanes its = (lanes)(g & (which == k));
                         const float *from = pixel + k / 2 * width + k % 2;
                         total += its;
                         for (int r = 0; r < rows; r++, from += width)
@@ -470,14 +470,14 @@ void NAMED(distune_first_gradients)(const float *gradient, const uint8_t *winner
     for (long i = 0; i < n; i += at_once) {
         long images_now = n - i < at_once ? n - i : at_once;
         const float *g = gradient + i * high * wide * filters;
-        const uint8_t *who = winner + i * high * wide * filters;
+        const uint8_t *which = winner + i * high * wide * filters;
         for (long filter = 0; filter < filters; filter += LANES) {
             long now = filters - filter < LANES ? filters - filter : LANES;
             lanes sum[MOST_TAPS], bias;
             for (long channel = 0; channel < channels; channel++) {
                 const float *from = images + (i * channels + channel) * height * width;
 #define CHANNEL(k, r) \
-    add_channel(sum, &bias, g, who, from, images_now, height, width, channels, filters, filter, k, r)
+    add_channel(sum, &bias, g, which, from, images_now, height, width, channels, filters, filter, k, r)
                 WITH_KERNEL(kernel, CHANNEL)
                 for (long f = 0; f < now; f++)
                     for (long tap = 0; tap < taps; tap++)

@@ -1,4 +1,4 @@
-"""What can be learnt: how an answer of a network is judged, in training and afterwards."""
+"""Kinds of problems: how a network's answer is judged, in training and afterwards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distune.study.trial import Direction
-
-N_DIGITS = 10
-
-
 Reduction = Literal["mean", "sum"]
 
 
@@ -27,44 +22,42 @@ class Loss(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class Problem:
     """How a network's outputs are judged.
 
     Attributes:
         loss: what is minimised.
         metrics: what else is told of N outputs and targets: for each name the sum over the
             examples, a scalar tensor.
-        metric: the one of them, or `loss`, by which validation judges an epoch.
-        direction: whether more of it is better.
         follow_training: whether the metrics are told of the training batches, too, as they
             were when each was trained on.
     """
 
     loss: Loss
     metrics: Callable[[Tensor, Tensor], dict[str, Tensor]]
-    metric: str = "accuracy"
-    direction: Direction = "maximize"
     follow_training: bool = True
 
 
-def classification(loss: Literal["cross-entropy", "mse"], *, follow_training: bool = True) -> Task:
+def classification(
+    loss: Literal["cross-entropy", "mse"], *, follow_training: bool = True
+) -> Problem:
     """One of C classes: outputs are logits, N x C; targets are int64, N.
 
-    The loss is the cross-entropy (nats), or `one_hot_mse`. The metric is `accuracy`, the
-    share of right answers.
+    The loss is the cross-entropy (nats), or `one_hot_mse`; `accuracy` is the share of right
+    answers.
     """
-    return Task(
+    return Problem(
         loss=cross_entropy if loss == "cross-entropy" else one_hot_mse,
         metrics=lambda logits, labels: {"accuracy": right(logits, labels).sum()},
         follow_training=follow_training,
     )
 
 
-def two_classes(loss: Literal["bce", "mse"]) -> Task:
+def two_classes(loss: Literal["bce", "mse"]) -> Problem:
     """Class 0 or 1: an output is the logit of class 1, N x 1; targets are int64, N.
 
     The loss is the binary cross-entropy (nats), or the mean squared error of the sigmoid
-    against the class. The metric is `accuracy`.
+    against the class; `accuracy` is as in `classification`.
     """
 
     def bce(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
@@ -79,48 +72,46 @@ def two_classes(loss: Literal["bce", "mse"]) -> Task:
         logits = outputs[:, 0]
         return {"accuracy": (((logits > 0) == (targets > 0)) & ~logits.isnan()).sum()}
 
-    return Task(loss=bce if loss == "bce" else mse, metrics=metrics)
+    return Problem(loss=bce if loss == "bce" else mse, metrics=metrics)
 
 
-def digit_and_colour() -> Task:
-    """Two questions at once: the first ten outputs are the logits of the digit, the others
-    those of the colour; targets are int64, N x 2.
+def digit_and_colour(n_digits: int) -> Problem:
+    """Two questions at once: the first outputs are the logits of the digit, the others those
+    of the colour; targets are int64, N x 2.
 
     The loss is the sum of both cross-entropies (nats). The metrics are `digit_accuracy`,
     `colour_accuracy`, and `both_accuracy`, the share of examples in which both are right.
     """
 
     def loss(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
-        digit = F.cross_entropy(outputs[:, :N_DIGITS], targets[:, 0], reduction=reduction)
-        return digit + F.cross_entropy(outputs[:, N_DIGITS:], targets[:, 1], reduction=reduction)
+        digit = F.cross_entropy(outputs[:, :n_digits], targets[:, 0], reduction=reduction)
+        return digit + F.cross_entropy(outputs[:, n_digits:], targets[:, 1], reduction=reduction)
 
     def metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        digit = right(outputs[:, :N_DIGITS], targets[:, 0])
-        colour = right(outputs[:, N_DIGITS:], targets[:, 1])
+        digit = right(outputs[:, :n_digits], targets[:, 0])
+        colour = right(outputs[:, n_digits:], targets[:, 1])
         return {
             "digit_accuracy": digit.sum(),
             "colour_accuracy": colour.sum(),
             "both_accuracy": (digit & colour).sum(),
         }
 
-    return Task(loss=loss, metrics=metrics, metric="both_accuracy")
+    return Problem(loss=loss, metrics=metrics)
 
 
-def regression(loss: Literal["mse", "gaussian"]) -> Task:
+def regression(loss: Literal["mse", "gaussian"]) -> Problem:
     """A number: the first output predicts it; targets are float32, N.
 
     The loss is the mean squared error, or `gaussian_nll` of the first output as mean and the
-    second as log-variance. The metric is the loss, and `mse` is told of both.
+    second as log-variance; `mse` is told of both.
     """
 
     def mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
         return F.mse_loss(outputs[:, 0], targets, reduction=reduction)
 
-    return Task(
+    return Problem(
         loss=mse if loss == "mse" else gaussian_nll,
         metrics=lambda outputs, targets: {"mse": mse(outputs, targets, reduction="sum")},
-        metric="loss",
-        direction="minimize",
     )
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-_VERSION = 1  # of the functions that `winners` calls
+_VERSION = 1  # of the functions that `functions` calls
 _WIDTHS = (16, 8, 4)
 
 

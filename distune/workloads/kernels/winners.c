@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOBODY (-1) /* the winner of a window that ReLU closed; 255 as a byte */
+#define NO_WINNER (-1) /* the winner of a window that ReLU closed; 255 as a byte */
 #define INLINE static inline __attribute__((always_inline))
 #define JOINED(name, lanes) name##_##lanes
 #define EXPANDED(name, lanes) JOINED(name, lanes)

@@ -1,0 +1,207 @@
+"""The functions of `winners.c`, as functions of tensors on a CPU."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distune.workloads.kernels import compiled
+
+_NHWC = torch.channels_last
+
+_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+_LAYER = [*[_LONG] * 5, _INT]  # images, their height, width and channels, filters; kernel
+_ARGUMENTS = {
+    "pool": [_POINTER, _INT, *[_POINTER] * 2, *[_LONG] * 4, *[_INT] * 2],
+    "convolve_and_pool": [*[_POINTER] * 3, _INT, *[_POINTER] * 2, *_LAYER, _INT],
+    "gradients": [*[_POINTER] * 3, _INT, *[_POINTER] * 4, *_LAYER, *[_INT] * 2],
+    "first_gradients": [*[_POINTER] * 5, *_LAYER],
+}
+
+
+class Kernels:
+    """The functions for vectors of `width` numbers, on as many threads as torch has.
+
+    Images, N x C x H x W, and their gradients are NHWC in memory (torch's `channels_last`), and
+    float32 or bfloat16.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._functions = {name: _function(name, width) for name in _ARGUMENTS}
+
+    def pool(self, images: Tensor, window: int, relu: bool) -> tuple[Tensor, Tensor]:
+        """The largest of each `window` x `window` numbers; with `relu`, zero if that is negative.
+
+        Returns:
+            These, and for each which one of its window it was, counted row by row, or 255 for
+            none of them: uint8.
+        """
+        n, channels, height, width = images.shape
+        shape = (n, channels, height // window, width // window)
+        largest = torch.empty(shape, dtype=images.dtype, memory_format=_NHWC)
+        winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
+        bfloat16 = images.dtype == torch.bfloat16
+
+        def work(_: int, first: int, end: int) -> None:
+            arrays = (_address(each, first) for each in (largest, winner))
+            sizes = end - first, height, width, channels
+            self._functions["pool"](
+                _address(images, first), bfloat16, *arrays, *sizes, window, relu
+            )
+
+        _on_threads(work, n)
+        return largest, winner
+
+    def convolve_and_pool(
+        self, images: Tensor, weight: Tensor, bias: Tensor, relu: bool, bfloat16: bool
+    ) -> tuple[Tensor, Tensor]:
+        """A convolution, and then `pool` of windows of 2x2; for images of few channels.
+
+        Args:
+            images: float32, NCHW in memory, with their padding.
+            weight: `channels_last`.
+            bfloat16: of what is returned.
+
+        Raises:
+            MemoryError: as `gradients`.
+        """
+        n, channels, height, width = images.shape
+        filters, _, kernel, _ = weight.shape
+        shape = (n, filters, (height - kernel + 1) // 2, (width - kernel + 1) // 2)
+        dtype = torch.bfloat16 if bfloat16 else torch.float32
+        largest = torch.empty(shape, dtype=dtype, memory_format=_NHWC)
+        winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
+        layer = weight.data_ptr(), bias.data_ptr(), bfloat16
+
+        def work(_: int, first: int, end: int) -> None:
+            given = _address(images, first)
+            arrays = [_address(each, first) for each in (largest, winner)]
+            sizes = end - first, height, width, channels, filters, kernel
+            _raise_if_no_memory(
+                self._functions["convolve_and_pool"](given, *layer, *arrays, *sizes, relu)
+            )
+
+        _on_threads(work, n)
+        return largest, winner
+
+    def gradients(
+        self,
+        gradient: Tensor,
+        winner: Tensor,
+        images: Tensor,
+        weight: Tensor,
+        padding: int,
+        window: int,
+        by_images: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a convolution by its weights, its biases and, if wanted, its inputs (else empty).
+
+        Args:
+            gradient: by what `pool` made of its outputs, with this `winner`; float32.
+            images: its inputs, with `padding` zeros on each side.
+            weight: float32, `channels_last`.
+
+        Raises:
+            MemoryError: there is not enough for what is needed meanwhile.
+        """
+        n, channels, height, width = images.shape
+        filters, _, kernel, _ = weight.shape
+        sums = _Sums(n, weight)
+        inputs = torch.empty(images.shape if by_images else (0, 0, 0, 0), memory_format=_NHWC)
+        bfloat16 = images.dtype == torch.bfloat16
+
+        def work(i: int, first: int, end: int) -> None:
+            given = [_address(each, first) for each in (gradient, winner, images)]
+            there = _address(inputs, first) if by_images else None
+            sizes = end - first, height, width, channels, filters, kernel, padding, window
+            layer = bfloat16, weight.data_ptr()
+            _raise_if_no_memory(
+                self._functions["gradients"](*given, *layer, *sums.of(i), there, *sizes)
+            )
+
+        _on_threads(work, n)
+        return *sums.total(), inputs
+
+    def first_gradients(
+        self, gradient: Tensor, winner: Tensor, images: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of a convolution by its weights and its biases.
+
+        Args:
+            gradient: by what `convolve_and_pool` made of these `images`, with this `winner`;
+                float32.
+        """
+        n, channels, height, width = images.shape
+        filters, _, kernel, _ = weight.shape
+        sums = _Sums(n, weight)
+
+        def work(i: int, first: int, end: int) -> None:
+            given = [_address(each, first) for each in (gradient, winner, images)]
+            sizes = end - first, height, width, channels, filters, kernel
+            self._functions["first_gradients"](*given, *sums.of(i), *sizes)
+
+        _on_threads(work, n)
+        return sums.total()
+
+
+class _Sums:
+    """Gradients of weights and biases, of each thread its own, for a batch of `n` images."""
+
+    def __init__(self, n: int, weight: Tensor) -> None:
+        filters, channels, height, width = weight.shape
+        self._weights = torch.empty(_threads(n), filters, height, width, channels)
+        self._biases = torch.empty(_threads(n), filters)
+
+    def of(self, thread: int) -> tuple[int, int]:
+        return self._weights[thread].data_ptr(), self._biases[thread].data_ptr()
+
+    def total(self) -> tuple[Tensor, Tensor]:
+        weights, biases = (
+            each[0] if len(each) == 1 else each.sum(0) for each in (self._weights, self._biases)
+        )
+        return weights.permute(0, 3, 1, 2), biases
+
+
+def _function(name: str, width: int) -> Any:
+    function = getattr(compiled.library(), f"distune_{name}_{width}")
+    function.argtypes = _ARGUMENTS[name]
+    return function
+
+
+def _raise_if_no_memory(failed: int) -> None:
+    if failed:
+        raise MemoryError("not enough memory for a convolution")
+
+
+def _address(images: Tensor, first: int) -> int:
+    """Of the image with this number: they lie in memory one after the other."""
+    return images.data_ptr() + first * (images.nbytes // len(images))
+
+
+def _threads(n: int) -> int:
+    return max(1, min(n, torch.get_num_threads()))
+
+
+def _on_threads(work: Callable[[int, int, int], None], n: int) -> None:
+    """Call `work(i, first, end)` for ranges of `n` images on torch's number of threads.
+
+    Raises:
+        what `work` raises.
+    """
+    threads = _threads(n)
+    if threads == 1:
+        work(0, 0, n)
+        return
+    ends = [n * i // threads for i in range(threads + 1)]
+    list(_pool_of(threads).map(work, range(threads), ends[:-1], ends[1:]))
+
+
+@cache
+def _pool_of(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)

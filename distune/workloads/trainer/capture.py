@@ -1,0 +1,129 @@
+"""How a device is given the steps of a training: call by call, or captured once and replayed.
+
+A step of a small network is dozens of kernels, each of which a GPU needs less time to run than
+the host to launch. Captured in a CUDA graph they are launched as one. What may be captured reads
+and writes tensors only that stay where they are, and never waits for a number in one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+#: Train on the examples of these indices: int64, on the device.
+Step = Callable[[Tensor], None]
+#: How steps are captured on a device; None where they are not.
+Capturing = Callable[[torch.device], "Capture | None"]
+
+_WARM_UP = 3  # steps before a capture, as torch's documentation has it
+# A capture takes about as long as launching so many steps kernel by kernel (an estimate).
+_WORTH_CAPTURING = 300
+
+
+class Capture(Protocol):
+    """A device's way to record what is done, without doing it, and to do it again."""
+
+    #: Steps from which on a training is worth a capture.
+    worth: int
+
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        """Record what `run` does; calling what is returned does it, to the same tensors.
+
+        Raises:
+            RuntimeError: it cannot be recorded, and nothing has been done.
+        """
+
+    def free(self) -> None:
+        """Let go of the memory of what was recorded."""
+
+
+class CapturedStep:
+    """`step` for batches of `size`, captured when it has been made a few times.
+
+    Batches of any other size, and all of them if `step` cannot be captured, are trained on
+    call by call, as all are without a `capture`; the results are the same.
+    """
+
+    def __init__(
+        self, step: Step, size: int, capture: Capture | None, say: Callable[[str], None]
+    ) -> None:
+        self._step = step
+        self._size = size
+        self._capture = capture
+        self._say = say
+        self._warm_up = _WARM_UP
+        self._indices: Tensor | None = None
+        self._replay: Callable[[], None] | None = None
+
+    def __call__(self, batch: Tensor) -> None:
+        if self._replay is None and self._capture is not None and len(batch) == self._size:
+            if self._warm_up:  # the optimizer's state, made at the first step, is not captured
+                self._warm_up -= 1
+            else:
+                self._record(self._capture, batch)
+        if self._replay is None or self._indices is None or len(batch) != self._size:
+            self._step(batch)
+        else:
+            self._indices.copy_(batch)
+            self._replay()
+
+    def _record(self, capture: Capture, batch: Tensor) -> None:
+        indices = batch.clone()
+        try:
+            self._replay = capture.record(lambda: self._step(indices))
+            self._indices = indices
+        except RuntimeError as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            self._say(f"distune: the steps are not captured, but made one by one: {first}")
+            self._capture = None
+            capture.free()
+
+    def free(self) -> None:
+        """No step is made after this."""
+        if self._capture is not None:
+            self._capture.free()
+        self._replay = self._indices = self._capture = None
+
+
+class CudaCapture:
+    """A CUDA graph of one step, on the current stream, which must not be the default one.
+
+    The default generator belongs to what is captured: a replay draws the numbers that the step
+    would have drawn, and goes on from there.
+    """
+
+    worth = _WORTH_CAPTURING
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        state = generator.get_state()
+        try:
+            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+                run()
+        except RuntimeError:
+            # A capture that broke off leaves its generator in it, and eager steps would find
+            # that it "encountered an offset increment outside graph capture".
+            fresh = torch.Generator(self._device)
+            fresh.set_state(state)
+            generator.graphsafe_set_state(fresh.graphsafe_get_state())
+            raise
+        self._graph = graph
+        return graph.replay
+
+    def free(self) -> None:
+        if self._graph is not None:
+            self._graph.reset()
+            self._graph = None
+
+
+def capture_for(device: torch.device) -> Capture | None:
+    """How steps are captured on a device; None where they are not."""
+    return CudaCapture(device) if device.type == "cuda" else None

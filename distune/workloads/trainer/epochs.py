@@ -1,0 +1,148 @@
+"""A training, an epoch at a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from distune.workloads.data.loading import Split
+from distune.workloads.hyperparameters import TrainingParams
+from distune.workloads.problems import Problem
+from distune.workloads.trainer import optimizers, pace
+from distune.workloads.trainer.capture import Capture, CapturedStep, Capturing, capture_for
+from distune.workloads.trainer.context import TrialContext
+from distune.workloads.trainer.update import Update
+
+Clock = Callable[[], float]
+
+_PROGRESS_EVERY_S = 0.25
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one time through the training data gave.
+
+    Attributes:
+        epoch: how many are over; a fraction if this one was cut short.
+        steps: of the optimizer, so far.
+        means: of the `loss`, and of the problem's metrics if it follows the training, over the
+            examples as they were trained on in this epoch.
+        seconds: of training so far, not counting what happens between epochs.
+    """
+
+    epoch: float
+    steps: int
+    means: dict[str, float]
+    seconds: float
+
+
+class Training:
+    """Trains `model` in place.
+
+    Args:
+        max_steps: end exactly there, whatever the time; else as `trainer.train` says.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        split: Split,
+        problem: Problem,
+        params: TrainingParams,
+        trial: TrialContext,
+        *,
+        clock: Clock = time.perf_counter,
+        capturing: Capturing = capture_for,
+        max_steps: int | None = None,
+    ) -> None:
+        self._model = model
+        self._params = params
+        self._trial = trial
+        self._clock = clock
+        self._max_steps = max_steps
+        self._max_seconds = trial.max_seconds if max_steps is None else None
+        self._n = len(split.targets)
+        self._total_steps = params.epochs * math.ceil(self._n / params.batch_size)
+        self._there = split.targets.device
+        capture = self._worthwhile(capturing(self._there))
+        optimizer = optimizers.make_optimizer(
+            model, params, trial.device, capturable=capture is not None
+        )
+        self._update = Update(model, split, problem, params, optimizer)
+        self._step = CapturedStep(self._update, params.batch_size, capture, _say)
+        self._pace = pace.pace_for(self._there)
+        self._shuffle = torch.Generator().manual_seed(trial.seed)
+        self._steps, self._seconds = 0, 0.0
+        self._told_seconds, self._told_examples = 0.0, 0
+        self._over = False
+
+    def _worthwhile(self, capture: Capture | None) -> Capture | None:
+        whole = self._params.epochs * (self._n // self._params.batch_size)  # batches of full size
+        enough = capture is not None and min(whole, self._max_steps or whole) >= capture.worth
+        return capture if enough else None
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train; yields after each epoch, with the clock stopped."""
+        try:
+            for epoch in range(self._params.epochs):
+                examples = self._train_epoch()
+                means = {
+                    name: total.item() / examples for name, total in self._update.totals.items()
+                }
+                self._seconds = self._clock() - self._started
+                yield Epoch(epoch + examples / self._n, self._steps, means, self._seconds)
+                if self._over or not math.isfinite(means["loss"]):
+                    return
+        finally:
+            self._step.free()
+
+    def _train_epoch(self) -> int:
+        """Returns how many examples it was: all of them, unless the training ends before."""
+        self._model.train()
+        examples = 0
+        self._started = self._clock() - self._seconds
+        with self._pace.working():
+            self._update.begin_epoch()
+            order = torch.randperm(self._n, generator=self._shuffle).to(self._there)
+            for batch in torch.split(order, self._params.batch_size):
+                self._train_on(batch)
+                examples += len(batch)
+                # A GPU may be some steps behind (see `pace.Behind`); waiting for each would
+                # cost more.
+                self._seconds = self._clock() - self._started
+                self._tell_progress()
+                if self._steps == self._max_steps or self._time_is_over():
+                    self._over = True
+                    break
+        return examples
+
+    def _train_on(self, batch: Tensor) -> None:
+        if self._params.schedule != "constant":
+            rate = optimizers.learning_rate(self._params, self._steps, self._total_steps)
+            self._update.learn_at(rate)
+        self._step(batch)
+        self._steps += 1
+        self._pace.issued(len(batch))
+
+    def _time_is_over(self) -> bool:
+        return self._max_seconds is not None and self._seconds >= self._max_seconds
+
+    def _tell_progress(self) -> None:
+        since = self._seconds - self._told_seconds
+        if since < _PROGRESS_EVERY_S:
+            return
+        fraction = self._pace.steps / (self._max_steps or self._total_steps)
+        if self._max_seconds is not None:
+            fraction = max(fraction, self._seconds / self._max_seconds)
+        rate = (self._pace.examples - self._told_examples) / since
+        self._trial.progress(min(fraction, 1.0), rate)
+        self._told_seconds, self._told_examples = self._seconds, self._pace.examples
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

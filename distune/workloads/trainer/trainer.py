@@ -1,0 +1,151 @@
+"""`train` and `test`, for any workload."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from distune.share.records import encode_document
+from distune.study.figures import FILE, Figure, Figures
+from distune.study.trial import better
+from distune.workloads.data import loading
+from distune.workloads.data.loading import Splits
+from distune.workloads.device import float32_precision
+from distune.workloads.hyperparameters import TrainingParams
+from distune.workloads.trainer.capture import Capturing, capture_for
+from distune.workloads.trainer.context import TrialContext
+from distune.workloads.trainer.epochs import Clock, Training
+from distune.workloads.trainer.evaluation import evaluate, predict
+from distune.workloads.trainer.network import seeded_network
+from distune.workloads.workload import Workload
+
+
+def train(
+    workload: Workload,
+    params: Mapping[str, Any] | TrainingParams,
+    trial: TrialContext,
+    *,
+    clock: Clock = time.perf_counter,
+    capturing: Capturing = capture_for,
+) -> Iterator[dict[str, float]]:
+    """Train one setting of a workload; after each epoch yield how it stands.
+
+    Yields `epoch`, `steps`, `train_loss` and `seconds` (see `Epoch`), `val_loss`, a
+    `val_<metric>` for each of the problem's metrics, also a `train_<metric>` if it follows the
+    training, and `parameters` (how many). Ends when all epochs are over, when
+    `trial.max_seconds` of training are (the epoch may be cut short, and counts), when
+    `params.patience` is, or after an epoch whose loss is not a finite number: diverging is
+    a result, not an error.
+
+    `capturing` is how steps are captured on a device, torch's way by default.
+
+    Raises:
+        pydantic.ValidationError: `params` are not the workload's.
+        UserError: the data is not to be had (see `loading.load`), or the network cannot be
+            built: names the layer and the sizes.
+    """
+    checked = workload.hyperparameters.model_validate(params)
+    data = workload.prepare(_load(workload, checked, trial))
+    problem = workload.problem(checked)
+    watched = workload.metric.removeprefix("val_")
+    with float32_precision(checked.precision == "tf32"):
+        model = _network(workload, checked, trial)
+        parameters = float(sum(weights.numel() for weights in model.parameters()))
+        training = Training(
+            model, data.train, problem, checked, trial, clock=clock, capturing=capturing
+        )
+        best, waited = math.nan, 0
+        for epoch in training.epochs():
+            found = evaluate(model, data.validation, problem)
+            yield {
+                "epoch": epoch.epoch,
+                "steps": float(epoch.steps),
+                **{f"train_{name}": value for name, value in epoch.means.items()},
+                **{f"val_{name}": value for name, value in found.items()},
+                "seconds": epoch.seconds,
+                "parameters": parameters,
+            }
+            improved = better(found[watched], best, workload.direction)
+            best, waited = (found[watched], 0) if improved else (best, waited + 1)
+            if waited == checked.patience:
+                return
+
+
+def test(
+    workload: Workload,
+    params: Mapping[str, Any] | TrainingParams,
+    trial: TrialContext,
+    best: Mapping[str, float],
+    *,
+    capturing: Capturing = capture_for,  # noqa: PT028
+) -> dict[str, float]:
+    """Train a winner again up to `best["steps"]` (of what `train` yielded), then use the test
+    set once.
+
+    Leaves the workload's figures beside the trial. Returns `test_loss`, a `test_<metric>` for
+    each of the problem's metrics, and the metric that ranks the workload, of the network so
+    trained: on the same device it is that of `best`.
+
+    Raises:
+        as `train`.
+    """
+    checked = workload.hyperparameters.model_validate(params)
+    loaded = _load(workload, checked, trial)
+    data = workload.prepare(loaded)
+    problem = workload.problem(checked)
+    with float32_precision(checked.precision == "tf32"):
+        model = _network(workload, checked, trial)
+        training = Training(
+            model,
+            data.train,
+            problem,
+            checked,
+            trial,
+            capturing=capturing,
+            max_steps=int(best["steps"]),
+        )
+        for _ in training.epochs():
+            pass
+        on_test = evaluate(model, data.test, problem)
+        on_validation = evaluate(model, data.validation, problem)
+        _leave_figures(trial, workload.figures(checked, loaded, partial(predict, model)))
+    return {
+        **{f"test_{name}": value for name, value in on_test.items()},
+        workload.metric: on_validation[workload.metric.removeprefix("val_")],
+    }
+
+
+def _load(workload: Workload, params: TrainingParams, trial: TrialContext) -> Splits:
+    """As much of the workload's data as the params want, on the trial's device."""
+    return loading.load(
+        workload.data_set(params),
+        trial.data,
+        trial.device,
+        params.n_train,
+        params.n_validation,
+        params.n_test,
+    )
+
+
+def _network(workload: Workload, params: TrainingParams, trial: TrialContext) -> nn.Module:
+    build = partial(workload.network, params)
+    return seeded_network(build, trial.seed, trial.device, params.precision)
+
+
+def _leave_figures(trial: TrialContext, figures: list[Figure]) -> None:
+    """Write `figures.json` into the trial's folder, complete or not at all.
+
+    A share that does not take it costs the figures, not the result.
+    """
+    try:
+        path = trial.dir / FILE
+        staging = path.with_name(f"{FILE}.part")
+        staging.write_bytes(encode_document(Figures(figures=figures)))
+        staging.replace(path)
+    except OSError as error:
+        print(f"distune: the figures could not be kept: {error}", flush=True)

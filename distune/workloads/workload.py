@@ -1,0 +1,75 @@
+"""What a workload says of itself. A new one is a file in this folder and a line in `WORKLOADS`.
+
+Importing a description loads neither torch nor numpy: checking a space file must not pay for
+`import torch`. The functions of a workload import what they need, and so run where it is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distune.study.trial import Direction
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.data_set import DataSet
+from distune.workloads.hyperparameters import TrainingParams
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from distune.study.figures import Figure
+    from distune.workloads.data.loading import Splits
+    from distune.workloads.problems import Problem
+
+    #: A trained network: from inputs to outputs, on the CPU.
+    Predict = Callable[[Tensor], Tensor]
+
+
+def as_loaded(data: Splits) -> Splits:
+    return data
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A built-in objective: what `trainer.train` and `trainer.test` take.
+
+    Its functions are given the `hyperparameters` of one setting, checked.
+
+    Attributes:
+        name: as a space file's `objective` names it.
+        summary: one line for people.
+        hyperparameters: what may be set, with bounds and defaults; forbids other keys.
+        metric: what ranks its trials, unless the space file says otherwise: one of validation.
+        direction: whether more of the metric is better.
+        reports: all metrics it reports, one of which a study ranks.
+        network: builds what is trained; its initial weights come from torch's global seed.
+            Raises `Infeasible` if it cannot be built: names the layer and the sizes.
+        problem: how the network's outputs are judged.
+        figures: of a winner, on its test data: given the data as loaded.
+        data: what it trains on; None for a workload whose hyperparameter `dataset` chooses that.
+        prepare: what the network is trained on, made of the data as loaded.
+        convolutions: whether its networks have some.
+    """
+
+    name: str
+    summary: str
+    hyperparameters: type[TrainingParams]
+    metric: str
+    direction: Direction
+    reports: tuple[str, ...]
+    network: Callable[[Any], nn.Module]
+    problem: Callable[[Any], Problem]
+    figures: Callable[[Any, Splits, Predict], list[Figure]]
+    data: DataSet | None = None
+    prepare: Callable[[Splits], Splits] = as_loaded
+    convolutions: bool = False
+
+    def data_set(self, params: TrainingParams) -> DataSet:
+        """What these params train on."""
+        return self.data or DATA_SETS[dict(params)["dataset"]]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets that have to be found for the one it always trains on."""
+        return (self.data.origin.name,) if self.data is not None and self.data.origin.paths else ()
