@@ -587,13 +587,13 @@ def _rule(
                 if snapshot is None:
                     say(text)
                 else:
-                    master.observer.note("trouble", text)
+                    master.observer.add_event("trouble", text)
                     screen.show(replace(snapshot, events=master.observer.events))
             interrupt.event.wait(outage.pause(since=looked))
             continue
         lasted = outage.over()
         if lasted is not None:
-            master.observer.note("trouble", f"the share is back after {lasted:.0f} s")
+            master.observer.add_event("trouble", f"the share is back after {lasted:.0f} s")
             snapshot = replace(snapshot, events=master.observer.events)
         screen.show(snapshot)
         if master.finished is not None:
@@ -684,7 +684,7 @@ class LocalWorkers:
             one.failures += 1
             one.next_start = time.monotonic() + min(60.0, 0.5 * 2**one.failures)
             if status != 0:
-                observer.note(
+                observer.add_event(
                     "trouble",
                     f"local worker {one.number} ended ({status}), "
                     f"see {self._folder.root / one.log}; starting another",

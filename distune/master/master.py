@@ -41,7 +41,8 @@ from distune.share.protocol import COUNTED, Actor, AttemptName, State
 from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial
-from distune.watch.observer import Observer, count_attempt
+from distune.watch.counting import count_attempt
+from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
 _PUBLISH_TOGETHER = 16  # trials
@@ -101,7 +102,7 @@ class Master:
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
         )
-        store.tell = lambda line: self.observer.note("trouble", line)
+        store.tell = lambda line: self.observer.add_event("trouble", line)
         for line in said:
             store.tell(line)
         self._mend_history()
@@ -110,7 +111,7 @@ class Master:
         self._counter = before.counter if before else 0
         self._history_unsure = False  # an append failed: some of its lines may be there
         if before is not None and before.state == "running":
-            self.observer.note(
+            self.observer.add_event(
                 "trouble",
                 f"the master before this one ({before.host}, pid {before.pid}) was killed or cut "
                 f"off; going on from {len(self.observer.history)} counted trials",
@@ -123,7 +124,7 @@ class Master:
         for listing in listings:
             self.observer.expect_all(listing)
         #: Trials without a file, because the end came before anybody had claimed them.
-        self._withdrawn = self.observer.unseen if store.is_finished() else frozenset()
+        self._withdrawn = self.observer.expected.unseen if store.is_finished() else frozenset()
         self._last_step = monotonic()
         self._next_beat = self._next_patrol = self._next_check = self._last_step
         self._seen = store.inspect_seen()
@@ -153,7 +154,7 @@ class Master:
                     continue
         lost = self._asked.mend(self._sampler, history)
         if lost is not None:
-            self.observer.note("trouble", lost)
+            self.observer.add_event("trouble", lost)
 
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
@@ -194,7 +195,7 @@ class Master:
             self._keep_history()
             lost = self._asked.keep()
             if lost is not None:
-                self.observer.note("trouble", lost)
+                self.observer.add_event("trouble", lost)
             # Only a second master, where locks cannot be trusted, could have ended it.
             try:
                 self.finished = self.store.read_finished()
@@ -308,14 +309,14 @@ class Master:
         # before making a second file of one attempt.
         if trial.attempt > 1 and self._is_under_way(trial):
             return
-        self.observer.expect(trial.key, trial.attempt)
+        self.observer.expected.expect(trial.key, trial.attempt)
         self.store.publish(trial)
 
     def _publish_new(self, trials: Sequence[Trial]) -> None:
         for start in range(0, len(trials), _PUBLISH_TOGETHER):
             some = trials[start : start + _PUBLISH_TOGETHER]
             self.store.publish_all(
-                some, lambda trial: self.observer.expect(trial.key, trial.attempt)
+                some, lambda trial: self.observer.expected.expect(trial.key, trial.attempt)
             )
 
     def _is_under_way(self, trial: Trial) -> bool:
@@ -340,15 +341,15 @@ class Master:
                 self._count_seen(name)
                 return
         if key not in self._withdrawn:
-            attempt = max(attempt + 1, self.observer.last_attempt(key))
+            attempt = max(attempt + 1, self.observer.expected.last_attempt(key))
         again = trial.replace(attempt=attempt + 1)
         self.store.folder.poke(protocol.TRIALS)
         if any(n.key == key for n in self.store.listing().attempts):
             return
-        self.observer.expect(key, again.attempt)
+        self.observer.expected.expect(key, again.attempt)
         self.store.publish(again)
         if attempt:
-            self.observer.note(
+            self.observer.add_event(
                 "trouble", f"trial {trial.number}: its file was gone; published again"
             )
 
@@ -415,7 +416,7 @@ class Master:
         if not whole:
             file.rewrite(known.lines())
             count = len(known) + len(known.tests)
-            self.observer.note(
+            self.observer.add_event(
                 "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"
             )
 
