@@ -269,6 +269,7 @@ print(DataFolders.of(folder).fetch(MNIST))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_download_only_once(
     packed: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,14 +96,18 @@ def value_of(diagnosis: Any, name: str) -> str:
 # -- file systems that no protocol could run on --------------------------------------------
 
 
+def _slow(*values: object) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
         ("copies", {("rename", "P2"), ("claims on one host", "P2")}),
-        ("late-copies", {("rename", "P2"), ("claims on one host", "P2")}),
-        ("truncates", {("rename", "P1"), ("claims on one host", "P1"), ("appending", "P3")}),
+        _slow("late-copies", {("rename", "P2"), ("claims on one host", "P2")}),
+        _slow("truncates", {("rename", "P1"), ("claims on one host", "P1"), ("appending", "P3")}),
         ("forgets", {("rename", "P2"), ("claims on one host", "P3")}),
-        ("shouts", {("names", "P2")}),
+        _slow("shouts", {("names", "P2")}),
     ],
 )
 def test_a_file_system_that_breaks_a_promise_is_found_and_the_promise_named(
@@ -125,6 +129,7 @@ def test_lines_that_arrive_in_part_though_the_share_says_they_are_written_break_
     assert failures(diagnosis) == {("appending", "P3")}
 
 
+@pytest.mark.slow
 def test_names_that_are_too_short_for_an_owner_break_p2(mount: Mount) -> None:
     host = mount("A")
     long = "?" * 90
@@ -160,6 +165,7 @@ def test_errors_that_go_away_are_a_warning(mount: Mount) -> None:
     assert "failed and worked later" in value_of(diagnosis, "answers")
 
 
+@pytest.mark.slow
 def test_a_file_system_without_hard_links_is_a_warning(mount: Mount) -> None:
     host = mount("A")
     host.rule(op="link", errno="EPERM")
@@ -263,6 +269,7 @@ def test_two_hosts_with_caches_agree_on_what_they_see_and_get_a_longer_lease(
     assert os.listdir(export) == [protocol.DOCTOR]
 
 
+@pytest.mark.slow
 def test_two_hosts_whose_renames_of_one_name_both_win_are_found_out(mount: Mount) -> None:
     hosts = [mount("A", "late-copies"), mount("B", "late-copies")]
     first, second = examine_together(*hosts)

@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
-from distune.master.master import Identity, only_master
+from distune.master.lock import Identity, only_master
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store, find_studies, open_study
 from distune.study.trial import Purpose
-from distune.training.objective import TrialContext
+from distune.training.trial_context import TrialContext
 from distune.watch.observer import Observer
 from tests.conftest import Lab, wait_until
 from tests.fuzz import CORPUS, TARGETS, Target, check, fuzz_study, mutate

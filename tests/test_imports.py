@@ -29,8 +29,9 @@ def loaded_by(code: str) -> set[str]:
     [
         "distune",
         "distune.cli",
-        *(f"distune.cli.{command}" for command in COMMANDS),
-        "distune.loops",
+        *(f"distune.cli.commands.{command}" for command in COMMANDS),
+        "distune.master.run",
+        "distune.worker.run",
         "distune.watch.display",
         "distune.training.executor",
     ],
@@ -54,7 +55,7 @@ def test_the_list_of_commands_loads_none_of_them() -> None:
         "import sys; sys.argv = ['distune', '--help']\n"
         "from distune.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        f"assert not [c for c in {list(COMMANDS)} if f'distune.cli.{{c}}' in sys.modules]"
+        f"assert not [c for c in {list(COMMANDS)} if f'distune.cli.commands.{{c}}' in sys.modules]"
     )
     loaded_by(code)
 
@@ -97,7 +98,9 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
     assert suffixes <= {"protocol.py", "store.py"}  # store.py: the README of a study's folder
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *(pytest.param(o, marks=pytest.mark.slow) for o in ("adam", "rmsprop"))]
+)
 def test_a_training_does_not_load_torchs_compiler(optimizer: str) -> None:
     params = {
         "dataset": "digits", "n_filters": 2, "n_train": 40, "n_validation": 20, "epochs": 1,

@@ -56,6 +56,7 @@ def test_a_study_of_digits_ranks_configurations_and_tests_the_winner_once(lab: L
     assert best["test_accuracy"] == pytest.approx(sum(accuracies) / 2)
 
 
+@pytest.mark.slow
 def test_max_seconds_of_training_end_a_trial_complete_with_what_it_has(lab: Lab) -> None:
     status = run(lab, {"dataset": "digits", "epochs": 10_000}, trials=2, max_seconds=1)
     assert status["trials"]["outcomes"]["complete"] == 2
@@ -80,6 +81,7 @@ def test_a_time_limit_ends_the_training_and_the_winner_is_tested_all_the_same(la
     assert lab.names() == []
 
 
+@pytest.mark.slow
 def test_a_network_that_blows_up_is_a_result_ranked_last(lab: Lab) -> None:
     params = {"dataset": "digits", "lr": [0.1, 1e6], "batch_size": 32, "epochs": 4}
     status = run(lab, params, sampler="grid", trials=None)

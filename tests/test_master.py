@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from distune.errors import ShareError, UserError
-from distune.master.master import Identity, Master, only_master
+from distune.master.lock import Identity, only_master
+from distune.master.master import Master
 from distune.master.planner import LISTINGS_TO_VANISH
 from distune.share import protocol
 from distune.share.folder import Folder
 from distune.share.heartbeat import MasterBeat
-from distune.share.protocol import State
+from distune.share.protocol import Actor, State
 from distune.share.store import Store
 from distune.study.study import Limits
 from distune.study.trial import Claim, Outcome, Purpose, Result
@@ -67,16 +68,16 @@ def test_a_master_knows_for_how_long_what_waits_will_last() -> None:
     desk = Desk(trials=40)
     master = desk.master()
     master.step()
-    assert master.lasts == math.inf  # nobody has claimed anything yet
+    assert master.pace.lasts == math.inf  # nobody has claimed anything yet
     desk.now = 1.0
     desk.train(0)
     master.step()
     waiting = 12  # times as many as were finished meanwhile
-    assert master.lasts == waiting / 1.0
+    assert master.pace.lasts == waiting / 1.0
     desk.now = 3.0
     desk.train(1, 2, 3, 4)
     master.step()
-    assert master.lasts == (len(desk.store.listing().attempts)) / 2.0
+    assert master.pace.lasts == (len(desk.store.listing().attempts)) / 2.0
 
 
 def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_nobody_claims() -> None:
@@ -86,12 +87,12 @@ def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_nobo
     desk.now = 1.0
     desk.train(0, 1, 2, 3)
     master.step()
-    assert master.lasts == 0.0
+    assert master.pace.lasts == 0.0
     found = []
     for _ in range(4):
         desk.now += 0.01
         master.step()
-        found.append(master.lasts)
+        found.append(master.pace.lasts)
     assert 0.0 < found[0] < found[1] < found[2] < found[3]
 
 
@@ -107,7 +108,7 @@ def test_a_master_whose_trials_are_all_claimed_is_in_no_hurry() -> None:
             desk.store.claim(name, "w-1")
     desk.now = 2.0
     master.step()
-    assert master.lasts == math.inf
+    assert master.pace.lasts == math.inf
 
 
 def test_a_trial_that_two_listings_in_a_row_miss_is_not_published_again() -> None:
@@ -293,6 +294,49 @@ def test_lines_that_a_full_disk_took_before_it_was_full_are_not_written_again() 
         master.step()
     assert desk.counted() == [0, 1, 2]
     assert master.finished.trials == 3
+
+
+def test_a_new_master_begins_a_line_of_its_own_behind_half_of_one() -> None:
+    desk = Desk(trials=2)
+    first = desk.master()
+    first.step()
+    desk.train(0)
+    first.step()
+    desk.folder.share.files[protocol.HISTORY] += b'{"kind":"counted","trial":{"nu'
+    second = desk.master()
+    desk.train(1)
+    second.step()
+    assert desk.counted() == [0, 1]
+
+
+def test_a_successor_that_a_listing_misses_is_not_published_again() -> None:
+    """The master died between publishing it and putting its predecessor away."""
+    desk = Desk(trials=1)
+    first = desk.master()
+    first.step()
+    (waiting,) = desk.store.listing().attempts
+    assert desk.store.claim(waiting, "w-1")
+    assert desk.store.give_up(waiting.moved(State.TAKEN, Actor.ANY_WORKER, "w-1"), Actor.OWNER)
+    real_move, real_names = desk.folder.move, desk.folder.names
+
+    def dies(source: str, target: str) -> None:
+        raise ShareError(f"the power went off before {source} -> {target}")
+
+    desk.folder.move = dies  # type: ignore[method-assign]
+    with pytest.raises(ShareError):
+        first.step()
+    desk.folder.move = real_move  # type: ignore[method-assign]
+    (successor,) = (n for n in desk.store.listing().attempts if n.state is State.WAITING)
+    assert desk.store.claim(successor, "w-2")
+    second = desk.master()
+
+    def misses(folder: str) -> list[str]:
+        desk.folder.names = real_names  # type: ignore[method-assign]
+        return [name for name in real_names(folder) if "w-2" not in name]
+
+    desk.folder.names = misses  # type: ignore[method-assign]
+    second.step()
+    assert desk.folder.share.published[successor.live_path] == 1
 
 
 def test_the_end_is_checked_with_a_fresh_listing() -> None:

@@ -16,11 +16,15 @@ from typing import Any
 import psutil
 import pytest
 
-from distune.training.processes import Tail
+from distune.share.store import open_study
+from distune.training.tail import Tail
 from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 
 MISBEHAVING = """\
 import ctypes, multiprocessing, os, signal, subprocess, sys, time
+
+def each_in_its_way(params):
+    return globals()[params["how"]](params)
 
 def raises(params):
     print("reading the data")
@@ -99,32 +103,41 @@ def run_one(lab: Lab, function: str, status: int = 0, **fields: Any) -> dict[str
     return attempt
 
 
-@pytest.mark.parametrize(
-    ("function", "outcome", "message", "details"),
-    [
-        ("raises", "failed", "ValueError: the learning rate is cursed", "reading the data"),
-        ("leaves", "failed", "the objective called sys.exit(7)", "in leaves"),
-        ("segfaults", "failed", "the training process was killed by SIGSEGV", "in segfaults"),
-        ("is_killed", "failed", "the training process was killed by SIGKILL", ""),
-        ("greedy", "out-of-memory", "MemoryError", "in greedy"),
-        ("floods", "failed", "RuntimeError: after the flood", "the last line"),
-        ("is_no_number", "failed", "TypeError: the objective gave 'rather good'", ""),
-    ],
-)
-def test_how_a_trial_failed_stands_in_its_file_and_is_shown(
-    bad: Lab, function: str, outcome: str, message: str, details: str
-) -> None:
-    attempt = run_one(bad, function, status=1)
-    result = attempt["result"]
-    assert result["outcome"] == outcome
-    assert result["failure"]["message"].startswith(message)
-    assert details in result["failure"]["traceback"] + result["failure"]["output"]
-    shown = bad.run("show", "0").stdout
-    assert outcome in shown
-    assert message in " ".join(shown.split())
-    (name,) = bad.seen()
-    size = (bad.logs / "space" / "seen" / "000" / name).stat().st_size
-    assert size < 100_000, "what it printed must not fill the share"
+FAILURES = {
+    "raises": ("failed", "ValueError: the learning rate is cursed", "reading the data"),
+    "leaves": ("failed", "the objective called sys.exit(7)", "in leaves"),
+    "segfaults": ("failed", "the training process was killed by SIGSEGV", "in segfaults"),
+    "is_killed": ("failed", "the training process was killed by SIGKILL", ""),
+    "greedy": ("out-of-memory", "MemoryError", "in greedy"),
+    "floods": ("failed", "RuntimeError: after the flood", "the last line"),
+    "is_no_number": ("failed", "TypeError: the objective gave 'rather good'", ""),
+}
+
+
+def test_how_a_trial_failed_stands_in_its_file_and_is_shown(bad: Lab) -> None:
+    bad.write_space(
+        objective="bad:each_in_its_way", params={"how": list(FAILURES)}, sampler="grid",
+        trials=None, max_attempts=1,
+    )  # fmt: skip
+    arguments = ["--workers", "1", "--objective", "bad:each_in_its_way"]
+    done = bad.run("master", "--space", "space.json", *arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    store = open_study(bad.logs, "space")
+    files = [store.read_attempt(name, seen=True) for name in store.seen()]
+    assert {file.trial.params["how"] for file in files} == set(FAILURES)
+    for file in files:
+        outcome, message, details = FAILURES[str(file.trial.params["how"])]
+        assert file.result is not None
+        failure = file.result.failure
+        assert failure is not None
+        assert file.result.outcome == outcome
+        assert failure.message.startswith(message)
+        assert details in failure.traceback + failure.output
+        shown = bad.run("show", str(file.trial.number)).stdout
+        assert outcome in shown
+        assert message in " ".join(shown.split())
+    for path in (bad.logs / "space" / "seen" / "000").iterdir():
+        assert path.stat().st_size < 100_000, "what it printed must not fill the share"
 
 
 def test_a_setting_that_can_never_work_is_tried_once(bad: Lab) -> None:

@@ -265,6 +265,7 @@ def test_a_second_master_is_refused_with_the_firsts_host_and_pid(lab: Lab) -> No
     assert os.uname().nodename in second.stderr
 
 
+@pytest.mark.slow
 def test_the_training_process_may_die_and_the_worker_lives_on(lab: Lab) -> None:
     (lab.folder / "train.py").write_text(
         "import os, sys\n"
@@ -434,6 +435,7 @@ def test_many_trials_at_a_time_are_given_back_within_five_seconds_too(lab: Lab) 
     wait_until(lambda: len([n for n in lab.names() if ".2.jsonl" in n]) == 8, what="attempt 2")
 
 
+@pytest.mark.slow
 def test_a_deleted_study_does_not_keep_a_worker_from_the_others(lab: Lab) -> None:
     lab.write_space("one.json", objective="train:hang", trials=1)
     lab.write_space("two.json", trials=3)
@@ -448,6 +450,7 @@ def test_a_deleted_study_does_not_keep_a_worker_from_the_others(lab: Lab) -> Non
     assert len(lab.seen("two")) == 3
 
 
+@pytest.mark.slow
 def test_random_kills_of_workers_and_masters_lose_nothing(lab: Lab) -> None:
     """Whoever is killed is started again; the moments are random, and printed on failure."""
     seed = random.randrange(10**6)

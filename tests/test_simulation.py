@@ -12,7 +12,7 @@ from distune.share.protocol import State
 from tests.simulation import LEASE, ROUGH, Faults, World, make_study, simulate
 
 # Other seeds run in the soak (python -m tests.simulation); these run on every change.
-HISTORIES = 600
+HISTORIES = 300
 SHARDS = 6
 
 

@@ -173,6 +173,7 @@ DEFINE = (
 )
 
 
+@pytest.mark.slow
 def test_missing_operators_are_declared_when_the_import_fails_for_them(tmp_path: Path) -> None:
     stub_torchvision(tmp_path, ATTACH)
     shown = python(IMPORT + "print(datasets.MNIST, len(vision._kept))", tmp_path)
@@ -185,6 +186,7 @@ def test_a_healthy_torchvision_is_left_alone(tmp_path: Path) -> None:
     assert shown == "found 0"
 
 
+@pytest.mark.slow
 def test_another_failure_of_the_import_is_passed_on(tmp_path: Path) -> None:
     stub_torchvision(tmp_path, "raise RuntimeError('operator torchvision::roi_pool is odd')\n")
     shown = python(

@@ -299,7 +299,7 @@ def test_a_convnet_learns_cifar_10() -> None:
 
 
 @needs(USPS)
-@pytest.mark.parametrize("trunk", ["shared", "separate"])
+@pytest.mark.parametrize("trunk", ["shared", pytest.param("separate", marks=pytest.mark.slow)])
 def test_colours_are_learnt_at_once_and_digits_soon(trunk: str, tmp_path: Path) -> None:
     params = {"trunk": trunk, "n_train": 1_500, "n_test": 300, "epochs": 3, "batch_size": 16}
     trial = Trial(dir=tmp_path)

@@ -264,6 +264,7 @@ def test_functions_of_another_version_are_not_used(monkeypatch: pytest.MonkeyPat
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_no_function_leaves_an_array(tmp_path: Path) -> None:
     program = tmp_path / "bounds"
     command = f"{COMPILER} -O0 -Wno-psabi -fsanitize=address,undefined".split()

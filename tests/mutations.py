@@ -1,0 +1,320 @@
+"""Whether anything sees it when the protocol's code is broken: one line of a copy is changed at
+a time, and simulated histories, or the tests named, must go red.
+
+    python -m tests.mutations                      # all, some minutes
+    python -m tests.mutations --only "lists twice" # those with these words in their titles
+    python -m tests.mutations --list
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_COPIED = ("distune", "scripts", "tests", "pyproject.toml")
+_CACHES = shutil.ignore_patterns("__pycache__")
+_SEEDS = "0:400"
+_LONGEST = 240.0  # seconds; what hangs has been seen, too
+
+
+class DoesNotApply(Exception):
+    """The text to change is not in the package exactly once: the mutation wants renewing."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A line of code that is broken.
+
+    Args:
+        title: what is wrong afterwards.
+        where: the module or the folder of the package that has it.
+        old, new: text that is there once, and what it becomes.
+        seeds: of simulated histories of which at least one must be judged wrong,
+        tests: or a test that must fail.
+    """
+
+    title: str
+    where: str
+    old: str
+    new: str
+    seeds: str = _SEEDS
+    tests: str = ""
+
+    def apply(self, package: Path) -> None:
+        """Change a copy of the package.
+
+        Raises:
+            DoesNotApply: it cannot be done.
+        """
+        place = package / self.where
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        there = [file for file in files if file.is_file() and self.old in file.read_text()]
+        if len(there) != 1 or there[0].read_text().count(self.old) != 1:
+            times = sum(file.read_text().count(self.old) for file in there)
+            raise DoesNotApply(f"{times} times in {self.where}: {self.old!r}")
+        there[0].write_text(there[0].read_text().replace(self.old, self.new))
+
+    def command(self) -> list[str]:
+        if self.tests:
+            return [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", self.tests]
+        return [sys.executable, "-m", "tests.simulation", "--seeds", self.seeds]
+
+
+_STORE = "tests/test_store.py"
+_MASTER = "tests/test_master.py"
+_WORKER = "tests/test_worker.py"
+_HEARTBEAT = "tests/test_heartbeat.py"
+_LONG = "tests/test_simulation.py::test_a_training_many_leases_long_is_nobodys_silence"
+_OLD_LISTINGS = "tests/test_simulation.py::test_old_listings_alone_cost_no_attempt"
+
+MUTATIONS = (
+    # -- the store -----------------------------------------------------------------------
+    Mutation(
+        "a claim is believed although another was faster", "share/store", tests=_STORE,
+        old="return taken if self._move(name.live_path, taken.live_path, look=False) else None",
+        new="self._move(name.live_path, taken.live_path, look=False)\n        return taken",
+    ),
+    Mutation(
+        "a rename that seems to have failed is not looked for", "share/store", tests=_STORE,
+        old="            if filename in self._look_again(folder):\n                return True\n",
+        new="",
+    ),
+    Mutation(
+        "a rename whose old name is gone is taken for another's", "share/store", tests=_STORE,
+        old="        if filename in names:\n            return True\n        if folder",
+        new="        if folder",
+    ),
+    Mutation(
+        "a line is written behind half of another", "share/store", tests=_STORE,
+        old='            data = b"\\n" + data\n', new="            pass\n",
+    ),
+    Mutation(
+        "a result counts although its worker had read another setting", "share/store",
+        tests=_WORKER,
+        old='if file.claim.fingerprint not in ("", file.trial.fingerprint):', new="if False:",
+    ),
+    Mutation(
+        "lines that a file has lost are not missed", "share/lines_file", tests=_MASTER,
+        old='if not data.startswith(line) or not self._unchecked.issubset(data.split(b"\\n")):',
+        new="if False:",
+    ),
+    # -- the master ----------------------------------------------------------------------
+    Mutation(
+        "a master that starts lists trials/ once", "master", tests=_MASTER,
+        old="listings = [store.listing(), store.listing()]", new="listings = [store.listing()]",
+    ),
+    Mutation(
+        "what was asked for is published before it is remembered", "master",
+        tests="tests/test_asked.py",
+        old="self._asked.add([action.asked for action in actions if isinstance(action, Ask)])",
+        new="pass",
+    ),
+    Mutation(
+        "a successor is published although it is under way", "master", tests=_MASTER,
+        old="if trial.attempt > 1 and self._is_under_way(trial):", new="if False:",
+    ),
+    Mutation(
+        "a vanished trial is published again without a look at seen/", "master",
+        old="for name in self.store.seen_of(trial.number):\n            if name.purpose",
+        new="for name in ():\n            if name.purpose",
+    ),
+    Mutation(
+        "a vanished trial gets the name that it had", "master", tests=_MASTER,
+        old="again = trial.replace(attempt=attempt + 1)", new="again = trial.replace(attempt=1)",
+    ),
+    Mutation(
+        "a study ends although a trial is still under way", "master", tests=_MASTER,
+        old="if any(name.state is not State.WAITING for name in attempts):", new="if False:",
+    ),
+    Mutation(
+        "what may have been appended to the history is appended again", "master", tests=_MASTER,
+        old="        if self._history_unsure:\n            self.observer.catch_up()\n", new="",
+    ),
+    Mutation(
+        "a new master writes behind half a line of the one before", "master", tests=_MASTER,
+        old="        file.distrust_tail()\n        if file.problem", new="        if file.problem",
+    ),
+    Mutation(
+        "a trial is put away before it is counted", "master", tests=_MASTER,
+        old="        files = snapshot.files\n        self._add(",
+        new="        files = snapshot.files\n        for name in names:\n"
+        "            self.store.settle(name)\n        self._add(",
+    ),
+    # -- the planner ---------------------------------------------------------------------
+    Mutation(
+        "a trial is missed after one listing without it", "master/planner", tests=_OLD_LISTINGS,
+        old="LISTINGS_TO_VANISH = 3", new="LISTINGS_TO_VANISH = 1",
+    ),
+    Mutation(
+        "a trial is counted a second time", "master/planner", tests=_MASTER,
+        old="elif counted is not None or name.key in self.settled_now:", new="elif False:",
+    ),
+    Mutation(
+        "a trial that is counted gets a successor", "master/planner",
+        old="        if self.snapshot.history.get(name.key) is not None or name.key in "
+        "self.settled_now:\n            return None\n",
+        new="",
+    ),
+    Mutation(
+        "what is lost is put away without a successor", "master/planner",
+        tests="tests/test_planner.py",
+        old="        if successor is not None:\n            yield Publish(successor)\n"
+        "        yield Settle(name)",
+        new="        yield Settle(name)",
+    ),
+    Mutation(
+        "no attempt is ever taken back", "master/planner",
+        old="elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:",
+        new="elif counted is not None:",
+    ),
+    Mutation(
+        "more trials are published than were asked for", "master/planner",
+        old="            if limit is not None and number >= limit:\n                return\n",
+        new="",
+    ),
+    Mutation(
+        "the study ends a trial early", "master/planner",
+        old="if (limit is not None and total >= limit) or",
+        new="if (limit is not None and total + 1 >= limit) or",
+    ),
+    # -- heartbeats ----------------------------------------------------------------------
+    Mutation(
+        "a heartbeat that has changed does not end a silence", "share/heartbeat", tests=_LONG,
+        old="if worker not in self._silence or beat != self._beats[worker]:",
+        new="if worker not in self._silence:",
+    ),
+    Mutation(
+        "time in which the watcher could not look is a silence", "share/heartbeat",
+        tests=_HEARTBEAT,
+        old="min(max(now - self._last, 0.0), self._longest_step)", new="max(now - self._last, 0.0)",
+    ),
+    Mutation(
+        "an outage is a silence", "share/heartbeat", tests=_HEARTBEAT,
+        old='        """The share could not be read."""\n        self._last = None',
+        new='        """The share could not be read."""',
+    ),
+    # -- the worker ----------------------------------------------------------------------
+    Mutation(
+        "a worker believes one listing without its file", "worker", tests=_OLD_LISTINGS,
+        old="            missing -= study.list_mine()\n", new="",
+    ),
+    Mutation(
+        "a claim that seemed to fail is never found", "worker",
+        old="        for name in self._compare(study, listed).found:\n"
+        "            self._adopt(study, name)\n",
+        new="        pass\n",
+    ),
+    Mutation(
+        "a worker's heartbeat does not change", "worker", tests=_LONG,
+        old="        self._beats += 1\n", new="        self._beats = 2\n",
+    ),
+    Mutation(
+        "a worker lets go of a file without its result", "worker",
+        old="            if not attempt.written:\n                why = self.append(attempt)",
+        new="            if attempt.written:\n                why = self.append(attempt)",
+    ),
+    Mutation(
+        "what could not be written is forgotten", "worker", tests=_WORKER,
+        old="            self.store.append(attempt.name, attempt.unwritten)\n",
+        new="            lines = attempt.unwritten[:]\n            attempt.unwritten.clear()\n"
+        "            self.store.append(attempt.name, lines)\n",
+    ),
+    Mutation(
+        "a file that cannot be opened is dropped although it is listed", "worker", tests=_WORKER,
+        old="            if attempt.name in self.list_mine():\n", new="            if False:\n",
+    ),
+    Mutation(
+        "a worker keeps what it holds when its study is over", "worker",
+        old="        for name in self._held(study):\n            study.release(name)\n", new="",
+    ),
+)  # fmt: skip
+
+
+# -- trying them ---------------------------------------------------------------------------
+
+
+def look(mutation: Mutation | None, command: Sequence[str]) -> str | None:
+    """Break a copy and run a command in it: what it says is wrong, or None if nothing is.
+
+    Raises:
+        DoesNotApply: it cannot be broken so, or the command cannot tell.
+    """
+    with tempfile.TemporaryDirectory(prefix="distune-mutation-") as name:
+        folder = Path(name)
+        for part in _COPIED:
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, folder / part, ignore=_CACHES)
+            else:
+                shutil.copy(ROOT / part, folder)
+        if mutation is not None:
+            mutation.apply(folder / "distune")
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                capture_output=True,
+                text=True,
+                timeout=_LONGEST,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it hangs for {_LONGEST:g} s"
+    said = done.stdout + done.stderr
+    if done.returncode not in (0, 1):
+        raise DoesNotApply(f"{shlex.join(command)} cannot be run: {said[-500:]}")
+    errors = [line.strip() for line in said.splitlines() if "Error" in line]
+    return None if done.returncode == 0 else (errors or ["it fails"])[-1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--only", default="", help="those with these words in their titles")
+    parser.add_argument("--lanes", type=int, default=os.cpu_count(), help="so many at a time")
+    parser.add_argument("--list", action="store_true", help="print their titles")
+    options = parser.parse_args()
+    chosen = [one for one in MUTATIONS if options.only in one.title]
+    if options.list:
+        print("\n".join(f"{one.where}: {one.title}" for one in chosen))
+        return 0
+    wrong = 0
+    with ThreadPoolExecutor(options.lanes) as threads:
+        commands = sorted({tuple(one.command()) for one in chosen})
+        for command, verdict in zip(commands, threads.map(_sound, commands), strict=True):
+            if verdict is not None:
+                wrong += 1
+                print(f"WRONG without any mutation: {shlex.join(command)}: {verdict}", flush=True)
+        for one, (seen, line) in zip(chosen, threads.map(_judge, chosen), strict=True):
+            wrong += not seen
+            print(f"{line} ({one.where}: {one.title})", flush=True)
+    print(f"{wrong} of {len(chosen)} went wrong" if wrong else f"all {len(chosen)} were seen")
+    return 1 if wrong else 0
+
+
+def _sound(command: Sequence[str]) -> str | None:
+    try:
+        return look(None, command)
+    except DoesNotApply as error:
+        return str(error)
+
+
+def _judge(mutation: Mutation) -> tuple[bool, str]:
+    """Whether a mutation was seen, and a line that says it."""
+    try:
+        found = look(mutation, mutation.command())
+    except DoesNotApply as error:
+        return False, f"RENEW     {error}"
+    return (False, "SURVIVED ") if found is None else (True, f"seen      {found[:60]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
