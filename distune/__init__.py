@@ -16,7 +16,7 @@ from distune.errors import Infeasible as Infeasible
 if TYPE_CHECKING:
     import os
 
-    from distune.watch.loaded import LoadedStudy
+    from distune.watch.load import LoadedStudy
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,6 @@ def load(path: str | os.PathLike[str], study: str | None = None) -> LoadedStudy:
         UserError: there is no such study, or more than one to choose from.
         ShareError: the folder does not answer.
     """
-    from distune.watch import loaded
+    from distune.watch.load import load as load_study
 
-    return loaded.load(path, study)
+    return load_study(path, study)

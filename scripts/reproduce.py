@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import distune
-from distune.watch.loaded import LoadedStudy, LoadedTrial
+from distune.watch.load import LoadedStudy, LoadedTrial
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "reproduced.json"

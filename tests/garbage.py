@@ -262,7 +262,7 @@ class Bench:
         self._listen()
 
     def _listen(self) -> None:
-        for event in list(self.master.observer._events):
+        for event in list(self.master.observer.events):
             if not any(event is told for told in self._told):
                 self._told.append(event)
                 self.lines.append(event.text)

@@ -6,7 +6,8 @@ of the other's doings. Seconds, unless said otherwise. None means: not measured.
 
 from __future__ import annotations
 
-from distune.study.document import Count, Document
+from distune.study.document import Document
+from distune.study.trial import Count
 
 
 class Renames(Document):

@@ -37,7 +37,7 @@ class Actions:
         self._counting = counting
         self._elapsed = 0.0
         #: Trials without a file, because the end came before a worker had claimed them.
-        self._withdrawn = observer.unseen if store.is_finished() else frozenset()
+        self._withdrawn = observer.expected.unseen if store.is_finished() else frozenset()
 
     def apply(self, plan: Sequence[planner.Action], snapshot: Snapshot) -> None:
         """Do all of it; what was asked is on the disk before anything is published.
@@ -88,14 +88,14 @@ class Actions:
         # before making a second file of one attempt.
         if trial.attempt > 1 and self._is_under_way(trial):
             return
-        self._observer.expect(trial.key, trial.attempt)
+        self._observer.expected.expect(trial.key, trial.attempt)
         self._store.publish(trial)
 
     def _publish_new(self, trials: Sequence[Trial]) -> None:
         for start in range(0, len(trials), _PUBLISH_TOGETHER):
             some = trials[start : start + _PUBLISH_TOGETHER]
             self._store.publish_all(
-                some, lambda trial: self._observer.expect(trial.key, trial.attempt)
+                some, lambda trial: self._observer.expected.expect(trial.key, trial.attempt)
             )
 
     def _is_under_way(self, trial: Trial) -> bool:
@@ -120,15 +120,15 @@ class Actions:
                 self._counting.count_seen(name, self._elapsed)
                 return
         if key not in self._withdrawn:
-            attempt = max(attempt + 1, self._observer.last_attempt(key))
+            attempt = max(attempt + 1, self._observer.expected.last_attempt(key))
         again = trial.replace(attempt=attempt + 1)
         self._store.folder.poke(protocol.TRIALS)
         if any(n.key == key for n in self._store.listing().attempts):
             return
-        self._observer.expect(key, again.attempt)
+        self._observer.expected.expect(key, again.attempt)
         self._store.publish(again)
         if attempt:
-            self._observer.note(
+            self._observer.add_event(
                 "trouble", f"trial {trial.number}: its file was gone; published again"
             )
 

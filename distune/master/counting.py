@@ -10,7 +10,8 @@ from distune.share import protocol, records
 from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.study.trial import Counted
-from distune.watch.observer import Observer, count_attempt
+from distune.watch.counting import count_attempt
+from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
 
@@ -79,6 +80,6 @@ class Counting:
         if not whole:
             file.rewrite(known.lines())
             count = len(known) + len(known.tests)
-            self._observer.note(
+            self._observer.add_event(
                 "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"
             )

@@ -105,7 +105,7 @@ class LocalWorkers:
             one.failures += 1
             one.next_start = time.monotonic() + min(60.0, 0.5 * 2**one.failures)
             if status != 0:
-                observer.note(
+                observer.add_event(
                     "trouble",
                     f"local worker {one.number} ended ({status}), "
                     f"see {self._folder.root / one.log}; starting another",

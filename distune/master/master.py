@@ -67,7 +67,7 @@ class Master:
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
         )
-        store.tell = lambda line: self.observer.note("trouble", line)
+        store.tell = lambda line: self.observer.add_event("trouble", line)
         for line in said:
             store.tell(line)
         self._counting = Counting(store, self.observer)
@@ -92,7 +92,7 @@ class Master:
         self.elapsed = before.elapsed if before else self.observer.history.elapsed
         self._counter = before.counter if before else 0
         if before is not None and before.state == "running":
-            self.observer.note(
+            self.observer.add_event(
                 "trouble",
                 f"the master before this one ({before.host}, pid {before.pid}) was killed or cut "
                 f"off; going on from {len(self.observer.history)} counted trials",
@@ -108,7 +108,7 @@ class Master:
         self._asked.recover_all(names, self.observer.history)
         lost = self._asked.mend(self._sampler, self.observer.history)
         if lost is not None:
-            self.observer.note("trouble", lost)
+            self.observer.add_event("trouble", lost)
         for listing in listings:
             self.observer.expect_all(listing)
 
@@ -166,7 +166,7 @@ class Master:
         self._counting.keep()
         lost = self._asked.keep()
         if lost is not None:
-            self.observer.note("trouble", lost)
+            self.observer.add_event("trouble", lost)
         # Only a second master, where locks cannot be trusted, could have ended it.
         try:
             self._actions.finished = self.store.read_finished()

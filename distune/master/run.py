@@ -151,13 +151,13 @@ class _MasterLoop:
         if self.snapshot is None:
             self._say(text)
         else:
-            observer.note("trouble", text)
+            observer.add_event("trouble", text)
             self._screen.show(replace(self.snapshot, events=observer.events))
 
     def _show(self, snapshot: Snapshot) -> None:
         observer = self._master.observer
         lasted = self._outage.over()
         if lasted is not None:
-            observer.note("trouble", f"the share is back after {lasted:.0f} s")
+            observer.add_event("trouble", f"the share is back after {lasted:.0f} s")
             self.snapshot = snapshot = replace(snapshot, events=observer.events)
         self._screen.show(snapshot)

@@ -11,11 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from distune.search.samplers import SAMPLERS
 from distune.study.command import COMMAND_WORDS, placeholders
-from distune.study.document import Scalar
 from distune.study.durations import parse_duration
 from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, Space
 from distune.study.stage import Stage, possible_after
-from distune.study.trial import Direction
+from distune.study.trial import Direction, Scalar
 from distune.workloads import WORKLOADS, Workload
 
 DEFAULT_OBJECTIVE = "mnist-cnn"

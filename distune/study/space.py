@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from distune.study.document import Scalar
+from distune.study.trial import Scalar
 
 _MOST_STEPS = 10**6
 _Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]

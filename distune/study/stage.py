@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from distune.study.document import Scalar
 from distune.study.space import CategoricalParameter, Parameter, Space, expand_all
+from distune.study.trial import Scalar
 
 
 class Stage(BaseModel):

@@ -17,12 +17,24 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
+from pydantic import Field, PlainValidator
 
-Scalar = bool | int | float | str | None
+
+def _scalar(value: object) -> object:
+    """What a parameter may be. One validator, not a union: its message has to help."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"must be a string, a number, true, false or null, not {value!r:.40}")
+
+
+# Records are read by msgspec, documents by pydantic: each takes from these what it knows.
+Scalar = Annotated[bool | int | float | str | None, PlainValidator(_scalar)]
 Params = Mapping[str, Scalar]
 Metrics = Mapping[str, float]
 Direction = Literal["maximize", "minimize"]
-Count = Annotated[int, Meta(ge=0, le=10**12)]
+Count = Annotated[int, Meta(ge=0, le=10**12), Field(ge=0, le=10**12)]
 WorkerId = Annotated[str, Meta(max_length=80)]
 
 

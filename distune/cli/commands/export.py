@@ -10,7 +10,7 @@ from distune.cli import terminal
 from distune.cli.options import LOGS, Logs, OneStudy
 
 if TYPE_CHECKING:
-    from distune.watch.loaded import LoadedStudy
+    from distune.watch.load import LoadedStudy
 
 EXAMPLE = (
     "distune export --logs /shared/logs --format parquet --out trials.parquet\n"
@@ -81,7 +81,7 @@ def export(
 
 def _load(logs: Logs, study: str | None) -> LoadedStudy:
     from distune.share.find_studies import open_study
-    from distune.watch.loaded import LoadedStudy
+    from distune.watch.load import LoadedStudy
 
     stall = terminal.stall()
     with stall.watched():

@@ -10,7 +10,8 @@ from distune.doctor.sandbox import WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import records
 from distune.share.folder import Folder
-from distune.study.document import Count, Document
+from distune.study.document import Document
+from distune.study.trial import Count
 
 _VERSION = 2
 _BEAT_EVERY = 1.0  # seconds between two signs of life of a doctor

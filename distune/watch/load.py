@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-class Curves(Mapping[int, Sequence[Report]]):
+class StoredCurves(Mapping[int, Sequence[Report]]):
     """What trials have reported, by their numbers; a trial's file is read when it is asked for.
 
     Args:
@@ -72,7 +72,7 @@ class Curves(Mapping[int, Sequence[Report]]):
 class LoadedTrial(TrialRow):
     """A counted trial: the fields of `distune.export.rows.TrialRow`, and its curve."""
 
-    _curves: Curves = field(repr=False, compare=False)
+    _curves: StoredCurves = field(repr=False, compare=False)
 
     @property
     def curve(self) -> list[dict[str, float]]:
@@ -104,7 +104,7 @@ class LoadedStudy:
     ) -> None:
         with around():
             self.history = Observer(store).history
-        self.curves = Curves(store, self.history, around)
+        self.curves = StoredCurves(store, self.history, around)
         self.name: str = self.history.study.name
         self.metric: str = self.history.study.metric
         self.direction: Direction = self.history.study.direction

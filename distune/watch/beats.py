@@ -1,0 +1,95 @@
+"""Following heartbeats: the workers' and the master's, and how long each has been silent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Set
+
+from distune.errors import BadRecord
+from distune.share import records
+from distune.share.heartbeat import Beat, MasterBeat, Watch
+from distune.share.store import Store
+from distune.study.study import Study
+from distune.watch.snapshot import WorkerView
+
+_BEATS_LAST = 2.0  # seconds; a study is looked at more often than its workers
+
+
+class WorkerBeats:
+    """`WorkerBeats(store, study, monotonic, on_trouble).look(holders)`.
+
+    Args:
+        store: of the study.
+        study: which.
+        monotonic: this watcher's clock, for silence (P6).
+        on_trouble: takes a line when a worker says that it is in trouble.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        study: Study,
+        monotonic: Callable[[], float],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._lasts = min(_BEATS_LAST, study.lease / 8)
+        self._monotonic = monotonic
+        self._on_trouble = on_trouble
+        self._watch = Watch(longest_step=study.lease / 4)
+        self._beats: dict[str, Beat] = {}
+        self._views: tuple[WorkerView, ...] = ()
+        self._next = -math.inf
+
+    def look(self, holders: Set[str]) -> tuple[WorkerView, ...]:
+        """The workers as their heartbeats show them, read now or a moment ago.
+
+        Args:
+            holders: workers that have a trial, whose heartbeats should be there.
+        """
+        if self._monotonic() >= self._next:
+            beats = self._store.beats()
+            # The clock after the reading: the time that it took is no worker's silence.
+            now = self._monotonic()
+            silence = self._watch.look(beats, now, set(holders))
+            self._next = now + self._lasts
+            for worker, data in beats.items():
+                self._take_in(worker, data)
+            self._beats = {w: b for w, b in self._beats.items() if w in silence}
+            self._views = tuple(
+                WorkerView(w, self._beats.get(w), silence[w]) for w in sorted(silence)
+            )
+        return self._views
+
+    def _take_in(self, worker: str, data: bytes) -> None:
+        try:
+            beat = records.decode_document(Beat, data)
+        except BadRecord:
+            return  # caught in the middle of a rewrite: what it said before stands
+        if beat.worker != worker:
+            return
+        before = self._beats.get(worker)
+        if beat.trouble and (before is None or before.trouble != beat.trouble):
+            self._on_trouble(f"{worker} {beat.state}: {beat.trouble}")
+        self._beats[worker] = beat
+
+    def blind(self) -> None:
+        """The share could not be read: no worker was silent meanwhile."""
+        self._watch.blind()
+
+
+class MasterBeats:
+    """`MasterBeats(store).look(now)`: the master's heartbeat, and how long it has been silent."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._watch = Watch(longest_step=60.0)
+        self._last: MasterBeat | None = None
+
+    def look(self, now: float) -> tuple[MasterBeat | None, float]:
+        self._last = self._store.read_master() or self._last
+        signature = records.encode_document(self._last) if self._last else b""
+        return self._last, self._watch.look({"master": signature}, now)["master"]
+
+    def blind(self) -> None:
+        self._watch.blind()

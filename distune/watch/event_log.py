@@ -1,0 +1,92 @@
+"""What happened lately, told from one look to the next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from distune.search.samplers.staged import StageView
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
+from distune.study.study import Study
+from distune.study.trial import FAILURES, Counted, Outcome, Result
+from distune.watch.snapshot import Event
+
+_EVENTS_KEPT = 200
+
+
+class EventLog:
+    """`EventLog(study, wall)`; its methods turn what is new into events.
+
+    Args:
+        study: which.
+        wall: a clock for people.
+    """
+
+    def __init__(self, study: Study, wall: Callable[[], float]) -> None:
+        self._metric = study.metric
+        self._wall = wall
+        self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
+        self._before: frozenset[AttemptName] | None = None
+        self._stages_begun = 0
+
+    def add(self, kind: str, text: str) -> None:
+        self._events.append(Event(self._wall(), kind, text))
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The newest last."""
+        return tuple(self._events)
+
+    def counted(self, new: Iterable[Counted]) -> None:
+        """Trials that were counted since the look before."""
+        for one in new:
+            result, number = one.result, one.trial.number
+            if result.outcome in FAILURES:
+                self.add(result.outcome, f"trial {number} failed for good: {_why(result)}")
+            else:
+                value = "" if result.value is None else f", {self._metric} {result.value:.5g}"
+                self.add(result.outcome, f"trial {number} {result.outcome}{value}")
+
+    def tested(self, new: Iterable[Counted]) -> None:
+        """Tests that were counted since the look before."""
+        for one in new:
+            found = {k: v for k, v in one.result.metrics.items() if k.startswith("test_")}
+            shown = ", ".join(f"{key} {value:.5g}" for key, value in found.items())
+            self.add(one.result.outcome, f"trial {one.trial.number} tested: {shown}")
+
+    def listed(
+        self, attempts: Iterable[AttemptName], files: Mapping[AttemptName, AttemptFile]
+    ) -> None:
+        """What lies in `trials/` now, and what the files of lost attempts say."""
+        now = frozenset(attempts)
+        before, self._before = self._before, now
+        for name in sorted(now - before) if before is not None else ():
+            match name.state:
+                case State.TAKEN:
+                    self.add("claimed", f"trial {name.label} claimed by {name.worker}")
+                case State.LOST:
+                    self._add_lost(name, files.get(name))
+                case State.WAITING if name.attempt > 1:
+                    self.add("retried", f"trial {name.trial}: attempt {name.attempt} published")
+
+    def _add_lost(self, name: AttemptName, file: AttemptFile | None) -> None:
+        result = file.result if file else None
+        if result is not None and result.outcome in FAILURES:
+            self.add(result.outcome, f"trial {name.label} failed on {name.worker}: {_why(result)}")
+        elif result is not None and result.outcome is Outcome.RELEASED:
+            self.add("released", f"trial {name.label} given back by {name.worker}: {_why(result)}")
+        else:
+            self.add("lost", f"trial {name.label} lost: {name.worker} fell silent")
+
+    def staged(self, views: Sequence[StageView]) -> None:
+        """How the stages of a study stand that has them."""
+        begun = [view for view in views if view.state != "waiting"]
+        for view in begun[self._stages_begun :] if self._stages_begun else ():
+            settings = ", ".join(f"{k} {v}" for k, v in view.start.items())
+            self.add("stage", f"stage {view.stage.name} starts from {settings}")
+        self._stages_begun = len(begun)
+
+
+def _why(result: Result) -> str:
+    return result.failure.message if result.failure else "no reason given"
