@@ -39,8 +39,7 @@ import psutil
 from distune.share.store import find_studies
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result
-from distune.training.messages import Assignment, SelfTest
-from distune.training.processes import Died
+from distune.training.messages import Assignment, Died, SelfTest
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 

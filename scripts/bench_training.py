@@ -45,8 +45,8 @@ from distune.space_file.freeze import freeze
 from distune.space_file.model import SpaceFile
 from distune.study.study import Study
 from distune.study.trial import Purpose, Result, Trial
+from distune.training.environment import executor_environment
 from distune.training.messages import Assignment, Prepare, decode_message, encode_message
-from distune.training.processes import executor_environment
 from distune.worker import host
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.mnist import MNIST
@@ -727,7 +727,9 @@ def quick(data: Path) -> int:
     )  # fmt: skip
     cores = host.usable_cores()
     for workers in (1, cores, 64):
-        plan = host.plan(None, None, cores=cores, memory=host.free_memory(), share=workers)
+        plan = host.choose_parallelism(
+            None, None, cores=cores, memory=host.free_memory(), workers=workers
+        )
         checks.at_most(
             f"threads of {workers} workers", workers * plan.jobs * plan.threads,
             max(cores, workers),

@@ -35,7 +35,8 @@ from typing import Any
 
 from rich.console import Console
 
-from distune.loops import MasterOptions, WorkerOptions, run_master, run_worker
+from distune.master.options import MasterOptions
+from distune.master.run import run_master
 from distune.share import protocol
 from distune.share.folder import Folder
 from distune.share.protocol import COUNTED, State
@@ -43,10 +44,11 @@ from distune.share.records import decode_lines
 from distune.share.store import Store
 from distune.space_file.read import parse_space_file
 from distune.study.trial import Counted, Outcome
-from distune.training import executor, processes
+from distune.training import children, executor
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.observer import Observer
 from distune.watch.screen import Mode, Screen
+from distune.worker.run import WorkerOptions, run_worker
 from tests.rigs import faultfs, why_no_faultfs
 
 #: Operations that change something: a crash between two others leaves what these left.
@@ -177,7 +179,7 @@ class Process:
             return
         status = 70
         try:
-            processes.die_with_parent(parent)
+            children.die_with_parent(parent)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(fd, 1)

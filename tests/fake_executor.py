@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Result, Trial
-from distune.training.messages import Assignment, SelfTest, TrainingStarted
-from distune.training.processes import Died
+from distune.training.messages import Assignment, Died, SelfTest, TrainingStarted
 
 
 class FakeExecutor:

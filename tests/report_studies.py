@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distune.report.material import Material, WorkloadFigure
+from distune.report.study_data import StudyData, WorkloadFigure
 from distune.report.writing import plotly_script, write_report
 from distune.search.ranking import History
 from distune.search.samplers.staged import StagedSampler
@@ -98,7 +98,7 @@ def a_history(study: Study, trials: Iterable[Counted]) -> History:
     return history
 
 
-def material(study: Study, trials: Iterable[Counted], **more: Any) -> Material:
+def study_data(study: Study, trials: Iterable[Counted], **more: Any) -> StudyData:
     history = a_history(study, trials)
     elapsed = max((one.elapsed or 0.0 for one in history.trials), default=0.0)
     master = MasterBeat(
@@ -112,10 +112,10 @@ def material(study: Study, trials: Iterable[Counted], **more: Any) -> Material:
         study=study, limits=Limits(), elapsed=elapsed, history=history, master=master,
         stages=tuple(staged.views()) if staged is not None else (),
     )  # fmt: skip
-    return Material(snapshot=snapshot, **more)
+    return StudyData(snapshot=snapshot, **more)
 
 
-def a_search(trials: int, **changes: Any) -> Material:
+def a_search(trials: int, **changes: Any) -> StudyData:
     """A random search with everything that happens in one: some trials diverge, fail, are pruned
     or lost; learning rates near 0.1 are good.
     """
@@ -144,7 +144,7 @@ def a_search(trials: int, **changes: Any) -> Material:
             name = AttemptName(number, 1, worker=worker, state=State.LOST)
             given_up[name] = a_file(one.trial, worker, clock + at + 1, curve(good, 4.0)[:3])
     more = {"files": files, "given_up": given_up, "sampled": trials > len(files)}
-    return material(a_study(**changes), made, **more, figures=some_figures())
+    return study_data(a_study(**changes), made, **more, figures=some_figures())
 
 
 def some_figures() -> list[WorkloadFigure]:
@@ -198,6 +198,6 @@ def a_file(trial: Trial, worker: str, time: float, reports: Sequence[Report]) ->
     return AttemptFile(trial, claim, tuple(reports), None)
 
 
-def write_page(material: Material, path: Path) -> Path:
+def write_page(study_data: StudyData, path: Path) -> Path:
     """The page of a report, as `distune report` makes it."""
-    return write_report(material, plotly_script(), path)
+    return write_report(study_data, plotly_script(), path)

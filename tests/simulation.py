@@ -30,8 +30,7 @@ from distune.space_file.freeze import freeze as freeze_study
 from distune.space_file.read import parse_space_file
 from distune.study.study import Limits, Study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Purpose, Record, Report, Result
-from distune.training.messages import Assignment, SelfTest, SelfTested
-from distune.training.processes import Died
+from distune.training.messages import Assignment, Died, SelfTest, SelfTested
 from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
 from distune.worker.context import WorkerIdentity

@@ -375,12 +375,12 @@ def test_two_doctors_find_each_other_in_the_directory_and_agree(lab: Lab) -> Non
     assert (lab.logs / protocol.DOCTOR).exists()
 
 
-def test_a_doctor_whom_nobody_joins_says_so_and_leaves_an_older_diagnosis_alone(lab: Lab) -> None:
+def test_a_doctor_that_no_other_joins_says_so_and_leaves_an_older_diagnosis_alone(lab: Lab) -> None:
     lab.logs.mkdir()
     (lab.logs / protocol.DOCTOR).write_text("older")
     done = lab.run("doctor", "--peer", "--wait", "1s", timeout=60)
     assert done.returncode == 1
-    assert "nobody came" in done.stdout
+    assert "no other host came" in done.stdout
     assert "distune doctor --logs" in done.stderr
     assert os.listdir(lab.logs) == [protocol.DOCTOR]
     assert (lab.logs / protocol.DOCTOR).read_text() == "older"

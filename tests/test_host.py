@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from distune import cli
-from distune.loops import _told, may_be_bfloat16
-from distune.training.processes import executor_environment
+from distune.training.environment import executor_environment
 from distune.worker import host
+from distune.worker.admission import may_be_bfloat16
 from tests.conftest import Lab, executors_of, wait_until
 from tests.histories import study
 
@@ -31,7 +31,7 @@ GB = 2**30
 def test_there_are_never_more_threads_than_cores_unless_there_are_more_workers(
     cores: int, share: int, memory: int, gpus: int
 ) -> None:
-    plan = host.plan(None, None, cores=cores, memory=memory, gpus=gpus, share=share)
+    plan = host.choose_parallelism(None, None, cores=cores, memory=memory, gpus=gpus, workers=share)
     if gpus <= cores:
         assert share * plan.jobs * plan.threads <= max(cores, share * plan.jobs)
     if share <= cores and not gpus:
@@ -53,17 +53,17 @@ def test_there_are_never_more_threads_than_cores_unless_there_are_more_workers(
         ((None, None), {"cores": 16, "gpus": 1}, 1, 16),
         ((None, None), {"cores": 16, "gpus": 4}, 4, 4),
         ((None, None), {"cores": 2, "gpus": 4}, 4, 1),
-        ((None, None), {"cores": 16, "share": 2}, 8, 1),
-        ((None, None), {"cores": 16, "share": 2, "memory": 5 * GB}, 2, 4),
-        ((None, None), {"cores": 2, "share": 8}, 1, 1),
-        ((None, None), {"cores": 16, "gpus": 4, "share": 2}, 2, 4),
-        ((None, None), {"cores": 16, "gpus": 1, "share": 4}, 1, 4),
+        ((None, None), {"cores": 16, "workers": 2}, 8, 1),
+        ((None, None), {"cores": 16, "workers": 2, "memory": 5 * GB}, 2, 4),
+        ((None, None), {"cores": 2, "workers": 8}, 1, 1),
+        ((None, None), {"cores": 16, "gpus": 4, "workers": 2}, 2, 4),
+        ((None, None), {"cores": 16, "gpus": 1, "workers": 4}, 1, 4),
     ],
 )
 def test_processes_are_preferred_to_threads_and_what_is_asked_for_is_done(
     asked: tuple[int | None, int | None], having: dict[str, int], jobs: int, threads: int
 ) -> None:
-    plan = host.plan(*asked, **{"cores": 1, "memory": 1_000 * GB, **having})
+    plan = host.choose_parallelism(*asked, **{"cores": 1, "memory": 1_000 * GB, **having})
     assert (plan.jobs, plan.threads) == (jobs, threads)
 
 
@@ -206,7 +206,7 @@ def test_a_worker_that_is_told_nothing_uses_each_core_once(
     lab.write_space(objective="train:hang", trials=4 * cores)
     lab.master("--plain")
     worker = lab.start("worker", "--objective", "train:hang")
-    plan = host.plan(None, None, cores=cores, memory=host.free_memory())
+    plan = host.choose_parallelism(None, None, cores=cores, memory=host.free_memory())
     wait_until(lambda: len(lab.taken_by(worker)) == plan.jobs, what="it is busy")
     wait_until(lambda: len(executors_of(worker.pid)) == plan.jobs, what="all are there")
     threads = [int(environment_of(one)["OMP_NUM_THREADS"]) for one in executors_of(worker.pid)]
@@ -258,7 +258,7 @@ def test_threads_that_the_user_has_set_stay_and_are_counted(
     given = executor_environment(1)
     assert (given["OMP_NUM_THREADS"], given["MKL_NUM_THREADS"]) == ("4096", "1")
     assert given["MALLOC_TRIM_THRESHOLD_"] == "17"
-    assert "4096 threads are more than the cores" in _told(host.Plan(1, 1, "so"))
+    assert "4096 threads are more than the cores" in host.Parallelism(1, 1, "so").describe()
 
 
 @pytest.mark.parametrize("name", ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"])

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from distune.share.store import open_study
-from distune.training.processes import Tail
+from distune.training.tail import Tail
 from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 
 MISBEHAVING = """\

@@ -11,15 +11,16 @@ import pytest
 
 from distune.errors import UserError
 from distune.presets.catalogue import describe, preset_names, read_preset, read_starter
-from distune.presets.scaling import scaled
 from distune.search.ranking import History
 from distune.search.samplers.staged import make_sampler
 from distune.space_file.freeze import freeze, limits_of
 from distune.space_file.preview import preview
 from distune.space_file.read import parse_space_file
+from distune.space_file.scaling import scaled
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Trial
-from distune.training.objective import TrialContext, drive, find
+from distune.training.objective import drive, find
+from distune.training.trial_context import TrialContext
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders

@@ -21,32 +21,29 @@ import pytest
 from PIL import Image
 
 from distune.report import (
+    best_so_far,
     cost,
+    curve_data,
+    curve_groups,
     curves,
+    heat_map,
     importance,
-    search,
-    settings,
+    parameters,
+    progress,
     stages,
+    stretches,
     summary,
+    winner,
     workers,
-    workload,
 )
-from distune.report.blocks import (
-    Choice,
-    Pictures,
-    Plot,
-    Row,
-    Section,
-    Table,
-    Text,
-    safe_figure,
-    themes,
-)
-from distune.report.contents import sections
-from distune.report.material import Material, sample, value_of
+from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
+from distune.report.colours import themes
 from distune.report.optuna_plots import study_of
 from distune.report.page import html_page
-from distune.report.writing import read
+from distune.report.plotting import safe_figure
+from distune.report.reading import read_study
+from distune.report.sections import all_sections
+from distune.report.study_data import StudyData, sample, value_of
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile, encode, encode_document
@@ -62,8 +59,8 @@ from tests.report_studies import (
     a_study,
     counted,
     curve,
-    material,
     some_figures,
+    study_data,
 )
 
 NAN = math.nan
@@ -83,7 +80,7 @@ def figures_of(section: Section | None) -> list[dict[str, Any]]:
 
 
 def words_of(section: Section | None) -> str:
-    return " ".join(b.text for b in (section.blocks if section else ()) if isinstance(b, Text))
+    return " ".join(b.text for b in (section.blocks if section else ()) if isinstance(b, Paragraph))
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -108,9 +105,9 @@ def test_a_sample_has_the_best_trials_and_always_the_same_others() -> None:
 
 def test_the_best_so_far_begins_with_the_first_finite_value() -> None:
     values = [NAN, 0.5, 0.4, math.inf, 0.7, NAN]
-    assert equal(search.best_so_far(values, "maximize"), [NAN, 0.5, 0.5, 0.5, 0.7, 0.7])
-    assert equal(search.best_so_far(values, "minimize"), [NAN, 0.5, 0.4, 0.4, 0.4, 0.4])
-    assert search.best_so_far([], "maximize") == []
+    assert equal(best_so_far.best_so_far(values, "maximize"), [NAN, 0.5, 0.5, 0.5, 0.7, 0.7])
+    assert equal(best_so_far.best_so_far(values, "minimize"), [NAN, 0.5, 0.4, 0.4, 0.4, 0.4])
+    assert best_so_far.best_so_far([], "maximize") == []
 
 
 @pytest.mark.parametrize(
@@ -128,7 +125,7 @@ def test_the_bands_are_those_of_all_orders(direction: Any) -> None:
     """Against every order of five trials, one of which has no value, counted one by one."""
     values, seconds = [0.3, NAN, 0.9, 0.5, 0.7], [4.0, 1.0, 3.0, 2.0, 5.0]
     orders = list(permutations(range(5)))
-    by_trial, by_time = search.bands(values, seconds, direction, map(np.array, orders))
+    by_trial, by_time = best_so_far.bands(values, seconds, direction, map(np.array, orders))
     assert by_trial.at == [1, 2, 3, 4, 5]
     worst_first = direction == "maximize"
 
@@ -140,9 +137,9 @@ def test_the_bands_are_those_of_all_orders(direction: Any) -> None:
 
     for i, at in enumerate(by_trial.at):
         reached = [
-            search.best_so_far([values[k] for k in o], direction)[int(at) - 1] for o in orders
+            best_so_far.best_so_far([values[k] for k in o], direction)[int(at) - 1] for o in orders
         ]
-        expected = [quantile(reached, share) for share in search.LEVELS]
+        expected = [quantile(reached, share) for share in best_so_far.LEVELS]
         assert equal([row[i] for row in by_trial.quantiles], expected)
     for i, at in enumerate(by_time.at):
         reached = []
@@ -152,25 +149,27 @@ def test_the_bands_are_those_of_all_orders(direction: Any) -> None:
                 spent += seconds[k]
                 if spent > at + 1e-9:
                     break
-                best = search.best_so_far([best, values[k]], direction)[-1]
+                best = best_so_far.best_so_far([best, values[k]], direction)[-1]
             reached.append(best)
-        expected = [quantile(reached, share) for share in search.LEVELS]
+        expected = [quantile(reached, share) for share in best_so_far.LEVELS]
         assert equal([row[i] for row in by_time.quantiles], expected)
     assert by_time.at[-1] == 15.0
 
 
 def test_orders_are_permutations_and_the_same_for_the_same_seed() -> None:
-    orders = [tuple(map(int, order)) for order in search.random_orders(6, 50)]
+    orders = [tuple(map(int, order)) for order in best_so_far.random_orders(6, 50)]
     assert len(set(orders)) > 30
     assert {tuple(sorted(order)) for order in orders} == {(0, 1, 2, 3, 4, 5)}
-    assert orders == [tuple(map(int, order)) for order in search.random_orders(6, 50)]
+    assert orders == [tuple(map(int, order)) for order in best_so_far.random_orders(6, 50)]
 
 
 def test_only_a_random_search_is_reshuffled() -> None:
     def names(sampler: str) -> set[str]:
         made = a_search(20, sampler=sampler, params={})
         return {
-            trace["name"] for figure in figures_of(search.section(made)) for trace in figure["data"]
+            trace["name"]
+            for figure in figures_of(progress.section(made))
+            for trace in figure["data"]
         }
 
     assert "median order" in names("random")
@@ -183,7 +182,7 @@ def test_a_search_is_drawn_as_it_happened_in_trials_training_time_and_time_of_th
         for i, (value, elapsed) in enumerate([(0.5, 11.0), (0.4, 12.0), (0.8, 30.0)])
     ]
     against_trials, training, running = figures_of(
-        search.section(material(a_study(sampler="grid"), trials))
+        progress.section(study_data(a_study(sampler="grid"), trials))
     )
     assert [(t["x"], t["y"]) for t in against_trials["data"]] == [([1, 3], [0.5, 0.8])]
     assert [(t["x"], t["y"]) for t in training["data"]] == [([10, 30], [0.5, 0.8])]
@@ -192,7 +191,7 @@ def test_a_search_is_drawn_as_it_happened_in_trials_training_time_and_time_of_th
 
 def test_a_few_diverged_trials_do_not_squeeze_the_others() -> None:
     trials = [counted(i, 0.1 if i == 7 else 0.98 + i / 10_000) for i in range(100)]
-    figure = figures_of(search.section(material(a_study(), trials)))[0]
+    figure = figures_of(progress.section(study_data(a_study(), trials)))[0]
     low, high = figure["layout"]["yaxis"]["range"]
     assert 0.97 < low < 0.985
     assert 0.9899 < high < 1
@@ -206,7 +205,7 @@ def test_the_summary_says_what_was_found() -> None:
         counted(i, value, params={"lr": lr}, repeat=i % 2, elapsed=60.0 * i)
         for i, (lr, value) in enumerate([(0.1, 0.9), (0.1, 0.8), (0.2, 0.5), (0.2, 0.5)])
     ]
-    words = words_of(summary.summary(material(a_study({"lr": [0.1, 0.2]}, repeats=2), trials)))
+    words = words_of(summary.summary(study_data(a_study({"lr": [0.1, 0.2]}, repeats=2), trials)))
     assert "0.8500 ± 0.0707 (standard deviation over 2 repeats): lr 0.1" in words
     assert "4 trials counted (4 complete), by 1 worker in 3m00s, with 40s of training." in words
 
@@ -223,7 +222,7 @@ def test_the_table_has_a_hundred_rows_and_says_how_many_there_are() -> None:
 def test_failures_are_told_with_what_was_tried() -> None:
     failure = Failure(message="ValueError: <no>")
     trials = [counted(4, None, outcome=Outcome.FAILED, failure=failure, params={"lr": 0.5})]
-    (table,) = summary.failures(material(a_study({"lr": [0.5, 1.0]}), trials)).blocks  # type: ignore[union-attr]
+    (table,) = summary.failures(study_data(a_study({"lr": [0.5, 1.0]}), trials)).blocks  # type: ignore[union-attr]
     assert isinstance(table, Table)
     assert table.rows == [["4", "failed", "ValueError: <no>", "gpu7-812-4f2a9c", "lr 0.5"]]
 
@@ -232,13 +231,13 @@ def test_failures_are_told_with_what_was_tried() -> None:
 
 
 def test_up_to_seven_values_have_a_colour_each_in_their_order() -> None:
-    groups, ordered = curves.groups_of({1: 0.1, 2: 1, 3: 0.1, 4: 10.0})
+    groups, ordered = curve_groups.groups_of({1: 0.1, 2: 1, 3: 0.1, 4: 10.0})
     assert ordered
     assert [(g.label, g.trials) for g in groups] == [("0.1", [1, 3]), ("1", [2]), ("10", [4])]
 
 
 def test_many_numbers_are_put_into_classes_of_as_many_trials() -> None:
-    groups, ordered = curves.groups_of({i: i / 10 for i in range(100)})
+    groups, ordered = curve_groups.groups_of({i: i / 10 for i in range(100)})
     assert ordered
     assert [len(g.trials) for g in groups] == [20] * 5
     assert [g.label for g in groups][::4] == ["0 to 1.9", "8 to 9.9"]
@@ -246,7 +245,7 @@ def test_many_numbers_are_put_into_classes_of_as_many_trials() -> None:
 
 def test_many_choices_are_the_most_frequent_ones_and_others() -> None:
     values = {i: f"c{i if i < 10 else i % 6}" for i in range(40)}
-    groups, ordered = curves.groups_of(values)
+    groups, ordered = curve_groups.groups_of(values)
     assert not ordered
     assert [g.label for g in groups] == [*(f"c{i}" for i in (4, 5, 0, 1, 2, 3)), "others"] or (
         {g.label for g in groups[:-1]} == {f"c{i}" for i in range(6)}
@@ -268,13 +267,13 @@ def test_many_choices_are_the_most_frequent_ones_and_others() -> None:
 def test_metrics_of_one_quantity_belong_together(
     metrics: list[str], expected: list[tuple[str, str | None, str | None]]
 ) -> None:
-    found = curves.families(metrics, "val_accuracy")
+    found = curve_data.families(metrics, "val_accuracy")
     assert [(one.name, one.validation, one.training) for one in found] == expected
 
 
 def test_the_middle_of_curves_is_where_half_of_them_still_train() -> None:
     three = [[(1.0, 1.0), (3.0, 3.0)], [(1.0, 5.0), (2.0, 5.0)], [(1.0, 9.0)]]
-    central = curves.middle(three)
+    central = curve_data.middle(three)
     assert central.x == [1.0, 2.0]
     assert central.median == [5.0, 3.5]  # at 2: half way up the first one, and the second one
     assert central.low == [3.0, 2.75]
@@ -286,8 +285,8 @@ def test_the_gap_is_validation_minus_training() -> None:
         Report(step=i, metrics={"val_loss": 2.0, "train_loss": 2.0 - i / 4}, seconds=float(i))
         for i in (1, 2)
     ]
-    family = curves.Family("loss", "val_loss", "train_loss")
-    assert curves.by_step(curves.gap(reports, family), "gap") == [(1.0, 0.25), (2.0, 0.5)]
+    family = curve_data.Family("loss", "val_loss", "train_loss")
+    assert curve_data.by_step(curve_data.gap(reports, family), "gap") == [(1.0, 0.25), (2.0, 0.5)]
 
 
 def test_colours_are_for_the_parameter_that_is_asked_for() -> None:
@@ -320,7 +319,7 @@ def test_one_parameter_alone_is_no_choice() -> None:
     assert "One colour for each value of optimizer" in words_of(section)
 
 
-def a_staged_search() -> Material:
+def a_staged_search() -> StudyData:
     """Three settings of a first stage, of which the second is best, and two of the next."""
     groups = {"rate": {"lr": [1, 2, 3]}, "depth": {"n": [2, 4]}}
     named = [{"name": name, "params": params} for name, params in groups.items()]
@@ -331,7 +330,7 @@ def a_staged_search() -> Material:
         for i, ((lr, n), value) in enumerate(zip(settings, [0.5, 0.8, 0.6, 0.9, 0.7], strict=True))
     ]
     files = {i: a_file(one.trial, one.worker, 0.0, curve(0.9, 5.0)) for i, one in enumerate(made)}
-    return material(study, made, files=files)
+    return study_data(study, made, files=files)
 
 
 def test_stages_are_a_table_of_what_each_has_found() -> None:
@@ -347,7 +346,7 @@ def test_stages_are_a_table_of_what_each_has_found() -> None:
 
 def test_the_curves_of_a_staged_search_have_the_colours_of_its_stages_first() -> None:
     made = a_staged_search()
-    (section,) = (one for one in sections(made) if one.key == "curves")
+    (section,) = (one for one in all_sections(made) if one.key == "curves")
     (choice,) = (block for block in section.blocks if isinstance(block, Choice))
     assert choice.options[0] == "stage"
     data = figures_of(section)[0]["data"]
@@ -355,7 +354,7 @@ def test_the_curves_of_a_staged_search_have_the_colours_of_its_stages_first() ->
         ("rate", "trial 0"), ("rate", "trial 1"), ("rate", "trial 2"),
         ("depth", "trial 3"), ("depth", "trial 4"),
     }  # fmt: skip
-    wanted = next(one for one in sections(made, "n") if one.key == "curves")
+    wanted = next(one for one in all_sections(made, "n") if one.key == "curves")
     (choice,) = (block for block in wanted.blocks if isinstance(block, Choice))
     assert choice.options[:2] == ["n", "stage"]
 
@@ -373,7 +372,7 @@ def test_a_loss_over_decades_has_a_log_scale_and_an_accuracy_has_none() -> None:
         study = a_study({"x": [1, 2]}, metric=metric, direction=direction)
         one = counted(0, 0.9, params={"x": 1}, steps=3)
         reports = [Report(step=i, metrics={metric: 10.0**-i}, seconds=1.0 * i) for i in (1, 2, 3)]
-        made = material(study, [one], files={0: a_file(one.trial, "w", 0.0, reports)})
+        made = study_data(study, [one], files={0: a_file(one.trial, "w", 0.0, reports)})
         return figures_of(curves.section(made, "x"))[0]["layout"]["yaxis"].get("type")
 
     assert scale("val_loss", "minimize") == "log"
@@ -385,13 +384,15 @@ def test_what_is_no_number_in_a_curve_is_left_out() -> None:
         Report(step=i, metrics={"epoch": e, "loss": v}, seconds=s)
         for i, (e, v, s) in enumerate([(1.0, NAN, 1.0), (2.0, 0.5, math.inf), (NAN, 0.4, 3.0)])
     ]
-    assert curves.by_step(reports, "loss") == [(2.0, 0.5)]
-    assert curves.by_time(reports, "loss") == [(3.0, 0.4)]
-    assert curves.by_time(reports, "other") == []
+    assert curve_data.by_step(reports, "loss") == [(2.0, 0.5)]
+    assert curve_data.by_time(reports, "loss") == [(3.0, 0.4)]
+    assert curve_data.by_time(reports, "other") == []
 
 
 def test_an_objective_that_reports_nothing_but_a_number_has_no_curves() -> None:
-    assert curves.section(material(a_study(), [counted(i, i / 10) for i in range(9)]), "lr") is None
+    assert (
+        curves.section(study_data(a_study(), [counted(i, i / 10) for i in range(9)]), "lr") is None
+    )
 
 
 # -- params ----------------------------------------------------------------------------------------
@@ -413,7 +414,7 @@ def test_the_parameter_that_decides_is_the_most_important_one() -> None:
     [([0.1] * 9, "9 complete trials: too few"), ([0.1] * 30, "reached the same")],
 )
 def test_why_nothing_is_said_of_importance_is_said(values: list[float], why: str) -> None:
-    made = material(a_study(), [counted(i, value) for i, value in enumerate(values)])
+    made = study_data(a_study(), [counted(i, value) for i, value in enumerate(values)])
     study = study_of(made.history)
     weights = importance.weigh(made, study)
     assert weights == {}
@@ -421,25 +422,25 @@ def test_why_nothing_is_said_of_importance_is_said(values: list[float], why: str
 
 
 def test_few_values_have_a_class_each_and_many_numbers_intervals_of_one_length() -> None:
-    assert settings.classes({1: 3, 2: 1, 3: 3}, None) == settings.Classes(
+    assert heat_map.classes({1: 3, 2: 1, 3: 3}, None) == heat_map.Classes(
         ["1", "3"], {1: 1, 2: 0, 3: 1}
     )
-    many = settings.classes({i: i for i in range(17)}, None)
+    many = heat_map.classes({i: i for i in range(17)}, None)
     assert many.names[::7] == ["0 to 2", "14 to 16"]
     assert [many.of[i] for i in range(17)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7]
-    decades = settings.classes({i: 10.0 ** (i / 4 - 2) for i in range(17)}, None)
+    decades = heat_map.classes({i: 10.0 ** (i / 4 - 2) for i in range(17)}, None)
     assert decades.names[::7] == ["0.01 to 0.032", "32 to 100"]
-    flags = settings.classes({1: True, 2: False, 3: None}, None)
+    flags = heat_map.classes({1: True, 2: False, 3: None}, None)
     assert sorted(flags.names) == ["false", "null", "true"]
-    words = settings.classes({i: f"w{i % 20}" for i in range(45)}, None)
+    words = heat_map.classes({i: f"w{i % 20}" for i in range(45)}, None)
     assert len(words.names) == 10
     assert words.names[-1] == "others"
 
 
 def test_a_cell_of_the_heat_map_is_the_median_of_its_trials() -> None:
-    x = settings.classes({0: "a", 1: "a", 2: "b", 3: "a", 4: "b"}, None)
-    y = settings.classes({0: 1, 1: 1, 2: 1, 3: 2}, None)  # trial 4 has no such parameter
-    found = settings.cells(x, y, {0: 0.2, 1: 0.4, 2: 0.9, 3: 0.5, 4: 0.7})
+    x = heat_map.classes({0: "a", 1: "a", 2: "b", 3: "a", 4: "b"}, None)
+    y = heat_map.classes({0: 1, 1: 1, 2: 1, 3: 2}, None)  # trial 4 has no such parameter
+    found = heat_map.cells(x, y, {0: 0.2, 1: 0.4, 2: 0.9, 3: 0.5, 4: 0.7})
     assert (found.columns, found.rows) == (["a", "b"], ["1", "2"])
     assert found.medians[0] == [pytest.approx(0.3), 0.9]
     assert found.medians[1] == [0.5, None]
@@ -448,7 +449,7 @@ def test_a_cell_of_the_heat_map_is_the_median_of_its_trials() -> None:
 
 def test_every_two_parameters_have_their_heat_map() -> None:
     made = a_search(60)
-    (pairs,) = [p for p in plots_of(settings.section(made, {})) if "Heat map" in p.title]
+    (pairs,) = [p for p in plots_of(parameters.section(made, {})) if "Heat map" in p.title]
     assert len(pairs.figures) == 6  # of four that vary
     assert "lr and batch_size" in pairs.figures
 
@@ -507,16 +508,16 @@ def test_budgets_are_round_and_reach_from_the_cheapest_to_the_dearest() -> None:
 # -- workers ---------------------------------------------------------------------------------------
 
 
-def a_stretch(start: float, end: float) -> workers.Stretch:
-    return workers.Stretch("w", start, end, "complete", "trial 1")
+def a_stretch(start: float, end: float) -> stretches.Stretch:
+    return stretches.Stretch("w", start, end, "complete", "trial 1")
 
 
 def test_time_is_busy_once_however_many_trials_lie_over_it() -> None:
     own = [a_stretch(0, 4), a_stretch(2, 6), a_stretch(8, 10), a_stretch(8.5, 9)]
-    assert workers.busy(own, 0, 10) == 8
-    assert workers.busy(own, 3, 8.5) == 3.5
-    assert workers.utilisation(own) == 0.8
-    assert workers.utilisation([a_stretch(3, 3)]) is None
+    assert stretches.busy(own, 0, 10) == 8
+    assert stretches.busy(own, 3, 8.5) == 3.5
+    assert stretches.utilisation(own) == 0.8
+    assert stretches.utilisation([a_stretch(3, 3)]) is None
 
 
 def test_a_lost_attempt_is_placed_by_its_workers_own_clock() -> None:
@@ -533,7 +534,7 @@ def test_a_lost_attempt_is_placed_by_its_workers_own_clock() -> None:
         lost: a_file(made[0].trial, "w-1-a", ahead + 100.0, curve(0.5, 12.0)),
         elsewhere: a_file(made[0].trial, "w-2-b", 5.0, []),  # of a worker with no trial counted
     }
-    found = workers.stretches(material(a_study(), made, files=files, given_up=given_up))
+    found = stretches.stretches(study_data(a_study(), made, files=files, given_up=given_up))
     assert [(s.start, s.end, s.kind) for s in found] == [
         (10.5, 30.5, "complete"),
         (40.5, 60.5, "complete"),
@@ -545,7 +546,7 @@ def test_a_lost_attempt_is_placed_by_its_workers_own_clock() -> None:
 def test_attempts_that_ended_no_trial_are_told_apart() -> None:
     file = a_file(counted(0, 1.0).trial, "w", 0.0, [])
     kinds = {
-        outcome: workers.kind_of(replace(file, result=Result(outcome=outcome)))
+        outcome: stretches.kind_of(replace(file, result=Result(outcome=outcome)))
         for outcome in (Outcome.RELEASED, Outcome.FAILED, Outcome.OUT_OF_MEMORY)
     }
     assert kinds == {
@@ -553,11 +554,11 @@ def test_attempts_that_ended_no_trial_are_told_apart() -> None:
         Outcome.FAILED: "failed, tried again",
         Outcome.OUT_OF_MEMORY: "failed, tried again",
     }
-    assert workers.kind_of(file) == workers.kind_of(None) == "lost"
+    assert stretches.kind_of(file) == stretches.kind_of(None) == "lost"
 
 
 def test_a_history_made_anew_says_why_there_is_no_timeline() -> None:
-    section = workers.section(material(a_study(), [counted(i, 0.5) for i in range(3)]))
+    section = workers.section(study_data(a_study(), [counted(i, 0.5) for i in range(3)]))
     assert plots_of(section) == []
     assert "is not known" in words_of(section)
 
@@ -574,20 +575,20 @@ def test_many_attempts_are_drawn_as_shares_of_time() -> None:
 
 
 def test_each_kind_of_figure_is_drawn() -> None:
-    blocks = [workload.block_of(one.figure) for one in some_figures()]
-    assert [type(block).__name__ for block in blocks] == ["Plot", "Pictures", "Plot", "Plot"]
+    blocks = [winner.block_of(one.figure) for one in some_figures()]
+    assert [type(block).__name__ for block in blocks] == ["Plot", "PictureGrid", "Plot", "Plot"]
     assert "300 of 348 are on the diagonal" in blocks[0].alt  # type: ignore[union-attr]
 
 
 def test_a_picture_keeps_its_pixels() -> None:
     pixels = bytes(range(12))
-    block = workload.block_of(
+    block = winner.block_of(
         figures.Pictures(
             title="t", height=2, width=2, channels=3,
             pictures=[figures.Picture(pixels=base64.b64encode(pixels).decode(), label="<b>")],
         )
     )  # fmt: skip
-    assert isinstance(block, Pictures)
+    assert isinstance(block, PictureGrid)
     image = Image.open(io.BytesIO(block.pictures[0][0]))
     assert (image.size, image.tobytes()) == ((2, 2), pixels)
 
@@ -610,8 +611,8 @@ def test_a_picture_keeps_its_pixels() -> None:
     ],
 )  # fmt: skip
 def test_a_figure_that_contradicts_itself_is_named(wrong: figures.Figure, why: str) -> None:
-    block = workload.block_of(wrong)
-    assert isinstance(block, Text)
+    block = winner.block_of(wrong)
+    assert isinstance(block, Paragraph)
     assert block.tone == "bad"
     assert why in block.text
 
@@ -619,14 +620,14 @@ def test_a_figure_that_contradicts_itself_is_named(wrong: figures.Figure, why: s
 # -- the page --------------------------------------------------------------------------------------
 
 
-def page_of(made: Material) -> str:
-    return html_page("t", "f", sections(made), style="", script="page()", plotly="plotly()")
+def page_of(made: StudyData) -> str:
+    return html_page("t", "f", all_sections(made), style="", script="page()", plotly="plotly()")
 
 
 @pytest.mark.parametrize("trials", [0, 1, 2, 3, 12, 80])
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_every_plot_is_one_that_plotly_knows(trials: int, direction: str) -> None:
-    for section in sections(a_search(trials, direction=direction)):
+    for section in all_sections(a_search(trials, direction=direction)):
         for plot in plots_of(section):
             assert plot.alt
             for figure in plot.figures.values():
@@ -665,8 +666,8 @@ def test_no_string_reaches_plotly_as_markup() -> None:
 
 def test_data_of_a_plot_cannot_end_its_block() -> None:
     figure = {"data": [{"hovertemplate": "</script><!-- <script>"}], "layout": {}}
-    sections = [Section("k", "t", [Plot("t", {"": figure}, "a")])]
-    page = html_page("t", "f", sections, style="", script="page()", plotly="plotly()")
+    all_sections = [Section("k", "t", [Plot("t", {"": figure}, "a")])]
+    page = html_page("t", "f", all_sections, style="", script="page()", plotly="plotly()")
     assert page.count("<script") == page.count("</script>") == 4
     data = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
     assert json.loads(data[0]) == {"figures": [figure], "lists": []}
@@ -678,8 +679,8 @@ def test_what_several_figures_of_a_plot_have_in_common_is_written_once() -> None
         name: {"data": [{**curve, "line": {"color": hue}}], "layout": {"legend": {"x": 0}}}
         for name, hue in (("a", "@0"), ("b", "@1"))
     }
-    sections = [Section("k", "t", [Plot("t", figures, "a")])]
-    page = html_page("t", "f", sections, style="", script="page()", plotly="plotly()")
+    all_sections = [Section("k", "t", [Plot("t", figures, "a")])]
+    page = html_page("t", "f", all_sections, style="", script="page()", plotly="plotly()")
     (data,) = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
     found = json.loads(data)
     assert found["lists"] == [[1, 2, 3], [0.5, None, 0.25]]
@@ -739,7 +740,7 @@ def test_curves_of_counted_trials_and_attempts_that_were_given_up_are_read(
     put(store, tmp_path, lost, a_file(trial, "w-2-b", 5.0, curve(0.5, 10.0)[:2]))
     bad = tmp_path / AttemptName(4, 1, worker="w-2-b", state=State.LOST).seen_path
     bad.write_text("not a record")
-    made = read(store)
+    made = read_study(store)
     assert {number: len(reports) for number, reports in made.curves.items()} == {0: 12, 1: 12}
     assert {name.trial: file and len(file.reports) for name, file in made.given_up.items()} == {
         3: 2,
@@ -753,7 +754,7 @@ def test_of_many_trials_few_files_are_read(store: Store, tmp_path: Path) -> None
     for one in many:
         name = AttemptName(one.trial.number, 1, worker=one.worker, state=State.SEEN)
         put(store, tmp_path, name, a_file(one.trial, one.worker, 5.0, curve(0.5, 10.0)[:2]))
-    made = read(store)
+    made = read_study(store)
     assert len(made.files) == 300
     assert set(range(940, 1000)) <= set(made.files)
     assert made.sampled
@@ -778,12 +779,12 @@ def test_figures_of_the_winners_test_are_read(
     folder.mkdir()
     if content is not None:
         (folder / "figures.json").write_bytes(content)
-    made = read(store)
+    made = read_study(store)
     if isinstance(expected, str):
         assert expected in words_of(summary.summary(made))
     else:
         assert len(made.figures) == expected
-        assert list(made.notes) == []
+        assert list(made.problems) == []
 
 
 def test_a_file_where_the_artifacts_should_be_is_told_and_does_no_harm(
@@ -792,7 +793,7 @@ def test_a_file_where_the_artifacts_should_be_is_told_and_does_no_harm(
     append_history(store, counted(7, 0.9, params={"x": 0.5}))
     append_history(store, counted(7, None, params={"x": 0.5}, purpose=Purpose.TEST))
     (tmp_path / "artifacts" / "000007.1").write_text("")
-    assert "cannot be used" in words_of(summary.summary(read(store)))
+    assert "cannot be used" in words_of(summary.summary(read_study(store)))
 
 
 def test_the_command_writes_one_file_named_after_the_study(finished: Lab) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-from distune.report.material import WorkloadFigure
+from distune.report.study_data import WorkloadFigure
 from distune.report.writing import plotly_script, write_report
 from distune.study import figures
 from distune.study.trial import Failure, Outcome, Report
-from tests.report_studies import a_file, a_search, a_study, counted, material, write_page
+from tests.report_studies import a_file, a_search, a_study, counted, study_data, write_page
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(
@@ -154,7 +154,7 @@ def test_a_table_of_many_parameters_is_whole_on_paper(browser: Any, tmp_path: Pa
     names = [f"a_parameter_called_{i}" for i in range(16)]
     study = a_study({name: {"type": "float", "low": 0, "high": 1} for name in names})
     made = [counted(i, i / 9, params=dict.fromkeys(names, i / 9)) for i in range(9)]
-    with opened(browser, write_page(material(study, made), tmp_path / "wide.html")) as one:
+    with opened(browser, write_page(study_data(study, made), tmp_path / "wide.html")) as one:
         one.page.emulate_media(media="print")
         one.page.set_viewport_size(PAPER)
         cells = one.page.locator("#ranking th").all()
@@ -207,7 +207,7 @@ def test_another_parameter_can_have_the_colours_of_all_learning_curves(
 
 
 def test_a_page_without_trials_says_so(browser: Any, tmp_path: Path) -> None:
-    with opened(browser, write_page(material(a_study(), []), tmp_path / "empty.html")) as one:
+    with opened(browser, write_page(study_data(a_study(), []), tmp_path / "empty.html")) as one:
         assert "No trial has been counted yet" in one.page.inner_text("main")
         assert one.errors == []
 
@@ -242,7 +242,7 @@ def test_text_from_the_share_is_shown_and_not_run(browser: Any, tmp_path: Path) 
         name="evil", metric=link, objective="a:b", description=tag,
     )  # fmt: skip
     drawn = figures.Scatter(title=evil, caption=tag, x_title=link, y_title=evil, x=[1], y=[1])
-    page = material(study, made, files=files, figures=[WorkloadFigure(0, drawn)], notes=[tag])
+    page = study_data(study, made, files=files, figures=[WorkloadFigure(0, drawn)], problems=[tag])
     with opened(browser, write_page(page, tmp_path / "evil.html")) as one:
         one.page.on("dialog", lambda dialog: one.errors.append(dialog.message))
         one.draw_all()

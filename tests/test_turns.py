@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Result, Trial
 from distune.training.messages import (
     Assignment,
+    Died,
     OfferRecord,
     Prepare,
     Ready,
@@ -23,7 +25,7 @@ from distune.training.messages import (
     SelfTested,
     TrainingProgress,
 )
-from distune.training.processes import Died, ExecutorProcess
+from distune.training.process import ExecutorProcess
 from distune.training.turns import TrialsInTurn
 from tests.conftest import Lab, wait_until
 
@@ -394,6 +396,7 @@ def test_what_a_stopped_trial_would_have_done_is_not_done(tmp_path: Path) -> Non
         process.start(0, 1, 2)
         wait_until(lambda: process.is_in(0))
         process.process.stop(1)
+        time.sleep(0.2)  # for the process to hear it
         (tmp_path / "wait-0").unlink()
         wait_until(lambda: len(process.results()) == 3)
         assert process.results()[1].outcome is Outcome.RELEASED

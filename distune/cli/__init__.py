@@ -1,4 +1,4 @@
-"""The command line: a file a command. What a command needs is imported when it runs."""
+"""The command line. What a command needs is imported when it runs."""
 
 from distune.cli.entry import main
 

@@ -11,8 +11,8 @@ from typer.main import get_command
 
 from distune import __version__
 
-#: In the order of the help. Each is a module beside this one with a function of that name,
-#: whose docstring is the help, and an EXAMPLE.
+#: In the order of the help. Each is a module of `distune.cli.commands` with a function of that
+#: name, whose docstring is the help, and an EXAMPLE.
 COMMANDS = {
     "master": "Run a study and show its live leaderboard.",
     "worker": "Claim trials, train them and report, until none are left.",
@@ -41,7 +41,7 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"distune.cli.{cmd_name}")
+        module = import_module(f"distune.cli.commands.{cmd_name}")
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         function = getattr(module, cmd_name)
         alone.command(cmd_name, epilog=f"\b\nExample: {module.EXAMPLE}")(function)

@@ -66,7 +66,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIRECTORY",
-        help="Where data sets are, and where missing ones are downloaded to; by default "
-        "$DISTUNE_DATA, or else the cache.",
+        help="Where data sets are kept, and missing ones downloaded to. Defaults to "
+        "$DISTUNE_DATA, or else to the cache.",
     ),
 ]

@@ -47,7 +47,7 @@ def examine(
         diagnosis = _judge(heard.hosts, heard.pairs)
         if heard.kind == "waits":
             return diagnosis, ""
-        # One that could not be completed says less than what may lie there already.
+        # An unfinished examination must not replace the diagnosis of a finished one.
         complete = not any(host.lonely or "sandbox" in host.troubles for host in heard.hosts)
         leave = heard.leads and complete
         prober.tell(Reply(diagnosis=diagnosis if leave else None))

@@ -207,7 +207,7 @@ def _problem_with(logs: Path) -> str | None:
     if not logs.parent.exists():
         return f"{logs} does not exist, nor does the folder it is in; check --logs"
     try:
-        logs.mkdir(exist_ok=True)  # the other doctor may be as far
+        logs.mkdir(exist_ok=True)  # the other doctor may be making it too
     except OSError as error:
         return f"cannot make {logs}: {error.strerror}; check --logs"
     return None

@@ -54,7 +54,7 @@ class ProberProcess:
             pass  # what it said last tells why
 
     def hear(self, seconds: float) -> Message | None:
-        """Its next message; None if it has ended, or says nothing for so long."""
+        """Its next message; None if it ended, or stayed silent for that long."""
         try:
             return self._messages.get(timeout=seconds)
         except queue.Empty:

@@ -80,14 +80,14 @@ class WatchedFolder:
         self._folder.rest()
 
     def put(self, path: str, data: bytes = b"x\n") -> None:
-        """Publish, insistently, under a name that no one else uses."""
+        """Publish under a name that nothing else uses, retrying."""
         try:
             self.operations.retry(self.publish, path, data)
         except FileExistsError:
-            pass  # our own: the reply was lost
+            pass  # this is our own file: the reply was lost
 
     def transfer(self, source: str, target: str) -> None:
-        """Rename, insistently, and believe no answer (P8): what lies there will tell."""
+        """Rename, retrying, and believe no answer (P8): a listing will tell."""
         try:
             self.operations.retry(self.move, source, target)
         except FileNotFoundError:
@@ -111,7 +111,7 @@ class Sandbox:
         self._make = make
 
     def folder(self, name: str) -> WatchedFolder:
-        """The folder of that name, made if need be."""
+        """The folder of that name, made if it is missing."""
         path = self.root / name
         with self.operations.doing(f"making {path}"):
             folder = self._make(path)

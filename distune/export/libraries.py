@@ -12,7 +12,7 @@ def need(*libraries: str, extra: str) -> None:
 
     Args:
         libraries: names to import.
-        extra: of the package, which installs them.
+            extra: of the package, which installs them.
 
     Raises:
         UserError: one cannot be imported; says how to install it.

@@ -6,18 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from distune.report.blocks import (
-    Block,
-    Figure,
-    Plot,
-    Section,
-    Table,
-    axis,
-    figure,
-    good_direction,
-)
-from distune.report.material import Material, scale, spans_decades
-from distune.report.summary import params_words
+from distune.report.blocks import Block, Plot, Section, Table
+from distune.report.plotting import PlotlyFigure, axis, figure, scale, spans_decades
+from distune.report.study_data import StudyData
+from distune.report.wording import good_direction, params_words
 from distune.search.ranking import Configuration, Tier
 from distune.study.trial import Direction, Report, better, summarize
 from distune.watch.display.numbers import duration, format_value, is_number, round_duration
@@ -100,15 +92,15 @@ def budgets(costs: Sequence[float]) -> list[float]:
 # -- the section ---------------------------------------------------------------------------
 
 
-def section(material: Material) -> Section | None:
-    study = material.study
-    by_time = points(material.ranking, study.repeats)
+def section(data: StudyData) -> Section | None:
+    study = data.study
+    by_time = points(data.ranking, study.repeats)
     if len(by_time) < 2 or max(point.cost for point in by_time) <= 0:
         return None
-    by_size = points(material.ranking, study.repeats, by_size=True)
-    figures = {"training time": _figure(material, by_time, "training time, s")}
+    by_size = points(data.ranking, study.repeats, by_size=True)
+    figures = {"training time": _figure(data, by_time, "training time, s")}
     if len({point.cost for point in by_size}) > 1:
-        figures["size"] = _figure(material, by_size, "size, numbers trained")
+        figures["size"] = _figure(data, by_size, "size, numbers trained")
     best = front(by_time, study.direction)
     metric = clean(study.metric)
     plot = Plot(
@@ -121,12 +113,12 @@ def section(material: Material) -> Section | None:
         choice="cost",
         height=380,
     )
-    blocks: list[Block] = [plot, _table(material, by_time)]
+    blocks: list[Block] = [plot, _table(data, by_time)]
     return Section("cost", "Time and quality", blocks)
 
 
-def _figure(material: Material, given: Sequence[Point], x: str) -> Figure:
-    direction = material.study.direction
+def _figure(data: StudyData, given: Sequence[Point], x: str) -> PlotlyFigure:
+    direction = data.study.direction
     best = front(given, direction)
     step = max(1, math.ceil(len(given) / _MOST_DOTS))
     dots = list(given[::step])
@@ -147,13 +139,13 @@ def _figure(material: Material, given: Sequence[Point], x: str) -> Figure:
          "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>"},
     ]  # fmt: skip
     log = {"type": "log"} if spans_decades(p.cost for p in given) else {"rangemode": "tozero"}
-    y = axis(material.study.metric, **scale([p.value for p in given], direction))
+    y = axis(data.study.metric, **scale([p.value for p in given], direction))
     return figure(traces, axis(x, **log), y)
 
 
-def _table(material: Material, given: Sequence[Point]) -> Table:
-    study = material.study
-    curves = material.curves
+def _table(data: StudyData, given: Sequence[Point]) -> Table:
+    study = data.study
+    curves = data.curves
     spent = [reports[0].seconds for reports in curves.values() if reports[0].seconds > 0]
     costs = [point.cost for point in given if point.cost > 0] + spent
     header = ["under", study.metric, "trial", "its time", "params"]
@@ -170,7 +162,7 @@ def _table(material: Material, given: Sequence[Point]) -> Table:
                 format_value(best.value),
                 str(best.configuration.first),
                 duration(best.cost),
-                params_words(best.configuration.params, material.varying),
+                params_words(best.configuration.params, data.varying),
             ]
         if curves:
             stopped = best_stopped(curves, budget, study.metric, study.direction, study.summary)

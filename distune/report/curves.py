@@ -3,223 +3,55 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from distune.report.blocks import (
-    Block,
-    Choice,
-    Plot,
-    Row,
-    Section,
-    Text,
-    axis,
-    colour,
-    figure,
-    label,
+from distune.report.blocks import Block, Choice, Paragraph, Plot, Row, Section
+from distune.report.colours import colour
+from distune.report.curve_data import (
+    POINTS,
+    Curve,
+    Family,
+    Middle,
+    by_step,
+    by_time,
+    families,
+    gap,
+    middle,
 )
-from distune.report.material import STAGE, Material, spans_decades
-from distune.study.trial import Report, Scalar
-from distune.watch.display.numbers import format_scalar, format_value
+from distune.report.curve_groups import Group, groups_of
+from distune.report.plotting import axis, figure, label, spans_decades
+from distune.report.study_data import STAGE, StudyData
+from distune.watch.display.numbers import format_value
 from distune.watch.display.text import clean
 
-#: What objectives report beside what they measure.
-_BOOKKEEPING = {"epoch", "epochs", "step", "steps", "seconds", "time", "parameters"}
-_TRAINING = ("train_", "training_")
-_VALIDATION = ("val_", "valid_", "validation_")
-_MOST_VALUES = 7  # that have a colour of their own; more are put together
-_CLASSES = 5
 _MOST_LINES = 24  # that can be told apart
 _FEWEST_FOR_MEDIAN = 3
-_POINTS = 120
 _FAMILIES = 3
 _CHOICES = 8  # parameters to colour by
 
-Curve = Sequence[tuple[float, float]]  # (x, y), by increasing x
 
-
-# -- who belongs together ------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Group:
-    """Trials with one value of a parameter, or with one of some near values."""
-
-    label: str
-    trials: list[int]
-
-
-def groups_of(values: Mapping[int, Scalar]) -> tuple[list[Group], bool]:
-    """Trials by their value, and whether the values have an order.
-
-    Up to seven values stand for themselves. Of more numbers, classes of about as many trials
-    each are made; of more choices, the most frequent six and all others.
-
-    Args:
-        values: by the trials' numbers.
-    """
-    by_value: dict[str, tuple[Scalar, list[int]]] = {}
-    for number, value in sorted(values.items()):
-        by_value.setdefault(repr(value), (value, []))[1].append(number)
-    ordered = all(_is_number(value) for value, _ in by_value.values())
-    found = list(by_value.values())
-    if ordered:
-        found.sort(key=lambda pair: float(pair[0] or 0))
-        if len(found) > _MOST_VALUES:
-            return _classes(found), True
-    elif len(found) > _MOST_VALUES:
-        found.sort(key=lambda pair: -len(pair[1]))
-        rest = [number for _, numbers in found[_MOST_VALUES - 1 :] for number in numbers]
-        found = found[: _MOST_VALUES - 1]
-        groups = [Group(label(format_scalar(value)), numbers) for value, numbers in found]
-        return [*groups, Group("others", rest)], False
-    return [Group(label(format_scalar(value)), numbers) for value, numbers in found], ordered
-
-
-def _is_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _classes(found: Sequence[tuple[Scalar, list[int]]]) -> list[Group]:
-    total = sum(len(numbers) for _, numbers in found)
-    groups: list[Group] = []
-    inside: list[tuple[Scalar, list[int]]] = []
-    before = 0
-    for value, numbers in found:
-        inside.append((value, numbers))
-        before += len(numbers)
-        if before >= total * (len(groups) + 1) / _CLASSES:
-            low, high = (_rounded(value) for value in (inside[0][0], inside[-1][0]))
-            name = low if low == high else f"{low} to {high}"
-            groups.append(Group(label(name), [n for _, numbers in inside for n in numbers]))
-            inside = []
-    return groups
-
-
-def _rounded(value: Scalar) -> str:
-    return format_scalar(float(f"{float(value or 0):.3g}"))
-
-
-# -- what is measured ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Family:
-    """A quantity, measured in validation, in training, or both: names of metrics."""
-
-    name: str
-    validation: str | None
-    training: str | None
-
-
-def families(metrics: Iterable[str], ranked: str) -> list[Family]:
-    """The quantities that metrics are of: what is ranked first, then the loss.
-
-    `val_loss` goes with `train_loss`, or with a bare `loss`. A name that says nothing of
-    where it was measured is taken for validation.
-    """
-    names = [name for name in dict.fromkeys(metrics) if name not in _BOOKKEEPING]
-    found: dict[str, dict[str, str]] = {}
-    bases = {_base(name, _VALIDATION) for name in names} - {None}
-    for name in names:
-        validation, training = _base(name, _VALIDATION), _base(name, _TRAINING)
-        if validation is None and training is None and name in bases:
-            training = name
-        place = "training" if training is not None else "validation"
-        found.setdefault(training or validation or name, {}).setdefault(place, name)
-    made = [Family(base, at.get("validation"), at.get("training")) for base, at in found.items()]
-    return sorted(made, key=lambda f: (ranked not in (f.validation, f.training), f.name != "loss"))
-
-
-def _base(name: str, prefixes: Sequence[str]) -> str | None:
-    for prefix in prefixes:
-        if name.startswith(prefix) and len(name) > len(prefix):
-            return name[len(prefix) :]
-    return None
-
-
-def by_step(reports: Sequence[Report], metric: str) -> list[tuple[float, float]]:
-    """(epoch, value), or (step, value) where no report says its epoch; finite values only."""
-    return [
-        (report.metrics.get("epoch", float(report.step)), value)
-        for report in reports
-        if math.isfinite(value := report.metrics.get(metric, math.nan))
-        and math.isfinite(report.metrics.get("epoch", 0.0))
-    ]
-
-
-def by_time(reports: Sequence[Report], metric: str) -> list[tuple[float, float]]:
-    """(seconds of training, value); finite values only."""
-    return [
-        (report.seconds, value)
-        for report in reports
-        if math.isfinite(value := report.metrics.get(metric, math.nan))
-        and math.isfinite(report.seconds)
-    ]
-
-
-def gap(reports: Sequence[Report], family: Family) -> list[Report]:
-    """The reports with validation minus training as their only quantity, named `gap`."""
-    made = []
-    for report in reports:
-        metrics = report.metrics
-        if family.validation in metrics and family.training in metrics:
-            difference = metrics[family.validation] - metrics[family.training]
-            epoch = {"epoch": metrics["epoch"]} if "epoch" in metrics else {}
-            made.append(report.replace(metrics={**epoch, "gap": difference}))
-    return made
-
-
-@dataclass(frozen=True)
-class Middle:
-    """The quartiles of some curves, wherever at least half of them have a value."""
-
-    x: list[float]
-    low: list[float]
-    median: list[float]
-    high: list[float]
-
-
-def middle(curves: Sequence[Curve]) -> Middle:
-    """Quartiles over curves, each straight between two of its points, and nowhere else."""
-    grid = np.unique([x for curve in curves for x, _ in curve])
-    # Times are nobody else's: with a point for each, the median would jump at every end.
-    shared = len(grid) <= 1.5 * max(map(len, curves))
-    if not shared or len(grid) > _POINTS:
-        grid = np.linspace(grid[0], grid[-1], _POINTS if shared else _POINTS // 2)
-    rows = np.full((len(curves), len(grid)), np.nan)
-    for row, curve in zip(rows, curves, strict=True):
-        x, y = np.array([p[0] for p in curve]), np.array([p[1] for p in curve])
-        inside = (grid >= x[0]) & (grid <= x[-1])
-        row[inside] = np.interp(grid[inside], x, y)
-    enough = np.isfinite(rows).sum(axis=0) * 2 >= len(curves)
-    low, median, high = np.nanquantile(rows[:, enough], (0.25, 0.5, 0.75), axis=0)
-    return Middle(*([float(v) for v in values] for values in (grid[enough], low, median, high)))
-
-
-# -- the section ---------------------------------------------------------------------------
-
-
-def section(material: Material, by: str | None, others: Sequence[str] = ()) -> Section | None:
+def section(data: StudyData, by: str | None, others: Sequence[str] = ()) -> Section | None:
     """Curves in the colours of a parameter's values.
 
     Args:
-        material: of the study.
+        data: of the study.
         by: the parameter, or `STAGE`; None for one colour.
         others: parameters that a reader can choose instead, of which the first few are taken.
     """
-    curves = material.curves
+    curves = data.curves
     if not curves:
         return None
     names = [name for reports in curves.values() for name in reports[-1].metrics]
-    found = families(names, material.study.metric)[:_FAMILIES]
+    found = families(names, data.study.metric)[:_FAMILIES]
     chosen = [] if by is None else [by, *(one for one in others if one != by)][:_CHOICES]
-    drawings = [_drawing(material, one) for one in chosen] or [_drawing(material, None)]
-    blocks: list[Block] = [Text(_which(material)), Text(drawings[0].how(len(chosen) > 1), "note")]
+    drawings = [_drawing(data, one) for one in chosen] or [_drawing(data, None)]
+    blocks: list[Block] = [
+        Paragraph(_which(data)),
+        Paragraph(drawings[0].how(len(chosen) > 1), "aside"),
+    ]
     if len(chosen) > 1:
         blocks.append(Choice("colours", "Colours by", chosen))
 
@@ -236,18 +68,18 @@ def section(material: Material, by: str | None, others: Sequence[str] = ()) -> S
     return Section("curves", "Learning curves", blocks)
 
 
-def _drawing(material: Material, by: str | None) -> _Drawing:
-    curves = material.curves
-    params = {one.trial.number: one.trial.params for one in material.trials}
+def _drawing(data: StudyData, by: str | None) -> _Drawing:
+    curves = data.curves
+    params = {one.trial.number: one.trial.params for one in data.trials}
     values = {n: params[n][by] for n in curves if by is not None and by in params[n]}
-    if by == STAGE and material.stages and not values:
-        groups = [Group(label(name), numbers) for name, numbers in material.stages.items()]
-        return _Drawing(material, by, groups, ordered=True)
+    if by == STAGE and data.stages and not values:
+        groups = [Group(label(name), numbers) for name, numbers in data.stages.items()]
+        return _Drawing(data, by, groups, ordered=True)
     groups, ordered = groups_of(values)
     without = [n for n in curves if n not in values]
     if without:
         groups.append(Group("all" if by is None else f"without {label(by)}", without))
-    return _Drawing(material, by, groups, ordered)
+    return _Drawing(data, by, groups, ordered)
 
 
 def _one_of(names: Sequence[str], plots: Sequence[Plot]) -> Plot:
@@ -259,24 +91,22 @@ def _one_of(names: Sequence[str], plots: Sequence[Plot]) -> Plot:
     return replace(plots[0], figures=figures, alts=alts, chosen_by="colours")
 
 
-def _which(material: Material) -> str:
-    there = sum(one.result.steps > 1 for one in material.trials)
-    which = f"Learning curves of {len(material.curves):,} of the {there:,} trials with any"
-    return (
-        f"{which}: the best ones, and others drawn at random." if material.sampled else f"{which}."
-    )
+def _which(data: StudyData) -> str:
+    there = sum(one.result.steps > 1 for one in data.trials)
+    which = f"Learning curves of {len(data.curves):,} of the {there:,} trials with any"
+    return f"{which}: the best ones, and others drawn at random." if data.sampled else f"{which}."
 
 
 @dataclass(frozen=True)
 class _Drawing:
-    material: Material
+    data: StudyData
     by: str | None
     groups: Sequence[Group]
     ordered: bool
 
     @property
     def one_by_one(self) -> bool:
-        return len(self.material.curves) <= _MOST_LINES
+        return len(self.data.curves) <= _MOST_LINES
 
     def how(self, choice: bool) -> str:
         which = "what is chosen here" if choice else clean(self.by or "")
@@ -307,7 +137,7 @@ class _Drawing:
         traces: list[dict[str, Any]] = []
         ends: list[str] = []
         for metric, dash in kinds:
-            chosen = {n: curve(reports, metric) for n, reports in self.material.curves.items()}
+            chosen = {n: curve(reports, metric) for n, reports in self.data.curves.items()}
             more, ends = self._traces(chosen, dash, metric == kinds[-1][0])
             traces += more
         x = "training time, s" if with_time else self._step_word()
@@ -315,7 +145,7 @@ class _Drawing:
 
     def gap_plot(self, family: Family) -> Plot:
         chosen = {
-            n: by_step(gap(reports, family), "gap") for n, reports in self.material.curves.items()
+            n: by_step(gap(reports, family), "gap") for n, reports in self.data.curves.items()
         }
         traces, ends = self._traces(chosen, "solid", True)
         plot = self._made(f"{family.name}: validation minus training", traces, ends,
@@ -328,12 +158,12 @@ class _Drawing:
         return plot
 
     def _step_word(self) -> str:
-        all_say = all("epoch" in reports[-1].metrics for reports in self.material.curves.values())
+        all_say = all("epoch" in reports[-1].metrics for reports in self.data.curves.values())
         return "epoch" if all_say else "step"
 
     def _may_be_log(self, family: Family) -> bool:
-        if self.material.study.metric in (family.validation, family.training):
-            return self.material.study.direction == "minimize"
+        if self.data.study.metric in (family.validation, family.training):
+            return self.data.study.direction == "minimize"
         return any(word in family.name for word in ("loss", "error", "mse", "nll"))
 
     def _made(
@@ -379,7 +209,7 @@ class _Drawing:
 
 
 def _line(curve: Curve, hue: str, dash: str, who: str, thin: bool) -> dict[str, Any]:
-    step = max(1, math.ceil(len(curve) / _POINTS))
+    step = max(1, math.ceil(len(curve) / POINTS))
     points = [*curve[:-1:step], curve[-1]]
     return {
         "type": "scatter",

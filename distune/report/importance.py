@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from distune.report.blocks import Block, Plot, Section, Text
-from distune.report.material import Material, value_of
+from distune.report.blocks import Block, Paragraph, Plot, Section
 from distune.report.optuna_plots import importance_plot, importances
+from distune.report.study_data import StudyData, value_of
 from distune.watch.display.numbers import plural
 from distune.watch.display.text import clean
 
@@ -21,31 +21,29 @@ _WORTH_A_WORD = 0.05
 _BEST_SHARE = 0.1  # of the trials that PED-ANOVA compares with all; its default
 
 
-def weigh(material: Material, study: optuna.Study) -> dict[str, float]:
+def weigh(data: StudyData, study: optuna.Study) -> dict[str, float]:
     """The importance of each parameter, the greatest first; empty if it cannot be said."""
-    values = _values(material)
+    values = _values(data)
     return (
-        importances(study, material.varying)
-        if len(values) >= _FEWEST and len(set(values)) > 1
-        else {}
+        importances(study, data.varying) if len(values) >= _FEWEST and len(set(values)) > 1 else {}
     )
 
 
-def _values(material: Material) -> list[float]:
-    return [v for one in material.trials if math.isfinite(v := value_of(one))]
+def _values(data: StudyData) -> list[float]:
+    return [v for one in data.trials if math.isfinite(v := value_of(one))]
 
 
-def section(material: Material, study: optuna.Study, found: Mapping[str, float]) -> Section | None:
+def section(data: StudyData, study: optuna.Study, found: Mapping[str, float]) -> Section | None:
     """`found`: from `weigh`."""
-    if not material.varying or not material.trials:
+    if not data.varying or not data.trials:
         return None
     if not found:
-        return Section("importance", "What mattered", [Text(_why_not(material))])
-    complete = len(_values(material))
-    blocks: list[Block] = [Text(_words(found))]
+        return Section("importance", "What mattered", [Paragraph(_why_not(data))])
+    complete = len(_values(data))
+    blocks: list[Block] = [Paragraph(_words(found))]
     if complete < _FEW:
         blocks.append(
-            Text(f"{complete} trials are few for that: these numbers may be chance.", "note")
+            Paragraph(f"{complete} trials are few for that: these numbers may be chance.", "aside")
         )
     blocks.append(
         Plot(
@@ -64,8 +62,8 @@ def section(material: Material, study: optuna.Study, found: Mapping[str, float])
     return Section("importance", "What mattered", blocks)
 
 
-def _why_not(material: Material) -> str:
-    complete = len(_values(material))
+def _why_not(data: StudyData) -> str:
+    complete = len(_values(data))
     if complete < _FEWEST:
         return (
             f"{plural(complete, 'complete trial')}: too few to say which parameters mattered. It "

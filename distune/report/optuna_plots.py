@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from distune.export.table import TrialTable
-from distune.report.blocks import Figure, label
+from distune.report.plotting import PlotlyFigure, label
 from distune.search.optuna_bridge import import_optuna, optuna_study
 from distune.search.ranking import History
 
@@ -47,7 +47,7 @@ def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if name in names}
 
 
-def importance_plot(study: optuna.Study, names: Sequence[str]) -> Figure:
+def importance_plot(study: optuna.Study, names: Sequence[str]) -> PlotlyFigure:
     """Bars, one for each of these parameters."""
     optuna = import_optuna()
     with _quietly():
@@ -65,7 +65,7 @@ def importance_plot(study: optuna.Study, names: Sequence[str]) -> Figure:
     return drawn
 
 
-def slice_plot(study: optuna.Study, name: str, metric: str) -> Figure:
+def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
     """What trials reached against one parameter; later trials are brighter."""
     optuna = import_optuna()
     drawn = _adopted(
@@ -87,7 +87,7 @@ def slice_plot(study: optuna.Study, name: str, metric: str) -> Figure:
     return drawn
 
 
-def parallel_plot(study: optuna.Study, names: Sequence[str], metric: str) -> Figure:
+def parallel_plot(study: optuna.Study, names: Sequence[str], metric: str) -> PlotlyFigure:
     """A line for each complete trial through its value and its params; better ones brighter."""
     optuna = import_optuna()
     drawn = _adopted(
@@ -122,11 +122,11 @@ def _value(trial: optuna.trial.FrozenTrial) -> float:
     return float(trial.value) if trial.value is not None else float("nan")
 
 
-def _adopted(drawn: Any) -> Figure:
+def _adopted(drawn: Any) -> PlotlyFigure:
     """The plot as plain data, without its own looks; and without templates for hovering, into
     which names from the share are written.
     """
-    tree: Figure = json.loads(drawn.to_json())
+    tree: PlotlyFigure = json.loads(drawn.to_json())
     for trace in tree["data"]:
         trace.pop("hovertemplate", None)
     for key in ("template", "title", "plot_bgcolor", "legend"):

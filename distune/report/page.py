@@ -13,18 +13,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from distune.report.blocks import (
-    Block,
-    Choice,
-    Pictures,
-    Plot,
-    Row,
-    Section,
-    Table,
-    Text,
-    safe_figure,
-    themes,
-)
+from distune.report.blocks import Block, Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
+from distune.report.colours import themes
+from distune.report.plotting import safe_figure
 from distune.watch.display.text import clean
 
 _LONGEST = 4000
@@ -114,7 +105,7 @@ def _section(section: Section, figures: list[str]) -> str:
 
 def _block(block: Block, figures: list[str]) -> str:
     match block:
-        case Text():
+        case Paragraph():
             tone = f' class="{block.tone}"' if block.tone else ""
             return f"<p{tone}>{_text(block.text)}</p>"
         case Table():
@@ -125,7 +116,7 @@ def _block(block: Block, figures: list[str]) -> str:
             return f"<p>{_select(block.title, block.key, block.options)}</p>"
         case Row():
             return f'<div class="row">{"".join(_plot(one, figures) for one in block.plots)}</div>'
-        case Pictures():
+        case PictureGrid():
             return _pictures(block)
 
 
@@ -190,7 +181,7 @@ def _select(title: str, of: str, names: Iterable[str]) -> str:
     )
 
 
-def _pictures(block: Pictures) -> str:
+def _pictures(block: PictureGrid) -> str:
     shown = "".join(
         f'<div><img alt="{_text(label)}" src="data:image/png;base64,'
         f'{base64.b64encode(png).decode()}"><span>{_text(label)}</span></div>'

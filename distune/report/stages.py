@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from distune.report.blocks import Section, Table, good_direction
-from distune.report.material import Material
+from distune.report.blocks import Section, Table
+from distune.report.study_data import StudyData
+from distune.report.wording import good_direction
 from distune.search.samplers.staged import StageView
 from distune.watch.display.numbers import decimals_for, format_scalar, format_value, plural
 from distune.watch.display.text import clean
 
 
-def section(material: Material) -> Section | None:
-    views = material.snapshot.stages
+def section(data: StudyData) -> Section | None:
+    views = data.snapshot.stages
     if not views:
         return None
-    metric = clean(material.study.metric)
+    metric = clean(data.study.metric)
     values = [view.winner.mean for view in views if view.winner is not None]
     decimals = decimals_for(next(iter(values), None))
 
@@ -40,7 +41,7 @@ def section(material: Material) -> Section | None:
                 caption=f"{plural(len(views), 'stage')}, one after the other: each starts from "
                 "the best configuration of the one before and changes only the parameters "
                 f"named here. {metric} is that of the stage's own best configuration "
-                f"({good_direction(material.study.direction)}).",
+                f"({good_direction(data.study.direction)}).",
             )
         ],
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 
-from distune.report.blocks import Block, Section, Table, Text, good_direction
-from distune.report.material import Material, spent
+from distune.report.blocks import Block, Paragraph, Section, Table
+from distune.report.study_data import StudyData, spent
+from distune.report.wording import PARAMS_IN_WORDS, good_direction, params_words
 from distune.search.ranking import Configuration
 from distune.search.samplers.staged import make_sampler
-from distune.study.trial import Outcome, Params
+from distune.study.trial import Outcome
 from distune.watch.display.configurations import standing
 from distune.watch.display.numbers import (
     decimals_for,
@@ -26,36 +26,24 @@ from distune.watch.display.text import clean
 
 ROWS = 100
 _FAILURES_SHOWN = 20
-_PARAMS_IN_WORDS = 12
 
 
-def params_words(params: Params, varying: Sequence[str]) -> str:
-    """`lr 0.1, optimizer sgd`: those that vary; all, if none do."""
-    names = [name for name in varying if name in params] or list(params)
-    words = [f"{clean(n, 60)} {clean(format_scalar(params[n]), 60)}" for n in names]
-    more = len(words) - _PARAMS_IN_WORDS
-    return ", ".join(words[:_PARAMS_IN_WORDS]) + (f" and {more} more" if more > 0 else "")
-
-
-# -- in words ------------------------------------------------------------------------------
-
-
-def summary(material: Material) -> Section:
-    words = [_what(material), _counts(material), *_found(material)]
-    blocks: list[Block] = [Text(line) for line in words if line]
-    if material.study.description:
-        blocks.insert(0, Text(clean(material.study.description, 2000), "note"))
-    blocks += [Text(note, "bad") for note in material.notes]
+def summary(data: StudyData) -> Section:
+    words = [_what(data), _counts(data), *_found(data)]
+    blocks: list[Block] = [Paragraph(line) for line in words if line]
+    if data.study.description:
+        blocks.insert(0, Paragraph(clean(data.study.description, 2000), "aside"))
+    blocks += [Paragraph(one, "bad") for one in data.problems]
     return Section("summary", "Summary", blocks)
 
 
-def _what(material: Material) -> str:
-    study = material.study
+def _what(data: StudyData) -> str:
+    study = data.study
     label = make_sampler(study).label
-    names = [clean(name, 60) for name in material.varying]
+    names = [clean(name, 60) for name in data.varying]
     if not names:
         over = ""
-    elif len(names) <= _PARAMS_IN_WORDS:
+    elif len(names) <= PARAMS_IN_WORDS:
         over = f" over {', '.join(names)}"
     else:
         over = f" over {len(names)} parameters"
@@ -63,21 +51,21 @@ def _what(material: Material) -> str:
     return (
         f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}. "
         f"Ranked by {clean(study.metric)}, {good_direction(study.direction)}. The study is "
-        f"{describe_state(material.snapshot)}."
+        f"{describe_state(data.snapshot)}."
     )
 
 
-def _counts(material: Material) -> str:
-    history, snapshot = material.history, material.snapshot
-    if not material.trials:
+def _counts(data: StudyData) -> str:
+    history, snapshot = data.history, data.snapshot
+    if not data.trials:
         return "No trial has been counted yet."
     planned = planned_trials(snapshot)
     of = f" of {planned:,}" if planned is not None and planned != len(history) else ""
     outcomes = ", ".join(
         f"{history.outcomes[one]:,} {one.value}" for one in Outcome if history.outcomes[one]
     )
-    workers = len({one.worker for one in material.trials if one.worker})
-    training = sum(map(spent, material.trials))
+    workers = len({one.worker for one in data.trials if one.worker})
+    training = sum(map(spent, data.trials))
     again = [
         f"{plural(count, 'attempt')} {what}"
         for count, what in (
@@ -94,11 +82,11 @@ def _counts(material: Material) -> str:
     )
 
 
-def _found(material: Material) -> list[str]:
-    winner = material.history.winner()
+def _found(data: StudyData) -> list[str]:
+    winner = data.history.winner()
     if winner is None or winner.mean is None:
-        return ["No configuration has a result."] if material.trials else []
-    study = material.study
+        return ["No configuration has a result."] if data.trials else []
+    study = data.study
     metric = clean(study.metric)
     decimals = decimals_for(winner.mean)
     best = f"The best configuration has {metric} {format_value(winner.mean, decimals)}"
@@ -107,7 +95,7 @@ def _found(material: Material) -> list[str]:
             f" ± {format_spread(winner.spread, decimals)} (standard deviation over "
             f"{plural(len(winner.values), 'repeat')})"
         )
-    best += f": {params_words(winner.params, material.varying)}"
+    best += f": {params_words(winner.params, data.varying)}"
     lines = [f"{best} (trial {winner.first}, {duration(winner.seconds)} of training)."]
     test = winner.test_mean(study.test_metric)
     if test is not None:
@@ -116,7 +104,7 @@ def _found(material: Material) -> list[str]:
             f"On the test set, which was used for this configuration alone: {name} "
             f"{format_value(test, 4)}."
         )
-    means = [m for one in material.ranking if (m := one.mean) is not None and math.isfinite(m)]
+    means = [m for one in data.ranking if (m := one.mean) is not None and math.isfinite(m)]
     if len(means) >= 5:
         lines.append(
             f"Half of the {len(means):,} configurations with a result reach "
@@ -125,19 +113,16 @@ def _found(material: Material) -> list[str]:
     return lines
 
 
-# -- the table -----------------------------------------------------------------------------
-
-
-def ranking(material: Material) -> Section | None:
-    if not material.ranking:
+def ranking(data: StudyData) -> Section | None:
+    if not data.ranking:
         return None
-    shown = material.ranking[:ROWS]
-    names = material.varying[:20]
-    metric = material.study.metric
+    shown = data.ranking[:ROWS]
+    names = data.varying[:20]
+    metric = data.study.metric
     decimals = decimals_for(shown[0].mean)
     has_test = any(one.tests for one in shown)
     has_size = any(one.parameters is not None for one in shown)
-    repeats = material.study.repeats
+    repeats = data.study.repeats
     header = ["rank", "trials", "standing", metric] + ["spread", "repeats"] * (repeats > 1)
     header += ["test"] * has_test + ["time"] + ["size"] * has_size + names
 
@@ -153,7 +138,7 @@ def ranking(material: Material) -> Section | None:
             cells.append("" if spread is None else format_spread(spread, decimals))
             cells.append(f"{len(one.complete)}/{repeats}")
         if has_test:
-            test = one.test_mean(material.study.test_metric)
+            test = one.test_mean(data.study.test_metric)
             cells.append("" if test is None else format_value(test, 4))
         cells.append(duration(one.seconds))
         if has_size:
@@ -162,7 +147,7 @@ def ranking(material: Material) -> Section | None:
             clean(format_scalar(one.params[n]), 40) if n in one.params else "" for n in names
         ]
 
-    more = len(material.ranking) - len(shown)
+    more = len(data.ranking) - len(shown)
     if repeats > 1:
         caption = (
             "A configuration is one setting with all its repeats; those with all of them complete "
@@ -176,7 +161,7 @@ def ranking(material: Material) -> Section | None:
         )
     if more > 0:
         caption += (
-            f" The best {len(shown)} of {len(material.ranking):,}; the others are in the study's "
+            f" The best {len(shown)} of {len(data.ranking):,}; the others are in the study's "
             "folder, in leaderboard.csv, when it is over."
         )
     table = Table(
@@ -194,11 +179,8 @@ def _numbers(one: Configuration) -> str:
     return " ".join(numbers[:5]) + (" …" if len(numbers) > 5 else "")
 
 
-# -- failures ------------------------------------------------------------------------------
-
-
-def failures(material: Material) -> Section | None:
-    failed = [one for one in material.trials if one.result.failure is not None]
+def failures(data: StudyData) -> Section | None:
+    failed = [one for one in data.trials if one.result.failure is not None]
     if not failed:
         return None
     rows = [
@@ -207,7 +189,7 @@ def failures(material: Material) -> Section | None:
             one.result.outcome.value,
             clean(one.result.failure.message, 600) if one.result.failure else "",
             clean(one.worker, 60),
-            params_words(one.trial.params, material.varying),
+            params_words(one.trial.params, data.varying),
         ]
         for one in failed[:_FAILURES_SHOWN]
     ]

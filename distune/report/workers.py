@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from distune.report.blocks import Block, Plot, Section, Table, Text, axis, figure, label
-from distune.report.material import Material, spent
-from distune.share.records import AttemptFile
+from distune.report.blocks import Block, Paragraph, Plot, Section, Table
+from distune.report.plotting import axis, figure, label
+from distune.report.stretches import (
+    AGAIN,
+    GIVEN_BACK,
+    LOST,
+    TEST,
+    Stretch,
+    busy,
+    kind_of,
+    stretches,
+    utilisation,
+)
+from distune.report.study_data import StudyData, spent
 from distune.study.trial import FAILURES, Counted, Outcome
 from distune.watch.display.numbers import duration, plural
 from distune.watch.display.text import clean
@@ -18,130 +28,38 @@ from distune.watch.display.text import clean
 _MOST_BARS = 1500
 _MOST_ROWS = 60
 _BINS = 150
-_LOST = "lost"
-_GIVEN_BACK = "given back"
-_AGAIN = "failed, tried again"
-_TEST = "test of the winner"
 _HUES = {
     Outcome.COMPLETE.value: "@0", Outcome.DIVERGED.value: "@4", Outcome.PRUNED.value: "@5",
-    _TEST: "@2", _AGAIN: "@3", _GIVEN_BACK: "@6", _LOST: "@bad",
+    TEST: "@2", AGAIN: "@3", GIVEN_BACK: "@6", LOST: "@bad",
     **{outcome.value: "@1" for outcome in FAILURES},
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """When a worker trained one attempt: seconds the study had run; how it ended; which."""
-
-    worker: str
-    start: float
-    end: float
-    kind: str
-    which: str
-
-
-def kind_of(file: AttemptFile | None) -> str:
-    """How an attempt ended that did not end its trial."""
-    if file is None or file.result is None:
-        return _LOST
-    return _AGAIN if file.result.outcome in FAILURES else _GIVEN_BACK
-
-
-def stretches(material: Material) -> list[Stretch]:
-    """Every attempt of which it is known when it was made.
-
-    A counted trial ended when it was counted, by the master's clock, and began as long before
-    as its training took. An attempt that was given up was counted by nobody: it stands where
-    its worker's clock puts it, which is set by the master's with the trials of that worker
-    whose files say when they were claimed.
-    """
-    found = [
-        Stretch(
-            worker=one.worker,
-            start=max(one.elapsed - spent(one), 0.0),
-            end=one.elapsed,
-            kind=_TEST if one in tests else one.result.outcome.value,
-            which=f"trial {one.trial.number}",
-        )
-        for tests in [material.history.tests]
-        for one in [*material.trials, *tests]
-        if one.elapsed is not None and math.isfinite(one.elapsed)
-    ]
-    clocks = clock_offsets(material)
-    for name, file in material.given_up.items():
-        if file is not None and file.claim is not None and name.worker in clocks:
-            start = max(file.claim.time + clocks[name.worker], 0.0)
-            found.append(
-                Stretch(name.worker, start, start + _spent(file), kind_of(file),
-                        f"trial {name.label}")
-            )  # fmt: skip
-    return found
-
-
-def _spent(file: AttemptFile) -> float:
-    seconds = file.result.seconds if file.result else 0.0
-    last = file.reports[-1].seconds if file.reports else 0.0
-    return max(x if math.isfinite(x) else 0.0 for x in (seconds, last, 0.0))
-
-
-def clock_offsets(material: Material) -> dict[str, float]:
-    """What to add to the clock of a worker to have the time that the study had run."""
-    found: dict[str, list[float]] = {}
-    for one in material.trials:
-        file = material.files.get(one.trial.number)
-        if one.elapsed is not None and file is not None and file.claim is not None:
-            ended = file.claim.time + spent(one)
-            found.setdefault(one.worker, []).append(one.elapsed - ended)
-    return {worker: statistics.median(offsets) for worker, offsets in found.items()}
-
-
-def busy(given: Iterable[Stretch], start: float, end: float) -> float:
-    """Seconds between `start` and `end` in which at least one of these stretches lies."""
-    total, reached = 0.0, start
-    for one in sorted(given, key=lambda s: s.start):
-        low, high = max(one.start, reached), min(one.end, end)
-        if high > low:
-            total += high - low
-        reached = max(reached, min(one.end, end))
-    return total
-
-
-def utilisation(given: Sequence[Stretch]) -> float | None:
-    """The share of the time from a worker's first stretch to the end of its last in which it
-    trained; None if there is no such time.
-    """
-    start, end = min(s.start for s in given), max(s.end for s in given)
-    return busy(given, start, end) / (end - start) if end > start else None
-
-
-# -- the section ---------------------------------------------------------------------------
-
-
-def section(material: Material) -> Section | None:
-    if not material.trials:
+def section(data: StudyData) -> Section | None:
+    if not data.trials:
         return None
-    known = stretches(material)
+    known = stretches(data)
     by_worker: dict[str, list[Stretch]] = {}
     for one in known:
         by_worker.setdefault(one.worker, []).append(one)
-    blocks: list[Block] = [Text(line) for line in _words(material, by_worker)]
+    blocks: list[Block] = [Paragraph(line) for line in _words(data, by_worker)]
     if by_worker:
-        blocks.append(_timeline(material, by_worker))
+        blocks.append(_timeline(data, by_worker))
     else:
         blocks.append(
-            Text(
+            Paragraph(
                 "When what was trained is not known: the history had to be made anew from the "
                 "trials' files, which do not say it.",
-                "note",
+                "aside",
             )
         )
-    blocks.append(_table(material, by_worker))
+    blocks.append(_table(data, by_worker))
     return Section("workers", "Workers", blocks)
 
 
-def _words(material: Material, by_worker: dict[str, list[Stretch]]) -> list[str]:
+def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> list[str]:
     shares = [share for own in by_worker.values() if (share := utilisation(own)) is not None]
-    names = {one.worker for one in material.trials if one.worker}
+    names = {one.worker for one in data.trials if one.worker}
     line = f"{plural(len(names), 'worker')} trained."
     if shares:
         line += (
@@ -149,16 +67,16 @@ def _words(material: Material, by_worker: dict[str, list[Stretch]]) -> list[str]
             "beginning of its first trial to the end of its last; the rest was loading, "
             "validation and waiting."
         )
-    kinds = Counter(kind_of(file) for file in material.given_up.values())
+    kinds = Counter(kind_of(file) for file in data.given_up.values())
     if kinds:
         parts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
-        line += f" {plural(len(material.given_up), 'attempt')} ended no trial: {parts}."
+        line += f" {plural(len(data.given_up), 'attempt')} ended no trial: {parts}."
     else:
         line += " No attempt was lost or repeated."
     return [line]
 
 
-def _timeline(material: Material, by_worker: dict[str, list[Stretch]]) -> Plot:
+def _timeline(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Plot:
     shown = sorted(by_worker, key=lambda w: (min(s.start for s in by_worker[w]), w))[:_MOST_ROWS]
     rows = {worker: i for i, worker in enumerate(shown)}
     drawn = [s for worker in shown for s in by_worker[worker]]
@@ -227,7 +145,7 @@ def _shares(by_worker: dict[str, list[Stretch]], rows: dict[str, int]) -> list[d
             for i in range(int(s.start / length), min(int(s.end / length), _BINS - 1) + 1):
                 inside[i].append(s)
         z.append([busy(own, edges[i], edges[i + 1]) / length for i, own in enumerate(inside)])
-    ended = [s for w in rows for s in by_worker[w] if s.kind in (_LOST, _GIVEN_BACK, _AGAIN)]
+    ended = [s for w in rows for s in by_worker[w] if s.kind in (LOST, GIVEN_BACK, AGAIN)]
     return [
         {"type": "heatmap", "x0": length / 2, "dx": length, "y": list(rows.values()), "z": z,
          "zmin": 0, "zmax": 1, "colorscale": "@scale", "ygap": 3, "showscale": False,
@@ -240,14 +158,14 @@ def _shares(by_worker: dict[str, list[Stretch]], rows: dict[str, int]) -> list[d
     ]  # fmt: skip
 
 
-def _table(material: Material, by_worker: dict[str, list[Stretch]]) -> Table:
+def _table(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Table:
     counted: dict[str, list[Counted]] = {}
-    for one in material.trials:
+    for one in data.trials:
         counted.setdefault(one.worker, []).append(one)
     ended: dict[str, list[str]] = {}
-    for name, file in material.given_up.items():
+    for name, file in data.given_up.items():
         ended.setdefault(name.worker, []).append(kind_of(file))
-    header = ["worker", "device", "trials", "failed", _AGAIN, _GIVEN_BACK, _LOST, "training",
+    header = ["worker", "device", "trials", "failed", AGAIN, GIVEN_BACK, LOST, "training",
               "busy"]  # fmt: skip
     workers = sorted({*counted, *ended} - {""})
     rows = []
@@ -261,7 +179,7 @@ def _table(material: Material, by_worker: dict[str, list[Stretch]]) -> Table:
                 clean(own[-1].device, 40) if own else "",
                 f"{len(own):,}",
                 f"{sum(one.result.outcome in FAILURES for one in own):,}",
-                *(f"{kinds[kind]:,}" for kind in (_AGAIN, _GIVEN_BACK, _LOST)),
+                *(f"{kinds[kind]:,}" for kind in (AGAIN, GIVEN_BACK, LOST)),
                 duration(training),
                 "" if share is None else f"{share:.0%}",
             ]

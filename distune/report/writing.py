@@ -1,40 +1,26 @@
-"""Reads a study from the share and writes its report."""
+"""Writes the report of a study."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Set
 from importlib.resources import files
 from pathlib import Path
 
-from distune.errors import BadRecord, NotAFolder, UserError
+from distune.errors import UserError
 from distune.export.leaderboard import parameter_names
-from distune.report.contents import sections
-from distune.report.material import STAGE, Material, WorkloadFigure, sample
 from distune.report.page import html_page
-from distune.search.ranking import History
-from distune.share.protocol import AttemptName, State
-from distune.share.records import AttemptFile, decode_document
-from distune.share.store import Store
-from distune.study.figures import FILE, Figures
-from distune.study.trial import Counted, Outcome
-from distune.watch.observer import Observer
-
-#: Of how many trials learning curves are read: the best ones, and others drawn at random.
-CURVES_OF_BEST, CURVES_OF_OTHERS = 60, 240
-GIVEN_UP = 300  # attempts that ended no trial, of which the file is read
-TIMEKEEPERS = 3  # trials by worker
-FIGURES_LIMIT = 16 * 2**20  # bytes
+from distune.report.sections import all_sections
+from distune.report.study_data import STAGE, StudyData
 
 
 def write_report(
-    material: Material, plotly: str, out: Path | None, color_by: str | None = None
+    data: StudyData, plotly: str, out: Path | None, color_by: str | None = None
 ) -> Path:
     """Write the report of a study; what was there under that name is replaced when it is done.
 
     Args:
-        material: from `read`.
+        data: from `read`.
         plotly: from `plotly_script`.
         out: the file; `NAME-report.html` in the current directory if None.
         color_by: the parameter whose values have colours in learning curves; the most
@@ -46,8 +32,8 @@ def write_report(
     Raises:
         UserError: there is no such parameter, or the file cannot be written.
     """
-    name = material.study.name
-    known = [*([STAGE] if material.stages else []), *parameter_names(material.history)]
+    name = data.study.name
+    known = [*([STAGE] if data.stages else []), *parameter_names(data.history)]
     if color_by is not None and color_by not in known:
         raise UserError(
             f"--color-by: {name} has no parameter {color_by!r}; there are {', '.join(known)}"
@@ -57,9 +43,9 @@ def write_report(
         target,
         html_page(
             f"Study {name}",
-            f"Made by distune from the study {name}, {material.study.id}. This file loads "
+            f"Made by distune from the study {name}, {data.study.id}. This file loads "
             "nothing from the network.",
-            sections(material, color_by),
+            all_sections(data, color_by),
             style=_asset("page.css"),
             script=_asset("page.js"),
             plotly=plotly,
@@ -101,86 +87,3 @@ def _write(target: Path, text: str) -> None:
     except OSError as error:
         why = error.strerror or str(error)
         raise UserError(f"cannot write {target}: {why}; choose another file with --out") from None
-
-
-# -- reading -------------------------------------------------------------------------------
-
-
-def read(store: Store) -> Material:
-    """What a report needs to know of a study.
-
-    Raises:
-        ShareError: the share did not answer.
-    """
-    snapshot = Observer(store).look()
-    history = snapshot.history
-    names = sorted(name for name in store.seen() if name.state is State.LOST)
-    given_up = {name: _read(store, name) if i < GIVEN_UP else None for i, name in enumerate(names)}
-    chosen = sample(history, CURVES_OF_BEST, CURVES_OF_OTHERS)
-    wanted = [one for one in chosen if one.result.steps > 1]
-    wanted += _timekeepers(history, {name.worker for name in names})
-    files = {one.trial.number: _file_of(store, one) for one in wanted}
-    figures, notes = _figures(store, history)
-    return Material(
-        snapshot=snapshot,
-        files={number: file for number, file in files.items() if file is not None},
-        given_up=given_up,
-        figures=figures,
-        sampled=len(chosen) < len(history),
-        notes=notes,
-    )
-
-
-def _timekeepers(history: History, workers: Set[str]) -> list[Counted]:
-    """A few trials of each of these workers, which tell how its clock stands."""
-    left = dict.fromkeys(workers, TIMEKEEPERS)
-    found = []
-    for one in history.trials:
-        if left.get(one.worker, 0) > 0:
-            left[one.worker] -= 1
-            found.append(one)
-    return found
-
-
-def _figures(store: Store, history: History) -> tuple[list[WorkloadFigure], list[str]]:
-    """What the first test of the winner left, and what is wrong with it."""
-    winner = history.winner()
-    tested = (
-        [one for one in winner.tests if one.result.outcome is Outcome.COMPLETE] if winner else []
-    )
-    if not tested:
-        return [], []
-    trial = tested[0].trial
-    try:
-        data = store.read_artifact(trial, FILE, FIGURES_LIMIT)
-        found = decode_document(Figures, data).figures
-    except FileNotFoundError:
-        return [], []
-    except (BadRecord, NotAFolder) as error:
-        return [], [f"The figures of trial {trial.number} cannot be used: {error}."]
-    return [WorkloadFigure(trial.number, figure) for figure in found], []
-
-
-def _file_of(store: Store, counted: Counted) -> AttemptFile | None:
-    """The file of the attempt that ended a trial; None if it is not to be had."""
-    trial = counted.trial
-    state = State.PRUNED if counted.result.outcome is Outcome.PRUNED else State.SEEN
-    for name, seen in (
-        (AttemptName(trial.number, trial.attempt, trial.purpose, counted.worker, state), True),
-        # Counted a moment ago, and not yet put away.
-        (
-            AttemptName(trial.number, trial.attempt, trial.purpose, counted.worker, State.DONE),
-            False,
-        ),
-    ):
-        file = _read(store, name, seen=seen)
-        if file is not None:
-            return file
-    return None
-
-
-def _read(store: Store, name: AttemptName, *, seen: bool = True) -> AttemptFile | None:
-    try:
-        return store.read_attempt(name, seen=seen)
-    except (FileNotFoundError, BadRecord):
-        return None

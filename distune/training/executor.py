@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import importlib
 import os
 import queue
 import select
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -24,10 +22,10 @@ from functools import partial
 from typing import IO, Any
 
 from distune.errors import UserError
-from distune.share.access import DENIED
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
-from distune.training import processes
+from distune.training import children
+from distune.training.leftovers import Leftovers
 from distune.training.messages import (
     Assignment,
     InTurn,
@@ -41,16 +39,10 @@ from distune.training.messages import (
     decode_stop,
     encode_message,
 )
-from distune.training.objective import (
-    Objective,
-    Offer,
-    Stopped,
-    TrialContext,
-    drive,
-    find,
-)
-from distune.workloads import WORKLOADS
-from distune.workloads.data import DATA_SETS
+from distune.training.objective import drive, find
+from distune.training.offer import Objective, Offer
+from distune.training.self_test import by_name, find_problem
+from distune.training.trial_context import Stopped, TrialContext
 from distune.workloads.data.folders import DataFolders
 
 _PROGRESS_EVERY = 0.3  # seconds
@@ -94,7 +86,8 @@ class _Executor:
                 case InTurn(assignments=assignments):
                     self._train_in_turn(assignments)
                 case SelfTest() as test:
-                    self._say(SelfTested(problem=self._self_test(test)))
+                    problem = find_problem(test, self._device, self._data)
+                    self._say(SelfTested(problem=problem))
 
     def _listen(self) -> None:
         for line in self._lines():
@@ -110,7 +103,7 @@ class _Executor:
                     self._turn_began = time.monotonic()
                     self._rows += 1
                 self._inbox.put(message)
-        processes.end_session(os.getsid(0))  # our worker is gone, or wants us gone
+        children.end_session(os.getsid(0))  # our worker is gone, or wants us gone
         os._exit(0)
 
     @property
@@ -172,39 +165,10 @@ class _Executor:
         self._device = self._prepared.device
         try:
             if self._device != "cpu":
-                self._device = _module("device").resolve(self._device)
+                self._device = by_name("device").resolve(self._device)
         except UserError as error:
             return str(error)
         return None
-
-    def _self_test(self, test: SelfTest) -> str | None:
-        """What is wrong with this host, if anything."""
-        try:
-            self._check_writing(test.folder)
-            if self._device != "cpu" or test.study.objective in WORKLOADS:
-                _module("device").check(self._device)
-            for dataset in test.study.datasets:
-                _module("data.loading").check(DATA_SETS[dataset], self._data)
-        except UserError as error:
-            return str(error)
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        return None
-
-    def _check_writing(self, folder: str) -> None:
-        try:
-            with tempfile.TemporaryFile() as file:
-                file.write(bytes(2**20))
-        except OSError as error:
-            raise UserError(f"cannot write in {tempfile.gettempdir()}: {error.strerror}") from None
-        try:
-            os.makedirs(folder, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as file:
-                file.write(b"x")
-        except OSError as error:
-            # The share being away or full is no fault of this host's.
-            if error.errno in DENIED:
-                raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
     def _train_in_turn(self, assignments: Sequence[Assignment]) -> None:
         """Train short trials one after the other, and tell of all at the end."""
@@ -232,7 +196,7 @@ class _Executor:
 
     def _train(self, assignment: Assignment) -> None:
         """Train a trial; always ends with a result."""
-        litter = processes.Litter()
+        leftovers = Leftovers()
         slot = assignment.slot
         result = None
         try:
@@ -249,7 +213,7 @@ class _Executor:
         assert result is not None  # `drive` ends with one
         # Before the result, so that the next trial finds the memory that they hold.
         self._leave_if_forked()
-        left = litter.clear()
+        left = leftovers.clear()
         if left:
             print(f"distune: killed {left} processes that the trial had left behind", flush=True)
         self._give_back()
@@ -285,7 +249,7 @@ class _Executor:
     def _give_back(self) -> None:
         """The memory of a GPU that is kept for the next trial, but others may want now."""
         if self._device.startswith("cuda") and "torch" in sys.modules:
-            _module("device").give_back(self._device)
+            by_name("device").give_back(self._device)
 
     def _progress(self, slot: int, fraction: float, images_per_second: float | None) -> None:
         if slot in self._stops:
@@ -298,17 +262,12 @@ class _Executor:
             )
 
 
-def _module(name: str) -> Any:
-    """One of `workloads`, which alone may import torch: by name, and only when needed."""
-    return importlib.import_module(f"distune.workloads.{name}")
-
-
 def main(arguments: list[str] | None = None) -> Any:
     parser = argparse.ArgumentParser(prog="python -m distune.training.executor")
     parser.add_argument("--messages", type=int, required=True, help="file descriptor to write to")
     parser.add_argument("--parent", type=int, required=True, help="pid of the worker")
     options = parser.parse_args(arguments)
-    processes.die_with_parent(options.parent)
+    children.die_with_parent(options.parent)
     # A crash leaves its Python stack in the output, and SIGUSR1 (before a hanging trial is
     # killed) shows where it hangs.
     faulthandler.enable()

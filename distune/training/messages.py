@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Record, Report, Result, Trial
+from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
 
 
 class OfferRecord(Record, frozen=True, kw_only=True):
@@ -71,6 +73,22 @@ class TrainingProgress(Record, frozen=True, kw_only=True):
 
     fraction: float | None = None
     images_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Died:
+    """A training process is gone, and not because its worker ended it."""
+
+    reason: str
+    output: str
+    out_of_memory: bool = False
+
+    def as_result(self) -> Result:
+        """Of an attempt that was trained there."""
+        return Result(
+            outcome=Outcome.OUT_OF_MEMORY if self.out_of_memory else Outcome.FAILED,
+            failure=Failure(message=f"the training process {self.reason}", output=self.output),
+        )
 
 
 _MESSAGES: dict[str, type[Record]] = {

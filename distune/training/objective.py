@@ -11,127 +11,26 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import json
 import math
-import os
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune.errors import Infeasible, UserError
-from distune.study.command import fill_in
 from distune.study.study import Study
-from distune.study.trial import Failure, Metrics, Outcome, Report, Result, Scalar, Trial, summarize
-from distune.training import processes
+from distune.study.trial import Failure, Outcome, Report, Result, Trial, summarize
+from distune.training.command import run_command
+from distune.training.offer import Objective, Offer
+from distune.training.trial_context import Stopped, TrialContext
 from distune.workloads import WORKLOADS
-from distune.workloads.data.folders import DataFolders
 
-Objective = Callable[..., Any]
 _MOST_METRICS = 1000
 _LONGEST_NAME = 200  # characters of a metric's name
 _MOST_REPORTED = 32 * 2**20  # bytes of one trial's reports, about; half of what is ever read
 _REPORTED_LINE, _REPORTED_NUMBER = 100, 28  # bytes, at most, besides the names
-_COMMAND_GRACE = 2.0  # seconds between TERM and KILL
-_LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A user's objective that a worker agrees to run: `--objective train:train`.
-
-    Attributes:
-        name: as a study names it, `module:function`.
-        path: of the file, if the module is not simply imported.
-    """
-
-    name: str
-    path: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Offer:
-        """`Offer.parse("examples/plain.py:train")` offers `plain:train`.
-
-        Raises:
-            UserError: it is neither `module:function` nor `file.py:function`.
-        """
-        module, _, function = text.rpartition(":")
-        path = Path(module).resolve() if module.endswith(".py") else None
-        parts = [path.stem] if path is not None else module.split(".")
-        if not all(part.isidentifier() for part in [*parts, function]):
-            raise UserError(
-                f"--objective {text}: write module:function or path/to/file.py:function, "
-                "with names that Python can import"
-            )
-        if path is not None and not path.is_file():
-            raise UserError(f"--objective {text}: there is no file {path}")
-        return cls(f"{'.'.join(parts)}:{function}", str(path) if path else None)
-
-    def load(self) -> Objective:
-        """Import it; raises whatever its code raises."""
-        module_name, _, function = self.name.partition(":")
-        if self.path is not None:
-            sys.path.insert(0, str(Path(self.path).parent))
-            spec = importlib.util.spec_from_file_location(module_name, self.path)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{self.path} cannot be imported")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[module_name] = module
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(module_name)
-        found = getattr(module, function, None)
-        if not callable(found):
-            raise AttributeError(f"{module_name} has no function {function!r}")
-        return found  # type: ignore[no-any-return]
-
-
-@dataclass
-class TrialContext:
-    """What an objective sees of its trial, if it asks for a second argument.
-
-    Attributes:
-        number, attempt: of the trial in the study, from 0; of the try at it, from 1.
-        seed: for everything random.
-        device: `cpu`, `cuda:0`, `mps`.
-        max_seconds: of training, after which it should end; the driver sees to it too.
-        data: where this host's data sets are.
-    """
-
-    number: int
-    attempt: int
-    seed: int
-    device: str
-    folder: str
-    max_seconds: float | None = None
-    data: DataFolders = field(default_factory=DataFolders.of)
-    report_progress: Callable[[float, float | None], None] = field(
-        default=lambda fraction, rate: None
-    )
-
-    @property
-    def dir(self) -> Path:
-        """A folder of this attempt's own, on the share, made when first asked for."""
-        path = Path(self.folder)
-        for one in (path, path.parent):
-            if one.is_symlink():  # whatever it leads to is none of the study's
-                raise OSError(f"{one} is a symbolic link, which distune does not follow")
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def progress(self, fraction: float, images_per_second: float | None = None) -> None:
-        """Tell how far it is, in [0, 1], and how fast. Cheap; call it as often as you like."""
-        self.report_progress(fraction, images_per_second)
-
-
-class Stopped(BaseException):
-    """The master does not want this attempt any more."""
 
 
 def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
@@ -322,46 +221,3 @@ def _traceback_of(error: BaseException) -> str:
 def _encodable(text: str) -> str:
     """Without lone surrogates, which file names may have and JSON may not."""
     return text.encode(errors="replace").decode()
-
-
-# -- commands ------------------------------------------------------------------------------
-
-
-def run_command(
-    command: Sequence[str], params: Mapping[str, Scalar], context: TrialContext
-) -> Iterator[Metrics]:
-    """Run a program of the user's and yield the JSON objects it prints, a line each.
-
-    Its other lines and its standard error go where our own output goes.
-
-    Raises:
-        RuntimeError: it ended with another status than 0.
-        MemoryError: the kernel killed it for want of memory.
-    """
-    told: dict[str, Scalar] = {
-        "trial_number": context.number,
-        "trial_attempt": context.attempt,
-        "trial_seed": context.seed,
-        "trial_device": context.device,
-        "trial_dir": context.folder,
-    }
-    if any("{trial_dir}" in part for part in command):
-        context.dir  # noqa: B018  made by asking for it
-    arguments = fill_in(command, {**params, **told})
-    kills = processes.memory_kills()
-    with processes.guarded(arguments, _COMMAND_GRACE) as process:
-        assert process.stdout is not None
-        for line in iter(lambda: process.stdout.readline(_LONGEST_LINE), b""):  # type: ignore[union-attr]
-            try:
-                metrics = json.loads(line)
-            except (ValueError, RecursionError):
-                metrics = None
-            if isinstance(metrics, dict):
-                yield metrics
-            else:
-                os.write(1, line)
-        status = process.wait()
-        if status == -signal.SIGKILL and processes.memory_kills() > kills:
-            raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
-        if status:
-            raise RuntimeError(f"{arguments[0]} {processes.describe_exit(status)}")

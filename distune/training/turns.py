@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
-from distune.training.messages import Assignment, Ready, SelfTest, SelfTested
-from distune.training.processes import Died, ExecutorProcess
+from distune.training.messages import Assignment, Died, Ready, SelfTest, SelfTested
+from distune.training.process import ExecutorProcess
 
 #: Seconds, about, that a trial which is claimed may wait for those before it.
 _ROW_LASTS = 0.02

@@ -1,36 +1,15 @@
-"""The loop around a viewer, and what all loops share: signals, and how long they wait."""
+"""The loop around a viewer."""
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from types import FrameType
 
 from distune.errors import ShareError
 from distune.share.outages import Outage
+from distune.share.waiting import LONGEST_WAIT, Interrupt
 from distune.watch.observer import Observer
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
-
-LONGEST_WAIT = 1.0  # seconds between two looks at the share
-
-
-class Interrupt:
-    """`SIGINT` and `SIGTERM` as an event to wait for; the second one exits at once."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.signal: int | None = None
-        for sig in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sig, self._handle)
-
-    def _handle(self, sig: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            os._exit(128 + sig)  # children die with us
-        self.signal = sig
-        self.event.set()
 
 
 def run_viewer(observer: Observer, screen: Screen) -> int:

@@ -23,7 +23,7 @@ from distune.share.folder import Folder
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.trial import Failure, Outcome, Result
-from distune.training import processes
+from distune.training import children
 
 _ENDED_WITHIN = 5.0  # seconds for training processes to be gone
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds between two tries
@@ -103,7 +103,7 @@ def _guard(reading: int, say: Callable[[str], None]) -> None:
                 case _:
                     return
     for pid in training:
-        processes.end_session(pid, within=_ENDED_WITHIN)
+        children.end_session(pid, within=_ENDED_WITHIN)
     for folder in studies:
         _give_back(Path(folder), worker, say)
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import psutil
 
-#: What a training process of a workload may need of memory that nobody shares with it; mnist-cnn
-#: with 32 filters needs 260 to 340 MB, larger networks and batches more.
+#: Bytes that a training process of a workload may need for itself; mnist-cnn with 32 filters
+#: needs 260 to 340 MB, larger networks and batches more.
 MEMORY_PER_EXECUTOR = 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How many trainings at a time, and on how many threads each.
+class Parallelism:
+    """How many trials a worker trains at a time, and on how many threads each.
 
     Attributes:
         jobs: at least 1.
@@ -31,39 +31,49 @@ class Plan:
     threads: int
     limit: str
 
+    def describe(self, workers: int = 1) -> str:
+        """In words what so many workers do; also what is wrong with it."""
+        cores = usable_cores()
+        # What the user has set stays (see `executor_environment`).
+        threads = int(os.environ.get("OMP_NUM_THREADS", str(self.threads)).split(",")[0])
+        said = f"{self.jobs} at a time ({self.limit}), {threads} of {cores} cores each"
+        if (needed := workers * self.jobs * threads) > cores:
+            said += f"; {needed} threads are more than the cores, and slow each other down"
+        return said
 
-def plan(
+
+def choose_parallelism(
     jobs: int | None,
     threads: int | None,
     *,
     cores: int,
     memory: int,
     gpus: int = 0,
-    share: int = 1,
-) -> Plan:
-    """What to start on a host, or on one of `share` equal parts of it.
+    workers: int = 1,
+) -> Parallelism:
+    """For a worker on a host that so many equal workers share.
 
     Of processes and threads on a CPU, processes: two of one thread each train up to twice as
     many images a second as one of two threads. On GPUs one for each. Cores that are left over
-    are divided into threads; never are there more in sum than cores, unless somebody says so.
+    are divided into threads; never are there more in sum than cores, unless the user says so.
 
     Args:
         jobs, threads: what was asked for; None to choose.
         cores, memory, gpus: what may be used of the whole host; bytes; 0 GPUs for the CPU.
     """
-    own = max(1, cores // share)
+    own = max(1, cores // workers)
     if jobs is not None:
-        return Plan(jobs, threads or 1, "as asked for")
+        return Parallelism(jobs, threads or 1, "as asked for")
     if gpus:
-        jobs, limit = max(1, gpus // share), "one for each GPU"
+        jobs, limit = max(1, gpus // workers), "one for each GPU"
     else:
         jobs, limit = max(1, own // (threads or 1)), "one for each core"
         if threads is not None and threads > 1:
             limit = f"{threads} threads each"
-        enough_for = max(1, memory // (share * MEMORY_PER_EXECUTOR))
+        enough_for = max(1, memory // (workers * MEMORY_PER_EXECUTOR))
         if enough_for < jobs:
             jobs, limit = enough_for, f"{memory / 2**30:.1f} GB of memory are free"
-    return Plan(jobs, threads or max(1, own // jobs), limit)
+    return Parallelism(jobs, threads or max(1, own // jobs), limit)
 
 
 def usable_cores(groups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
@@ -99,7 +109,7 @@ def free_memory(groups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
 
 
 def _reclaimable(group: Path) -> int:
-    """Bytes that count as used, but are a copy of files that nobody has looked at of late."""
+    """Bytes that count as used, but are a copy of files that no process has read of late."""
     try:
         lines = (group / "memory.stat").read_text().splitlines()
         return int(dict(line.split() for line in lines)["inactive_file"])

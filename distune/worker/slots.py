@@ -12,12 +12,12 @@ from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result
 from distune.training.messages import (
     Assignment,
+    Died,
     SelfTest,
     SelfTested,
     TrainingProgress,
     TrainingStarted,
 )
-from distune.training.processes import Died
 from distune.worker.memory import MemoryLimit, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
 

@@ -18,7 +18,7 @@ from distune.share.store import Store
 from distune.study.durations import format_duration
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Result
-from distune.training.processes import Died
+from distune.training.messages import Died
 from distune.worker.claiming import Claiming
 from distune.worker.context import WorkerContext, WorkerIdentity
 from distune.worker.health import LeaveStudy, Pause

@@ -9,7 +9,7 @@ from distune.doctor.peer.session import Session
 from distune.doctor.peer.waiting import LONGEST_LOOK, await_name, watch
 
 _ROUNDS = 3
-_LONG_ROUND = 3.0  # seconds: what takes so long is not tried again
+_LONG_ROUND = 3.0  # seconds: a round that takes longer is the last
 
 
 class NewFile:

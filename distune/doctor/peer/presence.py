@@ -105,7 +105,7 @@ def meet(lobby: WatchedFolder, presence: Presence, wait: float) -> Here:
 
 
 def _look_around(lobby: WatchedFolder) -> list[Here]:
-    """The doctors whose signs lie there, dead ones too."""
+    """The doctors that left a sign of life here, dead ones included."""
     lobby.poke("")
     found = []
     for name in lobby.names(""):
@@ -134,6 +134,6 @@ def _why_alone(alive: list[Here], free: list[Here]) -> str:
     if alive:
         return "two other doctors are at work here: wait until they are done"
     return (
-        "nobody came: start the same command on the other host within that time; if you did, "
-        "the two do not see the same directory, or one sees old news of it"
+        "no other host came: start the same command on the other host within that time; if you "
+        "did, the two do not see the same directory, or one sees old news of it"
     )

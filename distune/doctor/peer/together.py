@@ -44,7 +44,7 @@ def examine_together(
 
 
 def _compare_clocks(session: Session) -> tuple[float, float]:
-    """How far the other's clock is before this one's, give or take so much."""
+    """How far the other host's clock is ahead of this one's, and the margin of error."""
     session.conversation.both("clocks")
     before = time.time()
     theirs = float(session.conversation.both("clock", time.time()))

@@ -28,7 +28,7 @@ def probe_claims(sandbox: Sandbox) -> Claims:
 
 
 def contend(sandbox: Sandbox, name: str, worker: str, claimers: int) -> dict[str, set[int]]:
-    """Claim the trials of a folder with so many threads.
+    """Claim the trials of a folder from that many threads.
 
     Returns:
         The trials that each claimer believes to have got.
@@ -61,7 +61,7 @@ def contend(sandbox: Sandbox, name: str, worker: str, claimers: int) -> dict[str
 def judge_claims(
     store: Store, files: int, wins: Mapping[str, Collection[int]], failed: Iterable[str]
 ) -> Claims:
-    """Compare what the claimers believe with what lies there.
+    """Compare what the claimers believe with what is in the folder.
 
     Args:
         store: of the trials.

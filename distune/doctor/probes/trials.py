@@ -18,7 +18,7 @@ def example_trial(number: int) -> Trial:
 
 
 def publish_trials(folder: WatchedFolder, count: int) -> Store:
-    """A store in that folder, with so many waiting trials."""
+    """A store in that folder, with that many waiting trials."""
     store = Store(folder)
     folder.make_folder(protocol.TRIALS)
     for number in range(count):

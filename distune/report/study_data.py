@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-import numpy as np
 
 from distune.search.ranking import Configuration, History
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.figures import Figure
 from distune.study.study import Study
-from distune.study.trial import Counted, Direction, Outcome, Report
+from distune.study.trial import Counted, Outcome, Report
 from distune.watch.display.configurations import varying_parameters
 from distune.watch.snapshot import Snapshot
 
@@ -33,7 +30,7 @@ class WorkloadFigure:
 
 
 @dataclass(frozen=True)
-class Material:
+class StudyData:
     """All that a report is made from.
 
     Attributes:
@@ -44,7 +41,7 @@ class Material:
             the first of them say.
         figures: of the winner.
         sampled: whether only some of the learning curves were read.
-        notes: what could not be read, for people.
+        problems: what could not be read, for people.
     """
 
     snapshot: Snapshot
@@ -52,7 +49,7 @@ class Material:
     given_up: Mapping[AttemptName, AttemptFile | None] = field(default_factory=dict)
     figures: Sequence[WorkloadFigure] = ()
     sampled: bool = False
-    notes: Sequence[str] = ()
+    problems: Sequence[str] = ()
 
     @property
     def history(self) -> History:
@@ -137,43 +134,3 @@ def spent(counted: Counted) -> float:
     """Seconds of training; 0 if what stands there is no duration."""
     seconds = counted.result.seconds
     return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
-
-
-#: How much further off the worst tenth has to be than the others are apart, to be left out.
-_FAR = 2.0
-
-
-def window(values: Sequence[float], direction: Direction) -> list[float] | None:
-    """The part of the scale that matters, from the best to what nine in ten reach, if the worst
-    tenth is so far off that it would squeeze all others into one line; None for all of it.
-    """
-    finite = np.asarray([value for value in values if math.isfinite(value)])
-    if len(finite) < 10:
-        return None
-    ordered = np.sort(finite if direction == "maximize" else -finite)
-    worst, tenth, best = (float(x) for x in (ordered[0], ordered[len(ordered) // 10], ordered[-1]))
-    if best == tenth or tenth - worst < _FAR * (best - tenth):
-        return None
-    room = 0.06 * (best - tenth)
-    low, high = tenth - room, best + room
-    return [low, high] if direction == "maximize" else [-high, -low]
-
-
-#: How many times the least the greatest is, where a log scale shows more.
-_DECADES = 40.0
-
-
-def spans_decades(values: Iterable[float]) -> bool:
-    """Whether positive values differ so much that a log scale shows them better."""
-    finite = [value for value in values if math.isfinite(value)]
-    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= _DECADES
-
-
-def scale(values: Sequence[float], direction: Direction) -> dict[str, Any]:
-    """How an axis of the metric shows values best, in Plotly's words: a loss over decades on a
-    log scale; else the part that matters.
-    """
-    if direction == "minimize" and spans_decades(values):
-        return {"type": "log"}
-    shown = window(values, direction)
-    return {} if shown is None else {"range": shown}

@@ -1,4 +1,4 @@
-"""Section: what was reached with which params: slices, pairs, all at once. Pure."""
+"""Two parameters at a time: the values of each in classes, and what was reached where. Pure."""
 
 from __future__ import annotations
 
@@ -8,42 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from distune.report.blocks import (
-    Block,
-    Figure,
-    Plot,
-    Row,
-    Section,
-    Text,
-    axis,
-    figure,
-    label,
-)
-from distune.report.material import (
-    Material,
-    sample,
-    scale,
-    spans_decades,
-    subset,
-    value_of,
-    window,
-)
-from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
+from distune.report.blocks import Plot
+from distune.report.plotting import PlotlyFigure, axis, figure, label, spans_decades, window
+from distune.report.study_data import StudyData
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.trial import Direction, Scalar
-from distune.watch.display.numbers import format_scalar, plural
+from distune.watch.display.numbers import format_scalar
 from distune.watch.display.text import clean
 
-_SLICES = 12
 _PAIRED = 9  # parameters; 36 pairs
-_AXES = 10
-_SLICED_BEST, _SLICED_OTHERS = 100, 300
-_LINES_BEST, _LINES_OTHERS = 40, 80
 _MOST_VALUES = 10  # that have a cell of their own
 _INTERVALS = 8
-
-
-# -- the values of a parameter, in classes -------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -133,80 +108,13 @@ def cells(x: Classes, y: Classes, values: Mapping[int, float]) -> Cells:
     )
 
 
-# -- the section ---------------------------------------------------------------------------
-
-
-def section(material: Material, importance: Mapping[str, float]) -> Section | None:
-    """`importance`: of the parameters; the more important come first."""
-    values = {
-        one.trial.number: value for one in material.trials if math.isfinite(value := value_of(one))
-    }
-    there = {
-        name for one in material.trials if one.trial.number in values for name in one.trial.params
-    }
-    varied = [name for name in material.varying if name in there]
-    names = sorted(varied, key=lambda name: (-importance.get(name, 0.0), varied.index(name)))
-    if not names or len(values) < 2:
-        return None
-    blocks: list[Block] = [_slices(material, names)]
-    if len(names) > _SLICES:
-        blocks.append(Text(f"The {_SLICES} most important of {len(names)} parameters.", "note"))
-    if len(names) > 1:
-        blocks += [*_pairs(material, names, values), _parallel(material, names)]
-    return Section("settings", "Params and what they gave", blocks)
-
-
-def _slices(material: Material, names: Sequence[str]) -> Row:
-    metric = material.study.metric
-    chosen = sample(material.history, _SLICED_BEST, _SLICED_OTHERS)
-    study = study_of(subset(material.history, chosen))
-    values = [value_of(one) for one in material.trials]
-    shown = scale(values, material.study.direction)
-    plots = []
-    for name in names[:_SLICES]:
-        drawn = slice_plot(study, name, metric)
-        if not drawn["data"] or not any(len(trace["x"]) for trace in drawn["data"]):
-            continue
-        drawn["layout"]["yaxis"] |= shown
-        plots.append(
-            Plot(
-                f"Slice: {name}",
-                {"": drawn},
-                f"What trials reached in {metric} against {name}. {_best_at(material, name)}",
-                height=270,
-            )
-        )
-    which = _which(material, len(chosen))
-    far = " The scale leaves out the worst tenth: zoom out to see it." if "range" in shown else ""
-    last = plots[-1]
-    caption = f"{which} A dot is a trial; the brighter, the later.{far}"
-    plots[-1] = Plot(last.title, last.figures, last.alt, caption, height=last.height)
-    return Row(plots)
-
-
-def _which(material: Material, chosen: int) -> str:
-    if chosen == len(material.history):
-        return "All complete trials."
-    return (
-        f"{chosen:,} of {plural(len(material.history), 'trial')}: the best ones, and others drawn "
-        "at random."
-    )
-
-
-def _best_at(material: Material, name: str) -> str:
-    winner = material.history.winner()
-    if winner is None or name not in winner.params:
-        return ""
-    return f"The best configuration has {name} {format_scalar(winner.params[name])}."
-
-
-def _pairs(material: Material, names: Sequence[str], values: Mapping[int, float]) -> list[Plot]:
-    study, paired = material.study, names[:_PAIRED]
+def heat_maps(data: StudyData, names: Sequence[str], values: Mapping[int, float]) -> list[Plot]:
+    study, paired = data.study, names[:_PAIRED]
     made = {}
     for name in paired:
         given = {
             one.trial.number: one.trial.params[name]
-            for one in material.trials
+            for one in data.trials
             if one.trial.number in values and name in one.trial.params
         }
         made[name] = classes(given, study.params.get(name))
@@ -234,7 +142,7 @@ def _pairs(material: Material, names: Sequence[str], values: Mapping[int, float]
     return [plot]
 
 
-def _heat_map(found: Cells, x: str, y: str, metric: str, direction: Direction) -> Figure:
+def _heat_map(found: Cells, x: str, y: str, metric: str, direction: Direction) -> PlotlyFigure:
     known = [v for row in found.medians for v in row if v is not None]
     trace = {
         "type": "heatmap",
@@ -278,21 +186,3 @@ def _limits(known: Sequence[float], direction: Direction) -> tuple[float, float]
     """Of the colours: a few cells that are far worse must not make all others look the same."""
     shown = window(known, direction)
     return None if shown is None else (shown[0], shown[1])
-
-
-def _parallel(material: Material, names: Sequence[str]) -> Plot:
-    chosen = sample(material.history, _LINES_BEST, _LINES_OTHERS)
-    drawn = parallel_plot(
-        study_of(subset(material.history, chosen)), names[:_AXES], material.study.metric
-    )
-    of = f" The {_AXES} most important parameters." if len(names) > _AXES else ""
-    return Plot(
-        "Parallel coordinates",
-        {"": drawn},
-        f"Parallel coordinates of {material.study.metric} and {', '.join(names[:_AXES])}: a line "
-        "for each trial.",
-        f"{_which(material, len(chosen))} A line is a trial; the brighter, the better. A trial "
-        f"without a parameter passes it at None.{of}",
-        height=400,
-        min_width=90 + 105 * (len(names[:_AXES]) + 1),
-    )

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from distune.report.blocks import Block, Figure, Plot, Section, Text, axis, figure, label
-from distune.report.blocks import Pictures as PictureGrid
-from distune.report.material import Material
+from distune.report.blocks import Block, Paragraph, PictureGrid, Plot, Section
+from distune.report.plotting import PlotlyFigure, axis, figure, label
+from distune.report.study_data import StudyData
 from distune.study import figures
 from distune.watch.display.text import clean
 
@@ -20,11 +20,11 @@ _MOST_DOTS = 1500
 _MOST_NUMBERED = 20  # classes whose numbers have room in their cells
 
 
-def section(material: Material) -> Section | None:
-    if not material.figures:
+def section(data: StudyData) -> Section | None:
+    if not data.figures:
         return None
-    blocks: list[Block] = [Text(f"From the test of trial {material.figures[0].trial}.", "note")]
-    blocks += [block_of(one.figure) for one in material.figures]
+    blocks: list[Block] = [Paragraph(f"From the test of trial {data.figures[0].trial}.", "aside")]
+    blocks += [block_of(one.figure) for one in data.figures]
     return Section("winner", "The winner, looked at closely", blocks)
 
 
@@ -41,7 +41,7 @@ def block_of(given: figures.Figure) -> Block:
             case figures.Scatter():
                 return _scatter(given)
     except ValueError as error:
-        return Text(f"{clean(given.title)}: this figure cannot be drawn: {error}.", "bad")
+        return Paragraph(f"{clean(given.title)}: this figure cannot be drawn: {error}.", "bad")
 
 
 def _insist(holds: bool, what: str) -> None:
@@ -164,7 +164,7 @@ def _scatter(given: figures.Scatter) -> Plot:
         low, high = min(given.y), max(given.y)
         margin = 0.1 * (high - low) or 1.0
         scale = {"range": [low - margin, high + margin]}
-    drawn: Figure = figure([dots], axis(given.x_title), axis(given.y_title, **scale))
+    drawn: PlotlyFigure = figure([dots], axis(given.x_title), axis(given.y_title, **scale))
     if given.diagonal and chosen:
         both = [*given.x, *given.y]
         drawn["layout"]["shapes"] = [

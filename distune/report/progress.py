@@ -3,127 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import accumulate
 
-import numpy as np
-from numpy.typing import NDArray
-
-from distune.report.blocks import Block, Figure, Plot, Row, Section, Text, axis, figure
-from distune.report.material import Material, scale, spent, value_of
+from distune.report.best_so_far import LINEAR, ORDERS, Band, bands, best_so_far, random_orders
+from distune.report.blocks import Block, Paragraph, Plot, Row, Section
+from distune.report.plotting import PlotlyFigure, axis, figure, scale
+from distune.report.study_data import StudyData, spent, value_of
 from distune.search.samplers.staged import make_sampler
-from distune.study.trial import Direction, better
 from distune.watch.display.numbers import duration, format_value, plural
 from distune.watch.display.text import clean
 
-ORDERS = 1000
-#: Shares of the orders that have not got further: the median, and what the bands lie between.
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-_POINTS = 200
-_LINEAR = 100  # trials; of more, the first ones need more room than the last ones
 _FEWEST = 3  # trials whose order can be shuffled
 
 
-# -- what is drawn -------------------------------------------------------------------------
-
-
-def best_so_far(values: Iterable[float], direction: Direction) -> list[float]:
-    """The best of the first 1, 2, ... values; NaN as long as none is finite."""
-
-    def the_better(best: float, one: float) -> float:
-        return one if better(one, best, direction) else best
-
-    return list(accumulate(values, the_better))
-
-
-def random_orders(trials: int, count: int = ORDERS, seed: int = 0) -> Iterable[NDArray[np.int64]]:
-    """`count` orders of so many trials, the same ones for the same seed."""
-    rng = np.random.default_rng(seed)
-    return (rng.permutation(trials) for _ in range(count))
-
-
-@dataclass(frozen=True)
-class Band:
-    """Where the best so far stands, over many orders of the same trials.
-
-    Attributes:
-        at: after how many trials, or seconds.
-        quantiles: for each of LEVELS, the value that this share of the orders has not
-            surpassed; NaN where so many have none yet.
-    """
-
-    at: list[float]
-    quantiles: list[list[float]]
-
-
-def bands(
-    values: Sequence[float],
-    seconds: Sequence[float],
-    direction: Direction,
-    orders: Iterable[NDArray[np.int64]],
-) -> tuple[Band, Band]:
-    """The best so far over those orders: against trials made, and against training time spent.
-
-    Args:
-        values: of the trials, NaN for those that have none; they cost a trial and their time.
-        seconds: of training.
-        direction: of the metric.
-        orders: permutations of the trials' indices.
-    """
-    sign = 1.0 if direction == "maximize" else -1.0
-    given = np.asarray(values, dtype=float)
-    score = np.where(np.isfinite(given), sign * given, -np.inf)
-    cost = np.asarray(seconds, dtype=float)
-    space = np.geomspace if len(given) > _LINEAR else np.linspace
-    places = np.unique(space(1, len(given), _POINTS).round().astype(int))
-    first = min((second for second in seconds if second > 0), default=0.0)
-    times = space(first, float(cost.sum()), _POINTS) if first else np.zeros(1)
-    by_trial, by_time = [], []
-    for order in orders:
-        best = np.maximum.accumulate(score[order])
-        by_trial.append(best[places - 1])
-        # As many trials as have ended by then; before the first there is no value.
-        ended = np.searchsorted(np.cumsum(cost[order]) * (1 - 1e-12), times, side="right")
-        by_time.append(np.concatenate(([-np.inf], best))[ended])
-    return _band(places, by_trial, sign), _band(times, by_time, sign)
-
-
-def _band(at: NDArray[np.generic], rows: list[NDArray[np.float64]], sign: float) -> Band:
-    # Not interpolated: half way to "no value yet" is no value.
-    levels = np.quantile(np.stack(rows), LEVELS, axis=0, method="inverted_cdf")
-    shown = np.where(np.isfinite(levels), sign * levels, np.nan)
-    return Band([float(x) for x in at], [list(map(float, row)) for row in shown])
-
-
-# -- how it is drawn -----------------------------------------------------------------------
-
-
-def section(material: Material) -> Section | None:
-    trials = material.trials
+def section(data: StudyData) -> Section | None:
+    trials = data.trials
     values = [value_of(one) for one in trials]
     if not any(map(math.isfinite, values)):
         return None
-    direction = material.study.direction
+    direction = data.study.direction
     seconds = [spent(one) for one in trials]
     best = best_so_far(values, direction)
-    blocks: list[Block] = [Text(_words(material, best))]
+    blocks: list[Block] = [Paragraph(_words(data, best))]
     over_trials = over_time = None
-    if make_sampler(material.study).exchangeable and len(trials) >= _FEWEST:
+    if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
         over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
     training = list(accumulate(seconds))
-    metric = material.study.metric
+    metric = data.study.metric
     time_figures = {
-        "seconds of training": _figure(
-            material, training, best, over_time, "training time, summed, s"
-        )
+        "seconds of training": _figure(data, training, best, over_time, "training time, summed, s")
     }
     elapsed = [one.elapsed for one in trials]
     known = [at for at in elapsed if at is not None]
     if len(known) == len(elapsed):
         time_figures["time the study ran"] = _figure(
-            material, known, best, None, "time the study had run, s"
+            data, known, best, None, "time the study had run, s"
         )
     caption = _caption(over_trials is not None)
     blocks.append(
@@ -131,7 +47,7 @@ def section(material: Material) -> Section | None:
             [
                 Plot(
                     "Against trials",
-                    {"": _figure(material, counts, best, over_trials, "trials")},
+                    {"": _figure(data, counts, best, over_trials, "trials")},
                     f"Best {metric} so far against the number of trials: "
                     f"{format_value(best[-1])} after {len(trials)}.",
                     caption,
@@ -152,10 +68,10 @@ def section(material: Material) -> Section | None:
     return Section("search", "How the search went", blocks)
 
 
-def _words(material: Material, best: Sequence[float]) -> str:
-    metric = clean(material.study.metric)
+def _words(data: StudyData, best: Sequence[float]) -> str:
+    metric = clean(data.study.metric)
     last = next(i for i, value in enumerate(best) if value == best[-1])
-    run = material.trials[last]
+    run = data.trials[last]
     at = "" if run.elapsed is None else f", when the study had run for {duration(run.elapsed)}"
     return (
         f"The best single trial has {metric} {format_value(best[-1])}: trial {run.trial.number}, "
@@ -178,8 +94,8 @@ def _caption(shuffled: bool) -> str:
 
 
 def _figure(
-    material: Material, at: Sequence[float], best: Sequence[float], band: Band | None, x: str
-) -> Figure:
+    data: StudyData, at: Sequence[float], best: Sequence[float], band: Band | None, x: str
+) -> PlotlyFigure:
     traces = [] if band is None else _band_traces(band)
     steps_x, steps_y = _corners(at, best)
     traces.append(
@@ -187,9 +103,9 @@ def _figure(
          "line": {"color": "@1", "width": 2.5, "shape": "hv"},
          "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
     )  # fmt: skip
-    values = [value_of(one) for one in material.trials]
-    y = axis(material.study.metric, **scale(values, material.study.direction))
-    many = len(material.history) > _LINEAR and at[0] > 0
+    values = [value_of(one) for one in data.trials]
+    y = axis(data.study.metric, **scale(values, data.study.direction))
+    many = len(data.history) > LINEAR and at[0] > 0
     return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)
 
 

@@ -92,7 +92,8 @@ def master(
 
     Stop it whenever you like: the same command goes on where it stopped.
     """
-    from distune.loops import MasterOptions, run_master
+    from distune.master.options import MasterOptions
+    from distune.master.run import run_master
 
     file, source, name = read_space(space)
     if scale is not None:
@@ -116,7 +117,7 @@ def master(
 
 
 def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
-    from distune.presets.scaling import scaled
+    from distune.space_file.scaling import scaled
 
     if not 0 < scale <= 1:
         raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")

@@ -26,8 +26,8 @@ Jobs = Annotated[
     typer.Option(
         parser=_parse_jobs,
         metavar="auto|N",
-        help="How many trials to train at a time. auto, the default, is one for each GPU, or "
-        "without a GPU one for each core, but no more than there are gigabytes of free memory.",
+        help="How many trials to train at a time. auto, the default, means one per GPU; without a "
+        "GPU, one per core, but at most one per gigabyte of free memory.",
     ),
 ]
 Threads = Annotated[
@@ -36,8 +36,8 @@ Threads = Annotated[
         min=1,
         max=1024,
         metavar="N",
-        help="How many CPU threads each training process uses. By default 1, or, with "
-        "--jobs auto, the cores divided by the jobs.",
+        help="CPU threads per training process. By default 1; with --jobs auto, the cores divided "
+        "by the jobs.",
     ),
 ]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")]
@@ -67,7 +67,7 @@ def worker(
     when nothing is left to do, 143 when a signal stops it, 2 when it was started wrongly, and
     1 after any other failure.
     """
-    from distune.loops import WorkerOptions, run_worker
+    from distune.worker.run import WorkerOptions, run_worker
 
     options = WorkerOptions(
         logs=logs,

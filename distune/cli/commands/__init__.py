@@ -1,0 +1,1 @@
+"""A file a command: `distune master` is the function `master` in the module `master`."""

@@ -1,0 +1,131 @@
+"""The workers that a master starts on its own machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from distune.errors import UserError
+from distune.master.options import MasterOptions
+from distune.share import protocol
+from distune.share.folder import Folder
+from distune.study.study import Study
+from distune.training.children import last_line, spawn
+from distune.watch.observer import Observer
+from distune.worker import host
+
+_DRAIN_SECONDS = 4.0  # a second more than a worker takes
+
+
+@dataclass
+class _LocalWorker:
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    log: str = ""
+    failures: int = 0
+    next_start: float = 0.0
+
+
+class LocalWorkers:
+    """`--workers N`: workers of this master's own, which live no longer than it.
+
+    Attributes:
+        parallelism: of each of them.
+    """
+
+    def __init__(self, options: MasterOptions, folder: Path, study: Study) -> None:
+        self._options = options
+        self._study = study
+        self._folder = Folder(folder)
+        gpus = [] if options.device == "cpu" else host.visible_gpus()
+        self._gpus = gpus if options.device in ("auto", "cuda") else []
+        self.parallelism = host.choose_parallelism(
+            None,
+            None,
+            cores=host.usable_cores(),
+            memory=host.free_memory(),
+            gpus=len(self._gpus) or (options.device not in ("auto", "cpu")),
+            workers=max(1, options.workers),
+        )
+        self._workers = [_LocalWorker(i + 1) for i in range(options.workers)]
+        if self._workers:
+            self._folder.make_folder(protocol.LOCAL_LOGS)
+        for one in self._workers:
+            self._start(one)
+
+    def _start(self, one: _LocalWorker) -> None:
+        one.log = f"{protocol.LOCAL_LOGS}/worker-{one.number}.log"
+        command = [sys.executable, "-m", "distune", "worker", "--logs", str(self._options.logs)]
+        command += ["--study", self._study.name]
+        command += [
+            "--jobs",
+            str(self.parallelism.jobs),
+            "--threads",
+            str(self.parallelism.threads),
+        ]
+        environment = dict(os.environ)
+        if self._gpus:  # each its own, or else all of them would begin with the first
+            mine = self._gpus[one.number - 1 :: len(self._workers)]
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(
+                mine or [self._gpus[(one.number - 1) % len(self._gpus)]]
+            )
+        with self._folder.open_log(one.log) as log:
+            one.process = spawn(
+                [*command, *self._options.worker_arguments],
+                sig=signal.SIGTERM,  # it gives back what it has when the master is killed
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def look_after(self, observer: Observer) -> None:
+        """Start those anew that died.
+
+        Raises:
+            UserError: one of them says that the user has to do something.
+        """
+        for one in self._workers:
+            if one.process is None:
+                if time.monotonic() >= one.next_start:
+                    self._start(one)
+                continue
+            status = one.process.poll()
+            if status is None:
+                continue
+            one.process = None
+            if status == 2:
+                raise UserError(last_line(self._folder.read(one.log)))
+            one.failures += 1
+            one.next_start = time.monotonic() + min(60.0, 0.5 * 2**one.failures)
+            if status != 0:
+                observer.note(
+                    "trouble",
+                    f"local worker {one.number} ended ({status}), "
+                    f"see {self._folder.root / one.log}; starting another",
+                )
+
+    def end(self, patience: float) -> None:
+        """Wait `patience` seconds for them to leave by themselves; then have them give back
+        what they hold.
+        """
+        running = [one.process for one in self._workers if one.process is not None]
+        until = time.monotonic() + patience
+        while time.monotonic() < until and any(process.poll() is None for process in running):
+            time.sleep(0.02)
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,109 @@
+"""The beginning of a master's run: the study it goes on with, or creates."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from distune.doctor.diagnosis import Diagnosis
+from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.master.options import MasterOptions
+from distune.share import protocol, records
+from distune.share.folder import Folder, file_system_of, is_network
+from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
+from distune.space_file.freeze import freeze
+from distune.space_file.preview import check_there_is_something
+from distune.study.study import Study, differences
+
+
+def open_or_create(
+    folder: Path, options: MasterOptions, say: Callable[[str], None]
+) -> tuple[Store, Study]:
+    """The study in a folder, made there if it is not.
+
+    Raises:
+        UserError: the study cannot be started like this.
+    """
+    store = Store(Folder(folder))
+    store.tell = say
+    _refuse_earlier(store)
+    diagnosis = None if options.ignore_doctor else _diagnosis(folder.parent, say)
+    default = NETWORK_LEASE if store.folder.network else LOCAL_LEASE
+    lease = options.space.lease or (diagnosis.lease if diagnosis else default)
+    wanted = freeze(
+        options.space,
+        name=options.name,
+        study_id=f"{options.name}-{secrets.token_hex(4)}",
+        lease=lease,
+        beat=diagnosis.heartbeat if diagnosis else None,
+        poll=diagnosis.poll if diagnosis else None,
+        created=time.time(),
+    )
+    check_there_is_something(wanted)
+    try:
+        study = store.create(wanted)
+    except NotAFolder as error:
+        raise UserError(str(error)) from None
+    except BadRecord as error:
+        raise UserError(
+            f"{folder / protocol.STUDY} cannot be used: {error}; put the file back, "
+            "choose another name with --study, or delete that folder"
+        ) from None
+    except ShareError as error:
+        raise UserError(f"{error}; the master must be able to write there") from None
+    different = differences(wanted, study)
+    if different:
+        raise UserError(
+            f"{folder} holds another study (it differs in {', '.join(different)}): "
+            "choose another name with --study, or another --logs, or delete that folder"
+        )
+    if diagnosis is not None and study.id == wanted.id:
+        whose = f" ({options.source} says so)" if options.space.lease else ""
+        say(
+            f"lease {study.lease:g} s{whose}, heartbeat every {study.beat_interval:g} s, a look "
+            f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
+        )
+    return store, study
+
+
+def _refuse_earlier(store: Store) -> None:
+    """See that a study which is there already can go on.
+
+    Raises:
+        UserError: it was begun by an earlier release.
+    """
+    try:
+        store.load().refuse_earlier()
+    except (FileNotFoundError, BadRecord, NotAFolder, ShareError):
+        return  # there is none, or `create` says what is wrong with it
+
+
+def _diagnosis(logs: Path, say: Callable[[str], None]) -> Diagnosis | None:
+    """What `distune doctor` has found in this directory; None if that is nothing, or of no use.
+
+    Raises:
+        UserError: it says that a study would go wrong here.
+    """
+    path = logs / protocol.DOCTOR
+    try:
+        data = Folder(logs).read(protocol.DOCTOR, limit=records.LINE_LIMIT)
+        diagnosis = records.decode_document(Diagnosis, data)
+    except FileNotFoundError:
+        return None
+    except (BadRecord, ShareError) as error:
+        say(f"{path} is ignored: {error}; write it anew with: distune doctor --logs {logs}")
+        return None
+    # A diagnosis made on the server's own disk says nothing about its clients.
+    here = file_system_of(logs)
+    if is_network(logs) and here not in diagnosis.file_systems:
+        found = ", ".join(diagnosis.file_systems)
+        say(f"{path} is ignored: it is about {found}, and this is {here}; run distune doctor here")
+        return None
+    if diagnosis.grade == "fail":
+        raise UserError(
+            f"{path} says: {diagnosis.summary}; run distune doctor --logs {logs} again, use "
+            "another directory, or start with --ignore-doctor"
+        )
+    return diagnosis

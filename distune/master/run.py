@@ -1,0 +1,162 @@
+"""The run of a master: `distune master`, until the study is over or the user stops it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from distune.errors import NotAFolder, ShareError, StudyFailed, UserError
+from distune.master.local_workers import LocalWorkers
+from distune.master.master import Identity, Master, only_master
+from distune.master.opening import open_or_create
+from distune.master.options import MasterOptions
+from distune.share import access
+from distune.share.outages import Outage, Stall
+from distune.share.waiting import LONGEST_WAIT, SHORTEST_WAIT, Interrupt, collect_seldom
+from distune.space_file.freeze import limits_of
+from distune.watch.screen import Screen
+from distune.watch.snapshot import Snapshot
+
+_EXPECTED_WITHIN = 60.0  # seconds in which a master looks out for the first worker
+_FIRST_LOOKS = 0.25  # seconds between looks meanwhile, at most, over a network
+
+
+def run_master(options: MasterOptions, screen: Screen) -> int:
+    """Run a study to its end.
+
+    Returns:
+        The exit status: 0, or 128 + the signal that stopped it.
+
+    Raises:
+        UserError: the study cannot be started like this.
+        StudyFailed: it ended without a result.
+    """
+    interrupt = Interrupt()
+    with Stall(screen.say, "nothing is lost").watched():
+        folder = _make_folder(options)
+        store, study = open_or_create(folder, options, screen.say)
+    identity = Identity(socket.gethostname(), os.getpid())
+    with only_master(folder, store, identity):
+        try:
+            master = Master(store, limits_of(options.space), identity)
+            workers = LocalWorkers(options, folder, study)
+        except NotAFolder as error:
+            raise UserError(str(error)) from None
+        if options.workers:
+            some = f"{options.workers} local worker{'s' * (options.workers > 1)}"
+            screen.say(f"{some}: {workers.parallelism.describe(options.workers)}")
+        loop = _MasterLoop(master, workers, interrupt, screen)
+        try:
+            with screen:
+                loop.run()
+        finally:
+            workers.end(patience=0.0 if master.finished is None else 2 * LONGEST_WAIT)
+            master.leave()
+    if interrupt.signal is not None and master.finished is None:
+        screen.say("stopped; the same command goes on from here")
+        return 128 + interrupt.signal
+    # No other look: the study is over, and the share may choose this moment to go.
+    assert loop.snapshot is not None
+    _show_end(loop.snapshot, master, options, screen, folder)
+    return 0
+
+
+def _make_folder(options: MasterOptions) -> Path:
+    folder = options.logs.resolve() / options.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}; check --logs") from None
+    if not options.any_owner:
+        access.check_owner(folder)
+    return folder
+
+
+def _show_end(
+    snapshot: Snapshot, master: Master, options: MasterOptions, screen: Screen, folder: Path
+) -> None:
+    finished = master.finished
+    assert finished is not None
+    screen.final(replace(snapshot, elapsed=master.elapsed, finished=finished), folder)
+    if finished.failed:
+        raise StudyFailed(
+            f"study {options.name}: {finished.reason}; "
+            f"look at: distune show 0 --logs {options.logs} --study {options.name}"
+        )
+
+
+class _MasterLoop:
+    """Step until the study is over or a signal comes.
+
+    Attributes:
+        snapshot: what was seen last.
+    """
+
+    def __init__(
+        self, master: Master, workers: LocalWorkers, interrupt: Interrupt, screen: Screen
+    ) -> None:
+        self.snapshot: Snapshot | None = None
+        self._master = master
+        self._workers = workers
+        self._interrupt = interrupt
+        self._screen = screen
+        self._outage = Outage()
+
+    def run(self) -> None:
+        master, event = self._master, self._interrupt.event
+        pause, began = SHORTEST_WAIT, time.monotonic()
+        stall = Stall(self._say, "nothing is lost")
+        collect_seldom()
+        while self._interrupt.signal is None:
+            looked = time.monotonic()
+            try:
+                with stall.watched():
+                    self.snapshot = master.step(curves=self._screen.wants_curves())
+            except (ShareError, FileNotFoundError) as error:
+                self._cut_off(error)
+                event.wait(self._outage.pause(since=looked))
+                continue
+            self._show(self.snapshot)
+            if master.finished is not None:
+                break
+            self._workers.look_after(master.observer)
+            if not master.active:
+                master.store.rest()
+            pause = min(pause * 1.5, self._longest_pause(looked - began))
+            pause = SHORTEST_WAIT if master.active else pause
+            # Sooner if workers will have nothing left by then.
+            event.wait(min(pause, master.lasts / 2))
+
+    def _longest_pause(self, elapsed: float) -> float:
+        longest = self._master.study.longest_pause
+        if (self.snapshot and self.snapshot.workers) or elapsed >= _EXPECTED_WITHIN:
+            return longest
+        return min(longest, _FIRST_LOOKS if self._master.store.folder.network else SHORTEST_WAIT)
+
+    def _say(self, text: str) -> None:
+        # Not as an event: nothing shows those while there is no snapshot.
+        self._screen.say(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def _cut_off(self, error: ShareError | FileNotFoundError) -> None:
+        observer = self._master.observer
+        observer.blind()
+        if self._outage.began is not None:
+            return
+        what = error if isinstance(error, ShareError) else f"{error.filename} is not there"
+        text = f"{what}; nothing is lost, trying again"
+        if self.snapshot is None:
+            self._say(text)
+        else:
+            observer.note("trouble", text)
+            self._screen.show(replace(self.snapshot, events=observer.events))
+
+    def _show(self, snapshot: Snapshot) -> None:
+        observer = self._master.observer
+        lasted = self._outage.over()
+        if lasted is not None:
+            observer.note("trouble", f"the share is back after {lasted:.0f} s")
+            self.snapshot = snapshot = replace(snapshot, events=observer.events)
+        self._screen.show(snapshot)

@@ -1,0 +1,185 @@
+"""Child processes that never outlive their parent, and what becomes of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
+_UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share may not die
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+
+
+def die_with_parent(parent: int, sig: int = signal.SIGKILL) -> None:
+    """Ask the kernel for `sig` when the parent dies (prctl(2), Linux); leave at once if it
+    has died already. Elsewhere a child notices the end of its standard input.
+
+    Args:
+        parent: its pid, as it told the child.
+    """
+    _on_parents_death(sig)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _on_parents_death(sig: int) -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, sig, 0, 0, 0)
+
+
+def _signal_on_parents_death() -> int:
+    current = ctypes.c_int(0)
+    if _libc is not None:
+        _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(current), 0, 0, 0)
+    return current.value
+
+
+def spawn(
+    command: Sequence[str], *, sig: int = signal.SIGKILL, **options: Any
+) -> subprocess.Popen[bytes]:
+    """`subprocess.Popen` for a program that knows nothing of us: it dies with its parent."""
+    parent = os.getpid()
+    return subprocess.Popen(command, preexec_fn=lambda: die_with_parent(parent, sig), **options)
+
+
+@contextmanager
+def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program, to be read from, in a process group that is ended with it: TERM, and
+    KILL after `grace` seconds; also what it leaves behind when it ends by itself.
+
+    Meanwhile the death of our parent does not kill us at once, or the program's own
+    children would live on. The end of our input tells us instead (`end_session`).
+    """
+    process = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0)
+    before = _signal_on_parents_death()
+    _on_parents_death(0)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            _ask_to_end(process, grace)
+        signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        _on_parents_death(before)
+
+
+def end_process(process: subprocess.Popen[bytes], grace: float) -> int | None:
+    """Stop a session leader and all it has started: TERM, and KILL after `grace` seconds.
+
+    Returns:
+        Its exit status, as `subprocess` gives it; None if even KILL does not end it.
+    """
+    if grace > 0:
+        _ask_to_end(process, grace)
+    end_session(process.pid)
+    try:
+        return process.wait(_UNKILLABLE_AFTER)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _ask_to_end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """TERM to its group, and `grace` seconds of time for it."""
+    signal_group(process.pid, signal.SIGTERM)
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        pass
+
+
+def end_session(leader: int, within: float = 0.0) -> None:
+    """Kill every process of a session, and every descendant of its leader, but the caller;
+    wait up to `within` seconds until they are gone.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        doomed = (_session_of(leader) | descendants(leader)) - {os.getpid()}
+        kill(doomed)
+        if not any(map(_is_alive, doomed)) or time.monotonic() >= deadline:
+            return
+        time.sleep(0.02)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def _session_of(leader: int) -> set[int]:
+    found = set()
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == leader:
+                found.add(pid)
+        except OSError:
+            continue  # gone, or not ours
+    return found
+
+
+def descendants(ancestor: int) -> set[int]:
+    try:
+        return {child.pid for child in psutil.Process(ancestor).children(recursive=True)}
+    except psutil.Error:
+        return set()
+
+
+def adopt_orphans() -> None:
+    """Orphans of this process's descendants become its children from now on (prctl(2), Linux)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def memory_kills() -> int:
+    """How many processes this machine's kernel has killed for want of memory (Linux)."""
+    try:
+        with open("/proc/vmstat", "rb") as statistics:
+            return int(statistics.read().partition(b"\noom_kill ")[2].split(None, 1)[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def signal_group(group: int, sig: int) -> None:
+    try:
+        os.killpg(group, sig)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def describe_exit(status: int | None) -> str:
+    """`-9` is "was killed by SIGKILL"."""
+    if status is None:
+        return "cannot even be killed; it waits for a driver or a file system"
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was killed by {name}"
+
+
+def last_line(output: bytes) -> str:
+    """Of what a command of distune's own printed: its error message."""
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("distune: ") if lines else ""

@@ -1,0 +1,65 @@
+"""A user's objective that a worker agrees to run."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distune.errors import UserError
+
+Objective = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What `--objective train:train` names.
+
+    Attributes:
+        name: as a study names it, `module:function`.
+        path: of the file, if the module is not simply imported.
+    """
+
+    name: str
+    path: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Offer:
+        """`Offer.parse("examples/plain.py:train")` offers `plain:train`.
+
+        Raises:
+            UserError: it is neither `module:function` nor `file.py:function`.
+        """
+        module, _, function = text.rpartition(":")
+        path = Path(module).resolve() if module.endswith(".py") else None
+        parts = [path.stem] if path is not None else module.split(".")
+        if not all(part.isidentifier() for part in [*parts, function]):
+            raise UserError(
+                f"--objective {text}: write module:function or path/to/file.py:function, "
+                "with names that Python can import"
+            )
+        if path is not None and not path.is_file():
+            raise UserError(f"--objective {text}: there is no file {path}")
+        return cls(f"{'.'.join(parts)}:{function}", str(path) if path else None)
+
+    def load(self) -> Objective:
+        """Import it; raises whatever its code raises."""
+        module_name, _, function = self.name.partition(":")
+        if self.path is not None:
+            sys.path.insert(0, str(Path(self.path).parent))
+            spec = importlib.util.spec_from_file_location(module_name, self.path)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{self.path} cannot be imported")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(module_name)
+        found = getattr(module, function, None)
+        if not callable(found):
+            raise AttributeError(f"{module_name} has no function {function!r}")
+        return found  # type: ignore[no-any-return]

@@ -1,0 +1,244 @@
+"""A worker's end of one training process."""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import IO
+
+from distune.study.study import Study
+from distune.study.trial import Record
+from distune.training import children
+from distune.training.environment import executor_environment
+from distune.training.messages import (
+    Assignment,
+    Died,
+    InTurn,
+    Prepare,
+    Ready,
+    SelfTest,
+    decode_with_slot,
+    encode_message,
+    encode_stop,
+)
+from distune.training.tail import Tail
+
+_STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
+_PIPE_BYTES = 65536
+_COUNT_KILLS_EVERY = 1.0  # seconds
+
+
+class ExecutorProcess:
+    """A worker's end of one executor: `start(assignment)`, then `poll()` for messages.
+
+    The process is started when it is first needed, and again when it has died.
+
+    Args:
+        prepare: what to tell it first.
+        threads: for numerical libraries; more than there are free cores is a disaster.
+        wake: called from another thread when there is something to poll.
+        on_start, on_end: called with the process's pid.
+        echo: takes what the objective prints, line by line.
+    """
+
+    def __init__(
+        self,
+        prepare: Prepare,
+        *,
+        threads: int = 1,
+        wake: Callable[[], None] = lambda: None,
+        on_start: Callable[[int], None] = lambda pid: None,
+        on_end: Callable[[int], None] = lambda pid: None,
+        echo: Callable[[str], None] | None = None,
+    ) -> None:
+        self._prepare = prepare
+        self._threads = threads
+        self._wake = wake
+        self._on_start = on_start
+        self._on_end = on_end
+        self._echo = echo
+        self._process: subprocess.Popen[bytes] | None = None
+        self._inbox: queue.SimpleQueue[tuple[int, Record] | None] = queue.SimpleQueue()
+        self._tail: Tail | None = None
+        self._study: Study | None = None  # the last one that the process was told of
+        self._memory_kills = 0
+        self._counted_kills = -math.inf  # when that was
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        reading, writing = os.pipe()
+        command = [sys.executable, "-u", "-m", "distune.training.executor"]
+        process = subprocess.Popen(
+            [*command, "--messages", str(writing), "--parent", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[writing],
+            env=executor_environment(self._threads),
+            start_new_session=True,  # Ctrl-C is the worker's business
+        )
+        os.close(writing)
+        self._on_start(process.pid)
+        self._study = None
+        assert process.stdout is not None
+        self._inbox = queue.SimpleQueue()
+        self._tail = Tail(process.stdout, self._echo)
+        messages = os.fdopen(reading, "rb", buffering=0)
+        threading.Thread(target=self._listen, args=(messages, self._inbox), daemon=True).start()
+        self._process = process
+        self._send(encode_message(self._prepare))
+        return process
+
+    def _listen(
+        self, messages: IO[bytes], inbox: queue.SimpleQueue[tuple[int, Record] | None]
+    ) -> None:
+        # Read here and kept in memory: a share that hangs must not make training wait (P9).
+        rest = b""
+        with messages:
+            while piece := os.read(messages.fileno(), _PIPE_BYTES):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    inbox.put(decode_with_slot(line))
+                self._wake()  # once for all that came together
+        inbox.put(None)
+        self._wake()
+
+    def _send(self, line: bytes) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            pass  # it has died; `poll` says so
+
+    @property
+    def device(self) -> str:
+        return self._prepare.device
+
+    def prepare(self, seconds: float) -> Ready | Died:
+        """Start it now and wait until it is ready."""
+        if self._process is None:
+            self._launch()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                message = self._inbox.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if message is None:
+                return self._died()
+            if isinstance(message[1], Ready):
+                return message[1]
+        raise TimeoutError
+
+    def start(self, *assignments: Assignment) -> None:
+        """Have it train a trial, or several short ones one after the other."""
+        shortened = [self._shortened(one) for one in assignments]
+        self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
+
+    def self_test(self, test: SelfTest) -> None:
+        """Have it test its host; it answers with `SelfTested`."""
+        if self._process is None:
+            self._launch()
+        self._ask(test)
+
+    def _ask(self, message: Record) -> None:
+        assert self._tail is not None
+        self._tail.clear()
+        self._count_kills()
+        self._send(encode_message(message))
+
+    def _shortened(self, assignment: Assignment) -> Assignment:
+        """Without the study that the process knows: it is ten times as long as a trial."""
+        if self._process is None:
+            self._launch()
+        known, self._study = self._study, assignment.study
+        return assignment.replace(study=None) if assignment.study is known else assignment
+
+    def _count_kills(self) -> None:
+        now = time.monotonic()
+        if now >= self._counted_kills + _COUNT_KILLS_EVERY:
+            self._memory_kills, self._counted_kills = children.memory_kills(), now
+
+    def stop(self, slot: int = 0) -> None:
+        """Ask it to stop a training between two steps; it answers with a result."""
+        self._send(encode_stop(slot))
+
+    def poll(self) -> list[tuple[int, Record | Died]]:
+        """Messages, each with the slot of the trial it is about."""
+        messages: list[tuple[int, Record | Died]] = []
+        while not self._inbox.empty():
+            message = self._inbox.get()
+            messages.append((0, self._died()) if message is None else message)
+        return messages
+
+    def _died(self) -> Died:
+        assert self._process is not None
+        assert self._tail is not None
+        status = children.end_process(self._process, grace=0.5)
+        reason, no_memory = children.describe_exit(status), False
+        if status == -signal.SIGKILL and children.memory_kills() > self._memory_kills:
+            reason, no_memory = f"{reason}: this machine is out of memory", True
+        died = Died(reason, self._tail.text(wait=0.5), no_memory)
+        self._forget()
+        return died
+
+    def abort(self) -> str:
+        """Kill it because it hangs; what it printed last, with the stack it hangs in."""
+        if self._process is None or self._tail is None:
+            return ""
+        try:
+            self._process.send_signal(signal.SIGUSR1)  # see `executor.main`
+        except OSError:
+            pass
+        tail = self._tail
+        self._wait_for_stack(tail)
+        self.end(grace=0.0)
+        return tail.text(wait=0.5)
+
+    def _wait_for_stack(self, tail: Tail) -> None:
+        before, until = tail.text(), time.monotonic() + _STACK_WITHIN
+        while time.monotonic() < until and tail.text() == before:
+            time.sleep(0.02)
+
+    def terminate(self) -> None:
+        """Ask the process to end, with all it has started; `end` makes sure."""
+        if self._process is not None:
+            children.signal_group(self._process.pid, signal.SIGTERM)
+
+    def end(self, grace: float) -> None:
+        """Stop the process and all it has started; what it still says is not heard."""
+        if self._process is not None:
+            children.end_process(self._process, grace)
+            self._forget()
+        self._inbox = queue.SimpleQueue()
+
+    def _forget(self) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self._on_end(self._process.pid)
+        self._process = None
+
+    def tail(self) -> str:
+        """What the objective printed last; its messages may have been faster than that."""
+        if self._tail is None:
+            return ""
+        self._tail.catch_up(0.5)
+        return self._tail.text()
+
+
+def end_all(executors: Iterable[ExecutorProcess]) -> None:
+    """End them at once."""
+    for executor in executors:
+        executor.end(grace=0.0)
