@@ -35,7 +35,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distune.master.master import Identity, Master
+from distune.master.lock import Identity
+from distune.master.master import Master
 from distune.search.ranking import History
 from distune.search.samplers.sampler import Question, Suggestion
 from distune.search.samplers.staged import make_sampler
@@ -234,7 +235,8 @@ _PROBE = """
 import sys
 from pathlib import Path
 from distune.share.folder import Folder
-from distune.master.master import Identity, Master
+from distune.master.lock import Identity
+from distune.master.master import Master
 from distune.share.store import Store
 from distune.study.study import Limits
 store = Store(Folder(Path(sys.argv[1])))

@@ -4,8 +4,8 @@
     python scripts/reproduce.py --data-dir DIR lab-scenario1 ...  # these presets, also long ones
     python scripts/reproduce.py --table                           # the table, from what was found
 
-What was found is kept in docs/reproduced.json; the README has its table. Each line there says at
-which scale and with how many seeds it was found, and what could not be run or did not come out.
+What was found is kept in docs/reproduced.json; docs/presets.md has its table. Each line there says
+at which scale and with how many seeds it was found, and what could not be run or did not come out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from distune.watch.loaded import LoadedStudy, LoadedTrial
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "reproduced.json"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "presets.md"
 BEGIN, END = "<!-- reproduced: begin -->\n", "<!-- reproduced: end -->\n"
 
 
@@ -132,7 +132,7 @@ def spirals_by_activation(study: LoadedStudy) -> str:
 
 
 def under_ten_seconds(study: LoadedStudy) -> str:
-    """Who is best when each training is stopped after ten seconds, and who at its end."""
+    """The best network when each training is stopped after ten seconds, and at its end."""
     reached = [
         (step[study.metric], step["seconds"], trial.params["n_filters"])
         for trial in study.trials
@@ -140,7 +140,7 @@ def under_ten_seconds(study: LoadedStudy) -> str:
         if step["seconds"] <= 10
     ]
     if not reached or study.best is None:
-        return "nobody gets through an epoch so fast here"
+        return "no network gets through an epoch so fast here"
     value, _, filters = max(reached)
     end = study.best
     return (
@@ -325,9 +325,9 @@ def table() -> str:
 
 
 def write_table() -> None:
-    before, _, rest = README.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}{table()}{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}{table()}{END}{after}")
 
 
 def main() -> None:

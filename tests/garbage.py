@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from distune.errors import ShareError
-from distune.master.master import Identity, Master
+from distune.master.lock import Identity
+from distune.master.master import Master
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat

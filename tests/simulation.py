@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from distune.errors import BadRecord, ShareError
-from distune.master.master import Identity, Master
+from distune.master.lock import Identity
+from distune.master.master import Master
 from distune.search.asked import trial_of
 from distune.search.samplers.staged import make_sampler
 from distune.share import protocol, records
@@ -155,8 +156,8 @@ class MemoryFolder:
 
     def _is_hidden(self, path: str) -> bool:
         """Whether another client was renaming this file while we listed: once at most."""
-        when, who = self.share.renamed.get(path, (-math.inf, None))
-        if who is self or self._now() - when > _RENAME_TAKES:
+        when, client = self.share.renamed.get(path, (-math.inf, None))
+        if client is self or self._now() - when > _RENAME_TAKES:
             return False
         if not self._happens(self.faults.hides):
             return False
@@ -439,7 +440,7 @@ class World:
         self.slots = slots  # for trials in turn, of each worker's process
         self.masters = masters
         self.learns = False  # the sampler, which never answers in the same way twice
-        self.meddled = False  # somebody has deleted files
+        self.meddled = False  # a test has deleted files
         self.healed = False
         self.broken = {f"worker{i}" for i in range(broken)}  # hosts on which all trials fail
         default_study, default_limits = make_study(trials)
@@ -507,7 +508,7 @@ class World:
     def _start(self, actor: Actor) -> Master | Worker:
         actor.lives += 1
         store = Store(actor.folder)
-        # Every process has a monotonic clock of its own, and nobody compares them.
+        # Every process has a monotonic clock of its own, and they are never compared.
         offset = self.rng.uniform(0, 1e6)
 
         def monotonic() -> float:
@@ -581,7 +582,7 @@ class World:
         again = [path for path, times in self.share.published.items() if times > 1]
         # A trial may be trained once more for a reason; never for none.
         assert not again or self.masters > 1 or self.meddled, f"{where}: published twice: {again}"
-        # A worker that slept through the end may still hold a file; nobody else may.
+        # A worker that slept through the end may still hold a file; no other process may.
         left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
         assert not left or self.masters > 1, f"{where}: left over: {left}"
         self._check_asked(where)

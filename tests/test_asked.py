@@ -11,7 +11,8 @@ from typing import Any, Self
 import pytest
 
 from distune.errors import ShareError
-from distune.master.master import Identity, Master
+from distune.master.lock import Identity
+from distune.master.master import Master
 from distune.search.asked import AskedSoFar, recovered_from, trial_of
 from distune.search.samplers import SAMPLERS
 from distune.search.samplers.sampler import Question, Suggestion

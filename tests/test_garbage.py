@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
-from distune.master.master import Identity, only_master
+from distune.master.lock import Identity, only_master
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.heartbeat import Beat, Finished

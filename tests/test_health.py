@@ -67,7 +67,7 @@ def test_a_success_or_a_failure_after_a_report_ends_the_row() -> None:
         assert not health.doubtful
 
 
-def test_a_setting_that_nobody_can_train_says_nothing_about_the_worker() -> None:
+def test_params_that_cannot_be_trained_say_nothing_about_the_worker() -> None:
     failure = Failure(message="a kernel of 9x9 does not fit", infeasible=True)
     health = unlucky(FAILURES_TO_DOUBT - 1)
     assert not health.ended(Result(outcome=Outcome.FAILED, failure=failure))
@@ -75,7 +75,7 @@ def test_a_setting_that_nobody_can_train_says_nothing_about_the_worker() -> None
     assert health.failed == FAILURES_TO_DOUBT
 
 
-def test_a_failed_self_test_is_a_reason_to_give_up_whoever_else_fails() -> None:
+def test_a_failed_self_test_is_a_reason_to_leave_whatever_fails_elsewhere() -> None:
     for peers in (peers_of(), peers_of(beat("w0", completed=9))):
         assert unlucky(3).judge("cuda:0 cannot compute", peers) == LeaveStudy(
             "cuda:0 cannot compute"
@@ -87,7 +87,7 @@ def test_a_worker_alone_in_failing_or_with_none_to_compare_goes_on() -> None:
         assert unlucky(30).judge(None, peers) is None
 
 
-def test_where_others_succeed_it_pauses_longer_each_time_and_gives_up() -> None:
+def test_where_others_succeed_it_pauses_longer_each_time_and_leaves() -> None:
     peers = peers_of(beat("w0", completed=4), beat("w1", completed=3))
     health = unlucky(3)
     first = health.judge(None, peers)

@@ -48,7 +48,7 @@ def test_there_are_never_more_threads_than_cores_unless_there_are_more_workers(
         ((None, 4), {"cores": 16}, 4, 4),
         ((None, 32), {"cores": 16}, 1, 32),
         ((3, None), {"cores": 16}, 3, 1),
-        ((32, None), {"cores": 16, "memory": GB}, 32, 1),  # whoever asks for it gets it
+        ((32, None), {"cores": 16, "memory": GB}, 32, 1),  # the user gets what he asks for
         ((3, 2), {"cores": 16}, 3, 2),
         ((None, None), {"cores": 16, "gpus": 1}, 1, 16),
         ((None, None), {"cores": 16, "gpus": 4}, 4, 4),
@@ -114,7 +114,7 @@ def test_a_quota_anywhere_above_the_process_limits_its_cores(
         {"cpu.max": "max 100000\n", "a/cpu.max": "400000000 100000\n"},
         {"cpu/a/cpu.cfs_quota_us": "-1\n", "cpu/a/cpu.cfs_period_us": "100000\n"},
         {"a/cpu.max": "nonsense"},
-        {"b/cpu.max": "100000 100000\n"},  # somebody else's
+        {"b/cpu.max": "100000 100000\n"},  # another process's
     ],
 )
 def test_without_a_quota_the_cores_are_those_of_the_affinity(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from distune.master.master import Identity, Master
+from distune.master.lock import Identity
+from distune.master.master import Master
 from distune.search.ranking import History
 from distune.search.samplers.grid import GridSampler
 from distune.search.samplers.staged import StagedSampler
@@ -175,7 +176,7 @@ def test_a_masters_step_reads_as_much_of_a_long_history_as_of_a_short_one(
         master.step()
         decoded.since()
         for number in range(count, count + 20):
-            master._add([a_trial(number, random.Random(number))])
+            master._counting.add([a_trial(number, random.Random(number))])
             master.step()
         costs.append(decoded.since())
     assert costs[1] <= costs[0] + 20
@@ -184,7 +185,7 @@ def test_a_masters_step_reads_as_much_of_a_long_history_as_of_a_short_one(
 def test_a_counted_trial_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     master = a_master(long_study(tmp_path / "s", 5))
     encoded = count_calls(monkeypatch, "encode")
-    master._add(some_trials(5, 8))
+    master._counting.add(some_trials(5, 8))
     assert [type(one) for one in encoded] == [Counted] * 3
     assert len(Observer(Store(Folder(tmp_path / "s"))).history) == 8
 

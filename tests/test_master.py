@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from distune.errors import ShareError, UserError
-from distune.master.master import Identity, Master, only_master
+from distune.master.lock import Identity, only_master
+from distune.master.master import Master
 from distune.master.planner import LISTINGS_TO_VANISH
 from distune.share import protocol
 from distune.share.folder import Folder
@@ -67,16 +68,16 @@ def test_a_master_knows_for_how_long_what_waits_will_last() -> None:
     desk = Desk(trials=40)
     master = desk.master()
     master.step()
-    assert master.lasts == math.inf  # nobody has claimed anything yet
+    assert master.pace.lasts == math.inf  # nobody has claimed anything yet
     desk.now = 1.0
     desk.train(0)
     master.step()
     waiting = 12  # times as many as were finished meanwhile
-    assert master.lasts == waiting / 1.0
+    assert master.pace.lasts == waiting / 1.0
     desk.now = 3.0
     desk.train(1, 2, 3, 4)
     master.step()
-    assert master.lasts == (len(desk.store.listing().attempts)) / 2.0
+    assert master.pace.lasts == (len(desk.store.listing().attempts)) / 2.0
 
 
 def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_nobody_claims() -> None:
@@ -86,12 +87,12 @@ def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_nobo
     desk.now = 1.0
     desk.train(0, 1, 2, 3)
     master.step()
-    assert master.lasts == 0.0
+    assert master.pace.lasts == 0.0
     found = []
     for _ in range(4):
         desk.now += 0.01
         master.step()
-        found.append(master.lasts)
+        found.append(master.pace.lasts)
     assert 0.0 < found[0] < found[1] < found[2] < found[3]
 
 
@@ -107,7 +108,7 @@ def test_a_master_whose_trials_are_all_claimed_is_in_no_hurry() -> None:
             desk.store.claim(name, "w-1")
     desk.now = 2.0
     master.step()
-    assert master.lasts == math.inf
+    assert master.pace.lasts == math.inf
 
 
 def test_a_trial_that_two_listings_in_a_row_miss_is_not_published_again() -> None:

@@ -7,7 +7,7 @@ from distune.worker.memory import HOST, MemoryLimit, MemoryShortage
 
 
 def begin(limit: MemoryLimit, *slots: int) -> list[int]:
-    """Those slots begin one after the other; who is busy then."""
+    """Those slots begin one after the other; which are busy then."""
     busy: list[int] = []
     for slot in slots:
         assert limit.allows(slot, busy)
@@ -22,13 +22,13 @@ def complete(limit: MemoryLimit, times: int) -> None:
         assert limit.ended(0, [], Outcome.COMPLETE, 100) is None
 
 
-def test_a_slot_has_room_while_fewer_than_the_most_are_busy_on_its_device() -> None:
+def test_a_slot_may_begin_while_fewer_than_the_most_are_busy_on_its_device() -> None:
     limit = MemoryLimit(["cuda:0", "cuda:1", "cuda:0", "cuda:1"])
     assert limit.most == 4
     begin(limit, 0, 1, 2, 3)
     assert limit.ended(0, [1, 2, 3], Outcome.OUT_OF_MEMORY, 101) == MemoryShortage("cuda:0", 1)
     assert not limit.allows(0, [1, 2, 3])
-    assert limit.allows(3, [1, 2]), "the other device has as much room as before"
+    assert limit.allows(3, [1, 2]), "the other device allows as many as before"
     assert limit.most == 3
 
 
@@ -42,7 +42,7 @@ def test_it_never_becomes_less_than_one() -> None:
     assert limit.allows(0, [])
 
 
-def test_who_had_company_is_not_to_blame_though_it_has_ended_meanwhile() -> None:
+def test_a_trial_beside_others_is_not_to_blame_though_they_have_ended_meanwhile() -> None:
     limit = MemoryLimit(["cuda:0"] * 3)
     begin(limit, 0, 1)
     assert limit.ended(1, [0], Outcome.OUT_OF_MEMORY, 103) == MemoryShortage("cuda:0", 1)
@@ -82,16 +82,16 @@ def test_other_failures_and_what_is_given_back_say_nothing_about_memory() -> Non
     assert limit.most == 3
 
 
-def test_a_trial_too_large_for_company_is_tried_alone_and_leaves_the_others_their_room() -> None:
+def test_a_trial_too_large_beside_others_is_tried_alone_and_the_limit_is_what_it_was() -> None:
     limit = MemoryLimit(["cuda:0"] * 8)
     busy = begin(limit, *range(8))
     assert limit.ended(7, busy[:7], Outcome.OUT_OF_MEMORY, "big") == MemoryShortage("cuda:0", 7)
     assert limit.ended(0, busy[1:7], Outcome.COMPLETE, "small") is None
     limit.began(0, busy[1:7])
-    crowded = MemoryShortage("cuda:0", 1, alone=True)
-    assert limit.ended(0, busy[1:7], Outcome.OUT_OF_MEMORY, "big") == crowded
+    shortage = MemoryShortage("cuda:0", 1, alone=True)
+    assert limit.ended(0, busy[1:7], Outcome.OUT_OF_MEMORY, "big") == shortage
     assert not limit.allows(0, [1])
-    for slot in range(1, 7):  # in company once, they do not end what is for one alone
+    for slot in range(1, 7):  # beside others once, they do not end what is for one alone
         assert limit.ended(slot, range(slot + 1, 7), Outcome.COMPLETE, slot) is None
     assert limit.most == 1
     limit.began(0, [])

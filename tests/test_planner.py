@@ -293,7 +293,7 @@ def test_nothing_but_failures_ends_the_study_as_failed() -> None:
 
 
 def test_the_winner_is_tested_once_and_only_then_is_the_study_over() -> None:
-    study = STUDY.model_copy(update={"objective": "mnist-cnn"})
+    study = STUDY.model_copy(update={"objective": "mnist-cnn", "has_test": True})
     history = History(study)
     history.extend(counted(i) for i in range(6))
     snapshot = replace(EMPTY, study=study, history=history, next_number=6)

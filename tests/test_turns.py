@@ -188,7 +188,7 @@ def test_the_death_of_a_process_gives_back_all_whose_turn_may_have_come() -> Non
     row.executor.poll()
     said = row.say((0, DONE), (0, Died("was killed by SIGSEGV", "")))
     assert [outcome(one) for one in said[:3]] == [Outcome.COMPLETE, *[Outcome.RELEASED] * 2]
-    assert row.places == 1  # so that the next death is somebody's
+    assert row.places == 1  # so that the next death is a trial's own
 
 
 def test_the_end_of_a_process_gives_back_all_whose_turn_may_have_come() -> None:

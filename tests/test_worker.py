@@ -37,12 +37,12 @@ class Bench:
         self.study, _ = make_study(20, trial_timeout=trial_timeout)
         self.store.create(self.study)
         self.studies = {"s": self.store}
-        self.puppets = [FakeExecutor() for _ in range(jobs)]
+        self.executors = [FakeExecutor() for _ in range(jobs)]
         self.said: list[str] = []
         self.worker = Worker(
             WorkerIdentity("w-1", "h", 1, "cpu"),
             lambda: self.studies,
-            self.puppets,
+            self.executors,
             devices=devices,
             offers=["o:o"],
             say=self.said.append,
@@ -72,7 +72,7 @@ class Bench:
             self.now = min(self.now + 0.5, until)
 
     def answer(self, *messages: Record | Died) -> None:
-        self.puppets[0].says += messages
+        self.executors[0].says += messages
         self.step()
 
     def others(self, **fields: int) -> None:
@@ -97,7 +97,7 @@ def test_what_has_been_tried_before_goes_before_what_is_new() -> None:
         bench.publish(number)
     bench.publish(15, attempt=2)
     bench.step()
-    assert [trial.number for trial in bench.puppets[0].trials] == [15]
+    assert [trial.number for trial in bench.executors[0].trials] == [15]
 
 
 def test_the_next_training_is_one_rename_away_when_the_one_before_ends() -> None:
@@ -109,10 +109,10 @@ def test_the_next_training_is_one_rename_away_when_the_one_before_ends() -> None
     happened: list[str] = []
     for operation in ("names", "read", "append", "rewrite", "move"):
         watch(bench.folder, operation, happened)
-    watch(bench.puppets[0], "start", happened)
+    watch(bench.executors[0], "start", happened)
     bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
     assert happened[:2] == ["move", "start"]
-    assert len(bench.puppets[0].trials) == 2
+    assert len(bench.executors[0].trials) == 2
     assert "append" in happened[2:]  # the result of the first one
     assert len(bench.names(State.DONE)) == 1
 
@@ -155,7 +155,7 @@ def test_a_trial_that_was_replaced_after_it_was_read_is_trained_but_never_counte
     bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
     bench.answer(Result(outcome=Outcome.COMPLETE, value=2.0))
     files = {name.trial: name for name in bench.names(State.DONE)}
-    assert bench.puppets[0].trials[1].params == {"x": 0.5}
+    assert bench.executors[0].trials[1].params == {"x": 0.5}
     with pytest.raises(BadRecord, match="another setting"):
         bench.store.read_ended(files[waiting.trial])
     assert bench.store.read_ended(files[1 - waiting.trial]).result is not None
@@ -174,10 +174,10 @@ def test_a_claim_that_seemed_to_come_too_late_is_trained_when_it_turns_up() -> N
 
     bench.folder.move = lie  # type: ignore[method-assign]
     bench.step()
-    assert bench.puppets[0].trials == []
+    assert bench.executors[0].trials == []
     assert len(bench.names(State.TAKEN)) == 1
     bench.step(seconds=bench.study.lease / 2)
-    assert [trial.number for trial in bench.puppets[0].trials] == [0]
+    assert [trial.number for trial in bench.executors[0].trials] == [0]
 
 
 def test_listings_are_few_while_there_is_something_to_claim() -> None:
@@ -189,7 +189,7 @@ def test_listings_are_few_while_there_is_something_to_claim() -> None:
     watch(bench.folder, "names", happened)
     for _ in range(50):
         bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
-    assert len(bench.puppets[0].trials) == 51
+    assert len(bench.executors[0].trials) == 51
     assert len(happened) <= 2
 
 
@@ -199,7 +199,7 @@ def rival_claims(bench: Bench, numbers: Collection[int]) -> None:
             bench.store.claim(name, "w-2")
 
 
-def test_who_has_rivals_lists_seldom_and_still_gets_what_comes() -> None:
+def test_a_worker_with_rivals_lists_seldom_and_still_gets_what_comes() -> None:
     bench = Bench()
     for number in range(10):
         bench.publish(number)
@@ -217,22 +217,22 @@ def test_who_has_rivals_lists_seldom_and_still_gets_what_comes() -> None:
     bench.publish(10)
     bench.now += 0.1
     bench.worker.step()
-    assert bench.puppets[0].trials[-1].number == 10
+    assert bench.executors[0].trials[-1].number == 10
     bench.step(11.0)
     assert not bench.worker.has_rivals
 
 
-def test_who_loses_a_claim_goes_on_elsewhere_as_the_next_ones_are_lost_too() -> None:
+def test_a_worker_that_loses_a_claim_goes_on_elsewhere_as_the_next_ones_are_lost_too() -> None:
     bench = Bench()
     for number in range(40):
         bench.publish(number)
     bench.step()
-    first = bench.puppets[0].trials[0].number
+    first = bench.executors[0].trials[0].number
     rival_claims(bench, [(first + i) % 40 for i in range(1, 11)])
     happened: list[str] = []
     for operation in ("move", "names"):
         watch(bench.folder, operation, happened)
-    watch(bench.puppets[0], "start", happened)
+    watch(bench.executors[0], "start", happened)
     bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
     assert happened.index("start") <= 3
     assert "names" not in happened[: happened.index("start")]
@@ -290,12 +290,12 @@ def test_a_trial_that_failed_here_is_left_to_another_living_worker() -> None:
     bench.publish(0, attempt=2, failed_on=["w-1"])
     bench.publish(1)
     bench.step()
-    assert [trial.number for trial in bench.puppets[0].trials] == [1]
+    assert [trial.number for trial in bench.executors[0].trials] == [1]
     bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
     bench.step(seconds=bench.study.lease / 2)
-    assert len(bench.puppets[0].trials) == 1
+    assert len(bench.executors[0].trials) == 1
     bench.step(seconds=2 * bench.study.lease)  # the other one is dead
-    assert [trial.number for trial in bench.puppets[0].trials] == [1, 0]
+    assert [trial.number for trial in bench.executors[0].trials] == [1, 0]
 
 
 def test_a_trial_that_reports_nothing_for_too_long_is_killed_and_says_where_it_hung() -> None:
@@ -304,9 +304,9 @@ def test_a_trial_that_reports_nothing_for_too_long_is_killed_and_says_where_it_h
     bench.step(seconds=50)
     bench.answer(Report(step=1, metrics={"y": 1.0}, seconds=50.0))
     bench.step(seconds=59)
-    assert bench.puppets[0].aborted == 0
+    assert bench.executors[0].aborted == 0
     bench.step(seconds=2)
-    assert bench.puppets[0].aborted == 1
+    assert bench.executors[0].aborted == 1
     result = bench.result_of(0)
     assert result is not None
     assert (result.outcome, result.steps) == (Outcome.TIMEOUT, 1)
@@ -320,7 +320,7 @@ def test_time_in_which_the_worker_could_not_look_is_not_the_trials() -> None:
     bench.step()
     bench.now += 600.0  # stopped, or in a call to a share that hung
     bench.step()
-    assert bench.puppets[0].aborted == 0
+    assert bench.executors[0].aborted == 0
 
 
 def doubting(bench: Bench) -> None:
@@ -329,7 +329,7 @@ def doubting(bench: Bench) -> None:
         bench.publish(number)
         bench.step()
         bench.answer(FAILED)
-    assert bench.puppets[0].self_tests == 1
+    assert bench.executors[0].self_tests == 1
 
 
 def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken() -> None:
@@ -350,7 +350,7 @@ def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken(
     assert (bench.beat().state, bench.beat().trouble) == ("gave up", "cuda:0 cannot compute")
     bench.publish(9)
     bench.step(seconds=100)
-    assert len(bench.puppets[0].trials) == 3
+    assert len(bench.executors[0].trials) == 3
 
 
 def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
@@ -360,7 +360,7 @@ def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
     assert bench.store.give_up(taken, Actor.MASTER)
     bench.publish(3)
     bench.step(seconds=5)
-    assert bench.puppets[0].stops == 0
+    assert bench.executors[0].stops == 0
     bench.answer(SelfTested())
     bench.step(seconds=1)
     assert [name.trial for name in bench.names(State.TAKEN)] == [3]
@@ -376,7 +376,7 @@ def test_a_self_test_ends_with_its_study() -> None:
     bench.store.write_document(protocol.FINISHED, records.encode_document(finished))
     bench.step(seconds=5)
     assert bench.worker.finished
-    assert bench.puppets[0].ends == 1
+    assert bench.executors[0].ends == 1
 
 
 def test_giving_up_gives_back_what_the_other_executors_train() -> None:
@@ -385,7 +385,7 @@ def test_giving_up_gives_back_what_the_other_executors_train() -> None:
     bench.publish(1)
     bench.step()
     assert len(bench.names(State.TAKEN)) == 2
-    mine = bench.puppets[0].trials[0].number
+    mine = bench.executors[0].trials[0].number
     for number in (2, 3):
         bench.answer(FAILED)
         bench.publish(number)
@@ -407,17 +407,17 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
     def fail_once() -> None:
         bench.publish(next(numbers))
         bench.step()
-        busy = [p for p in bench.puppets if len(p.trials) > len(ended[p])]
-        (puppet,) = busy
-        ended[puppet].append(puppet.trials[-1].number)
-        puppet.says.append(FAILED)
+        busy = [p for p in bench.executors if len(p.trials) > len(ended[p])]
+        (executor,) = busy
+        ended[executor].append(executor.trials[-1].number)
+        executor.says.append(FAILED)
         bench.step()
-        if puppet.self_tests > sum(checked.values()):
-            checked[puppet] = puppet.self_tests
-            puppet.says.append(SelfTested())
+        if executor.self_tests > sum(checked.values()):
+            checked[executor] = executor.self_tests
+            executor.says.append(SelfTested())
             bench.step()
 
-    ended: dict[FakeExecutor, list[int]] = {puppet: [] for puppet in bench.puppets}
+    ended: dict[FakeExecutor, list[int]] = {executor: [] for executor in bench.executors}
     checked: dict[FakeExecutor, int] = {}
     for _ in range(3):
         fail_once()
@@ -430,10 +430,10 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
     assert bench.names(State.TAKEN) == []
     bench.step(seconds=2)
     assert len(bench.names(State.TAKEN)) == 1, "one at a time, on probation"
-    (puppet,) = [p for p in bench.puppets if len(p.trials) > len(ended[p])]
-    puppet.says.append(FAILED)
+    (executor,) = [p for p in bench.executors if len(p.trials) > len(ended[p])]
+    executor.says.append(FAILED)
     bench.step()
-    puppet.says.append(SelfTested())
+    executor.says.append(SelfTested())
     bench.step()
     assert "while others succeed" in bench.worker.studies.left["s"]
     # Nothing is wrong with the host that anybody could find: this one is the trial's failure.
@@ -450,8 +450,8 @@ NO_MEMORY = Result(
 def at_work(bench: Bench) -> list[FakeExecutor]:
     """The executors that train now."""
     taken = {(name.trial, name.attempt) for name in bench.names(State.TAKEN)}
-    last = [(puppet, puppet.trials[-1]) for puppet in bench.puppets if puppet.trials]
-    return [puppet for puppet, trial in last if (trial.number, trial.attempt) in taken]
+    last = [(executor, executor.trials[-1]) for executor in bench.executors if executor.trials]
+    return [executor for executor, trial in last if (trial.number, trial.attempt) in taken]
 
 
 def test_out_of_memory_beside_others_is_given_back_and_fewer_are_trained_from_then_on() -> None:
@@ -460,7 +460,7 @@ def test_out_of_memory_beside_others_is_given_back_and_fewer_are_trained_from_th
         bench.publish(number)
     bench.step()
     assert len(at_work(bench)) == 4
-    first = bench.puppets[0].trials[-1].number
+    first = bench.executors[0].trials[-1].number
     bench.answer(NO_MEMORY)
     result = bench.result_of(first)
     assert result is not None
@@ -486,7 +486,7 @@ def test_out_of_memory_alone_is_the_trials_own_failure() -> None:
     bench.publish(0)
     bench.publish(1)
     bench.step()
-    mine = bench.puppets[0].trials[-1].number
+    mine = bench.executors[0].trials[-1].number
     bench.answer(NO_MEMORY)
     result = bench.result_of(mine)
     assert result is not None
@@ -501,8 +501,8 @@ def test_all_that_run_out_of_memory_at_once_are_given_back_and_then_tried_one_by
     for number in range(3):
         bench.publish(number)
     bench.step()
-    for puppet in bench.puppets:
-        puppet.says.append(NO_MEMORY)
+    for executor in bench.executors:
+        executor.says.append(NO_MEMORY)
     bench.step()
     assert len(bench.names(State.LOST)) == 3
     assert bench.beat().failed == 0

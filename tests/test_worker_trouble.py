@@ -76,7 +76,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_an_outage_is_said_once_by_whoever_meets_it_and_once_when_it_is_over(bench: Bench) -> None:
+def test_an_outage_is_said_once_where_it_is_met_and_once_when_it_is_over(bench: Bench) -> None:
     bench.steps(5.0)
     assert bench.counts() == (0, 0)
     bench.broken = {"names", "rewrite", "append"}

@@ -13,7 +13,7 @@ from distune.errors import DistuneError, UserError
 from distune.export.files import complete
 from distune.export.libraries import need
 from distune.export.table import TrialTable
-from distune.search.optuna_bridge import optuna_study
+from distune.export.optuna_bridge import optuna_study
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

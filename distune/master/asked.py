@@ -12,9 +12,10 @@ from distune.search.ranking import History
 from distune.search.samplers.sampler import Question, Sampler, Suggestion
 from distune.share import protocol, records
 from distune.share.lines_file import LinesFile
+from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Asked, Trial
+from distune.study.trial import Asked, Purpose, Trial
 
 
 class Remembered:
@@ -27,6 +28,7 @@ class Remembered:
 
     def __init__(self, store: Store, study: Study) -> None:
         self.so_far = AskedSoFar(study)
+        self._store = store
         self._study = study
         self._file = LinesFile(store, protocol.ASKED, Asked, study)
         self._unwritten: list[bytes] = []
@@ -78,6 +80,23 @@ class Remembered:
             if self.so_far.of(trial.number) is None:
                 asked = recovered_from(self._study, trial)
                 self._recovered += asked is not None and self.so_far.add(asked)
+
+    def recover_all(self, names: Iterable[AttemptName], history: History) -> None:
+        """See that everything is known that was asked for: where lines are lost, trials tell of
+        it.
+
+        Args:
+            names: what lies in `trials/`.
+            history: what is counted.
+        """
+        if self.so_far.next_trial <= history.highest or self.so_far.has_gaps():
+            self.recover(counted.trial for counted in history.trials)
+        for name in names:
+            if name.purpose is Purpose.TRAIN and self.so_far.of(name.trial) is None:
+                try:
+                    self.recover([self._store.read_attempt(name).trial])
+                except (FileNotFoundError, BadRecord):
+                    continue
 
     def mend(self, sampler: Sampler, history: History) -> str | None:
         """Make the file say what is known, now that all trials have been looked at. What no trial

@@ -60,9 +60,9 @@ def open_or_create(
             "choose another name with --study, or another --logs, or delete that folder"
         )
     if diagnosis is not None and study.id == wanted.id:
-        whose = f" ({options.source} says so)" if options.space.lease else ""
+        source = f" ({options.source} says so)" if options.space.lease else ""
         say(
-            f"lease {study.lease:g} s{whose}, heartbeat every {study.beat_interval:g} s, a look "
+            f"lease {study.lease:g} s{source}, heartbeat every {study.beat_interval:g} s, a look "
             f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
         )
     return store, study

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from distune.errors import NotAFolder, ShareError, StudyFailed, UserError
 from distune.master.local_workers import LocalWorkers
-from distune.master.master import Identity, Master, only_master
+from distune.master.lock import Identity, only_master
+from distune.master.master import Master
 from distune.master.opening import open_or_create
 from distune.master.options import MasterOptions
 from distune.share import access
@@ -128,7 +129,7 @@ class _MasterLoop:
             pause = min(pause * 1.5, self._longest_pause(looked - began))
             pause = SHORTEST_WAIT if master.active else pause
             # Sooner if workers will have nothing left by then.
-            event.wait(min(pause, master.lasts / 2))
+            event.wait(min(pause, master.pace.lasts / 2))
 
     def _longest_pause(self, elapsed: float) -> float:
         longest = self._master.study.longest_pause

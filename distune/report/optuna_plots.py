@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distune.export.table import TrialTable
 from distune.report.plotting import PlotlyFigure, label
-from distune.search.optuna_bridge import import_optuna, optuna_study
+from distune.export.optuna_bridge import import_optuna, optuna_study
 from distune.search.ranking import History
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from distune.search.samplers import SAMPLERS
 from distune.space_file.model import DEFAULT_OBJECTIVE, SpaceFile
 from distune.study.study import Limits, Study
+from distune.workloads import Workload
 
 DEFAULT_TRIALS = 50
 
@@ -32,6 +33,9 @@ def freeze(
         params=file.params,
         metric=file.metric or (workload.metric if workload else "value"),
         direction=direction,
+        has_test=workload is not None,
+        test_metric=workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy",
+        datasets=_datasets(file, workload) if workload else [],
         summary=file.summary,
         sampler="stages" if file.stages else file.sampler,
         settings=file.settings,
@@ -47,6 +51,15 @@ def freeze(
         poll=poll,
         created=created,
     )
+
+
+def _datasets(file: SpaceFile, workload: Workload) -> list[str]:
+    """The data sets that its trials may want: the workload's, or values of `dataset`."""
+    field = workload.hyperparameters.model_fields.get("dataset")
+    if field is None:
+        return list(workload.datasets)
+    spec = file.possible.get("dataset")
+    return list(map(str, spec.grid() or [])) if spec is not None else [str(field.default)]
 
 
 def limits_of(file: SpaceFile) -> Limits:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distune.errors import UserError
 from distune.study.document import Document, Scalar
 from distune.study.space import Parameter, Space
 from distune.study.stage import Stage
 from distune.study.trial import Direction, Record
-from distune.workloads import WORKLOADS
 
 #: What can name a study: its folder, and files that are made of it.
 STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
@@ -37,6 +36,9 @@ class Study(Document):
         params: what is searched; with stages, single values that the first one starts from.
         stages: groups of parameters that are tuned one after the other.
         exclude: combinations that are not tried, see `Space`.
+        has_test: whether the winner is evaluated on a test set.
+        test_metric: what that is judged by.
+        datasets: names of the data sets that its trials may want.
         summary: which of a trial's reports stands for it: its best, or its last.
         max_seconds: of training per trial, after which it ends complete.
         trial_timeout: seconds without a report, or any other sign of life of the training,
@@ -57,6 +59,9 @@ class Study(Document):
     params: dict[str, Parameter]
     metric: str
     direction: Direction
+    has_test: bool = False
+    test_metric: str = "test_accuracy"
+    datasets: list[str] = []
     summary: Literal["best", "last"] = "best"
     sampler: str = "random"
     settings: list[dict[str, Scalar]] | None = None
@@ -71,6 +76,16 @@ class Study(Document):
     beat: float | None = None
     poll: float | None = None
     created: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_layout_before(cls, fields: Any) -> Any:
+        """Studies of format 1 left to the objective's name what it is tested by."""
+        if isinstance(fields, dict) and fields.get("format") == 1:
+            built_in = ":" not in (fields.get("objective") or ":")
+            test_metric = str(fields.get("metric")).replace("val_", "test_", 1)
+            return {**fields, "has_test": built_in, "test_metric": test_metric}
+        return fields
 
     @property
     def is_current(self) -> bool:
@@ -94,28 +109,6 @@ class Study(Document):
     def space(self) -> Space:
         """What it searches; with stages, where the first one starts."""
         return Space(params=self.params, exclude=[] if self.stages else self.exclude)
-
-    @property
-    def has_test(self) -> bool:
-        """Whether the winner can be evaluated on a test set."""
-        return self.objective in WORKLOADS
-
-    @property
-    def test_metric(self) -> str:
-        """What a winner's test is judged by: the metric that ranks its workload, on test data."""
-        workload = WORKLOADS.get(self.objective or "")
-        return workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy"
-
-    @property
-    def datasets(self) -> list[str]:
-        """The data sets that its trials may want: the workload's, or values of `dataset`."""
-        workload = WORKLOADS.get(self.objective or "")
-        if workload is None:
-            return []
-        field = workload.hyperparameters.model_fields.get("dataset")
-        if field is None:
-            return list(workload.datasets)
-        return list(map(str, self.values_of("dataset"))) or [str(field.default)]
 
     def values_of(self, name: str) -> list[Scalar]:
         """What its trials may have for a parameter; nothing for one that is not in its space,
@@ -143,5 +136,6 @@ class Study(Document):
 def differences(a: Study, b: Study) -> list[str]:
     """The keys in which two studies are not the same search; when and where does not count."""
     ignored = {"id", "created", "lease", "beat", "poll", "description", "format", "name"}
+    ignored |= {"has_test", "test_metric", "datasets"}  # which follow from the others
     left, right = a.model_dump(mode="json"), b.model_dump(mode="json")
     return [key for key in left if key not in ignored and left[key] != right[key]]

@@ -46,7 +46,7 @@ def _signal_on_parents_death() -> int:
 def spawn(
     command: Sequence[str], *, sig: int = signal.SIGKILL, **options: Any
 ) -> subprocess.Popen[bytes]:
-    """`subprocess.Popen` for a program that knows nothing of us: it dies with its parent."""
+    """`subprocess.Popen` for a program that knows nothing of distune: it dies with its parent."""
     parent = os.getpid()
     return subprocess.Popen(command, preexec_fn=lambda: die_with_parent(parent, sig), **options)
 
@@ -56,8 +56,8 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
     """Run a program, to be read from, in a process group that is ended with it: TERM, and
     KILL after `grace` seconds; also what it leaves behind when it ends by itself.
 
-    Meanwhile the death of our parent does not kill us at once, or the program's own
-    children would live on. The end of our input tells us instead (`end_session`).
+    Meanwhile the death of the worker does not kill this process at once, or the program's own
+    children would live on. The end of its input tells it instead (`end_session`).
     """
     process = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0)
     before = _signal_on_parents_death()
@@ -133,7 +133,7 @@ def _session_of(leader: int) -> set[int]:
             if os.getsid(pid) == leader:
                 found.add(pid)
         except OSError:
-            continue  # gone, or not ours
+            continue  # gone, or another user's
     return found
 
 

@@ -21,13 +21,13 @@ def run_command(
 ) -> Iterator[Metrics]:
     """Run a program of the user's and yield the JSON objects it prints, a line each.
 
-    Its other lines and its standard error go where our own output goes.
+    Its other lines and its standard error go where this process's output goes.
 
     Raises:
         RuntimeError: it ended with another status than 0.
         MemoryError: the kernel killed it for want of memory.
     """
-    told: dict[str, Scalar] = {
+    trial: dict[str, Scalar] = {
         "trial_number": context.number,
         "trial_attempt": context.attempt,
         "trial_seed": context.seed,
@@ -36,7 +36,7 @@ def run_command(
     }
     if any("{trial_dir}" in part for part in command):
         context.dir  # noqa: B018  made by asking for it
-    arguments = fill_in(command, {**params, **told})
+    arguments = fill_in(command, {**params, **trial})
     kills = children.memory_kills()
     with children.guarded(arguments, _GRACE) as process:
         assert process.stdout is not None

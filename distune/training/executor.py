@@ -103,12 +103,13 @@ class _Executor:
                     self._turn_began = time.monotonic()
                     self._rows += 1
                 self._inbox.put(message)
-        children.end_session(os.getsid(0))  # our worker is gone, or wants us gone
+        children.end_session(os.getsid(0))  # the worker is gone, or wants this process gone
         os._exit(0)
 
     @property
     def _in_turn(self) -> bool:
-        # Counted: our worker may have heard the end of a row, and sent the next, before we know.
+        # Counted: the worker may have heard the end of a row, and sent the next, before it is noted
+        # here.
         return self._rows != self._rows_over
 
     def _lines(self) -> Iterator[bytes]:
@@ -125,7 +126,7 @@ class _Executor:
 
     def _look_after_turns(self) -> None:
         """Send what was said, and give back what waits for a trial that takes longer than it
-        should: others may have time for it.
+        should: other workers may have time for it.
         """
         if time.monotonic() - self._turn_began >= _LONG_TURN:
             with self._lock:
@@ -134,7 +135,7 @@ class _Executor:
         self._messages.flush()
 
     def _leave_if_forked(self) -> None:
-        """An objective that forks, and whose child returns, must not double us."""
+        """An objective that forks, and whose child returns, must not double this process."""
         if os.getpid() != self._pid:
             os._exit(0)
 
@@ -188,8 +189,8 @@ class _Executor:
             return self._turns.popleft() if self._turns else None
 
     def _forget_turns(self) -> None:
-        """After a failure our worker has the others assigned again; what they print would stand
-        below the output of the one that failed.
+        """After a failure the worker has the others assigned again: what they print here would
+        stand below the output of the one that failed.
         """
         with self._lock:
             self._turns.clear()
@@ -272,7 +273,7 @@ def main(arguments: list[str] | None = None) -> Any:
     # killed) shows where it hangs.
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)
-    # An objective that reads its standard input finds nothing there, and not our requests.
+    # An objective that reads its standard input finds nothing there, and not the requests.
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

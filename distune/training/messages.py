@@ -118,7 +118,7 @@ def encode_message(message: Record, slot: int = 0) -> bytes:
 
 
 def decode_message(line: bytes) -> Record:
-    """What `encode_message` made; both ends are ours, so a bad one is a bug and raises."""
+    """What `encode_message` made; both ends are distune's, so a bad one is a bug and raises."""
     return decode_with_slot(line)[1]
 
 

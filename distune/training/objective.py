@@ -129,8 +129,8 @@ def _steps(
 
 
 def _timed(metrics: dict[str, float], inside: float) -> tuple[dict[str, float], float]:
-    told = metrics.get("seconds", inside)
-    return metrics, told if 0 <= told < math.inf else inside
+    reported = metrics.get("seconds", inside)
+    return metrics, reported if 0 <= reported < math.inf else inside
 
 
 def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
@@ -213,7 +213,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _traceback_of(error: BaseException) -> str:
-    """Without our own frames at its beginning: the user's code is what matters."""
+    """Without distune's own frames at its beginning: the user's code is what matters."""
     lines = traceback.format_exception(error)
     return _encodable("".join(lines)[-20_000:])
 

@@ -67,7 +67,7 @@ class ExecutorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._inbox: queue.SimpleQueue[tuple[int, Record] | None] = queue.SimpleQueue()
         self._tail: Tail | None = None
-        self._study: Study | None = None  # the last one that the process was told of
+        self._study: Study | None = None  # the last one that the process knows
         self._memory_kills = 0
         self._counted_kills = -math.inf  # when that was
 

@@ -117,7 +117,9 @@ class DataSets:
         if name in self._here:
             return True
         if name not in self._downloads:
-            data_set = DATA_SETS[name]
+            data_set = DATA_SETS.get(name)
+            if data_set is None:
+                raise UserError(f"it wants the data set {name!r}, which this distune has not")
             if self._folders.locate(data_set) is not None:
                 self._here.add(name)
                 return True

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from distune.share.protocol import AttemptName
 from distune.study.trial import Purpose, Trial
 
-_CLAIM_AMONG = 8  # at least, so that many workers do not all run for the same file
+_CLAIM_AMONG = 8  # at least, so that many workers do not all try the same file
 _LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
 _RIVALS_REMEMBERED = 10.0  # seconds
 _RIVALS_LIST_EVERY = 0.1  # seconds at least: what comes meanwhile is found with one look

@@ -12,7 +12,7 @@ from distune.study.trial import Claim, Trial
 
 @dataclass(frozen=True)
 class WorkerIdentity:
-    """Who a worker is, and on what it trains."""
+    """A worker's name, and on what it trains."""
 
     worker: str
     host: str

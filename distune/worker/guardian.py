@@ -3,7 +3,7 @@
 Without it, what a killed worker held would wait for the lease to run out, two minutes on a
 network file system. The guardian sleeps until the pipe from its worker ends. If the worker
 has not said goodbye, it is dead: the guardian ends its training processes, whatever they
-have started included, and only then lets go of the files (P7). It dies itself where
+have started included, and only then gives the files back (P7). It dies itself where
 everything dies at once (a power cut, a container's end); then there is still the lease.
 """
 
@@ -53,11 +53,11 @@ class Guardian:
         self._pipe = writing
 
     def protects(self, worker: str) -> None:
-        """Whose files they are."""
+        """The worker whose files it gives back."""
         self._tell("worker", worker)
 
     def study_opened(self, folder: Path) -> None:
-        """Where they may lie."""
+        """A folder in which they may lie."""
         self._tell("study", str(folder))
 
     def training_started(self, pid: int) -> None:
@@ -78,13 +78,13 @@ class Guardian:
 
     def _tell(self, what: str, value: str | int | None) -> None:
         line = json.dumps([what, value]) + "\n"
-        with contextlib.suppress(OSError):  # it was killed: then the lease has to do
+        with contextlib.suppress(OSError):  # the guardian was killed: then the lease has to do
             os.write(self._pipe, line.encode())
 
 
 def _guard(reading: int, say: Callable[[str], None]) -> None:
     """The guardian's whole life."""
-    os.setsid()  # what is sent to the worker's group is not meant for us
+    os.setsid()  # what is sent to the worker's group is not meant for the guardian
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_IGN)
     worker, studies, training = "", list[str](), set[int]()
@@ -109,7 +109,7 @@ def _guard(reading: int, say: Callable[[str], None]) -> None:
 
 
 def _give_back(folder: Path, worker: str, say: Callable[[str], None]) -> None:
-    """Let go of all that a worker holds in a study; for as long as its lease could take."""
+    """Release all that a worker holds in a study; try for as long as its lease could take."""
     store = Store(Folder(folder))
     pause = _SHORTEST_PAUSE
     until: float | None = None
@@ -118,7 +118,7 @@ def _give_back(folder: Path, worker: str, say: Callable[[str], None]) -> None:
             until = until or time.monotonic() + 2 * store.load().lease
             for name in store.listing().attempts:
                 if name.worker == worker and name.state is State.TAKEN:
-                    said = _let_go(store, name)
+                    said = _release(store, name)
                     say(f"trial {name.label}: {said}, because worker {worker} was killed")
             store.remove_beat(worker)
             return
@@ -130,8 +130,8 @@ def _give_back(folder: Path, worker: str, say: Callable[[str], None]) -> None:
             return  # not even study.json can be read
 
 
-def _let_go(store: Store, name: AttemptName) -> str:
-    """End one attempt in the worker's name, which nobody else uses any more."""
+def _release(store: Store, name: AttemptName) -> str:
+    """End one attempt in the worker's name, which no process uses any more."""
     try:
         ended = store.read_attempt(name).result is not None
     except BadRecord:

@@ -56,7 +56,7 @@ class Studies:
 
     @property
     def deleted(self) -> list[OpenStudy]:
-        """Those whose folder is gone while others are there.
+        """The open studies whose folders are gone while others are there.
 
         An empty logs directory says nothing: the share may just be unmounted (P9).
         """

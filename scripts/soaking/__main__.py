@@ -63,7 +63,7 @@ def _parse() -> argparse.Namespace:
     what.add_argument("--table", action="store_true", help="what has been kept, as a table")
     what.add_argument(
         "--collect", type=Path, nargs="+", metavar="FILE",
-        help="keep what --json wrote in docs/, and renew the pages that quote it",
+        help="keep what --json wrote in docs/, and renew the page that quotes it",
     )  # fmt: skip
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument(

@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.soaking.crew import STUDY, Crew, NotInTime, Process, wait_for
 from scripts.soaking.rigs import Outage, Rig
 from scripts.soaking.scenario import gather, say
+from scripts.soaking.study import STUDY, NotInTime, Process, SoakedStudy, wait_for
 from scripts.soaking.verdict import judge
 
 _WORKERS = 6
@@ -113,7 +113,7 @@ class Endurance:
         self._random = random.Random(seed)
         # So slow that the trials outlast the time; what is left of them then goes faster.
         pause = max(0.1, 0.95 * minutes * 60 * _WORKERS / trials)
-        self.crew = Crew(rig, trials, round(pause, 2), _LEASE, seed)
+        self.study = SoakedStudy(rig, trials, round(pause, 2), _LEASE, seed)
         self.faults: Counter[str] = Counter()
         self.problems: list[str] = []
         self.samples: list[Sample] = []
@@ -130,21 +130,21 @@ class Endurance:
         mount = self.rig.describe()
         say(f"{self.rig.name}: {mount}; {self.trials} trials, {self.minutes:g} minutes")
         try:
-            self._master = self.crew.master(self.rig.clients["A"])
+            self._master = self.study.master(self.rig.clients["A"])
             for i in range(_WORKERS):
-                self.crew.worker(self.rig.clients["AB"[i % 2]])
+                self.study.worker(self.rig.clients["AB"[i % 2]])
             #: One on each client is left alone by kills, so that it grows old.
-            self._spared = {w.tag for w in self.crew.workers[:2]}
-            wait_for(lambda: all(w.id for w in self.crew.workers), 120, "all workers have started")
+            self._spared = {w.tag for w in self.study.workers[:2]}
+            wait_for(lambda: all(w.id for w in self.study.workers), 120, "all workers have started")
             while self._now < self.minutes * 60 and not self._is_over():
                 self._pass(_CALM * self._random.uniform(0.5, 1.5))
                 self._fault()
             say("no more faults")
-            self.crew.hurry(0.1)
+            self.study.hurry(0.1)
             while self._master.status is None:
                 self._pass(1.0)
             wait_for(
-                lambda: all(w.status is not None for w in self.crew.workers), 120, "workers end"
+                lambda: all(w.status is not None for w in self.study.workers), 120, "workers end"
             )
         except (NotInTime, subprocess.SubprocessError) as error:
             self.problems.append(str(error))
@@ -169,13 +169,13 @@ class Endurance:
         self.faults[kind] += 1
 
     def _victim(self) -> Process:
-        living = [w for w in self.crew.workers if not w.killed and w.status is None]
+        living = [w for w in self.study.workers if not w.killed and w.status is None]
         return self._random.choice([w for w in living if w.tag not in self._spared])
 
     def _kill_worker(self, whole: bool) -> None:
         victim = self._victim()
         victim.kill(whole)
-        self.crew.worker(victim.client)
+        self.study.worker(victim.client)
 
     def _freeze_worker(self) -> None:
         victim = self._victim()
@@ -188,7 +188,7 @@ class Endurance:
     def _kill_master(self) -> None:
         self._master.kill()
         self._pass(self._random.uniform(0.0, 10.0))
-        self._master = self.crew.master(self.rig.clients["A"])
+        self._master = self.study.master(self.rig.clients["A"])
 
     def _outage(self, outage: Outage) -> None:
         outage.begin()
@@ -210,7 +210,7 @@ class Endurance:
 
     def _look(self) -> None:
         at, counted = round(self._now, 1), self._counted()
-        for process in self.crew.processes:
+        for process in self.study.processes:
             if process.pid is not None and process.status is None and not process.killed:
                 sample = measure(process.pid, process.tag, at, counted)
                 if sample is not None:
@@ -235,7 +235,7 @@ class Endurance:
     def trends(self) -> list[Trend]:
         """Of every process that lived long enough, and of the listings."""
         found = []
-        for process in self.crew.processes:
+        for process in self.study.processes:
             mine = [s for s in self.samples if s.tag == process.tag]
             mine = [s for s in mine if s.at >= mine[0].at + _WARM_UP]
             if not mine or mine[-1].at - mine[0].at < _JUDGED_FROM:
@@ -246,7 +246,7 @@ class Endurance:
                     [s.memory for s in mine],
                     _MAY_GROW_MB,
                     [s.counted for s in mine],
-                    _KEPT_PER_TRIAL if process in self.crew.masters else 0.0,
+                    _KEPT_PER_TRIAL if process in self.study.masters else 0.0,
                 ),
                 trend(f"{process.tag}: descriptors", [s.descriptors for s in mine], _MAY_GROW_FDS),
             ]
@@ -262,12 +262,12 @@ class Endurance:
         folder = self.rig.work / "evidence"
         self.rig.fetch(folder)
         try:
-            status = json.loads(self.crew.status(self.rig.clients["B"]))
+            status = json.loads(self.study.status(self.rig.clients["B"]))
         except (subprocess.SubprocessError, ValueError) as error:
             self.problems.append(f"distune status fails: {error}")
             status = {}
-        evidence = gather(folder / "logs" / STUDY, self.crew, status)
-        self.crew.end()
+        evidence = gather(folder / "logs" / STUDY, self.study, status)
+        self.study.end()
         trends = self.trends()
         checks = judge(evidence, self.trials)
         checks["it went as planned"] = self.problems

@@ -1,4 +1,4 @@
-"""What soaks have shown, kept in docs/soak-results.json, and the pages that quote it."""
+"""What soaks have shown, kept in docs/soak-results.json, and the page that quotes it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from scripts.soaking.rigs import KINDS, ROOT
 
 RESULTS = ROOT / "docs" / "soak-results.json"
-#: Pages with a part between two marks that is written from the results.
-PAGES = ("PROTOCOL.md", "README.md")
+#: It has a part between two marks that is written from the results.
+PAGE = ROOT / "docs" / "reliability.md"
 _KEPT = ("rig", "lease", "default_lease", "trials", "workers", "seconds", "attempts", "sound")
 Run = Mapping[str, Any]
 
@@ -41,28 +41,21 @@ def compact(run: Run) -> dict[str, Any]:
 
 
 def collect(files: Sequence[Path]) -> None:
-    """Keep the results in these files, in place of older ones, and renew the pages."""
+    """Keep the results in these files, in place of older ones, and renew the page."""
     runs = {key(run): run for run in load()}
     for file in files:
         run = compact(json.loads(file.read_text()))
         runs[key(run)] = run
     ordered = [runs[one] for one in sorted(runs)]
     RESULTS.write_text("[\n" + ",\n".join(map(json.dumps, ordered)) + "\n]\n")
-    for page in PAGES:
-        path = ROOT / page
-        path.write_text(renewed(path.read_text(), part(page, ordered)))
+    PAGE.write_text(renewed(PAGE.read_text(), ordered))
 
 
-def renewed(page: str, text: str) -> str:
-    """A page with `text` between its marks."""
+def renewed(page: str, runs: Sequence[Run]) -> str:
+    """The page with what these runs have shown between its marks."""
     before, _, rest = page.partition("<!-- soak -->\n")
     _, _, after = rest.partition("<!-- /soak -->\n")
-    return f"{before}<!-- soak -->\n{text}<!-- /soak -->\n{after}"
-
-
-def part(page: str, runs: Sequence[Run]) -> str:
-    """What a page says of these runs."""
-    return table(runs) if page == "PROTOCOL.md" else summary(runs)
+    return f"{before}<!-- soak -->\n{summary(runs)}\n{table(runs)}<!-- /soak -->\n{after}"
 
 
 def table(runs: Sequence[Run]) -> str:
@@ -108,9 +101,10 @@ def summary(runs: Sequence[Run]) -> str:
         + ", ".join(f"{kind} {n}×" for kind, n in sorted(faults.items()))
         + ".",
     ]
-    for kind, text in (
-        ("worker killed", "the trial of a killed worker was taken up again"),
-        ("worker's host killed", "that of one whose whole host had died"),
+    taken_up = []
+    for kind, whose in (
+        ("worker killed", "the trial of a killed worker"),
+        ("worker's host killed", "that of a worker whose whole host had died"),
     ):
         found = [
             (run["lease"], fault["taken_up"])
@@ -124,7 +118,8 @@ def summary(runs: Sequence[Run]) -> str:
             seconds = [taken for its, taken in found if its == lease]
             where = "local" if lease < 60 else "network"
             spans.append(f"{min(seconds):.0f} to {max(seconds):.0f} s on {where} file systems")
-        lines.append(f"With default settings {text} after {' and '.join(spans)}.")
+        taken_up.append(f"{whose} after {' and '.join(spans)}")
+    lines.append(f"With default settings, another worker took up {', and '.join(taken_up)}.")
     lines += [_endured(run) for run in runs if run.get("endurance")]
     return textwrap.fill(" ".join(lines), 99, break_on_hyphens=False) + "\n"
 

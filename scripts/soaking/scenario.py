@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.soaking.crew import STUDY, Crew, NotInTime, Process, wait_for
 from scripts.soaking.rigs import Outage, Rig
+from scripts.soaking.study import STUDY, NotInTime, Process, SoakedStudy, wait_for
 from scripts.soaking.verdict import ATTEMPT, Evidence, judge
 
 _WORKERS = 6
@@ -57,7 +57,7 @@ class Soak:
         # Enough trials for all that is to come: a soak whose study ends too early proves less.
         expected = (4 + len(self._outages)) * (self._length + 15)
         pause = max(1.0, expected * _WORKERS / (0.7 * trials))
-        self.crew = Crew(rig, trials, round(pause, 2), lease, seed)
+        self.study = SoakedStudy(rig, trials, round(pause, 2), lease, seed)
         self.faults: list[Fault] = []
         self.problems: list[str] = []
         self._began = time.monotonic()
@@ -73,14 +73,14 @@ class Soak:
             self._freeze_a_worker()
             for outage in self._outages:
                 self._suffer(outage)
-            self.crew.hurry(_FAST)
+            self.study.hurry(_FAST)
             self._finish()
         except (NotInTime, subprocess.SubprocessError) as error:
             self.problems.append(str(error))
             say(f"FAILED: {error}")
         seconds = time.monotonic() - self._began
         evidence = self._evidence()
-        self.crew.end()
+        self.study.end()
         checks = judge(evidence, self.trials)
         checks["every fault happened and is in a log"] = self.problems
         return {
@@ -103,17 +103,17 @@ class Soak:
         a, b = self.rig.clients["A"], self.rig.clients["B"]
         self._mount = self.rig.describe()
         say(f"{self.rig.name}: {self._mount}")
-        self._master = self.crew.master(a)
+        self._master = self.study.master(a)
         for client in (a, b, a, b, a, b)[:_WORKERS]:
-            self.crew.worker(client)
-        wait_for(lambda: all(w.id for w in self.crew.workers), 180, "all workers have started")
+            self.study.worker(client)
+        wait_for(lambda: all(w.id for w in self.study.workers), 180, "all workers have started")
         wait_for(
-            lambda: all(self._held(w) for w in self.crew.workers), 120, "each worker has a trial"
+            lambda: all(self._held(w) for w in self.study.workers), 120, "each worker has a trial"
         )
-        say(f"{len(self.crew.workers)} workers on two clients, each with a trial")
+        say(f"{len(self.study.workers)} workers on two clients, each with a trial")
 
     def _kill_a_worker(self, kind: str, client: str, said: str, whole: bool) -> None:
-        victim = next(w for w in self.crew.on(client) if w in self.crew.workers)
+        victim = next(w for w in self.study.on(client) if w in self.study.workers)
         fault = self._begin(kind)
         before = self._lost()
         self._wait_held(victim)
@@ -135,17 +135,17 @@ class Soak:
         before = self._lost()
         self._master.kill()
         time.sleep(3.0)
-        self._master = self.crew.master(self.rig.clients["A"])
+        self._master = self.study.master(self.rig.clients["A"])
         wait_for(lambda: self._master.size(), 60, "the second master speaks")
         self._recover(fault, before)
         self._hear(fault, [self._master], re.compile("the master before this one"), 0)
 
     def _freeze_a_worker(self) -> None:
-        victim = next(w for w in self.crew.on("B") if w in self.crew.workers)
+        victim = next(w for w in self.study.on("B") if w in self.study.workers)
         fault = self._begin("worker frozen")
         before = self._lost()
         held = self._wait_held(victim)
-        sizes = {p.tag: p.size() for p in self.crew.processes}
+        sizes = {p.tag: p.size() for p in self.study.processes}
         victim.freeze()
         began = time.monotonic()
         try:
@@ -165,7 +165,7 @@ class Soak:
         if self._is_over():
             raise NotInTime(f"the study was over before this: {outage.kind}")
         before = self._lost()
-        hit = self.crew.on(*outage.hits)
+        hit = self.study.on(*outage.hits)
         sizes = {p.tag: p.size() for p in hit}
         began = time.monotonic()
         outage.begin()
@@ -193,7 +193,7 @@ class Soak:
     def _finish(self) -> None:
         say("all faults are over")
         wait_for(lambda: self._master.status is not None, _RECOVERY + self.trials, "the end")
-        for worker in self.crew.workers:
+        for worker in self.study.workers:
             wait_for(partial(_has_ended, worker), 120, f"{worker.tag} ends")
 
     # -- seeing what happens ---------------------------------------------------------------
@@ -206,12 +206,12 @@ class Soak:
 
     def _recover(self, fault: Fault, before: set[str]) -> None:
         """Wait until everybody who lives works again."""
-        sizes = {w.tag: w.size() for w in self.crew.workers if not w.killed}
+        sizes = {w.tag: w.size() for w in self.study.workers if not w.killed}
 
         def busy() -> bool:
             return all(
                 "claimed in" in w.said(sizes[w.tag]) or self._held(w)
-                for w in self.crew.workers
+                for w in self.study.workers
                 if not w.killed
             )
 
@@ -289,11 +289,11 @@ class Soak:
         except (OSError, subprocess.SubprocessError) as error:
             self.problems.append(f"the share cannot be looked at in the end: {error}")
         try:
-            status = json.loads(self.crew.status(self.rig.clients["B"]))
+            status = json.loads(self.study.status(self.rig.clients["B"]))
         except (subprocess.SubprocessError, ValueError) as error:
             self.problems.append(f"distune status fails: {error}")
             status = {}
-        return gather(folder / "logs" / STUDY, self.crew, status)
+        return gather(folder / "logs" / STUDY, self.study, status)
 
 
 def _anybody_says(
@@ -306,7 +306,7 @@ def _has_ended(process: Process) -> bool:
     return process.status is not None
 
 
-def gather(folder: Path, crew: Crew, status: dict[str, Any]) -> Evidence:
+def gather(folder: Path, study: SoakedStudy, status: dict[str, Any]) -> Evidence:
     """What is left at the end, to be judged."""
     names = [
         f"{sub.parent.relative_to(folder)}/{sub.name}"
@@ -320,8 +320,8 @@ def gather(folder: Path, crew: Crew, status: dict[str, Any]) -> Evidence:
         history=history.read_text() if history.exists() else "",
         finished=json.loads(finished.read_text()) if finished.exists() else None,
         status=status,
-        logs={p.tag: p.said() for p in crew.processes},
-        exits={p.tag: (p.status, p.expected) for p in crew.processes},
+        logs={p.tag: p.said() for p in study.processes},
+        exits={p.tag: (p.status, p.expected) for p in study.processes},
     )
 
 

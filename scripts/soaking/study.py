@@ -91,7 +91,7 @@ def _number(path: Path) -> int | None:
         return None
 
 
-class Crew:
+class SoakedStudy:
     """Starts processes of one study on the clients of a rig.
 
     Args:

@@ -1,0 +1,189 @@
+"""Doing what the planner has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from distune.export.leaderboard import best_space, leaderboard_csv
+from distune.master import planner
+from distune.master.asked import Remembered
+from distune.master.counting import Counting
+from distune.share import protocol, records
+from distune.share.heartbeat import Finished
+from distune.share.protocol import COUNTED, Actor, AttemptName, State
+from distune.share.store import Store
+from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial
+from distune.watch.observer import Observer
+from distune.watch.snapshot import Snapshot
+
+_PUBLISH_TOGETHER = 16  # trials
+
+
+class Actions:
+    """`Actions(...).apply(plan, snapshot)`: each may be done again, by another master, too.
+
+    Attributes:
+        finished: how the study ended, when it has.
+    """
+
+    def __init__(
+        self, store: Store, observer: Observer, asked: Remembered, counting: Counting
+    ) -> None:
+        self.finished: Finished | None = None
+        self._store = store
+        self._observer = observer
+        self._asked = asked
+        self._counting = counting
+        self._elapsed = 0.0
+        #: Trials without a file, because the end came before a worker had claimed them.
+        self._withdrawn = observer.unseen if store.is_finished() else frozenset()
+
+    def apply(self, plan: Sequence[planner.Action], snapshot: Snapshot) -> None:
+        """Do all of it; what was asked is on the disk before anything is published.
+
+        Raises:
+            ShareError: the share did not answer; what was not done is planned again.
+        """
+        self._elapsed = snapshot.elapsed
+        self._asked.add([one.asked for one in plan if isinstance(one, planner.Ask)])
+        done = [one.name for one in plan if isinstance(one, planner.Count)]
+        self._counting.count(done, snapshot)
+        # Workers wait for new trials, and for nothing else of this.
+        self._publish_new([one.trial for one in plan if is_new(one)])
+        for action in plan:
+            if not is_new(action):
+                self._apply(action)
+        self._store.sync()
+
+    def _apply(self, action: planner.Action) -> None:
+        match action:
+            case planner.Ask() | planner.Count():
+                pass  # all of them together, before
+            case planner.Publish(trial):
+                self._publish(trial)
+            case planner.Replace(trial):
+                self._replace(trial)
+            case planner.Forfeit(name, trial, why):
+                self._forfeit(name, trial, why)
+            case planner.GiveUp(name):
+                self._store.give_up(name, Actor.MASTER)
+            case planner.Prune(name):
+                self._prune(name)
+            case planner.Withdraw(name):
+                self._store.withdraw(name)
+            case planner.Settle(name):
+                self._settle(name)
+            case planner.Quarantine(filename, why):
+                self._store.quarantine(filename, why)
+            case planner.Bury(worker):
+                self._store.remove_beat(worker)
+            case planner.Finish():
+                self._finish(action)
+
+    # -- publishing ------------------------------------------------------------------------
+
+    def _publish(self, trial: Trial) -> None:
+        # A successor may be under way already, renamed while we listed: look once more
+        # before making a second file of one attempt.
+        if trial.attempt > 1 and self._is_under_way(trial):
+            return
+        self._observer.expect(trial.key, trial.attempt)
+        self._store.publish(trial)
+
+    def _publish_new(self, trials: Sequence[Trial]) -> None:
+        for start in range(0, len(trials), _PUBLISH_TOGETHER):
+            some = trials[start : start + _PUBLISH_TOGETHER]
+            self._store.publish_all(
+                some, lambda trial: self._observer.expect(trial.key, trial.attempt)
+            )
+
+    def _is_under_way(self, trial: Trial) -> bool:
+        self._store.folder.poke(protocol.TRIALS)
+        return any(
+            (name.key, name.attempt) == (trial.key, trial.attempt)
+            for name in self._store.listing().attempts
+        )
+
+    def _replace(self, trial: Trial) -> None:
+        """Publish a trial again whose file is nowhere in `trials/`, unless `seen/` has it.
+
+        The file may only be hidden, by a cache and a rename nearby. So it gets a name that no
+        attempt can have had: a rename is proof of its own success only while names are unique.
+        """
+        attempt, key = 0, trial.key
+        for name in self._store.seen_of(trial.number):
+            if name.purpose is not trial.purpose:
+                continue
+            attempt = max(attempt, name.attempt)
+            if name.state in COUNTED:
+                self._counting.count_seen(name, self._elapsed)
+                return
+        if key not in self._withdrawn:
+            attempt = max(attempt + 1, self._observer.last_attempt(key))
+        again = trial.replace(attempt=attempt + 1)
+        self._store.folder.poke(protocol.TRIALS)
+        if any(n.key == key for n in self._store.listing().attempts):
+            return
+        self._observer.expect(key, again.attempt)
+        self._store.publish(again)
+        if attempt:
+            self._observer.note(
+                "trouble", f"trial {trial.number}: its file was gone; published again"
+            )
+
+    # -- what is over ----------------------------------------------------------------------
+
+    def _forfeit(self, name: AttemptName, trial: Trial, why: str) -> None:
+        failure = Failure(message=f"its file cannot be read: {why}")
+        result = Result(outcome=Outcome.FAILED, failure=failure)
+        counted = Counted(trial=trial, worker=name.worker, result=result, elapsed=self._elapsed)
+        self._counting.add([counted])
+        self._store.quarantine(name.filename, why)
+
+    def _settle(self, name: AttemptName) -> None:
+        if name.state is State.DONE and self._is_put_away(name.key):
+            self._store.give_up(name, Actor.MASTER)
+        else:
+            self._store.settle(name)
+
+    def _is_put_away(self, key: tuple[Purpose, int]) -> bool:
+        """Whether `seen/` has what was counted of a trial; then nothing may take its place."""
+        return any(n.key == key and n.state in COUNTED for n in self._store.seen_of(key[1]))
+
+    def _prune(self, name: AttemptName) -> None:
+        if self._observer.history.has(name.key) and self._is_put_away(name.key):
+            self._store.give_up(name, Actor.MASTER)
+            return
+        pruned = self._store.prune(name)
+        if pruned is not None:
+            self._counting.count_seen(pruned, self._elapsed)
+
+    def _finish(self, action: planner.Finish) -> None:
+        # The listing that said so may have been an old one.
+        self._store.folder.poke(protocol.TRIALS)
+        attempts = self._store.listing().attempts
+        if any(name.state is not State.WAITING for name in attempts):
+            return
+        for name in attempts:  # one more attempt at what has been counted, seen only now
+            self._store.withdraw(name)
+        self._counting.keep()
+        history = self._observer.history
+        self._store.write_document(protocol.LEADERBOARD, leaderboard_csv(history).encode())
+        best = best_space(history)
+        if best is not None:
+            self._store.write_document(protocol.BEST, best.encode())
+        finished = Finished(
+            study=self._observer.study.id,
+            reason=action.reason,
+            failed=action.failed,
+            trials=len(history),
+            elapsed=self._elapsed,
+        )
+        self._store.write_document(protocol.FINISHED, records.encode_document(finished))
+        self.finished = finished
+
+
+def is_new(action: planner.Action) -> TypeGuard[planner.Publish]:
+    """Whether it publishes a first attempt; these come together, before the rest."""
+    return isinstance(action, planner.Publish) and action.trial.attempt == 1
