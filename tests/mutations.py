@@ -111,12 +111,13 @@ MUTATIONS = (
     # -- the master ----------------------------------------------------------------------
     Mutation(
         "a master that starts lists trials/ once", "master", tests=_MASTER,
-        old="listings = [store.listing(), store.listing()]", new="listings = [store.listing()]",
+        old="listings = [self.store.listing(), self.store.listing()]",
+        new="listings = [self.store.listing()]",
     ),
     Mutation(
         "what was asked for is published before it is remembered", "master",
         tests="tests/test_asked.py",
-        old="self._asked.add([action.asked for action in actions if isinstance(action, Ask)])",
+        old="self._asked.add([one.asked for one in plan if isinstance(one, planner.Ask)])",
         new="pass",
     ),
     Mutation(
@@ -125,7 +126,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a vanished trial is published again without a look at seen/", "master",
-        old="for name in self.store.seen_of(trial.number):\n            if name.purpose",
+        old="for name in self._store.seen_of(trial.number):\n            if name.purpose",
         new="for name in ():\n            if name.purpose",
     ),
     Mutation(
@@ -138,7 +139,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what may have been appended to the history is appended again", "master", tests=_MASTER,
-        old="        if self._history_unsure:\n            self.observer.catch_up()\n", new="",
+        old="        if self._unsure:\n            self._observer.catch_up()\n", new="",
     ),
     Mutation(
         "a new master writes behind half a line of the one before", "master", tests=_MASTER,

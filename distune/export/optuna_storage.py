@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from distune.errors import DistuneError, UserError
 from distune.export.files import complete
 from distune.export.libraries import need
-from distune.export.table import TrialTable
 from distune.export.optuna_bridge import optuna_study
+from distune.export.table import TrialTable
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from distune.export.optuna_bridge import import_optuna, optuna_study
 from distune.export.table import TrialTable
 from distune.report.plotting import PlotlyFigure, label
-from distune.export.optuna_bridge import import_optuna, optuna_study
 from distune.search.ranking import History
 
 if TYPE_CHECKING:
