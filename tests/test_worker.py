@@ -180,6 +180,40 @@ def test_a_claim_that_seemed_to_come_too_late_is_trained_when_it_turns_up() -> N
     assert [trial.number for trial in bench.executors[0].trials] == [0]
 
 
+def test_a_training_goes_on_though_one_listing_misses_its_file() -> None:
+    bench = Bench()
+    bench.publish(0)
+    bench.step()
+    real, missed = bench.folder.names, list[str]()
+
+    def miss_once(folder: str) -> list[str]:
+        if folder != protocol.TRIALS or missed:
+            return real(folder)
+        missed.append(folder)
+        return []
+
+    bench.folder.names = miss_once  # type: ignore[method-assign]
+    bench.step(seconds=bench.study.lease / 2)
+    assert missed
+    assert bench.executors[0].stops == 0
+    assert [name.trial for name in bench.names(State.TAKEN)] == [0]
+
+
+def test_a_study_is_dropped_when_its_folder_is_gone_for_long_and_others_are_there() -> None:
+    bench = Bench()
+    bench.publish(0)
+    bench.step()
+    other = Store(MemoryFolder(Share(), random.Random(0), lambda: bench.now, Faults()))
+    other.create(make_study(1, name="other")[0])
+    bench.studies["other"] = other
+    del bench.studies["s"]
+    bench.step(seconds=60)
+    assert bench.executors[0].stops == 0
+    bench.step(seconds=100)
+    assert bench.executors[0].stops == 1
+    assert "study s is gone" in bench.said
+
+
 def test_listings_are_few_while_there_is_something_to_claim() -> None:
     bench = Bench()
     for number in range(100):
@@ -317,6 +351,7 @@ def test_a_trial_that_reports_nothing_for_too_long_is_killed_and_says_where_it_h
 def test_time_in_which_the_worker_could_not_look_is_not_the_trials() -> None:
     bench = Bench(trial_timeout=60.0)
     bench.publish(0)
+    bench.step()
     bench.step()
     bench.now += 600.0  # stopped, or in a call to a share that hung
     bench.step()

@@ -27,10 +27,8 @@ class TrialsInTurn:
     process that had several is no trial's in particular: all are given back, to be tried alone.
 
     Args:
-        process: this executor hears its every message.
         wake: called when `poll` should be called soon.
         slots: how many short trials it takes at a time.
-        monotonic: a clock that tells how long they take, in seconds.
     """
 
     def __init__(
@@ -55,11 +53,11 @@ class TrialsInTurn:
     def takes(self, slot: int, study: Study) -> bool:
         """Whether the process would train a trial of this study soon, given to this slot."""
         busy = self._row or self._said or self._testing is not None
-        return not busy and slot < self._longest_row(study)
+        return not busy and slot < self._longest_row(study.id)
 
-    def _longest_row(self, study: Study) -> int:
-        seconds = self._seconds.get(study.id, math.inf)
-        return max(1, min(self.slots, int(_ROW_LASTS / max(seconds, 1e-6))))
+    def _longest_row(self, study: str) -> int:
+        seconds = max(self._seconds.get(study, math.inf), 1e-6)
+        return max(1, min(self.slots, int(_ROW_LASTS / seconds)))
 
     def start(self, slot: int, assignment: Assignment) -> None:
         assert assignment.study is not None
@@ -94,12 +92,15 @@ class TrialsInTurn:
     def terminate(self) -> None:
         self._process.terminate()
 
+    def tail(self) -> str:
+        return self._process.tail()
+
     def end(self, slot: int, grace: float) -> None:
         """End what this slot was given; with the process, if that has it already."""
         self._waiting.pop(slot, None)
-        if slot in self._row or slot == self._testing:
+        if self._row.pop(slot, None) or slot == self._testing:
             self._process.end(grace)
-            self._process_ended(but=slot)
+            self._process_ended()
         self._said = [one for one in self._said if one[0] != slot]
 
     def abort(self, slot: int) -> str:
@@ -108,21 +109,17 @@ class TrialsInTurn:
         self.end(slot, grace=0.0)
         return printed
 
-    def tail(self) -> str:
-        return self._process.tail()
-
     def _feed(self) -> None:
         """Give the process its next row, if it is free and there is one."""
         if self._row or self._testing is not None or not self._waiting:
             return
         first = next(iter(self._waiting.values()))
-        assert first.study is not None
         alike = [
             slot
             for slot, one in self._waiting.items()
             if one.study is first.study and one.trial.attempt == first.trial.attempt == 1
         ]
-        slots = alike[: self._longest_row(first.study)] or [first.slot]
+        slots = alike[: self._longest_row(first.trial.study)] or [first.slot]
         self._row = {slot: self._waiting.pop(slot) for slot in slots}
         self._length, self._began = len(slots), self._monotonic()
         self._process.start(*self._row.values())
@@ -130,10 +127,9 @@ class TrialsInTurn:
     def _hear(self, slot: int, message: Record | Died) -> None:
         if isinstance(message, Died):
             self._died(message)
-        elif isinstance(message, SelfTested):
-            if self._testing is not None:
-                self._said.append((self._testing, message))
-                self._testing = None
+        elif isinstance(message, SelfTested) and self._testing is not None:
+            self._said.append((self._testing, message))
+            self._testing = None
         elif slot in self._row:
             if isinstance(message, Result):
                 message = self._ended(slot, message)
@@ -143,11 +139,9 @@ class TrialsInTurn:
 
     def _ended(self, slot: int, result: Result) -> Result:
         study = self._row.pop(slot).trial.study
-        if result.outcome in FAILURES:
-            # The process has dropped the others: the output is that of the trial that failed, and
-            # the next row begins before the worker asks for it.
-            self._waiting = {**self._row, **self._waiting}
-            self._row = {}
+        if result.outcome in FAILURES:  # the process has dropped the others
+            self._waiting, self._row = {**self._row, **self._waiting}, {}
+            # Output of this trial, until the next row begins: before the worker asks for it.
             if result.failure is not None and not result.failure.output:
                 failure = result.failure.replace(output=self._process.tail())
                 result = result.replace(failure=failure)
@@ -156,20 +150,18 @@ class TrialsInTurn:
         return result
 
     def _died(self, died: Died) -> None:
-        testing = [self._testing] if self._testing is not None else []
-        alone = [*self._row] if self._length == 1 else []
-        self._said += [(slot, died) for slot in testing + alone]
-        for slot in alone:
-            del self._row[slot]
+        if self._testing is not None:
+            self._said.append((self._testing, died))
+        if self._length == 1:
+            self._said += [(slot, died) for slot in self._row]
+            self._row = {}
         self._process_ended(f"the training process {died.reason}")
 
-    def _process_ended(
-        self, why: str = "its training process was ended", but: int | None = None
-    ) -> None:
+    def _process_ended(self, why: str = "its training process was ended") -> None:
         """Give back what it had; whatever was wrong, the next trials are trained alone at first."""
+        why += f" (one of {self._length} trained in turn; it is tried again alone)"
         for slot in self._row:
-            if slot != but:
-                self._give_back(slot, f"{why} (one of {self._length}; it is tried again alone)")
+            self._give_back(slot, why)
         self._row, self._testing = {}, None
         self._seconds.clear()
 

@@ -52,7 +52,7 @@ class Claiming:
                 if listing:
                     # Over, if another look has adopted the claim.
                     study.claim_backoff.succeeded()
-            elif study.backoff.until is None:
+            elif study.backoff.until is None:  # then it has a heartbeat
                 claim = partial(self._claim_from, study, listing=listing)
                 self._trouble.try_to(claim, study.claim_backoff, study.longest_pause)
 
@@ -68,8 +68,6 @@ class Claiming:
                 return
 
     def _claim_one(self, study: OpenStudy, *, listing: bool) -> bool:
-        if not study.has_begun:
-            return False
         now = self._context.monotonic()
         if listing and study.looks_finished(now=False):
             self._close(study)
@@ -97,7 +95,7 @@ class Claiming:
         return True
 
     def read_ahead(self, study: OpenStudy) -> None:
-        if study.has_begun and self._slots.free_for(study) is None:
+        if self._slots.free_for(study) is None:
             study.read_ahead()
 
     def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:

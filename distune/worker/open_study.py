@@ -83,11 +83,6 @@ class OpenStudy:
     # -- heartbeats ------------------------------------------------------------------------
 
     @property
-    def has_begun(self) -> bool:
-        """The worker has sent a heartbeat: before, it claims nothing."""
-        return self._beats > 0
-
-    @property
     def lists_when_idle(self) -> bool:
         """A worker with nothing of this study to train looks for something to claim."""
         return self._beats > 1 and self.health.may_claim
@@ -179,7 +174,7 @@ class OpenStudy:
 
     def read_ahead(self) -> None:
         """Read the trial that will be claimed next: it is then one rename away, which on a
-        network is one request instead of several.
+        network is one request instead of several (`bench_coordination.py gaps`).
         """
         name = self.candidates.next
         if name is None or name in self.candidates.read:
