@@ -55,8 +55,7 @@ _POWER = Check(
         "python -m tests.crashes --power --same-host --sample 40",
     ),
 )
-_FAULTS = Check("the slower faults", 8, ("pytest tests/test_faults.py -m slow",))
-_SLOW = Check("the other slow tests", 5, ("pytest -m slow --ignore tests/test_faults.py",))
+_SLOW = Check("the slow tests", 12, ("pytest -n 4 --dist worksteal -m slow",))
 _HISTORIES = Check(
     "ten thousand other histories", 6, ("python -m tests.simulation --seeds 100000:110000",)
 )
@@ -71,13 +70,14 @@ _ENDURANCE = Check(
     ("scripts/soak --endurance --rig faultfs --minutes 30 --trials 10000",),
 )
 _LOCAL = _soak("ext4", "xfs", "btrfs", "overlay", "tmpfs", "faultfs", minutes=5)
+_MUTATIONS = Check("breaking the protocol's code", 4, ("python -m tests.mutations",))
 _CONTAINERS = Check("the image and the compose file, built and run", 9, ("scripts/containers",))
 
 #: Each lasts `MINUTES` at most.
 TURNS: tuple[tuple[Check, ...], ...] = (
     (_CRASHES, _GARBAGE, _soak("nfs42", minutes=7), _soak("gluster", minutes=8)),
-    (_FAULTS, _SLOW, _LOCAL, _soak("cifs", minutes=5), _soak("sshfs", minutes=5)),
-    (_HISTORIES, _POWER, _CONTAINERS),
+    (_SLOW, _LOCAL, _soak("cifs", minutes=5), _soak("sshfs", minutes=5)),
+    (_HISTORIES, _POWER, _MUTATIONS, _CONTAINERS),
 )
 #: Hours: for a release, or a change of the protocol.
 RARE: tuple[Check, ...] = (

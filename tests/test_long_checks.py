@@ -14,6 +14,7 @@ import pytest
 from scripts import long_checks
 from scripts.long_checks import MINUTES, RARE, ROOT, TURNS, Check, turn_of
 from scripts.soaking.rigs import KINDS
+from tests.mutations import MUTATIONS
 
 CHECKS = [*itertools.chain(*TURNS), *RARE]
 
@@ -34,6 +35,11 @@ def test_every_file_system_is_soaked() -> None:
         commands = [shlex.split(line) for check in CHECKS for line in check.commands]
         soaked = {line[2] for line in commands if line[1:2] == ["--rig"] and line[4] == lease}
         assert soaked == set(KINDS)
+
+
+def test_every_mutation_of_the_code_can_be_made() -> None:
+    for mutation in MUTATIONS:
+        mutation.find(ROOT / "distune")
 
 
 def test_what_is_to_be_run_is_there() -> None:

@@ -152,6 +152,13 @@ def test_a_lost_file_whose_successor_is_under_way_is_only_put_away() -> None:
         assert not [a for a in actions if isinstance(a, Publish) and a.trial.number == 0]
 
 
+def test_a_lost_file_of_a_trial_that_is_counted_is_only_put_away() -> None:
+    lost = name(0, State.LOST, attempt=2)
+    actions = planned(seen_by(lost, history=[counted(0)]), Publish, Settle)
+    assert Settle(lost) in actions
+    assert not [a for a in actions if isinstance(a, Publish) and a.trial.number == 0]
+
+
 def test_only_failures_count_against_a_trial_and_say_on_which_worker() -> None:
     lost = name(0, State.LOST)
     for outcome, failed_on in (

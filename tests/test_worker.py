@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from distune.errors import BadRecord
+from distune.errors import BadRecord, ShareError
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import Actor, AttemptName, State
@@ -283,6 +283,39 @@ def test_a_listing_of_what_others_have_claimed_is_soon_given_up() -> None:
     bench.now += 0.5
     bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
     assert len(happened) <= 10
+
+
+@pytest.mark.parametrize("answer", [ShareError("no answer"), FileNotFoundError("a stale name")])
+def test_what_could_not_be_written_is_written_later(answer: Exception) -> None:
+    bench = Bench()
+    bench.publish(0)
+    bench.step()
+    real = bench.folder.append
+
+    def fails(path: str, data: bytes) -> None:
+        bench.folder.append = real  # type: ignore[method-assign]
+        raise answer
+
+    bench.folder.append = fails  # type: ignore[method-assign]
+    bench.answer(Report(step=1, metrics={"y": 1.0}, seconds=1.0))
+    bench.step(seconds=3)
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    (done,) = bench.names(State.DONE)
+    file = bench.store.read_ended(done)
+    assert file.claim is not None
+    assert [report.step for report in file.reports] == [1]
+
+
+def test_when_its_study_is_over_a_worker_gives_back_what_it_trains() -> None:
+    bench = Bench(jobs=2)
+    bench.publish(0)
+    bench.step()
+    finished = Finished(study=bench.study.id, reason="enough", trials=0, elapsed=0.0)
+    bench.store.write_document(protocol.FINISHED, records.encode_document(finished))
+    bench.step(seconds=5)
+    assert bench.names(State.TAKEN) == []
+    assert [name.trial for name in bench.names(State.LOST)] == [0]
+    assert bench.worker.finished
 
 
 def test_a_trial_that_failed_here_is_left_to_another_living_worker() -> None:
