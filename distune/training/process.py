@@ -156,7 +156,9 @@ class ExecutorProcess:
         self._send(encode_message(message))
 
     def _shortened(self, assignment: Assignment) -> Assignment:
-        """Without the study that the process knows: it is ten times as long as a trial."""
+        """Without the study that the process knows: it is ten times as long as a trial
+        (`bench_coordination.py speed`).
+        """
         if self._process is None:
             self._launch()
         known, self._study = self._study, assignment.study

@@ -53,10 +53,10 @@ class TrialsInTurn:
     def takes(self, slot: int, study: Study) -> bool:
         """Whether the process would train a trial of this study soon, given to this slot."""
         busy = self._row or self._said or self._testing is not None
-        return not busy and slot < self._longest_row(study)
+        return not busy and slot < self._longest_row(study.id)
 
-    def _longest_row(self, study: Study) -> int:
-        seconds = max(self._seconds.get(study.id, math.inf), 1e-6)
+    def _longest_row(self, study: str) -> int:
+        seconds = max(self._seconds.get(study, math.inf), 1e-6)
         return max(1, min(self.slots, int(_ROW_LASTS / seconds)))
 
     def start(self, slot: int, assignment: Assignment) -> None:
@@ -114,13 +114,12 @@ class TrialsInTurn:
         if self._row or self._testing is not None or not self._waiting:
             return
         first = next(iter(self._waiting.values()))
-        assert first.study is not None
         alike = [
             slot
             for slot, one in self._waiting.items()
             if one.study is first.study and one.trial.attempt == first.trial.attempt == 1
         ]
-        slots = alike[: self._longest_row(first.study)] or [first.slot]
+        slots = alike[: self._longest_row(first.trial.study)] or [first.slot]
         self._row = {slot: self._waiting.pop(slot) for slot in slots}
         self._length, self._began = len(slots), self._monotonic()
         self._process.start(*self._row.values())

@@ -174,7 +174,7 @@ class OpenStudy:
 
     def read_ahead(self) -> None:
         """Read the trial that will be claimed next: it is then one rename away, which on a
-        network is one request instead of several.
+        network is one request instead of several (`bench_coordination.py gaps`).
         """
         name = self.candidates.next
         if name is None or name in self.candidates.read:
