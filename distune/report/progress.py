@@ -77,7 +77,8 @@ def _words(data: StudyData, best: Sequence[float]) -> str:
     )
     return (
         f"The best single trial has {metric} {format_value(best[-1])}: trial "
-        f"{record.trial.number}, which was number {last + 1} of the {plural(len(best), 'trial')} counted{at}."
+        f"{record.trial.number}, which was number {last + 1} of the "
+        f"{plural(len(best), 'trial')} counted{at}."
     )
 
 
