@@ -76,7 +76,7 @@ SPACE = {
     },
 }
 #: What must hold, whatever the machine.
-MOST_BYTES = 1300  # of the master's memory, for each trial
+MOST_BYTES = 1200  # of memory that the history takes for each trial
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 _PATIENCE = 300.0  # seconds
 
