@@ -18,7 +18,7 @@ from distune.share.store import Store
 from distune.study.trial import Outcome, Result, Trial
 from distune.worker.guardian import Guardian
 from tests.conftest import Lab, executors_of, wait_until
-from tests.simulation import make_study
+from tests.histories import make_study
 
 
 def children_of(pid: int) -> list[int]:

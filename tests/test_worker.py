@@ -17,7 +17,8 @@ from distune.training.messages import Died, SelfTested
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
-from tests.simulation import Faults, MemoryFolder, Share, make_study
+from tests.histories import make_study
+from tests.memory_folder import Faults, MemoryFolder, Share
 
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))
 
