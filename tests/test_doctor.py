@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from distune.doctor.diagnosis import Diagnosis
+from distune.doctor.diagnosis import PROMISES, Diagnosis
 from distune.doctor.measurements import (
     Claims,
     Delay,
@@ -35,7 +35,6 @@ from distune.doctor.probes.publishing import probe_publishing
 from distune.doctor.probes.renames import probe_renames
 from distune.doctor.sandbox import Sandbox
 from distune.doctor.verdict.judge import judge
-from distune.doctor.verdict.promises import PROMISES
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.store import find_studies

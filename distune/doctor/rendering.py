@@ -6,8 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from distune.doctor.diagnosis import CheckResult, Diagnosis, Grade
-from distune.doctor.verdict.promises import PROMISES
+from distune.doctor.diagnosis import PROMISES, CheckResult, Diagnosis, Grade
 from distune.watch.display.text import clean
 
 _STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
