@@ -27,13 +27,10 @@ from distune.doctor.measurements import (
     Space,
     Speed,
 )
-from distune.doctor.operations import Operations
-from distune.doctor.probes.catalogue import PROBES
-from distune.doctor.probes.claims import probe_claims
-from distune.doctor.probes.listings import probe_own_listing
-from distune.doctor.probes.publishing import probe_publishing
-from distune.doctor.probes.renames import probe_renames
-from distune.doctor.sandbox import Sandbox
+from distune.doctor.prober import PROBES
+from distune.doctor.probes.files import probe_own_listing, probe_publishing, probe_renames
+from distune.doctor.probes.trials import probe_claims
+from distune.doctor.sandbox import Operations, Sandbox
 from distune.doctor.verdict.judge import judge
 from distune.share import protocol, records
 from distune.share.folder import Folder

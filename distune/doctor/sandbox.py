@@ -1,83 +1,124 @@
-"""A directory of the doctor's own, in which every operation is watched."""
+"""A directory of the doctor's own, in which every operation is watched, so that the doctor can
+say what hangs.
+"""
 
 from __future__ import annotations
 
+import functools
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
-from distune.doctor.operations import Operations
 from distune.errors import ShareError
 from distune.share.folder import Folder, FolderLike
-from distune.share.records import SIZE_LIMIT
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_TRIES = 6
+_FIRST_PAUSE = 0.05  # seconds; doubled each time
+
+
+class Operations:
+    """Knows which operations have begun and not ended, and which had to be repeated."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, tuple[str, float]] = {}
+        self.repeated = 0
+        self.last_error = ""
+        #: Targets of renames that answered with a failure.
+        self.failed_moves: list[str] = []
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Around one operation on the share."""
+        me = threading.get_ident()
+        with self._lock:
+            self._open[me] = what, time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._open[me]
+
+    def longest(self) -> tuple[str, float] | None:
+        """The operation that has been waited for the longest, and how many seconds."""
+        with self._lock:
+            if not self._open:
+                return None
+            what, since = min(self._open.values(), key=lambda pair: pair[1])
+        return what, time.monotonic() - since
+
+    def retry(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`do(*args)`; again, like a worker would, when the share says that it cannot.
+
+        Raises:
+            ShareError: it cannot for good.
+        """
+        pause = _FIRST_PAUSE
+        for _ in range(_TRIES - 1):
+            try:
+                return do(*args, **kwargs)
+            except ShareError as error:
+                with self._lock:
+                    self.repeated += 1
+                    self.last_error = str(error)
+            time.sleep(pause)
+            pause *= 2
+        return do(*args, **kwargs)
+
+
+def _watched(
+    verb: str, method: Callable[Concatenate[FolderLike, P], T]
+) -> Callable[Concatenate[WatchedFolder, P], T]:
+    """That method of the folder, announced as what is done to its first argument."""
+
+    @functools.wraps(method)
+    def announced(self: WatchedFolder, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.operations.doing(f"{verb} {Path(self.root.name, str(args[0]))}"):
+            result: T = getattr(self.folder, method.__name__)(*args, **kwargs)
+            return result
+
+    return announced
 
 
 class WatchedFolder:
     """The same folder, every operation on it announced to `operations`."""
 
     def __init__(self, folder: FolderLike, root: Path, operations: Operations) -> None:
-        self._folder = folder
+        self.folder = folder
         self.operations = operations
         self.root = root
-        self._short = Path(root.name)
         self.network = folder.network
 
-    def names(self, folder: str) -> list[str]:
-        with self.operations.doing(f"listing {self._short / folder}"):
-            return self._folder.names(folder)
+    names = _watched("listing", FolderLike.names)
+    read = _watched("reading", FolderLike.read)
+    publish = _watched("writing", FolderLike.publish)
+    append = _watched("appending to", FolderLike.append)
+    rewrite = _watched("rewriting", FolderLike.rewrite)
+    replace = _watched("replacing", FolderLike.replace)
+    remove = _watched("removing", FolderLike.remove)
+    make_folder = _watched("making", FolderLike.make_folder)
+    poke = _watched("changing", FolderLike.poke)
+    sync = _watched("syncing", FolderLike.sync)
+    _move = _watched("renaming", FolderLike.move)
 
-    def read(
-        self, path: str, offset: int = 0, limit: int = SIZE_LIMIT, part: bool = False
-    ) -> bytes:
-        with self.operations.doing(f"reading {self._short / path}"):
-            return self._folder.read(path, offset, limit, part)
-
-    def publish(self, path: str, data: bytes) -> None:
-        with self.operations.doing(f"writing {self._short / path}"):
-            self._folder.publish(path, data)
+    def move(self, source: str, target: str) -> None:
+        try:
+            self._move(source, target)
+        except (ShareError, FileNotFoundError):
+            self.operations.failed_moves.append(target)
+            raise
 
     @contextmanager
     def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
         yield lambda path: self.publish(path, contents[path])
 
-    def move(self, source: str, target: str) -> None:
-        with self.operations.doing(f"renaming {self._short / source}"):
-            try:
-                self._folder.move(source, target)
-            except (ShareError, FileNotFoundError):
-                self.operations.failed_moves.append(target)
-                raise
-
-    def append(self, path: str, data: bytes) -> None:
-        with self.operations.doing(f"appending to {self._short / path}"):
-            self._folder.append(path, data)
-
-    def rewrite(self, path: str, data: bytes) -> None:
-        with self.operations.doing(f"rewriting {self._short / path}"):
-            self._folder.rewrite(path, data)
-
-    def replace(self, path: str, data: bytes) -> None:
-        with self.operations.doing(f"replacing {self._short / path}"):
-            self._folder.replace(path, data)
-
-    def remove(self, path: str) -> None:
-        with self.operations.doing(f"removing {self._short / path}"):
-            self._folder.remove(path)
-
-    def make_folder(self, path: str) -> None:
-        with self.operations.doing(f"making {self._short / path}"):
-            self._folder.make_folder(path)
-
-    def poke(self, folder: str) -> None:
-        with self.operations.doing(f"changing {self._short / folder}"):
-            self._folder.poke(folder)
-
-    def sync(self, folder: str) -> None:
-        with self.operations.doing(f"syncing {self._short / folder}"):
-            self._folder.sync(folder)
-
     def rest(self) -> None:
-        self._folder.rest()
+        self.folder.rest()
 
     def put(self, path: str, data: bytes = b"x\n") -> None:
         """Publish under a name that nothing else uses, retrying."""

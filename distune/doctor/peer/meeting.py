@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 import time
 
-from distune.doctor.peer.waiting import LOOK_EVERY, PeerError
 from distune.doctor.sandbox import WatchedFolder
-from distune.errors import BadRecord, ShareError
+from distune.errors import BadRecord, DistuneError, ShareError
 from distune.share import records
 from distune.share.folder import Folder
 from distune.study.document import Count, Document
 
 _VERSION = 2
 _BEAT_EVERY = 1.0  # seconds between two signs of life of a doctor
+_LOOK_EVERY = 0.2
 _SIZE = 512
 HERE = ".here"
+
+
+class PeerError(DistuneError):
+    """The other host cannot be examined with this one; says why."""
 
 
 class Here(Document):
@@ -33,10 +37,8 @@ class Presence:
 
     def __init__(self, folder: Folder, doctor: str, host: str) -> None:
         self.doctor = doctor
-        self.partner = ""
         self._folder = folder
-        self._host = host
-        self._counter = 0
+        self._here = Here(doctor=doctor, host=host, counter=0)
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
@@ -45,13 +47,13 @@ class Presence:
         self.say()
         self._thread.start()
 
-    def say(self) -> None:
+    def say(self, partner: str | None = None) -> None:
+        """Rewrite the sign; from now on with this partner, if one is given."""
         with self._lock:
-            self._counter += 1
-            here = Here(
-                doctor=self.doctor, host=self._host, counter=self._counter, partner=self.partner
-            )
-            data = records.encode_document(here).ljust(_SIZE - 1) + b"\n"
+            here = self._here
+            changes = {"counter": here.counter + 1, "partner": partner or here.partner}
+            self._here = here.model_copy(update=changes)
+            data = records.encode_document(self._here).ljust(_SIZE - 1) + b"\n"
             self._folder.rewrite(self.doctor + HERE, data)
 
     def _go_on(self) -> None:
@@ -98,10 +100,14 @@ def meet(lobby: WatchedFolder, presence: Presence, wait: float) -> Here:
             pass  # look again
         free = [here for here in alive if here.partner in ("", presence.doctor)]
         if len(free) == 1:
-            return _chosen(free[0], presence)
+            (there,) = free
+            if there.version != _VERSION:
+                raise PeerError(f"{there.host} has another version of distune")
+            presence.say(there.doctor)
+            return there
         if time.monotonic() >= deadline:
             raise PeerError(_why_alone(alive, free))
-        time.sleep(2 * LOOK_EVERY)
+        time.sleep(_LOOK_EVERY)
 
 
 def _look_around(lobby: WatchedFolder) -> list[Here]:
@@ -117,14 +123,6 @@ def _look_around(lobby: WatchedFolder) -> list[Here]:
             if here.doctor + HERE == name:
                 found.append(here)
     return found
-
-
-def _chosen(here: Here, presence: Presence) -> Here:
-    if here.version != _VERSION:
-        raise PeerError(f"{here.host} has another version of distune")
-    presence.partner = here.doctor
-    presence.say()
-    return here
 
 
 def _why_alone(alive: list[Here], free: list[Here]) -> str:
