@@ -30,8 +30,8 @@ from distune.doctor.measurements import (
 from distune.doctor.prober import PROBES
 from distune.doctor.probes.files import probe_own_listing, probe_publishing, probe_renames
 from distune.doctor.probes.trials import probe_claims
-from distune.doctor.sandbox import Operations, Sandbox
 from distune.doctor.verdict.judge import judge
+from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.store import find_studies
@@ -199,13 +199,15 @@ def test_the_promises_are_quoted_as_the_protocol_has_them() -> None:
 # -- the probes ----------------------------------------------------------------------------
 
 
-def sandbox_in(tmp_path: Path, make: Any = Folder) -> Sandbox:
-    return Sandbox(tmp_path / "sandbox", Operations(), make)
+def sandbox_in(tmp_path: Path, make: Any = Folder) -> WatchedFolder:
+    return WatchedFolder(tmp_path, Operations(), make).folder("sandbox")
 
 
-def measured(sandbox: Sandbox) -> HostMeasurements:
+def measured(sandbox: WatchedFolder) -> HostMeasurements:
     """What all probes find, as the doctor's own process would have it."""
-    return NFS.model_copy(update={name: probe(sandbox) for name, probe in PROBES.items()})
+    return NFS.model_copy(
+        update={name: probe(sandbox.folder(name)) for name, probe in PROBES.items()}
+    )
 
 
 def test_a_sound_directory_passes_every_probe(tmp_path: Path) -> None:
@@ -229,7 +231,8 @@ class Copying(Folder):
 def test_a_rename_that_copies_gives_a_trial_two_owners_and_breaks_p2(tmp_path: Path) -> None:
     sandbox = sandbox_in(tmp_path, Copying)
     diagnosis = judge([NFS.model_copy(update={
-        "claims": probe_claims(sandbox), "renames": probe_renames(sandbox)
+        "claims": probe_claims(sandbox.folder("claims")),
+        "renames": probe_renames(sandbox.folder("renames")),
     })])  # fmt: skip
     assert {(c.name, c.promise) for c in diagnosis.failed} == {
         ("rename", "P2"),
@@ -300,7 +303,7 @@ def test_the_operation_that_is_waited_for_is_known(tmp_path: Path) -> None:
             go_on.wait(30)
             return []
 
-    folder = Sandbox(tmp_path, operations, Stuck).folder("here")
+    folder = WatchedFolder(tmp_path, operations, Stuck).folder("here")
     thread = threading.Thread(target=folder.names, args=("",))
     assert operations.longest() is None
     thread.start()

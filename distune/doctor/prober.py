@@ -16,28 +16,27 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from distune.doctor.diagnosis import Diagnosis
 from distune.doctor.measurements import HostMeasurements
-from distune.doctor.peer.meeting import PeerError
+from distune.doctor.peer.meeting import Lobby, PeerError
 from distune.doctor.peer.session import session_in
 from distune.doctor.peer.together import examine_together
 from distune.doctor.prober_process import Message
 from distune.doctor.probes import files, surroundings, trials
-from distune.doctor.sandbox import Operations, Sandbox, WatchedFolder
+from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol, records
-from distune.share.folder import Folder
 from distune.share.protocol import worker_id
 from distune.study.document import Document
 
 _SAY_EVERY = 0.5  # seconds
 
 #: What one host tries alone, in this order, by the name of what it finds in `HostMeasurements`.
-PROBES: dict[str, Callable[[Sandbox], Document | bool | None]] = {
+PROBES: dict[str, Callable[[WatchedFolder], Document | bool | None]] = {
     "space": surroundings.probe_space,
     "speed": surroundings.probe_speed,
     "publishing": files.probe_publishing,
@@ -149,14 +148,16 @@ class _Prober:
             yield self._root
         finally:
             with self._operations.doing(f"clearing up {root}"):
-                _clear(root)
+                shutil.rmtree(root, ignore_errors=True)
+                with suppress(OSError):  # another doctor is at work
+                    root.parent.rmdir()
 
     def _examine_alone(self, root: Path) -> None:
-        sandbox = Sandbox(root, self._operations)
+        sandbox = WatchedFolder(root, self._operations)
         for name, probe in PROBES.items():
             self._announce(name.replace("_", " "))
             try:
-                self._found[name] = probe(sandbox)
+                self._found[name] = probe(sandbox.folder(name))
             except (OSError, ShareError, BadRecord) as error:
                 self._trouble(name, error)
             self._say("measured", hosts=[self._measured()])
@@ -168,9 +169,8 @@ class _Prober:
         mine = self._measured()
         self._announce(f"waiting for another host: distune doctor --logs {self._logs} --peer")
         try:
-            with session_in(
-                root, mine.host, self._operations, wait, self._patience, self._announce
-            ) as session:
+            lobby = Lobby(root, mine.host, self._operations)
+            with session_in(lobby, wait, self._patience, self._announce) as session:
                 other, ours, theirs = examine_together(session, mine)
         except PeerError as error:
             self._found["lonely"] = str(error)
@@ -186,7 +186,7 @@ class _Prober:
 
     def _leave(self, diagnosis: str) -> str:
         """Put it into the directory; what went wrong, if it did."""
-        folder = WatchedFolder(Folder(self._logs), self._logs, self._operations)
+        folder = WatchedFolder(self._logs, self._operations)
         data = records.encode_document(Diagnosis.model_validate_json(diagnosis))
         try:
             self._operations.retry(folder.replace, protocol.DOCTOR, data)
@@ -207,14 +207,6 @@ def _problem_with(logs: Path) -> str | None:
     except OSError as error:
         return f"cannot make {logs}: {error.strerror}; check --logs"
     return None
-
-
-def _clear(root: Path) -> None:
-    shutil.rmtree(root, ignore_errors=True)
-    try:
-        root.parent.rmdir()
-    except OSError:
-        pass  # another doctor is at work
 
 
 if __name__ == "__main__":

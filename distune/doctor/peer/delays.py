@@ -9,7 +9,7 @@ from functools import partial
 
 from distune.doctor.measurements import Delay
 from distune.doctor.peer.session import LONGEST_LOOK, Session, await_name, watch
-from distune.doctor.sandbox import WatchedFolder
+from distune.doctor.watched_folder import WatchedFolder
 
 _LONG_ROUND = 3.0  # seconds: a round that takes longer is the last
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
-from distune.doctor.sandbox import WatchedFolder
+from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.errors import BadRecord, DistuneError, ShareError
 from distune.share import records
 from distune.share.folder import Folder
@@ -15,7 +18,7 @@ _VERSION = 2
 _BEAT_EVERY = 1.0  # seconds between two signs of life of a doctor
 _LOOK_EVERY = 0.2
 _SIZE = 512
-HERE = ".here"
+_HERE = ".here"
 
 
 class PeerError(DistuneError):
@@ -32,97 +35,92 @@ class Here(Document):
     partner: str = ""
 
 
-class Presence:
-    """Says that this doctor is here, again and again, from a thread of its own."""
+class Lobby:
+    """The folder in which doctors look for each other. `with Lobby(...) as lobby:` this one says
+    that it is here, again and again, from a thread of its own.
 
-    def __init__(self, folder: Folder, doctor: str, host: str) -> None:
-        self.doctor = doctor
-        self._folder = folder
-        self._here = Here(doctor=doctor, host=host, counter=0)
+    Args:
+        root: the directory of this doctor; those of the others lie beside it.
+        host: this one.
+        operations: hears of every operation but the signs of life.
+    """
+
+    def __init__(self, root: Path, host: str, operations: Operations) -> None:
+        self.doctor = root.name
+        # Other hosts change it, too, so every listing needs the change before.
+        self.folder = WatchedFolder(root.parent, operations, partial(Folder, network=True))
+        self._signs = Folder(root.parent, network=True)
+        self._here = Here(doctor=root.name, host=host, counter=0)
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
 
-    def begin(self) -> None:
-        self.say()
+    def __enter__(self) -> Lobby:
         self._thread.start()
+        return self
 
-    def say(self, partner: str | None = None) -> None:
-        """Rewrite the sign; from now on with this partner, if one is given."""
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(_BEAT_EVERY)
+        with suppress(ShareError, FileNotFoundError):
+            self._signs.remove(self.doctor + _HERE)
+
+    def _go_on(self) -> None:
+        while True:
+            with suppress(ShareError, FileNotFoundError):  # the next one may arrive
+                self._say()
+            if self._over.wait(_BEAT_EVERY):
+                return
+
+    def _say(self, partner: str | None = None) -> None:
         with self._lock:
             here = self._here
             changes = {"counter": here.counter + 1, "partner": partner or here.partner}
             self._here = here.model_copy(update=changes)
             data = records.encode_document(self._here).ljust(_SIZE - 1) + b"\n"
-            self._folder.rewrite(self.doctor + HERE, data)
+            self._signs.rewrite(self.doctor + _HERE, data)
 
-    def _go_on(self) -> None:
-        while not self._over.wait(_BEAT_EVERY):
-            try:
-                self.say()
-            except (ShareError, FileNotFoundError):
-                continue  # the next one may arrive
+    def sign_of(self, doctor: str) -> bytes:
+        """That doctor's sign of life, which changes as long as it lives."""
+        return self.folder.read(doctor + _HERE, limit=2**16)
 
-    def end(self) -> None:
-        """Stop, and take the sign away."""
-        self._over.set()
-        if self._thread.ident is not None:
-            self._thread.join(_BEAT_EVERY)
-        try:
-            self._folder.remove(self.doctor + HERE)
-        except (ShareError, FileNotFoundError):
-            pass
+    def meet(self, wait: float) -> Here:
+        """Wait that many seconds for the one other doctor. Only one whose sign changes while
+        this one looks is alive.
 
+        Raises:
+            PeerError: no other doctor came, or more than one.
+        """
+        deadline = time.monotonic() + wait
+        first: dict[str, int] = {}
+        alive: list[Here] = []
+        while True:
+            with suppress(ShareError):  # look again
+                others = self._look_around()
+                alive = [o for o in others if o.counter != first.setdefault(o.doctor, o.counter)]
+            free = [other for other in alive if other.partner in ("", self.doctor)]
+            if len(free) == 1:
+                (there,) = free
+                if there.version != _VERSION:
+                    raise PeerError(f"{there.host} has another version of distune")
+                self._say(partner=there.doctor)
+                return there
+            if time.monotonic() >= deadline:
+                raise PeerError(_why_alone(alive, free))
+            time.sleep(_LOOK_EVERY)
 
-def meet(lobby: WatchedFolder, presence: Presence, wait: float) -> Here:
-    """Wait for the one other doctor. Only one whose sign changes while we look is alive.
-
-    Args:
-        lobby: where the signs of life lie.
-        presence: this doctor's.
-        wait: seconds.
-
-    Raises:
-        PeerError: no other doctor came, or more than one.
-    """
-    deadline = time.monotonic() + wait
-    first: dict[str, int] = {}
-    alive: list[Here] = []
-    while True:
-        try:
-            alive = [
-                here
-                for here in _look_around(lobby)
-                if here.doctor != presence.doctor
-                and here.counter != first.setdefault(here.doctor, here.counter)
-            ]
-        except ShareError:
-            pass  # look again
-        free = [here for here in alive if here.partner in ("", presence.doctor)]
-        if len(free) == 1:
-            (there,) = free
-            if there.version != _VERSION:
-                raise PeerError(f"{there.host} has another version of distune")
-            presence.say(there.doctor)
-            return there
-        if time.monotonic() >= deadline:
-            raise PeerError(_why_alone(alive, free))
-        time.sleep(_LOOK_EVERY)
-
-
-def _look_around(lobby: WatchedFolder) -> list[Here]:
-    """The doctors that left a sign of life here, dead ones included."""
-    lobby.poke("")
-    found = []
-    for name in lobby.names(""):
-        if name.endswith(HERE):
-            try:
-                here = records.decode_document(Here, lobby.read(name, limit=2**16))
-            except (BadRecord, FileNotFoundError):
-                continue
-            if here.doctor + HERE == name:
-                found.append(here)
-    return found
+    def _look_around(self) -> list[Here]:
+        """The other doctors that left a sign of life here, dead ones included."""
+        self.folder.poke("")
+        found = []
+        for name in self.folder.names(""):
+            doctor = name.removesuffix(_HERE)
+            if doctor not in (name, self.doctor):
+                with suppress(BadRecord, FileNotFoundError):
+                    here = records.decode_document(Here, self.sign_of(doctor))
+                    if here.doctor == doctor:
+                        found.append(here)
+        return found
 
 
 def _why_alone(alive: list[Here], free: list[Here]) -> str:

@@ -7,22 +7,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from distune.doctor.peer.meeting import HERE, PeerError, Presence, meet
-from distune.doctor.sandbox import Operations, Sandbox, WatchedFolder
+from distune.doctor.peer.meeting import Lobby, PeerError
+from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import BadRecord, ShareError
-from distune.share.folder import Folder
 
 _SHORTEST_PATIENCE = 60.0  # seconds
 _LOOK_EVERY = 0.1
 #: Longer than any cache that was measured: file attributes live up to 60 s on NFS.
 LONGEST_LOOK = 90.0
-
-#: Another host looks at these, too, so every listing needs the change before.
-_shared_folder = partial(Folder, network=True)
 
 
 class Session:
@@ -30,33 +24,27 @@ class Session:
     heard in the order they were said.
 
     Args:
-        sandbox: of the two alone.
-        lobby: where their signs of life lie.
-        here, there: the two doctors.
+        lobby: where they met.
+        there: the other doctor.
         patience: seconds of silence after which the other is taken for dead.
         announce: tells people what begins.
 
     Attributes:
+        sandbox: of the two alone.
         leads: whether this doctor is the one of the two that prepares, writes and clears up.
     """
 
     def __init__(
-        self,
-        sandbox: Sandbox,
-        lobby: WatchedFolder,
-        here: str,
-        there: str,
-        patience: float,
-        announce: Callable[[str], None],
+        self, lobby: Lobby, there: str, patience: float, announce: Callable[[str], None]
     ) -> None:
-        self.sandbox = sandbox
-        self.here = here
+        self.here = lobby.doctor
         self.there = there
-        self.leads = here < there
+        self.leads = self.here < there
         self.announce = announce
+        self.sandbox = lobby.folder.folder("+".join(sorted((self.here, there))))
         self._lobby = lobby
         self._patience = patience
-        self._folder = sandbox.folder("talk")
+        self._folder = self.sandbox.folder("talk")
         self._said = self._heard = 0
 
     def say(self, word: str, value: Any = None) -> None:
@@ -87,7 +75,7 @@ class Session:
                 self._folder.poke("")
                 if name in self._folder.names(""):
                     return json.loads(self._folder.read(name, limit=2**20))
-                now = self._lobby.read(self.there + HERE, limit=2**16)
+                now = self._lobby.sign_of(self.there)
                 if now != sign:
                     sign, since = now, time.monotonic()
             except (ShareError, FileNotFoundError, BadRecord, ValueError):
@@ -103,61 +91,41 @@ class Session:
         self.say(word, value)
         return self.hear(word)
 
+    def clear_up(self) -> None:
+        with self.sandbox.operations.doing(f"clearing up {self.sandbox.root}"):
+            shutil.rmtree(self.sandbox.root, ignore_errors=True)
+
 
 @contextmanager
 def session_in(
-    own: Path,
-    host: str,
-    operations: Operations,
-    wait: float,
-    patience: float,
-    announce: Callable[[str], None],
+    lobby: Lobby, wait: float, patience: float, announce: Callable[[str], None]
 ) -> Iterator[Session]:
     """Find the other doctor; apologise to it when this one has to stop; say goodbye.
 
-    Args:
-        own: the directory of this doctor, beside which the other has its own.
-        host: this one.
-        operations: hears of every operation.
-        wait: seconds to wait for the other.
-        patience: seconds after which an operation counts as one that never answers.
-        announce: tells people what begins.
+    Args: those of `Session`; `wait`: seconds to wait for the other.
 
     Raises:
         PeerError: there is no other, or it does not go on.
     """
-    lobby = WatchedFolder(_shared_folder(own.parent), own.parent, operations)
-    presence = Presence(_shared_folder(own.parent), own.name, host)
-    try:
-        presence.begin()
-        there = meet(lobby, presence, wait)
+    with lobby:
+        there = lobby.meet(wait)
         announce(f"meeting {there.host}")
-        root = lobby.root / "+".join(sorted((own.name, there.doctor)))
-        sandbox = Sandbox(root, operations, _shared_folder)
-        last = False  # whether this doctor is the one to clear up behind both
+        session = Session(lobby, there.doctor, max(_SHORTEST_PATIENCE, patience), announce)
         try:
-            session = Session(
-                sandbox, lobby, own.name, there.doctor, max(_SHORTEST_PATIENCE, patience),
-                announce,
-            )  # fmt: skip
-            try:
-                yield session
-                # What the other has not read yet must not be taken away.
-                session.hear("goodbye") if session.leads else session.say("goodbye")
-                last = session.leads
-            except PeerError:
-                last = True
-                raise
-            except (OSError, ShareError, BadRecord, SystemExit) as error:
-                with suppress(ShareError, OSError):  # then silence tells
-                    session.say("sorry", str(error) or type(error).__name__)
-                raise
-        finally:
-            if last:
-                with operations.doing(f"clearing up {root}"):
-                    shutil.rmtree(root, ignore_errors=True)
-    finally:
-        presence.end()
+            yield session
+            # The last one here clears up: what the other has not read yet must stay.
+            if session.leads:
+                session.hear("goodbye")
+                session.clear_up()
+            else:
+                session.say("goodbye")
+        except PeerError:
+            session.clear_up()
+            raise
+        except (OSError, ShareError, BadRecord, SystemExit) as error:
+            with suppress(ShareError, OSError):  # then silence tells
+                session.say("sorry", str(error) or type(error).__name__)
+            raise
 
 
 def watch(look: Callable[[], bool], limit: float, begin: float | None = None) -> float | None:

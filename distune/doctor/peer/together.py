@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from distune.doctor.peer.session import Session, await_name
 from distune.doctor.peer.trials import claim_together, hand_over, publish_on_both
 from distune.doctor.probes.files import heartbeat
 from distune.doctor.probes.surroundings import lock
-from distune.doctor.sandbox import WatchedFolder
+from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import ShareError
 
 _HEARTBEATS = 20
@@ -87,23 +88,18 @@ def _watch_heartbeats(session: Session) -> float | None:
     session.both("beats ready")
     await_name(folder, session.there)
     session.both("beats go")
-    last, longest, changes = folder.read(session.there), 0.0, 0
-    begin = changed = time.monotonic()
+    last, changed = folder.read(session.there), [time.monotonic()]
     for i in range(1, _HEARTBEATS + 1):
         folder.operations.retry(folder.rewrite, session.here, heartbeat(i))
-        time.sleep(max(0.0, begin + i * _HEARTBEAT_EVERY - time.monotonic()))
-        try:
+        time.sleep(max(0.0, changed[0] + i * _HEARTBEAT_EVERY - time.monotonic()))
+        with suppress(ShareError, FileNotFoundError):
             beat = folder.read(session.there)
-        except (ShareError, FileNotFoundError):
-            continue
-        now = time.monotonic()
-        if beat != last:
-            longest = max(longest, now - changed)
-            last, changed = beat, now
-            changes += 1
-    longest = max(longest, time.monotonic() - changed)
+            if beat != last:
+                last = beat
+                changed.append(time.monotonic())
+    longest = max(b - a for a, b in pairwise([*changed, time.monotonic()]))
     session.both("beats over")
-    return longest if changes else None
+    return longest if len(changed) > 1 else None
 
 
 def _append_to_one_file(session: Session) -> int:
@@ -115,10 +111,8 @@ def _append_to_one_file(session: Session) -> int:
     await_name(folder, "file")
     session.both("shared go")
     for i in range(_LINES):
-        try:
+        with suppress(ShareError, FileNotFoundError):
             folder.append("file", f"{session.here} {i:04d}\n".encode())
-        except (ShareError, FileNotFoundError):
-            continue
     session.both("shared over")
     time.sleep(0.5)
     hosts = (session.here, session.there)

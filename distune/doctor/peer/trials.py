@@ -35,10 +35,8 @@ def claim_together(session: Session) -> Claims:
     await_name(folder, protocol.TRIALS)
     if watch(lambda: len(list_afresh(store)) == _FILES, LONGEST_LOOK) is None:
         raise PeerError("the other host's trials are not in the listing here")
-    known = len(folder.operations.failed_moves)
     session.both("race go")
-    wins = contend(session.sandbox, "race", _worker(session.leads), _CLAIMERS)
-    failed = folder.operations.failed_moves[known:]
+    wins, failed = contend(folder, _worker(session.leads), _CLAIMERS)
     told = [{worker: sorted(won) for worker, won in wins.items()}, failed]
     their_wins, their_failed = session.both("race over", told)
     wins |= {str(worker): set(won) for worker, won in their_wins.items()}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from distune.doctor.measurements import OwnListing, Publishing, Renames, Rewrites
-from distune.doctor.sandbox import Sandbox, WatchedFolder
+from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share.protocol import Actor, AttemptName, State
 
@@ -18,9 +18,8 @@ _RENAMES, _REWRITES, _LISTED = 20, 20, 10
 _PAYLOAD = b"0123456789abcdef" * 4096  # 64 KiB: more than one request
 
 
-def probe_publishing(sandbox: Sandbox) -> Publishing:
+def probe_publishing(folder: WatchedFolder) -> Publishing:
     """Publish over taken names; then let several publishers run for one name: one wins."""
-    folder = sandbox.folder("publishing")
     replaced = sum(_is_replaced(folder, f"p{i}") for i in range(_TAKEN))
     names = [f"q{i}" for i in range(_CONTESTED)]
     versions = [b"%d\n" % i * 4096 for i in range(_PUBLISHERS)]
@@ -56,20 +55,17 @@ def publish_together(
         mine = []
         for name in names:
             start.wait()
-            try:
+            with suppress(FileExistsError):
                 folder.operations.retry(folder.publish, name, data)
                 mine.append(name)
-            except FileExistsError:
-                pass
         return mine
 
     with ThreadPoolExecutor(len(versions)) as pool:
         return Counter(name for mine in pool.map(publish_all, versions) for name in mine)
 
 
-def probe_renames(sandbox: Sandbox) -> Renames:
+def probe_renames(folder: WatchedFolder) -> Renames:
     """Source gone, target there, content whole at every moment: another thread looks on."""
-    folder = sandbox.folder("renames")
     left = missing = 0
     damaged: set[str] = set()
     over = threading.Event()
@@ -98,12 +94,10 @@ def _look_on(folder: WatchedFolder, over: threading.Event) -> set[str]:
     """The targets that were not whole when they were read."""
     damaged = set()
     while not over.wait(0.002):
-        try:
+        with suppress(FileNotFoundError, ShareError, BadRecord):
             for name in folder.names(""):
                 if name.startswith("b") and folder.read(name) != _PAYLOAD:
                     damaged.add(name)
-        except (FileNotFoundError, ShareError, BadRecord):
-            continue
     return damaged
 
 
@@ -112,9 +106,8 @@ def heartbeat(counter: int) -> bytes:
     return (b'{"counter": %d}' % counter).ljust(4095) + b"\n"
 
 
-def probe_rewriting(sandbox: Sandbox) -> Rewrites:
+def probe_rewriting(folder: WatchedFolder) -> Rewrites:
     """A heartbeat, rewritten in place and read by opening anew."""
-    folder = sandbox.folder("rewriting")
     stale = 0
     for i in range(_REWRITES):
         folder.operations.retry(folder.rewrite, "beat", heartbeat(i))
@@ -122,29 +115,24 @@ def probe_rewriting(sandbox: Sandbox) -> Rewrites:
     return Rewrites(tries=_REWRITES, stale=stale)
 
 
-def probe_own_listing(sandbox: Sandbox) -> OwnListing:
+def probe_own_listing(folder: WatchedFolder) -> OwnListing:
     """A listing right after a change of this host's own shows it, at the latest once the host
     was made to forget what it knows: else a claim whose reply was lost would go unnoticed.
     """
-    folder = sandbox.folder("listing")
-    stale = stubborn = tries = 0
+    stale = stubborn = 0
     folder.names("")
-    for change, expected in _changes(folder):
-        change()
-        tries += 1
-        if set(folder.names("")) != expected:
-            stale += 1
-            folder.poke("")
-            stubborn += set(folder.names("")) != expected
-    return OwnListing(tries=tries, stale=stale, stubborn=stubborn)
-
-
-def _changes(folder: WatchedFolder) -> Iterator[tuple[Callable[[], None], set[str]]]:
-    """One after the other, and what must be there afterwards."""
     for i in range(_LISTED):
         waiting = AttemptName(i, 1)
         first = waiting.filename
         second = waiting.moved(State.TAKEN, Actor.ANY_WORKER, "doctor").filename
-        yield partial(folder.put, first), {first}
-        yield partial(folder.transfer, first, second), {second}
-        yield partial(folder.operations.retry, folder.remove, second), set()
+        for change, expected in (
+            (partial(folder.put, first), {first}),
+            (partial(folder.transfer, first, second), {second}),
+            (partial(folder.operations.retry, partial(folder.remove, second)), set()),
+        ):
+            change()
+            if set(folder.names("")) != expected:
+                stale += 1
+                folder.poke("")
+                stubborn += set(folder.names("")) != expected
+    return OwnListing(tries=3 * _LISTED, stale=stale, stubborn=stubborn)

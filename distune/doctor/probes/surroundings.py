@@ -6,15 +6,16 @@ import errno
 import fcntl
 import os
 import socket
-import statistics
 import time
+import timeit
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from statistics import median
 
 from distune.doctor.measurements import Names, Space, Speed, Times
 from distune.doctor.probes.files import heartbeat
-from distune.doctor.sandbox import Sandbox, WatchedFolder
+from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import ShareError
 from distune.share.folder import file_system_of, is_network
 from distune.share.protocol import AttemptName, State
@@ -43,9 +44,8 @@ def identify(path: Path) -> dict[str, object]:
     }
 
 
-def probe_names(sandbox: Sandbox) -> Names:
+def probe_names(folder: WatchedFolder) -> Names:
     """The longest name the protocol makes, and whether letters keep their case."""
-    folder = sandbox.folder("names")
     longest, changed = 0, False
     for length in (40, 60, 80, 100, len(_LONGEST_NAME)):
         listed = _is_listed(folder, "x" * length)
@@ -78,9 +78,8 @@ def _is_listed(folder: WatchedFolder, name: str) -> bool | None:
     return True
 
 
-def probe_links(sandbox: Sandbox) -> bool:
+def probe_links(folder: WatchedFolder) -> bool:
     """Whether there are hard links; publishing is exact with them."""
-    folder = sandbox.folder("links")
     folder.rewrite("one", b"x")
     with folder.operations.doing("linking links/one"):
         try:
@@ -90,13 +89,12 @@ def probe_links(sandbox: Sandbox) -> bool:
     return folder.names("") == ["one", "two"]
 
 
-def probe_flock(sandbox: Sandbox) -> bool | None:
+def probe_flock(folder: WatchedFolder) -> bool | None:
     """Whether a second lock on a locked file is refused; None where there are no locks."""
-    folder = sandbox.folder("locks")
     folder.rewrite("lock", b"")
     path = folder.root / "lock"
     with (
-        folder.operations.doing("locking locks/lock"),
+        folder.operations.doing("locking flock/lock"),
         path.open("rb") as one,
         path.open("rb") as two,
     ):
@@ -112,9 +110,8 @@ def lock(fd: int, how: Callable[[int, int], object]) -> bool:
     return True
 
 
-def probe_space(sandbox: Sandbox) -> Space:
+def probe_space(folder: WatchedFolder) -> Space:
     """Free bytes and inodes, as far as a user other than root may fill them."""
-    folder = sandbox.folder("space")
     with folder.operations.doing(f"asking how full {folder.root} is"):
         status = os.statvfs(folder.root)
     return Space(
@@ -123,9 +120,8 @@ def probe_space(sandbox: Sandbox) -> Space:
     )
 
 
-def probe_speed(sandbox: Sandbox) -> Speed:
+def probe_speed(folder: WatchedFolder) -> Speed:
     """Seconds that each operation takes, one after the other, each several times."""
-    folder = sandbox.folder("speed")
     retry = folder.operations.retry
     line = b"x" * 200 + b"\n"
     operations: dict[str, Callable[[int], object]] = {
@@ -140,17 +136,12 @@ def probe_speed(sandbox: Sandbox) -> Speed:
 
 
 def _median_seconds(do: Callable[[int], object]) -> float:
-    seconds = []
-    for i in range(_TIMES):
-        begin = time.perf_counter()
-        do(i)
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+    rounds = count()
+    return median(timeit.repeat(lambda: do(next(rounds)), number=1, repeat=_TIMES))
 
 
-def probe_times(sandbox: Sandbox) -> Times:
+def probe_times(folder: WatchedFolder) -> Times:
     """The unit of file times, and whose clock makes them. Shown only: no clock is used (P6)."""
-    folder = sandbox.folder("times")
     stamps: list[int] = []
     ahead = 0.0
     for i in range(20):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from distune.doctor.measurements import Claims, Lines
-from distune.doctor.sandbox import Sandbox, WatchedFolder
+from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol
 from distune.share.protocol import AttemptName, State
@@ -51,25 +51,28 @@ def read_again(store: Store, name: AttemptName) -> AttemptFile:
         return store.read_attempt(name)
 
 
-def probe_claims(sandbox: Sandbox) -> Claims:
+def probe_claims(folder: WatchedFolder) -> Claims:
     """Several threads claim the same trials."""
-    store = publish_trials(sandbox.folder("claims"), _FILES)
-    known = len(sandbox.operations.failed_moves)
-    wins = contend(sandbox, "claims", "doctor", _CLAIMERS)
-    return judge_claims(store, _FILES, wins, sandbox.operations.failed_moves[known:])
+    store = publish_trials(folder, _FILES)
+    wins, failed = contend(folder, "doctor", _CLAIMERS)
+    return judge_claims(store, _FILES, wins, failed)
 
 
-def contend(sandbox: Sandbox, name: str, worker: str, claimers: int) -> dict[str, set[int]]:
+def contend(
+    folder: WatchedFolder, worker: str, claimers: int
+) -> tuple[dict[str, set[int]], list[str]]:
     """Claim the trials of a folder from that many threads.
 
     Returns:
-        The trials that each claimer believes to have got.
+        The trials that each claimer believes to have got; the targets of the renames that
+        answered with a failure.
     """
     start = threading.Barrier(claimers)
-    retry = sandbox.operations.retry
+    retry = folder.operations.retry
+    known = len(folder.operations.failed_moves)
 
     def claim_all(me: str) -> set[int]:
-        store = Store(sandbox.folder(name))
+        store = Store(folder.folder(""))  # with descriptors of its own
         waiting = [n for n in store.listing().attempts if n.state is State.WAITING]
         random.Random(0).shuffle(waiting)  # the same order: they shall run for the same files
         start.wait()
@@ -87,7 +90,8 @@ def contend(sandbox: Sandbox, name: str, worker: str, claimers: int) -> dict[str
 
     workers = [f"{worker}-{i}" for i in range(claimers)]
     with ThreadPoolExecutor(claimers) as pool:
-        return dict(zip(workers, pool.map(claim_all, workers), strict=True))
+        wins = dict(zip(workers, pool.map(claim_all, workers), strict=True))
+    return wins, folder.operations.failed_moves[known:]
 
 
 def judge_claims(
@@ -127,10 +131,10 @@ def _is_damaged(store: Store, name: AttemptName) -> bool:
         return True
 
 
-def probe_appending(sandbox: Sandbox) -> Lines:
+def probe_appending(folder: WatchedFolder) -> Lines:
     """Whole lines, appended and fsynced to a file one owns, read back by opening it anew."""
-    retry = sandbox.operations.retry
-    store = publish_trials(sandbox.folder("appending"), 1)
+    retry = folder.operations.retry
+    store = publish_trials(folder, 1)
     taken = retry(store.claim, AttemptName.waiting(example_trial(0)), "doctor")
     if taken is None:
         return Lines(lines=_LINES, wrong=_LINES)

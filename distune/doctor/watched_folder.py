@@ -8,7 +8,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -17,8 +17,7 @@ from distune.share.folder import Folder, FolderLike
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_TRIES = 6
-_FIRST_PAUSE = 0.05  # seconds; doubled each time
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds before another try
 
 
 class Operations:
@@ -58,8 +57,7 @@ class Operations:
         Raises:
             ShareError: it cannot for good.
         """
-        pause = _FIRST_PAUSE
-        for _ in range(_TRIES - 1):
+        for pause in _PAUSES:
             try:
                 return do(*args, **kwargs)
             except ShareError as error:
@@ -67,7 +65,6 @@ class Operations:
                     self.repeated += 1
                     self.last_error = str(error)
             time.sleep(pause)
-            pause *= 2
         return do(*args, **kwargs)
 
 
@@ -79,20 +76,36 @@ def _watched(
     @functools.wraps(method)
     def announced(self: WatchedFolder, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with self.operations.doing(f"{verb} {Path(self.root.name, str(args[0]))}"):
-            result: T = getattr(self.folder, method.__name__)(*args, **kwargs)
+            result: T = getattr(self.unwatched, method.__name__)(*args, **kwargs)
             return result
 
     return announced
 
 
 class WatchedFolder:
-    """The same folder, every operation on it announced to `operations`."""
+    """A folder on which every operation is announced: `WatchedFolder(path, operations)`.
 
-    def __init__(self, folder: FolderLike, root: Path, operations: Operations) -> None:
-        self.folder = folder
-        self.operations = operations
+    Args:
+        root: the directory.
+        operations: hears of every operation.
+        make: what a folder is; another one for a made-up share.
+    """
+
+    def __init__(
+        self, root: Path, operations: Operations, make: Callable[[Path], FolderLike] = Folder
+    ) -> None:
         self.root = root
-        self.network = folder.network
+        self.operations = operations
+        self._make = make
+        with operations.doing(f"looking at {root}"):
+            self.unwatched = make(root)
+        self.network = self.unwatched.network
+
+    def folder(self, name: str) -> WatchedFolder:
+        """The folder of that name in this one, made if it is missing."""
+        folder = WatchedFolder(self.root / name, self.operations, self._make)
+        self.operations.retry(folder.make_folder, "")
+        return folder
 
     names = _watched("listing", FolderLike.names)
     read = _watched("reading", FolderLike.read)
@@ -118,43 +131,14 @@ class WatchedFolder:
         yield lambda path: self.publish(path, contents[path])
 
     def rest(self) -> None:
-        self.folder.rest()
+        self.unwatched.rest()
 
     def put(self, path: str, data: bytes = b"x\n") -> None:
         """Publish under a name that nothing else uses, retrying."""
-        try:
+        with suppress(FileExistsError):  # this is our own file: the reply was lost
             self.operations.retry(self.publish, path, data)
-        except FileExistsError:
-            pass  # this is our own file: the reply was lost
 
     def transfer(self, source: str, target: str) -> None:
         """Rename, retrying, and believe no answer (P8): a listing will tell."""
-        try:
+        with suppress(FileNotFoundError):
             self.operations.retry(self.move, source, target)
-        except FileNotFoundError:
-            pass
-
-
-class Sandbox:
-    """Where to try things: `Sandbox(root, operations).folder("claims")` is a folder of its own.
-
-    Args:
-        root: a directory that nothing else uses.
-        operations: hears of every operation.
-        make: what a folder is; another one for a made-up share.
-    """
-
-    def __init__(
-        self, root: Path, operations: Operations, make: Callable[[Path], FolderLike] = Folder
-    ) -> None:
-        self.root = root
-        self.operations = operations
-        self._make = make
-
-    def folder(self, name: str) -> WatchedFolder:
-        """The folder of that name, made if it is missing."""
-        path = self.root / name
-        with self.operations.doing(f"making {path}"):
-            folder = self._make(path)
-            self.operations.retry(folder.make_folder, "")
-        return WatchedFolder(folder, path, self.operations)
