@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from distune.doctor.diagnosis import PROMISES, Diagnosis
+from distune.doctor.diagnosis import PROMISES, CheckResult, Diagnosis
 from distune.doctor.measurements import (
     Claims,
     Delay,
@@ -56,6 +56,10 @@ def pair(news: float = 0.1, **fields: Any) -> PairMeasurements:
 
 def both(*, news: float = 0.1, **fields: Any) -> Diagnosis:
     return judge([NFS, OTHER], [pair(news, **fields), pair(news, host="b", other="a")])
+
+
+def failed(diagnosis: Diagnosis) -> list[CheckResult]:
+    return [check for check in diagnosis.checks if check.grade == "fail"]
 
 
 # -- the verdict ---------------------------------------------------------------------------
@@ -135,8 +139,8 @@ def test_each_thing_that_one_host_sees_go_wrong_breaks_a_promise(
     fields: dict[str, Any], check: str, promise: str
 ) -> None:
     diagnosis = judge([NFS.model_copy(update=fields)])
-    assert [(c.name, c.promise) for c in diagnosis.failed] == [(check, promise)]
-    assert diagnosis.failed[0].advice
+    assert [(c.name, c.promise) for c in failed(diagnosis)] == [(check, promise)]
+    assert failed(diagnosis)[0].advice
     assert diagnosis.grade == "fail"
     assert f"it breaks {promise}" in diagnosis.summary
 
@@ -160,7 +164,7 @@ def test_each_thing_that_goes_wrong_between_two_hosts_breaks_a_promise(
     links = {"links": True}
     hosts = [NFS.model_copy(update=links), OTHER.model_copy(update=links)]
     diagnosis = judge(hosts, [pair(**fields), pair(host="b", other="a")])
-    assert [(c.name, c.promise) for c in diagnosis.failed] == [(check, promise)]
+    assert [(c.name, c.promise) for c in failed(diagnosis)] == [(check, promise)]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +238,7 @@ def test_a_rename_that_copies_gives_a_trial_two_owners_and_breaks_p2(tmp_path: P
         "claims": probe_claims(sandbox.folder("claims")),
         "renames": probe_renames(sandbox.folder("renames")),
     })])  # fmt: skip
-    assert {(c.name, c.promise) for c in diagnosis.failed} == {
+    assert {(c.name, c.promise) for c in failed(diagnosis)} == {
         ("rename", "P2"),
         ("claims on one host", "P2"),
     }
@@ -250,8 +254,8 @@ class Overwriting(Folder):
 def test_publishing_over_a_taken_name_breaks_p1(tmp_path: Path) -> None:
     found = probe_publishing(sandbox_in(tmp_path, Overwriting))
     assert found.replaced == 5
-    (failed,) = judge([NFS.model_copy(update={"publishing": found})]).failed
-    assert (failed.name, failed.promise) == ("publishing", "P1")
+    (check,) = failed(judge([NFS.model_copy(update={"publishing": found})]))
+    assert (check.name, check.promise) == ("publishing", "P1")
 
 
 class Slow(Folder):
@@ -289,8 +293,8 @@ class Remembering(Folder):
 def test_a_listing_that_never_shows_ones_own_change_breaks_p8(tmp_path: Path) -> None:
     found = probe_own_listing(sandbox_in(tmp_path, Remembering))
     assert found.stubborn > 0
-    (failed,) = judge([NFS.model_copy(update={"own_listing": found})]).failed
-    assert (failed.name, failed.promise) == ("listing", "P8")
+    (check,) = failed(judge([NFS.model_copy(update={"own_listing": found})]))
+    assert (check.name, check.promise) == ("listing", "P8")
 
 
 def test_the_operation_that_is_waited_for_is_known(tmp_path: Path) -> None:

@@ -67,7 +67,3 @@ class Diagnosis(Document):
     hosts: list[HostMeasurements]
     pairs: list[PairMeasurements] = []
     created: float = 0.0
-
-    @property
-    def failed(self) -> list[CheckResult]:
-        return [check for check in self.checks if check.grade == "fail"]

@@ -45,10 +45,9 @@ def examine(
         if heard.kind == "waits":
             return diagnosis, ""
         # An unfinished examination must not replace the diagnosis of a finished one.
-        unfinished = any(
+        leave = heard.leads and not any(
             host.lonely or host.troubles.keys() & {"sandbox", "peer"} for host in heard.hosts
         )
-        leave = heard.leads and not unfinished
         prober.tell(diagnosis.model_dump_json() if leave else "")
         end = prober.hear(patience)
         if end is None:

@@ -75,11 +75,10 @@ class _Prober:
 
     def run(self, wait: float | None = None) -> None:
         """Examine; together with another host if there is a time to wait for it."""
-        try:
-            with self._operations.doing(f"looking for {self._logs}"):
-                problem = _problem_with(self._logs)
-        except OSError:
-            problem = None  # no mistake of the user's: making a sandbox will fail, too, and tell
+        problem = None
+        # An error is no mistake of the user's: making a sandbox will fail, too, and tell.
+        with suppress(OSError), self._operations.doing(f"looking for {self._logs}"):
+            problem = _problem_with(self._logs)
         if problem is not None:
             self._say("mistake", text=problem)
             return
@@ -92,8 +91,6 @@ class _Prober:
         self._say("result", **(result or {"hosts": [self._measured()]}))
         diagnosis = sys.stdin.readline().strip()
         self._say("end", text=self._leave(diagnosis) if diagnosis else "")
-
-    # -- what is said ------------------------------------------------------------------
 
     def keep_saying(self) -> None:
         """Say again and again what is waited for, from a thread of its own."""
@@ -127,8 +124,6 @@ class _Prober:
     def _short(self, text: str) -> str:
         """Without the long path that all of it has in common."""
         return text.replace(f"{self._root}/", "") if self._root else text
-
-    # -- what is done ------------------------------------------------------------------
 
     @contextmanager
     def _own_directory(self) -> Iterator[Path | None]:

@@ -116,9 +116,7 @@ def _arguments(**options: Any) -> list[str]:
     arguments = []
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            arguments.append(flag)
-        elif value:
+        if value:
             for one in value if isinstance(value, list) else [value]:
-                arguments += [flag, str(one)]
+                arguments += [flag] if one is True else [flag, str(one)]
     return arguments

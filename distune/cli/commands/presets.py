@@ -18,6 +18,8 @@ Name = Annotated[
 
 def presets(name: Name = None) -> None:
     """List the built-in studies, with what each shows and how long it takes."""
+    from rich.table import Table
+
     from distune.presets.catalogue import describe, preset_names, read_preset
 
     if name in preset_names():
@@ -25,8 +27,6 @@ def presets(name: Name = None) -> None:
         return
     if name is not None:
         raise UserError(f"no preset {name!r}; there are {', '.join(preset_names())}")
-
-    from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("preset", "2 cores", "GPU", "what it shows"):

@@ -83,16 +83,14 @@ def measure_delays(session: Session) -> dict[str, Delay]:
 
 def _measure(session: Session, name: str, change: _Change) -> Delay:
     """A few times: the other changes something, and this one looks for it."""
-    own, other = (
-        session.sandbox.folder(f"{name}-{host}") for host in (session.here, session.there)
-    )
+    own = session.sandbox.folder(f"{name}-{session.here}")
+    other = session.sandbox.folder(f"{name}-{session.there}")
     for file in change.before:
         own.put(file)
     session.both(f"{name} prepared")
     for file in change.before:
         await_name(other, file)
-    seconds: list[float] = []
-    never = 0
+    delays: list[float | None] = []
     for i in range(change.rounds):
         look = partial(change.is_seen, own, other, i)
         watch(look, 0.0)  # so that whatever this host caches is cached
@@ -101,11 +99,9 @@ def _measure(session: Session, name: str, change: _Change) -> Delay:
         session.both(f"{name} go")
         change.make(own, other, i)
         took = watch(look, change.limit, begin)
-        if took is None:
-            never += 1
-        else:
-            seconds.append(took)
+        delays.append(took)
         enough = took is None or took > _LONG_ROUND
         if session.both(f"{name} seen", enough) or enough:
             break
-    return Delay(seconds=seconds, never=never, limit=change.limit)
+    seconds = [took for took in delays if took is not None]
+    return Delay(seconds=seconds, never=delays.count(None), limit=change.limit)

@@ -65,8 +65,8 @@ class Session:
             case {"word": said, "value": value} if said == word:
                 return value
             case other:
-                text = str(other)[:80]
-                raise PeerError(f"the other doctor said {text!r} where {word!r} was expected")
+                said = str(other)[:80]
+                raise PeerError(f"the other doctor said {said!r} where {word!r} was expected")
 
     def _next(self, name: str, word: str) -> Any:
         sign, since = None, time.monotonic()

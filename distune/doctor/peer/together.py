@@ -102,13 +102,19 @@ def _watch_heartbeats(session: Session) -> float | None:
     return longest if len(changed) > 1 else None
 
 
+def _folder_with(session: Session, name: str, *files: str) -> WatchedFolder:
+    """A folder of both, with files that the leader puts there."""
+    folder = session.sandbox.folder(name)
+    for file in files if session.leads else ():
+        folder.put(file)
+    session.both(f"{name} ready")
+    await_name(folder, files[-1])
+    return folder
+
+
 def _append_to_one_file(session: Session) -> int:
     """Lines left whole of those that both append at once, which distune never does."""
-    folder = session.sandbox.folder("shared")
-    if session.leads:
-        folder.put("file")
-    session.both("shared ready")
-    await_name(folder, "file")
+    folder = _folder_with(session, "shared", "file")
     session.both("shared go")
     for i in range(_LINES):
         with suppress(ShareError, FileNotFoundError):
@@ -124,12 +130,7 @@ def _try_locks(session: Session) -> dict[str, bool | None]:
     """Whether a lock that the other holds keeps this one out, by flock and by lockf; None where
     there is no such lock. Distune needs none.
     """
-    folder = session.sandbox.folder("locks")
-    if session.leads:
-        for name in _LOCKS:
-            folder.put(name)
-    session.both("locks ready")
-    await_name(folder, "lockf")
+    folder = _folder_with(session, "locks", *_LOCKS)
     kept_out: dict[str, bool | None] = {}
     for leader_holds in (True, False):
         with ExitStack() as stack:

@@ -93,11 +93,7 @@ def probe_flock(folder: WatchedFolder) -> bool | None:
     """Whether a second lock on a locked file is refused; None where there are no locks."""
     folder.rewrite("lock", b"")
     path = folder.root / "lock"
-    with (
-        folder.operations.doing("locking flock/lock"),
-        path.open("rb") as one,
-        path.open("rb") as two,
-    ):
+    with folder.operations.doing("locking flock/lock"), path.open() as one, path.open() as two:
         return not lock(two.fileno(), fcntl.flock) if lock(one.fileno(), fcntl.flock) else None
 
 

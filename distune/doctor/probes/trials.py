@@ -97,13 +97,8 @@ def contend(
 def judge_claims(
     store: Store, files: int, wins: Mapping[str, Collection[int]], failed: Iterable[str]
 ) -> Claims:
-    """Compare what the claimers believe with what is in the folder.
-
-    Args:
-        store: of the trials.
-        files: how many trials there were.
-        wins: by claimer, the trials it believes to have got.
-        failed: targets of the renames that answered with a failure.
+    """Compare what claimers of that many trials believe, as `contend` returns it, with what is
+    in the folder.
     """
     names = {*list_afresh(store), *store.listing().attempts}
     lying = Counter(name.trial for name in names)
@@ -140,9 +135,8 @@ def probe_appending(folder: WatchedFolder) -> Lines:
         return Lines(lines=_LINES, wrong=_LINES)
     reports: list[Report] = []
     slowest = 0.0
-    for i in range(_LINES):
-        if slowest >= _LINE_LIMIT:
-            break  # that is enough to know
+    while len(reports) < _LINES and slowest < _LINE_LIMIT:  # which is enough to know
+        i = len(reports)
         reports.append(Report(step=i, metrics={"y": i / 7}, seconds=float(i)))
         retry(store.append, taken, reports[-1:])
         begin = time.monotonic()

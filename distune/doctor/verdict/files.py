@@ -38,14 +38,13 @@ def renames(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
 
 
 def claims(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
-    yield from _claims("claims on one host", [host.claims for host in hosts if host.claims])
-    # Both hosts judge the same claims.
-    yield from _claims("claims on two hosts", [pair.claims for pair in pairs if pair.claims])
+    if on_one_host := [host.claims for host in hosts if host.claims]:
+        yield _worst_claims("claims on one host", on_one_host)
+    if on_two_hosts := [pair.claims for pair in pairs if pair.claims]:
+        yield _worst_claims("claims on two hosts", on_two_hosts)  # both judge the same claims
 
 
-def _claims(name: str, found: list[Claims]) -> Iterator[CheckResult]:
-    if not found:
-        return
+def _worst_claims(name: str, found: list[Claims]) -> CheckResult:
     worst = max(found, key=lambda f: (f.two_owners, f.gone, f.damaged, f.misjudged))
     faults = [
         (worst.two_owners, "files had two owners", "P2",
@@ -58,7 +57,7 @@ def _claims(name: str, found: list[Claims]) -> Iterator[CheckResult]:
          "the listing does not show what a rename did, even after changing the directory"),
     ]  # fmt: skip
     good = f"{worst.files} files, {worst.claimers} claimers: one owner each"
-    yield first_fault(name, worst.files, faults, good)
+    return first_fault(name, worst.files, faults, good)
 
 
 def rename_replies(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
