@@ -70,17 +70,8 @@ def worker(
     from distune.worker.run import WorkerOptions, run_worker
 
     options = WorkerOptions(
-        logs=logs,
-        study=study,
-        jobs=jobs,
-        threads=threads,
-        device=device,
-        objectives=objective or [],
-        allow_commands=allow_commands,
-        data_dir=data_dir,
-        time_limit=time_limit,
-        forever=forever,
-        verbose=verbose,
-        any_owner=any_owner,
-    )
+        logs=logs, study=study, jobs=jobs, threads=threads, device=device,
+        objectives=objective or [], allow_commands=allow_commands, data_dir=data_dir,
+        time_limit=time_limit, forever=forever, verbose=verbose, any_owner=any_owner,
+    )  # fmt: skip
     raise typer.Exit(run_worker(options, terminal.say))
