@@ -20,10 +20,8 @@ from distune.share import records
 from distune.study.command import fill_in
 from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial
-from distune.training.command import run_command
-from distune.training.objective import drive, find
+from distune.training.objective import Stopped, TrialContext, drive, find, run_command
 from distune.training.offer import Offer
-from distune.training.trial_context import Stopped, TrialContext
 from tests.conftest import wait_until
 
 STUDY = Study(

@@ -44,7 +44,6 @@ class Bench:
             lambda: self.studies,
             self.executors,
             devices=devices,
-            offers=["o:o"],
             say=self.said.append,
             monotonic=lambda: self.now,
             wall=lambda: self.now,

@@ -12,11 +12,10 @@ from distune.share.protocol import AttemptName
 from distune.study.trial import Trial
 from distune.training.messages import Assignment
 from distune.worker.claims import Ownership, compare
-from distune.worker.context import WorkerContext
+from distune.worker.context import Trouble, WorkerContext
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import Slots
 from distune.worker.studies import Studies
-from distune.worker.trouble import Trouble
 
 
 class Claiming:

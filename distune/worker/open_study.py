@@ -15,9 +15,8 @@ from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result, Trial
 from distune.training.messages import TrainingProgress
 from distune.worker.claims import Candidates, left_to_others
-from distune.worker.context import WorkerContext
+from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
 from distune.worker.health import Health, Peers
-from distune.worker.trouble import LONGEST_PAUSE, Backoff
 
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at other workers' heartbeats, or for the end
 _MOST_LOST = 2  # claims in a row, until a listing is not believed any more
@@ -96,14 +95,11 @@ class OpenStudy:
         """
         # Whether a heartbeat arrived or not, the next one must differ.
         self._beats += 1
-        identity, health = self._context.identity, self.health
+        health = self.health
         self.store.beat(
-            identity.worker,
+            self._context.worker,
             Beat(
-                worker=identity.worker,
-                host=identity.host,
-                pid=identity.pid,
-                device=identity.device,
+                **vars(self._context.identity),
                 jobs=jobs,
                 counter=self._beats,
                 state=health.state(works=bool(running)),

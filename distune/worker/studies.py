@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol
@@ -10,7 +10,6 @@ from distune.share.store import Store
 from distune.study.study import Study
 from distune.worker.context import WorkerContext
 from distune.worker.open_study import OpenStudy
-from distune.workloads import WORKLOADS
 
 _DISCOVER_EVERY, _DISCOVER_AT_WORK_EVERY = 2.0, 8.0  # seconds between looks for new studies
 _LISTINGS_TO_FORGET = 15
@@ -135,16 +134,3 @@ class Studies:
         if self._bad.get(name) != why:
             self._bad[name] = why
             self._context.say(f"study {name} is left alone until that is mended: {why}")
-
-
-def check_agreement(study: Study, offers: Collection[str], *, allow_commands: bool) -> None:
-    """A program that can write to the share must not thereby run code here.
-
-    Raises:
-        UserError: the worker was not started with the agreement to run this study's objective.
-    """
-    if study.command is not None:
-        if not allow_commands:
-            raise UserError("it needs a worker started with --allow-commands")
-    elif study.objective not in WORKLOADS and study.objective not in offers:
-        raise UserError(f"it needs a worker started with --objective {study.objective}")

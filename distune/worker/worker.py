@@ -20,13 +20,18 @@ from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Result
 from distune.training.messages import Died
 from distune.worker.claiming import Claiming
-from distune.worker.context import WorkerContext, WorkerIdentity
+from distune.worker.context import (
+    LONGEST_PAUSE,
+    Backoff,
+    Trouble,
+    WorkerContext,
+    WorkerIdentity,
+)
 from distune.worker.health import LeaveStudy, Pause
 from distune.worker.memory import HOST, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import ExecutorLike, Slot, Slots
-from distune.worker.studies import Studies, check_agreement
-from distune.worker.trouble import LONGEST_PAUSE, Backoff, Trouble
+from distune.worker.studies import Studies
 
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _CLEAN_UP_WITHIN = 0.5  # seconds that all executors have when the worker ends
@@ -40,10 +45,8 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: each trains one trial at a time, while there is memory for it.
         devices: of the executors; all on the identity's by default.
-        offers: names of the user's objectives that it agrees to run.
-        ready: whether this host has what a study of some name needs, so that it can be
-            opened; raises `UserError` if it cannot work on it.
-        allow_commands: whether it runs commands that a study names.
+        may_open: whether this host has by now what a study of some name needs; raises
+            `UserError` if the worker cannot work on it.
         forever: wait for more when every study is finished.
         say: takes a line for people.
         monotonic, wall, sleep, rng: its clocks, and randomness for claims and pauses.
@@ -57,9 +60,7 @@ class Worker:
         executors: Sequence[ExecutorLike],
         *,
         devices: Sequence[str] | None = None,
-        ready: Callable[[str, Study], bool] = lambda name, study: True,
-        offers: Collection[str] = (),
-        allow_commands: bool = False,
+        may_open: Callable[[str, Study], bool] = lambda name, study: True,
         forever: bool = False,
         say: Callable[[str], None] = lambda line: None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -69,11 +70,6 @@ class Worker:
         base: Path = Path(),
     ) -> None:
         context = WorkerContext(identity, say, monotonic, wall, rng or random.Random(), base)
-
-        def may_open(name: str, study: Study) -> bool:
-            check_agreement(study, offers, allow_commands=allow_commands)
-            return ready(name, study)
-
         self.identity = identity
         #: Whether the last step did anything: then the next should come soon.
         self.active = False
