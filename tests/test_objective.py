@@ -526,9 +526,9 @@ def test_a_study_finds_the_offer_of_its_name_and_no_other(tmp_path: Path) -> Non
     path.write_text("def train(params):\n    return 4\n")
     offer = Offer.parse(f"{path}:train")
     study = STUDY.model_copy(update={"objective": "dt_mine:train"})
-    assert result(find(study, TRIAL, {offer.name: offer})).value == 4.0
+    assert result(find(study, TRIAL, {offer.name: offer.load()})).value == 4.0
     with pytest.raises(KeyError):
-        find(study.model_copy(update={"objective": "os:getcwd"}), TRIAL, {offer.name: offer})
+        find(study.model_copy(update={"objective": "os:getcwd"}), TRIAL, {offer.name: offer.load()})
 
 
 # -- commands --------------------------------------------------------------------------------------

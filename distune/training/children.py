@@ -40,12 +40,6 @@ def _prctl(option: int, value: Any) -> None:
         _libc.prctl(option, value, 0, 0, 0)
 
 
-def _signal_on_parents_death() -> int:
-    current = ctypes.c_int(0)
-    _prctl(_PR_GET_PDEATHSIG, ctypes.byref(current))
-    return current.value
-
-
 def spawn(
     command: Sequence[str], *, sig: int = signal.SIGKILL, **options: Any
 ) -> subprocess.Popen[bytes]:
@@ -63,7 +57,8 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
     children would live on. The end of its input tells it instead (`end_session`).
     """
     process = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0)
-    before = _signal_on_parents_death()
+    before = ctypes.c_int(0)
+    _prctl(_PR_GET_PDEATHSIG, ctypes.byref(before))
     _prctl(_PR_SET_PDEATHSIG, 0)
     try:
         yield process
@@ -74,7 +69,7 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-        _prctl(_PR_SET_PDEATHSIG, before)
+        _prctl(_PR_SET_PDEATHSIG, before.value)
 
 
 def end_process(process: subprocess.Popen[bytes], grace: float) -> int | None:

@@ -26,7 +26,7 @@ from typing import IO, Any
 from distune.errors import UserError
 from distune.share.access import DENIED
 from distune.study.study import Study
-from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
+from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result
 from distune.training import children
 from distune.training.messages import (
     Assignment,
@@ -108,8 +108,7 @@ class _Executor:
 
     @property
     def _in_turn(self) -> bool:
-        # Counted: the worker may have heard the end of a row, and sent the next, before it is noted
-        # here.
+        # The worker may have heard the end of a row, and sent the next, before it is noted here.
         return self._rows != self._rows_over
 
     def _lines(self) -> Iterator[bytes]:
@@ -186,24 +185,16 @@ class _Executor:
     def _train(self, assignment: Assignment) -> None:
         """Train a trial; always ends with a result."""
         leftovers = children.Leftovers()
-        slot = assignment.slot
-        result = None
         try:
-            for message in self._messages_of(assignment):
-                if isinstance(message, Result):
-                    result = message
-                else:
-                    self._say(message, slot)
+            result = self._result_of(assignment)
         except Stopped:
             result = _STOPPED
         except Exception as error:  # not the objective's: it could not even be found
             failure = Failure(message=f"{type(error).__name__}: {error}")
             result = Result(outcome=Outcome.FAILED, failure=failure)
-        assert result is not None  # `drive` ends with one
         # Before the result, so that the next trial finds the memory that they hold.
         self._leave_if_forked()
-        left = leftovers.clear()
-        if left:
+        if left := leftovers.clear():
             print(f"distune: killed {left} processes that the trial had left behind", flush=True)
         self._give_back()
         if result.outcome in FAILURES:
@@ -211,32 +202,32 @@ class _Executor:
             # output of the one that failed.
             with self._lock:
                 self._turns.clear()
-        self._say(result, slot)
+        self._say(result, assignment.slot)
 
-    def _messages_of(self, assignment: Assignment) -> Iterator[Record]:
+    def _result_of(self, assignment: Assignment) -> Result:
         if self._problem is not None:
             raise UserError(self._problem)
         self._study = study = assignment.study or self._study
         assert study is not None  # the first assignment has one
-        objective = self._loaded.get(study.objective or "")
-        if objective is None:
-            objective = find(study, assignment.trial, {})
-        context = self._context(study, assignment)
-        yield TrainingStarted()
-        stopped = partial(self._stops.__contains__, assignment.slot)
-        yield from drive(objective, study, assignment.trial, context, stopped=stopped)
-
-    def _context(self, study: Study, assignment: Assignment) -> TrialContext:
-        return TrialContext(
-            number=assignment.trial.number,
-            attempt=assignment.trial.attempt,
-            seed=assignment.trial.seed,
+        trial, slot = assignment.trial, assignment.slot
+        objective = find(study, trial, self._loaded)
+        context = TrialContext(
+            number=trial.number,
+            attempt=trial.attempt,
+            seed=trial.seed,
             device=self._device,
             folder=assignment.folder,
             max_seconds=study.max_seconds,
             data=self._data,
-            report_progress=partial(self._progress, assignment.slot),
+            report_progress=partial(self._progress, slot),
         )
+        self._say(TrainingStarted(), slot)
+        message: Report | Result | None = None
+        for message in drive(objective, study, trial, context, stopped=lambda: slot in self._stops):
+            if isinstance(message, Report):
+                self._say(message, slot)
+        assert isinstance(message, Result)  # `drive` ends with one
+        return message
 
     def _give_back(self) -> None:
         """The memory of a GPU that is kept for the next trial, but others may want now."""
@@ -249,9 +240,8 @@ class _Executor:
         now = time.monotonic()
         if now - self._last_progress >= _PROGRESS_EVERY:
             self._last_progress = now
-            self._say(
-                TrainingProgress(fraction=fraction, images_per_second=images_per_second), slot
-            )
+            progress = TrainingProgress(fraction=fraction, images_per_second=images_per_second)
+            self._say(progress, slot)
 
 
 def find_problem(test: SelfTest, device: str, data: DataFolders) -> str | None:
@@ -290,7 +280,7 @@ def by_name(module: str) -> Any:
     return importlib.import_module(f"distune.workloads.{module}")
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m distune.training.executor")
     parser.add_argument("--messages", type=int, required=True, help="file descriptor to write to")
     parser.add_argument("--parent", type=int, required=True, help="pid of the worker")

@@ -17,7 +17,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType, GeneratorType
@@ -37,7 +37,7 @@ from distune.study.trial import (
     summarize,
 )
 from distune.training import children
-from distune.training.offer import Objective, Offer
+from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
 from distune.workloads.data.folders import DataFolders
 
@@ -91,18 +91,19 @@ class Stopped(BaseException):
     """The master does not want this attempt any more."""
 
 
-def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
-    """The function to call for a trial of this study."""
+def find(study: Study, trial: Trial, loaded: Mapping[str, Objective]) -> Objective:
+    """The function to call for a trial of this study; the user's own are loaded."""
     if study.command is not None:
         command = study.command
         return lambda params, context: run_command(command, params, context)
     assert study.objective is not None
-    if (workload := WORKLOADS.get(study.objective)) is not None:
-        trainer = importlib.import_module("distune.workloads.trainer.trainer")
-        if trial.best is not None:
-            return lambda params, context: trainer.test(workload, params, context, trial.best)
-        return lambda params, context: trainer.train(workload, params, context)
-    return offers[study.objective].load()
+    if study.objective not in WORKLOADS:
+        return loaded[study.objective]
+    workload = WORKLOADS[study.objective]
+    trainer = importlib.import_module("distune.workloads.trainer.trainer")
+    if trial.best is not None:
+        return lambda params, context: trainer.test(workload, params, context, trial.best)
+    return lambda params, context: trainer.train(workload, params, context)
 
 
 def drive(
@@ -127,7 +128,9 @@ def drive(
     begun = clock()
     try:
         with closing(_steps(objective, study, trial, context, clock)) as steps:
-            for step, (metrics, seconds) in enumerate(steps, 1):
+            for step, (metrics, inside) in enumerate(steps, 1):
+                reported = metrics.get("seconds", inside)
+                seconds = reported if 0 <= reported < math.inf else inside
                 size += sum(len(name) + _REPORTED_NUMBER for name in metrics) + _REPORTED_LINE
                 if size > _MOST_REPORTED:
                     raise ValueError(
@@ -164,13 +167,13 @@ def _steps(
     context: TrialContext,
     clock: Callable[[], float],
 ) -> Generator[tuple[dict[str, float], float], None, None]:
-    """(metrics, seconds of training so far), step by step."""
+    """(metrics, seconds inside the objective so far), step by step."""
     arguments = (dict(trial.params), context)[: 2 if _wants_trial(objective) else 1]
     began = clock()
     given = objective(*arguments)
     inside = clock() - began
     if not isinstance(given, Iterator):
-        yield _timed(_numbers(given, study.metric), inside)
+        yield _numbers(given, study.metric), inside
         return
     try:
         while True:
@@ -180,15 +183,10 @@ def _steps(
             except StopIteration:
                 return
             inside += clock() - began
-            yield _timed(_numbers(value, study.metric), inside)
+            yield _numbers(value, study.metric), inside
     finally:
         if isinstance(given, GeneratorType):
             given.close()
-
-
-def _timed(metrics: dict[str, float], inside: float) -> tuple[dict[str, float], float]:
-    reported = metrics.get("seconds", inside)
-    return metrics, reported if 0 <= reported < math.inf else inside
 
 
 def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
@@ -231,13 +229,11 @@ def _asks_for_two(objective: Objective) -> bool:
 
 def _numbers(value: object, metric: str) -> dict[str, float]:
     """A number, or a dict of numbers, as metrics. NumPy's and torch's scalars are numbers."""
-    items: list[tuple[Any, Any]] = (
-        list(value.items()) if isinstance(value, Mapping) else [(metric, value)]
-    )
-    if len(items) > _MOST_METRICS:
-        raise ValueError(f"the objective gave {len(items)} metrics; {_MOST_METRICS} are the most")
+    given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {metric: value}
+    if len(given) > _MOST_METRICS:
+        raise ValueError(f"the objective gave {len(given)} metrics; {_MOST_METRICS} are the most")
     metrics: dict[str, float] = {}
-    for name, number in items:
+    for name, number in given.items():
         try:
             if isinstance(number, str | bytes):
                 raise TypeError
@@ -301,10 +297,9 @@ def run_command(
         output = process.stdout
         assert output is not None
         for line in iter(lambda: output.readline(_LONGEST_LINE), b""):
-            try:
+            metrics = None
+            with suppress(ValueError, RecursionError):
                 metrics = json.loads(line)
-            except (ValueError, RecursionError):
-                metrics = None
             if isinstance(metrics, dict):
                 yield metrics
             else:

@@ -68,6 +68,7 @@ class ExecutorProcess:
         on_end: Callable[[int], None] = lambda pid: None,
         echo: Callable[[str], None] | None = None,
     ) -> None:
+        self.device = prepare.device
         self._prepare = prepare
         self._threads = threads
         self._wake = wake
@@ -127,10 +128,6 @@ class ExecutorProcess:
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
-    @property
-    def device(self) -> str:
-        return self._prepare.device
-
     def prepare(self, seconds: float) -> Ready | Died:
         """Start it now and wait until it is ready."""
         self._launch()
@@ -144,7 +141,12 @@ class ExecutorProcess:
     def start(self, *assignments: Assignment) -> None:
         """Have it train a trial, or several short ones one after the other."""
         self._launch()
-        shortened = [self._shortened(one) for one in assignments]
+        # The study that the process knows is left out: it is ten times as long as a trial
+        # (`bench_coordination.py speed`).
+        shortened = []
+        for one in assignments:
+            shortened.append(one.replace(study=None) if one.study is self._study else one)
+            self._study = one.study
         self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
 
     def self_test(self, test: SelfTest) -> None:
@@ -158,13 +160,6 @@ class ExecutorProcess:
         if (now := time.monotonic()) >= self._counted_kills + _COUNT_KILLS_EVERY:
             self._memory_kills, self._counted_kills = children.memory_kills(), now
         self._send(encode_message(message))
-
-    def _shortened(self, assignment: Assignment) -> Assignment:
-        """Without the study that the process knows: it is ten times as long as a trial
-        (`bench_coordination.py speed`).
-        """
-        known, self._study = self._study, assignment.study
-        return assignment.replace(study=None) if assignment.study is known else assignment
 
     def stop(self, slot: int = 0) -> None:
         """Ask it to stop a training between two steps; it answers with a result."""
@@ -182,9 +177,8 @@ class ExecutorProcess:
         assert self._process is not None
         assert self._tail is not None
         status = children.end_process(self._process, grace=0.5)
-        reason, no_memory = children.describe_exit(status), False
-        if status == -signal.SIGKILL and children.memory_kills() > self._memory_kills:
-            reason, no_memory = f"{reason}: this machine is out of memory", True
+        no_memory = status == -signal.SIGKILL and children.memory_kills() > self._memory_kills
+        reason = children.describe_exit(status) + ": this machine is out of memory" * no_memory
         died = Died(reason, self._tail.text(wait=0.5), no_memory)
         self._forget()
         return died

@@ -46,7 +46,9 @@ class Admission:
         self._logs = logs
         self._device = device
         self._offers = offers
-        self._datasets = DataSets(options.data_dir, say)
+        self._folders = DataFolders.of(options.data_dir)
+        self._downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+        self._failed: dict[str, str] = {}
         self._opened = opened
         self._say = say
         self._said: set[str] = set()
@@ -65,13 +67,15 @@ class Admission:
             access.check_owner(folder)
         access.check_writable(folder)
         self._opened(str(folder))
-        ready = self._datasets.ready(study)
-        if ready and self._device == "cpu":
-            for line in _what_is_slow(study):
-                if line not in self._said:
-                    self._said.add(line)
-                    self._say(line)
-        return ready
+        # All of them are asked for, so that all downloads begin.
+        there = [self._has(data_set) for data_set in study.datasets]
+        if not all(there):
+            return False
+        for line in _what_is_slow(study) if self._device == "cpu" else ():
+            if line not in self._said:
+                self._said.add(line)
+                self._say(line)
+        return True
 
     def _check_agreement(self, study: Study) -> None:
         """A program that can write to the share must not thereby run code here."""
@@ -80,6 +84,37 @@ class Admission:
                 raise UserError("it needs a worker started with --allow-commands")
         elif study.objective not in WORKLOADS and study.objective not in self._offers:
             raise UserError(f"it needs a worker started with --objective {study.objective}")
+
+    def _has(self, name: str) -> bool:
+        """Whether a data set is on this host; a download runs beside the work."""
+        if name not in self._downloads:
+            data_set = DATA_SETS.get(name)
+            if data_set is None:
+                raise UserError(f"it wants the data set {name!r}, which this distune has not")
+            if self._folders.locate(data_set) is not None:
+                return True
+            if name in self._failed:  # once is enough; should the files come, they are found
+                raise UserError(self._failed[name])
+            self._say(f"{name} is not on this host; {self._folders.announcement(data_set)}")
+            command = [sys.executable, "-m", "distune", "data", name]
+            if self._options.data_dir:
+                command += ["--data-dir", str(self._options.data_dir)]
+            # Not a pipe: nothing reads one, and it would fill up.
+            errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+            process = spawn(command, stdout=subprocess.DEVNULL, stderr=errors)
+            self._downloads[name] = process, errors
+        process, errors = self._downloads[name]
+        if process.poll() is None:
+            return False
+        del self._downloads[name]
+        with errors:
+            errors.seek(0)
+            said = last_line(errors.read())
+        if process.returncode:
+            self._failed[name] = said or f"{name} could not be downloaded"
+            raise UserError(self._failed[name])
+        self._say(f"{name} is here")
+        return True
 
 
 def _what_is_slow(study: Study) -> Iterator[str]:
@@ -100,54 +135,3 @@ def _what_is_slow(study: Study) -> Iterator[str]:
 def may_be_bfloat16(study: Study) -> bool:
     """Whether some of its trials, by a workload, may be trained in bfloat16."""
     return study.objective in WORKLOADS and "bfloat16" in study.values_of("precision")
-
-
-class DataSets:
-    """Sees that the data sets a workload's study names are on this host before a trial of
-    it is claimed; a download runs beside the work, in a process of its own.
-    """
-
-    def __init__(self, data_dir: Path | None, say: Callable[[str], None]) -> None:
-        self._data_dir = data_dir
-        self._folders = DataFolders.of(data_dir)
-        self._say = say
-        self._downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
-        self._failed: dict[str, str] = {}
-
-    def ready(self, study: Study) -> bool:
-        """False while something is still being downloaded.
-
-        Raises:
-            UserError: a data set cannot be had; says what to do.
-        """
-        # All of them are asked, so that all downloads begin.
-        return sum(not self._has(name) for name in study.datasets) == 0
-
-    def _has(self, name: str) -> bool:
-        if name not in self._downloads:
-            data_set = DATA_SETS.get(name)
-            if data_set is None:
-                raise UserError(f"it wants the data set {name!r}, which this distune has not")
-            if self._folders.locate(data_set) is not None:
-                return True
-            if name in self._failed:  # once is enough; should the files come, they are found
-                raise UserError(self._failed[name])
-            self._say(f"{name} is not on this host; {self._folders.announcement(data_set)}")
-            command = [sys.executable, "-m", "distune", "data", name]
-            command += ["--data-dir", str(self._data_dir)] if self._data_dir else []
-            # Not a pipe: nothing reads one, and it would fill up.
-            errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-            process = spawn(command, stdout=subprocess.DEVNULL, stderr=errors)
-            self._downloads[name] = process, errors
-        process, errors = self._downloads[name]
-        if process.poll() is None:
-            return False
-        del self._downloads[name]
-        with errors:
-            errors.seek(0)
-            said = last_line(errors.read())
-        if process.returncode:
-            self._failed[name] = said or f"{name} could not be downloaded"
-            raise UserError(self._failed[name])
-        self._say(f"{name} is here")
-        return True

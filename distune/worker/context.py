@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from distune.errors import ShareError
 from distune.study.trial import Claim, Trial
@@ -78,14 +79,19 @@ class WorkerContext:
 
 @dataclass(eq=False)
 class Backoff:
-    """How long to leave alone what has failed, if anything has."""
+    """How long to leave alone what has failed, if anything has.
 
+    Attributes:
+        longest: seconds of a pause, or half as much again; each is longer than the one before.
+    """
+
+    longest: float = LONGEST_PAUSE
     until: float | None = None
     _pause: float = _SHORTEST_PAUSE
 
-    def failed(self, now: float, longest: float, rng: random.Random) -> None:
+    def failed(self, now: float, rng: random.Random) -> None:
         self.until = now + self._pause * rng.uniform(0.5, 1.5)
-        self._pause = min(self._pause * 2, longest)
+        self._pause = min(self._pause * 2, self.longest)
 
     def succeeded(self) -> None:
         self.until, self._pause = None, _SHORTEST_PAUSE
@@ -105,15 +111,13 @@ class Trouble:
         self._backoffs = backoffs
         self._context = context
 
-    def try_to(self, act: Callable[[], None], backoff: Backoff, longest: float) -> None:
-        """Do something on the share, unless it has just failed; after a failure pause, longer
-        each time but never longer than `longest` seconds or half as much again.
-        """
+    def try_to(self, backoff: Backoff, act: Callable[..., None], *arguments: Any) -> None:
+        """Do something on the share, unless it has just failed."""
         now = self._context.monotonic()
         if backoff.until is not None and now < backoff.until:
             return
         try:
-            act()
+            act(*arguments)
         except (ShareError, FileNotFoundError) as error:
             if self.since is None:
                 self.since = now
@@ -121,7 +125,7 @@ class Trouble:
                 away = f"{getattr(error, 'filename', '')} is not there"
                 what = str(error) if isinstance(error, ShareError) else away
                 self._context.say(f"{what}; training goes on, results are kept, trying again")
-            backoff.failed(now, longest, self._context.rng)
+            backoff.failed(now, self._context.rng)
             return
         backoff.succeeded()
         if self.since is not None and all(one.until is None for one in self._backoffs()):

@@ -64,7 +64,9 @@ class OpenStudy:
         self.candidates = Candidates()
         self.health = Health()
         self.peers = Peers(context.worker, study.lease)
-        self.backoff, self.claim_backoff = Backoff(), Backoff()
+        # A worker that pauses for longer seems lost when the share is back.
+        longest = min(LONGEST_PAUSE, study.lease / 8)
+        self.backoff, self.claim_backoff = Backoff(longest), Backoff(longest)
         self.ended: list[Attempt] = []  # trained, but not put away yet
         self.claimed_last = False  # the last look for something to claim has found something
         self.unchecked = True  # since the last heartbeat: which files the worker owns
@@ -73,11 +75,6 @@ class OpenStudy:
         self._beats = 0
         self._next_look_around = self._next_look_for_end = -math.inf
         self._context = context
-
-    @property
-    def longest_pause(self) -> float:
-        """Seconds: a worker that pauses for longer seems lost when the share is back."""
-        return min(LONGEST_PAUSE, self.study.lease / 8)
 
     # -- heartbeats ------------------------------------------------------------------------
 
@@ -131,7 +128,6 @@ class OpenStudy:
         """List the study: what the worker owns of it; what it may claim is then known."""
         listing = self.store.listing_for(self._context.worker)
         waiting = [name for name in listing.attempts if name.state is State.WAITING]
-        self.candidates.forget_all_but(waiting)
         others = self._left_to_others(waiting)
         self.candidates.replace(waiting, others, self._context.monotonic(), self._context.rng)
         return {

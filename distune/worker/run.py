@@ -184,7 +184,7 @@ class _WorkerRun:
             self._say_if_idle(worker)
             if worker.active:
                 # A worker that rests for longer finds more with one look.
-                pause = SHORTEST_WAIT if worker.has_rivals else shortest
+                pause = SHORTEST_WAIT if worker.claiming.has_rivals else shortest
             else:
                 worker.rest()
             event.wait(pause)
@@ -244,8 +244,7 @@ def _say_our_own(say: Callable[[str], None], line: str) -> None:
 
 def _devices(spec: str) -> list[str]:
     """What can be trained on here, if torch agrees."""
+    gpus = [f"cuda:{i}" for i in range(len(host.visible_gpus()))]
     if spec == "auto":
-        return host.gpus_here() or (["auto"] if sys.platform == "darwin" else ["cpu"])
-    if spec == "cuda":
-        return host.gpus_here() or ["cuda"]
-    return [spec]
+        return gpus or (["auto"] if sys.platform == "darwin" else ["cpu"])
+    return (spec == "cuda" and gpus) or [spec]

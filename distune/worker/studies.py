@@ -104,8 +104,12 @@ class Studies:
         try:
             study = store.load()
             over = store.is_finished()
-        except (BadRecord, NotAFolder) as error:
-            self._leave_alone(name, error)
+        except (BadRecord, NotAFolder) as error:  # it is looked at again each time
+            bad = isinstance(error, BadRecord)
+            why = f"{protocol.STUDY} cannot be used: {error}" if bad else str(error)
+            if self._bad.get(name) != why:
+                self._bad[name] = why
+                self._context.say(f"study {name} is left alone until that is mended: {why}")
             return
         self._bad.pop(name, None)
         if over:
@@ -125,12 +129,3 @@ class Studies:
         self.refused.pop(name, None)
         self._context.say(f"study {name}: {study.objective_name}, {study.metric}")
         self.open[name] = OpenStudy(self._context, name, store, study)
-
-    def _leave_alone(self, name: str, error: Exception) -> None:
-        """Go on without a study that cannot be read; it is looked at again each time."""
-        why = str(error)
-        if isinstance(error, BadRecord):
-            why = f"{protocol.STUDY} cannot be used: {why}"
-        if self._bad.get(name) != why:
-            self._bad[name] = why
-            self._context.say(f"study {name} is left alone until that is mended: {why}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from distune.errors import ShareError
@@ -20,13 +19,7 @@ from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Result
 from distune.training.messages import Died
 from distune.worker.claiming import Claiming
-from distune.worker.context import (
-    LONGEST_PAUSE,
-    Backoff,
-    Trouble,
-    WorkerContext,
-    WorkerIdentity,
-)
+from distune.worker.context import Backoff, Trouble, WorkerContext, WorkerIdentity
 from distune.worker.health import LeaveStudy, Pause
 from distune.worker.memory import HOST, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
@@ -77,7 +70,7 @@ class Worker:
         self._slots = Slots(executors, devices or [identity.device] * len(executors))
         self._trouble = Trouble(context, self._backoffs)
         self._discovery_backoff = Backoff()
-        self._claiming = Claiming(context, self.studies, self._slots, self._trouble)
+        self.claiming = Claiming(context, self.studies, self._slots, self._trouble)
         self._forever = forever
         self._say = say
         self._monotonic = monotonic
@@ -98,10 +91,6 @@ class Worker:
     def stuck(self) -> bool:
         """There is work here, but none that it can do."""
         return self.studies.only_refused and self.idle
-
-    @property
-    def has_rivals(self) -> bool:
-        return self._claiming.has_rivals
 
     @property
     def longest_pause(self) -> float:
@@ -132,16 +121,15 @@ class Worker:
         self._listen(now)
         if any(study.ended for study in self._open):
             # An executor shall not wait until the result of its last trial is on the disk.
-            self._claiming.claim(listing=False)
-        self._trouble.try_to(self._discover, self._discovery_backoff, LONGEST_PAUSE)
+            self.claiming.claim(listing=False)
+        self._trouble.try_to(self._discovery_backoff, self._discover)
         for study in list(self._open):
-            tend = partial(self._tend, study, now)
-            self._trouble.try_to(tend, study.backoff, study.longest_pause)
-        self._claiming.claim(listing=True)
+            self._trouble.try_to(study.backoff, self._tend, study, now)
+        self.claiming.claim(listing=True)
         for study in self._open:
-            if study.backoff.until is None and study.claim_backoff.until is None:
-                read_ahead = partial(self._claiming.read_ahead, study)
-                self._trouble.try_to(read_ahead, study.claim_backoff, study.longest_pause)
+            answers = study.backoff.until is None and study.claim_backoff.until is None
+            if answers and self._slots.free_for(study) is None:
+                self._trouble.try_to(study.claim_backoff, study.read_ahead)
         self.active |= self._slots.started > started
 
     def rest(self) -> None:
@@ -185,7 +173,7 @@ class Worker:
             self._beat(study)
             study.unchecked = True
         if study.unchecked:  # after the heartbeat: what is wrong with a file silences no worker
-            self._claiming.check_ownership(study)
+            self.claiming.check_ownership(study)
             study.unchecked = False
         for slot, attempt in self._slots.holding(study):
             if attempt.unwritten and now >= attempt.flushed + _FLUSH_EVERY:
@@ -223,19 +211,19 @@ class Worker:
             result = self._share_memory(attempt, result, shortage)
         if attempt is None:
             return
-        if result.outcome in FAILURES and result.failure and not result.failure.output:
-            failure = result.failure.replace(output=slot.executor.tail())
-            result = result.replace(failure=failure)
-        if result.outcome in FAILURES and result.steps == 0:
+        if result.outcome in FAILURES:
+            failure = result.failure
+            if failure is not None and not failure.output:
+                failure = failure.replace(output=slot.executor.tail())
             # A process that died could not say how far it had come.
-            result = result.replace(steps=attempt.reports)
+            result = result.replace(failure=failure, steps=result.steps or attempt.reports)
         study = attempt.study
         if result.outcome is not Outcome.RELEASED and study.health.ended(result):
             self._say(
                 f"study {study.name}: trials fail here, one after the other: testing this host"
             )
             folder = self._path_of(study.name, protocol.ARTIFACTS)
-            slot.start_self_test(study, result, folder, self._monotonic())
+            slot.start_self_test(attempt, result, folder, self._monotonic())
             return
         slot.put_down(result)
 
@@ -258,7 +246,7 @@ class Worker:
         test = slot.self_test
         if test is None or test.answer is None:
             return
-        study, result = test.study, test.result
+        study, result = test.attempt.study, test.result
         study.look_at_peers()
         verdict = study.health.judge(test.answer.problem, study.peers)
         slot.self_test = None
@@ -276,8 +264,7 @@ class Worker:
                     failure = Failure(message=f"its worker gave up: {reason}")
                     result = Result(outcome=Outcome.RELEASED, failure=failure)
         study.next_beat = now  # say so
-        attempt = slot.attempt
-        if attempt is not None and attempt.name == test.name:  # else it was taken back meanwhile
+        if slot.attempt is test.attempt:  # else it was taken back meanwhile
             slot.put_down(result)
             self.active |= study.put_away()
 
