@@ -247,7 +247,6 @@ class Bench:
             WorkerIdentity(name, "h", 1, "cpu"),
             lambda: find_studies(self.logs),
             [SimulatedExecutor(random.Random(1), self.clock, 0.0, 0.5)],
-            offers=["o:o"],
             forever=True,
             say=self.said.append,
             monotonic=self.clock,

@@ -177,7 +177,6 @@ class World:
             WorkerIdentity(worker, actor.name, 1, "cpu"),
             lambda: {"s": store},
             [executor],
-            offers=["o:o"],
             forever=True,
             monotonic=monotonic,
             wall=monotonic,

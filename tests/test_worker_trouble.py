@@ -35,7 +35,6 @@ class Bench:
             WorkerIdentity("w-1", "h", 1, "cpu"),
             self._find,
             [FakeExecutor()],
-            offers=["o:o"],
             say=self.said.append,
             monotonic=lambda: self.now,
             rng=random.Random(0),

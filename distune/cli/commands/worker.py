@@ -67,7 +67,8 @@ def worker(
     when nothing is left to do, 143 when a signal stops it, 2 when it was started wrongly, and
     1 after any other failure.
     """
-    from distune.worker.run import WorkerOptions, run_worker
+    from distune.worker.context import WorkerOptions
+    from distune.worker.run import run_worker
 
     options = WorkerOptions(
         logs=logs, study=study, jobs=jobs, threads=threads, device=device,
