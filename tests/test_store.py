@@ -358,7 +358,7 @@ def test_an_evicted_worker_can_neither_append_nor_finish(store: Store) -> None:
     store.publish(trial())
     taken = store.claim(store.listing().attempts[0], "w-1")
     assert taken is not None
-    assert store.give_up(taken, Actor.MASTER)
+    assert store.lose(taken, Actor.MASTER)
     with pytest.raises(FileNotFoundError):
         store.append(taken, [result()])
     assert not store.finish(taken)
@@ -370,7 +370,7 @@ def test_finish_and_eviction_have_one_winner(store: Store) -> None:
     taken = store.claim(store.listing().attempts[0], "w-1")
     assert taken is not None
     assert store.finish(taken)
-    assert not store.give_up(taken, Actor.MASTER)
+    assert not store.lose(taken, Actor.MASTER)
     assert store.prune(taken) is None
     assert [n.state for n in store.listing().attempts] == [State.DONE]
 

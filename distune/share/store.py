@@ -192,7 +192,7 @@ class Store(StudyDocuments, HeartbeatFiles):
         """Taken -> done; False if one has been evicted."""
         return self._move(name.live_path, name.moved(State.DONE, Actor.OWNER).live_path)
 
-    def give_up(self, name: AttemptName, actor: Actor) -> bool:
+    def lose(self, name: AttemptName, actor: Actor) -> bool:
         """Taken (or done) -> lost, still in `trials/`: the master has to see to a successor."""
         return self._move(name.live_path, name.moved(State.LOST, actor).live_path)
 

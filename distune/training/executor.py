@@ -60,7 +60,7 @@ class _Executor:
     def __init__(self, requests: IO[bytes], messages: IO[bytes]) -> None:
         self._requests = requests
         self._messages = messages
-        self._inbox: queue.SimpleQueue[Record] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Record | Study] = queue.SimpleQueue()
         self._stops: set[int] = set()  # of the trials that are trained now
         self._prepared = Prepare(device="cpu")
         self._device = "cpu"
@@ -81,12 +81,15 @@ class _Executor:
             match self._inbox.get():
                 case Prepare() as prepare:
                     self._prepare(prepare)
+                case Study() as study:
+                    self._study = study
                 case Assignment() as assignment:
                     self._train(assignment)
                 case InTurn(assignments=assignments):
                     self._train_in_turn(assignments)
                 case SelfTest() as test:
-                    problem = find_problem(test, self._device, self._data)
+                    assert self._study is not None  # it came before the test
+                    problem = find_problem(self._study, test.folder, self._device, self._data)
                     self._say(SelfTested(problem=problem))
 
     def _listen(self) -> None:
@@ -225,8 +228,8 @@ class _Executor:
     def _messages_of(self, assignment: Assignment) -> Iterator[Record]:
         if self._problem is not None:
             raise UserError(self._problem)
-        self._study = study = assignment.study or self._study
-        assert study is not None  # the first assignment has one
+        study = self._study
+        assert study is not None  # it came before the assignment
         objective = self._loaded.get(study.objective or "")
         if objective is None:
             objective = find(study, assignment.trial, {})

@@ -25,9 +25,10 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train; of the same study as the one before, if `study` is None.
+    """A trial to train.
 
     Attributes:
+        study: None on the way: it is a message of its own, sent before.
         slot: the number of the trial among those that the executor has; its messages bear it.
     """
 
@@ -44,9 +45,9 @@ class InTurn(Record, frozen=True, kw_only=True):
 
 
 class SelfTest(Record, frozen=True, kw_only=True):
-    """A request to test oneself: device, data, places to write to."""
+    """A request to test oneself: device, data, places to write to; `study` as above."""
 
-    study: Study
+    study: Study | None
     folder: str
 
 
@@ -106,24 +107,28 @@ _MESSAGES: dict[str, type[Record]] = {
         SelfTested,
     )
 }
+_STUDY = b"Study"
 _STOP = b"stop"
 
 
-def encode_message(message: Record, slot: int = 0) -> bytes:
+def encode_message(message: Record | Study, slot: int = 0) -> bytes:
     """One line: the record's type and its fields; before them the slot of the trial it is about,
     if that is not the first.
     """
+    if isinstance(message, Study):
+        return b"%s %s\n" % (_STUDY, message.model_dump_json().encode())
     about = b"%d " % slot if slot else b""
     return b"%s%s %s\n" % (about, type(message).__name__.encode(), records.dump(message))
 
 
-def decode_message(line: bytes) -> Record:
+def decode_message(line: bytes) -> Record | Study:
     """What `encode_message` made; both ends are distune's, so a bad one is a bug and raises."""
-    return decode_with_slot(line)[1]
+    kind, _, fields = line.partition(b" ")
+    return Study.model_validate_json(fields) if kind == _STUDY else decode_with_slot(line)[1]
 
 
 def decode_with_slot(line: bytes) -> tuple[int, Record]:
-    """The same, with the slot before it."""
+    """The same of what an executor says, with the slot before it."""
     kind, _, fields = line.partition(b" ")
     slot = 0
     if kind.isdigit():

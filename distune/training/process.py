@@ -140,14 +140,14 @@ class ExecutorProcess:
 
     def start(self, *assignments: Assignment) -> None:
         """Have it train a trial, or several short ones one after the other."""
-        shortened = [self._shortened(one) for one in assignments]
+        self._tell_study(assignments[0].study)
+        shortened = [one.replace(study=None) for one in assignments]
         self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
 
     def self_test(self, test: SelfTest) -> None:
         """Have it test its host; it answers with `SelfTested`."""
-        if self._process is None:
-            self._launch()
-        self._ask(test)
+        self._tell_study(test.study)
+        self._ask(test.replace(study=None))
 
     def _ask(self, message: Record) -> None:
         assert self._tail is not None
@@ -155,14 +155,13 @@ class ExecutorProcess:
         self._count_kills()
         self._send(encode_message(message))
 
-    def _shortened(self, assignment: Assignment) -> Assignment:
-        """Without the study that the process knows: it is ten times as long as a trial
-        (`bench_coordination.py speed`).
-        """
+    def _tell_study(self, study: Study | None) -> None:
+        """Once, not with each trial: it is ten times as long (`bench_coordination.py speed`)."""
         if self._process is None:
             self._launch()
-        known, self._study = self._study, assignment.study
-        return assignment.replace(study=None) if assignment.study is known else assignment
+        if study is not None and study is not self._study:
+            self._study = study
+            self._send(encode_message(study))
 
     def _count_kills(self) -> None:
         now = time.monotonic()

@@ -9,19 +9,19 @@ from typing import Any
 
 from distune.errors import UserError
 from distune.share.access import DENIED
-from distune.training.messages import SelfTest
+from distune.study.study import Study
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
 
 
-def find_problem(test: SelfTest, device: str, data: DataFolders) -> str | None:
+def find_problem(study: Study, folder: str, device: str, data: DataFolders) -> str | None:
     """What is wrong with this host, if anything."""
     try:
-        _check_writing(test.folder)
-        if device != "cpu" or test.study.objective in WORKLOADS:
+        _check_writing(folder)
+        if device != "cpu" or study.objective in WORKLOADS:
             by_name("device").check(device)
-        for dataset in test.study.datasets:
+        for dataset in study.datasets:
             by_name("data.loading").check(DATA_SETS[dataset], data)
     except UserError as error:
         return str(error)
