@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from distune.errors import BadRecord, NotAFolder
 from distune.share import protocol, records
-from distune.share.folder import FolderLike, shown
+from distune.share.folder import FolderLike
 from distune.share.heartbeat_files import HeartbeatFiles
+from distune.share.open_folders import shown
 from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial

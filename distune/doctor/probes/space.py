@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distune.doctor.measurements import Space
 from distune.doctor.sandbox import Sandbox
-from distune.share.folder import file_system_of, is_network
+from distune.share.file_system import file_system_of, is_network
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE
 
 
