@@ -624,7 +624,8 @@ class Executor:
             seed=number, params=params,
         )  # fmt: skip
         started = time.perf_counter()
-        self._send(Assignment(study=_any_study(), trial=trial, folder=os.devnull))
+        self._send(_any_study())
+        self._send(Assignment(study=None, trial=trial, folder=os.devnull))
         result = self._until(lambda message: isinstance(message, Result))
         optimizers.plain_step = plain_step
         if not seen:

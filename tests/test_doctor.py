@@ -227,9 +227,9 @@ class Copying(Folder):
     """A share whose rename copies: what a synchronised folder does."""
 
     def move(self, source: str, target: str) -> None:
-        if not os.path.exists(self._full(source)):
+        if not os.path.exists(self.root / source):
             raise FileNotFoundError(source)
-        shutil.copy(self._full(source), self._full(target))
+        shutil.copy(self.root / source, self.root / target)
 
 
 def test_a_rename_that_copies_gives_a_trial_two_owners_and_breaks_p2(tmp_path: Path) -> None:
@@ -262,13 +262,13 @@ class Slow(Folder):
     """A share whose rename writes its target bit by bit."""
 
     def move(self, source: str, target: str) -> None:
-        data = Path(self._full(source)).read_bytes()
-        with open(self._full(target), "wb") as file:
+        data = (self.root / source).read_bytes()
+        with open(self.root / target, "wb") as file:
             file.write(data[:100])
             file.flush()
             time.sleep(0.05)
             file.write(data[100:])
-        os.unlink(self._full(source))
+        os.unlink(self.root / source)
 
 
 def test_a_rename_that_can_be_seen_half_done_breaks_p1(tmp_path: Path) -> None:

@@ -392,7 +392,7 @@ def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
     bench = Bench()
     doubting(bench)
     (taken,) = bench.names(State.TAKEN)
-    assert bench.store.give_up(taken, Actor.MASTER)
+    assert bench.store.lose(taken, Actor.MASTER)
     bench.publish(3)
     bench.step(seconds=5)
     assert bench.executors[0].stops == 0
@@ -405,7 +405,7 @@ def test_a_self_test_ends_with_its_study() -> None:
     bench = Bench(jobs=2)
     doubting(bench)
     (taken,) = bench.names(State.TAKEN)
-    assert bench.store.give_up(taken, Actor.MASTER)
+    assert bench.store.lose(taken, Actor.MASTER)
     bench.step(seconds=5)
     finished = Finished(study=bench.study.id, reason="enough", trials=0, elapsed=0.0)
     bench.store.write_document(protocol.FINISHED, records.encode_document(finished))

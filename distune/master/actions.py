@@ -64,10 +64,10 @@ class Actions:
                 self._publish(trial)
             case planner.Replace(trial):
                 self._replace(trial)
-            case planner.Forfeit(name, trial, why):
-                self._forfeit(name, trial, why)
-            case planner.GiveUp(name):
-                self._store.give_up(name, Actor.MASTER)
+            case planner.CountUnreadable(name, trial, why):
+                self._count_unreadable(name, trial, why)
+            case planner.Lose(name):
+                self._store.lose(name, Actor.MASTER)
             case planner.Prune(name):
                 self._prune(name)
             case planner.Withdraw(name):
@@ -76,7 +76,7 @@ class Actions:
                 self._settle(name)
             case planner.Quarantine(filename, why):
                 self._store.quarantine(filename, why)
-            case planner.Bury(worker):
+            case planner.RemoveHeartbeat(worker):
                 self._store.remove_beat(worker)
             case planner.Finish():
                 self._finish(action)
@@ -134,7 +134,7 @@ class Actions:
 
     # -- what is over ----------------------------------------------------------------------
 
-    def _forfeit(self, name: AttemptName, trial: Trial, why: str) -> None:
+    def _count_unreadable(self, name: AttemptName, trial: Trial, why: str) -> None:
         failure = Failure(message=f"its file cannot be read: {why}")
         result = Result(outcome=Outcome.FAILED, failure=failure)
         counted = Counted(trial=trial, worker=name.worker, result=result, elapsed=self._elapsed)
@@ -143,7 +143,7 @@ class Actions:
 
     def _settle(self, name: AttemptName) -> None:
         if name.state is State.DONE and self._is_put_away(name.key):
-            self._store.give_up(name, Actor.MASTER)
+            self._store.lose(name, Actor.MASTER)
         else:
             self._store.settle(name)
 
@@ -153,7 +153,7 @@ class Actions:
 
     def _prune(self, name: AttemptName) -> None:
         if self._observer.history.has(name.key) and self._is_put_away(name.key):
-            self._store.give_up(name, Actor.MASTER)
+            self._store.lose(name, Actor.MASTER)
             return
         pruned = self._store.prune(name)
         if pruned is not None:

@@ -11,7 +11,8 @@ from distune.doctor.diagnosis import Diagnosis
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.master.options import MasterOptions
 from distune.share import protocol, records
-from distune.share.folder import Folder, file_system_of, is_network
+from distune.share.file_system import file_system_of, is_network
+from distune.share.folder import Folder
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.space_file.freeze import freeze
 from distune.space_file.preview import check_there_is_something

@@ -56,7 +56,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Forfeit:
+class CountUnreadable:
     """End a trial as failed: what its last attempt has left cannot be read."""
 
     name: AttemptName
@@ -65,7 +65,7 @@ class Forfeit:
 
 
 @dataclass(frozen=True)
-class GiveUp:
+class Lose:
     """Make an attempt lost: its worker is, or it failed and is tried again."""
 
     name: AttemptName
@@ -109,7 +109,7 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class Bury:
+class RemoveHeartbeat:
     """Remove the heartbeat of a worker that has been silent for long and holds nothing."""
 
     worker: str
@@ -120,13 +120,13 @@ Action = (
     | Publish
     | Replace
     | Count
-    | Forfeit
-    | GiveUp
+    | CountUnreadable
+    | Lose
     | Prune
     | Withdraw
     | Settle
     | Quarantine
-    | Bury
+    | RemoveHeartbeat
     | Finish
 )
 
@@ -184,9 +184,9 @@ class _Plan:
             if counted is not None and _same_attempt(counted, name):
                 yield Settle(name)  # a crash came between counting and renaming
             else:
-                yield GiveUp(name)  # two masters raced: its trial has been counted already
+                yield Lose(name)  # two masters raced: its trial has been counted already
         elif self._is_tried_again(name):
-            yield GiveUp(name)
+            yield Lose(name)
         else:
             self.settled_now.add(name.key)
             yield Count(name)
@@ -209,7 +209,7 @@ class _Plan:
             if trial is not None and not known and name.key not in self.settled_now:
                 self.settled_now.add(name.key)
                 again = trial.replace(attempt=name.attempt)
-                yield Forfeit(name, again, self.snapshot.bad[name])
+                yield CountUnreadable(name, again, self.snapshot.bad[name])
                 return
         yield from self._set_aside(name)
 
@@ -260,7 +260,7 @@ class _Plan:
             if counted is not None and _same_attempt(counted, name):
                 yield Prune(name)  # a power cut has undone the rename, but not the count
             elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:
-                yield GiveUp(name)
+                yield Lose(name)
 
     def _long_silent(self) -> Iterator[Action]:
         """Heartbeats of the dead: each poll reads every one, so they must not pile up (P11)."""
@@ -270,7 +270,7 @@ class _Plan:
             if view.beat is not None and view.beat.state == "gave up":
                 patience = max(patience, _SHOW_GIVEN_UP_FOR)  # its reason wants to be read
             if view.silence >= patience and view.beat is not None and view.worker not in holders:
-                yield Bury(view.worker)
+                yield RemoveHeartbeat(view.worker)
 
     def _vanished(self) -> Iterator[Action]:
         limit = self._limit()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol
-from distune.share.folder import Folder, answers, shown
+from distune.share.folder import Folder, answers
+from distune.share.open_folders import shown
 from distune.share.store import Store
 
 

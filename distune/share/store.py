@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from distune.errors import BadRecord, NotAFolder
 from distune.share import protocol, records
-from distune.share.folder import FolderLike, shown
+from distune.share.folder import FolderLike
 from distune.share.heartbeat_files import HeartbeatFiles
+from distune.share.open_folders import shown
 from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
@@ -192,7 +193,7 @@ class Store(StudyDocuments, HeartbeatFiles):
         """Taken -> done; False if one has been evicted."""
         return self._move(name.live_path, name.moved(State.DONE, Actor.OWNER).live_path)
 
-    def give_up(self, name: AttemptName, actor: Actor) -> bool:
+    def lose(self, name: AttemptName, actor: Actor) -> bool:
         """Taken (or done) -> lost, still in `trials/`: the master has to see to a successor."""
         return self._move(name.live_path, name.moved(State.LOST, actor).live_path)
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol
-from distune.share.folder import FolderLike, shown
+from distune.share.folder import FolderLike
+from distune.share.open_folders import shown
 
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}

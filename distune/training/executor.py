@@ -38,7 +38,7 @@ from distune.training.messages import (
     Stop,
     TrainingProgress,
     TrainingStarted,
-    decode_message,
+    decode_request,
     encode_message,
 )
 from distune.training.objective import Stopped, TrialContext, drive, find
@@ -62,7 +62,7 @@ class _Executor:
     def __init__(self, requests: IO[bytes], messages: IO[bytes]) -> None:
         self._requests = requests
         self._messages = messages
-        self._inbox: queue.SimpleQueue[Record] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Record | Study] = queue.SimpleQueue()
         self._stops: set[int] = set()  # of the trials that are trained now
         self._device = "cpu"
         self._data = DataFolders.of()
@@ -82,17 +82,20 @@ class _Executor:
             match self._inbox.get():
                 case Prepare() as prepare:
                     self._prepare(prepare)
+                case Study() as study:
+                    self._study = study
                 case Assignment() as assignment:
                     self._train(assignment)
                 case InTurn(assignments=assignments):
                     self._train_in_turn(assignments)
                 case SelfTest() as test:
-                    problem = find_problem(test, self._device, self._data)
+                    assert self._study is not None  # it came before the test
+                    problem = find_problem(self._study, test.folder, self._device, self._data)
                     self._say(SelfTested(problem=problem))
 
     def _listen(self) -> None:
         for line in self._lines():
-            slot, message = decode_message(line)
+            slot, message = decode_request(line)
             if isinstance(message, Stop):
                 self._stops.add(slot)
             else:
@@ -207,8 +210,8 @@ class _Executor:
     def _result_of(self, assignment: Assignment) -> Result:
         if self._problem is not None:
             raise UserError(self._problem)
-        self._study = study = assignment.study or self._study
-        assert study is not None  # the first assignment has one
+        study = self._study
+        assert study is not None  # it came before the assignment
         trial, slot = assignment.trial, assignment.slot
         objective = find(study, trial, self._loaded)
         context = TrialContext(
@@ -244,13 +247,13 @@ class _Executor:
             self._say(progress, slot)
 
 
-def find_problem(test: SelfTest, device: str, data: DataFolders) -> str | None:
+def find_problem(study: Study, folder: str, device: str, data: DataFolders) -> str | None:
     """What is wrong with this host, if anything."""
     try:
-        _check_writing(test.folder)
-        if device != "cpu" or test.study.objective in WORKLOADS:
+        _check_writing(folder)
+        if device != "cpu" or study.objective in WORKLOADS:
             by_name("device").check(device)
-        for dataset in test.study.datasets:
+        for dataset in study.datasets:
             by_name("data.loading").check(DATA_SETS[dataset], data)
     except UserError as error:
         return str(error)

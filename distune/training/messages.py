@@ -19,9 +19,10 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train; of the same study as the one before, if `study` is None.
+    """A trial to train.
 
     Attributes:
+        study: None on the way: it is a message of its own, sent before.
         slot: the number of the trial among those that the executor has; its messages bear it.
     """
 
@@ -42,9 +43,9 @@ class Stop(Record, frozen=True, kw_only=True):
 
 
 class SelfTest(Record, frozen=True, kw_only=True):
-    """A request to test oneself: device, data, places to write to."""
+    """A request to test oneself: device, data, places to write to; `study` as above."""
 
-    study: Study
+    study: Study | None
     folder: str
 
 
@@ -94,14 +95,23 @@ _ANSWERS = (Ready, TrainingStarted, TrainingProgress, Report, Result, SelfTested
 _MESSAGES: dict[bytes, type[Record]] = {
     model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)
 }
+_STUDY = b"Study"
 
 
-def encode_message(message: Record, slot: int = 0) -> bytes:
+def encode_message(message: Record | Study, slot: int = 0) -> bytes:
     """One line: the record's type and its fields; before them the slot of the trial it is about,
     if that is not the first.
     """
+    if isinstance(message, Study):
+        return b"%s %s\n" % (_STUDY, message.model_dump_json().encode())
     about = b"%d " % slot if slot else b""
     return b"%s%s %s\n" % (about, type(message).__name__.encode(), records.dump(message))
+
+
+def decode_request(line: bytes) -> tuple[int, Record | Study]:
+    """What the worker has sent: the same as `decode_message`, or a study."""
+    kind, _, fields = line.partition(b" ")
+    return (0, Study.model_validate_json(fields)) if kind == _STUDY else decode_message(line)
 
 
 def decode_message(line: bytes) -> tuple[int, Record]:

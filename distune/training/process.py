@@ -140,19 +140,21 @@ class ExecutorProcess:
 
     def start(self, *assignments: Assignment) -> None:
         """Have it train a trial, or several short ones one after the other."""
-        self._launch()
-        # The study that the process knows is left out: it is ten times as long as a trial
-        # (`bench_coordination.py speed`).
-        shortened = []
-        for one in assignments:
-            shortened.append(one.replace(study=None) if one.study is self._study else one)
-            self._study = one.study
+        self._tell_study(assignments[0].study)
+        shortened = [one.replace(study=None) for one in assignments]
         self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
 
     def self_test(self, test: SelfTest) -> None:
         """Have it test its host; it answers with `SelfTested`."""
+        self._tell_study(test.study)
+        self._ask(test.replace(study=None))
+
+    def _tell_study(self, study: Study | None) -> None:
+        """Once, not with each trial: it is ten times as long (`bench_coordination.py speed`)."""
         self._launch()
-        self._ask(test)
+        if study is not None and study is not self._study:
+            self._study = study
+            self._send(encode_message(study))
 
     def _ask(self, message: Record) -> None:
         assert self._tail is not None

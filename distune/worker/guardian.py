@@ -127,5 +127,5 @@ def _release(store: Store, name: AttemptName) -> str:
     store.distrust_tail(name.live_path)  # it may have died in the middle of a line
     with contextlib.suppress(FileNotFoundError):
         store.append(name, [Result(outcome=Outcome.RELEASED, failure=failure)])
-    store.give_up(name, Actor.OWNER)
+    store.lose(name, Actor.OWNER)
     return "given back"

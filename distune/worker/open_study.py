@@ -236,7 +236,7 @@ class OpenStudy:
 
     def release(self, name: AttemptName) -> bool:
         """Give an attempt back; False if the master has taken it back meanwhile."""
-        return self.store.give_up(name, Actor.OWNER)
+        return self.store.lose(name, Actor.OWNER)
 
     def drop(self, attempt: Attempt, why: str) -> None:
         """Forget an attempt that is not this worker's any more."""

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from distune.errors import StudyFailed, UserError
+from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies
-from distune.share.folder import is_network
 from distune.share.outages import Stall
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, collect_seldom

@@ -17,7 +17,7 @@ from distune.doctor.measurements import Names, Space, Speed, Times
 from distune.doctor.probes.files import heartbeat
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import ShareError
-from distune.share.folder import file_system_of, is_network
+from distune.share.file_system import file_system_of, is_network
 from distune.share.protocol import AttemptName, State
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE
 from distune.study.trial import Purpose
