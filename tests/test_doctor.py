@@ -27,6 +27,7 @@ from distune.doctor.measurements import (
     Space,
     Speed,
 )
+from distune.doctor.peer.meeting import Here
 from distune.doctor.prober import PROBES
 from distune.doctor.probes.files import probe_own_listing, probe_publishing, probe_renames
 from distune.doctor.probes.trials import probe_claims
@@ -358,10 +359,10 @@ def test_a_mistake_with_the_doctor_is_one_line(lab: Lab, arguments: str, said: s
 
 def test_two_doctors_find_each_other_in_the_directory_and_agree(lab: Lab) -> None:
     """On one host through one mount, which they notice; another mount is another test."""
-    dead = {"doctor": "dead-1-abc", "host": "dead", "counter": 3}
+    dead = Here(doctor="dead-1-abc", host="dead", counter=3)
     hidden = lab.logs / protocol.DOCTOR_FOLDER
     hidden.mkdir(parents=True)
-    (hidden / "dead-1-abc.here").write_text(json.dumps(dead))
+    (hidden / "dead-1-abc.here").write_bytes(records.encode_document(dead))
     doctors = [lab.start("doctor", "--peer", "--json") for _ in range(2)]
     assert [doctor.wait(180) for doctor in doctors] == [0, 0], lab.log_of(doctors[0])
     first, second = (json.loads(lab.log_of(d)[lab.log_of(d).index("{") :]) for d in doctors)

@@ -62,20 +62,20 @@ def export(
     stall = terminal.stall()
     with stall.watched():
         store = open_study(logs, study)
-    loaded = LoadedStudy(store, stall.watched)
+    opened = LoadedStudy(store, stall.watched)
 
     def count(done: int) -> None:
         if done % 50 == 0:
-            terminal.remark(f"trial {done} of {len(loaded.trials)}")
+            terminal.remark(f"trial {done} of {len(opened.trials)}")
 
     try:
-        table = TrialTable(loaded.history, loaded.curves, top, count)
+        table = TrialTable(opened.history, opened.curves, top, count)
         written = export_table(table, format, out)
     finally:
         terminal.remark("")
-    if loaded.curves.unreadable:
-        numbers = ", ".join(map(str, loaded.curves.unreadable[:10]))
-        more = ", ..." if len(loaded.curves.unreadable) > 10 else ""
+    if opened.curves.unreadable:
+        numbers = ", ".join(map(str, opened.curves.unreadable[:10]))
+        more = ", ..." if len(opened.curves.unreadable) > 10 else ""
         terminal.warn(f"without the curves of trials whose files cannot be read: {numbers}{more}")
     if written:
         typer.echo(written)

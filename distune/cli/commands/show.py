@@ -26,9 +26,9 @@ def show(trial: Number, logs: Logs = LOGS, study: OneStudy = None, as_json: Json
         files = store.attempts_of(trial)
         if not files:
             raise UserError(f"trial {trial} is not in {logs}; see which are: distune status")
-        snapshot = None if as_json else Observer(store).look()
-    if snapshot is None:
-        terminal.print_json(trial_json(files))
-    else:
-        console = terminal.console()
-        console.print(trial_detail(snapshot, files, console.width))
+        if as_json:
+            terminal.print_json(trial_json(files))
+            return
+        snapshot = Observer(store).look()
+    console = terminal.console()
+    console.print(trial_detail(snapshot, files, console.width))
