@@ -111,7 +111,7 @@ def test_a_second_argument_is_the_trial() -> None:
     assert result(with_any).value == 17.0
 
 
-def test_who_takes_one_argument_gets_the_params_alone() -> None:
+def test_an_objective_of_one_argument_gets_the_params_alone() -> None:
     def with_option(params: Any, *, verbose: bool = False) -> float:
         return float(verbose)
 

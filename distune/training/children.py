@@ -28,7 +28,7 @@ def die_with_parent(parent: int, sig: int = signal.SIGKILL) -> None:
     has died already. Elsewhere a child notices the end of its standard input.
 
     Args:
-        parent: its pid, as it told the child.
+        parent: its pid, as the parent itself has it.
     """
     _prctl(_PR_SET_PDEATHSIG, sig)
     if os.getppid() != parent:

@@ -255,10 +255,8 @@ def find_problem(study: Study, folder: str, device: str, data: DataFolders) -> s
             by_name("device").check(device)
         for dataset in study.datasets:
             by_name("data.loading").check(DATA_SETS[dataset], data)
-    except UserError as error:
-        return str(error)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     return None
 
 
@@ -295,10 +293,8 @@ def main(arguments: list[str] | None = None) -> None:
     faulthandler.register(signal.SIGUSR1)
     # An objective that reads its standard input finds nothing there, and not the requests.
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdin = open(os.devnull)  # noqa: SIM115
+    os.dup2(sys.stdin.fileno(), 0)
     with os.fdopen(options.messages, "wb") as messages:
         _Executor(requests, messages).run()
 

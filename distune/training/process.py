@@ -233,7 +233,7 @@ def end_all(executors: Iterable[ExecutorProcess]) -> None:
 
 
 def executor_environment(threads: int) -> dict[str, str]:
-    """For an executor's process; what the user has set himself stays.
+    """For an executor's process; what the user has set stays.
 
     Keeping freed memory (glibc gives large blocks back at once by default) made training
     up to 1.45 times faster at batch 500. On GPUs, segments that can grow leave fewer holes in a

@@ -86,11 +86,9 @@ class Claiming:
 
     def _claim_known(self, study: OpenStudy) -> bool:
         claimed = study.claim_next()
-        if claimed is None:
-            return False
-        study.claimed_last = True
-        self._adopt(study, *claimed)
-        return True
+        if claimed is not None:
+            self._adopt(study, *claimed)
+        return claimed is not None
 
     def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
         """Train an attempt whose file carries the worker's id; release it if that cannot be.

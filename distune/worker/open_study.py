@@ -160,6 +160,7 @@ class OpenStudy:
                 return None
             taken = self.store.claim(name, self._context.worker)
             if taken is not None:
+                self.claimed_last = True
                 return taken, self.candidates.read.pop(name, None)
             self.candidates.lost_one(self._context.monotonic(), self._context.rng)
         return None

@@ -119,12 +119,13 @@ class _WorkerRun:
             devices = ["cpu"]
 
     def _device_of(self, process: ExecutorProcess) -> str:
-        if process.device == "cpu" and not self._offers:
+        on_cpu = process.device == "cpu"
+        if on_cpu and not self._offers:
             return "cpu"
         match process.prepare(_READY_WITHIN):
             case Ready(problem=None, device=device):
                 return device
-            case Ready(blames_offer=False) if self._options.device == "auto" != process.device:
+            case Ready(blames_offer=False) if self._options.device == "auto" and not on_cpu:
                 return "cpu"
             case Ready(problem=problem):
                 raise UserError(problem)

@@ -170,7 +170,7 @@ class Worker:
     def _tend(self, study: OpenStudy, now: float) -> None:
         """Send a heartbeat, and bring the files that are held of a study up to date."""
         if now >= study.next_beat:
-            self._beat(study)
+            study.beat(self._slots.attempts, self._slots.jobs)
             study.unchecked = True
         if study.unchecked:  # after the heartbeat: what is wrong with a file silences no worker
             self.claiming.check_ownership(study)
@@ -186,9 +186,6 @@ class Worker:
             self._judge(slot, now)
         if study.health.has_left:
             self._leave(study)
-
-    def _beat(self, study: OpenStudy) -> None:
-        study.beat(self._slots.attempts, self._slots.jobs)
 
     # -- executors -------------------------------------------------------------------------
 
@@ -276,5 +273,5 @@ class Worker:
                 slot.end()
             slot.release(f"its worker gave up: {study.health.reason}")
         study.put_away()
-        self._beat(study)
+        study.beat(self._slots.attempts, self._slots.jobs)
         self.studies.leave(study)
