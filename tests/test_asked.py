@@ -6,7 +6,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -44,9 +44,8 @@ class Restless:
     def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
         pass
 
-    @classmethod
-    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
-        return cls()
+    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
+        pass
 
     def ask(self, question: Question) -> Suggestion:
         self.questions.append(question.number)

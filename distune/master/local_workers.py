@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distune.errors import UserError
-from distune.master.options import MasterOptions
+from distune.master.opening import MasterOptions
 from distune.share import protocol
 from distune.share.folder import Folder
 from distune.study.study import Study

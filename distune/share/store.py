@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from distune.errors import BadRecord, NotAFolder
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
-from distune.share.heartbeat_files import HeartbeatFiles
 from distune.share.open_folders import shown
 from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.share.study_documents import StudyDocuments
@@ -28,7 +27,7 @@ class Listing:
     strangers: tuple[str, ...]
 
 
-class Store(StudyDocuments, HeartbeatFiles):
+class Store(StudyDocuments):
     """One study on the share: `Store(Folder(Path("logs/mnist")))`."""
 
     def __init__(self, folder: FolderLike) -> None:
