@@ -41,7 +41,7 @@ from distune.study.trial import (
 )
 from distune.training.messages import Assignment, Ready, decode_message, encode_message
 from tests.garbage import ALL, CONTENTS, NAMES, Bench, place, resealed, spoil
-from tests.simulation import make_study
+from tests.histories import make_study
 
 CORPUS = Path(__file__).parent / "corpus"
 SLOWEST = 5.0  # seconds for one input, on a busy machine

@@ -24,8 +24,9 @@ from distune.share.store import Store
 from distune.study.space import Parameter, Space
 from distune.study.study import Limits, Study
 from distune.study.trial import Asked, Params
-from tests.histories import asked_from, asked_in
-from tests.simulation import Crash, Faults, MemoryFolder, Share, World, make_study, random_faults
+from tests.histories import asked_from, asked_in, make_study
+from tests.memory_folder import Crash, Faults, MemoryFolder, Share
+from tests.simulation import World, random_faults
 
 STUDY, LIMITS = make_study(12, repeats=3)
 

@@ -20,8 +20,8 @@ from distune.share.store import Store
 from distune.study.study import Limits
 from distune.study.trial import Claim, Outcome, Purpose, Result
 from distune.watch.observer import Observer
-from tests.histories import read_history
-from tests.simulation import Faults, MemoryFolder, Share, make_study
+from tests.histories import make_study, read_history
+from tests.memory_folder import Faults, MemoryFolder, Share
 
 
 class Desk:

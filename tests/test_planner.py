@@ -33,8 +33,7 @@ from distune.share.records import AttemptFile
 from distune.study.study import Limits
 from distune.study.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial
 from distune.watch.snapshot import Snapshot, WorkerView
-from tests.histories import asked_from, asked_trial
-from tests.simulation import LEASE, make_study
+from tests.histories import LEASE, asked_from, asked_trial, make_study
 
 STUDY, _ = make_study(repeats=1)
 SAMPLER = make_sampler(STUDY)

@@ -26,7 +26,8 @@ from distune.share.folder import Folder, FolderLike
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.trial import Counted, Outcome, Report, Result, Trial
-from tests.simulation import Faults, MemoryFolder, Share, make_study
+from tests.histories import make_study
+from tests.memory_folder import Faults, MemoryFolder, Share
 
 
 def memory_folder(_: Path) -> MemoryFolder:

@@ -29,9 +29,8 @@ def screen(plain: bool, as_json: bool) -> Screen:
     """The live view on a terminal, else plain lines, or JSON if asked for."""
     from distune.watch.screen import Mode, Screen
 
-    if as_json:
-        return Screen(console(), Mode.JSON)
-    return Screen(console(), Mode.PLAIN if plain or not sys.stdout.isatty() else Mode.LIVE)
+    lines = Mode.PLAIN if plain or not sys.stdout.isatty() else Mode.LIVE
+    return Screen(console(), Mode.JSON if as_json else lines)
 
 
 def print_json(fields: Any) -> None:

@@ -16,9 +16,9 @@ from distune.export.optuna_storage import write_optuna_storage
 from distune.export.table import TrialTable
 
 FORMATS = ("csv", "parquet", "jsonl", "optuna", "tensorboard")
-#: How a name ends that nobody has given: else by the format's own.
+#: Endings of default names that are not the format's own.
 _ENDINGS = {"optuna": ".db", "tensorboard": "-tensorboard"}
-#: Runs that TensorBoard ticks by itself are 500; one is the HParams table.
+#: TensorBoard ticks 500 runs by itself, one of which is the HParams table.
 _SHOWN_BY_TENSORBOARD = 499
 
 

@@ -49,7 +49,7 @@ def leaderboard_csv(history: History) -> str:
 def _cells(study: Study, rank: int, configuration: Configuration) -> list[object]:
     return [
         rank,
-        " ".join(str(run.trial.number) for run in configuration.trials),
+        " ".join(str(one.trial.number) for one in configuration.trials),
         Tier(configuration.tier(study.repeats)).name.lower(),
         *map(_cell, (configuration.mean, configuration.spread)),
         len(configuration.values),
@@ -97,8 +97,8 @@ def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
         "values": [_finite(value) for value in configuration.values],
         test_metric: _finite(configuration.test_mean(test_metric)),
         "seconds": _finite(configuration.seconds),
-        "trials": [run.trial.number for run in configuration.trials],
-        "seeds": [run.trial.seed for run in configuration.trials],
+        "trials": [one.trial.number for one in configuration.trials],
+        "seeds": [one.trial.seed for one in configuration.trials],
     }
 
 

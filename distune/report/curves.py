@@ -208,7 +208,7 @@ class _Drawing:
         return traces, ends
 
 
-def _line(curve: Curve, hue: str, dash: str, who: str, thin: bool) -> dict[str, Any]:
+def _line(curve: Curve, hue: str, dash: str, title: str, thin: bool) -> dict[str, Any]:
     step = max(1, math.ceil(len(curve) / POINTS))
     points = [*curve[:-1:step], curve[-1]]
     return {
@@ -218,19 +218,19 @@ def _line(curve: Curve, hue: str, dash: str, who: str, thin: bool) -> dict[str, 
         "y": [y for _, y in points],
         "opacity": 0.4 if thin else 0.9,
         "line": {"color": hue, "width": 1 if thin else 1.8, "dash": dash},
-        "text": who,
+        "text": title,
         "hovertemplate": "%{text}: %{y:.5g} at %{x:.5g}<extra></extra>",
     }
 
 
-def _median(central: Middle, hue: str, dash: str, who: str) -> dict[str, Any]:
+def _median(central: Middle, hue: str, dash: str, title: str) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",
         "x": central.x,
         "y": central.median,
         "line": {"color": hue, "width": 2.2, "dash": dash},
-        "text": who,
+        "text": title,
         "hovertemplate": "%{text}: median %{y:.5g} at %{x:.5g}<extra></extra>",
     }
 

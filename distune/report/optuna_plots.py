@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Optuna calls experimental what it has had for years, and warns of few trials, which the
-    report says itself: nothing for who asks for one.
+    report says itself: nothing for a reader of a report.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -39,7 +39,7 @@ def stretches(data: StudyData) -> list[Stretch]:
     """Every attempt of which it is known when it was made.
 
     A counted trial ended when it was counted, by the master's clock, and began as long before
-    as its training took. An attempt that was given up was counted by nobody: it stands where
+    as its training took. An attempt that was given up was never counted: it stands where
     its worker's clock puts it, which is set by the master's with the trials of that worker
     whose files say when they were claimed.
     """

@@ -104,8 +104,8 @@ def sample(history: History, best: int, others: int) -> list[Counted]:
     """
     if len(history) <= best + others:
         return sorted(history.trials, key=lambda one: one.trial.number)
-    ranked = [run for one in history.ranking(best) for run in one.trials][:best]
-    chosen = {run.trial.number: run for run in ranked}
+    ranked = [one for configuration in history.ranking(best) for one in configuration.trials][:best]
+    chosen = {one.trial.number: one for one in ranked}
     rest = sorted(
         (one for one in history.trials if one.trial.number not in chosen),
         key=lambda one: one.trial.number,

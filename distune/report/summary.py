@@ -175,7 +175,7 @@ def ranking(data: StudyData) -> Section | None:
 
 
 def _numbers(one: Configuration) -> str:
-    numbers = [str(run.trial.number) for run in one.trials]
+    numbers = [str(counted.trial.number) for counted in one.trials]
     return " ".join(numbers[:5]) + (" …" if len(numbers) > 5 else "")
 
 

@@ -111,15 +111,15 @@ class Configuration:
 
     __slots__ = ("_ended", "rank", "tests")
 
-    def __init__(self) -> None:
-        self._ended: list[_Ended] = []
-        self.tests: Sequence[Counted] = ()
+    def __init__(self, first: _Ended, tests: Sequence[Counted]) -> None:
+        self._ended = [first]
+        self.tests = tests
         self.rank: _Rank | None = None
 
-    def add(self, counted: Counted, line: bytes) -> None:
+    def add(self, ended: _Ended) -> None:
         """Count one more trial of it."""
         # By number, not by arrival: what is shown must not depend on which worker was faster.
-        bisect.insort(self._ended, _ended(counted, line), key=_number)
+        bisect.insort(self._ended, ended, key=_number)
 
     @property
     def trials(self) -> list[Counted]:
@@ -292,12 +292,13 @@ class History:
         self.highest = max(self.highest, trial.number)
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)
-        key = configuration_key(trial)
+        key, ended = configuration_key(trial), _ended(counted, line)
         configuration = self._configurations.get(key)
         if configuration is None:
-            configuration = self._configurations[key] = Configuration()
-            configuration.tests = self._tests_of.get(key, ())
-        configuration.add(counted, line)
+            configuration = Configuration(ended, self._tests_of.get(key, ()))
+            self._configurations[key] = configuration
+        else:
+            configuration.add(ended)
         self._unranked[key] = configuration
 
     def _add_test(self, counted: Counted) -> None:

@@ -7,20 +7,14 @@ from dataclasses import dataclass
 from distune.share import records
 from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
-
-
-class OfferRecord(Record, frozen=True, kw_only=True):
-    """An `Offer`, as it travels."""
-
-    name: str
-    path: str | None = None
+from distune.training.offer import Offer
 
 
 class Prepare(Record, frozen=True, kw_only=True):
     """First message to an executor: what it will be asked for."""
 
     device: str
-    offers: list[OfferRecord] = []
+    offers: list[Offer] = []
     data_dir: str | None = None
 
 
@@ -42,6 +36,10 @@ class InTurn(Record, frozen=True, kw_only=True):
     """Short trials to train one after the other; what they say is sent together."""
 
     assignments: list[Assignment]
+
+
+class Stop(Record, frozen=True, kw_only=True):
+    """A request to end a training between two of its steps."""
 
 
 class SelfTest(Record, frozen=True, kw_only=True):
@@ -92,23 +90,12 @@ class Died:
         )
 
 
-_MESSAGES: dict[str, type[Record]] = {
-    model.__name__: model
-    for model in (
-        Ready,
-        TrainingStarted,
-        TrainingProgress,
-        Report,
-        Result,
-        Prepare,
-        Assignment,
-        InTurn,
-        SelfTest,
-        SelfTested,
-    )
+_REQUESTS = (Prepare, Assignment, InTurn, Stop, SelfTest)
+_ANSWERS = (Ready, TrainingStarted, TrainingProgress, Report, Result, SelfTested)
+_MESSAGES: dict[bytes, type[Record]] = {
+    model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)
 }
 _STUDY = b"Study"
-_STOP = b"stop"
 
 
 def encode_message(message: Record | Study, slot: int = 0) -> bytes:
@@ -121,29 +108,20 @@ def encode_message(message: Record | Study, slot: int = 0) -> bytes:
     return b"%s%s %s\n" % (about, type(message).__name__.encode(), records.dump(message))
 
 
-def decode_message(line: bytes) -> Record | Study:
-    """What `encode_message` made; both ends are distune's, so a bad one is a bug and raises."""
+def decode_request(line: bytes) -> tuple[int, Record | Study]:
+    """What the worker has sent: the same as `decode_message`, or a study."""
     kind, _, fields = line.partition(b" ")
-    return Study.model_validate_json(fields) if kind == _STUDY else decode_with_slot(line)[1]
+    return (0, Study.model_validate_json(fields)) if kind == _STUDY else decode_message(line)
 
 
-def decode_with_slot(line: bytes) -> tuple[int, Record]:
-    """The same of what an executor says, with the slot before it."""
+def decode_message(line: bytes) -> tuple[int, Record]:
+    """The slot and the record that `encode_message` made a line of; both ends are distune's, so
+    a bad one is a bug and raises.
+    """
     kind, _, fields = line.partition(b" ")
     slot = 0
     if kind.isdigit():
         slot = int(kind)
         kind, _, fields = fields.partition(b" ")
     # Without the end of the line, or it is not what `dump` made, and takes the long way.
-    return slot, records.load(_MESSAGES[kind.decode()], fields.removesuffix(b"\n"))
-
-
-def encode_stop(slot: int = 0) -> bytes:
-    """A line that asks for the end of a training between two of its steps."""
-    return b"%s %d\n" % (_STOP, slot)
-
-
-def decode_stop(line: bytes) -> int | None:
-    """The slot of the trial to stop; None if the line is another message."""
-    word, _, slot = line.partition(b" ")
-    return int(slot) if word == _STOP else None
+    return slot, records.load(_MESSAGES[kind], fields.removesuffix(b"\n"))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from distune.cli import terminal
 from distune.cli.options import LOGS, Logs, OneStudy
-
-if TYPE_CHECKING:
-    from distune.watch.load import LoadedStudy
 
 EXAMPLE = (
     "distune export --logs /shared/logs --format parquet --out trials.parquet\n"
@@ -59,31 +56,26 @@ def export(
     """
     from distune.export.formats import export_table
     from distune.export.table import TrialTable
-
-    opened = _load(logs, study)
-
-    def count(done: int) -> None:
-        if done % 50 == 0:
-            terminal.remark(f"trial {done} of {len(opened.trials)}")
-
-    try:
-        table = TrialTable(opened.history, opened.curves, top, count)
-        written = export_table(table, format, out)
-    finally:
-        terminal.remark("")
-    if opened.curves.unreadable:
-        numbers = ", ".join(map(str, opened.curves.unreadable[:10]))
-        more = ", ..." if len(opened.curves.unreadable) > 10 else ""
-        terminal.warn(f"without the curves of trials whose files cannot be read: {numbers}{more}")
-    if written:
-        typer.echo(written)
-
-
-def _load(logs: Logs, study: str | None) -> LoadedStudy:
     from distune.share.find_studies import open_study
     from distune.watch.load import LoadedStudy
 
     stall = terminal.stall()
     with stall.watched():
         store = open_study(logs, study)
-    return LoadedStudy(store, stall.watched)
+    loaded = LoadedStudy(store, stall.watched)
+
+    def count(done: int) -> None:
+        if done % 50 == 0:
+            terminal.remark(f"trial {done} of {len(loaded.trials)}")
+
+    try:
+        table = TrialTable(loaded.history, loaded.curves, top, count)
+        written = export_table(table, format, out)
+    finally:
+        terminal.remark("")
+    if loaded.curves.unreadable:
+        numbers = ", ".join(map(str, loaded.curves.unreadable[:10]))
+        more = ", ..." if len(loaded.curves.unreadable) > 10 else ""
+        terminal.warn(f"without the curves of trials whose files cannot be read: {numbers}{more}")
+    if written:
+        typer.echo(written)

@@ -82,15 +82,15 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
 
 
 def _trained_by(winner: Configuration) -> Text:
-    runs = winner.complete or winner.trials
+    trained = winner.complete or winner.trials
     places = dict.fromkeys(
-        clean(run.worker) + (f" ({clean(run.device, 40)})" if run.device else "") for run in runs
+        clean(one.worker) + (f" ({clean(one.device, 40)})" if one.device else "") for one in trained
     )
-    trials = "trial" if len(winner.trials) == 1 else "trials"
-    numbers = ", ".join(str(run.trial.number) for run in winner.trials[:10])
-    each = " each" if len(runs) > 1 else ""
+    noun = "trial" if len(winner.trials) == 1 else "trials"
+    numbers = ", ".join(str(one.trial.number) for one in winner.trials[:10])
+    each = " each" if len(trained) > 1 else ""
     return Text(
-        f"{trials} {numbers}, trained by {', '.join(places)} in {duration(winner.seconds)}{each}",
+        f"{noun} {numbers}, trained by {', '.join(places)} in {duration(winner.seconds)}{each}",
         "dim",
     )
 

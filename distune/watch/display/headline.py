@@ -57,7 +57,7 @@ def _elapsed(snapshot: Snapshot) -> str:
 def _progress_line(snapshot: Snapshot, width: int) -> Text:
     eta, rate, target = eta_seconds(snapshot), snapshot.trials_per_second, snapshot.limits.target
     over = is_over(snapshot)
-    parts = [
+    pieces = [
         Piece(Text(trials_counted(snapshot, bare=width < 50), "bold"), 0),
         Piece(Text("" if rate is None or over else format_rate(rate)), 3),
         Piece(line_of(("ETA ", "dim"), coarse_duration(eta)) if eta is not None else Text(""), 1),
@@ -66,7 +66,7 @@ def _progress_line(snapshot: Snapshot, width: int) -> Text:
     ]
     fraction = fraction_done(snapshot)
     least = 0 if fraction is None else min(max(width // 5, 6), 40) + 2
-    text = joined(parts, width - least, "  ·  " if width >= 70 else "  ")
+    text = joined(pieces, width - least, "  ·  " if width >= 70 else "  ")
     if fraction is None:
         return text
     bar_width = min(width - text.cell_len - 2, 60)
@@ -94,8 +94,8 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def _outcome_line(snapshot: Snapshot, width: int) -> Text:
-    parts = [Piece(Text(*part), i) for i, part in enumerate(outcome_counts(snapshot))]
-    return joined(parts, width, " · ")
+    pieces = [Piece(Text(*count), i) for i, count in enumerate(outcome_counts(snapshot))]
+    return joined(pieces, width, " · ")
 
 
 def study_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:

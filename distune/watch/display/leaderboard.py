@@ -71,7 +71,7 @@ def _ranking_columns(
     if study.repeats > 1:
         columns.append(column("spread", (spread(c, tier) for c, tier in both), 2, right=False))
         columns.append(
-            TextColumn("runs", [_repeats_cell(c, study) for c in configurations], 3, True)
+            TextColumn("repeats", [_repeats_cell(c, study) for c in configurations], 3, True)
         )
     if any(test is not None for test in tests):
         columns.append(
@@ -98,7 +98,7 @@ def _ranking_columns(
 
 def _numbers(configuration: Configuration) -> str:
     """Of its trials: `7`, `6–8`, `6 9`, `6 +4`."""
-    numbers = sorted(run.trial.number for run in configuration.trials)
+    numbers = sorted(one.trial.number for one in configuration.trials)
     if len(numbers) == 1:
         return str(numbers[0])
     if numbers[-1] - numbers[0] == len(numbers) - 1:

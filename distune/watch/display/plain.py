@@ -30,27 +30,27 @@ def plain_progress(snapshot: Snapshot) -> str:
     """One line for a log: `12/40 trials, best val_accuracy 0.9871 (trial 7), 2 running`..."""
     winner = snapshot.history.winner()
     outcomes = snapshot.history.outcomes
-    parts = [trials_counted(snapshot)]
+    words = [trials_counted(snapshot)]
     if doing_stage(snapshot):
-        parts.append(doing_stage(snapshot))
+        words.append(doing_stage(snapshot))
     if winner is not None:
         metric = clean(snapshot.study.metric)
-        parts.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
+        words.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
     failed = sum(outcomes[outcome] for outcome in FAILURES)
     if failed:
-        parts.append(f"{failed} failed")
-    parts.append(f"{len(snapshot.in_state(State.TAKEN))} running")
-    parts.append(plural(len(live_workers(snapshot)), "worker"))
+        words.append(f"{failed} failed")
+    words.append(f"{len(snapshot.in_state(State.TAKEN))} running")
+    words.append(plural(len(live_workers(snapshot)), "worker"))
     if snapshot.trials_per_second is not None and not is_over(snapshot):
         rate, _, unit = format_rate(snapshot.trials_per_second).partition("/")
-        parts.append(f"{rate} trials/{unit}")
+        words.append(f"{rate} trials/{unit}")
     eta = eta_seconds(snapshot)
     if eta is not None:
-        parts.append(f"ETA {coarse_duration(eta)}")
-    parts.append(f"elapsed {duration(snapshot.elapsed)}")
+        words.append(f"ETA {coarse_duration(eta)}")
+    words.append(f"elapsed {duration(snapshot.elapsed)}")
     if doing_of(snapshot) is not Doing.RUNNING:
-        parts.append(describe_state(snapshot))
-    return ", ".join(parts)
+        words.append(describe_state(snapshot))
+    return ", ".join(words)
 
 
 def plain_event(event: Event) -> str:

@@ -75,8 +75,8 @@ class Piece:
     priority: int
 
 
-def joined(parts: Iterable[Piece], width: int, separator: str) -> Text:
+def joined(pieces: Iterable[Piece], width: int, separator: str) -> Text:
     """Those that fit beside each other in one line; empty ones take no place."""
-    columns = [TextColumn("", [part.text], part.priority, widest=width) for part in parts]
+    columns = [TextColumn("", [piece.text], piece.priority, widest=width) for piece in pieces]
     chosen = chosen_columns([c for c in columns if c.cells[0].plain], width, len(separator))
     return fitted(line_of((separator, "dim")).join(c.cells[0] for c in chosen), width)

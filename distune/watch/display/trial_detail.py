@@ -43,35 +43,35 @@ def trial_detail(
         (f"  repeat {trial.repeat + 1} of {study.repeats}" if study.repeats > 1 else "", "dim"),
         (f"  seed {trial.seed}", "dim"),
     )
-    parts: list[RenderableType] = [
+    blocks: list[RenderableType] = [
         wrapped(title, width, 1),
         wrapped(params_text(trial.params, varying_parameters(study)), width, 3),
     ]
     for name, file in attempts:
-        parts.append(Text(""))
-        parts += _attempt_parts(snapshot, name, file, width)
-    return Group(*parts)
+        blocks.append(Text(""))
+        blocks += _attempt_blocks(snapshot, name, file, width)
+    return Group(*blocks)
 
 
-def _attempt_parts(
+def _attempt_blocks(
     snapshot: Snapshot, name: AttemptName, file: AttemptFile, width: int
 ) -> list[RenderableType]:
     test = "Test, attempt" if name.purpose is Purpose.TEST else "Attempt"
     where = f"{_where_it_stands(name, file)}{_by_whom(name, file)}"
-    parts: list[RenderableType] = [
+    blocks: list[RenderableType] = [
         fitted(rule_line(f"{test} {name.attempt}", where, "", width), width)
     ]
-    run = _run_if_running(snapshot, name)
-    if run is not None and run.fraction is not None:
-        bar = progress_bar(run.fraction, min(30, width // 2))
-        parts.append(indented(line_of(bar, f" {int(100 * run.fraction)}%"), width))
-    parts += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
+    running = _progress_of(snapshot, name)
+    if running is not None and running.fraction is not None:
+        bar = progress_bar(running.fraction, min(30, width // 2))
+        blocks.append(indented(line_of(bar, f" {int(100 * running.fraction)}%"), width))
+    blocks += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
     if file.result is not None:
-        parts += _result_parts(file, snapshot, width)
-    return parts
+        blocks += _result_blocks(file, snapshot, width)
+    return blocks
 
 
-def _run_if_running(snapshot: Snapshot, name: AttemptName) -> RunningAttempt | None:
+def _progress_of(snapshot: Snapshot, name: AttemptName) -> RunningAttempt | None:
     if name.state is not State.TAKEN:
         return None
     return running_attempt(snapshot, name, {view.worker: view.beat for view in snapshot.workers})
@@ -161,7 +161,7 @@ def _step_table(
     return table_lines(columns, width, header=True, rows=len(reports))
 
 
-def _result_parts(file: AttemptFile, snapshot: Snapshot, width: int) -> list[RenderableType]:
+def _result_blocks(file: AttemptFile, snapshot: Snapshot, width: int) -> list[RenderableType]:
     result = file.result
     if result is None:
         return []
@@ -172,19 +172,19 @@ def _result_parts(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Ren
     if result.value is not None:
         line.append(f", {clean(snapshot.study.metric)} {format_value(result.value)}")
     line.append(f", {plural(result.steps, 'step')} in {duration(result.seconds)}", "dim")
-    parts: list[RenderableType] = [wrapped(line, width, 1)]
+    blocks: list[RenderableType] = [wrapped(line, width, 1)]
     extra = {n: v for n, v in result.metrics.items() if n != snapshot.study.metric}
     if extra and not file.reports:
-        parts.append(wrapped(params_text(extra, ()), width, 3))
+        blocks.append(wrapped(params_text(extra, ()), width, 3))
     failure = result.failure
     if failure is not None:
-        parts.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
-        parts += _output_parts("traceback", failure.traceback, width)
-        parts += _output_parts("output", failure.output, width)
-    return parts
+        blocks.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
+        blocks += _output_blocks("traceback", failure.traceback, width)
+        blocks += _output_blocks("output", failure.output, width)
+    return blocks
 
 
-def _output_parts(title: str, output: str, width: int) -> list[RenderableType]:
+def _output_blocks(title: str, output: str, width: int) -> list[RenderableType]:
     """The tail of what a program said, line by line."""
     lines = output.strip("\n")[-_LONGEST_OUTPUT:].split("\n") if output.strip() else []
     if not lines:

@@ -57,7 +57,7 @@ def _hearing(view: WorkerView, study: Study) -> _Hearing:
 
 
 def shown_workers(snapshot: Snapshot) -> list[WorkerView]:
-    """Those worth a line: who is in trouble first, who is lost last, else by name."""
+    """Those worth a line: those in trouble first, those lost last, else by name."""
     longest = _LEASES_SHOWN * snapshot.study.lease
 
     def order(view: WorkerView) -> tuple[int, str]:
