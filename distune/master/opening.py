@@ -94,11 +94,6 @@ def open_or_create(
 
 
 def _refuse_earlier(store: Store) -> None:
-    """See that a study which is there already can go on.
-
-    Raises:
-        UserError: it was begun by an earlier release.
-    """
     try:
         store.load().refuse_earlier()
     except (FileNotFoundError, BadRecord, NotAFolder, ShareError):
@@ -106,11 +101,7 @@ def _refuse_earlier(store: Store) -> None:
 
 
 def _diagnosis(logs: Path, say: Callable[[str], None]) -> Diagnosis | None:
-    """What `distune doctor` has found in this directory; None if that is nothing, or of no use.
-
-    Raises:
-        UserError: it says that a study would go wrong here.
-    """
+    """What `distune doctor` has found in this directory; None if that is nothing, or of no use."""
     path = logs / protocol.DOCTOR
     try:
         data = Folder(logs).read(protocol.DOCTOR, limit=records.LINE_LIMIT)
