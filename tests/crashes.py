@@ -35,7 +35,7 @@ from typing import Any
 
 from rich.console import Console
 
-from distune.master.options import MasterOptions
+from distune.master.opening import MasterOptions
 from distune.master.run import run_master
 from distune.share import protocol
 from distune.share.folder import Folder

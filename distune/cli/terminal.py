@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distune.share.outages import Stall
+    from distune.share.waiting import Stall
     from distune.watch.screen import Screen
 
 
@@ -65,6 +65,6 @@ def remark(line: str) -> None:
 
 def stall() -> Stall:
     """Watches looks at the share and says so when one takes long."""
-    from distune.share.outages import Stall
+    from distune.share.waiting import Stall
 
     return Stall(warn, "nothing is lost")

@@ -50,7 +50,7 @@ class Actions:
         done = [one.name for one in plan if isinstance(one, planner.Count)]
         self._counting.count(done, snapshot)
         # Workers wait for new trials, and for nothing else of this.
-        self._publish_new([one.trial for one in plan if is_new(one)])
+        self._publish_all([one.trial for one in plan if is_new(one)])
         for action in plan:
             if not is_new(action):
                 self._apply(action)
@@ -88,10 +88,9 @@ class Actions:
         # before making a second file of one attempt.
         if trial.attempt > 1 and self._is_under_way(trial):
             return
-        self._observer.expected.expect(trial.key, trial.attempt)
-        self._store.publish(trial)
+        self._publish_all([trial])
 
-    def _publish_new(self, trials: Sequence[Trial]) -> None:
+    def _publish_all(self, trials: Sequence[Trial]) -> None:
         for start in range(0, len(trials), _PUBLISH_TOGETHER):
             some = trials[start : start + _PUBLISH_TOGETHER]
             self._store.publish_all(
@@ -125,8 +124,7 @@ class Actions:
         self._store.folder.poke(protocol.TRIALS)
         if any(n.key == key for n in self._store.listing().attempts):
             return
-        self._observer.expected.expect(key, again.attempt)
-        self._store.publish(again)
+        self._publish_all([again])
         if attempt:
             self._observer.add_event(
                 "trouble", f"trial {trial.number}: its file was gone; published again"

@@ -121,7 +121,7 @@ class Remembered:
         if not lost and self._file.problem is None:
             return None
         why = self._file.problem
-        self._write_anew()
+        self._file.write_anew(self.so_far.lines())
         return (
             f"{protocol.ASKED}: {why or 'it lacked some lines'}; written anew with all "
             f"{len(self.so_far)} configurations, {lost} of them made again from their trials"
@@ -134,17 +134,8 @@ class Remembered:
         Returns:
             A line for people, if so.
         """
-        try:
-            if self._file.is_whole() and not self._file.lost:
-                return None
-            self._catch_up()  # where locks lie, a second master may have written
-        except BadRecord as error:
-            self._file.problem = str(error)
-        self._write_anew()
+        if not self._file.has_lost_lines():
+            return None
+        self._catch_up()  # where locks lie, a second master may have written
+        self._file.write_anew(self.so_far.lines())
         return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"
-
-    def _write_anew(self) -> None:
-        if self._file.problem is not None:
-            self._file.mend(self._file.problem, self.so_far.lines())
-        else:
-            self._file.rewrite(self.so_far.lines())

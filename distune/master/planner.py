@@ -148,6 +148,7 @@ class _Plan:
     def __init__(self, snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> None:
         self.snapshot = snapshot
         self.study = snapshot.study
+        self.limit = snapshot.limits.trials
         self.asked = asked
         self.sampler = sampler
         self.new: list[Asked] = []  # asked for now
@@ -273,9 +274,8 @@ class _Plan:
                 yield RemoveHeartbeat(view.worker)
 
     def _vanished(self) -> Iterator[Action]:
-        limit = self._limit()
         for (purpose, number), listings in sorted(self.snapshot.absent.items()):
-            if limit is not None and number >= limit:
+            if self.limit is not None and number >= self.limit:
                 continue  # not wanted, or not any more
             if purpose is Purpose.TRAIN and listings >= LISTINGS_TO_VANISH:
                 trial = self._known_trial(number)
@@ -283,9 +283,6 @@ class _Plan:
                     yield Replace(trial)
 
     # -- going on, and the end ---------------------------------------------------------------
-
-    def _limit(self) -> int | None:
-        return self.snapshot.limits.trials
 
     def _new_trials(self) -> Iterator[Action]:
         busy = [view for view in self.snapshot.workers if view.silence < self.study.lease]
@@ -296,8 +293,7 @@ class _Plan:
         wanted = min(max(_FEWEST_WAITING, 2 * slots, _AHEAD * done), _MOST_WAITING)
         number = self.snapshot.next_number
         for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
-            limit = self._limit()
-            if limit is not None and number >= limit:
+            if self.limit is not None and number >= self.limit:
                 return
             asked = self._asked(number)
             if asked is None:
@@ -374,8 +370,7 @@ class _Plan:
         time_limit = snapshot.limits.time_limit
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
-        limit = self._limit()
-        if (limit is not None and total >= limit) or self._is_exhausted():
+        if (self.limit is not None and total >= self.limit) or self._is_exhausted():
             if failures:
                 return Finish(self._all_failed(), failed=True)
             return Finish(f"all {total} trials are counted")

@@ -103,13 +103,23 @@ class AttemptName(NamedTuple):
     state: State = State.WAITING
 
     @classmethod
+    @lru_cache(maxsize=4096)  # the next listing has most of the names of the last one
     def parse(cls, filename: str) -> AttemptName:
         """`AttemptName.parse("000017.1.jsonl")`.
 
         Raises:
             BadRecord: no file of the protocol is called so (P10).
         """
-        return _parse(filename)
+        match = _NAME.fullmatch(filename)
+        if match is None:
+            raise BadRecord(f"{filename!r} is not the name of an attempt")
+        purpose = Purpose.TEST if match["test"] else Purpose.TRAIN
+        state = State(match["state"] or "waiting")
+        attempt = int(match["attempt"])
+        name = cls(int(match["trial"]), attempt, purpose, match["worker"] or "", state)
+        if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
+            raise BadRecord(f"{filename!r} is not the name of an attempt")
+        return name
 
     @classmethod
     def waiting(cls, trial: Trial) -> AttemptName:
@@ -141,8 +151,8 @@ class AttemptName(NamedTuple):
         if to is State.TAKEN:
             if worker is None or not _WORKER.fullmatch(worker):
                 raise ValueError(f"{worker!r} is not a worker's id")
-            return AttemptName(self.trial, self.attempt, self.purpose, worker, to)
-        return AttemptName(self.trial, self.attempt, self.purpose, self.worker, to)
+            return self._replace(worker=worker, state=to)
+        return self._replace(state=to)
 
     @property
     def live_path(self) -> str:
@@ -165,23 +175,6 @@ def _filename(name: AttemptName) -> str:
 def may_be_for(worker: str, filename: str) -> bool:
     """Whether a file of `trials/` waits, or is that worker's: a look without a closer one."""
     return filename.endswith(".jsonl") or f".{worker}." in filename
-
-
-@lru_cache(maxsize=4096)  # the next listing has most of the names of the last one
-def _parse(filename: str) -> AttemptName:
-    match = _NAME.fullmatch(filename)
-    if match is None:
-        raise BadRecord(f"{filename!r} is not the name of an attempt")
-    name = AttemptName(
-        trial=int(match["trial"]),
-        attempt=int(match["attempt"]),
-        purpose=Purpose.TEST if match["test"] else Purpose.TRAIN,
-        worker=match["worker"] or "",
-        state=State(match["state"] or "waiting"),
-    )
-    if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
-        raise BadRecord(f"{filename!r} is not the name of an attempt")
-    return name
 
 
 def trained_trial(filename: str) -> int | None:
@@ -223,11 +216,6 @@ def aside_name(path: str, token: str = "") -> str:
 def artifacts_folder(trial: int, attempt: int) -> str:
     """Where an objective may leave files of its own."""
     return f"{ARTIFACTS}/{trial:06d}.{attempt}"
-
-
-def artifact_path(trial: int, attempt: int, name: str) -> str:
-    """One of those files."""
-    return f"{artifacts_folder(trial, attempt)}/{name}"
 
 
 def beat_path(worker: str) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from distune.errors import BadRecord, NotAFolder
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
-from distune.share.heartbeat_files import HeartbeatFiles
 from distune.share.open_folders import shown
 from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.share.study_documents import StudyDocuments
@@ -28,7 +27,7 @@ class Listing:
     strangers: tuple[str, ...]
 
 
-class Store(StudyDocuments, HeartbeatFiles):
+class Store(StudyDocuments):
     """One study on the share: `Store(Folder(Path("logs/mnist")))`."""
 
     def __init__(self, folder: FolderLike) -> None:
@@ -134,16 +133,12 @@ class Store(StudyDocuments, HeartbeatFiles):
             BadRecord: it is no file, or has more than `limit` bytes.
             NotAFolder: something else is where its folder should be.
         """
-        path = protocol.artifact_path(trial.number, trial.attempt, name)
-        return self.folder.read(path, limit=limit)
+        folder = protocol.artifacts_folder(trial.number, trial.attempt)
+        return self.folder.read(f"{folder}/{name}", limit=limit)
 
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good. See `sync`."""
-        self._unsynced = True
-        try:
-            self.folder.publish(AttemptName.waiting(trial).live_path, records.encode(trial))
-        except FileExistsError:
-            pass
+        self.publish_all([trial], lambda _: None)
 
     def publish_all(self, trials: Iterable[Trial], before: Callable[[Trial], None]) -> None:
         """Nothing -> waiting, for several: see `publish`. In their order, so that a crash leaves
@@ -299,11 +294,6 @@ class Store(StudyDocuments, HeartbeatFiles):
 
 
 def _parse_seen(folder: str, filename: str) -> AttemptName:
-    """The name of a file of history.
-
-    Raises:
-        BadRecord: it has no business in that folder.
-    """
     name = AttemptName.parse(filename)
     if name.state in LIVE:
         raise BadRecord(f"what is {name.state} has no business in {protocol.SEEN}/")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 from distune.errors import ShareError
-from distune.share.outages import Outage
-from distune.share.waiting import LONGEST_WAIT, Interrupt
+from distune.share.waiting import LONGEST_WAIT, Interrupt, Outage
 from distune.watch.observer import Observer
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot

@@ -15,9 +15,8 @@ from pathlib import Path
 from distune.errors import StudyFailed, UserError
 from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies
-from distune.share.outages import Stall
 from distune.share.protocol import worker_id
-from distune.share.waiting import SHORTEST_WAIT, Interrupt, collect_seldom
+from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
 from distune.training.messages import Died, Prepare, Ready
 from distune.training.offer import Offer
 from distune.training.process import ExecutorProcess, end_all

@@ -89,7 +89,7 @@ def master(
 
     Stop it whenever you like: the same command goes on where it stopped.
     """
-    from distune.master.options import MasterOptions
+    from distune.master.opening import MasterOptions
     from distune.master.run import run_master
     from distune.space_file.scaling import scaled
 
