@@ -59,7 +59,7 @@ class Remembered:
             self._unwritten.clear()
 
     def refuses(self, trial: Trial) -> bool:
-        """Whether nobody has asked for such a trial."""
+        """Whether no master has asked for such a trial."""
         asked = self.so_far.of(trial.number)
         if asked is None:
             self._catch_up()  # where locks lie, a second master may have
@@ -128,7 +128,7 @@ class Remembered:
         )
 
     def keep(self) -> str | None:
-        """Write all of it anew if the file has less than is known: somebody has removed or cut it,
+        """Write all of it anew if the file has less than is known: it was removed or cut,
         or the share came back in an older state.
 
         Returns:

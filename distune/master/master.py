@@ -91,7 +91,7 @@ class Master:
     Args:
         store: of a study that has been created.
         limits: in force from now on, whatever they were before.
-        identity: for whoever tries to be a second master.
+        identity: to be shown to a second master.
         monotonic: its clock (P6).
         wall: a clock for people.
     """
@@ -173,7 +173,7 @@ class Master:
             self._asked.recover([trial])
         limit = self.limits.trials
         # Limits may have been higher before this master started; what it has not published
-        # since, nobody has.
+        # since, no master has.
         beyond = self._started and limit is not None and trial.number >= limit
         if beyond or self._asked.refuses(trial):
             return "nobody asked for such a trial"
@@ -192,7 +192,7 @@ class Master:
         try:
             return self._step(curves)
         except (FileNotFoundError, NotAFolder):
-            self.store.mend_folders()  # somebody has deleted or replaced one
+            self.store.mend_folders()  # one was deleted or replaced
             raise
 
     def _step(self, curves: bool) -> Snapshot:

@@ -80,14 +80,14 @@ class Prune:
 
 @dataclass(frozen=True)
 class Withdraw:
-    """Take a trial back that nobody has claimed; it is published again if the study goes on."""
+    """Take a trial back that no worker has claimed; it is published again if the study goes on."""
 
     name: AttemptName
 
 
 @dataclass(frozen=True)
 class Settle:
-    """Put a file away that nobody has to do anything about."""
+    """Put a file away about which there is nothing left to do."""
 
     name: AttemptName
 
@@ -239,7 +239,7 @@ class _Plan:
         if self.live.get(name.key, 0) > name.attempt:
             return None
         if name in self.snapshot.bad and name.key in self.live:
-            return None  # a file of somebody else's beside the trial's own
+            return None  # a stranger's file beside the trial's own
         file = self.snapshot.files.get(name)
         if file is None:
             if name.purpose is Purpose.TEST:

@@ -61,7 +61,7 @@ class State(StrEnum):
 
 
 class Actor(StrEnum):
-    """Who may make a move."""
+    """What may make a move."""
 
     MASTER = "master"
     ANY_WORKER = "any worker"
@@ -99,7 +99,7 @@ class AttemptName(NamedTuple):
     trial: int
     attempt: int
     purpose: Purpose = Purpose.TRAIN
-    worker: str = ""  # of nobody, while it waits
+    worker: str = ""  # none, while it waits
     state: State = State.WAITING
 
     @classmethod
@@ -156,12 +156,12 @@ class AttemptName(NamedTuple):
 
     @property
     def live_path(self) -> str:
-        """Where it lies while somebody still has to do something about it."""
+        """Where it lies until it is over and counted, or succeeded by another attempt."""
         return f"{TRIALS}/{self.filename}"
 
     @property
     def seen_path(self) -> str:
-        """Where it lies when nobody has."""
+        """Where it lies from then on."""
         return f"{seen_folder(self.trial)}/{self.filename}"
 
 
@@ -170,11 +170,6 @@ def _filename(name: AttemptName) -> str:
     test = ".test" if name.purpose is Purpose.TEST else ""
     base = f"{name.trial:06d}.{name.attempt}{test}.jsonl"
     return base if not name.worker else f"{base}.{name.worker}.{name.state}"
-
-
-def may_be_for(worker: str, filename: str) -> bool:
-    """Whether a file of `trials/` waits, or is that worker's: a look without a closer one."""
-    return filename.endswith(".jsonl") or f".{worker}." in filename
 
 
 def trained_trial(filename: str) -> int | None:
@@ -226,7 +221,7 @@ def parse_beat(filename: str) -> str:
     """The worker whose heartbeat this is.
 
     Raises:
-        BadRecord: it is nobody's.
+        BadRecord: it is no worker's.
     """
     worker = filename.removesuffix(_BEAT)
     if worker == filename or not _WORKER.fullmatch(worker):

@@ -48,17 +48,6 @@ class Store(StudyDocuments):
                 strangers.append(name)
         return Listing(tuple(attempts), tuple(strangers))
 
-    def listing_for(self, worker: str) -> Listing:
-        """Of what lies in `trials/`, what waits and what that worker has."""
-        found = []
-        for name in self.folder.names(protocol.TRIALS):
-            if protocol.may_be_for(worker, name):
-                try:
-                    found.append(AttemptName.parse(name))
-                except BadRecord:
-                    continue
-        return Listing(tuple(found), ())
-
     def read_attempt(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """What an attempt's file says.
 
@@ -77,7 +66,7 @@ class Store(StudyDocuments):
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """What the file of an attempt says that is over; a result counts if it is from the
-        worker in the name, who had claimed the trial.
+        worker in the name, which had claimed the trial.
 
         Raises:
             FileNotFoundError: it has moved on.
@@ -206,11 +195,11 @@ class Store(StudyDocuments):
             self.folder.remove(name.live_path)
         except FileNotFoundError:
             pass
-        except BadRecord as error:  # nothing of ours: somebody may want to see it
+        except BadRecord as error:  # not distune's: its owner may want to see it
             self.set_aside(name.live_path, str(error))
 
     def settle(self, name: AttemptName) -> bool:
-        """Done -> seen, or put a lost one away: nobody has to do anything about it any more."""
+        """Done -> seen, or put a lost one away: there is nothing left to do about it."""
         settled = name if name.state is State.LOST else name.moved(State.SEEN, Actor.MASTER)
         folder = protocol.seen_folder(name.trial)
         return self._in_folder(folder, lambda: self._move(name.live_path, settled.seen_path))

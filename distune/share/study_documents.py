@@ -46,7 +46,7 @@ class StudyDocuments(StudyFiles):
     def create(self, study: Study) -> Study:
         """Publish a new study, or find the one that is there already.
 
-        `study.json` comes last: who sees it may rely on the rest.
+        `study.json` comes last: a process that sees it may rely on the rest.
         """
         self.mend_folders()
         for path, data in (
@@ -139,7 +139,7 @@ class StudyDocuments(StudyFiles):
         return self._read_beats()[0]
 
     def strange_beats(self) -> dict[str, str]:
-        """Paths in `workers/` that are nobody's heartbeat, and why."""
+        """Paths in `workers/` that are no worker's heartbeat, and why."""
         return self._read_beats()[1]
 
     def _read_beats(self) -> tuple[dict[str, bytes], dict[str, str]]:

@@ -100,7 +100,7 @@ class Stall:
             with self._lock:
                 if self._seconds is None:
                     continue
-                # Counted, not measured: a process that was itself stopped blames nobody.
+                # Counted, not measured: a process that was itself stopped blames no server.
                 self._seconds += 1
                 tell = self._seconds == self._after and not self._known
             if tell:

@@ -126,7 +126,7 @@ class OpenStudy:
 
     def list_mine(self) -> set[AttemptName]:
         """List the study: what the worker owns of it; what it may claim is then known."""
-        listing = self.store.listing_for(self._context.worker)
+        listing = self.store.listing()
         waiting = [name for name in listing.attempts if name.state is State.WAITING]
         others = self._left_to_others(waiting)
         self.candidates.replace(waiting, others, self._context.monotonic(), self._context.rng)
