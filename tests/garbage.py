@@ -71,7 +71,7 @@ def flipped(data: bytes) -> bytes:
 
 
 def _version_99(body: bytes) -> bytes:
-    newer = body.replace(b'"format": 1,', b'"format": 99,')
+    newer = body.replace(b'"format": 2,', b'"format": 99,')
     return newer if newer != body else with_field(b'{"format":99}')(body)
 
 

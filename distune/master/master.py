@@ -170,7 +170,7 @@ class Master:
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
         if not self._started:
-            self._asked.recover([trial])
+            self._asked.recover([trial], history)
         limit = self.limits.trials
         # Limits may have been higher before this master started; what it has not published
         # since, no master has.

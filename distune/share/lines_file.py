@@ -32,6 +32,7 @@ class LinesFile(Generic[L]):
     Attributes:
         problem: why the file, as far as it was read, is not what this study's master wrote;
             None if it is. A torn line is no problem.
+        torn: whether it ended in half a line when it was read last.
         lost: whether lines were missing once that had been there; until it is written anew.
     """
 
@@ -42,6 +43,7 @@ class LinesFile(Generic[L]):
         self._study = study
         self._beginning = records.beginning_of(kind)
         self.problem: str | None = None
+        self.torn = False
         self.lost = False
         self._offset = 0  # where the next unread line begins
         #: Where the last known line begins, and that line.
@@ -78,6 +80,7 @@ class LinesFile(Generic[L]):
                 raise BadRecord("a line of it does not end")
             if len(data) < _CHUNK:
                 self._judge(data[end:])
+                self.torn = end < len(data)
                 return
             if self._offset > _SIZE_LIMIT:
                 raise BadRecord("it is too large")
