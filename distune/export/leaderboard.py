@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from distune.search.ranking import Configuration, History, Tier
+from distune.search.configuration import Configuration, Tier
+from distune.search.ranking import History
 from distune.study.study import Study
 from distune.study.trial import Params
 

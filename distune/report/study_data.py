@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from distune.search.ranking import Configuration, History
+from distune.search.configuration import Configuration
+from distune.search.ranking import History
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.figures import Figure

@@ -8,7 +8,7 @@ import statistics
 from distune.report.blocks import Block, Paragraph, Section, Table
 from distune.report.study_data import StudyData, spent
 from distune.report.wording import PARAMS_IN_WORDS, good_direction, params_words
-from distune.search.ranking import Configuration
+from distune.search.configuration import Configuration
 from distune.search.samplers.staged import make_sampler
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import standing

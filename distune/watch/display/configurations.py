@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from distune.search.ranking import History, Tier
+from distune.search.configuration import Tier
+from distune.search.ranking import History
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.study import Study
 from distune.study.trial import Params

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from distune.search.ranking import Configuration, History
+from distune.search.configuration import Configuration
+from distune.search.ranking import History
 from distune.watch.display.configurations import varying_parameters
 from distune.watch.display.headline import outcome_counts, title_line
 from distune.watch.display.leaderboard import ranking_lines

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distune.search.ranking import Configuration
+from distune.search.configuration import Configuration
 from distune.search.samplers.staged import StageView
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from distune.search.ranking import Configuration, Tier
+from distune.search.configuration import Configuration, Tier
 from distune.study.study import Study
 from distune.watch.display.configurations import best_value, standing, varying_parameters
 from distune.watch.display.numbers import (
