@@ -23,7 +23,12 @@ both = pytest.mark.parametrize("study", ["finished", "running"])
 
 @pytest.fixture
 def old(lab: Lab) -> Lab:
+    """As they come from a clone: git keeps no empty folder."""
     shutil.copytree(STUDIES, lab.logs)
+    for folder in ("trials", "workers", "artifacts", "quarantine"):
+        for study in lab.logs.iterdir():
+            if study.is_dir() and (study / folder).is_dir() and not any((study / folder).iterdir()):
+                (study / folder).rmdir()
     return lab
 
 

@@ -21,7 +21,7 @@ _MOST_AHEAD = 1000  # trials: a master publishes no more before the first of the
 
 
 class Remembered:
-    """`Remembered(store, study)` knows what earlier masters have asked for.
+    """`Remembered(store, study)` knows what earlier masters have asked for, once it is read.
 
     Attributes:
         so_far: all of it.
@@ -33,11 +33,24 @@ class Remembered:
         self._study = study
         self._file = LinesFile(store, protocol.ASKED, Asked, study)
         self._unwritten: list[bytes] = []
+        self._recovered = 0
+        self._lacks_lines = False
+        self._is_read = False
+
+    def read(self, history: History) -> None:
+        """Read what earlier masters have asked for, if that was not done before.
+
+        Args:
+            history: what is counted; its configurations need not be kept.
+        """
+        if self._is_read:
+            return
+        self._is_read = True
+        self.so_far = AskedSoFar(self._study, history)
         self._file.distrust_tail()
         self._catch_up()
         # A trial is published after its line is whole: half a line says that more is missing.
         self._lacks_lines = self._file.torn or not len(self.so_far)
-        self._recovered = 0
 
     def _catch_up(self) -> None:
         """Take in what the file has and is not known."""
@@ -142,6 +155,7 @@ class Remembered:
         Returns:
             A line for people, if so.
         """
+        self.so_far.forget_what_is_over()
         if not self._file.has_lost_lines():
             return None
         self._catch_up()  # where locks lie, a second master may have written

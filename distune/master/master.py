@@ -125,6 +125,7 @@ class Master:
         store.tell = lambda line: self.observer.add_event("trouble", line)
         for line in said:
             store.tell(line)
+        self._asked.read(self.observer.history)
         self._counting = Counting(store, self.observer)
         self._counting.mend()
         self._succeed(store.read_master())
@@ -170,6 +171,7 @@ class Master:
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
         if not self._started:
+            self._asked.read(history)
             self._asked.recover([trial], history)
         limit = self.limits.trials
         # Limits may have been higher before this master started; what it has not published

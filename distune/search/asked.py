@@ -7,36 +7,43 @@ twice.
 from __future__ import annotations
 
 import itertools
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 
+from distune.search.ranking import History
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Asked, Trial, trial_seed
+from distune.study.trial import Asked, Purpose, Trial, trial_seed
 
 
 class AskedSoFar:
     """The configurations that were asked for, by the numbers of their trials.
 
-    Kept as the lines that `asked.jsonl` has: a hundred thousand of them are some 25 MB.
+    The history has the params of those that are over; so only the lines of the others are kept,
+    and sixteen bytes for each configuration.
+
+    Args:
+        study: whose they are.
+        history: what is counted; it may only ever grow.
 
     Attributes:
-        study: whose they are.
         next_configuration: the lowest number that is higher than all of them.
         next_trial: likewise, of their trials.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, history: History | None = None) -> None:
         self.study = study
         self.next_configuration = 0
         self.next_trial = 0
-        # In the order of their trials: a line's first trial, its last one, and the line.
-        self._first: list[int] = []
-        self._last: list[int] = []
-        self._lines: list[bytes] = []
+        self._history = history if history is not None else History(study)
+        self._first = array("q")  # of a line's trials, in their order; and the last one of each
+        self._last = array("q")
+        self._trials = 0
+        self._lines: dict[int, bytes] = {}  # by the first trial: of what is not over
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._first)
 
     def add(self, asked: Asked, line: bytes | None = None) -> bool:
         """Take one in; the first that names a trial counts.
@@ -54,7 +61,9 @@ class AskedSoFar:
             return False
         self._first.insert(place, asked.trial)
         self._last.insert(place, last)
-        self._lines.insert(place, line or records.encode(asked))
+        self._trials += asked.repeats
+        if not self._is_over(asked.trial, last):
+            self._lines[asked.trial] = line or records.encode(asked)
         self.next_configuration = max(self.next_configuration, asked.configuration + 1)
         self.next_trial = max(self.next_trial, last + 1)
         return True
@@ -64,16 +73,26 @@ class AskedSoFar:
         place = bisect_right(self._first, trial) - 1
         if place < 0 or trial > self._last[place]:
             return None
-        return self._decoded(place)
+        return self._at(place)
 
     def lines(self) -> Iterator[bytes]:
-        """All of them, in the order of their trials."""
-        return iter(self._lines)
+        """All of them, in the order of their trials; those of what is over made again."""
+        for place, first in enumerate(self._first):
+            yield self._lines.get(first) or records.encode(self._at(place))
+
+    def forget_what_is_over(self) -> None:
+        """Keep no line of a configuration whose trials are all counted."""
+        for first in list(self._lines):
+            if self._is_over(first, self._last[bisect_right(self._first, first) - 1]):
+                del self._lines[first]
+
+    def _is_over(self, first: int, last: int) -> bool:
+        numbers = range(first, last + 1)
+        return all(self._history.has((Purpose.TRAIN, number)) for number in numbers)
 
     def has_gaps(self) -> bool:
         """Whether lines were lost, and no trial tells of them."""
-        trials = sum(self._last) - sum(self._first) + len(self)
-        return trials < self.next_trial
+        return self._trials < self.next_trial
 
     def gaps(self) -> Iterator[Asked]:
         """What is missing: lines without params, each with the lowest configuration's number
@@ -81,7 +100,7 @@ class AskedSoFar:
         """
         if not self.has_gaps():
             return
-        known = {self._decoded(place).configuration for place in range(len(self))}
+        known = {self._at(place).configuration for place in range(len(self))}
         free = (number for number in itertools.count() if number not in known)
         trial = 0
         for first, last in zip(self._first, self._last, strict=True):
@@ -97,10 +116,24 @@ class AskedSoFar:
                 trial += repeats
             trial = last + 1
 
-    def _decoded(self, place: int) -> Asked:
-        asked = records.decode_again(self._lines[place])
-        assert isinstance(asked, Asked)
-        return asked
+    def _at(self, place: int) -> Asked:
+        first = self._first[place]
+        line = self._lines.get(first)
+        if line is not None:
+            asked = records.decode_again(line)
+            assert isinstance(asked, Asked)
+            return asked
+        counted = self._history.get((Purpose.TRAIN, first))
+        assert counted is not None  # or the line would have been kept
+        return Asked(
+            study=self.study.id,
+            configuration=counted.trial.configuration,
+            trial=first,
+            repeat=counted.trial.repeat,
+            repeats=self._last[place] - first + 1,
+            params=counted.trial.params,
+            origin="recovered",
+        )
 
 
 def trial_of(study: Study, asked: Asked, number: int) -> Trial:

@@ -34,12 +34,15 @@ class Store(StudyDocuments):
         super().__init__(folder)
         self._unsynced = False
 
-    def listing(self) -> Listing:
+    def listing(self, *, viewer: bool = False) -> Listing:
         """What lies in `trials/` now. A file renamed meanwhile may be missing from it:
         nothing is ever concluded from one absence.
+
+        Args:
+            viewer: takes a copy of a study that has lost its empty folders as it is.
         """
         attempts, strangers = [], []
-        for name in self.folder.names(protocol.TRIALS):
+        for name in self._trial_names(viewer):
             if f"{protocol.TRIALS}/{name}" in self._stuck:
                 continue
             try:
@@ -47,6 +50,14 @@ class Store(StudyDocuments):
             except BadRecord:
                 strangers.append(name)
         return Listing(tuple(attempts), tuple(strangers))
+
+    def _trial_names(self, viewer: bool) -> list[str]:
+        try:
+            return self.folder.names(protocol.TRIALS)
+        except FileNotFoundError:
+            if not viewer or protocol.STUDY not in self.folder.names(""):
+                raise  # a master makes the folder again; a viewer waits for a share that is away
+            return []
 
     def read_attempt(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """What an attempt's file says.
@@ -86,7 +97,7 @@ class Store(StudyDocuments):
 
     def attempts_of(self, trial: int) -> list[tuple[AttemptName, records.AttemptFile]]:
         """All attempts at one trial, wherever they lie, in their order."""
-        live = [n for n in self.listing().attempts if n.trial == trial]
+        live = [n for n in self.listing(viewer=True).attempts if n.trial == trial]
         found = []
         for name, seen in [(n, False) for n in live] + [(n, True) for n in self.seen_of(trial)]:
             try:

@@ -111,7 +111,7 @@ class Observer:
         """
         if self._follows:
             self.catch_up()
-        listing = self.store.listing()
+        listing = self.store.listing(viewer=self._follows)
         now = self._monotonic()
         attempts, strangers = self._check.split(listing)
         holders = {n.worker for n in attempts if n.state is State.TAKEN and n.worker}
