@@ -74,7 +74,7 @@ _STORE = "tests/test_store.py"
 _MASTER = "tests/test_master.py"
 _WORKER = "tests/test_worker.py"
 _HEARTBEAT = "tests/test_heartbeat.py"
-_LONG = "tests/test_simulation.py::test_a_training_many_leases_long_is_nobodys_silence"
+_LONG = "tests/test_simulation.py::test_a_training_many_leases_long_is_no_silence"
 _OLD_LISTINGS = "tests/test_simulation.py::test_old_listings_alone_cost_no_attempt"
 
 MUTATIONS = (

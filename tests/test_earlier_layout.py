@@ -24,6 +24,7 @@ both = pytest.mark.parametrize("study", ["finished", "running"])
 @pytest.fixture
 def old(lab: Lab) -> Lab:
     shutil.copytree(STUDIES, lab.logs)
+    (lab.logs / "finished" / "trials").mkdir(exist_ok=True)  # git keeps no empty folder
     return lab
 
 

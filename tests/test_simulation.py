@@ -31,7 +31,7 @@ def test_a_good_day_needs_one_attempt_a_trial() -> None:
     assert sum(len(executor.trials) for executor in world.executors) == 12
 
 
-def test_a_training_many_leases_long_is_nobodys_silence() -> None:
+def test_a_training_many_leases_long_is_no_silence() -> None:
     world = World(2, Faults(), trials=4, workers=2, training=12 * LEASE)
     world.run(healthy_seconds=100 * LEASE)
     world.check()
@@ -94,7 +94,7 @@ def test_a_watcher_that_cannot_see_takes_nothing_back() -> None:
     assert {name.attempt for _, name in world.attempts()} == {1}
 
 
-def test_a_frozen_worker_is_lost_after_the_lease_and_harms_nobody_when_it_thaws() -> None:
+def test_a_frozen_worker_is_lost_after_the_lease_and_does_no_harm_when_it_thaws() -> None:
     """P6, P7: one worker stops for five leases in the middle of a trial."""
     world = World(5, Faults(), trials=4, workers=2)
     while not any(e.trials for e in world.executors):
