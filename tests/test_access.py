@@ -152,7 +152,7 @@ def test_a_worker_that_could_not_write_into_the_masters_files_says_so_at_its_sta
 
 
 @needs_root
-def test_a_study_that_somebody_else_may_have_planted_is_refused_unless_asked_for(
+def test_a_study_that_another_user_may_have_planted_is_refused_unless_asked_for(
     users: Users,
 ) -> None:
     logs = users.make_logs(0o1777, owner=0, group=0)
@@ -171,7 +171,7 @@ def test_a_study_that_somebody_else_may_have_planted_is_refused_unless_asked_for
 
 
 @needs_root
-def test_a_logs_directory_of_somebody_elses_in_a_public_place_is_refused(users: Users) -> None:
+def test_another_users_logs_directory_in_a_public_place_is_refused(users: Users) -> None:
     users.folder.chmod(0o1777)
     users.make_logs(0o2775, owner=ALICE)
     master = users.master(BOB)

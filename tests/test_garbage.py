@@ -411,7 +411,7 @@ def test_the_end_is_written_whatever_lies_in_its_place(
 
 
 @pytest.mark.parametrize("thing", THINGS)
-def test_a_readme_that_is_garbage_is_nobodys_business(tmp_path: Path, thing: str) -> None:
+def test_a_readme_that_is_garbage_is_left_alone(tmp_path: Path, thing: str) -> None:
     bench = Bench(tmp_path, trials=2)
     spoil(bench.path / protocol.README, thing)
     bench.restart()
@@ -419,7 +419,7 @@ def test_a_readme_that_is_garbage_is_nobodys_business(tmp_path: Path, thing: str
     bench.check()
 
 
-def test_heartbeats_of_nobody_are_set_aside(tmp_path: Path) -> None:
+def test_heartbeats_of_no_worker_are_set_aside(tmp_path: Path) -> None:
     bench = Bench(tmp_path, trials=60)
     bench.step(2)
     beat = Beat(worker="other", host="h", pid=1, device="cpu", jobs=1, counter=1, state="idle")

@@ -29,7 +29,7 @@ def test_any_change_ends_the_silence() -> None:
     assert watch.look({"a": b"0", "b": b"1"}, now=6.0) == {"a": 1.0, "b": 6.0}
 
 
-def test_time_in_which_the_share_was_gone_is_nobodys_silence() -> None:
+def test_time_in_which_the_share_was_gone_is_no_workers_silence() -> None:
     watch = Watch(longest_step=STEP)
     watch.look({"a": b"1"}, now=0.0)
     watch.look({"a": b"1"}, now=2.0)
@@ -38,7 +38,7 @@ def test_time_in_which_the_share_was_gone_is_nobodys_silence() -> None:
     assert watch.look({"a": b"1"}, now=5.0) == {"a": 3.0}
 
 
-def test_an_outage_of_any_length_alone_loses_nobody() -> None:
+def test_an_outage_of_any_length_alone_loses_no_worker() -> None:
     watch = Watch(longest_step=STEP)
     watch.look({"a": b"1"}, now=0.0)
     for now in range(1, 100):

@@ -80,7 +80,7 @@ def test_a_master_knows_for_how_long_what_waits_will_last() -> None:
     assert master.pace.lasts == (len(desk.store.listing().attempts)) / 2.0
 
 
-def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_nobody_claims() -> None:
+def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_none_claims() -> None:
     desk = Desk(trials=40)
     master = desk.master()
     master.step()

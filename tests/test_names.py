@@ -313,6 +313,6 @@ def test_a_workers_id_begins_with_its_host_as_far_as_it_can_be_written(
         f"{'a' * 81}.beat",
     ],
 )
-def test_a_file_that_is_nobodys_heartbeat_is_refused(filename: str) -> None:
+def test_a_file_that_is_no_workers_heartbeat_is_refused(filename: str) -> None:
     with pytest.raises(BadRecord, match="is not a heartbeat"):
         parse_beat(filename)

@@ -246,7 +246,7 @@ def test_a_worker_is_evicted_when_its_lease_is_over_and_not_before() -> None:
     assert planned(replace(almost, workers=(view("w-1", LEASE),)), Lose) == [Lose(taken)]
 
 
-def test_whoever_trains_what_is_counted_already_is_evicted() -> None:
+def test_a_worker_that_trains_what_is_counted_already_is_evicted() -> None:
     taken = name(0, State.TAKEN, attempt=2)
     assert planned(seen_by(taken, history=[counted(0)]), Lose, Prune) == [Lose(taken)]
 

@@ -110,7 +110,7 @@ def test_poking_leaves_nothing_behind(folder: FolderLike) -> None:
     assert folder.names("") == ["a"]
 
 
-def test_a_lost_reply_to_making_a_file_is_not_taken_for_somebody_elses_file(
+def test_a_lost_reply_to_making_a_file_is_not_taken_for_anothers_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NFS sends a request again when its reply is lost; the second time it is EEXIST."""
@@ -561,7 +561,7 @@ def test_nothing_is_held_open_at_rest(tmp_path: Path) -> None:
     assert held_open(tmp_path) == []
 
 
-def test_a_failure_that_somebody_keeps_holds_nothing_open(
+def test_a_failure_that_is_kept_holds_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a failure in a circle is, until the next collection, which may be hours away."""
@@ -589,7 +589,7 @@ def held_open(folder: Path) -> list[str]:
     return [path for path in paths if path.startswith(str(folder))]
 
 
-def test_a_claim_of_which_nobody_knows_is_neither_won_nor_lost(store: Store) -> None:
+def test_a_claim_whose_answer_is_unknown_is_neither_won_nor_lost(store: Store) -> None:
     store.publish(trial())
     lying_once(store, lambda: ShareError("EIO"), does_it=False)
     with pytest.raises(ShareError):

@@ -11,11 +11,11 @@ from distune.errors import BadRecord
 from distune.share import records
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Line
+from distune.study.trial import Asked, Counted
 
 _CHUNK = 2 * 2**20  # bytes read at a time
 _SIZE_LIMIT = 2**32
-L = TypeVar("L", bound=Line)
+L = TypeVar("L", Asked, Counted)
 
 
 class LinesFile(Generic[L]):
@@ -39,7 +39,7 @@ class LinesFile(Generic[L]):
     def __init__(self, store: Store, path: str, kind: type[L], study: Study) -> None:
         self._store = store
         self._path = path
-        self._kind = kind
+        self._kind: type[L] = kind
         self._study = study
         self._beginning = records.beginning_of(kind)
         self.problem: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from distune.errors import UserError
 from distune.space_file.model import SpaceFile
@@ -32,7 +31,13 @@ def scaled(file: SpaceFile, factor: float) -> SpaceFile:
             "make the numbers in the space file smaller instead"
         )
     full = {"epochs": _default(workload, "epochs"), **_sizes(file, workload)}
-    scale = _Scale(factor, full)
+
+    def smaller(params: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        return {
+            name: _scaled(spec, factor, full[name]) if name in full else spec
+            for name, spec in params.items()
+        }
+
     stages = file.stages or []
     given = {
         name for params in (file.params, *(stage.params for stage in stages)) for name in params
@@ -43,10 +48,8 @@ def scaled(file: SpaceFile, factor: float) -> SpaceFile:
         if name not in given
     }
     update = {
-        "params": scale.params({**file.params, **defaults}),
-        "stages": [
-            stage.model_copy(update={"params": scale.params(stage.params)}) for stage in stages
-        ]
+        "params": smaller({**file.params, **defaults}),
+        "stages": [stage.model_copy(update={"params": smaller(stage.params)}) for stage in stages]
         or None,
         "max_seconds": file.max_seconds and file.max_seconds * factor,
         "description": f"{file.description} (scaled by {factor:g})".strip(),
@@ -70,29 +73,18 @@ def _sizes(file: SpaceFile, workload: Workload) -> dict[str, int]:
     return {part: min(size[i] for size in sizes) for i, part in enumerate(_DATA)}
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """A factor for certain parameters. `full`: what None stands for in each of them."""
+def _scaled(spec: Parameter, factor: float, full: int) -> Parameter:
+    """`full`: what None stands for."""
 
-    factor: float
-    full: Mapping[str, int]
+    def less(value: Scalar) -> int:
+        return max(1, round((full if value is None else int(value)) * factor))
 
-    def params(self, params: Mapping[str, Parameter]) -> dict[str, Parameter]:
-        return {
-            name: self._parameter(spec, self.full[name]) if name in self.full else spec
-            for name, spec in params.items()
-        }
-
-    def _parameter(self, spec: Parameter, full: int) -> Parameter:
-        def less(value: Scalar) -> int:
-            return max(1, round((full if value is None else int(value)) * self.factor))
-
-        match spec:
-            case CategoricalParameter():
-                choices = list(dict.fromkeys(map(less, spec.choices)))
-                return spec.model_copy(update={"choices": choices})
-            case IntParameter():
-                step = less(spec.step) if spec.step is not None else None
-                update = {"low": less(spec.low), "high": less(spec.high), "step": step}
-                return spec.model_copy(update=update)
-        return spec
+    match spec:
+        case CategoricalParameter():
+            choices = list(dict.fromkeys(map(less, spec.choices)))
+            return spec.model_copy(update={"choices": choices})
+        case IntParameter():
+            step = less(spec.step) if spec.step is not None else None
+            update = {"low": less(spec.low), "high": less(spec.high), "step": step}
+            return spec.model_copy(update=update)
+    return spec

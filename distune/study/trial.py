@@ -81,20 +81,7 @@ class Outcome(StrEnum):
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 
 
-class Line(Record, frozen=True, kw_only=True):
-    """Base of the records that a study keeps in a file of many."""
-
-    @property
-    def study_id(self) -> str:
-        """Whose it is."""
-        raise NotImplementedError
-
-    def as_of_now(self, repeats: int) -> Self:
-        """As it would be written now; see `Trial.as_of_now`."""
-        return self
-
-
-class Asked(Line, frozen=True, kw_only=True):
+class Asked(Record, frozen=True, kw_only=True):
     """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
     before any of its trials is.
 
@@ -122,7 +109,12 @@ class Asked(Line, frozen=True, kw_only=True):
 
     @property
     def study_id(self) -> str:
+        """Of the study that keeps it."""
         return self.study
+
+    def as_of_now(self, repeats: int) -> Self:
+        """As it would be written now: no study of the layout before has any."""
+        return self
 
 
 class Trial(Record, frozen=True, kw_only=True):
@@ -234,7 +226,7 @@ class Result(Record, frozen=True, kw_only=True):
         return self.failure is not None and self.failure.infeasible
 
 
-class Counted(Line, frozen=True, kw_only=True):
+class Counted(Record, frozen=True, kw_only=True):
     """A trial that is over, as the history keeps it: exactly one for each (P3).
 
     `elapsed` is how long the study had run when it was counted, in seconds, on its
@@ -249,9 +241,11 @@ class Counted(Line, frozen=True, kw_only=True):
 
     @property
     def study_id(self) -> str:
+        """Of the study that keeps it."""
         return self.trial.study
 
     def as_of_now(self, repeats: int) -> Self:
+        """As it would be written now; see `Trial.as_of_now`."""
         return self.replace(trial=self.trial.as_of_now(repeats))
 
     @property
