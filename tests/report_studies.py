@@ -73,7 +73,7 @@ def counted(
     steps: int = 1,
     **trial: Any,
 ) -> Counted:
-    fields = {"study": "s1", "attempt": 1, **trial}
+    fields = {"study": "s1", "attempt": 1, "configuration": number, **trial}
     return Counted(
         trial=Trial(
             number=number, params=dict(a_setting(number) if params is None else params), **fields

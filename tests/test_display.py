@@ -420,7 +420,9 @@ def test_the_test_accuracy_has_a_column_once_there_is_one() -> None:
 
 
 def test_a_winner_s_test_is_judged_by_the_metric_that_ranks_its_workload() -> None:
-    study = a_study(objective="house-prices", metric="val_loss", direction="minimize")
+    study = a_study(
+        objective="house-prices", metric="val_loss", test_metric="test_loss", direction="minimize"
+    )
     metrics = {"test_loss": 0.0024, "test_mse": 0.9}
     tested = Result(outcome=Outcome.COMPLETE, metrics=metrics)
     history = [counted(0, 0.0017), a_test_of(0, 0.5).replace(result=tested)]
@@ -533,24 +535,10 @@ def test_the_estimate_takes_the_nearest_limit() -> None:
     assert "ETA" not in "".join(screen_of(snapshot, 120, 40))
 
 
-def test_a_grids_trials_are_counted_without_a_limit_being_set() -> None:
-    grid = a_study(
-        sampler="grid",
-        repeats=2,
-        params={
-            "optimizer": ["sgd", "adam", "rmsprop"],
-            "momentum": {
-                "type": "float",
-                "low": 0,
-                "high": 1,
-                "step": 0.25,
-                "when": {"optimizer": "sgd"},
-            },
-            "n": {"type": "int", "low": 1, "high": 4},
-        },
-    )
-    assert planned_trials(a_snapshot(grid, limits=Limits())) == (5 + 1 + 1) * 4 * 2
-    assert planned_trials(a_snapshot(grid, limits=Limits(trials=9))) == 9
+def test_so_many_trials_are_planned_as_the_sampler_or_the_limit_gives() -> None:
+    repeated = a_study(repeats=2)
+    assert planned_trials(a_snapshot(repeated, size=28, limits=Limits())) == 56
+    assert planned_trials(a_snapshot(repeated, size=28, limits=Limits(trials=9))) == 9
     assert planned_trials(a_snapshot(limits=Limits())) is None
 
 

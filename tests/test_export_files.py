@@ -105,8 +105,16 @@ def staged_history(repeats: int = 1) -> History:
     ]
     of = study(params={"lr": 1, "layers": 2}, stages=stages, repeats=repeats, **OWN)
     rates = [lr for lr in (1, 2, 1.5, 1.75) for _ in range(repeats)]
-    runs = [counted(n, {"lr": lr, "layers": 2}, float(lr)) for n, lr in enumerate(rates)]
-    return history_of(of, runs)
+    trials = [
+        counted(
+            number,
+            {"lr": lr, "layers": 2},
+            float(lr),
+            trial={"configuration": number // repeats, "repeat": number % repeats},
+        )
+        for number, lr in enumerate(rates)
+    ]
+    return history_of(of, trials)
 
 
 def test_a_trial_says_which_stage_it_belongs_to_and_without_stages_none() -> None:
