@@ -23,8 +23,7 @@ from hypothesis import strategies as st
 from distune.errors import UserError
 from distune.export.files import complete, data_frame, write_csv, write_jsonl, write_parquet
 from distune.export.formats import export_table
-from distune.export.rows import curve_of, span, trial_rows
-from distune.export.table import Kind, TrialTable
+from distune.export.table import Kind, TrialTable, curve_of, span, trial_rows
 from distune.search.ranking import History
 from distune.study.trial import Counted, Failure, Outcome, Report
 from tests.histories import counted, evaluated, history_of, reports, study

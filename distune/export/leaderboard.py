@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distune.search.ranking import Configuration, History, Tier
@@ -91,19 +91,30 @@ def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
         configuration: which.
         test_metric: what its test is judged by.
     """
-    return {
-        "value": _finite(configuration.mean),
-        "spread": _finite(configuration.spread),
-        "values": [_finite(value) for value in configuration.values],
-        test_metric: _finite(configuration.test_mean(test_metric)),
-        "seconds": _finite(configuration.seconds),
+    found = {
+        "value": configuration.mean,
+        "spread": configuration.spread,
+        "values": configuration.values,
+        test_metric: configuration.test_mean(test_metric),
+        "seconds": configuration.seconds,
         "trials": [run.trial.number for run in configuration.trials],
         "seeds": [run.trial.seed for run in configuration.trials],
     }
+    plain: dict[str, Any] = strict(found)
+    return plain
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def strict(tree: Any) -> Any:
+    """The same plain data without NaN and infinity, which JSON does not have."""
+    match tree:
+        case float():
+            return tree if math.isfinite(tree) else None
+        case Mapping():
+            return {key: strict(value) for key, value in tree.items()}
+        case list() | tuple():
+            return [strict(value) for value in tree]
+        case _:
+            return tree
 
 
 def best_space(history: History) -> str | None:

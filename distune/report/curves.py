@@ -9,20 +9,20 @@ from functools import partial
 from typing import Any
 
 from distune.report.blocks import Block, Choice, Paragraph, Plot, Row, Section
-from distune.report.colours import colour
 from distune.report.curve_data import (
     POINTS,
     Curve,
     Family,
+    Group,
     Middle,
     by_step,
     by_time,
     families,
     gap,
+    groups_of,
     middle,
 )
-from distune.report.curve_groups import Group, groups_of
-from distune.report.plotting import axis, figure, label, spans_decades
+from distune.report.plotting import axis, colour, figure, label, spans_decades
 from distune.report.study_data import STAGE, StudyData
 from distune.watch.display.numbers import format_value
 from distune.watch.display.text import clean

@@ -14,8 +14,7 @@ from html import escape
 from typing import Any
 
 from distune.report.blocks import Block, Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
-from distune.report.colours import themes
-from distune.report.plotting import safe_figure
+from distune.report.plotting import safe_figure, themes
 from distune.watch.display.text import clean
 
 _LONGEST = 4000

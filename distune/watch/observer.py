@@ -19,13 +19,12 @@ from distune.share.protocol import State
 from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted
-from distune.watch.attempt_files import AttemptFiles
+from distune.watch.attempt_files import AttemptFiles, StrangerCheck
 from distune.watch.beats import MasterBeats, WorkerBeats
 from distune.watch.counting import LONGEST_LEAP, Refuse, recover
 from distune.watch.event_log import EventLog
 from distune.watch.expected import ExpectedTrials
 from distune.watch.snapshot import Event, Snapshot
-from distune.watch.strangers import StrangerCheck
 
 _RATE_OVER = 30  # trials
 

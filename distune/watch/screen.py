@@ -13,12 +13,16 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
+from distune.errors import ShareError
 from distune.share import protocol
+from distune.share.outages import Outage
+from distune.share.waiting import LONGEST_WAIT, Interrupt
 from distune.watch.display.ending import final_table
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.display.live import render
 from distune.watch.display.plain import plain_event, plain_progress
 from distune.watch.display.text import clean
+from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot
 
 _REFRESH = 0.5  # seconds between two pictures
@@ -132,3 +136,28 @@ def _after(events: tuple[Event, ...], last: Event | None) -> tuple[Event, ...]:
         if events[i] is last:
             return events[i + 1 :]
     return events
+
+
+def run_viewer(observer: Observer, screen: Screen) -> int:
+    """Show a study until the viewer is interrupted or the study is over."""
+    interrupt = Interrupt()
+    outage = Outage()
+    with screen:
+        while interrupt.signal is None:
+            looked = time.monotonic()
+            try:
+                snapshot: Snapshot = observer.look(curves=screen.wants_curves())
+            except (ShareError, FileNotFoundError) as error:
+                observer.blind()
+                if outage.began is None:
+                    screen.say(f"{error}; trying again")
+                interrupt.event.wait(outage.pause(since=looked))
+                continue
+            lasted = outage.over()
+            if lasted is not None:
+                screen.say(f"the share is back after {lasted:.0f} s")
+            screen.show(snapshot)
+            if snapshot.finished is not None and not screen.live:
+                break
+            interrupt.event.wait(LONGEST_WAIT)
+    return 0

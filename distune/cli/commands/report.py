@@ -39,11 +39,12 @@ def report(
     You can write it while the study runs. The page works offline, so you can send the file to a
     colleague as it is.
     """
-    from distune.report.reading import read_study
-    from distune.report.writing import plotly_script, write_report
+    from distune.report.reading import plotly_script, read_study
     from distune.share.find_studies import open_study
 
     plotly = plotly_script()  # what is not installed is said before anything is read
+    from distune.report.writing import write_report
+
     with terminal.stall().watched():
         data = read_study(open_study(logs, study))
     written = write_report(data, plotly, out, color_by)

@@ -22,7 +22,7 @@ def top(
     """Watch a study live, read-only, from any machine that sees the shared folder."""
     from distune.share.find_studies import open_study
     from distune.watch.observer import Observer
-    from distune.watch.viewer import run_viewer
+    from distune.watch.screen import run_viewer
 
     with terminal.stall().watched():
         observer = Observer(open_study(logs, study))

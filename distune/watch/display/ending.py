@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.search.ranking import Configuration, History
-from distune.watch.display.configurations import varying_parameters
+from distune.watch.display.configurations import params_text, varying_parameters, wrapped
 from distune.watch.display.headline import outcome_counts, title_line
 from distune.watch.display.leaderboard import ranking_lines
 from distune.watch.display.numbers import (
@@ -16,7 +16,6 @@ from distune.watch.display.numbers import (
     format_value,
     is_number,
 )
-from distune.watch.display.paragraphs import params_text, wrapped
 from distune.watch.display.state import describe_state, trials_counted
 from distune.watch.display.tables import BEST_MARK
 from distune.watch.display.text import clean, indented, line_of

@@ -6,7 +6,6 @@ from rich.text import Text
 
 from distune.share.protocol import State
 from distune.study.trial import Outcome
-from distune.watch.display.bars import progress_bar
 from distune.watch.display.numbers import coarse_duration, duration, format_rate, round_duration
 from distune.watch.display.state import (
     Doing,
@@ -19,7 +18,7 @@ from distune.watch.display.state import (
     trials_counted,
 )
 from distune.watch.display.tables import Piece, joined
-from distune.watch.display.text import clean, fitted, line_of, padded
+from distune.watch.display.text import clean, fitted, line_of, padded, progress_bar
 from distune.watch.snapshot import Snapshot
 
 _STATE_STYLES = {

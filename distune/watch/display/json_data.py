@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from distune.export.leaderboard import strict
 from distune.search.ranking import Configuration
 from distune.search.samplers.staged import StageView
 from distune.share.protocol import AttemptName, State
@@ -61,7 +61,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
     }
-    plain: dict[str, Any] = _strict(tree)
+    plain: dict[str, Any] = strict(tree)
     return plain
 
 
@@ -91,7 +91,7 @@ def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str,
         "params": trial.params if trial else None,
         "attempts": [_attempt_json(name, file) for name, file in attempts],
     }
-    plain: dict[str, Any] = _strict(tree)
+    plain: dict[str, Any] = strict(tree)
     return plain
 
 
@@ -156,16 +156,3 @@ def _worker_json(view: WorkerView) -> dict[str, Any]:
         "images_per_second": throughput(beat),
         "silence": view.silence,
     }
-
-
-def _strict(tree: Any) -> Any:
-    """The same without NaN and infinity, which JSON does not have."""
-    match tree:
-        case float():
-            return tree if math.isfinite(tree) else None
-        case Mapping():
-            return {key: _strict(value) for key, value in tree.items()}
-        case list() | tuple():
-            return [_strict(value) for value in tree]
-        case _:
-            return tree

@@ -13,11 +13,10 @@ from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Study
 from distune.study.trial import Report, better
-from distune.watch.display.bars import progress_bar, sparkline
 from distune.watch.display.configurations import best_value
 from distune.watch.display.numbers import decimals_for, duration, format_value
 from distune.watch.display.tables import TextColumn, chosen_columns, table_lines
-from distune.watch.display.text import line_of, padded
+from distune.watch.display.text import line_of, padded, progress_bar, sparkline
 from distune.watch.display.workers import worker_name
 from distune.watch.snapshot import Snapshot
 

@@ -11,13 +11,19 @@ from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Metrics, Outcome, Purpose, Report, summarize
-from distune.watch.display.bars import progress_bar, sparkline
-from distune.watch.display.configurations import varying_parameters
+from distune.watch.display.configurations import params_text, varying_parameters, wrapped
 from distune.watch.display.numbers import duration, format_value, plural
-from distune.watch.display.paragraphs import params_text, wrapped
 from distune.watch.display.running import RunningAttempt, curve, running_attempt
 from distune.watch.display.tables import BEST_MARK, TextColumn, table_lines
-from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
+from distune.watch.display.text import (
+    clean,
+    fitted,
+    indented,
+    line_of,
+    progress_bar,
+    rule_line,
+    sparkline,
+)
 from distune.watch.snapshot import Snapshot
 
 _LONGEST_OUTPUT = 4000
