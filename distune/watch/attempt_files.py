@@ -15,10 +15,14 @@ from distune.watch.counting import LONGEST_LEAP, Refuse
 from distune.watch.expected import ExpectedTrials
 
 _MOST_ATTEMPTS = 900_000  # a trial's; names have room for a few more
+_CURVES_READ = 40
+_CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
+
+Files = dict[AttemptName, AttemptFile]
 
 
-class StrangerCheck:
-    """`StrangerCheck(store, history, expected).split(listing)`.
+class AttemptFiles:
+    """The files in `trials/`, from one look to the next.
 
     Args:
         store: of the study.
@@ -42,6 +46,7 @@ class StrangerCheck:
         self._refuse = refuse
         self._catch_up = catch_up
         self._verdicts: dict[AttemptName, str | None] = {}  # of the last listing
+        self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
 
     def split(self, listing: Listing) -> tuple[tuple[AttemptName, ...], dict[str, str]]:
         """The study's attempts; and the names of all other files, and why they are strangers."""
@@ -82,20 +87,6 @@ class StrangerCheck:
             return None  # a worker has moved it on: so it was the study's
         except BadRecord as error:
             return str(error)
-
-
-_CURVES_READ = 40
-_CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
-
-Files = dict[AttemptName, AttemptFile]
-
-
-class AttemptFiles:
-    """`AttemptFiles(store).ended(attempts)`."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
 
     def ended(self, attempts: Iterable[AttemptName]) -> tuple[Files, dict[AttemptName, str]]:
         """The files of done and lost attempts; and which cannot be used, and why."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -62,12 +61,7 @@ class Screen:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -102,8 +96,7 @@ class Screen:
             self.say(plain_progress(snapshot))
 
     def _print_json(self, snapshot: Snapshot) -> None:
-        text = json.dumps(snapshot_json(snapshot), allow_nan=False)
-        self._console.out(text, highlight=False)
+        self._console.out(json.dumps(snapshot_json(snapshot), allow_nan=False), highlight=False)
 
     def say(self, text: str) -> None:
         """A line for people."""
@@ -132,10 +125,7 @@ class Screen:
 
 def _after(events: tuple[Event, ...], last: Event | None) -> tuple[Event, ...]:
     """The events that came after `last`; all of them if it has scrolled away."""
-    for i in range(len(events) - 1, -1, -1):
-        if events[i] is last:
-            return events[i + 1 :]
-    return events
+    return next((events[i + 1 :] for i, event in enumerate(events) if event is last), events)
 
 
 def run_viewer(observer: Observer, screen: Screen) -> int:
@@ -146,7 +136,7 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
         while interrupt.signal is None:
             looked = time.monotonic()
             try:
-                snapshot: Snapshot = observer.look(curves=screen.wants_curves())
+                snapshot = observer.look(curves=screen.wants_curves())
             except (ShareError, FileNotFoundError) as error:
                 observer.blind()
                 if outage.began is None:

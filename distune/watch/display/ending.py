@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from distune.search.ranking import Configuration, History
+from distune.search.ranking import Configuration
 from distune.watch.display.configurations import params_text, varying_parameters, wrapped
 from distune.watch.display.headline import outcome_counts, title_line
 from distune.watch.display.leaderboard import ranking_lines
@@ -53,10 +53,11 @@ def best_text(snapshot: Snapshot, width: int) -> RenderableType:
             wrapped(params, width, 3),
             wrapped(_trained_by(winner), width, 3),
         )
-    failure = _last_failure(history)
-    why = [Text(f"The last failure: {failure}")] if failure is not None else []
-    nothing = Text("No configuration has a result.", "bold red")
-    return Group(*(wrapped(text, width, 1) for text in (nothing, *why)))
+    said = [Text("No configuration has a result.", "bold red")]
+    failures = [one.result.failure for one in history.trials if one.result.failure is not None]
+    if failures:
+        said.append(Text(f"The last failure: {clean(failures[-1].message)}"))
+    return Group(*(wrapped(text, width, 1) for text in said))
 
 
 def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
@@ -92,10 +93,3 @@ def _trained_by(winner: Configuration) -> Text:
         f"{trials} {numbers}, trained by {', '.join(places)} in {duration(winner.seconds)}{each}",
         "dim",
     )
-
-
-def _last_failure(history: History) -> str | None:
-    for counted in reversed(history.trials):
-        if counted.result.failure is not None:
-            return clean(counted.result.failure.message)
-    return None

@@ -44,19 +44,16 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
             "waiting": len(snapshot.in_state(State.WAITING)),
             "running": len(snapshot.in_state(State.TAKEN)),
             "outcomes": {
-                outcome.value: history.outcomes[outcome]
-                for outcome in Outcome
-                if outcome not in (Outcome.RELEASED, Outcome.LOST)
+                one.value: history.outcomes[one]
+                for one in Outcome
+                if one not in (Outcome.RELEASED, Outcome.LOST)
             },
         },
         "rate_per_second": snapshot.trials_per_second,
         "eta_seconds": eta_seconds(snapshot),
         "stages": [_stage_json(view) for view in snapshot.stages],
         "configurations": history.configurations,
-        "ranking": [
-            _ranked_json(rank, configuration, study)
-            for rank, configuration in enumerate(history.ranking(top), 1)
-        ],
+        "ranking": [_ranked_json(*one, study) for one in enumerate(history.ranking(top), 1)],
         "running": [_run_json(run, study) for run in running_attempts(snapshot, None)],
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
@@ -142,16 +139,11 @@ def _run_json(run: RunningAttempt, study: Study) -> dict[str, Any]:
 
 def _worker_json(view: WorkerView) -> dict[str, Any]:
     beat = view.beat
+    said = ("host", "pid", "device", "jobs", "state", "trouble", "completed", "failed")
     return {
         "worker": view.worker,
-        "host": beat.host if beat else None,
-        "pid": beat.pid if beat else None,
-        "device": beat.device if beat else None,
-        "jobs": beat.jobs if beat else None,
-        "state": beat.state if beat else None,
+        **{name: getattr(beat, name, None) for name in said},
         "trouble": beat.trouble if beat else "",
-        "completed": beat.completed if beat else None,
-        "failed": beat.failed if beat else None,
         "running": [progress.file for progress in beat.running] if beat else [],
         "images_per_second": throughput(beat),
         "silence": view.silence,

@@ -58,10 +58,7 @@ def _ranking_columns(
         line_of((BEST_MARK if is_best else " ", "bold yellow"), f" {rank:>{digits}}")
         for rank, is_best in enumerate(best, 1)
     ]
-    values = [
-        _value_cell(c, tier, decimals, is_best)
-        for (c, tier), is_best in zip(both, best, strict=True)
-    ]
+    values = [_value_cell(*pair, decimals, top) for pair, top in zip(both, best, strict=True)]
     tests = [c.test_mean(study.test_metric) for c in configurations]
     sizes = [c.parameters for c in configurations]
     columns = [
@@ -71,30 +68,25 @@ def _ranking_columns(
     ]
     if study.repeats > 1:
         columns.append(column("spread", (spread(c, tier) for c, tier in both), 2, right=False))
-        columns.append(
-            TextColumn("runs", [_repeats_cell(c, study) for c in configurations], 3, True)
-        )
+        runs = [_repeats_cell(c, study) for c in configurations]
+        columns.append(TextColumn("runs", runs, 3, right=True))
     if any(test is not None for test in tests):
-        columns.append(
-            column("test", (format_value(t, 4) if t is not None else "" for t in tests), 6)
-        )
+        shown = ("" if t is None else format_value(t, 4) for t in tests)
+        columns.append(column("test", shown, 6))
     times = (duration(c.seconds) if c.seconds else "" for c in configurations)
     columns.append(column("time", times, 7))
     if any(size is not None for size in sizes):
-        columns.append(
-            column("weights", (short_number(s) if s is not None else "" for s in sizes), 9)
-        )
+        weights = ("" if s is None else short_number(s) for s in sizes)
+        columns.append(column("weights", weights, 9))
     for i, name in enumerate(varying_parameters(study, (c.params for c in configurations))):
         cells = [format_scalar(c.params[name]) if name in c.params else "" for c in configurations]
         text = any(isinstance(c.params.get(name), str) for c in configurations)
         # The first two matter more than time and size; the others less.
         columns.append(column(clean(name), cells, (5, 8)[i] if i < 2 else 10 + i, right=not text))
-    return [
-        replace(
-            col, cells=[_dimmed(cell, tier) for cell, tier in zip(col.cells, tiers, strict=True)]
-        )
-        for col in columns
-    ]
+    for cell, tier in ((c, t) for one in columns for c, t in zip(one.cells, tiers, strict=True)):
+        if tier > Tier.PARTIAL:
+            cell.stylize("dim")
+    return columns
 
 
 def _numbers(configuration: Configuration) -> str:
@@ -117,12 +109,6 @@ def _repeats_cell(configuration: Configuration, study: Study) -> Text:
     complete = len(configuration.complete)
     # Why one with a better mean may stand lower: it has not all its repeats.
     return Text(f"{complete}/{study.repeats}", "yellow" if complete < study.repeats else "")
-
-
-def _dimmed(cell: Text, tier: Tier) -> Text:
-    if tier > Tier.PARTIAL:
-        cell.stylize("dim")
-    return cell
 
 
 def _self_named(column: TextColumn) -> TextColumn:

@@ -57,17 +57,12 @@ def _hearing(view: WorkerView, study: Study) -> _Hearing:
 
 
 def shown_workers(snapshot: Snapshot) -> list[WorkerView]:
-    """Those worth a line: who is in trouble first, who is lost last, else by name."""
+    """Those worth a line: the troubled first, the lost last, else by name."""
     longest = _LEASES_SHOWN * snapshot.study.lease
 
     def order(view: WorkerView) -> tuple[int, str]:
-        match _hearing(view, snapshot.study):
-            case _Hearing.GAVE_UP | _Hearing.NEARLY_LOST | _Hearing.LATE:
-                return 0, view.worker
-            case _Hearing.LOST:
-                return 2, view.worker
-            case _:
-                return 1, view.worker
+        places = {_Hearing.WELL: 1, _Hearing.LOST: 2}
+        return places.get(_hearing(view, snapshot.study), 0), view.worker
 
     views = [
         view
