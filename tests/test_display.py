@@ -32,8 +32,13 @@ from distune.watch.display.ending import best_text, final_table
 from distune.watch.display.json_data import snapshot_json, trial_json
 from distune.watch.display.live import render, status_text
 from distune.watch.display.numbers import format_scalar, format_value, short_number
-from distune.watch.display.plain import plain_event, plain_progress
-from distune.watch.display.state import describe_state, eta_seconds, planned_trials
+from distune.watch.display.state import (
+    describe_state,
+    eta_seconds,
+    plain_event,
+    plain_progress,
+    planned_trials,
+)
 from distune.watch.display.text import clean, progress_bar, sparkline
 from distune.watch.display.trial_detail import trial_detail
 from distune.watch.snapshot import Event, Snapshot, WorkerView

@@ -85,12 +85,7 @@ def _is_number(text: str) -> bool:
 
 
 def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
-    """What a configuration reached, as plain data; numbers that are not finite as null.
-
-    Args:
-        configuration: which.
-        test_metric: what its test is judged by.
-    """
+    """What a configuration reached, as plain data; numbers that are not finite as null."""
     found = {
         "value": configuration.mean,
         "spread": configuration.spread,

@@ -34,12 +34,9 @@ _CHOICES = 8  # parameters to colour by
 
 
 def section(data: StudyData, by: str | None, others: Sequence[str] = ()) -> Section | None:
-    """Curves in the colours of a parameter's values.
+    """Curves in the colours of the values of a parameter, or of `STAGE`; None for one colour.
 
-    Args:
-        data: of the study.
-        by: the parameter, or `STAGE`; None for one colour.
-        others: parameters that a reader can choose instead, of which the first few are taken.
+    A reader can choose the first few of the others instead.
     """
     curves = data.curves
     if not curves:
@@ -129,11 +126,8 @@ class _Drawing:
 
     def plot(self, family: Family, with_time: bool) -> Plot:
         curve = by_time if with_time else by_step
-        kinds = [
-            (metric, dash)
-            for metric, dash in ((family.training, "dot"), (family.validation, "solid"))
-            if metric is not None
-        ]
+        dashes = {"dot": family.training, "solid": family.validation}
+        kinds = [(metric, dash) for dash, metric in dashes.items() if metric is not None]
         traces: list[dict[str, Any]] = []
         ends: list[str] = []
         for metric, dash in kinds:
@@ -144,9 +138,8 @@ class _Drawing:
         return self._made(family.name, traces, ends, x, self._may_be_log(family))
 
     def gap_plot(self, family: Family) -> Plot:
-        chosen = {
-            n: by_step(gap(reports, family), "gap") for n, reports in self.data.curves.items()
-        }
+        curves = self.data.curves.items()
+        chosen = {n: by_step(gap(reports, family), "gap") for n, reports in curves}
         traces, ends = self._traces(chosen, "solid", True)
         plot = self._made(f"{family.name}: validation minus training", traces, ends,
                           self._step_word(), False)  # fmt: skip
@@ -208,31 +201,23 @@ class _Drawing:
         return traces, ends
 
 
-def _line(curve: Curve, hue: str, dash: str, who: str, thin: bool) -> dict[str, Any]:
+def _line(curve: Curve, hue: str, dash: str, name: str, thin: bool) -> dict[str, Any]:
     step = max(1, math.ceil(len(curve) / POINTS))
     points = [*curve[:-1:step], curve[-1]]
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [x for x, _ in points],
-        "y": [y for _, y in points],
-        "opacity": 0.4 if thin else 0.9,
-        "line": {"color": hue, "width": 1 if thin else 1.8, "dash": dash},
-        "text": who,
+        "type": "scatter", "mode": "lines",
+        "x": [x for x, _ in points], "y": [y for _, y in points], "opacity": 0.4 if thin else 0.9,
+        "line": {"color": hue, "width": 1 if thin else 1.8, "dash": dash}, "text": name,
         "hovertemplate": "%{text}: %{y:.5g} at %{x:.5g}<extra></extra>",
-    }
+    }  # fmt: skip
 
 
-def _median(central: Middle, hue: str, dash: str, who: str) -> dict[str, Any]:
+def _median(central: Middle, hue: str, dash: str, name: str) -> dict[str, Any]:
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": central.x,
-        "y": central.median,
-        "line": {"color": hue, "width": 2.2, "dash": dash},
-        "text": who,
+        "type": "scatter", "mode": "lines", "x": central.x, "y": central.median,
+        "line": {"color": hue, "width": 2.2, "dash": dash}, "text": name,
         "hovertemplate": "%{text}: median %{y:.5g} at %{x:.5g}<extra></extra>",
-    }
+    }  # fmt: skip
 
 
 def _band(central: Middle, hue: str) -> list[dict[str, Any]]:

@@ -106,12 +106,9 @@ def cells(x: Classes, y: Classes, values: Mapping[int, float]) -> Cells:
 def heat_maps(data: StudyData, names: Sequence[str]) -> list[Plot]:
     study, paired, values = data.study, names[:_PAIRED], data.values
     made = {}
+    complete = [one.trial for one in data.trials if one.trial.number in values]
     for name in paired:
-        given = {
-            one.trial.number: one.trial.params[name]
-            for one in data.trials
-            if one.trial.number in values and name in one.trial.params
-        }
+        given = {one.number: one.params[name] for one in complete if name in one.params}
         made[name] = classes(given, study.params.get(name))
     figures = {}
     for x, y in combinations(paired, 2):
@@ -141,23 +138,18 @@ def _heat_map(found: Cells, x: str, y: str, metric: str, direction: Direction) -
     known = [v for row in found.medians for v in row if v is not None]
     bar = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top",
            "yref": "container", "thickness": 12, "outlinewidth": 0}  # fmt: skip
+    said = [
+        [f"{a}, {b}: {count}" for a, count in zip(found.columns, counts, strict=True)]
+        for b, counts in zip(found.rows, found.counts, strict=True)
+    ]
     trace = {
-        "type": "heatmap",
-        "x": list(range(len(found.columns))),
-        "y": list(range(len(found.rows))),
-        "z": found.medians,
-        "customdata": [
-            [f"{a}, {b}: {count}" for a, count in zip(found.columns, counts, strict=True)]
-            for b, counts in zip(found.rows, found.counts, strict=True)
-        ],
-        "colorscale": "@scale",
-        "reversescale": direction == "minimize",
-        "xgap": 2,
-        "ygap": 2,
+        "type": "heatmap", "x": list(range(len(found.columns))),
+        "y": list(range(len(found.rows))), "z": found.medians, "customdata": said,
+        "colorscale": "@scale", "reversescale": direction == "minimize", "xgap": 2, "ygap": 2,
         "hoverongaps": False,
         "hovertemplate": "%{customdata} trials, median %{z:.5g}<extra></extra>",
         "colorbar": bar | {"title": {"text": label(metric)}},
-    }
+    }  # fmt: skip
     # A few cells that are far worse must not make all others look the same.
     limits = window(known, direction)
     if limits is not None:

@@ -29,22 +29,15 @@ def html_page(
     Args:
         title: of the page, as plain text.
         foot: the last line, as plain text.
-        sections: what it says.
-        style: the style sheet.
-        script: the page's own script.
-        plotly: Plotly's, all of it.
+        sections: what the page says.
+        style, script: the page's own.
+        plotly: Plotly's script.
     """
     scripts = [plotly, script] if any(map(_has_plots, sections)) else []
     hashes = [_hash(one) for one in scripts] or ["'none'"]
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {' '.join(hashes)}",
-            "style-src 'unsafe-inline'",
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
+    policy = (
+        f"default-src 'none'; script-src {' '.join(hashes)}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     figures: list[str] = []
     bodies = [_section(section, figures) for section in sections]

@@ -43,26 +43,21 @@ def what_mattered(
     if not found:
         return Section("importance", "What mattered", [Paragraph(_why_not(data))])
     complete = len(data.values)
-    blocks: list[Block] = [Paragraph(_words(found))]
-    if complete < _FEW:
-        blocks.append(
-            Paragraph(f"{complete} trials are few for that: these numbers may be chance.", "aside")
-        )
-    blocks.append(
-        Plot(
-            "",
-            {"": importance_plot(study, list(found))},
-            "Importance of each parameter: "
-            + ", ".join(f"{name} {value:.2f}" for name, value in found.items()),
-            f"PED-ANOVA, through Optuna. It rests on {plural(complete, 'complete trial')}: the "
-            f"best {_BEST_SHARE:.0%} of them are compared with all. A parameter is important if "
-            "its values are distributed otherwise among the best than among all; the numbers are "
-            "shares of their sum. They do not say which values are good, and hold for the ranges "
-            "that were searched.",
-            height=90 + 30 * len(found),
-        )
+    plot = Plot(
+        "",
+        {"": importance_plot(study, list(found))},
+        "Importance of each parameter: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in found.items()),
+        f"PED-ANOVA, through Optuna. It rests on {plural(complete, 'complete trial')}: the "
+        f"best {_BEST_SHARE:.0%} of them are compared with all. A parameter is important if "
+        "its values are distributed otherwise among the best than among all; the numbers are "
+        "shares of their sum. They do not say which values are good, and hold for the ranges "
+        "that were searched.",
+        height=90 + 30 * len(found),
     )
-    return Section("importance", "What mattered", blocks)
+    chance = f"{complete} trials are few for that: these numbers may be chance."
+    warning = [Paragraph(chance, "aside")] if complete < _FEW else []
+    return Section("importance", "What mattered", [Paragraph(_words(found)), *warning, plot])
 
 
 def _why_not(data: StudyData) -> str:
@@ -98,9 +93,8 @@ def section(data: StudyData, importance: Mapping[str, float]) -> Section | None:
         return None
     blocks: list[Block] = [_slices(data, names)]
     if len(names) > _SLICES:
-        blocks.append(
-            Paragraph(f"The {_SLICES} most important of {len(names)} parameters.", "aside")
-        )
+        shown = f"The {_SLICES} most important of {len(names)} parameters."
+        blocks.append(Paragraph(shown, "aside"))
     if len(names) > 1:
         blocks += [*heat_maps(data, names), _parallel(data, names)]
     return Section("settings", "Params and what they gave", blocks)

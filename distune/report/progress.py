@@ -10,7 +10,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from distune.report.blocks import Block, Paragraph, Plot, Row, Section
+from distune.report.blocks import Paragraph, Plot, Row, Section
 from distune.report.plotting import PlotlyFigure, axis, figure, scale
 from distune.report.study_data import StudyData, spent, value_of
 from distune.search.samplers.staged import make_sampler
@@ -104,47 +104,37 @@ def section(data: StudyData) -> Section | None:
     direction = data.study.direction
     seconds = [spent(one) for one in trials]
     best = best_so_far(values, direction)
-    blocks: list[Block] = [Paragraph(_words(data, best))]
     over_trials = over_time = None
     if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
         over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
     training = list(accumulate(seconds))
     metric = data.study.metric
-    time_figures = {
-        "seconds of training": _figure(data, training, best, over_time, "training time, summed, s")
-    }
-    elapsed = [one.elapsed for one in trials]
-    known = [at for at in elapsed if at is not None]
-    if len(known) == len(elapsed):
-        time_figures["time the study ran"] = _figure(
-            data, known, best, None, "time the study had run, s"
-        )
-    caption = _caption(over_trials is not None)
-    blocks.append(
-        Row(
-            [
-                Plot(
-                    "Against trials",
-                    {"": _figure(data, counts, best, over_trials, "trials")},
-                    f"Best {metric} so far against the number of trials: "
-                    f"{format_value(best[-1])} after {len(trials)}.",
-                    caption,
-                ),
-                Plot(
-                    "Against time",
-                    time_figures,
-                    f"Best {metric} so far against time: {format_value(best[-1])} after "
-                    f"{duration(training[-1])} of training.",
-                    "Training time is summed over the trials, as if one worker had trained one "
-                    "after the other. The time the study ran is its master's, with all its "
-                    "workers; a trial stands where it was counted.",
-                    choice="time",
-                ),
-            ]
-        )
+    summed = _figure(data, training, best, over_time, "training time, summed, s")
+    time_figures = {"seconds of training": summed}
+    known = [one.elapsed for one in trials if one.elapsed is not None]
+    if len(known) == len(trials):
+        ran = _figure(data, known, best, None, "time the study had run, s")
+        time_figures["time the study ran"] = ran
+    against_trials = Plot(
+        "Against trials",
+        {"": _figure(data, counts, best, over_trials, "trials")},
+        f"Best {metric} so far against the number of trials: {format_value(best[-1])} after "
+        f"{len(trials)}.",
+        _caption(over_trials is not None),
     )
-    return Section("search", "How the search went", blocks)
+    against_time = Plot(
+        "Against time",
+        time_figures,
+        f"Best {metric} so far against time: {format_value(best[-1])} after "
+        f"{duration(training[-1])} of training.",
+        "Training time is summed over the trials, as if one worker had trained one after the "
+        "other. The time the study ran is its master's, with all its workers; a trial stands "
+        "where it was counted.",
+        choice="time",
+    )
+    row = Row([against_trials, against_time])
+    return Section("search", "How the search went", [Paragraph(_words(data, best)), row])
 
 
 def _words(data: StudyData, best: Sequence[float]) -> str:

@@ -8,15 +8,7 @@ from pathlib import Path
 from distune.errors import UserError
 from distune.export.files import complete
 from distune.export.leaderboard import parameter_names
-from distune.report import (
-    cost,
-    curves,
-    parameters,
-    progress,
-    summary,
-    winner,
-    workers,
-)
+from distune.report import cost, curves, parameters, progress, summary, winner, workers
 from distune.report.blocks import Section
 from distune.report.optuna_plots import study_of
 from distune.report.page import html_page

@@ -25,11 +25,8 @@ class AttemptFiles:
     """The files in `trials/`, from one look to the next.
 
     Args:
-        store: of the study.
-        history: of the study.
-        expected: its trials.
         refuse: why a trial is none of this study's, if so; None to believe the names.
-        catch_up: read what may have been counted since.
+        catch_up: reads what a master may have counted since.
     """
 
     def __init__(

@@ -19,8 +19,6 @@ class Heartbeats:
     """The heartbeats of a study, as a watcher finds them from one look to the next.
 
     Args:
-        store: of the study.
-        study: which.
         monotonic: the watcher's clock, for silence (P6).
         on_trouble: takes a line when a worker says that it is in trouble.
     """

@@ -16,12 +16,7 @@ _EVENTS_KEPT = 200
 
 
 class EventLog:
-    """`EventLog(study, wall)`; its methods turn what is new into events.
-
-    Args:
-        study: which.
-        wall: a clock for people.
-    """
+    """`EventLog(study, wall)`; its methods turn what is new into events. `wall`: for people."""
 
     def __init__(self, study: Study, wall: Callable[[], float]) -> None:
         self._metric = study.metric

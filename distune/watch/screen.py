@@ -19,7 +19,7 @@ from distune.share.waiting import LONGEST_WAIT, Interrupt
 from distune.watch.display.ending import final_table
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.display.live import render
-from distune.watch.display.plain import plain_event, plain_progress
+from distune.watch.display.state import plain_event, plain_progress
 from distune.watch.display.text import clean
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot

@@ -7,7 +7,6 @@ from rich.text import Text
 
 from distune.search.ranking import Configuration
 from distune.watch.display.configurations import params_text, varying_parameters, wrapped
-from distune.watch.display.headline import outcome_counts, title_line
 from distune.watch.display.leaderboard import ranking_lines
 from distune.watch.display.numbers import (
     decimals_for,
@@ -16,7 +15,7 @@ from distune.watch.display.numbers import (
     format_value,
     is_number,
 )
-from distune.watch.display.state import describe_state, trials_counted
+from distune.watch.display.state import describe_state, outcome_counts, title_line, trials_counted
 from distune.watch.display.tables import BEST_MARK
 from distune.watch.display.text import clean, indented, line_of
 from distune.watch.snapshot import Snapshot

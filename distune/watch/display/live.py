@@ -9,11 +9,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.share.protocol import State
-from distune.watch.display.headline import study_lines
 from distune.watch.display.leaderboard import ranking_lines, stage_lines
 from distune.watch.display.numbers import clock, plural
 from distune.watch.display.running import running_lines
-from distune.watch.display.state import is_over, planned_trials
+from distune.watch.display.state import is_over, planned_trials, study_lines
 from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
 from distune.watch.display.workers import live_workers, shown_workers, worker_lines, workers_summary
 from distune.watch.snapshot import Event, Snapshot

@@ -31,13 +31,7 @@ _LONGEST_OUTPUT = 4000
 def trial_detail(
     snapshot: Snapshot, attempts: Sequence[tuple[AttemptName, AttemptFile]], width: int
 ) -> RenderableType:
-    """All that is known of one trial.
-
-    Args:
-        snapshot: of its study.
-        attempts: its attempts' names and contents, in their order.
-        width: of the screen.
-    """
+    """All that is known of one trial, from its attempts' names and contents, in their order."""
     if not attempts:
         return Text("There is no such trial.")
     study = snapshot.study
