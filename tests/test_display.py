@@ -394,7 +394,7 @@ def test_the_best_is_marked_and_only_the_best() -> None:
     assert marked[0].split()[4:6] == ["1m02s", "160k"]
 
 
-def test_nobody_is_marked_while_nothing_has_a_finite_value() -> None:
+def test_no_configuration_is_marked_while_none_has_a_finite_value() -> None:
     history = [counted(0, math.nan, Outcome.DIVERGED), counted(1, None, Outcome.FAILED)]
     text = "\n".join(screen_of(a_snapshot(history=history), 100, 30))
     assert "★" not in text
@@ -459,7 +459,7 @@ def test_a_running_trial_shows_its_worker_progress_value_and_curve() -> None:
     assert line.split()[4:] == ["42%", "31s", "0.3000", "best", "0.9000", "▁█▃"]
 
 
-def test_progress_that_nobody_knows_looks_like_neither_none_nor_all() -> None:
+def test_unknown_progress_looks_like_neither_none_nor_all() -> None:
     assert progress_bar(None, 10).plain == "╌" * 10
     assert progress_bar(math.nan, 10).plain == "╌" * 10
     assert progress_bar(0.0, 10).plain == "─" * 10
@@ -787,7 +787,7 @@ def test_a_trials_detail_tells_each_attempts_story() -> None:
     assert "complete, val_accuracy 0.9700, 30 steps in 1m01s" in text
 
 
-def test_a_trial_under_way_and_one_nobody_has_claimed_have_a_detail_too() -> None:
+def test_a_trial_under_way_and_a_waiting_one_have_a_detail_too() -> None:
     name = taken(7, "gpu7-812-4f2a9c")
     snapshot = a_snapshot(
         attempts=(name,), workers=(a_view("gpu7-812-4f2a9c", [progress_of(name, 0.5)]),)

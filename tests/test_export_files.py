@@ -194,8 +194,8 @@ def test_a_step_says_its_number_its_seconds_and_its_metrics() -> None:
 
 def test_a_training_ends_when_it_was_counted_on_the_clock_of_the_master() -> None:
     of = study(created=1e9, **OWN)
-    assert span(of, counted(0, {}, seconds=4.0, elapsed=10.0)) == (1e9 + 6, 1e9 + 10)
-    assert span(of, counted(0, {}, seconds=4.0)) == (1e9, 1e9 + 4)
+    assert span(of, 4.0, 10.0) == (1e9 + 6, 1e9 + 10)
+    assert span(of, 4.0, None) == (1e9, 1e9 + 4)
 
 
 @pytest.mark.parametrize("created", [-1.0, 1e300, math.nan, math.inf])
@@ -204,7 +204,7 @@ def test_clocks_of_nonsense_give_some_time_that_calendars_have(
     created: float, seconds: float
 ) -> None:
     of = study(**OWN).model_copy(update={"created": created})
-    began, ended = span(of, counted(0, {}, seconds=seconds, elapsed=seconds))
+    began, ended = span(of, seconds, seconds)
     assert 0 <= began <= ended
     assert pandas.Timestamp.fromtimestamp(ended).year < 10_000
 

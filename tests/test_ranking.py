@@ -228,7 +228,7 @@ def test_a_test_that_failed_gives_no_accuracy() -> None:
 # -- the winner and the target -------------------------------------------------------------------
 
 
-def test_before_any_finite_value_nobody_wins() -> None:
+def test_without_a_finite_value_there_is_no_winner() -> None:
     assert history().winner() is None
     assert history(run(0, "a", math.nan, DIVERGED), run(1, "b", None, FAILED)).winner() is None
 
@@ -355,7 +355,7 @@ def test_a_complete_run_without_a_finite_value_has_diverged_whatever_it_says() -
     assert winner.first == 1
 
 
-def test_the_runs_of_a_configuration_stand_by_number_whoever_was_faster() -> None:
+def test_the_trials_of_a_configuration_stand_by_number_whichever_came_first() -> None:
     made = history(run(2, "a", 0.3), run(0, "a", 0.1), run(1, "a", 0.2), repeats=3)
     (configuration,) = made.ranking()
     assert [one.trial.number for one in configuration.trials] == [0, 1, 2]

@@ -704,7 +704,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A share with a study, of which nobody has run anything."""
+    """A share with a study, of which no worker has run anything."""
     made = Store(Folder(tmp_path))
     made.create(a_study({"x": {"type": "float", "low": 0.0, "high": 1.0}}))
     return made

@@ -20,7 +20,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from distune.export.table import Column, Kind, TrialRow, TrialTable, span
 from distune.search.ranking import History
-from distune.study.trial import FAILURES, Purpose, Report
+from distune.study.trial import FAILURES, Outcome, Report
 
 _FILE = "events.out.tfevents.0000000000.distune"  # readers look for the first three parts
 _PARAMS = "params."
@@ -39,7 +39,10 @@ def write_event_files(table: TrialTable, folder: Path) -> None:
         folder: to be made.
     """
     history, params = table.history, table.params
-    created = min((span(history.study, one)[0] for one in history.trials), default=0.0)
+    created = min(
+        (span(history.study, one.result.seconds, one.elapsed)[0] for one in history.trials),
+        default=0.0,
+    )
     _write(folder, created, [_event(created, 0, _experiment(history, table.rows, params, created))])
     for index, (row, reports) in enumerate(table.with_curves()):
         events = _events_of(history, row, _session(row, params, index), reports)
@@ -58,15 +61,13 @@ def _write(folder: Path, created: float, events: Iterable[Any]) -> None:
 def _events_of(
     history: History, row: TrialRow, start: Any, reports: Iterable[Report]
 ) -> Iterator[Any]:
-    counted = history.get((Purpose.TRAIN, row.number))
-    assert counted is not None
-    began, ended = span(history.study, counted)
+    began, ended = span(history.study, row.seconds, row.elapsed)
     start.start_time_secs = began
     yield _event(began, 0, _hparams("session_start_info", start))
     for report in reports:
         yield _event(_time_of(report, began, ended), report.step, _scalars(report.metrics))
     yield _event(ended, row.steps, _scalars(_results_of(history, row)))
-    failed = counted.result.outcome in FAILURES
+    failed = Outcome(row.outcome) in FAILURES
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
     yield _event(ended, row.steps, _hparams("session_end_info", end))

@@ -21,7 +21,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "optuna": ("optuna",),
     "tensorboard": ("tensorboard",),
 }
-#: How a name ends that nobody has given: else by the format's own.
+#: How a name ends that the user has not given: else by the format's own.
 _ENDINGS = {"optuna": ".db", "tensorboard": "-tensorboard"}
 #: Runs that TensorBoard ticks by itself are 500; one is the HParams table.
 _SHOWN_BY_TENSORBOARD = 499

@@ -22,10 +22,10 @@ def parameter_names(history: History) -> list[str]:
     return names_of(history.study, (one.params for one in history.ranking()))
 
 
-def names_of(study: Study, settings: Iterable[Params]) -> list[str]:
-    """Names of the parameters of a study, and of those that settings have besides."""
+def names_of(study: Study, tried: Iterable[Params]) -> list[str]:
+    """Names of the parameters of a study, and of those that were tried besides."""
     names = dict.fromkeys(study.params)
-    for params in settings:
+    for params in tried:
         names.update(dict.fromkeys(params))
     return list(names)
 

@@ -26,7 +26,7 @@ from distune.share.records import with_finite_numbers
 from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from distune.study.stage import possible_after
 from distune.study.study import Study
-from distune.study.trial import Outcome, Purpose, Report, Scalar
+from distune.study.trial import Outcome, Report, Scalar
 
 #: Fields of a row that an Optuna trial has a place of its own for, or that may change.
 _NO_ATTRIBUTES = frozenset({"params", "metrics", "test", "value", "rank", "elapsed", "steps"})
@@ -170,11 +170,9 @@ def _frozen(
             report.step: report.metrics[metric] for report in curve if metric in report.metrics
         },
     )
-    counted = history.get((Purpose.TRAIN, row.number))
-    assert counted is not None
-    frozen.datetime_start, frozen.datetime_complete = map(
-        datetime.fromtimestamp, span(history.study, counted)
-    )
+    began, ended = span(history.study, row.seconds, row.elapsed)
+    frozen.datetime_start = datetime.fromtimestamp(began)
+    frozen.datetime_complete = datetime.fromtimestamp(ended)
     return frozen
 
 

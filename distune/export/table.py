@@ -9,12 +9,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TypeGuard
 
-from distune.export.leaderboard import names_of, parameter_names
+from distune.export.leaderboard import parameter_names
 from distune.search.ranking import History
 from distune.search.samplers.staged import StagedSampler
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
 from distune.study.study import Study
-from distune.study.trial import Counted, Metrics, Params, Purpose, Report, Scalar
+from distune.study.trial import Metrics, Params, Purpose, Report, Scalar
 
 #: 1970 to 9999, as far as clocks and calendars of other programs reach.
 _LAST_MOMENT = 253_000_000_000.0
@@ -124,16 +124,15 @@ def curve_of(reports: Iterable[Report]) -> list[dict[str, float]]:
     return curve
 
 
-def span(study: Study, counted: Counted) -> tuple[float, float]:
+def span(study: Study, seconds: float, elapsed: float | None) -> tuple[float, float]:
     """When the training of a trial began and ended, in seconds since 1970, for people.
 
     All by the master's clock, and as if the study had run without a pause: what workers'
     clocks say cannot be compared (P6).
     """
-    seconds = _finite(counted.result.seconds)
-    created = _finite(study.created)
-    elapsed = seconds if counted.elapsed is None else _finite(counted.elapsed)
-    ended = min(max(created + elapsed, seconds), _LAST_MOMENT)
+    seconds = _finite(seconds)
+    elapsed = seconds if elapsed is None else _finite(elapsed)
+    ended = min(max(_finite(study.created) + elapsed, seconds), _LAST_MOMENT)
     return ended - seconds, ended
 
 
@@ -218,17 +217,11 @@ class TrialTable:
         study = self.history.study
         spaces = [study.params, *(stage.params for stage in study.stages or [])]
         found = []
-        for name in self._parameter_names():
+        for name in parameter_names(self.history):
             allowed = [one for space in spaces if name in space for one in _examples(space[name])]
             values = [row.params.get(name) for row in self.rows]
             found.append(_column(f"params.{name}", values, allowed))
         return found
-
-    def _parameter_names(self) -> list[str]:
-        if len(self.rows) < len(self.history):
-            return parameter_names(self.history)
-        best_first = sorted(self.rows, key=lambda row: row.rank)
-        return names_of(self.history.study, (row.params for row in best_first))
 
     def _measured(self, group: str) -> Iterator[Column]:
         measured = [getattr(row, group) for row in self.rows]

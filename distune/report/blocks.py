@@ -37,7 +37,7 @@ class Plot:
     Attributes:
         title: above it.
         figures: by what to choose it by, the first being shown.
-        alt: what it shows, for who cannot see it.
+        alt: what it shows, for readers who cannot see it.
         caption: how to read it.
         choice: what is chosen, where there is a choice.
         chosen_by: the key of a `Choice` that chooses for this plot and others.

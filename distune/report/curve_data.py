@@ -96,7 +96,7 @@ class Middle:
 def middle(curves: Sequence[Curve]) -> Middle:
     """Quartiles over curves, each straight between two of its points, and nowhere else."""
     grid = np.unique([x for curve in curves for x, _ in curve])
-    # Times are nobody else's: with a point for each, the median would jump at every end.
+    # Each trial has times of its own: with a point for each, the median would jump at every end.
     shared = len(grid) <= 1.5 * max(map(len, curves))
     if not shared or len(grid) > POINTS:
         grid = np.linspace(grid[0], grid[-1], POINTS if shared else POINTS // 2)

@@ -43,7 +43,7 @@ def html_page(
     bodies = [_section(section, figures) for section in sections]
     links = "".join(f'<a href="#{one.key}">{_text(one.title)}</a>' for one in sections)
     hint = "" if not scripts else "<noscript><p>The plots need JavaScript.</p></noscript>"
-    parts = [
+    lines = [
         "<!DOCTYPE html>",
         '<html lang="en">',
         "<head>",
@@ -64,7 +64,7 @@ def html_page(
         "</body>",
         "</html>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 def _has_plots(section: Section) -> bool:

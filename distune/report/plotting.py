@@ -1,6 +1,6 @@
 """What Plotly draws, as plain data: axes, figures, and the part of a scale that matters. Pure.
 
-Nobody outside this module has to think of what Plotly takes for markup.
+No other module has to think of what Plotly takes for markup.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def window(values: Sequence[float], direction: Direction) -> list[float] | None:
     worst, tenth, best = (float(x) for x in (ordered[0], ordered[len(ordered) // 10], ordered[-1]))
     if best == tenth or tenth - worst < _FAR * (best - tenth):
         return None
-    room = 0.06 * (best - tenth)
-    low, high = tenth - room, best + room
+    margin = 0.06 * (best - tenth)
+    low, high = tenth - margin, best + margin
     return [low, high] if direction == "maximize" else [-high, -low]
 
 

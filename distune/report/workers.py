@@ -1,4 +1,4 @@
-"""Section: who trained when, how busy, and what was lost and repeated. Pure."""
+"""Section: which worker trained when, how busy it was, and what was lost and repeated. Pure."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> str:
         )
     kinds = Counter(kind_of(file) for file in data.given_up.values())
     if kinds:
-        parts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
-        line += f" {plural(len(data.given_up), 'attempt')} ended no trial: {parts}."
+        kinds_in_words = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+        line += f" {plural(len(data.given_up), 'attempt')} ended no trial: {kinds_in_words}."
     else:
         line += " No attempt was lost or repeated."
     return line

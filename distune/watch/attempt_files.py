@@ -57,7 +57,7 @@ class AttemptFiles:
             if why is None and self._refuse is not None and not self._expected.has(name.key):
                 why = verdicts[name] if name in verdicts else self._examine(name, self._refuse)
                 if why is not None and name not in verdicts and not caught_up:
-                    # Where locks lie there may be a second master, who has asked for it.
+                    # Where locks lie a second master may have asked for it.
                     self._catch_up()
                     caught_up, why = True, self._examine(name, self._refuse)
                 self._verdicts[name] = why

@@ -78,8 +78,8 @@ class EventLog:
         """How the stages of a study stand that has them."""
         begun = [view for view in views if view.state != "waiting"]
         for view in begun[self._stages_begun :] if self._stages_begun else ():
-            settings = ", ".join(f"{k} {v}" for k, v in view.start.items())
-            self.add("stage", f"stage {view.stage.name} starts from {settings}")
+            params = ", ".join(f"{k} {v}" for k, v in view.start.items())
+            self.add("stage", f"stage {view.stage.name} starts from {params}")
         self._stages_begun = len(begun)
 
 

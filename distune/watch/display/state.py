@@ -17,7 +17,7 @@ from distune.watch.display.numbers import (
     plural,
     round_duration,
 )
-from distune.watch.display.tables import Piece, joined
+from distune.watch.display.tables import joined
 from distune.watch.display.text import clean, fitted, line_of, padded, progress_bar
 from distune.watch.display.workers import live_workers
 from distune.watch.snapshot import Event, Snapshot
@@ -129,10 +129,10 @@ def title_line(snapshot: Snapshot, width: int) -> Text:
     name = fitted(Text(clean(study.name), "bold"), width // 2)
     state = fitted(state, width - name.cell_len - 2)
     details = [
-        Piece(name, 0),
-        Piece(Text(doing_stage(snapshot), "cyan"), 1),
-        Piece(fitted(Text(clean(study.objective_name), "dim"), 40), 3),
-        Piece(fitted(Text(f"{study.direction} {clean(study.metric)}", "dim"), 40), 2),
+        (name, 0),
+        (Text(doing_stage(snapshot), "cyan"), 1),
+        (fitted(Text(clean(study.objective_name), "dim"), 40), 3),
+        (fitted(Text(f"{study.direction} {clean(study.metric)}", "dim"), 40), 2),
     ]
     left = joined(details, width - state.cell_len - 2, "  ")
     return line_of(padded(left, width - state.cell_len), state)
@@ -147,16 +147,16 @@ def _elapsed(snapshot: Snapshot) -> str:
 def _progress_line(snapshot: Snapshot, width: int) -> Text:
     eta, rate, target = eta_seconds(snapshot), snapshot.trials_per_second, snapshot.limits.target
     over = is_over(snapshot)
-    parts = [
-        Piece(Text(trials_counted(snapshot, bare=width < 50), "bold"), 0),
-        Piece(Text("" if rate is None or over else format_rate(rate)), 3),
-        Piece(line_of(("ETA ", "dim"), coarse_duration(eta)) if eta is not None else Text(""), 1),
-        Piece(line_of(("elapsed " if width >= 90 else "", "dim"), _elapsed(snapshot)), 2),
-        Piece(line_of(("target ", "dim"), f"{target:.5g}") if target is not None else Text(""), 4),
+    pieces = [
+        (Text(trials_counted(snapshot, bare=width < 50), "bold"), 0),
+        (Text("" if rate is None or over else format_rate(rate)), 3),
+        (line_of(("ETA ", "dim"), coarse_duration(eta)) if eta is not None else Text(""), 1),
+        (line_of(("elapsed " if width >= 90 else "", "dim"), _elapsed(snapshot)), 2),
+        (line_of(("target ", "dim"), f"{target:.5g}") if target is not None else Text(""), 4),
     ]
     fraction = fraction_done(snapshot)
     least = 0 if fraction is None else min(max(width // 5, 6), 40) + 2
-    text = joined(parts, width - least, "  ·  " if width >= 70 else "  ")
+    text = joined(pieces, width - least, "  ·  " if width >= 70 else "  ")
     if fraction is None:
         return text
     bar_width = min(width - text.cell_len - 2, 60)
@@ -184,8 +184,8 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def _outcome_line(snapshot: Snapshot, width: int) -> Text:
-    parts = [Piece(Text(*part), i) for i, part in enumerate(outcome_counts(snapshot))]
-    return joined(parts, width, " · ")
+    pieces = [(Text(*part), i) for i, part in enumerate(outcome_counts(snapshot))]
+    return joined(pieces, width, " · ")
 
 
 def study_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
@@ -197,27 +197,27 @@ def plain_progress(snapshot: Snapshot) -> str:
     """One line for a log: `12/40 trials, best val_accuracy 0.9871 (trial 7), 2 running`..."""
     winner = snapshot.history.winner()
     outcomes = snapshot.history.outcomes
-    parts = [trials_counted(snapshot)]
+    pieces = [trials_counted(snapshot)]
     if doing_stage(snapshot):
-        parts.append(doing_stage(snapshot))
+        pieces.append(doing_stage(snapshot))
     if winner is not None:
         metric = clean(snapshot.study.metric)
-        parts.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
+        pieces.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
     failed = sum(outcomes[outcome] for outcome in FAILURES)
     if failed:
-        parts.append(f"{failed} failed")
-    parts.append(f"{len(snapshot.in_state(State.TAKEN))} running")
-    parts.append(plural(len(live_workers(snapshot)), "worker"))
+        pieces.append(f"{failed} failed")
+    pieces.append(f"{len(snapshot.in_state(State.TAKEN))} running")
+    pieces.append(plural(len(live_workers(snapshot)), "worker"))
     if snapshot.trials_per_second is not None and not is_over(snapshot):
         rate, _, unit = format_rate(snapshot.trials_per_second).partition("/")
-        parts.append(f"{rate} trials/{unit}")
+        pieces.append(f"{rate} trials/{unit}")
     eta = eta_seconds(snapshot)
     if eta is not None:
-        parts.append(f"ETA {coarse_duration(eta)}")
-    parts.append(f"elapsed {duration(snapshot.elapsed)}")
+        pieces.append(f"ETA {coarse_duration(eta)}")
+    pieces.append(f"elapsed {duration(snapshot.elapsed)}")
     if doing_of(snapshot) is not Doing.RUNNING:
-        parts.append(describe_state(snapshot))
-    return ", ".join(parts)
+        pieces.append(describe_state(snapshot))
+    return ", ".join(pieces)
 
 
 def plain_event(event: Event) -> str:

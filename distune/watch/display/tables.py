@@ -67,16 +67,10 @@ def table_lines(
     return lines
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A piece of a line; those of a greater priority go first where space is short."""
-
-    text: Text
-    priority: int
-
-
-def joined(parts: Iterable[Piece], width: int, separator: str) -> Text:
-    """Those that fit beside each other in one line; empty ones take no place."""
-    columns = [TextColumn("", [part.text], part.priority, widest=width) for part in parts]
+def joined(pieces: Iterable[tuple[Text, int]], width: int, separator: str) -> Text:
+    """The texts that fit beside each other in one line, each with its priority as a column's;
+    empty ones take no place.
+    """
+    columns = [TextColumn("", [text], priority, widest=width) for text, priority in pieces]
     chosen = chosen_columns([c for c in columns if c.cells[0].plain], width, len(separator))
     return fitted(line_of((separator, "dim")).join(c.cells[0] for c in chosen), width)

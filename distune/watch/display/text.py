@@ -66,8 +66,8 @@ def rule_line(title: str, aside: str, more: str, width: int) -> Text:
     tail = f" {more} ─" if more else ""
     left = line_of((title, "bold"), (f"  {aside} " if aside else " ", "dim"))
     left = fitted(left, width - cell_len(tail))
-    rule = "─" * max(width - left.cell_len - cell_len(tail), 0)
-    return line_of(left, (rule + tail, "dim"))
+    dashes = "─" * max(width - left.cell_len - cell_len(tail), 0)
+    return line_of(left, (dashes + tail, "dim"))
 
 
 _SPARKS = "▁▂▃▄▅▆▇█"

@@ -42,14 +42,14 @@ def trial_detail(
         (f"  repeat {trial.repeat + 1} of {study.repeats}" if study.repeats > 1 else "", "dim"),
         (f"  seed {trial.seed}", "dim"),
     )
-    parts: list[RenderableType] = [
+    blocks: list[RenderableType] = [
         wrapped(title, width, 1),
         wrapped(params_text(trial.params, varying_parameters(study)), width, 3),
     ]
     for name, file in attempts:
-        parts.append(Text(""))
-        parts += _attempt_parts(snapshot, name, file, width)
-    return Group(*parts)
+        blocks.append(Text(""))
+        blocks += _attempt_parts(snapshot, name, file, width)
+    return Group(*blocks)
 
 
 def _attempt_parts(
@@ -57,16 +57,16 @@ def _attempt_parts(
 ) -> list[RenderableType]:
     test = "Test, attempt" if name.purpose is Purpose.TEST else "Attempt"
     where = f"{_where_it_stands(name, file)}{_by_whom(name, file)}"
-    parts: list[RenderableType] = [
+    blocks: list[RenderableType] = [
         fitted(rule_line(f"{test} {name.attempt}", where, "", width), width)
     ]
     running = name.state is State.TAKEN
     fraction = running_attempt(snapshot, name).fraction if running else None
     if fraction is not None:
         bar = progress_bar(fraction, min(30, width // 2))
-        parts.append(indented(line_of(bar, f" {int(100 * fraction)}%"), width))
-    parts += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
-    return parts + _result_parts(file, snapshot, width)
+        blocks.append(indented(line_of(bar, f" {int(100 * fraction)}%"), width))
+    blocks += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
+    return blocks + _result_parts(file, snapshot, width)
 
 
 def _where_it_stands(name: AttemptName, file: AttemptFile) -> str:
@@ -151,16 +151,16 @@ def _result_parts(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Ren
     if result.value is not None:
         line.append(f", {clean(snapshot.study.metric)} {format_value(result.value)}")
     line.append(f", {plural(result.steps, 'step')} in {duration(result.seconds)}", "dim")
-    parts: list[RenderableType] = [wrapped(line, width, 1)]
+    blocks: list[RenderableType] = [wrapped(line, width, 1)]
     extra = {n: v for n, v in result.metrics.items() if n != snapshot.study.metric}
     if extra and not file.reports:
-        parts.append(wrapped(params_text(extra, ()), width, 3))
+        blocks.append(wrapped(params_text(extra, ()), width, 3))
     failure = result.failure
     if failure is not None:
-        parts.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
-        parts += _output_parts("traceback", failure.traceback, width)
-        parts += _output_parts("output", failure.output, width)
-    return parts
+        blocks.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
+        blocks += _output_parts("traceback", failure.traceback, width)
+        blocks += _output_parts("output", failure.output, width)
+    return blocks
 
 
 def _output_parts(title: str, output: str, width: int) -> list[RenderableType]:
