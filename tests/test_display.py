@@ -28,8 +28,8 @@ from distune.study.space import Space
 from distune.study.study import Limits, Study
 from distune.study.trial import Claim, Counted, Failure, Outcome, Purpose, Report, Result, Trial
 from distune.watch.display.configurations import varying_parameters
-from distune.watch.display.ending import best_text, final_table
 from distune.watch.display.json_data import snapshot_json, trial_json
+from distune.watch.display.leaderboard import best_text, final_table
 from distune.watch.display.live import render, status_text
 from distune.watch.display.numbers import format_scalar, format_value, short_number
 from distune.watch.display.state import (

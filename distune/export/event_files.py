@@ -65,17 +65,14 @@ def _events_of(
     start.start_time_secs = began
     yield _event(began, 0, _hparams("session_start_info", start))
     for report in reports:
-        yield _event(_time_of(report, began, ended), report.step, _scalars(report.metrics))
+        seconds = report.seconds if math.isfinite(report.seconds) else 0.0
+        at = min(max(began + seconds, began), ended)
+        yield _event(at, report.step, _scalars(report.metrics))
     yield _event(ended, row.steps, _scalars(_results_of(history, row)))
     failed = Outcome(row.outcome) in FAILURES
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
     yield _event(ended, row.steps, _hparams("session_end_info", end))
-
-
-def _time_of(report: Report, began: float, ended: float) -> float:
-    seconds = report.seconds if math.isfinite(report.seconds) else 0.0
-    return min(max(began + seconds, began), ended)
 
 
 def _results_of(history: History, row: TrialRow) -> dict[str, float]:

@@ -6,43 +6,35 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from distune.search.ranking import Configuration, History, Tier
 from distune.study.study import Study
-from distune.study.trial import Params
 
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def parameter_names(history: History) -> list[str]:
-    """Names of the searched parameters, the study's order first."""
-    return names_of(history.study, (one.params for one in history.ranking()))
-
-
-def names_of(study: Study, tried: Iterable[Params]) -> list[str]:
-    """Names of the parameters of a study, and of those that were tried besides."""
-    names = dict.fromkeys(study.params)
-    for params in tried:
-        names.update(dict.fromkeys(params))
-    return list(names)
+    """Names of the parameters: those of the study, then those that were tried besides."""
+    tried = (name for one in history.ranking() for name in one.params)
+    return list(dict.fromkeys([*history.study.params, *tried]))
 
 
 def leaderboard_csv(history: History) -> str:
     """One row a configuration, best first. Spread is the standard deviation over repeats."""
     study = history.study
-    rows = [(_cells(study, rank, one), one.params) for rank, one in enumerate(history.ranking(), 1)]
-    names = names_of(study, (params for _, params in rows))
+    names = parameter_names(history)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", study.test_metric,
             "seconds", "parameters"]  # fmt: skip
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
     writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
-    for cells, params in rows:
-        writer.writerow([*cells, *(csv_text(params.get(name)) for name in names)])
+    for rank, one in enumerate(history.ranking(), 1):
+        params = (csv_text(one.params.get(name)) for name in names)
+        writer.writerow([*_cells(study, rank, one), *params])
     return out.getvalue()
 
 
@@ -70,18 +62,13 @@ def csv_text(value: object) -> str:
     stay as they are, also those that are text.
     """
     text = "" if value is None else str(value)
-    if text.startswith(_FORMULA) and not _is_number(text):
-        text = f"'{text}"
+    if text.startswith(_FORMULA):
+        try:
+            float(text)
+        except ValueError:
+            text = f"'{text}"
     # The csv module leaves a lone carriage return unquoted, and its reader then stumbles.
     return json.dumps(text) if "\r" in text else text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:

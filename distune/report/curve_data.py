@@ -158,12 +158,9 @@ def _classes(found: Sequence[tuple[Scalar, list[int]]]) -> list[Group]:
         inside.append((value, numbers))
         before += len(numbers)
         if before >= total * (len(groups) + 1) / _CLASSES:
-            low, high = (_rounded(value) for value in (inside[0][0], inside[-1][0]))
+            ends = (float(value or 0) for value in (inside[0][0], inside[-1][0]))
+            low, high = (format_scalar(float(f"{end:.3g}")) for end in ends)
             name = low if low == high else f"{low} to {high}"
             groups.append(Group(label(name), [n for _, numbers in inside for n in numbers]))
             inside = []
     return groups
-
-
-def _rounded(value: Scalar) -> str:
-    return format_scalar(float(f"{float(value or 0):.3g}"))

@@ -45,8 +45,11 @@ def section(data: StudyData, by: str | None, others: Sequence[str] = ()) -> Sect
     found = families(names, data.study.metric)[:_FAMILIES]
     chosen = [] if by is None else [by, *(one for one in others if one != by)][:_CHOICES]
     drawings = [_drawing(data, one) for one in chosen] or [_drawing(data, None)]
+    there = sum(one.result.steps > 1 for one in data.trials)
+    which = f"Learning curves of {len(curves):,} of the {there:,} trials with any"
+    drawn = ": the best ones, and others drawn at random." if data.sampled else "."
     blocks: list[Block] = [
-        Paragraph(_which(data)),
+        Paragraph(f"{which}{drawn}"),
         Paragraph(drawings[0].how(len(chosen) > 1), "aside"),
     ]
     if len(chosen) > 1:
@@ -86,12 +89,6 @@ def _one_of(names: Sequence[str], plots: Sequence[Plot]) -> Plot:
     figures = {name: plot.figures[""] for name, plot in zip(names, plots, strict=True)}
     alts = [plot.alt for plot in plots]
     return replace(plots[0], figures=figures, alts=alts, chosen_by="colours")
-
-
-def _which(data: StudyData) -> str:
-    there = sum(one.result.steps > 1 for one in data.trials)
-    which = f"Learning curves of {len(data.curves):,} of the {there:,} trials with any"
-    return f"{which}: the best ones, and others drawn at random." if data.sampled else f"{which}."
 
 
 @dataclass(frozen=True)

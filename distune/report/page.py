@@ -33,7 +33,8 @@ def html_page(
         style, script: the page's own.
         plotly: Plotly's script.
     """
-    scripts = [plotly, script] if any(map(_has_plots, sections)) else []
+    plots = any(isinstance(block, Plot | Row) for one in sections for block in one.blocks)
+    scripts = [plotly, script] if plots else []
     hashes = [_hash(one) for one in scripts] or ["'none'"]
     policy = (
         f"default-src 'none'; script-src {' '.join(hashes)}; style-src 'unsafe-inline'; "
@@ -65,10 +66,6 @@ def html_page(
         "</html>",
     ]
     return "\n".join(line for line in lines if line) + "\n"
-
-
-def _has_plots(section: Section) -> bool:
-    return any(isinstance(block, Plot | Row) for block in section.blocks)
 
 
 def _hash(script: str) -> str:

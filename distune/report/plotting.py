@@ -32,7 +32,7 @@ _VIRIDIS = ["#440154", "#482475", "#414487", "#355F8D", "#2A788E", "#21918C", "#
 #: The part of viridis that stands out from the background.
 _STRETCH = {"light": (0.0, 0.85), "dark": (0.28, 1.0)}
 _COLOURS = len(_HUES["light"])
-_BAND = 0.18  # how opaque
+_FAINT = "rgba({}, {}, {}, 0.18)"
 
 
 def themes() -> dict[str, dict[str, Any]]:
@@ -45,7 +45,7 @@ def _theme(mode: str) -> dict[str, Any]:
     scale = [_on_viridis(low + (high - low) * i / 10) for i in range(11)]
     named = {f"@{i}": hue for i, hue in enumerate(_HUES[mode])}
     named |= {f"@s{i}": hue for i, hue in enumerate(scale)}
-    faint = {f"{token}~": _faint(hue) for token, hue in named.items()}
+    faint = {f"{token}~": _FAINT.format(*_channels(hue)) for token, hue in named.items()}
     inks = {f"@{name}": ink for name, ink in _INKS[mode].items()}
     return {**named, **faint, **inks, "@scale": [[i / 10, hue] for i, hue in enumerate(scale)]}
 
@@ -59,10 +59,6 @@ def _on_viridis(at: float) -> str:
     share = at * 10 - i
     pairs = zip(_channels(_VIRIDIS[i]), _channels(_VIRIDIS[i + 1]), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in pairs)
-
-
-def _faint(hue: str) -> str:
-    return "rgba({}, {}, {}, {})".format(*_channels(hue), _BAND)
 
 
 def colour(i: int, count: int, ordered: bool) -> str:

@@ -124,7 +124,10 @@ def ranking(data: StudyData) -> Section | None:
     def row(rank: int, one: Configuration) -> list[str]:
         spread = one.spread
         value = format_value(one.mean, decimals)
-        cells = [f"{rank}", _numbers(one), standing(one.tier(repeats)), value]
+        numbers = " ".join(str(run.trial.number) for run in one.trials[:5])
+        if len(one.trials) > 5:
+            numbers += " …"
+        cells = [f"{rank}", numbers, standing(one.tier(repeats)), value]
         if repeats > 1:
             cells.append("" if spread is None else format_spread(spread, decimals))
             cells.append(f"{len(one.complete)}/{repeats}")
@@ -158,11 +161,6 @@ def ranking(data: StudyData) -> Section | None:
     rows = [row(rank, one) for rank, one in enumerate(shown, 1)]
     numeric = frozenset({0, *range(3, len(header) - len(names))})
     return Section("ranking", "Ranking", [Table("", header, rows, numeric, caption)])
-
-
-def _numbers(one: Configuration) -> str:
-    numbers = [str(run.trial.number) for run in one.trials]
-    return " ".join(numbers[:5]) + (" …" if len(numbers) > 5 else "")
 
 
 def failures(data: StudyData) -> Section | None:

@@ -16,8 +16,8 @@ from distune.errors import ShareError
 from distune.share import protocol
 from distune.share.outages import Outage
 from distune.share.waiting import LONGEST_WAIT, Interrupt
-from distune.watch.display.ending import final_table
 from distune.watch.display.json_data import snapshot_json
+from distune.watch.display.leaderboard import final_table
 from distune.watch.display.live import render
 from distune.watch.display.state import plain_event, plain_progress
 from distune.watch.display.text import clean
@@ -87,7 +87,9 @@ class Screen:
                 self._print_json(snapshot)
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
-        new = _after(snapshot.events, self._last_event)
+        events, last = snapshot.events, self._last_event
+        # All of them if the last one has scrolled away.
+        new = next((events[i + 1 :] for i, one in enumerate(events) if one is last), events)
         if new:
             self._print([plain_event(event) for event in new])
             self._last_event = new[-1]
@@ -121,11 +123,6 @@ class Screen:
             f"everything is in {folder}: {protocol.LEADERBOARD}, {protocol.BEST}, "
             f"{protocol.SEEN}/ (every trial)"
         )
-
-
-def _after(events: tuple[Event, ...], last: Event | None) -> tuple[Event, ...]:
-    """The events that came after `last`; all of them if it has scrolled away."""
-    return next((events[i + 1 :] for i, event in enumerate(events) if event is last), events)
 
 
 def run_viewer(observer: Observer, screen: Screen) -> int:

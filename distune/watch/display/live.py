@@ -15,7 +15,7 @@ from distune.watch.display.running import running_lines
 from distune.watch.display.state import is_over, planned_trials, study_lines
 from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
 from distune.watch.display.workers import live_workers, shown_workers, worker_lines, workers_summary
-from distune.watch.snapshot import Event, Snapshot
+from distune.watch.snapshot import Snapshot
 
 #: Sign, style of the sign, style of the text: trouble strikes the eye, routine does not.
 _KINDS: dict[str, tuple[str, str, str]] = {
@@ -34,18 +34,16 @@ _KINDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def _event_line(event: Event) -> Text:
-    sign, sign_style, style = _KINDS.get(event.kind, ("•", "dim", ""))
-    return line_of(
-        (clock(event.at), "dim"), "  ", (sign, sign_style), " ", (clean(event.text), style)
-    )
-
-
 def event_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     events = snapshot.events[-rows:] if rows > 0 else ()
     if not events:
         return [Text("nothing has happened since this view was opened", "dim")]
-    return [fitted(_event_line(event), width) for event in events]
+    lines = []
+    for event in events:
+        sign, sign_style, style = _KINDS.get(event.kind, ("•", "dim", ""))
+        at, text = (clock(event.at), "dim"), (clean(event.text), style)
+        lines.append(fitted(line_of(at, "  ", (sign, sign_style), " ", text), width))
+    return lines
 
 
 _Draw = Callable[[Snapshot, int, int], list[Text]]

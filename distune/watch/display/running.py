@@ -15,8 +15,15 @@ from distune.study.study import Study
 from distune.study.trial import Report, better
 from distune.watch.display.configurations import best_value
 from distune.watch.display.numbers import decimals_for, duration, format_value
-from distune.watch.display.tables import TextColumn, chosen_columns, table_lines
-from distune.watch.display.text import line_of, padded, progress_bar, sparkline
+from distune.watch.display.text import (
+    TextColumn,
+    chosen_columns,
+    line_of,
+    padded,
+    progress_bar,
+    sparkline,
+    table_lines,
+)
 from distune.watch.display.workers import worker_name
 from distune.watch.snapshot import Snapshot
 

@@ -17,8 +17,7 @@ from distune.watch.display.numbers import (
     plural,
     round_duration,
 )
-from distune.watch.display.tables import joined
-from distune.watch.display.text import clean, fitted, line_of, padded, progress_bar
+from distune.watch.display.text import clean, fitted, joined, line_of, padded, progress_bar
 from distune.watch.display.workers import live_workers
 from distune.watch.snapshot import Event, Snapshot
 
@@ -138,20 +137,16 @@ def title_line(snapshot: Snapshot, width: int) -> Text:
     return line_of(padded(left, width - state.cell_len), state)
 
 
-def _elapsed(snapshot: Snapshot) -> str:
-    time_limit = snapshot.limits.time_limit
-    limit = f" of {round_duration(time_limit)}" if time_limit else ""
-    return duration(snapshot.elapsed) + limit
-
-
 def _progress_line(snapshot: Snapshot, width: int) -> Text:
     eta, rate, target = eta_seconds(snapshot), snapshot.trials_per_second, snapshot.limits.target
     over = is_over(snapshot)
+    limit = snapshot.limits.time_limit
+    elapsed = duration(snapshot.elapsed) + (f" of {round_duration(limit)}" if limit else "")
     pieces = [
         (Text(trials_counted(snapshot, bare=width < 50), "bold"), 0),
         (Text("" if rate is None or over else format_rate(rate)), 3),
         (line_of(("ETA ", "dim"), coarse_duration(eta)) if eta is not None else Text(""), 1),
-        (line_of(("elapsed " if width >= 90 else "", "dim"), _elapsed(snapshot)), 2),
+        (line_of(("elapsed " if width >= 90 else "", "dim"), elapsed), 2),
         (line_of(("target ", "dim"), f"{target:.5g}") if target is not None else Text(""), 4),
     ]
     fraction = fraction_done(snapshot)

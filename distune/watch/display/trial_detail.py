@@ -13,8 +13,9 @@ from distune.study.trial import FAILURES, Metrics, Outcome, Purpose, Report, sum
 from distune.watch.display.configurations import params_text, varying_parameters, wrapped
 from distune.watch.display.numbers import duration, format_value, plural
 from distune.watch.display.running import curve, running_attempt
-from distune.watch.display.tables import BEST_MARK, TextColumn, table_lines
 from distune.watch.display.text import (
+    BEST_MARK,
+    TextColumn,
     clean,
     fitted,
     indented,
@@ -22,6 +23,7 @@ from distune.watch.display.text import (
     progress_bar,
     rule_line,
     sparkline,
+    table_lines,
 )
 from distune.watch.snapshot import Snapshot
 

@@ -10,8 +10,7 @@ from rich.text import Text
 from distune.share.heartbeat import Beat
 from distune.study.study import Study
 from distune.watch.display.numbers import coarse_duration, plural, short_number
-from distune.watch.display.tables import TextColumn, table_lines
-from distune.watch.display.text import clean, line_of
+from distune.watch.display.text import TextColumn, clean, line_of, table_lines
 from distune.watch.snapshot import Snapshot, WorkerView
 
 #: A worker that has been silent for so many leases is not coming back: no longer shown.
