@@ -64,13 +64,12 @@ class Observer:
         self._follows = follows_history
         self._monotonic = monotonic
         self._sampler = make_sampler(self.study)
-        self._log = EventLog(self.study, wall)
         self._beats = Heartbeats(
             store, self.study, monotonic, lambda text: self.add_event("trouble", text)
         )
         self.catch_up()
         self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
-        self._announced, self._announced_tests = len(self.history), len(self.history.tests)
+        self._log = EventLog(self.history, wall)
         self._recent = deque((c.elapsed for c in self.history.trials[-_RATE_OVER:]), _RATE_OVER)
         self.expected = ExpectedTrials(self.history)
         self._files = AttemptFiles(store, self.history, self.expected, refuse, self.catch_up)
@@ -120,7 +119,7 @@ class Observer:
         master, silence = self._beats.master(now) if self._follows else (None, 0.0)
         if elapsed is None:
             elapsed = master.elapsed if master else 0.0
-        self._announce_counted()
+        self._recent.extend(one.elapsed for one in self._log.counted())
         self._log.listed(attempts, files)
         stages = self._follow_stages()
         return Snapshot(
@@ -159,13 +158,6 @@ class Observer:
             return self.store.read_finished()
         except BadRecord:
             return None
-
-    def _announce_counted(self) -> None:
-        new = self.history.trials[self._announced :]
-        self._recent.extend(counted.elapsed for counted in new)
-        self._log.counted(new)
-        self._log.tested(self.history.tests[self._announced_tests :])
-        self._announced, self._announced_tests = len(self.history), len(self.history.tests)
 
     def _follow_stages(self) -> tuple[StageView, ...]:
         if not isinstance(self._sampler, StagedSampler):
