@@ -47,7 +47,17 @@ from distune.share.store import Store
 from distune.space_file.freeze import freeze
 from distune.space_file.read import parse_space_file
 from distune.study.study import Limits, Study
-from distune.study.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial, trial_seed
+from distune.study.trial import (
+    Asked,
+    Claim,
+    Counted,
+    Outcome,
+    Purpose,
+    Report,
+    Result,
+    Trial,
+    trial_seed,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import Checks, in_turn, machine, spread, table
@@ -66,7 +76,7 @@ SPACE = {
     },
 }
 #: What must hold, whatever the machine.
-MOST_BYTES = 1300  # of the master's memory, for each trial
+MOST_BYTES = 1200  # of memory that the history takes for each trial
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 _PATIENCE = 300.0  # seconds
 
@@ -120,8 +130,12 @@ def make_study(logs: Path, count: int) -> Path:
     store = Store(Folder(folder))
     store.create(study)
     (logs / "space.json").write_text(json.dumps(SPACE))
-    with (folder / protocol.HISTORY).open("wb") as history:
+    with (
+        (folder / protocol.HISTORY).open("wb") as history,
+        (folder / protocol.ASKED).open("wb") as asked,
+    ):
         for one in counted_trials(study, count):
+            asked.write(records.encode(asked_for(one.trial)))
             history.write(records.encode(one))
             name = AttemptName(one.trial.number, 1, Purpose.TRAIN, one.worker, State.SEEN)
             path = folder / name.seen_path
@@ -132,6 +146,17 @@ def make_study(logs: Path, count: int) -> Path:
             lines = (one.trial, claim, report, one.result)
             path.write_bytes(b"".join(map(records.encode, lines)))
     return folder
+
+
+def asked_for(trial: Trial) -> Asked:
+    """What the master remembered before it published the trial."""
+    return Asked(
+        study=trial.study,
+        configuration=trial.configuration,
+        trial=trial.number,
+        repeats=1,
+        params=trial.params,
+    )
 
 
 def forget_master(folder: Path) -> None:
@@ -355,8 +380,8 @@ def quick(logs: Path, count: int) -> int:
     with counted_calls(read):
         master = Master(Store(store.folder), Limits(trials=10**9), Identity("h", 1))
         checks.true(
-            f"a start decodes each of {count:,} lines once and encodes none: {dict(read)}",
-            read["decode"] == count and not read["encode"],
+            f"a start decodes each of 2 x {count:,} lines once and encodes none: {dict(read)}",
+            read["decode"] == 2 * count and not read["encode"],
         )
         master.step()
     forget_master(logs / NAME)

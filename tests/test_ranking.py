@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune.search.ranking import Configuration, History, Tier
+from distune.search.configuration import Configuration, Tier
+from distune.search.ranking import History
 from distune.study.study import Study
 from distune.study.trial import Counted, Direction, Outcome, Purpose, Result, Trial
 

@@ -23,7 +23,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
 }
 #: How a name ends that the user has not given: else by the format's own.
 _ENDINGS = {"optuna": ".db", "tensorboard": "-tensorboard"}
-#: Runs that TensorBoard ticks by itself are 500; one is the HParams table.
+#: TensorBoard ticks 500 runs by itself, one of which is the HParams table.
 _SHOWN_BY_TENSORBOARD = 499
 
 

@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from distune.search.ranking import Configuration, History, Tier
+from distune.search.configuration import Configuration, Tier
+from distune.search.ranking import History
 from distune.study.study import Study
 
 #: How a cell begins that spreadsheets take for a formula.
@@ -41,7 +42,7 @@ def leaderboard_csv(history: History) -> str:
 def _cells(study: Study, rank: int, configuration: Configuration) -> list[object]:
     return [
         rank,
-        " ".join(str(run.trial.number) for run in configuration.trials),
+        " ".join(str(one.trial.number) for one in configuration.trials),
         Tier(configuration.tier(study.repeats)).name.lower(),
         *map(_cell, (configuration.mean, configuration.spread)),
         len(configuration.values),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from distune.report.blocks import Plot, Section, Table
 from distune.report.plotting import PlotlyFigure, axis, figure, scale, spans_decades
 from distune.report.study_data import StudyData
-from distune.search.ranking import Configuration, Tier
+from distune.search.configuration import Configuration, Tier
 from distune.study.trial import Direction, Report, better, summarize
 from distune.watch.display.numbers import duration, format_value, is_number, round_duration
 from distune.watch.display.text import clean

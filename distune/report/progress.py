@@ -140,11 +140,14 @@ def section(data: StudyData) -> Section | None:
 def _words(data: StudyData, best: Sequence[float]) -> str:
     metric = clean(data.study.metric)
     last = next(i for i, value in enumerate(best) if value == best[-1])
-    run = data.trials[last]
-    at = "" if run.elapsed is None else f", when the study had run for {duration(run.elapsed)}"
+    record = data.trials[last]
+    at = (
+        "" if record.elapsed is None else f", when the study had run for {duration(record.elapsed)}"
+    )
     return (
-        f"The best single trial has {metric} {format_value(best[-1])}: trial {run.trial.number}, "
-        f"which was number {last + 1} of the {plural(len(best), 'trial')} counted{at}."
+        f"The best single trial has {metric} {format_value(best[-1])}: trial "
+        f"{record.trial.number}, which was number {last + 1} of the "
+        f"{plural(len(best), 'trial')} counted{at}."
     )
 
 

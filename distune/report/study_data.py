@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from distune.search.ranking import Configuration, History
+from distune.search.configuration import Configuration
+from distune.search.ranking import History
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.figures import Figure
@@ -124,8 +125,8 @@ def sample(history: History, best: int, others: int) -> list[Counted]:
     """
     if len(history) <= best + others:
         return sorted(history.trials, key=lambda one: one.trial.number)
-    ranked = [run for one in history.ranking(best) for run in one.trials][:best]
-    chosen = {run.trial.number: run for run in ranked}
+    ranked = [one for configuration in history.ranking(best) for one in configuration.trials][:best]
+    chosen = {one.trial.number: one for one in ranked}
     rest = sorted(
         (one for one in history.trials if one.trial.number not in chosen),
         key=lambda one: one.trial.number,

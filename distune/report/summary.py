@@ -11,7 +11,7 @@ from distune.report.study_data import (
     StudyData,
     spent,
 )
-from distune.search.ranking import Configuration
+from distune.search.configuration import Configuration
 from distune.search.samplers.staged import StageView, make_sampler
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import standing

@@ -1,7 +1,4 @@
-"""The history of a study and the ranking of its configurations. Pure.
-
-Configurations are ranked, not trials: a configuration's trials (its repeats) are pooled.
-"""
+"""The history of a study and the ranking of its configurations. Pure."""
 
 from __future__ import annotations
 
@@ -9,34 +6,22 @@ import bisect
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from enum import IntEnum
 from itertools import chain
-from operator import attrgetter
 from typing import cast, overload
 
 from sortedcontainers import SortedList
 
+from distune.search.configuration import (
+    Configuration,
+    Rank,
+    Tier,
+    configuration_key,
+    decoded,
+    ended_as,
+)
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Outcome, Params, Purpose, Record, Trial, params_key
-
-
-def configuration_key(trial: Trial) -> str:
-    """The same for all trials of one configuration, and for no others."""
-    return params_key(trial.params)
-
-
-class Tier(IntEnum):
-    """A configuration of a lower tier stands above any of a higher one, whatever its value."""
-
-    FULL = 0  # all its repeats are complete: it can win
-    PARTIAL = 1  # some are complete
-    PRUNED = 2  # it was stopped before any was
-    DIVERGED = 3  # a repeat ended without a finite value: a result, ranked last
-    FAILED = 4  # no repeat gave a result
-
-
-_TIERS = {Outcome.DIVERGED: Tier.DIVERGED, Outcome.PRUNED: Tier.PRUNED}
+from distune.study.trial import Counted, Outcome, Purpose
 
 
 class CountedTrials(Sequence[Counted]):
@@ -58,152 +43,10 @@ class CountedTrials(Sequence[Counted]):
     def __getitem__(self, i: slice) -> list[Counted]: ...
     def __getitem__(self, i: int | slice) -> Counted | list[Counted]:
         found = self.lines[i]
-        return _decoded(found) if isinstance(found, bytes) else list(map(_decoded, found))
+        return decoded(found) if isinstance(found, bytes) else list(map(decoded, found))
 
     def __iter__(self) -> Iterator[Counted]:
-        return map(_decoded, self.lines)
-
-
-def _decoded(line: bytes) -> Counted:
-    return cast(Counted, records.decode_again(line))
-
-
-class _Ended(Record, frozen=True):
-    """What the ranking keeps of a trial, and the line that has the rest.
-
-    Attributes:
-        tier: that of a configuration which needs no other trial.
-        value: None if it is not finite.
-    """
-
-    number: int
-    tier: Tier
-    value: float | None
-    line: bytes
-
-
-_number = attrgetter("number")
-
-
-def _ended(counted: Counted, line: bytes) -> _Ended:
-    outcome, value = counted.result.outcome, counted.result.value
-    if value is not None and not math.isfinite(value):
-        value = None
-    if outcome is Outcome.COMPLETE:
-        tier = Tier.DIVERGED if value is None else Tier.FULL
-    else:
-        tier = _TIERS.get(outcome, Tier.FAILED)
-    return _Ended(counted.trial.number, tier, value, line)
-
-
-#: Tier, what it is ranked by, the number of its first trial (no two have the same), and which.
-_Rank = tuple[int, float, int, "Configuration"]
-
-
-class Configuration:
-    """One setting and the trials made of it.
-
-    What it is ranked by is at hand; its trials are decoded when asked for.
-
-    Attributes:
-        tests: its trials on the test set, by number.
-    """
-
-    __slots__ = ("_ended", "rank", "tests")
-
-    def __init__(self) -> None:
-        self._ended: list[_Ended] = []
-        self.tests: Sequence[Counted] = ()
-        self.rank: _Rank | None = None
-
-    def add(self, counted: Counted, line: bytes) -> None:
-        """Count one more trial of it."""
-        # By number, not by arrival: what is shown must not depend on which worker was faster.
-        bisect.insort(self._ended, _ended(counted, line), key=_number)
-
-    @property
-    def trials(self) -> list[Counted]:
-        """Those counted, by number."""
-        return [_decoded(one.line) for one in self._ended]
-
-    @property
-    def params(self) -> Params:
-        return _decoded(self._ended[0].line).trial.params
-
-    @property
-    def first(self) -> int:
-        """The number of its first trial, which names it."""
-        return self._ended[0].number
-
-    @property
-    def complete(self) -> list[Counted]:
-        return [one for one in self.trials if one.result.outcome is Outcome.COMPLETE]
-
-    @property
-    def values(self) -> list[float]:
-        """What its mean is the mean of: complete trials, or for want of them pruned ones."""
-        values: dict[Tier, list[float]] = {}
-        for one in self._ended:
-            if one.tier is Tier.DIVERGED:
-                return [math.nan]
-            if one.value is not None:
-                values.setdefault(one.tier, []).append(one.value)
-        return values.get(Tier.FULL) or values.get(Tier.PRUNED) or []
-
-    @property
-    def mean(self) -> float | None:
-        values = self.values
-        try:
-            return _mean(values) if values else None
-        except OverflowError:
-            return math.nan
-
-    @property
-    def spread(self) -> float | None:
-        """Sample standard deviation over its repeats; None with fewer than two."""
-        values = self.values
-        if len(values) < 2:
-            return None
-        import statistics  # slow to import, and needed only where there are repeats
-
-        try:
-            return statistics.stdev(values)
-        except OverflowError:
-            return math.nan
-
-    @property
-    def seconds(self) -> float:
-        """Of training, the mean over its trials."""
-        return _mean([one.result.seconds for one in self.trials])
-
-    @property
-    def parameters(self) -> float | None:
-        """Trainable numbers in the network, if the objective says so."""
-        for one in self.trials:
-            if "parameters" in one.result.metrics:
-                return one.result.metrics["parameters"]
-        return None
-
-    def test_mean(self, metric: str) -> float | None:
-        """Mean over its repeats of a metric on the test set; None before the end."""
-        values = [
-            t.result.metrics[metric]
-            for t in self.tests
-            if t.result.outcome is Outcome.COMPLETE and metric in t.result.metrics
-        ]
-        return _mean(values) if values else None
-
-    def tier(self, repeats: int) -> Tier:
-        tiers = [one.tier for one in self._ended]
-        if Tier.DIVERGED in tiers:
-            return Tier.DIVERGED
-        if Tier.FULL in tiers:
-            return Tier.FULL if tiers.count(Tier.FULL) >= repeats else Tier.PARTIAL
-        return min(tiers)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+        return map(decoded, self.lines)
 
 
 class History:
@@ -265,7 +108,7 @@ class History:
         if purpose is Purpose.TEST:
             return self._tests.get(number)
         line = self._lines.get(number)
-        return None if line is None else _decoded(line)
+        return None if line is None else decoded(line)
 
     def add(self, counted: Counted, line: bytes | None = None) -> bool:
         """Count a trial; False if it has been counted before, which then stands.
@@ -292,12 +135,13 @@ class History:
         self.highest = max(self.highest, trial.number)
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)
-        key = configuration_key(trial)
+        key, ended = configuration_key(trial), ended_as(counted, line)
         configuration = self._configurations.get(key)
         if configuration is None:
-            configuration = self._configurations[key] = Configuration()
-            configuration.tests = self._tests_of.get(key, ())
-        configuration.add(counted, line)
+            configuration = Configuration(ended, self._tests_of.get(key, ()))
+            self._configurations[key] = configuration
+        else:
+            configuration.add(ended)
         self._unranked[key] = configuration
 
     def _add_test(self, counted: Counted) -> None:
@@ -327,7 +171,7 @@ class History:
         self._ranked.update(configuration.rank for configuration in changed.values())
         return self._ranked
 
-    def _rank(self, configuration: Configuration) -> _Rank:
+    def _rank(self, configuration: Configuration) -> Rank:
         mean = configuration.mean
         if mean is None or not math.isfinite(mean):
             order = math.inf

@@ -127,7 +127,7 @@ class LoadedStudy:
         winner = self.history.winner()
         if winner is None:
             return None
-        numbers = {run.trial.number for run in winner.complete or winner.trials}
+        numbers = {one.trial.number for one in winner.complete or winner.trials}
         values = {
             trial.value: trial
             for trial in self.trials

@@ -34,7 +34,7 @@ class Observer:
 
     Args:
         store: of the study.
-        follows_history: read new lines of `history.jsonl` at each look; the master, who
+        follows_history: read new lines of `history.jsonl` at each look; the master, which
             writes them, does not.
         refuse: why a trial is none of this study's, if so. Only the master asks so closely
             whether a file there is one of its own.
@@ -97,7 +97,7 @@ class Observer:
         """Look once.
 
         Args:
-            elapsed: if the caller is the master, who knows better than its heartbeat.
+            elapsed: from the master, which knows it better than its heartbeat does.
             limits: likewise.
             curves: read what running attempts have reported, too.
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from distune.search.ranking import Configuration, History
+from distune.search.configuration import Configuration
+from distune.search.ranking import History
 from distune.search.samplers import SAMPLERS
 from distune.search.samplers.sampler import Nothing, Question, Sampler, SpaceSampler, Suggestion
 from distune.study.stage import Stage, stage_space

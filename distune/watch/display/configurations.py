@@ -9,7 +9,8 @@ from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.text import Text
 
-from distune.search.ranking import History, Tier
+from distune.search.configuration import Tier
+from distune.search.ranking import History
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.study import Study
 from distune.study.trial import Params

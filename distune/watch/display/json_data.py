@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distune.export.leaderboard import strict
-from distune.search.ranking import Configuration
+from distune.search.configuration import Configuration
 from distune.search.samplers.staged import StageView
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
@@ -54,7 +54,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "stages": [_stage_json(view) for view in snapshot.stages],
         "configurations": history.configurations,
         "ranking": [_ranked_json(*one, study) for one in enumerate(history.ranking(top), 1)],
-        "running": [_run_json(run, study) for run in running_attempts(snapshot, None)],
+        "running": [_running_json(one, study) for one in running_attempts(snapshot, None)],
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
     }
@@ -115,25 +115,25 @@ def _ranked_json(rank: int, configuration: Configuration, study: Study) -> dict[
         study.test_metric: configuration.test_mean(study.test_metric),
         "seconds": configuration.seconds,
         "parameters": configuration.parameters,
-        "trials": [run.trial.number for run in configuration.trials],
+        "trials": [one.trial.number for one in configuration.trials],
     }
 
 
-def _run_json(run: RunningAttempt, study: Study) -> dict[str, Any]:
+def _running_json(one: RunningAttempt, study: Study) -> dict[str, Any]:
     return {
-        "trial": run.name.trial,
-        "attempt": run.name.attempt,
-        "purpose": run.name.purpose.value,
-        "worker": run.name.worker,
-        "host": run.beat.host if run.beat else None,
-        "device": run.beat.device if run.beat else None,
-        "params": run.file.trial.params if run.file else None,
-        "fraction": run.fraction,
-        "value": run.curve[-1] if run.curve else None,
-        "best": best_of(run.curve, study),
-        "curve": run.curve,
-        "seconds": run.seconds,
-        "images_per_second": run.images_per_second,
+        "trial": one.name.trial,
+        "attempt": one.name.attempt,
+        "purpose": one.name.purpose.value,
+        "worker": one.name.worker,
+        "host": one.beat.host if one.beat else None,
+        "device": one.beat.device if one.beat else None,
+        "params": one.file.trial.params if one.file else None,
+        "fraction": one.fraction,
+        "value": one.curve[-1] if one.curve else None,
+        "best": best_of(one.curve, study),
+        "curve": one.curve,
+        "seconds": one.seconds,
+        "images_per_second": one.images_per_second,
     }
 
 

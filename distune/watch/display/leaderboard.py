@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from distune.search.ranking import Configuration, Tier
+from distune.search.configuration import Configuration, Tier
 from distune.search.samplers.staged import StageView
 from distune.study.study import Study
 from distune.watch.display.configurations import (
@@ -98,7 +98,7 @@ def _ranking_columns(
 
 def _numbers(configuration: Configuration) -> str:
     """Of its trials: `7`, `6–8`, `6 9`, `6 +4`."""
-    numbers = sorted(run.trial.number for run in configuration.trials)
+    numbers = sorted(one.trial.number for one in configuration.trials)
     if len(numbers) == 1:
         return str(numbers[0])
     if numbers[-1] - numbers[0] == len(numbers) - 1:
@@ -221,14 +221,14 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
 
 
 def _trained_by(winner: Configuration) -> Text:
-    runs = winner.complete or winner.trials
+    trained = winner.complete or winner.trials
     places = dict.fromkeys(
-        clean(run.worker) + (f" ({clean(run.device, 40)})" if run.device else "") for run in runs
+        clean(one.worker) + (f" ({clean(one.device, 40)})" if one.device else "") for one in trained
     )
-    trials = "trial" if len(winner.trials) == 1 else "trials"
-    numbers = ", ".join(str(run.trial.number) for run in winner.trials[:10])
-    each = " each" if len(runs) > 1 else ""
+    noun = "trial" if len(winner.trials) == 1 else "trials"
+    numbers = ", ".join(str(one.trial.number) for one in winner.trials[:10])
+    each = " each" if len(trained) > 1 else ""
     return Text(
-        f"{trials} {numbers}, trained by {', '.join(places)} in {duration(winner.seconds)}{each}",
+        f"{noun} {numbers}, trained by {', '.join(places)} in {duration(winner.seconds)}{each}",
         "dim",
     )

@@ -40,8 +40,8 @@ def _safe(character: str) -> str:
     return _REPLACEMENT if unicodedata.category(character) in _UNSAFE else character
 
 
-def line_of(*parts: tuple[str, str] | str | Text) -> Text:
-    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis", end="\n")
+def line_of(*pieces: tuple[str, str] | str | Text) -> Text:
+    return Text.assemble(*pieces, no_wrap=True, overflow="ellipsis", end="\n")
 
 
 def fitted(text: Text, width: int) -> Text:

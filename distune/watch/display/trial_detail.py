@@ -50,11 +50,11 @@ def trial_detail(
     ]
     for name, file in attempts:
         blocks.append(Text(""))
-        blocks += _attempt_parts(snapshot, name, file, width)
+        blocks += _attempt_blocks(snapshot, name, file, width)
     return Group(*blocks)
 
 
-def _attempt_parts(
+def _attempt_blocks(
     snapshot: Snapshot, name: AttemptName, file: AttemptFile, width: int
 ) -> list[RenderableType]:
     test = "Test, attempt" if name.purpose is Purpose.TEST else "Attempt"
@@ -68,7 +68,7 @@ def _attempt_parts(
         bar = progress_bar(fraction, min(30, width // 2))
         blocks.append(indented(line_of(bar, f" {int(100 * fraction)}%"), width))
     blocks += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
-    return blocks + _result_parts(file, snapshot, width)
+    return blocks + _result_blocks(file, snapshot, width)
 
 
 def _where_it_stands(name: AttemptName, file: AttemptFile) -> str:
@@ -143,7 +143,7 @@ def _step_table(
     return table_lines(columns, width, header=True, rows=len(reports))
 
 
-def _result_parts(file: AttemptFile, snapshot: Snapshot, width: int) -> list[RenderableType]:
+def _result_blocks(file: AttemptFile, snapshot: Snapshot, width: int) -> list[RenderableType]:
     result = file.result
     if result is None:
         return []
@@ -160,12 +160,12 @@ def _result_parts(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Ren
     failure = result.failure
     if failure is not None:
         blocks.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
-        blocks += _output_parts("traceback", failure.traceback, width)
-        blocks += _output_parts("output", failure.output, width)
+        blocks += _output_blocks("traceback", failure.traceback, width)
+        blocks += _output_blocks("output", failure.output, width)
     return blocks
 
 
-def _output_parts(title: str, output: str, width: int) -> list[RenderableType]:
+def _output_blocks(title: str, output: str, width: int) -> list[RenderableType]:
     """The tail of what a program said, line by line."""
     lines = output.strip("\n")[-_LONGEST_OUTPUT:].split("\n") if output.strip() else []
     if not lines:

@@ -1,0 +1,176 @@
+"""A configuration, the trials made of it, and what it is ranked by. Pure.
+
+Configurations are ranked, not trials: a configuration's trials (its repeats) are pooled.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+from enum import IntEnum
+from operator import attrgetter
+from typing import cast
+
+from distune.share import records
+from distune.study.trial import Counted, Outcome, Params, Record, Trial, params_key
+
+
+def configuration_key(trial: Trial) -> str:
+    """The same for all trials of one configuration, and for no others."""
+    return params_key(trial.params)
+
+
+class Tier(IntEnum):
+    """A configuration of a lower tier stands above any of a higher one, whatever its value."""
+
+    FULL = 0  # all its repeats are complete: it can win
+    PARTIAL = 1  # some are complete
+    PRUNED = 2  # it was stopped before any was
+    DIVERGED = 3  # a repeat ended without a finite value: a result, ranked last
+    FAILED = 4  # no repeat gave a result
+
+
+_TIERS = {Outcome.DIVERGED: Tier.DIVERGED, Outcome.PRUNED: Tier.PRUNED}
+
+
+def decoded(line: bytes) -> Counted:
+    return cast(Counted, records.decode_again(line))
+
+
+class Ended(Record, frozen=True):
+    """What the ranking keeps of a trial, and the line that has the rest.
+
+    Attributes:
+        tier: that of a configuration which needs no other trial.
+        value: None if it is not finite.
+    """
+
+    number: int
+    tier: Tier
+    value: float | None
+    line: bytes
+
+
+_number = attrgetter("number")
+
+
+def ended_as(counted: Counted, line: bytes) -> Ended:
+    outcome, value = counted.result.outcome, counted.result.value
+    if value is not None and not math.isfinite(value):
+        value = None
+    if outcome is Outcome.COMPLETE:
+        tier = Tier.DIVERGED if value is None else Tier.FULL
+    else:
+        tier = _TIERS.get(outcome, Tier.FAILED)
+    return Ended(counted.trial.number, tier, value, line)
+
+
+#: Tier, what it is ranked by, the number of its first trial (no two have the same), and which.
+Rank = tuple[int, float, int, "Configuration"]
+
+
+class Configuration:
+    """One setting and the trials made of it.
+
+    What it is ranked by is at hand; its trials are decoded when asked for.
+
+    Attributes:
+        tests: its trials on the test set, by number.
+    """
+
+    __slots__ = ("_ended", "rank", "tests")
+
+    def __init__(self, first: Ended, tests: Sequence[Counted]) -> None:
+        self._ended = [first]
+        self.tests = tests
+        self.rank: Rank | None = None
+
+    def add(self, ended: Ended) -> None:
+        """Count one more trial of it."""
+        # By number, not by arrival: what is shown must not depend on which worker was faster.
+        bisect.insort(self._ended, ended, key=_number)
+
+    @property
+    def trials(self) -> list[Counted]:
+        """Those counted, by number."""
+        return [decoded(one.line) for one in self._ended]
+
+    @property
+    def params(self) -> Params:
+        return decoded(self._ended[0].line).trial.params
+
+    @property
+    def first(self) -> int:
+        """The number of its first trial, which names it."""
+        return self._ended[0].number
+
+    @property
+    def complete(self) -> list[Counted]:
+        return [one for one in self.trials if one.result.outcome is Outcome.COMPLETE]
+
+    @property
+    def values(self) -> list[float]:
+        """What its mean is the mean of: complete trials, or for want of them pruned ones."""
+        values: dict[Tier, list[float]] = {}
+        for one in self._ended:
+            if one.tier is Tier.DIVERGED:
+                return [math.nan]
+            if one.value is not None:
+                values.setdefault(one.tier, []).append(one.value)
+        return values.get(Tier.FULL) or values.get(Tier.PRUNED) or []
+
+    @property
+    def mean(self) -> float | None:
+        values = self.values
+        try:
+            return _mean(values) if values else None
+        except OverflowError:
+            return math.nan
+
+    @property
+    def spread(self) -> float | None:
+        """Sample standard deviation over its repeats; None with fewer than two."""
+        values = self.values
+        if len(values) < 2:
+            return None
+        import statistics  # slow to import, and needed only where there are repeats
+
+        try:
+            return statistics.stdev(values)
+        except OverflowError:
+            return math.nan
+
+    @property
+    def seconds(self) -> float:
+        """Of training, the mean over its trials."""
+        return _mean([one.result.seconds for one in self.trials])
+
+    @property
+    def parameters(self) -> float | None:
+        """Trainable numbers in the network, if the objective says so."""
+        for one in self.trials:
+            if "parameters" in one.result.metrics:
+                return one.result.metrics["parameters"]
+        return None
+
+    def test_mean(self, metric: str) -> float | None:
+        """Mean over its repeats of a metric on the test set; None before the end."""
+        values = [
+            t.result.metrics[metric]
+            for t in self.tests
+            if t.result.outcome is Outcome.COMPLETE and metric in t.result.metrics
+        ]
+        return _mean(values) if values else None
+
+    def tier(self, repeats: int) -> Tier:
+        tiers = [one.tier for one in self._ended]
+        if Tier.DIVERGED in tiers:
+            return Tier.DIVERGED
+        if Tier.FULL in tiers:
+            return Tier.FULL if tiers.count(Tier.FULL) >= repeats else Tier.PARTIAL
+        return min(tiers)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
