@@ -2,7 +2,8 @@
 
     DistuneError
     ├── UserError            a mistake of the user's: one line, exit status 2
-    │   └── SpaceError       in a space file: names the file, the key and the remedy
+    │   ├── SpaceError       in a space file: names the file, the key and the remedy
+    │   └── Infeasible       a configuration that no worker can train
     ├── StudyFailed          the study cannot go on: exit status 1
     ├── ShareError           the shared folder did not answer; try again later
     │   └── NotAFolder       something else is where a folder should be
@@ -44,7 +45,7 @@ class SpaceError(UserError):
 
 
 class Infeasible(UserError):
-    """A configuration that nobody can train, on any worker, however often it is tried.
+    """A configuration that no worker can train, however often it is tried.
 
     An objective raises it; the message says what does not fit.
     """
@@ -55,7 +56,7 @@ class StudyFailed(DistuneError):
 
 
 class ShareError(DistuneError):
-    """An operation on the share failed, or nobody can say whether it happened (P8)."""
+    """An operation on the share failed, or it is unknown whether it happened (P8)."""
 
 
 class NotAFolder(ShareError):
@@ -64,7 +65,7 @@ class NotAFolder(ShareError):
     Args:
         path: of it, in the study's folder; empty for that folder itself.
         shown: the same, for people.
-        link: whether it is a symbolic link, which nobody follows.
+        link: whether it is a symbolic link, which distune does not follow.
     """
 
     def __init__(self, path: str, shown: str, link: bool) -> None:

@@ -610,7 +610,6 @@ def many_workers(place: Path, workers: int, trials: int) -> tuple[float, list[in
                 WorkerIdentity(f"w-{i:03d}", "host", 1, "cpu"),
                 lambda: find_studies(logs),
                 [Instant()],
-                offers=["square:train"],
                 base=logs,
                 rng=random.Random(i),
             )

@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distune.training.environment import executor_environment
+from distune.training.process import executor_environment
 from distune.workloads.data.folders import DataFolders
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -45,8 +45,8 @@ from distune.space_file.freeze import freeze
 from distune.space_file.model import SpaceFile
 from distune.study.study import Study
 from distune.study.trial import Purpose, Result, Trial
-from distune.training.environment import executor_environment
 from distune.training.messages import Assignment, Prepare, decode_message, encode_message
+from distune.training.process import executor_environment
 from distune.worker import host
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.mnist import MNIST
@@ -598,7 +598,7 @@ class Executor:
 
     def _until(self, wanted: Callable[[Any], bool]) -> Any:
         while True:
-            message = decode_message(self._messages.readline())
+            _, message = decode_message(self._messages.readline())
             if wanted(message):
                 return message
 
@@ -624,7 +624,8 @@ class Executor:
             seed=number, params=params,
         )  # fmt: skip
         started = time.perf_counter()
-        self._send(Assignment(study=_any_study(), trial=trial, folder=os.devnull))
+        self._send(_any_study())
+        self._send(Assignment(study=None, trial=trial, folder=os.devnull))
         result = self._until(lambda message: isinstance(message, Result))
         optimizers.plain_step = plain_step
         if not seen:

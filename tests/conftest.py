@@ -166,14 +166,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process finds no functions of distune's own in C, as where there was no compiler."""
-    from distune.workloads.kernels import compiled
-
-    monkeypatch.setattr(compiled, "widths", list)
-
-
-@pytest.fixture
 def one_thread() -> Iterator[None]:
     """torch computes on one thread, as in an executor."""
     import torch

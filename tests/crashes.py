@@ -35,7 +35,7 @@ from typing import Any
 
 from rich.console import Console
 
-from distune.master.options import MasterOptions
+from distune.master.opening import MasterOptions
 from distune.master.run import run_master
 from distune.share import protocol
 from distune.share.folder import Folder
@@ -48,7 +48,8 @@ from distune.training import children, executor
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.observer import Observer
 from distune.watch.screen import Mode, Screen
-from distune.worker.run import WorkerOptions, run_worker
+from distune.worker.context import WorkerOptions
+from distune.worker.run import run_worker
 from tests.rigs import faultfs, why_no_faultfs
 
 #: Operations that change something: a crash between two others leaves what these left.

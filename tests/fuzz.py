@@ -27,7 +27,7 @@ from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
 from distune.share.protocol import AttemptName, State
 from distune.space_file.read import parse_space_file
 from distune.study.document import Document
-from distune.study.study import Limits
+from distune.study.study import Limits, Study
 from distune.study.trial import (
     Claim,
     Counted,
@@ -41,7 +41,7 @@ from distune.study.trial import (
 )
 from distune.training.messages import Assignment, Ready, decode_message, encode_message
 from tests.garbage import ALL, CONTENTS, NAMES, Bench, place, resealed, spoil
-from tests.simulation import make_study
+from tests.histories import make_study
 
 CORPUS = Path(__file__).parent / "corpus"
 SLOWEST = 5.0  # seconds for one input, on a busy machine
@@ -170,7 +170,8 @@ def _targets() -> Iterator[Target]:
     spaces = [read_starter().encode(), *(read_preset(name).encode() for name in preset_names())]
     yield Target("a space file", lambda data: parse_space_file(data, "f"), (SpaceError,), spaces)
     # Both ends are ours, so a bad message is a bug; but it must be an error, and at once.
-    messages = [Ready(device="cpu"), Assignment(study=STUDY, trial=TRIAL, folder="x"), RESULT]
+    trained = Assignment(study=None, trial=TRIAL, folder="x")
+    messages: list[Record | Study] = [Ready(device="cpu"), STUDY, trained, RESULT]
     seeds = [encode_message(message) for message in messages]
     yield Target("a message", _message, (ValueError, KeyError, RecursionError), seeds)
 

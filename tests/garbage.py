@@ -32,8 +32,8 @@ from distune.watch.observer import Observer
 from distune.watch.snapshot import Event
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
-from tests.histories import asked_trial
-from tests.simulation import SimulatedExecutor, make_study, objective
+from tests.fake_executor import SimulatedExecutor, objective
+from tests.histories import asked_trial, make_study
 
 GHOST = "ghost-7-0000ff"
 SPARSE = 10 * 2**30  # bytes
@@ -71,7 +71,7 @@ def flipped(data: bytes) -> bytes:
 
 
 def _version_99(body: bytes) -> bytes:
-    newer = body.replace(b'"format": 1,', b'"format": 99,')
+    newer = body.replace(b'"format": 2,', b'"format": 99,')
     return newer if newer != body else with_field(b'{"format":99}')(body)
 
 
@@ -247,7 +247,6 @@ class Bench:
             WorkerIdentity(name, "h", 1, "cpu"),
             lambda: find_studies(self.logs),
             [SimulatedExecutor(random.Random(1), self.clock, 0.0, 0.5)],
-            offers=["o:o"],
             forever=True,
             say=self.said.append,
             monotonic=self.clock,

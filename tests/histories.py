@@ -17,7 +17,7 @@ from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
 from distune.space_file.freeze import freeze
 from distune.space_file.read import parse_space_file
-from distune.study.study import Study
+from distune.study.study import Limits, Study
 from distune.study.trial import (
     Asked,
     Claim,
@@ -32,12 +32,24 @@ from distune.study.trial import (
 )
 
 WORKER = "gpu7-812-4f2a9c"
+LEASE = 20.0  # seconds
 
 
 def study(name: str = "digits", created: float = 0.0, **fields: Any) -> Study:
     """A study as its space file describes it."""
     file = parse_space_file(json.dumps({"params": {}, **fields}), "space.json")
-    return freeze(file, name=name, study_id="s", lease=20.0, created=created)
+    return freeze(file, name=name, study_id="s", lease=LEASE, created=created)
+
+
+def make_study(trials: int = 6, *, repeats: int = 1, **changes: object) -> tuple[Study, Limits]:
+    """A study of one parameter that `objective` understands."""
+    file = parse_space_file(
+        '{"objective": "o:o", "params": {"x": {"type": "float", "low": 0, "high": 1}},'
+        ' "metric": "y", "direction": "maximize"}',
+        "simulation",
+    ).model_copy(update={"repeats": repeats, **changes})
+    study = freeze(file, name="s", study_id="s-1", lease=LEASE, created=0.0)
+    return study, Limits(trials=trials)
 
 
 def counted(

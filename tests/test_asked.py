@@ -6,7 +6,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -24,8 +24,9 @@ from distune.share.store import Store
 from distune.study.space import Parameter, Space
 from distune.study.study import Limits, Study
 from distune.study.trial import Asked, Params
-from tests.histories import asked_from, asked_in
-from tests.simulation import Crash, Faults, MemoryFolder, Share, World, make_study, random_faults
+from tests.histories import asked_from, asked_in, make_study
+from tests.memory_folder import Crash, Faults, MemoryFolder, Share
+from tests.simulation import World, random_faults
 
 STUDY, LIMITS = make_study(12, repeats=3)
 
@@ -44,9 +45,8 @@ class Restless:
     def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
         pass
 
-    @classmethod
-    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
-        return cls()
+    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
+        pass
 
     def ask(self, question: Question) -> Suggestion:
         self.questions.append(question.number)
@@ -324,3 +324,22 @@ def test_a_line_of_another_study_is_set_aside_with_the_file(
     a_master(Store(store.folder))
     assert asked_for(store) == before
     assert (tmp_path / "s" / "quarantine" / protocol.ASKED).exists()
+
+
+def test_a_trial_that_is_planted_while_the_master_runs_is_set_aside(
+    restless: Study, tmp_path: Path
+) -> None:
+    """However well it is made: the running master knows what it has asked for."""
+    store = a_store(tmp_path, restless)
+    master = a_master(store, Limits(trials=30))
+    master.step()
+    asked = asked_in(store, restless)
+    first, number = asked.of(0), asked.next_trial
+    assert first is not None
+    like_the_next = first.replace(configuration=asked.next_configuration, trial=number)
+    planted = trial_of(restless, like_the_next, number)
+    assert recovered_from(restless, planted) is not None
+    store.folder.publish(AttemptName.waiting(planted).live_path, records.encode(planted))
+    master.step()
+    assert store.folder.names(protocol.QUARANTINE) == [AttemptName.waiting(planted).filename]
+    assert asked_in(store, restless).of(number) is None

@@ -68,9 +68,9 @@ def test_only_a_trial_that_failed_here_and_that_another_worker_can_take_is_left(
 
 def test_a_listing_shows_what_is_missing_and_what_was_claimed_without_knowing() -> None:
     held = [taken(0), taken(1), taken(2)]
-    found = compare(held, written=[taken(1)], listed=[taken(2), taken(4), taken(3)])
-    assert found.missing == {taken(0)}, "where the result is written, the rename will tell"
-    assert found.found == [taken(3), taken(4)]
+    missing, found = compare(held, written=[taken(1)], listed=[taken(2), taken(4), taken(3)])
+    assert missing == {taken(0)}, "where the result is written, the rename will tell"
+    assert found == [taken(3), taken(4)]
 
 
 def test_candidates_of_a_worker_with_rivals_are_listed_ten_times_a_second() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from distune.doctor.diagnosis import Diagnosis
+from distune.doctor.diagnosis import PROMISES, CheckResult, Diagnosis
 from distune.doctor.measurements import (
     Claims,
     Delay,
@@ -27,15 +27,12 @@ from distune.doctor.measurements import (
     Space,
     Speed,
 )
-from distune.doctor.operations import Operations
-from distune.doctor.probes.catalogue import PROBES
-from distune.doctor.probes.claims import probe_claims
-from distune.doctor.probes.listings import probe_own_listing
-from distune.doctor.probes.publishing import probe_publishing
-from distune.doctor.probes.renames import probe_renames
-from distune.doctor.sandbox import Sandbox
+from distune.doctor.peer.meeting import Here
+from distune.doctor.prober import PROBES
+from distune.doctor.probes.files import probe_own_listing, probe_publishing, probe_renames
+from distune.doctor.probes.trials import probe_claims
 from distune.doctor.verdict.judge import judge
-from distune.doctor.verdict.promises import PROMISES
+from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.share import protocol, records
 from distune.share.find_studies import find_studies
 from distune.share.folder import Folder
@@ -60,6 +57,10 @@ def pair(news: float = 0.1, **fields: Any) -> PairMeasurements:
 
 def both(*, news: float = 0.1, **fields: Any) -> Diagnosis:
     return judge([NFS, OTHER], [pair(news, **fields), pair(news, host="b", other="a")])
+
+
+def failed(diagnosis: Diagnosis) -> list[CheckResult]:
+    return [check for check in diagnosis.checks if check.grade == "fail"]
 
 
 # -- the verdict ---------------------------------------------------------------------------
@@ -139,8 +140,8 @@ def test_each_thing_that_one_host_sees_go_wrong_breaks_a_promise(
     fields: dict[str, Any], check: str, promise: str
 ) -> None:
     diagnosis = judge([NFS.model_copy(update=fields)])
-    assert [(c.name, c.promise) for c in diagnosis.failed] == [(check, promise)]
-    assert diagnosis.failed[0].advice
+    assert [(c.name, c.promise) for c in failed(diagnosis)] == [(check, promise)]
+    assert failed(diagnosis)[0].advice
     assert diagnosis.grade == "fail"
     assert f"it breaks {promise}" in diagnosis.summary
 
@@ -164,7 +165,7 @@ def test_each_thing_that_goes_wrong_between_two_hosts_breaks_a_promise(
     links = {"links": True}
     hosts = [NFS.model_copy(update=links), OTHER.model_copy(update=links)]
     diagnosis = judge(hosts, [pair(**fields), pair(host="b", other="a")])
-    assert [(c.name, c.promise) for c in diagnosis.failed] == [(check, promise)]
+    assert [(c.name, c.promise) for c in failed(diagnosis)] == [(check, promise)]
 
 
 @pytest.mark.parametrize(
@@ -203,13 +204,15 @@ def test_the_promises_are_quoted_as_the_protocol_has_them() -> None:
 # -- the probes ----------------------------------------------------------------------------
 
 
-def sandbox_in(tmp_path: Path, make: Any = Folder) -> Sandbox:
-    return Sandbox(tmp_path / "sandbox", Operations(), make)
+def sandbox_in(tmp_path: Path, make: Any = Folder) -> WatchedFolder:
+    return WatchedFolder(tmp_path, Operations(), make).folder("sandbox")
 
 
-def measured(sandbox: Sandbox) -> HostMeasurements:
+def measured(sandbox: WatchedFolder) -> HostMeasurements:
     """What all probes find, as the doctor's own process would have it."""
-    return NFS.model_copy(update={name: probe(sandbox) for name, probe in PROBES.items()})
+    return NFS.model_copy(
+        update={name: probe(sandbox.folder(name)) for name, probe in PROBES.items()}
+    )
 
 
 def test_a_sound_directory_passes_every_probe(tmp_path: Path) -> None:
@@ -225,17 +228,18 @@ class Copying(Folder):
     """A share whose rename copies: what a synchronised folder does."""
 
     def move(self, source: str, target: str) -> None:
-        if not os.path.exists(self._full(source)):
+        if not os.path.exists(self.root / source):
             raise FileNotFoundError(source)
-        shutil.copy(self._full(source), self._full(target))
+        shutil.copy(self.root / source, self.root / target)
 
 
 def test_a_rename_that_copies_gives_a_trial_two_owners_and_breaks_p2(tmp_path: Path) -> None:
     sandbox = sandbox_in(tmp_path, Copying)
     diagnosis = judge([NFS.model_copy(update={
-        "claims": probe_claims(sandbox), "renames": probe_renames(sandbox)
+        "claims": probe_claims(sandbox.folder("claims")),
+        "renames": probe_renames(sandbox.folder("renames")),
     })])  # fmt: skip
-    assert {(c.name, c.promise) for c in diagnosis.failed} == {
+    assert {(c.name, c.promise) for c in failed(diagnosis)} == {
         ("rename", "P2"),
         ("claims on one host", "P2"),
     }
@@ -251,21 +255,21 @@ class Overwriting(Folder):
 def test_publishing_over_a_taken_name_breaks_p1(tmp_path: Path) -> None:
     found = probe_publishing(sandbox_in(tmp_path, Overwriting))
     assert found.replaced == 5
-    (failed,) = judge([NFS.model_copy(update={"publishing": found})]).failed
-    assert (failed.name, failed.promise) == ("publishing", "P1")
+    (check,) = failed(judge([NFS.model_copy(update={"publishing": found})]))
+    assert (check.name, check.promise) == ("publishing", "P1")
 
 
 class Slow(Folder):
     """A share whose rename writes its target bit by bit."""
 
     def move(self, source: str, target: str) -> None:
-        data = Path(self._full(source)).read_bytes()
-        with open(self._full(target), "wb") as file:
+        data = (self.root / source).read_bytes()
+        with open(self.root / target, "wb") as file:
             file.write(data[:100])
             file.flush()
             time.sleep(0.05)
             file.write(data[100:])
-        os.unlink(self._full(source))
+        os.unlink(self.root / source)
 
 
 def test_a_rename_that_can_be_seen_half_done_breaks_p1(tmp_path: Path) -> None:
@@ -290,8 +294,8 @@ class Remembering(Folder):
 def test_a_listing_that_never_shows_ones_own_change_breaks_p8(tmp_path: Path) -> None:
     found = probe_own_listing(sandbox_in(tmp_path, Remembering))
     assert found.stubborn > 0
-    (failed,) = judge([NFS.model_copy(update={"own_listing": found})]).failed
-    assert (failed.name, failed.promise) == ("listing", "P8")
+    (check,) = failed(judge([NFS.model_copy(update={"own_listing": found})]))
+    assert (check.name, check.promise) == ("listing", "P8")
 
 
 def test_the_operation_that_is_waited_for_is_known(tmp_path: Path) -> None:
@@ -304,7 +308,7 @@ def test_the_operation_that_is_waited_for_is_known(tmp_path: Path) -> None:
             go_on.wait(30)
             return []
 
-    folder = Sandbox(tmp_path, operations, Stuck).folder("here")
+    folder = WatchedFolder(tmp_path, operations, Stuck).folder("here")
     thread = threading.Thread(target=folder.names, args=("",))
     assert operations.longest() is None
     thread.start()
@@ -355,10 +359,10 @@ def test_a_mistake_with_the_doctor_is_one_line(lab: Lab, arguments: str, said: s
 
 def test_two_doctors_find_each_other_in_the_directory_and_agree(lab: Lab) -> None:
     """On one host through one mount, which they notice; another mount is another test."""
-    dead = {"doctor": "dead-1-abc", "host": "dead", "counter": 3}
+    dead = Here(doctor="dead-1-abc", host="dead", counter=3)
     hidden = lab.logs / protocol.DOCTOR_FOLDER
     hidden.mkdir(parents=True)
-    (hidden / "dead-1-abc.here").write_text(json.dumps(dead))
+    (hidden / "dead-1-abc.here").write_bytes(records.encode_document(dead))
     doctors = [lab.start("doctor", "--peer", "--json") for _ in range(2)]
     assert [doctor.wait(180) for doctor in doctors] == [0, 0], lab.log_of(doctors[0])
     first, second = (json.loads(lab.log_of(d)[lab.log_of(d).index("{") :]) for d in doctors)

@@ -24,6 +24,9 @@ both = pytest.mark.parametrize("study", ["finished", "running"])
 @pytest.fixture
 def old(lab: Lab) -> Lab:
     shutil.copytree(STUDIES, lab.logs)
+    for study in ("finished", "running"):  # git keeps no empty folder
+        for folder in ("trials", "workers"):
+            (lab.logs / study / folder).mkdir(exist_ok=True)
     return lab
 
 

@@ -479,3 +479,11 @@ def test_csv_and_json_need_no_library(tmp_path: Path, monkeypatch: pytest.Monkey
     for format in ("csv", "jsonl"):
         said = export_table(TrialTable(odd_history()), format, str(tmp_path / format))
         assert said == f"wrote 7 trials to {tmp_path / format}"
+
+
+def test_a_table_tells_how_many_trials_it_has_gone_through() -> None:
+    done: list[int] = []
+    table = TrialTable(odd_history(), CURVES, top=2, tell=done.append)
+    rows = [row.number for row, _ in table.with_curves()]
+    assert done == list(range(1, len(rows) + 1))
+    assert rows == [row.number for row in table.rows]

@@ -11,7 +11,9 @@ from distune.study.trial import Failure, Outcome, Result
 from distune.watch.observer import Observer
 from distune.worker.health import FAILURES_TO_DOUBT, Health, LeaveStudy, Pause, Peers
 from distune.worker.worker import Worker
-from tests.simulation import LEASE, Faults, World
+from tests.histories import LEASE
+from tests.memory_folder import Faults
+from tests.simulation import World
 
 COMPLETE = Result(outcome=Outcome.COMPLETE, value=1.0, steps=3)
 AT_ONCE = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from distune import cli
-from distune.training.environment import executor_environment
+from distune.training.process import executor_environment
 from distune.worker import host
 from distune.worker.admission import may_be_bfloat16
 from tests.conftest import Lab, executors_of, wait_until

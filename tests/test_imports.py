@@ -94,7 +94,7 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
             suffixes.add(path.name)
     # Data sets are downloaded beside the share; the doctor tries whether there are hard links,
     # on a file that no study has.
-    assert renaming <= {"folder.py", "study_files.py", "folders.py", "names.py"}
+    assert renaming <= {"drafts.py", "folder.py", "study_files.py", "folders.py", "surroundings.py"}
     assert suffixes <= {"protocol.py", "study_documents.py"}  # the README of a study's folder
 
 

@@ -50,7 +50,7 @@ def test_another_file_in_its_place_is_read_from_its_beginning(
     add(file, *TRIALS[:2])
     reader = LinesFile(store, protocol.HISTORY, Counted, study())
     read(reader)
-    file.rewrite(lines_of(*TRIALS[2:]))
+    file.write_anew(lines_of(*TRIALS[2:]))
     assert read(reader) == TRIALS[2:]
 
 
@@ -80,7 +80,7 @@ def test_what_its_master_has_not_written_is_a_problem(
     add(file, TRIALS[0])
     assert read(file) == TRIALS[:1]
     assert problem in (file.problem or "")
-    file.mend("spoilt", lines_of(TRIALS[0]))
+    file.write_anew(lines_of(TRIALS[0]))
     assert (read(LinesFile(store, protocol.HISTORY, Counted, study())), file.problem) == (
         TRIALS[:1],
         None,
@@ -106,7 +106,7 @@ def test_an_older_state_is_noticed_and_a_longer_one_is_not(
     assert not file.is_whole()
     add(file, TRIALS[3])
     assert not file.is_whole(), "nor when it has grown since"
-    file.rewrite(lines_of(*TRIALS))
+    file.write_anew(lines_of(*TRIALS))
     assert read(file) == TRIALS
     assert file.is_whole()
     path.unlink()

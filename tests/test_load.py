@@ -119,7 +119,7 @@ def test_no_worker_is_called_so_that_another_file_is_read(tmp_path: Path) -> Non
     one = counted(0, {}, 0.5, steps=1)
     store = write_study(tmp_path / "digits", study(**OWN), [one], {0: reports({"loss": 0.5})})
     bad = one.replace(worker="../../../other")
-    history_file(store).rewrite(lines_of(bad))
+    history_file(store).write_anew(lines_of(bad))
     found = distune.load(tmp_path)
     assert (found.trials[0].curve, found.curves.unreadable) == ([], [0])
 

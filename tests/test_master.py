@@ -20,8 +20,8 @@ from distune.share.store import Store
 from distune.study.study import Limits
 from distune.study.trial import Claim, Outcome, Purpose, Result
 from distune.watch.observer import Observer
-from tests.histories import read_history
-from tests.simulation import Faults, MemoryFolder, Share, make_study
+from tests.histories import make_study, read_history
+from tests.memory_folder import Faults, MemoryFolder, Share
 
 
 class Desk:
@@ -316,7 +316,7 @@ def test_a_successor_that_a_listing_misses_is_not_published_again() -> None:
     first.step()
     (waiting,) = desk.store.listing().attempts
     assert desk.store.claim(waiting, "w-1")
-    assert desk.store.give_up(waiting.moved(State.TAKEN, Actor.ANY_WORKER, "w-1"), Actor.OWNER)
+    assert desk.store.lose(waiting.moved(State.TAKEN, Actor.ANY_WORKER, "w-1"), Actor.OWNER)
     real_move, real_names = desk.folder.move, desk.folder.names
 
     def dies(source: str, target: str) -> None:

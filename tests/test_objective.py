@@ -20,10 +20,8 @@ from distune.share import records
 from distune.study.command import fill_in
 from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial
-from distune.training.command import run_command
-from distune.training.objective import drive, find
+from distune.training.objective import Stopped, TrialContext, drive, find, run_command
 from distune.training.offer import Offer
-from distune.training.trial_context import Stopped, TrialContext
 from tests.conftest import wait_until
 
 STUDY = Study(
@@ -113,7 +111,7 @@ def test_a_second_argument_is_the_trial() -> None:
     assert result(with_any).value == 17.0
 
 
-def test_who_takes_one_argument_gets_the_params_alone() -> None:
+def test_an_objective_of_one_argument_gets_the_params_alone() -> None:
     def with_option(params: Any, *, verbose: bool = False) -> float:
         return float(verbose)
 
@@ -528,9 +526,9 @@ def test_a_study_finds_the_offer_of_its_name_and_no_other(tmp_path: Path) -> Non
     path.write_text("def train(params):\n    return 4\n")
     offer = Offer.parse(f"{path}:train")
     study = STUDY.model_copy(update={"objective": "dt_mine:train"})
-    assert result(find(study, TRIAL, {offer.name: offer})).value == 4.0
+    assert result(find(study, TRIAL, {offer.name: offer.load()})).value == 4.0
     with pytest.raises(KeyError):
-        find(study.model_copy(update={"objective": "os:getcwd"}), TRIAL, {offer.name: offer})
+        find(study.model_copy(update={"objective": "os:getcwd"}), TRIAL, {offer.name: offer.load()})
 
 
 # -- commands --------------------------------------------------------------------------------------

@@ -11,14 +11,14 @@ from distune.master.planner import (
     LISTINGS_TO_VANISH,
     Action,
     Ask,
-    Bury,
     Count,
+    CountUnreadable,
     Finish,
-    Forfeit,
-    GiveUp,
+    Lose,
     Prune,
     Publish,
     Quarantine,
+    RemoveHeartbeat,
     Replace,
     Settle,
     Withdraw,
@@ -33,8 +33,7 @@ from distune.share.records import AttemptFile
 from distune.study.study import Limits
 from distune.study.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial
 from distune.watch.snapshot import Snapshot, WorkerView
-from tests.histories import asked_from, asked_trial
-from tests.simulation import LEASE, make_study
+from tests.histories import LEASE, asked_from, asked_trial, make_study
 
 STUDY, _ = make_study(repeats=1)
 SAMPLER = make_sampler(STUDY)
@@ -179,19 +178,23 @@ def test_only_failures_count_against_a_trial_and_say_on_which_worker() -> None:
 def test_a_failed_attempt_is_tried_again_until_it_has_had_its_chances() -> None:
     done = name(0, State.DONE)
     for outcome in FAILURES:
-        for failures, expected in ((0, GiveUp(done)), (1, GiveUp(done)), (2, Count(done))):
+        for failures, expected in ((0, Lose(done)), (1, Lose(done)), (2, Count(done))):
             file = AttemptFile(trial(0, failures=failures), None, (), result(outcome, None))
             assert expected in plan(seen_by(done, files={done: file}))
 
 
 def test_a_trial_whose_results_can_never_be_read_fails_in_the_end() -> None:
-    for attempt, kinds in ((1, [Publish, Quarantine]), (9, [Publish, Quarantine]), (10, [Forfeit])):
+    for attempt, kinds in (
+        (1, [Publish, Quarantine]),
+        (9, [Publish, Quarantine]),
+        (10, [CountUnreadable]),
+    ):
         done = name(0, State.DONE, attempt)
         actions = plan(seen_by(done, bad={done: "too large"}))
         about_it = [
             a
             for a in actions
-            if isinstance(a, Quarantine | Forfeit)
+            if isinstance(a, Quarantine | CountUnreadable)
             or (isinstance(a, Publish) and a.trial.number == 0)
         ]
         assert [type(a) for a in about_it] == kinds
@@ -211,38 +214,41 @@ def test_heartbeats_of_the_dead_are_removed_but_reasons_for_giving_up_stay() -> 
         WorkerView("mute-1", None, 99 * LEASE),
     )
     snapshot = seen_by(name(0, State.LOST, worker="holder-1"), workers=views)
-    assert planned(snapshot, Bury) == [Bury("dead-1"), Bury("bad-2")]
+    assert planned(snapshot, RemoveHeartbeat) == [
+        RemoveHeartbeat("dead-1"),
+        RemoveHeartbeat("bad-2"),
+    ]
 
 
 def test_a_done_file_that_the_history_has_is_put_away_and_not_counted_again() -> None:
     done = name(0, State.DONE)
-    assert planned(seen_by(done, history=[counted(0)]), Count, Settle, GiveUp) == [Settle(done)]
+    assert planned(seen_by(done, history=[counted(0)]), Count, Settle, Lose) == [Settle(done)]
 
 
 def test_a_pruned_attempt_whose_rename_a_power_cut_has_undone_is_pruned_again() -> None:
     taken = name(0, State.TAKEN)
     history = [counted(0, Outcome.PRUNED)]
-    assert planned(seen_by(taken, history=history), Prune, GiveUp) == [Prune(taken)]
+    assert planned(seen_by(taken, history=history), Prune, Lose) == [Prune(taken)]
     other = name(0, State.TAKEN, attempt=2)
-    assert planned(seen_by(other, history=history), Prune, GiveUp) == [GiveUp(other)]
+    assert planned(seen_by(other, history=history), Prune, Lose) == [Lose(other)]
 
 
 def test_the_second_of_two_results_of_a_trial_is_given_up() -> None:
     first, second = name(0, State.DONE), name(0, State.DONE, worker="w-2")
-    assert planned(seen_by(first, second), Count, GiveUp) == [Count(first), GiveUp(second)]
-    assert planned(seen_by(second, history=[counted(0)]), Count, GiveUp) == [GiveUp(second)]
+    assert planned(seen_by(first, second), Count, Lose) == [Count(first), Lose(second)]
+    assert planned(seen_by(second, history=[counted(0)]), Count, Lose) == [Lose(second)]
 
 
 def test_a_worker_is_evicted_when_its_lease_is_over_and_not_before() -> None:
     taken = name(0, State.TAKEN)
     almost = seen_by(taken, workers=(view("w-1", LEASE - 0.1),))
-    assert planned(almost, GiveUp) == []
-    assert planned(replace(almost, workers=(view("w-1", LEASE),)), GiveUp) == [GiveUp(taken)]
+    assert planned(almost, Lose) == []
+    assert planned(replace(almost, workers=(view("w-1", LEASE),)), Lose) == [Lose(taken)]
 
 
 def test_whoever_trains_what_is_counted_already_is_evicted() -> None:
     taken = name(0, State.TAKEN, attempt=2)
-    assert planned(seen_by(taken, history=[counted(0)]), GiveUp, Prune) == [GiveUp(taken)]
+    assert planned(seen_by(taken, history=[counted(0)]), Lose, Prune) == [Lose(taken)]
 
 
 def test_a_trial_has_vanished_when_several_listings_lack_it() -> None:

@@ -18,7 +18,7 @@ from distune.share.store import Store
 from distune.study.trial import Outcome, Result, Trial
 from distune.worker.guardian import Guardian
 from tests.conftest import Lab, executors_of, wait_until
-from tests.simulation import make_study
+from tests.histories import make_study
 
 
 def children_of(pid: int) -> list[int]:
@@ -199,8 +199,8 @@ def test_a_result_whose_worker_was_killed_before_its_rename_counts(tmp_path: Pat
     store.append(held[1], [Result(outcome=Outcome.COMPLETE, value=1.0)])
     said: list[str] = []
     guardian = Guardian(said.append)
-    guardian.protects("w-1-aaaaaa")
-    guardian.study_opened(tmp_path)
+    guardian.tell("worker", "w-1-aaaaaa")
+    guardian.tell("study", str(tmp_path))
     os.close(guardian._pipe)  # as the kernel does when the worker is killed
     os.waitpid(guardian.pid, 0)
     names = {name.trial: name for name in store.listing().attempts}

@@ -304,7 +304,7 @@ def test_a_grid_over_a_continuous_range_is_refused() -> None:
 
 
 def test_a_list_is_tried_in_its_order_with_the_spaces_constants() -> None:
-    sampler = ListSampler(space(epochs=5, lr=[0.1, 0.2]), [{"lr": 0.2}, {"lr": 9, "epochs": 7}])
+    sampler = ListSampler(space(epochs=5, lr=[0.1, 0.2]), 0, [{"lr": 0.2}, {"lr": 9, "epochs": 7}])
     assert everything(sampler) == [{"epochs": 5, "lr": 0.2}, {"epochs": 7, "lr": 9}]
     assert suggested(sampler, 2) is None
     assert suggested(sampler, 10**6) is None
@@ -377,7 +377,7 @@ def test_no_sampler_tries_what_the_space_excludes() -> None:
     assert walked[6] is None
     assert {(s["kernel"], s["depth"]) for s in walked if s is not None} == allowed
     listing: list[dict[str, Scalar]] = [{"kernel": 7, "depth": 2}, {"kernel": 7, "depth": 1}]
-    listed = ListSampler(discrete, listing)
+    listed = ListSampler(discrete, 0, listing)
     assert suggested(listed, 0) == {"kernel": 7, "depth": 1, "lr": 0.1}
     assert suggested(listed, 1) is None
 

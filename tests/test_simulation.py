@@ -9,7 +9,9 @@ import pytest
 
 from distune.master.master import Master
 from distune.share.protocol import State
-from tests.simulation import LEASE, ROUGH, Faults, World, make_study, simulate
+from tests.histories import LEASE, make_study
+from tests.memory_folder import Faults
+from tests.simulation import ROUGH, World, simulate
 
 # Other seeds run in the soak (python -m tests.simulation); these run on every change.
 HISTORIES = 300
@@ -26,10 +28,10 @@ def test_a_good_day_needs_one_attempt_a_trial() -> None:
     world = World(1, Faults(), trials=12, workers=3).run()
     world.check()
     assert {name.attempt for _, name in world.attempts()} == {1}
-    assert sum(executor.started for executor in world.executors) == 12
+    assert sum(len(executor.trials) for executor in world.executors) == 12
 
 
-def test_a_training_many_leases_long_is_nobodys_silence() -> None:
+def test_a_worker_that_trains_for_many_leases_is_not_silent() -> None:
     world = World(2, Faults(), trials=4, workers=2, training=12 * LEASE)
     world.run(healthy_seconds=100 * LEASE)
     world.check()
@@ -42,7 +44,7 @@ def test_old_listings_alone_cost_no_attempt() -> None:
         world = World(seed, Faults(lag=0.5), trials=12, workers=3).run()
         world.check()
         assert {name.attempt for _, name in world.attempts()} == {1}, seed
-        assert sum(executor.started for executor in world.executors) == 12, seed
+        assert sum(len(executor.trials) for executor in world.executors) == 12, seed
 
 
 def test_the_same_seed_is_the_same_history() -> None:
@@ -72,7 +74,7 @@ def test_no_failure_goes_in_a_circle() -> None:
 def test_an_outage_shorter_than_the_lease_costs_no_attempt() -> None:
     """P9: workers keep training and keep their results."""
     world = World(3, Faults(), trials=8, workers=3)
-    while not any(e.started for e in world.executors):
+    while not any(e.trials for e in world.executors):
         world._advance()
     for actor in world.actors:
         actor.folder._out_until = world.clock + 0.8 * LEASE
@@ -84,7 +86,7 @@ def test_an_outage_shorter_than_the_lease_costs_no_attempt() -> None:
 def test_a_watcher_that_cannot_see_takes_nothing_back() -> None:
     """P6: the master alone is cut off, three leases long; the workers beat all the time."""
     world = World(4, Faults(), trials=8, workers=2)
-    while not any(e.started for e in world.executors):
+    while not any(e.trials for e in world.executors):
         world._advance()
     world.actors[0].folder._out_until = world.clock + 3 * LEASE
     world.run()
@@ -92,10 +94,10 @@ def test_a_watcher_that_cannot_see_takes_nothing_back() -> None:
     assert {name.attempt for _, name in world.attempts()} == {1}
 
 
-def test_a_frozen_worker_is_lost_after_the_lease_and_harms_nobody_when_it_thaws() -> None:
+def test_a_frozen_worker_is_lost_after_the_lease_and_does_no_harm_when_it_thaws() -> None:
     """P6, P7: one worker stops for five leases in the middle of a trial."""
     world = World(5, Faults(), trials=4, workers=2)
-    while not any(e.started for e in world.executors):
+    while not any(e.trials for e in world.executors):
         world._advance()
     frozen = next(
         a

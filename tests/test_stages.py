@@ -17,8 +17,9 @@ from distune.space_file.read import parse_space_file
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Scalar, Trial
 from tests.conftest import Lab, wait_until
-from tests.histories import history_of, suggested
-from tests.simulation import LEASE, World, objective, random_faults
+from tests.fake_executor import objective
+from tests.histories import LEASE, history_of, suggested
+from tests.simulation import World, random_faults
 
 STAGES: dict[str, Any] = {
     "objective": "train:train",

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from distune.share.outages import Stall
+from distune.share.waiting import Stall
 from tests.conftest import wait_until
 
 

@@ -20,12 +20,14 @@ import pytest
 
 from distune.errors import BadRecord, ShareError, UserError
 from distune.share import records
+from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies, open_study
-from distune.share.folder import Folder, FolderLike, is_network
+from distune.share.folder import Folder, FolderLike
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.trial import Counted, Outcome, Report, Result, Trial
-from tests.simulation import Faults, MemoryFolder, Share, make_study
+from tests.histories import make_study
+from tests.memory_folder import Faults, MemoryFolder, Share
 
 
 def memory_folder(_: Path) -> MemoryFolder:
@@ -358,7 +360,7 @@ def test_an_evicted_worker_can_neither_append_nor_finish(store: Store) -> None:
     store.publish(trial())
     taken = store.claim(store.listing().attempts[0], "w-1")
     assert taken is not None
-    assert store.give_up(taken, Actor.MASTER)
+    assert store.lose(taken, Actor.MASTER)
     with pytest.raises(FileNotFoundError):
         store.append(taken, [result()])
     assert not store.finish(taken)
@@ -370,7 +372,7 @@ def test_finish_and_eviction_have_one_winner(store: Store) -> None:
     taken = store.claim(store.listing().attempts[0], "w-1")
     assert taken is not None
     assert store.finish(taken)
-    assert not store.give_up(taken, Actor.MASTER)
+    assert not store.lose(taken, Actor.MASTER)
     assert store.prune(taken) is None
     assert [n.state for n in store.listing().attempts] == [State.DONE]
 
@@ -444,9 +446,8 @@ def test_a_claim_that_seemed_to_come_too_late_and_did_not_is_in_the_next_listing
     lying_once(store, FileNotFoundError, does_it=True)
     (waiting,) = store.listing().attempts
     assert store.claim(waiting, "w-1") is None
-    (found,) = store.listing_for("w-1").attempts
+    (found,) = store.listing().attempts
     assert (found.worker, found.state) == ("w-1", State.TAKEN)
-    assert store.listing_for("w-2").attempts == ()
 
 
 def test_a_rename_in_a_folder_that_has_just_been_put_back_is_done_in_the_new_one(
@@ -495,7 +496,7 @@ def test_all_of_them_are_on_the_disk_before_any_is_published_be_it_quick_or_slow
         synced.add(os.fstat(fd).st_ino)
 
     monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr("distune.share.folder._NO_TIME", no_time)
+    monkeypatch.setattr("distune.share.drafts._NO_TIME", no_time)
     with local_folder(tmp_path).drafts({str(i): b"x" for i in range(count)}) as publish:
         assert synced == {path.stat().st_ino for path in tmp_path.iterdir()}
         assert len(synced) == count

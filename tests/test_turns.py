@@ -18,13 +18,13 @@ from distune.study.trial import Failure, Outcome, Record, Result, Trial
 from distune.training.messages import (
     Assignment,
     Died,
-    OfferRecord,
     Prepare,
     Ready,
     SelfTest,
     SelfTested,
     TrainingProgress,
 )
+from distune.training.offer import Offer
 from distune.training.process import ExecutorProcess
 from distune.training.turns import TrialsInTurn
 from tests.conftest import Lab, wait_until
@@ -317,7 +317,7 @@ class Process:
         fields = {"metric": "y", "direction": "minimize", "params": params}
         space = SpaceFile.model_validate({"objective": "turns:train", **fields})
         self.study: Study = freeze(space, name="s", study_id="s", lease=20.0, created=0.0)
-        offer = OfferRecord(name="turns:train", path=str(folder / "turns.py"))
+        offer = Offer(name="turns:train", path=str(folder / "turns.py"))
         self.process = ExecutorProcess(Prepare(device="cpu", offers=[offer]))
         self.said: list[tuple[int, Record | Died]] = []
 

@@ -17,7 +17,8 @@ from distune.training.messages import Died, SelfTested
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
-from tests.simulation import Faults, MemoryFolder, Share, make_study
+from tests.histories import make_study
+from tests.memory_folder import Faults, MemoryFolder, Share
 
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))
 
@@ -44,7 +45,6 @@ class Bench:
             lambda: self.studies,
             self.executors,
             devices=devices,
-            offers=["o:o"],
             say=self.said.append,
             monotonic=lambda: self.now,
             wall=lambda: self.now,
@@ -238,10 +238,10 @@ def test_a_worker_with_rivals_lists_seldom_and_still_gets_what_comes() -> None:
     for number in range(10):
         bench.publish(number)
     bench.step()
-    assert not bench.worker.has_rivals
+    assert not bench.worker.claiming.has_rivals
     rival_claims(bench, range(10))
     bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
-    assert bench.worker.has_rivals
+    assert bench.worker.claiming.has_rivals
     happened: list[str] = []
     watch(bench.folder, "names", happened)
     for _ in range(20):
@@ -253,7 +253,7 @@ def test_a_worker_with_rivals_lists_seldom_and_still_gets_what_comes() -> None:
     bench.worker.step()
     assert bench.executors[0].trials[-1].number == 10
     bench.step(11.0)
-    assert not bench.worker.has_rivals
+    assert not bench.worker.claiming.has_rivals
 
 
 def test_a_worker_that_loses_a_claim_goes_on_elsewhere_as_the_next_ones_are_lost_too() -> None:
@@ -392,7 +392,7 @@ def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
     bench = Bench()
     doubting(bench)
     (taken,) = bench.names(State.TAKEN)
-    assert bench.store.give_up(taken, Actor.MASTER)
+    assert bench.store.lose(taken, Actor.MASTER)
     bench.publish(3)
     bench.step(seconds=5)
     assert bench.executors[0].stops == 0
@@ -405,7 +405,7 @@ def test_a_self_test_ends_with_its_study() -> None:
     bench = Bench(jobs=2)
     doubting(bench)
     (taken,) = bench.names(State.TAKEN)
-    assert bench.store.give_up(taken, Actor.MASTER)
+    assert bench.store.lose(taken, Actor.MASTER)
     bench.step(seconds=5)
     finished = Finished(study=bench.study.id, reason="enough", trials=0, elapsed=0.0)
     bench.store.write_document(protocol.FINISHED, records.encode_document(finished))

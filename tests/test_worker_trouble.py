@@ -15,7 +15,7 @@ from distune.study.trial import Trial
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
-from tests.simulation import LEASE, make_study
+from tests.histories import LEASE, make_study
 
 
 class Bench:
@@ -35,7 +35,6 @@ class Bench:
             WorkerIdentity("w-1", "h", 1, "cpu"),
             self._find,
             [FakeExecutor()],
-            offers=["o:o"],
             say=self.said.append,
             monotonic=lambda: self.now,
             rng=random.Random(0),

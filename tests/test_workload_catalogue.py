@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from distune import workloads
 from distune.errors import UserError
 from distune.workloads import WORKLOADS
 from distune.workloads.device import resolve
@@ -43,6 +45,18 @@ def test_neither_the_catalogue_nor_the_search_for_data_loads_torch_or_numpy() ->
         "print({'torch', 'torchvision', 'numpy', 'sklearn'} & set(sys.modules))"
     )
     assert loaded == "set()"
+
+
+def test_only_the_catalogue_knows_a_workload_by_its_file() -> None:
+    files = {workload.hyperparameters.__module__ for workload in WORKLOADS.values()}
+    assert len(files) == len(WORKLOADS)
+    package = Path(workloads.__file__).parents[1]
+    importers = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in files:
+                importers.add(path.relative_to(package))
+    assert importers == {Path("workloads/__init__.py")}
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -1,15 +1,22 @@
-"""The registry of the commands, and how one is found."""
+"""The registry of the commands, how one is found, and how errors become an exit status."""
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from distune import __version__
+from distune.cli.terminal import harmless
+from distune.errors import DistuneError, UserError
+
+#: Click's, which newer Typers carry inside themselves under a private name.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 #: In the order of the help. Each is a module of `distune.cli.commands` with a function of that
 #: name, whose docstring is the help, and an EXAMPLE.
@@ -68,22 +75,39 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"distune {__version__}")
-        raise typer.Exit
-
-
 @app.callback()
 def _without_command(
     context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
+    if version:
+        typer.echo(f"distune {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
+
+
+def main() -> None:
+    """Run a command: a mistake of the user's exits 2, a failure 1, Ctrl-C 130."""
+    try:
+        sys.exit(app(standalone_mode=False, prog_name="distune"))
+    except UserError as error:
+        _fail(str(error), 2)
+    except _UsageError as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "distune")
+        message = error.format_message()  # type: ignore[attr-defined]
+        _fail(f"{message.rstrip('.')}; see {command} --help", 2)
+    except DistuneError as error:
+        _fail(str(error), 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; do not complain
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    lines = "\n".join(map(harmless, message.split("\n")))  # a traceback may be part of it
+    print(f"distune: {lines}", file=sys.stderr)
+    sys.exit(status)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from distune.study.durations import parse_duration
 
 
-def duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+def duration(help: str) -> Any:
+    """An option that is a duration, in seconds."""
+
+    def parse(text: str) -> float:
+        try:
+            return parse_duration(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return typer.Option(parser=parse, metavar="DURATION", help=help)
 
 
 #: `parser=Path`, because the command line would look at the path, and hang if the share does.
@@ -31,12 +36,7 @@ OneStudy = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print plain lines instead of the live view.")]
-TimeLimit = Annotated[
-    float | None,
-    typer.Option(
-        parser=duration, metavar="DURATION", help="Stop after this long, such as 90s, 2h or 1h30m."
-    ),
-]
+TimeLimit = Annotated[float | None, duration("Stop after this long, such as 90s, 2h or 1h30m.")]
 Objectives = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distune.share.outages import Stall
+    from distune.share.waiting import Stall
     from distune.watch.screen import Screen
 
 
@@ -29,9 +29,8 @@ def screen(plain: bool, as_json: bool) -> Screen:
     """The live view on a terminal, else plain lines, or JSON if asked for."""
     from distune.watch.screen import Mode, Screen
 
-    if as_json:
-        return Screen(console(), Mode.JSON)
-    return Screen(console(), Mode.PLAIN if plain or not sys.stdout.isatty() else Mode.LIVE)
+    lines = Mode.PLAIN if plain or not sys.stdout.isatty() else Mode.LIVE
+    return Screen(console(), Mode.JSON if as_json else lines)
 
 
 def print_json(fields: Any) -> None:
@@ -66,6 +65,6 @@ def remark(line: str) -> None:
 
 def stall() -> Stall:
     """Watches looks at the share and says so when one takes long."""
-    from distune.share.outages import Stall
+    from distune.share.waiting import Stall
 
     return Stall(warn, "nothing is lost")

@@ -10,6 +10,16 @@ from distune.doctor.measurements import HostMeasurements, PairMeasurements
 from distune.study.document import Document
 
 Grade = Literal["ok", "warn", "fail"]
+#: The promises that a directory can break, as PROTOCOL.md has them.
+PROMISES = {
+    "P1": "A published file is complete.",
+    "P2": "A file has at most one owner at any instant.",
+    "P3": "Every trial ends in the ranking exactly once.",
+    "P6": "A worker is lost when its heartbeat has not changed for the length of the lease",
+    "P7": "A worker that lost its file learns it at its next heartbeat or append",
+    "P8": "An ambiguous answer is resolved by looking for one's own unique name.",
+    "P9": "The share may vanish or be full",
+}
 
 
 class CheckResult(Document):
@@ -57,7 +67,3 @@ class Diagnosis(Document):
     hosts: list[HostMeasurements]
     pairs: list[PairMeasurements] = []
     created: float = 0.0
-
-    @property
-    def failed(self) -> list[CheckResult]:
-        return [check for check in self.checks if check.grade == "fail"]

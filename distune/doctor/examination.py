@@ -11,13 +11,10 @@ from pathlib import Path
 
 from distune import __version__
 from distune.doctor.diagnosis import Diagnosis
-from distune.doctor.measurements import HostMeasurements, PairMeasurements
-from distune.doctor.messages import Message, Reply, Request
-from distune.doctor.prober_process import ProberProcess
+from distune.doctor.measurements import HostMeasurements
+from distune.doctor.prober_process import Message, ProberProcess
 from distune.doctor.verdict.judge import judge
 from distune.errors import DistuneError, UserError
-
-_SILENCE = 30.0  # seconds beyond the patience; a prober says every half second that it lives
 
 
 def examine(
@@ -39,19 +36,24 @@ def examine(
         UserError: there is no such directory.
         DistuneError: the examination itself failed.
     """
-    prober = ProberProcess()
+    # Not resolved, not looked at: a path on a share that hangs would hang us.
+    arguments = [str(logs.absolute()), str(patience)]
+    prober = ProberProcess([*arguments, str(wait)] if peer else arguments)
     try:
-        # Not resolved, not looked at: a path on a share that hangs would hang us.
-        prober.tell(Request(logs=str(logs.absolute()), peer=peer, wait=wait, patience=patience))
         heard = _listen(prober, patience, tell)
-        diagnosis = _judge(heard.hosts, heard.pairs)
+        diagnosis = judge(heard.hosts, heard.pairs, version=__version__, created=time.time())
         if heard.kind == "waits":
             return diagnosis, ""
         # An unfinished examination must not replace the diagnosis of a finished one.
-        complete = not any(host.lonely or "sandbox" in host.troubles for host in heard.hosts)
-        leave = heard.leads and complete
-        prober.tell(Reply(diagnosis=diagnosis if leave else None))
-        problem = _wait_for_end(prober, patience)
+        leave = heard.leads and not any(
+            host.lonely or host.troubles.keys() & {"sandbox", "peer"} for host in heard.hosts
+        )
+        prober.tell(diagnosis.model_dump_json() if leave else "")
+        end = prober.hear(patience)
+        if end is None:
+            problem = "the examination ended before its end"
+        else:
+            problem = f"{end.text} does not answer" if end.kind == "waits" else end.text
         if problem:
             return diagnosis, f"the diagnosis was not written: {problem}"
         return diagnosis, "written" if leave else ""
@@ -59,39 +61,23 @@ def examine(
         prober.end()
 
 
-def _judge(hosts: list[HostMeasurements], pairs: list[PairMeasurements]) -> Diagnosis:
-    return judge(hosts, pairs, version=__version__, created=time.time())
-
-
 def _listen(prober: ProberProcess, patience: float, tell: Callable[[str], None]) -> Message:
     """Its result; or what it waits for in vain, with what it had measured until then."""
-    measured = [HostMeasurements(host="this host")]
+    measured = HostMeasurements(host="this host")
     while True:
-        message = prober.hear(patience + _SILENCE)
+        message = prober.hear(patience)
         if message is None:
             raise DistuneError(f"the examination ended before its end: {prober.last_words()}")
         match message.kind:
             case "phase":
                 tell(message.text)
             case "measured":
-                measured = message.hosts
-            case "waits" if message.seconds > patience:
+                (measured,) = message.hosts
+            case "waits":
                 prober.abandon()
                 hang = {"hang": (message.text, message.seconds)}
-                return message.model_copy(update={"hosts": [measured[0].model_copy(update=hang)]})
+                return message.model_copy(update={"hosts": [measured.model_copy(update=hang)]})
             case "mistake":
                 raise UserError(message.text)
-            case "result":
+            case _:
                 return message
-
-
-def _wait_for_end(prober: ProberProcess, patience: float) -> str:
-    """What kept it from writing; empty if nothing did."""
-    while True:
-        message = prober.hear(patience + _SILENCE)
-        if message is None:
-            return "the examination ended before its end"
-        if message.kind == "waits" and message.seconds > patience:
-            return f"{message.text} does not answer"
-        if message.kind == "end":
-            return message.text

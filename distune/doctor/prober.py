@@ -1,7 +1,8 @@
-"""The process that touches the directory: `python -m distune.doctor.prober`.
+"""The process that touches the directory: `python -m distune.doctor.prober DIRECTORY PATIENCE
+[WAIT]`, the latter in seconds; with a WAIT for the other host, two examine it together.
 
-The doctor tells it what to do by a line of JSON and hears what it finds in lines of JSON, so
-that whatever the prober waits for, the doctor, which does not wait, can say what that is.
+The doctor hears what it finds in lines of JSON, so that whatever the prober waits for, the
+doctor, which does not wait, can say what that is.
 """
 
 from __future__ import annotations
@@ -13,57 +14,92 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from distune.doctor.diagnosis import Diagnosis
-from distune.doctor.measurements import HostMeasurements, PairMeasurements
-from distune.doctor.messages import Message, Reply, Request
-from distune.doctor.operations import Operations
-from distune.doctor.peer.presence import Presence
-from distune.doctor.peer.session import session_in, shared_folder
+from distune.doctor.measurements import HostMeasurements
+from distune.doctor.peer.meeting import Lobby, PeerError
+from distune.doctor.peer.session import session_in
 from distune.doctor.peer.together import examine_together
-from distune.doctor.peer.waiting import PeerError
-from distune.doctor.probes.catalogue import PROBES
-from distune.doctor.probes.space import identify
-from distune.doctor.sandbox import Sandbox, WatchedFolder
+from distune.doctor.prober_process import Message
+from distune.doctor.probes import files, surroundings, trials
+from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol, records
-from distune.share.folder import Folder
 from distune.share.protocol import worker_id
 from distune.study.document import Document
 
 _SAY_EVERY = 0.5  # seconds
 
+#: What one host tries alone, in this order, by the name of what it finds in `HostMeasurements`.
+PROBES: dict[str, Callable[[WatchedFolder], Document | bool | None]] = {
+    "space": surroundings.probe_space,
+    "speed": surroundings.probe_speed,
+    "publishing": files.probe_publishing,
+    "renames": files.probe_renames,
+    "claims": trials.probe_claims,
+    "appending": trials.probe_appending,
+    "rewriting": files.probe_rewriting,
+    "own_listing": files.probe_own_listing,
+    "names": surroundings.probe_names,
+    "links": surroundings.probe_links,
+    "flock": surroundings.probe_flock,
+    "times": surroundings.probe_times,
+}
+assert PROBES.keys() <= HostMeasurements.model_fields.keys()
+
 
 def main() -> None:
-    """Do what the first line of the input says."""
     signal.signal(signal.SIGTERM, lambda sig, frame: sys.exit(128 + sig))
-    request = Request.model_validate_json(sys.stdin.readline())
-    output, operations = _Output(), Operations()
-
-    def keep_saying() -> None:
-        over = threading.Event()
-        while not over.wait(_SAY_EVERY):
-            what, seconds = operations.longest() or ("", 0.0)
-            output.say("waits", text=what, seconds=seconds)
-
-    threading.Thread(target=keep_saying, daemon=True).start()
-    _Prober(request, output, operations).run()
+    logs, patience, *wait = sys.argv[1:]
+    prober = _Prober(Path(logs), float(patience))
+    threading.Thread(target=prober.keep_saying, daemon=True).start()
+    prober.run(*map(float, wait))
 
 
-class _Output:
-    """Sends messages, from any thread."""
-
-    def __init__(self) -> None:
+class _Prober:
+    def __init__(self, logs: Path, patience: float) -> None:
+        self._logs = logs
+        self._patience = patience
         # Whatever else is printed by mistake must not be taken for a message.
         self._out = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
         self._lock = threading.Lock()
+        self._operations = Operations()
+        self._found: dict[str, Any] = {"host": socket.gethostname(), "troubles": {}}
+        self._root: Path | None = None  # of this doctor's sandbox
 
-    def say(self, kind: str, **fields: Any) -> None:
+    def run(self, wait: float | None = None) -> None:
+        """Examine; together with another host if there is a time to wait for it."""
+        problem = None
+        # An error is no mistake of the user's: making a sandbox will fail, too, and tell.
+        with suppress(OSError), self._operations.doing(f"looking for {self._logs}"):
+            problem = _problem_with(self._logs)
+        if problem is not None:
+            self._say("mistake", text=problem)
+            return
+        result = None
+        with self._own_directory() as root:
+            if root is not None:
+                self._examine_alone(root)
+                if wait is not None:
+                    result = self._examine_together(root, wait)
+        self._say("result", **(result or {"hosts": [self._measured()]}))
+        diagnosis = sys.stdin.readline().strip()
+        self._say("end", text=self._leave(diagnosis) if diagnosis else "")
+
+    def keep_saying(self) -> None:
+        """Say again and again what is waited for, from a thread of its own."""
+        while True:
+            time.sleep(_SAY_EVERY)
+            what, seconds = self._operations.longest() or ("", 0.0)
+            self._say("waits", text=what, seconds=seconds)
+
+    def _say(self, kind: str, **fields: Any) -> None:
         message = Message.model_validate({"kind": kind, **fields})
         with self._lock:
             try:
@@ -71,41 +107,8 @@ class _Output:
             except BrokenPipeError:
                 os._exit(1)  # the doctor has gone
 
-    def announce(self, phase: str) -> None:
-        self.say("phase", text=phase)
-
-
-class _Prober:
-    def __init__(self, request: Request, output: _Output, operations: Operations) -> None:
-        self._request = request
-        self._logs = Path(request.logs)
-        self._output = output
-        self._operations = operations
-        self._found: dict[str, Any] = {"host": socket.gethostname(), "troubles": {}}
-        self._root: Path | None = None  # of this doctor's sandbox
-
-    def run(self) -> None:
-        try:
-            with self._operations.doing(f"looking for {self._logs}"):
-                problem = _problem_with(self._logs)
-        except OSError:
-            problem = None  # no mistake of the user's: making a sandbox will fail, too, and tell
-        if problem is not None:
-            self._output.say("mistake", text=problem)
-            return
-        pairs: list[PairMeasurements] = []
-        leads = True
-        with self._own_directory() as root:
-            if root is not None:
-                self._examine_alone(root)
-            hosts = [self._measured()]
-            if root is not None and self._request.peer:
-                hosts, pairs, leads = self._examine_together(root)
-        self._output.say("result", hosts=hosts, pairs=pairs, leads=leads)
-        reply = Reply.model_validate_json(sys.stdin.readline() or "{}")
-        self._output.say("end", text=self._leave(reply.diagnosis) if reply.diagnosis else "")
-
-    # -- what was found ----------------------------------------------------------------
+    def _announce(self, phase: str) -> None:
+        self._say("phase", text=phase)
 
     def _measured(self) -> HostMeasurements:
         self._found["repeated"] = self._operations.repeated
@@ -122,8 +125,6 @@ class _Prober:
         """Without the long path that all of it has in common."""
         return text.replace(f"{self._root}/", "") if self._root else text
 
-    # -- what is done ------------------------------------------------------------------
-
     @contextmanager
     def _own_directory(self) -> Iterator[Path | None]:
         """A directory of this doctor's own, gone afterwards; None if none can be made."""
@@ -131,7 +132,7 @@ class _Prober:
         root = self._logs / protocol.DOCTOR_FOLDER / own
         try:
             with self._operations.doing(f"making {root}"):
-                self._found.update(identify(self._logs))
+                self._found.update(surroundings.identify(self._logs))
                 root.mkdir(parents=True)
                 (root / "first").write_bytes(b"x")
             self._root = root
@@ -142,56 +143,46 @@ class _Prober:
             yield self._root
         finally:
             with self._operations.doing(f"clearing up {root}"):
-                _clear(root)
+                shutil.rmtree(root, ignore_errors=True)
+                with suppress(OSError):  # another doctor is at work
+                    root.parent.rmdir()
 
     def _examine_alone(self, root: Path) -> None:
-        sandbox = Sandbox(root, self._operations)
+        sandbox = WatchedFolder(root, self._operations)
         for name, probe in PROBES.items():
-            self._output.announce(name.replace("_", " "))
+            self._announce(name.replace("_", " "))
             try:
-                found = probe(sandbox)
+                self._found[name] = probe(sandbox.folder(name))
             except (OSError, ShareError, BadRecord) as error:
                 self._trouble(name, error)
-            else:
-                self._found[name] = found.model_dump() if isinstance(found, Document) else found
-            self._output.say("measured", hosts=[self._measured()])
+            self._say("measured", hosts=[self._measured()])
 
-    def _examine_together(
-        self, root: Path
-    ) -> tuple[list[HostMeasurements], list[PairMeasurements], bool]:
-        """Hosts, what each saw of the other, and whether this doctor leads. The leader's comes
-        first, so that both doctors have the same.
+    def _examine_together(self, root: Path, wait: float) -> dict[str, Any] | None:
+        """Fields of the result; None if the other host could not be examined. What the leader
+        found comes first, so that both doctors have the same.
         """
         mine = self._measured()
-        shared = root.parent
-        lobby = WatchedFolder(shared_folder(shared), shared, self._operations)
-        presence = Presence(shared_folder(shared), root.name, mine.host)
-        self._output.announce(
-            f"waiting for another host: distune doctor --logs {self._request.logs} --peer"
-        )
+        self._announce(f"waiting for another host: distune doctor --logs {self._logs} --peer")
         try:
-            with session_in(
-                lobby,
-                presence,
-                wait=self._request.wait,
-                patience=self._request.patience,
-                announce=self._output.announce,
-            ) as session:
+            lobby = Lobby(root, mine.host, self._operations)
+            with session_in(lobby, wait, self._patience, self._announce) as session:
                 other, ours, theirs = examine_together(session, mine)
         except PeerError as error:
             self._found["lonely"] = str(error)
-            return [self._measured()], [], False
+            return None
         except (OSError, ShareError, BadRecord) as error:
             self._trouble("peer", error)
-            return [self._measured()], [], False
-        both = [(self._measured(), ours), (other, theirs)]
-        ordered = both if session.leads else both[::-1]
-        return [host for host, _ in ordered], [pair for _, pair in ordered], session.leads
+            return None
+        hosts, pairs = [self._measured(), other], [ours, theirs]
+        if not session.leads:
+            hosts.reverse()
+            pairs.reverse()
+        return {"hosts": hosts, "pairs": pairs, "leads": session.leads}
 
-    def _leave(self, diagnosis: Diagnosis) -> str:
+    def _leave(self, diagnosis: str) -> str:
         """Put it into the directory; what went wrong, if it did."""
-        folder = WatchedFolder(Folder(self._logs), self._logs, self._operations)
-        data = records.encode_document(diagnosis)
+        folder = WatchedFolder(self._logs, self._operations)
+        data = records.encode_document(Diagnosis.model_validate_json(diagnosis))
         try:
             self._operations.retry(folder.replace, protocol.DOCTOR, data)
         except (ShareError, OSError) as error:
@@ -211,14 +202,6 @@ def _problem_with(logs: Path) -> str | None:
     except OSError as error:
         return f"cannot make {logs}: {error.strerror}; check --logs"
     return None
-
-
-def _clear(root: Path) -> None:
-    shutil.rmtree(root, ignore_errors=True)
-    try:
-        root.parent.rmdir()
-    except OSError:
-        pass  # another doctor is at work
 
 
 if __name__ == "__main__":

@@ -6,62 +6,80 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from typing import IO
+from contextlib import suppress
+from typing import Literal
 
-from distune.doctor.messages import Message
+from distune.doctor.measurements import HostMeasurements, PairMeasurements
 from distune.study.document import Document
 
+_SILENCE = 30.0  # seconds beyond the patience; a prober says every half second that it lives
 _GRACE = 5.0  # seconds for a prober to clear up
 
 
-class ProberProcess:
-    """A prober. It may never end; then it is left behind."""
+class Message(Document):
+    """What the prober says, a line of JSON each.
 
-    def __init__(self) -> None:
+    Attributes:
+        kind: `phase` (what begins), `waits` (what has been waited for, and how long),
+            `measured` (so far), `mistake` (of the user's), `result` (all there is; the prober
+            then awaits the diagnosis, or an empty line), `end` (why the diagnosis was not
+            written; empty if it was).
+        leads: of two doctors, the one that writes the diagnosis.
+    """
+
+    kind: Literal["phase", "waits", "measured", "mistake", "result", "end"]
+    text: str = ""
+    seconds: float = 0.0
+    hosts: list[HostMeasurements] = []
+    pairs: list[PairMeasurements] = []
+    leads: bool = True
+
+
+class ProberProcess:
+    """A prober, started with these arguments. It may never end; then it is left behind."""
+
+    def __init__(self, arguments: list[str]) -> None:
         self._abandoned = False
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "distune.doctor.prober"],
+            [sys.executable, "-m", "distune.doctor.prober", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             start_new_session=True,
         )
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._errors: list[bytes] = []
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        for target, pipe in (
-            (self._listen, self._process.stdout), (self._collect, self._process.stderr)
-        ):  # fmt: skip
-            threading.Thread(target=target, args=(pipe,), daemon=True).start()
+        threading.Thread(target=self._listen, daemon=True).start()
 
-    def _listen(self, pipe: IO[bytes]) -> None:
-        for line in pipe:
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
             self._messages.put(Message.model_validate_json(line))
         self._messages.put(None)
 
-    def _collect(self, pipe: IO[bytes]) -> None:
-        for line in pipe:
-            self._errors[:] = [*self._errors[-20:], line]
+    def hear(self, patience: float) -> Message | None:
+        """Its next message, without those that it waits, unless it waits longer than `patience`
+        (seconds); None if it ended, or stayed silent.
+        """
+        while True:
+            try:
+                message = self._messages.get(timeout=patience + _SILENCE)
+            except queue.Empty:
+                return None
+            if message is None or message.kind != "waits" or message.seconds > patience:
+                return message
 
-    def tell(self, message: Document) -> None:
+    def tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(message.model_dump_json().encode() + b"\n")
+        with suppress(BrokenPipeError):  # what it said last tells why
+            self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # what it said last tells why
-
-    def hear(self, seconds: float) -> Message | None:
-        """Its next message; None if it ended, or stayed silent for that long."""
-        try:
-            return self._messages.get(timeout=seconds)
-        except queue.Empty:
-            return None
 
     def last_words(self) -> str:
-        text = b"".join(self._errors).decode(errors="replace").strip()
+        self._errors.seek(0)
+        text = self._errors.read().decode(errors="replace").strip()
         return text.splitlines()[-1] if text else "it said nothing"
 
     def abandon(self) -> None:
@@ -72,17 +90,13 @@ class ProberProcess:
     def end(self) -> None:
         """Let it clear up, then kill it."""
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         if self._abandoned:
             return
         for sig, seconds in ((None, 0.5), (signal.SIGTERM, _GRACE), (signal.SIGKILL, 0.5)):
             if sig is not None:
                 self._process.send_signal(sig)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+                return

@@ -6,12 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from distune.doctor.diagnosis import CheckResult, Diagnosis, Grade
-from distune.doctor.verdict.promises import PROMISES
+from distune.doctor.diagnosis import PROMISES, CheckResult, Diagnosis, Grade
 from distune.watch.display.text import clean
 
 _STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-_WORDS: dict[Grade, str] = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 
 
 def render(diagnosis: Diagnosis) -> RenderableType:
@@ -20,33 +18,25 @@ def render(diagnosis: Diagnosis) -> RenderableType:
     table.add_column("", no_wrap=True)
     table.add_column("tried", no_wrap=True)
     table.add_column("found", overflow="fold")
+    alike: dict[tuple[str | None, str], list[CheckResult]] = {}
     for check in diagnosis.checks:
-        word = Text(_WORDS[check.grade], style=_STYLES[check.grade])
+        word = Text("FAIL" if check.grade == "fail" else check.grade, style=_STYLES[check.grade])
         table.add_row(word, Text(clean(check.name)), Text(clean(check.value)))
+        if check.grade != "ok":  # what has the same remedy is explained together
+            alike.setdefault((check.promise, check.advice), []).append(check)
     blocks: list[RenderableType] = [table]
-    for alike in _by_remedy(diagnosis.checks):
-        blocks += [Text(""), _explain(alike)]
+    for checks in alike.values():
+        blocks += [Text(""), _explain(checks)]
     blocks += [Text(""), Text(clean(diagnosis.summary), style=_STYLES[diagnosis.grade])]
     return Group(*blocks)
-
-
-def _by_remedy(checks: list[CheckResult]) -> list[list[CheckResult]]:
-    """Those that are not fine, in their order; those with the same remedy together."""
-    alike: dict[tuple[str | None, str], list[CheckResult]] = {}
-    for check in checks:
-        if check.grade != "ok":
-            alike.setdefault((check.promise, check.advice), []).append(check)
-    return list(alike.values())
 
 
 def _explain(checks: list[CheckResult]) -> Text:
     """What checks that are not fine mean, and what to do."""
     check = checks[0]
-    text = Text(overflow="fold")
-    text.append(", ".join(clean(one.name) for one in checks), style=_STYLES[check.grade])
-    text.append(": ")
+    names = ", ".join(clean(one.name) for one in checks)
+    breaks = ""
     if check.promise is not None:
-        promise = PROMISES[check.promise].rstrip(".")
-        text.append(f"breaks {check.promise} ({promise}): ")
-    text.append(clean(check.advice) + ".")
-    return text
+        breaks = f"breaks {check.promise} ({PROMISES[check.promise].rstrip('.')}): "
+    means = f": {breaks}{clean(check.advice)}."
+    return Text.assemble((names, _STYLES[check.grade]), means, overflow="fold")

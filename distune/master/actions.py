@@ -50,7 +50,7 @@ class Actions:
         done = [one.name for one in plan if isinstance(one, planner.Count)]
         self._counting.count(done, snapshot)
         # Workers wait for new trials, and for nothing else of this.
-        self._publish_new([one.trial for one in plan if is_new(one)])
+        self._publish_all([one.trial for one in plan if is_new(one)])
         for action in plan:
             if not is_new(action):
                 self._apply(action)
@@ -64,10 +64,10 @@ class Actions:
                 self._publish(trial)
             case planner.Replace(trial):
                 self._replace(trial)
-            case planner.Forfeit(name, trial, why):
-                self._forfeit(name, trial, why)
-            case planner.GiveUp(name):
-                self._store.give_up(name, Actor.MASTER)
+            case planner.CountUnreadable(name, trial, why):
+                self._count_unreadable(name, trial, why)
+            case planner.Lose(name):
+                self._store.lose(name, Actor.MASTER)
             case planner.Prune(name):
                 self._prune(name)
             case planner.Withdraw(name):
@@ -76,7 +76,7 @@ class Actions:
                 self._settle(name)
             case planner.Quarantine(filename, why):
                 self._store.quarantine(filename, why)
-            case planner.Bury(worker):
+            case planner.RemoveHeartbeat(worker):
                 self._store.remove_beat(worker)
             case planner.Finish():
                 self._finish(action)
@@ -88,10 +88,9 @@ class Actions:
         # before making a second file of one attempt.
         if trial.attempt > 1 and self._is_under_way(trial):
             return
-        self._observer.expected.expect(trial.key, trial.attempt)
-        self._store.publish(trial)
+        self._publish_all([trial])
 
-    def _publish_new(self, trials: Sequence[Trial]) -> None:
+    def _publish_all(self, trials: Sequence[Trial]) -> None:
         for start in range(0, len(trials), _PUBLISH_TOGETHER):
             some = trials[start : start + _PUBLISH_TOGETHER]
             self._store.publish_all(
@@ -125,8 +124,7 @@ class Actions:
         self._store.folder.poke(protocol.TRIALS)
         if any(n.key == key for n in self._store.listing().attempts):
             return
-        self._observer.expected.expect(key, again.attempt)
-        self._store.publish(again)
+        self._publish_all([again])
         if attempt:
             self._observer.add_event(
                 "trouble", f"trial {trial.number}: its file was gone; published again"
@@ -134,7 +132,7 @@ class Actions:
 
     # -- what is over ----------------------------------------------------------------------
 
-    def _forfeit(self, name: AttemptName, trial: Trial, why: str) -> None:
+    def _count_unreadable(self, name: AttemptName, trial: Trial, why: str) -> None:
         failure = Failure(message=f"its file cannot be read: {why}")
         result = Result(outcome=Outcome.FAILED, failure=failure)
         counted = Counted(trial=trial, worker=name.worker, result=result, elapsed=self._elapsed)
@@ -143,7 +141,7 @@ class Actions:
 
     def _settle(self, name: AttemptName) -> None:
         if name.state is State.DONE and self._is_put_away(name.key):
-            self._store.give_up(name, Actor.MASTER)
+            self._store.lose(name, Actor.MASTER)
         else:
             self._store.settle(name)
 
@@ -153,7 +151,7 @@ class Actions:
 
     def _prune(self, name: AttemptName) -> None:
         if self._observer.history.has(name.key) and self._is_put_away(name.key):
-            self._store.give_up(name, Actor.MASTER)
+            self._store.lose(name, Actor.MASTER)
             return
         pruned = self._store.prune(name)
         if pruned is not None:

@@ -17,13 +17,14 @@ from distune.share.store import Store
 from distune.study.study import Study
 from distune.study.trial import Asked, Purpose, Trial
 
+_MOST_AHEAD = 1000  # trials: a master publishes no more before the first of them is counted
+
 
 class Remembered:
     """`Remembered(store, study)` knows what earlier masters have asked for.
 
     Attributes:
         so_far: all of it.
-        recovered: how many lines were lost, and made again since this was asked last.
     """
 
     def __init__(self, store: Store, study: Study) -> None:
@@ -32,9 +33,11 @@ class Remembered:
         self._study = study
         self._file = LinesFile(store, protocol.ASKED, Asked, study)
         self._unwritten: list[bytes] = []
-        self._recovered = 0
         self._file.distrust_tail()
         self._catch_up()
+        # A trial is published after its line is whole: half a line says that more is missing.
+        self._lacks_lines = self._file.torn or not len(self.so_far)
+        self._recovered = 0
 
     def _catch_up(self) -> None:
         """Take in what the file has and is not known."""
@@ -59,7 +62,7 @@ class Remembered:
             self._unwritten.clear()
 
     def refuses(self, trial: Trial) -> bool:
-        """Whether nobody has asked for such a trial."""
+        """Whether no master has asked for such a trial."""
         asked = self.so_far.of(trial.number)
         if asked is None:
             self._catch_up()  # where locks lie, a second master may have
@@ -74,12 +77,17 @@ class Remembered:
             wanted.repeat,
         )
 
-    def recover(self, trials: Iterable[Trial]) -> None:
-        """Make lines that were lost again, from trials that they have asked for."""
-        for trial in trials:
-            if self.so_far.of(trial.number) is None:
-                asked = recovered_from(self._study, trial)
-                self._recovered += asked is not None and self.so_far.add(asked)
+    def recover(self, trials: Iterable[Trial], history: History) -> None:
+        """Make lines that were lost again, from trials that they have asked for. Where nothing says
+        that the file lacks lines, a trial that it does not name is a stranger.
+        """
+        self._lacks_lines |= self._file.problem is not None
+        self._lacks_lines |= history.highest >= self.so_far.next_trial or self.so_far.has_gaps()
+        for trial in trials if self._lacks_lines else ():
+            asked = recovered_from(self._study, trial)
+            known = max(self.so_far.next_trial, history.highest)
+            if asked is not None and asked.trial <= known + _MOST_AHEAD:
+                self._recovered += self.so_far.add(asked)
 
     def recover_all(self, names: Iterable[AttemptName], history: History) -> None:
         """See that everything is known that was asked for: where lines are lost, trials tell of
@@ -90,11 +98,11 @@ class Remembered:
             history: what is counted.
         """
         if self.so_far.next_trial <= history.highest or self.so_far.has_gaps():
-            self.recover(counted.trial for counted in history.trials)
-        for name in names:
+            self.recover((counted.trial for counted in history.trials), history)
+        for name in sorted(names):
             if name.purpose is Purpose.TRAIN and self.so_far.of(name.trial) is None:
                 try:
-                    self.recover([self._store.read_attempt(name).trial])
+                    self.recover([self._store.read_attempt(name).trial], history)
                 except (FileNotFoundError, BadRecord):
                     continue
 
@@ -121,30 +129,21 @@ class Remembered:
         if not lost and self._file.problem is None:
             return None
         why = self._file.problem
-        self._write_anew()
+        self._file.write_anew(self.so_far.lines())
         return (
             f"{protocol.ASKED}: {why or 'it lacked some lines'}; written anew with all "
             f"{len(self.so_far)} configurations, {lost} of them made again from their trials"
         )
 
     def keep(self) -> str | None:
-        """Write all of it anew if the file has less than is known: somebody has removed or cut it,
+        """Write all of it anew if the file has less than is known: it was removed or cut,
         or the share came back in an older state.
 
         Returns:
             A line for people, if so.
         """
-        try:
-            if self._file.is_whole() and not self._file.lost:
-                return None
-            self._catch_up()  # where locks lie, a second master may have written
-        except BadRecord as error:
-            self._file.problem = str(error)
-        self._write_anew()
+        if not self._file.has_lost_lines():
+            return None
+        self._catch_up()  # where locks lie, a second master may have written
+        self._file.write_anew(self.so_far.lines())
         return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"
-
-    def _write_anew(self) -> None:
-        if self._file.problem is not None:
-            self._file.mend(self._file.problem, self.so_far.lines())
-        else:
-            self._file.rewrite(self.so_far.lines())

@@ -28,7 +28,7 @@ class Counting:
         file, known = self._observer.history_file, self._observer.history.lines()
         file.distrust_tail()
         if file.problem is not None:
-            file.mend(file.problem, known)
+            file.write_anew(known)
         else:
             file.append([records.encode(one) for one in self._observer.recovered], known)
 
@@ -72,13 +72,8 @@ class Counting:
         state, or the file was removed or cut.
         """
         file, known = self._observer.history_file, self._observer.history
-        try:
-            whole = file.is_whole() and not file.lost
-        except BadRecord as error:
-            file.mend(str(error), known.lines())
-            return
-        if not whole:
-            file.rewrite(known.lines())
+        if file.has_lost_lines():
+            file.write_anew(known.lines())
             count = len(known) + len(known.tests)
             self._observer.add_event(
                 "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distune.errors import UserError
-from distune.master.options import MasterOptions
+from distune.master.opening import MasterOptions
 from distune.share import protocol
 from distune.share.folder import Folder
 from distune.study.study import Study
@@ -60,14 +60,9 @@ class LocalWorkers:
 
     def _start(self, one: _LocalWorker) -> None:
         one.log = f"{protocol.LOCAL_LOGS}/worker-{one.number}.log"
+        jobs, threads = self.parallelism.jobs, self.parallelism.threads
         command = [sys.executable, "-m", "distune", "worker", "--logs", str(self._options.logs)]
-        command += ["--study", self._study.name]
-        command += [
-            "--jobs",
-            str(self.parallelism.jobs),
-            "--threads",
-            str(self.parallelism.threads),
-        ]
+        command += ["--study", self._study.name, "--jobs", str(jobs), "--threads", str(threads)]
         environment = dict(os.environ)
         if self._gpus:  # each its own, or else all of them would begin with the first
             mine = self._gpus[one.number - 1 :: len(self._workers)]

@@ -17,7 +17,7 @@ from distune.share.store import Store
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a master or worker is."""
+    """Which process a master or worker is."""
 
     host: str
     pid: int
@@ -40,7 +40,7 @@ def only_master(
     try:
         store.folder.read(protocol.LOCK, limit=0, part=True)
     except (FileNotFoundError, Forbidden):
-        pass  # another user's, who may be at work
+        pass  # another user's, whose master may be at work
     except BadRecord as error:
         store.set_aside(protocol.LOCK, str(error))
     lock = filelock.FileLock(study_folder / protocol.LOCK, fallback_to_soft=False)

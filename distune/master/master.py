@@ -4,18 +4,18 @@ restart is the normal path (P4).
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.master import planner
 from distune.master.actions import Actions, is_new
 from distune.master.asked import Remembered
-from distune.master.claim_pace import ClaimPace
 from distune.master.counting import Counting
 from distune.master.lock import Identity
-from distune.master.patrol import Patrol
 from distune.search.ranking import History
 from distune.search.samplers.staged import make_sampler
 from distune.share import protocol
@@ -25,9 +25,64 @@ from distune.share.store import Store
 from distune.study.study import Limits
 from distune.study.trial import Purpose, Trial
 from distune.watch.observer import Observer
-from distune.watch.snapshot import Snapshot
+from distune.watch.snapshot import Snapshot, WorkerView
 
 _CHECK_EVERY = 4.0  # seconds between two looks at what only accidents change
+_AT_ONCE = 0.01  # seconds
+_FILES = 20  # of `seen/`, looked at each time
+
+
+class ClaimPace:
+    """How fast workers claim: the master comes back before they have nothing to claim.
+
+    Attributes:
+        lasts: seconds in which workers will have claimed what waits for them, at the pace that
+            they had between the last two looks; 0 if they had claimed all of it.
+    """
+
+    def __init__(self) -> None:
+        self.lasts = math.inf
+        self._left = 0  # how many waited after the last look
+
+    def follow(self, waiting: int, new: int, seconds: float) -> None:
+        """Note what happened since the look before.
+
+        Args:
+            waiting: trials that were left.
+            new: trials that are about to be added.
+            seconds: since then.
+        """
+        claimed, self._left = self._left - waiting, waiting + new
+        if self._left == 0:
+            self.lasts = math.inf
+        elif claimed > 0:
+            self.lasts = self._left * seconds / claimed if waiting else 0.0
+        else:
+            self.lasts = max(2 * self.lasts, _AT_ONCE)
+
+
+class Patrol:
+    """Looks for what has no business outside `trials/`, a few places at a time (P11)."""
+
+    def __init__(self, store: Store, lease: float) -> None:
+        self._store = store
+        self._lease = lease
+        self._seen = store.inspect_seen()
+
+    def look(self, workers: Iterable[WorkerView]) -> None:
+        self._store.mend_folders()
+        for path, why in self._store.strange_beats().items():
+            self._store.set_aside(path, why)
+        for view in workers:
+            if view.beat is None and view.silence >= self._lease:
+                self._store.set_aside(protocol.beat_path(view.worker), "it is no heartbeat")
+        looked_at = 0
+        for path, problem in itertools.islice(self._seen, _FILES):
+            looked_at += 1
+            if problem is not None:
+                self._store.set_aside(path, problem)
+        if looked_at < _FILES:
+            self._seen = self._store.inspect_seen()  # all over again
 
 
 class Master:
@@ -36,7 +91,7 @@ class Master:
     Args:
         store: of a study that has been created.
         limits: in force from now on, whatever they were before.
-        identity: for whoever tries to be a second master.
+        identity: to be shown to a second master.
         monotonic: its clock (P6).
         wall: a clock for people.
     """
@@ -115,10 +170,10 @@ class Master:
     def _refuse(self, trial: Trial, history: History) -> str | None:
         """Why a trial is none that this study has asked for, if so."""
         if not self._started:
-            self._asked.recover([trial])
+            self._asked.recover([trial], history)
         limit = self.limits.trials
         # Limits may have been higher before this master started; what it has not published
-        # since, nobody has.
+        # since, no master has.
         beyond = self._started and limit is not None and trial.number >= limit
         if beyond or self._asked.refuses(trial):
             return "nobody asked for such a trial"
@@ -137,7 +192,7 @@ class Master:
         try:
             return self._step(curves)
         except (FileNotFoundError, NotAFolder):
-            self.store.mend_folders()  # somebody has deleted or replaced one
+            self.store.mend_folders()  # one was deleted or replaced
             raise
 
     def _step(self, curves: bool) -> Snapshot:

@@ -1,21 +1,46 @@
-"""The beginning of a master's run: the study it goes on with, or creates."""
+"""The beginning of a master's run: what it was asked for, and the study it goes on with, or
+creates.
+"""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from distune.doctor.diagnosis import Diagnosis
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
-from distune.master.options import MasterOptions
 from distune.share import protocol, records
-from distune.share.folder import Folder, file_system_of, is_network
+from distune.share.file_system import file_system_of, is_network
+from distune.share.folder import Folder
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.space_file.freeze import freeze
+from distune.space_file.model import SpaceFile
 from distune.space_file.preview import check_there_is_something
 from distune.study.study import Study, differences
+
+
+@dataclass(frozen=True)
+class MasterOptions:
+    """What to search, where, and which workers to start.
+
+    Attributes:
+        source: of the space file, for people.
+        name: of the study.
+        workers: how many to start on this machine; `worker_arguments` and `device` are theirs.
+    """
+
+    space: SpaceFile
+    source: str
+    name: str
+    logs: Path
+    workers: int = 0
+    device: str = "auto"
+    worker_arguments: Sequence[str] = ()
+    any_owner: bool = False
+    ignore_doctor: bool = False
 
 
 def open_or_create(
@@ -69,11 +94,6 @@ def open_or_create(
 
 
 def _refuse_earlier(store: Store) -> None:
-    """See that a study which is there already can go on.
-
-    Raises:
-        UserError: it was begun by an earlier release.
-    """
     try:
         store.load().refuse_earlier()
     except (FileNotFoundError, BadRecord, NotAFolder, ShareError):
@@ -81,11 +101,7 @@ def _refuse_earlier(store: Store) -> None:
 
 
 def _diagnosis(logs: Path, say: Callable[[str], None]) -> Diagnosis | None:
-    """What `distune doctor` has found in this directory; None if that is nothing, or of no use.
-
-    Raises:
-        UserError: it says that a study would go wrong here.
-    """
+    """What `distune doctor` has found in this directory; None if that is nothing, or of no use."""
     path = logs / protocol.DOCTOR
     try:
         data = Folder(logs).read(protocol.DOCTOR, limit=records.LINE_LIMIT)

@@ -56,7 +56,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Forfeit:
+class CountUnreadable:
     """End a trial as failed: what its last attempt has left cannot be read."""
 
     name: AttemptName
@@ -65,7 +65,7 @@ class Forfeit:
 
 
 @dataclass(frozen=True)
-class GiveUp:
+class Lose:
     """Make an attempt lost: its worker is, or it failed and is tried again."""
 
     name: AttemptName
@@ -80,14 +80,14 @@ class Prune:
 
 @dataclass(frozen=True)
 class Withdraw:
-    """Take a trial back that nobody has claimed; it is published again if the study goes on."""
+    """Take a trial back that no worker has claimed; it is published again if the study goes on."""
 
     name: AttemptName
 
 
 @dataclass(frozen=True)
 class Settle:
-    """Put a file away that nobody has to do anything about."""
+    """Put a file away about which there is nothing left to do."""
 
     name: AttemptName
 
@@ -109,7 +109,7 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class Bury:
+class RemoveHeartbeat:
     """Remove the heartbeat of a worker that has been silent for long and holds nothing."""
 
     worker: str
@@ -120,13 +120,13 @@ Action = (
     | Publish
     | Replace
     | Count
-    | Forfeit
-    | GiveUp
+    | CountUnreadable
+    | Lose
     | Prune
     | Withdraw
     | Settle
     | Quarantine
-    | Bury
+    | RemoveHeartbeat
     | Finish
 )
 
@@ -148,6 +148,7 @@ class _Plan:
     def __init__(self, snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> None:
         self.snapshot = snapshot
         self.study = snapshot.study
+        self.limit = snapshot.limits.trials
         self.asked = asked
         self.sampler = sampler
         self.new: list[Asked] = []  # asked for now
@@ -184,9 +185,9 @@ class _Plan:
             if counted is not None and _same_attempt(counted, name):
                 yield Settle(name)  # a crash came between counting and renaming
             else:
-                yield GiveUp(name)  # two masters raced: its trial has been counted already
+                yield Lose(name)  # two masters raced: its trial has been counted already
         elif self._is_tried_again(name):
-            yield GiveUp(name)
+            yield Lose(name)
         else:
             self.settled_now.add(name.key)
             yield Count(name)
@@ -209,7 +210,7 @@ class _Plan:
             if trial is not None and not known and name.key not in self.settled_now:
                 self.settled_now.add(name.key)
                 again = trial.replace(attempt=name.attempt)
-                yield Forfeit(name, again, self.snapshot.bad[name])
+                yield CountUnreadable(name, again, self.snapshot.bad[name])
                 return
         yield from self._set_aside(name)
 
@@ -238,7 +239,7 @@ class _Plan:
         if self.live.get(name.key, 0) > name.attempt:
             return None
         if name in self.snapshot.bad and name.key in self.live:
-            return None  # a file of somebody else's beside the trial's own
+            return None  # a stranger's file beside the trial's own
         file = self.snapshot.files.get(name)
         if file is None:
             if name.purpose is Purpose.TEST:
@@ -260,7 +261,7 @@ class _Plan:
             if counted is not None and _same_attempt(counted, name):
                 yield Prune(name)  # a power cut has undone the rename, but not the count
             elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:
-                yield GiveUp(name)
+                yield Lose(name)
 
     def _long_silent(self) -> Iterator[Action]:
         """Heartbeats of the dead: each poll reads every one, so they must not pile up (P11)."""
@@ -270,12 +271,11 @@ class _Plan:
             if view.beat is not None and view.beat.state == "gave up":
                 patience = max(patience, _SHOW_GIVEN_UP_FOR)  # its reason wants to be read
             if view.silence >= patience and view.beat is not None and view.worker not in holders:
-                yield Bury(view.worker)
+                yield RemoveHeartbeat(view.worker)
 
     def _vanished(self) -> Iterator[Action]:
-        limit = self._limit()
         for (purpose, number), listings in sorted(self.snapshot.absent.items()):
-            if limit is not None and number >= limit:
+            if self.limit is not None and number >= self.limit:
                 continue  # not wanted, or not any more
             if purpose is Purpose.TRAIN and listings >= LISTINGS_TO_VANISH:
                 trial = self._known_trial(number)
@@ -283,9 +283,6 @@ class _Plan:
                     yield Replace(trial)
 
     # -- going on, and the end ---------------------------------------------------------------
-
-    def _limit(self) -> int | None:
-        return self.snapshot.limits.trials
 
     def _new_trials(self) -> Iterator[Action]:
         busy = [view for view in self.snapshot.workers if view.silence < self.study.lease]
@@ -296,8 +293,7 @@ class _Plan:
         wanted = min(max(_FEWEST_WAITING, 2 * slots, _AHEAD * done), _MOST_WAITING)
         number = self.snapshot.next_number
         for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
-            limit = self._limit()
-            if limit is not None and number >= limit:
+            if self.limit is not None and number >= self.limit:
                 return
             asked = self._asked(number)
             if asked is None:
@@ -374,8 +370,7 @@ class _Plan:
         time_limit = snapshot.limits.time_limit
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
-        limit = self._limit()
-        if (limit is not None and total >= limit) or self._is_exhausted():
+        if (self.limit is not None and total >= self.limit) or self._is_exhausted():
             if failures:
                 return Finish(self._all_failed(), failed=True)
             return Finish(f"all {total} trials are counted")

@@ -12,11 +12,16 @@ from distune.errors import NotAFolder, ShareError, StudyFailed, UserError
 from distune.master.local_workers import LocalWorkers
 from distune.master.lock import Identity, only_master
 from distune.master.master import Master
-from distune.master.opening import open_or_create
-from distune.master.options import MasterOptions
+from distune.master.opening import MasterOptions, open_or_create
 from distune.share import access
-from distune.share.outages import Outage, Stall
-from distune.share.waiting import LONGEST_WAIT, SHORTEST_WAIT, Interrupt, collect_seldom
+from distune.share.waiting import (
+    LONGEST_WAIT,
+    SHORTEST_WAIT,
+    Interrupt,
+    Outage,
+    Stall,
+    collect_seldom,
+)
 from distune.space_file.freeze import limits_of
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot

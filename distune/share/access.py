@@ -1,4 +1,4 @@
-"""Who may do what in a study's folder, found out before there is anything to lose.
+"""What this user may do in a study's folder, found out before there is anything to lose.
 
 Asked of the file system by doing it: mode bits say little on NFS (root squash), SMB and
 sshfs (one owner for all).
@@ -21,8 +21,8 @@ DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def check_owner(study: Path) -> None:
-    """Refuse a study that somebody else may have planted: its folder, or the logs directory
-    it is in, belongs to another user, in a place where anyone may create things.
+    """Refuse a study that another user may have planted: its folder, or the logs directory
+    it is in, belongs to another user, in a place where every user may create things.
 
     Raises:
         UserError: so it is.
@@ -52,7 +52,7 @@ def check_writable(study: Path) -> None:
     lines to files that the master has made.
 
     Raises:
-        UserError: it could not; says where, as whom and what to do.
+        UserError: it could not; says where, as which user and what to do.
         ShareError: the share did not answer.
     """
     for folder in (study, study / protocol.TRIALS, study / protocol.WORKERS):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol
-from distune.share.folder import Folder, answers, shown
+from distune.share.folder import Folder, answers
+from distune.share.open_folders import shown
 from distune.share.store import Store
 
 
@@ -37,7 +38,7 @@ def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
         except FileNotFoundError:
             continue  # gone again
         except ShareError as error:
-            # A folder of somebody else's is not for us. Anything else must not look as if the
+            # Another user's folder is not for this one. Anything else must not look as if the
             # study had been deleted.
             if not isinstance(error.__cause__, PermissionError):
                 raise

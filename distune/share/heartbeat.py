@@ -19,7 +19,7 @@ Seconds = Annotated[float, Meta(ge=0)]
 class Progress(Record, frozen=True, kw_only=True):
     """How far a worker is with one attempt, between two reports.
 
-    `fraction` of the whole training, in [0, 1]; None if nobody can know.
+    `fraction` of the whole training, in [0, 1]; None if that cannot be known.
     """
 
     file: str
@@ -87,7 +87,7 @@ class Watch:
     """How long each worker has been silent, as this watcher could see.
 
     Only the watcher's own monotonic clock is used. Time in which it could not look (the
-    share was gone, or it was itself stopped) is nobody's silence: a look counts at most
+    share was gone, or it was itself stopped) is no worker's silence: a look counts at most
     `longest_step` seconds, and `blind()` makes the next one count nothing.
     """
 

@@ -32,6 +32,7 @@ class LinesFile(Generic[L]):
     Attributes:
         problem: why the file, as far as it was read, is not what this study's master wrote;
             None if it is. A torn line is no problem.
+        torn: whether it ended in half a line when it was read last.
         lost: whether lines were missing once that had been there; until it is written anew.
     """
 
@@ -42,6 +43,7 @@ class LinesFile(Generic[L]):
         self._study = study
         self._beginning = records.beginning_of(kind)
         self.problem: str | None = None
+        self.torn = False
         self.lost = False
         self._offset = 0  # where the next unread line begins
         #: Where the last known line begins, and that line.
@@ -78,6 +80,7 @@ class LinesFile(Generic[L]):
                 raise BadRecord("a line of it does not end")
             if len(data) < _CHUNK:
                 self._judge(data[end:])
+                self.torn = end < len(data)
                 return
             if self._offset > _SIZE_LIMIT:
                 raise BadRecord("it is too large")
@@ -121,6 +124,14 @@ class LinesFile(Generic[L]):
         self._mark = _last_line(data, offset)
         return True
 
+    def has_lost_lines(self) -> bool:
+        """Whether lines are missing that had been there, or something else is of its name."""
+        try:
+            return not self.is_whole() or self.lost
+        except BadRecord as error:
+            self.problem = str(error)
+            return True
+
     def append(self, lines: Sequence[bytes], whole: Iterable[bytes]) -> None:
         """Add lines.
 
@@ -132,19 +143,17 @@ class LinesFile(Generic[L]):
             self._store.append_lines(self._path, lines)
             self._unchecked.update(line.rstrip(b"\n") for line in lines)
         except FileNotFoundError:  # it was deleted
-            self.rewrite(whole)
+            self.write_anew(whole)
         except BadRecord as error:
-            self.mend(str(error), whole)
+            self.problem = str(error)
+            self.write_anew(whole)
 
-    def mend(self, why: str, lines: Iterable[bytes]) -> None:
-        """Set the file aside and begin a new one with these lines."""
-        self._store.set_aside(self._path, why)
-        self.rewrite(lines)
-        self.problem = None
-
-    def rewrite(self, lines: Iterable[bytes]) -> None:
-        """Put these lines in the place of what is there."""
+    def write_anew(self, lines: Iterable[bytes]) -> None:
+        """Put these lines in the place of what is there; that is set aside if it has a problem."""
+        if self.problem is not None:
+            self._store.set_aside(self._path, self.problem)
         self._store.write_document(self._path, b"".join(lines))
+        self.problem = None
         self._mark = 0, b""
         self._unchecked.clear()
         self.lost = False

@@ -61,7 +61,7 @@ class State(StrEnum):
 
 
 class Actor(StrEnum):
-    """Who may make a move."""
+    """What may make a move."""
 
     MASTER = "master"
     ANY_WORKER = "any worker"
@@ -99,17 +99,27 @@ class AttemptName(NamedTuple):
     trial: int
     attempt: int
     purpose: Purpose = Purpose.TRAIN
-    worker: str = ""  # of nobody, while it waits
+    worker: str = ""  # none, while it waits
     state: State = State.WAITING
 
     @classmethod
+    @lru_cache(maxsize=4096)  # the next listing has most of the names of the last one
     def parse(cls, filename: str) -> AttemptName:
         """`AttemptName.parse("000017.1.jsonl")`.
 
         Raises:
             BadRecord: no file of the protocol is called so (P10).
         """
-        return _parse(filename)
+        match = _NAME.fullmatch(filename)
+        if match is None:
+            raise BadRecord(f"{filename!r} is not the name of an attempt")
+        purpose = Purpose.TEST if match["test"] else Purpose.TRAIN
+        state = State(match["state"] or "waiting")
+        attempt = int(match["attempt"])
+        name = cls(int(match["trial"]), attempt, purpose, match["worker"] or "", state)
+        if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
+            raise BadRecord(f"{filename!r} is not the name of an attempt")
+        return name
 
     @classmethod
     def waiting(cls, trial: Trial) -> AttemptName:
@@ -141,17 +151,17 @@ class AttemptName(NamedTuple):
         if to is State.TAKEN:
             if worker is None or not _WORKER.fullmatch(worker):
                 raise ValueError(f"{worker!r} is not a worker's id")
-            return AttemptName(self.trial, self.attempt, self.purpose, worker, to)
-        return AttemptName(self.trial, self.attempt, self.purpose, self.worker, to)
+            return self._replace(worker=worker, state=to)
+        return self._replace(state=to)
 
     @property
     def live_path(self) -> str:
-        """Where it lies while somebody still has to do something about it."""
+        """Where it lies until it is over and counted, or succeeded by another attempt."""
         return f"{TRIALS}/{self.filename}"
 
     @property
     def seen_path(self) -> str:
-        """Where it lies when nobody has."""
+        """Where it lies from then on."""
         return f"{seen_folder(self.trial)}/{self.filename}"
 
 
@@ -160,28 +170,6 @@ def _filename(name: AttemptName) -> str:
     test = ".test" if name.purpose is Purpose.TEST else ""
     base = f"{name.trial:06d}.{name.attempt}{test}.jsonl"
     return base if not name.worker else f"{base}.{name.worker}.{name.state}"
-
-
-def may_be_for(worker: str, filename: str) -> bool:
-    """Whether a file of `trials/` waits, or is that worker's: a look without a closer one."""
-    return filename.endswith(".jsonl") or f".{worker}." in filename
-
-
-@lru_cache(maxsize=4096)  # the next listing has most of the names of the last one
-def _parse(filename: str) -> AttemptName:
-    match = _NAME.fullmatch(filename)
-    if match is None:
-        raise BadRecord(f"{filename!r} is not the name of an attempt")
-    name = AttemptName(
-        trial=int(match["trial"]),
-        attempt=int(match["attempt"]),
-        purpose=Purpose.TEST if match["test"] else Purpose.TRAIN,
-        worker=match["worker"] or "",
-        state=State(match["state"] or "waiting"),
-    )
-    if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
-        raise BadRecord(f"{filename!r} is not the name of an attempt")
-    return name
 
 
 def trained_trial(filename: str) -> int | None:
@@ -225,11 +213,6 @@ def artifacts_folder(trial: int, attempt: int) -> str:
     return f"{ARTIFACTS}/{trial:06d}.{attempt}"
 
 
-def artifact_path(trial: int, attempt: int, name: str) -> str:
-    """One of those files."""
-    return f"{artifacts_folder(trial, attempt)}/{name}"
-
-
 def beat_path(worker: str) -> str:
     return f"{WORKERS}/{worker}{_BEAT}"
 
@@ -238,7 +221,7 @@ def parse_beat(filename: str) -> str:
     """The worker whose heartbeat this is.
 
     Raises:
-        BadRecord: it is nobody's.
+        BadRecord: it is no worker's.
     """
     worker = filename.removesuffix(_BEAT)
     if worker == filename or not _WORKER.fullmatch(worker):

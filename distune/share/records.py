@@ -60,30 +60,12 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 # -- JSON ----------------------------------------------------------------------------------------
 
 
-def _raw_document(found: Any) -> msgspec.Raw:
-    if isinstance(found, Document):
-        return msgspec.Raw(found.model_dump_json().encode())
-    raise TypeError(f"{type(found)} has no place in a record")
-
-
-def _plain_document(found: Any) -> Any:
-    if isinstance(found, Document):
-        return found.model_dump(mode="json")
-    raise TypeError(f"{type(found)} has no place in a record")
-
-
-def _read_document(model: type, fields: Any) -> Any:
-    if issubclass(model, Document):
-        return model.model_validate(fields)
-    raise TypeError(f"{model} has no place in a record")
-
-
-_encode = msgspec.json.Encoder(enc_hook=_raw_document).encode
+_encode = msgspec.json.Encoder().encode
 
 
 @functools.cache
 def _decoder(model: type[R]) -> Callable[[bytes], R]:
-    return msgspec.json.Decoder(model, dec_hook=_read_document).decode
+    return msgspec.json.Decoder(model).decode
 
 
 def dump(record: Record) -> bytes:
@@ -99,17 +81,13 @@ def dump(record: Record) -> bytes:
             return data
     except ValueError:
         pass
-    plain = _plain(record)
+    plain = msgspec.to_builtins(record)
     text = json.dumps(
         with_finite_numbers(plain), ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
-    if not _same(_plain(_convert(model, json.loads(text))), plain):
+    if not _same(msgspec.to_builtins(_convert(model, json.loads(text))), plain):
         raise ValueError(f"{record!r:.200} cannot be written and read again")
     return text.encode()
-
-
-def _plain(record: Record) -> Any:
-    return msgspec.to_builtins(record, enc_hook=_plain_document)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -158,8 +136,7 @@ def _load_quickly(model: type[R], data: bytes, indent: int | None = None) -> R |
 
 
 def _convert(model: type[R], fields: Any) -> R:
-    revived = _with_nan(_kind_of(model), fields)
-    return msgspec.convert(revived, model, dec_hook=_read_document)
+    return msgspec.convert(_with_nan(_kind_of(model), fields), model)
 
 
 _kind_of = functools.cache(inspect.type_info)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from distune.errors import BadRecord, NotAFolder
 from distune.share import protocol, records
-from distune.share.folder import FolderLike, shown
-from distune.share.heartbeat_files import HeartbeatFiles
+from distune.share.folder import FolderLike
+from distune.share.open_folders import shown
 from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
 from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
@@ -27,7 +27,7 @@ class Listing:
     strangers: tuple[str, ...]
 
 
-class Store(StudyDocuments, HeartbeatFiles):
+class Store(StudyDocuments):
     """One study on the share: `Store(Folder(Path("logs/mnist")))`."""
 
     def __init__(self, folder: FolderLike) -> None:
@@ -48,17 +48,6 @@ class Store(StudyDocuments, HeartbeatFiles):
                 strangers.append(name)
         return Listing(tuple(attempts), tuple(strangers))
 
-    def listing_for(self, worker: str) -> Listing:
-        """Of what lies in `trials/`, what waits and what that worker has."""
-        found = []
-        for name in self.folder.names(protocol.TRIALS):
-            if protocol.may_be_for(worker, name):
-                try:
-                    found.append(AttemptName.parse(name))
-                except BadRecord:
-                    continue
-        return Listing(tuple(found), ())
-
     def read_attempt(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """What an attempt's file says.
 
@@ -77,7 +66,7 @@ class Store(StudyDocuments, HeartbeatFiles):
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """What the file of an attempt says that is over; a result counts if it is from the
-        worker in the name, who had claimed the trial.
+        worker in the name, which had claimed the trial.
 
         Raises:
             FileNotFoundError: it has moved on.
@@ -133,16 +122,12 @@ class Store(StudyDocuments, HeartbeatFiles):
             BadRecord: it is no file, or has more than `limit` bytes.
             NotAFolder: something else is where its folder should be.
         """
-        path = protocol.artifact_path(trial.number, trial.attempt, name)
-        return self.folder.read(path, limit=limit)
+        folder = protocol.artifacts_folder(trial.number, trial.attempt)
+        return self.folder.read(f"{folder}/{name}", limit=limit)
 
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good. See `sync`."""
-        self._unsynced = True
-        try:
-            self.folder.publish(AttemptName.waiting(trial).live_path, records.encode(trial))
-        except FileExistsError:
-            pass
+        self.publish_all([trial], lambda _: None)
 
     def publish_all(self, trials: Iterable[Trial], before: Callable[[Trial], None]) -> None:
         """Nothing -> waiting, for several: see `publish`. In their order, so that a crash leaves
@@ -192,7 +177,7 @@ class Store(StudyDocuments, HeartbeatFiles):
         """Taken -> done; False if one has been evicted."""
         return self._move(name.live_path, name.moved(State.DONE, Actor.OWNER).live_path)
 
-    def give_up(self, name: AttemptName, actor: Actor) -> bool:
+    def lose(self, name: AttemptName, actor: Actor) -> bool:
         """Taken (or done) -> lost, still in `trials/`: the master has to see to a successor."""
         return self._move(name.live_path, name.moved(State.LOST, actor).live_path)
 
@@ -210,11 +195,11 @@ class Store(StudyDocuments, HeartbeatFiles):
             self.folder.remove(name.live_path)
         except FileNotFoundError:
             pass
-        except BadRecord as error:  # nothing of ours: somebody may want to see it
+        except BadRecord as error:  # not distune's: its owner may want to see it
             self.set_aside(name.live_path, str(error))
 
     def settle(self, name: AttemptName) -> bool:
-        """Done -> seen, or put a lost one away: nobody has to do anything about it any more."""
+        """Done -> seen, or put a lost one away: there is nothing left to do about it."""
         settled = name if name.state is State.LOST else name.moved(State.SEEN, Actor.MASTER)
         folder = protocol.seen_folder(name.trial)
         return self._in_folder(folder, lambda: self._move(name.live_path, settled.seen_path))
@@ -298,11 +283,6 @@ class Store(StudyDocuments, HeartbeatFiles):
 
 
 def _parse_seen(folder: str, filename: str) -> AttemptName:
-    """The name of a file of history.
-
-    Raises:
-        BadRecord: it has no business in that folder.
-    """
     name = AttemptName.parse(filename)
     if name.state in LIVE:
         raise BadRecord(f"what is {name.state} has no business in {protocol.SEEN}/")

@@ -1,4 +1,4 @@
-"""A study's own documents: what it is, how it ended, and its master's heartbeat."""
+"""A study's own documents: what it is, how it ended, and the heartbeats of master and workers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from distune.share.heartbeat import Finished, MasterBeat, padded
 from distune.share.study_files import StudyFiles
 from distune.study.study import Study
 from distune.study.trial import Record
+
+_BEAT_LIMIT = 256 * 2**10  # bytes
 
 _README = """\
 This is the folder of the distune study {name!r}. You can look at everything here with ls and cat.
@@ -44,7 +46,7 @@ class StudyDocuments(StudyFiles):
     def create(self, study: Study) -> Study:
         """Publish a new study, or find the one that is there already.
 
-        `study.json` comes last: who sees it may rely on the rest.
+        `study.json` comes last: a process that sees it may rely on the rest.
         """
         self.mend_folders()
         for path, data in (
@@ -113,6 +115,45 @@ class StudyDocuments(StudyFiles):
 
     def beat_as_master(self, record: Record) -> None:
         self._insist(protocol.MASTER, lambda: self.folder.rewrite(protocol.MASTER, padded(record)))
+
+    # -- workers ---------------------------------------------------------------------------
+
+    def beat(self, worker: str, record: Record) -> None:
+        """Rewrite one's heartbeat in place, always the same length or longer."""
+        path = protocol.beat_path(worker)
+
+        def rewrite() -> bool:
+            self._insist(path, lambda: self.folder.rewrite(path, padded(record)))
+            return True
+
+        self._in_folder(protocol.WORKERS, rewrite)
+
+    def remove_beat(self, worker: str) -> None:
+        try:
+            self.folder.remove(protocol.beat_path(worker))
+        except (FileNotFoundError, BadRecord):
+            pass
+
+    def beats(self) -> dict[str, bytes]:
+        """The heartbeat of every worker, as it stands."""
+        return self._read_beats()[0]
+
+    def strange_beats(self) -> dict[str, str]:
+        """Paths in `workers/` that are no worker's heartbeat, and why."""
+        return self._read_beats()[1]
+
+    def _read_beats(self) -> tuple[dict[str, bytes], dict[str, str]]:
+        found: dict[str, bytes] = {}
+        strange: dict[str, str] = {}
+        for name in self._names_in(protocol.WORKERS):
+            try:
+                worker = protocol.parse_beat(name)
+                found[worker] = self.folder.read(protocol.beat_path(worker), limit=_BEAT_LIMIT)
+            except BadRecord as error:
+                strange[f"{protocol.WORKERS}/{name}"] = str(error)
+            except FileNotFoundError:
+                continue
+        return found, strange
 
     def _check_study(self, study: str) -> None:
         if self._study is not None and study != self._study.id:

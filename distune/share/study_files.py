@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol
-from distune.share.folder import FolderLike, shown
+from distune.share.folder import FolderLike
+from distune.share.open_folders import shown
 
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}
@@ -40,7 +41,7 @@ class StudyFiles:
         self._torn.discard(path)
 
     def distrust_tail(self, path: str) -> None:
-        """Whoever wrote this file before may have died in the middle of a line."""
+        """A writer before this one may have died in the middle of a line."""
         self._torn.add(path)
 
     def append_lines(self, path: str, lines: Iterable[bytes]) -> None:
@@ -97,7 +98,7 @@ class StudyFiles:
         return f"{protocol.QUARANTINE}/{name}"
 
     def _insist(self, path: str, write: Callable[[], None]) -> None:
-        """Write something of one's own, whatever somebody has put in its place.
+        """Write a file of the study's own, whatever has been put in its place.
 
         Raises:
             ShareError: that cannot be set aside.
@@ -121,7 +122,7 @@ class StudyFiles:
             True if the file has its new name; False if the old name was gone.
 
         Raises:
-            ShareError: nobody knows; it may have happened. Do the same again later.
+            ShareError: it may have happened, or not. Do the same again later.
         """
         (folder, _, filename), (outer, _, before) = target.rpartition("/"), source.rpartition("/")
         try:
@@ -143,7 +144,7 @@ class StudyFiles:
         names = self._look_again(folder)
         if filename in names:
             return True
-        if folder == outer and before in names:  # in a folder that somebody has put in its place
+        if folder == outer and before in names:  # in a folder that has been put in its place
             try:
                 self.folder.move(source, target)
             except FileNotFoundError:
@@ -194,7 +195,7 @@ class StudyFiles:
         self._made.add(folder)
 
     def _in_folder(self, folder: str, act: Callable[[], bool]) -> bool:
-        """Do something that needs a folder, which somebody may have deleted since."""
+        """Do something that needs a folder, which may have been deleted since."""
         try:
             self._ensure_folder(folder)
             return act()

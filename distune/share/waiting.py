@@ -1,16 +1,24 @@
-"""What the loops around a master, a worker and a viewer share: signals, and how long they wait."""
+"""What the loops around a master, a worker and a viewer share: signals, how long they wait, and
+what they do about a share that does not answer (P9).
+"""
 
 from __future__ import annotations
 
 import gc
 import os
+import random
 import signal
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 SHORTEST_WAIT = 0.05  # seconds between two looks at the share
 LONGEST_WAIT = 1.0
 _COLLECT_AFTER = 20_000  # objects
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds
+_SILENT_BEFORE_SAYING = 10  # seconds
 
 
 class Interrupt:
@@ -35,3 +43,93 @@ def collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
+
+
+class Stall:
+    """Says so when a look at the share takes long. On a hard NFS mount nothing fails while
+    the server is away, it waits, and so does the thread that looked (P9).
+
+        stall = Stall(say, "training goes on")
+        with stall.watched():
+            worker.step()
+
+    Args:
+        say: takes a line for people; called from a thread, too.
+        meanwhile: what this means for the work.
+        failed: whether the look that is over has failed; then others have said so.
+        after: seconds.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        meanwhile: str,
+        failed: Callable[[], bool] = lambda: False,
+        after: int = _SILENT_BEFORE_SAYING,
+    ) -> None:
+        self._say = say
+        self._meanwhile = meanwhile
+        self._failed = failed
+        self._after = after
+        self._lock = threading.Lock()
+        self._seconds: int | None = None
+        self._known = False  # that the share does not answer
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Around a look at the share; an exception is a look that failed, and passes."""
+        with self._lock:
+            self._seconds = 0
+        began = time.monotonic()
+        failed = True
+        try:
+            yield
+            failed = self._failed()
+        finally:
+            with self._lock:
+                seconds, self._seconds = self._seconds or 0, None
+                told = seconds >= self._after and not self._known
+                self._known = failed
+            if told and not failed:
+                self._say(f"the share is back after {time.monotonic() - began:.0f} s")
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(1.0)
+            with self._lock:
+                if self._seconds is None:
+                    continue
+                # Counted, not measured: a process that was itself stopped blames no server.
+                self._seconds += 1
+                tell = self._seconds == self._after and not self._known
+            if tell:
+                self._say(
+                    f"the share has not answered for {self._after} s; {self._meanwhile}, waiting"
+                )
+
+
+class Outage:
+    """A share that does not answer, and how long to wait before asking it again (P9)."""
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self._pause = _SHORTEST_PAUSE
+
+    def pause(self, since: float) -> float:
+        """Seconds, longer each time; random, or all would come at once when it is back.
+
+        Args:
+            since: when the look that failed began.
+        """
+        if self.began is None:
+            self.began = since
+        pause = self._pause * random.uniform(0.5, 1.5)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return pause
+
+    def over(self) -> float | None:
+        """It answers: seconds that it did not, if so."""
+        began, self.began = self.began, None
+        self._pause = _SHORTEST_PAUSE
+        return None if began is None else time.monotonic() - began

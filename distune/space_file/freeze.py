@@ -24,32 +24,23 @@ def freeze(
     workload = file.workload
     direction = file.direction or (workload.direction if workload else None)
     assert direction is not None  # SpaceFile insists on it
+    derived = {"objective", "metric", "direction", "sampler", "lease"}
+    same = (SpaceFile.model_fields.keys() & Study.model_fields.keys()) - derived
     return Study(
         id=study_id,
         name=name,
-        description=file.description,
         objective=None if file.command else file.objective or DEFAULT_OBJECTIVE,
-        command=file.command,
-        params=file.params,
         metric=file.metric or (workload.metric if workload else "value"),
         direction=direction,
         has_test=workload is not None,
         test_metric=workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy",
         datasets=_datasets(file, workload) if workload else [],
-        summary=file.summary,
         sampler="stages" if file.stages else file.sampler,
-        settings=file.settings,
-        stages=file.stages,
-        exclude=file.exclude,
-        repeats=file.repeats,
-        seed=file.seed,
-        max_seconds=file.max_seconds,
-        trial_timeout=file.trial_timeout,
-        max_attempts=file.max_attempts,
         lease=lease,
         beat=beat,
         poll=poll,
         created=created,
+        **{key: getattr(file, key) for key in same},
     )
 
 

@@ -132,20 +132,16 @@ Parameter = Annotated[
 ]
 
 
-def expand_shorthand(spec: Any) -> Any:
-    """A list becomes `choices`, a scalar a single choice; anything else stays."""
-    if isinstance(spec, list):
-        return {"type": "categorical", "choices": spec}
-    if spec is None or isinstance(spec, str | int | float | bool):
-        return {"type": "categorical", "choices": [spec]}
-    return spec
-
-
 def expand_all(params: Any) -> Any:
-    """`expand_shorthand` of every parameter."""
+    """Of parameters, a list becomes `choices`, a scalar a single choice; anything else stays."""
     if not isinstance(params, Mapping):
         return params
-    return {name: expand_shorthand(spec) for name, spec in params.items()}
+    expanded = {}
+    for name, spec in params.items():
+        choices = [spec] if spec is None or isinstance(spec, str | int | float | bool) else spec
+        short = isinstance(choices, list)
+        expanded[name] = {"type": "categorical", "choices": choices} if short else spec
+    return expanded
 
 
 class Space(BaseModel):

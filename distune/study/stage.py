@@ -85,7 +85,7 @@ def stage_space(
             found[name] = CategoricalParameter(
                 type="categorical", choices=[start[name]], when=spec.when
             )
-        elif name in params:  # nobody has asked for it so far
+        elif name in params:  # no stage has needed it so far
             found[name] = params[name]
     found.update(stage.params)
     found = _decided(found, stage.params.keys(), start)

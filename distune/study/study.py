@@ -45,8 +45,8 @@ class Study(Document):
             after which it is killed: a failed attempt with the outcome `timeout`.
         max_attempts: how often a failing trial is tried.
         lease: seconds of silence after which a worker is lost (P6).
-        beat: seconds between heartbeats, at most; five if nobody has said.
-        poll: seconds between two looks at the share, at most; one if nobody has said.
+        beat: seconds between heartbeats, at most; five by default.
+        poll: seconds between two looks at the share, at most; one by default.
         created: by the master's clock, in seconds since 1970, for people only.
     """
 

@@ -174,10 +174,10 @@ class Trial(Record, frozen=True, kw_only=True):
 
 
 class Claim(Record, frozen=True, kw_only=True):
-    """Who took it, on what. `time` is the worker's own clock, for people only (P6).
+    """Which worker took it, on what. `time` is the worker's own clock, for people only (P6).
 
     `fingerprint` is that of the trial as the worker had read it, which may have been before it
-    claimed the file: whoever counts the result compares them.
+    claimed the file: the master compares them before it counts the result.
     """
 
     worker: str

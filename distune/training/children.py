@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import psutil
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
+#: Helpers of libraries that live as long as the process they help.
+_HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
+_WALL = 0x40000000  # waitid(2): children of any kind
 _UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share may not die
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 
@@ -24,23 +28,16 @@ def die_with_parent(parent: int, sig: int = signal.SIGKILL) -> None:
     has died already. Elsewhere a child notices the end of its standard input.
 
     Args:
-        parent: its pid, as it told the child.
+        parent: its pid, as the parent itself has it.
     """
-    _on_parents_death(sig)
+    _prctl(_PR_SET_PDEATHSIG, sig)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def _on_parents_death(sig: int) -> None:
+def _prctl(option: int, value: Any) -> None:
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, sig, 0, 0, 0)
-
-
-def _signal_on_parents_death() -> int:
-    current = ctypes.c_int(0)
-    if _libc is not None:
-        _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(current), 0, 0, 0)
-    return current.value
+        _libc.prctl(option, value, 0, 0, 0)
 
 
 def spawn(
@@ -51,7 +48,7 @@ def spawn(
     return subprocess.Popen(command, preexec_fn=lambda: die_with_parent(parent, sig), **options)
 
 
-@contextmanager
+@contextlib.contextmanager
 def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program, to be read from, in a process group that is ended with it: TERM, and
     KILL after `grace` seconds; also what it leaves behind when it ends by itself.
@@ -60,8 +57,9 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
     children would live on. The end of its input tells it instead (`end_session`).
     """
     process = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0)
-    before = _signal_on_parents_death()
-    _on_parents_death(0)
+    before = ctypes.c_int(0)
+    _prctl(_PR_GET_PDEATHSIG, ctypes.byref(before))
+    _prctl(_PR_SET_PDEATHSIG, 0)
     try:
         yield process
     finally:
@@ -71,7 +69,7 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-        _on_parents_death(before)
+        _prctl(_PR_SET_PDEATHSIG, before.value)
 
 
 def end_process(process: subprocess.Popen[bytes], grace: float) -> int | None:
@@ -92,10 +90,8 @@ def end_process(process: subprocess.Popen[bytes], grace: float) -> int | None:
 def _ask_to_end(process: subprocess.Popen[bytes], grace: float) -> None:
     """TERM to its group, and `grace` seconds of time for it."""
     signal_group(process.pid, signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(grace)
-    except subprocess.TimeoutExpired:
-        pass
 
 
 def end_session(leader: int, within: float = 0.0) -> None:
@@ -120,20 +116,16 @@ def _is_alive(pid: int) -> bool:
 
 def kill(pids: Iterable[int]) -> None:
     for pid in pids:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
 
 
 def _session_of(leader: int) -> set[int]:
     found = set()
     for pid in psutil.pids():
-        try:
+        with contextlib.suppress(OSError):  # gone, or another user's
             if os.getsid(pid) == leader:
                 found.add(pid)
-        except OSError:
-            continue  # gone, or another user's
     return found
 
 
@@ -142,12 +134,6 @@ def descendants(ancestor: int) -> set[int]:
         return {child.pid for child in psutil.Process(ancestor).children(recursive=True)}
     except psutil.Error:
         return set()
-
-
-def adopt_orphans() -> None:
-    """Orphans of this process's descendants become its children from now on (prctl(2), Linux)."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def memory_kills() -> int:
@@ -160,10 +146,8 @@ def memory_kills() -> int:
 
 
 def signal_group(group: int, sig: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, sig)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def describe_exit(status: int | None) -> str:
@@ -183,3 +167,49 @@ def last_line(output: bytes) -> str:
     """Of what a command of distune's own printed: its error message."""
     lines = output.decode(errors="replace").strip().splitlines()
     return lines[-1].removeprefix("distune: ") if lines else ""
+
+
+class Leftovers:
+    """Processes that a trial starts and leaves behind: `Leftovers()` before it, `clear()` after.
+
+    Orphans become this process's children, so that a daemon of a trial's cannot hide in a session
+    of its own.
+    """
+
+    def __init__(self) -> None:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        self._before = self._mine()
+
+    def _mine(self) -> set[int]:
+        return descendants(os.getpid()) if _has_children() else set()
+
+    def clear(self) -> int:
+        """Kill them; how many they were. Libraries' own helpers are let live."""
+        left = {pid for pid in self._mine() - self._before if not _is_helper(pid)}
+        kill(left)
+        living = 0
+        for pid in left:
+            try:
+                dead, status = os.waitpid(pid, 0)  # no zombies either
+                living += dead != 0 and os.WIFSIGNALED(status)
+            except ChildProcessError:
+                living += 1  # a grandchild, whose parent has waited for it
+        return living
+
+
+def _has_children() -> bool:
+    """A look that costs next to nothing, because it is taken in every trial."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except ChildProcessError:
+        return False
+    except (AttributeError, OSError):
+        pass  # a system that does not tell
+    return True
+
+
+def _is_helper(pid: int) -> bool:
+    try:
+        return _HELPERS.search(" ".join(psutil.Process(pid).cmdline())) is not None
+    except psutil.Error:
+        return False

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import importlib
 import os
 import queue
 import select
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -22,10 +24,10 @@ from functools import partial
 from typing import IO, Any
 
 from distune.errors import UserError
+from distune.share.access import DENIED
 from distune.study.study import Study
-from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
+from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result
 from distune.training import children
-from distune.training.leftovers import Leftovers
 from distune.training.messages import (
     Assignment,
     InTurn,
@@ -33,16 +35,16 @@ from distune.training.messages import (
     Ready,
     SelfTest,
     SelfTested,
+    Stop,
     TrainingProgress,
     TrainingStarted,
-    decode_message,
-    decode_stop,
+    decode_request,
     encode_message,
 )
-from distune.training.objective import drive, find
+from distune.training.objective import Stopped, TrialContext, drive, find
 from distune.training.offer import Objective, Offer
-from distune.training.self_test import by_name, find_problem
-from distune.training.trial_context import Stopped, TrialContext
+from distune.workloads import WORKLOADS
+from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
 
 _PROGRESS_EVERY = 0.3  # seconds
@@ -60,9 +62,8 @@ class _Executor:
     def __init__(self, requests: IO[bytes], messages: IO[bytes]) -> None:
         self._requests = requests
         self._messages = messages
-        self._inbox: queue.SimpleQueue[Record] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Record | Study] = queue.SimpleQueue()
         self._stops: set[int] = set()  # of the trials that are trained now
-        self._prepared = Prepare(device="cpu")
         self._device = "cpu"
         self._data = DataFolders.of()
         self._study: Study | None = None
@@ -81,21 +82,23 @@ class _Executor:
             match self._inbox.get():
                 case Prepare() as prepare:
                     self._prepare(prepare)
+                case Study() as study:
+                    self._study = study
                 case Assignment() as assignment:
                     self._train(assignment)
                 case InTurn(assignments=assignments):
                     self._train_in_turn(assignments)
                 case SelfTest() as test:
-                    problem = find_problem(test, self._device, self._data)
+                    assert self._study is not None  # it came before the test
+                    problem = find_problem(self._study, test.folder, self._device, self._data)
                     self._say(SelfTested(problem=problem))
 
     def _listen(self) -> None:
         for line in self._lines():
-            slot = decode_stop(line)
-            if slot is not None:
+            slot, message = decode_request(line)
+            if isinstance(message, Stop):
                 self._stops.add(slot)
             else:
-                message = decode_message(line)
                 # Cleared here, in the order of arrival: a stop meant for the attempt
                 # before must not reach this one.
                 self._stops.clear()
@@ -108,8 +111,7 @@ class _Executor:
 
     @property
     def _in_turn(self) -> bool:
-        # Counted: the worker may have heard the end of a row, and sent the next, before it is noted
-        # here.
+        # The worker may have heard the end of a row, and sent the next, before it is noted here.
         return self._rows != self._rows_over
 
     def _lines(self) -> Iterator[bytes]:
@@ -146,29 +148,24 @@ class _Executor:
             self._messages.flush()
 
     def _prepare(self, prepare: Prepare) -> None:
-        self._prepared = prepare
+        self._device = prepare.device
         self._data = DataFolders.of(prepare.data_dir)
-        bad_offer = self._load_offers()
-        self._problem = bad_offer or self._find_device()
-        self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
-
-    def _load_offers(self) -> str | None:
-        """Load the user's objectives; what is wrong with one, if anything."""
-        for offer in self._prepared.offers:
-            try:
-                self._loaded[offer.name] = Offer(offer.name, offer.path).load()
-            except BaseException as error:
-                return f"--objective {offer.name}: {type(error).__name__}: {error}"
-        return None
-
-    def _find_device(self) -> str | None:
-        """Find the device; what is wrong with it, if anything."""
-        self._device = self._prepared.device
+        bad_offer = self._load(prepare.offers)
+        self._problem = bad_offer
         try:
-            if self._device != "cpu":
+            if bad_offer is None and self._device != "cpu":
                 self._device = by_name("device").resolve(self._device)
         except UserError as error:
-            return str(error)
+            self._problem = str(error)
+        self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
+
+    def _load(self, offers: Sequence[Offer]) -> str | None:
+        """Load the user's objectives; what is wrong with one, if anything."""
+        for offer in offers:
+            try:
+                self._loaded[offer.name] = offer.load()
+            except BaseException as error:
+                return f"--objective {offer.name}: {type(error).__name__}: {error}"
         return None
 
     def _train_in_turn(self, assignments: Sequence[Assignment]) -> None:
@@ -188,64 +185,52 @@ class _Executor:
             self._turn_began = time.monotonic()
             return self._turns.popleft() if self._turns else None
 
-    def _forget_turns(self) -> None:
-        """After a failure the worker has the others assigned again: what they print here would
-        stand below the output of the one that failed.
-        """
-        with self._lock:
-            self._turns.clear()
-
     def _train(self, assignment: Assignment) -> None:
         """Train a trial; always ends with a result."""
-        leftovers = Leftovers()
-        slot = assignment.slot
-        result = None
+        leftovers = children.Leftovers()
         try:
-            for message in self._messages_of(assignment):
-                if isinstance(message, Result):
-                    result = message
-                else:
-                    self._say(message, slot)
+            result = self._result_of(assignment)
         except Stopped:
             result = _STOPPED
         except Exception as error:  # not the objective's: it could not even be found
             failure = Failure(message=f"{type(error).__name__}: {error}")
             result = Result(outcome=Outcome.FAILED, failure=failure)
-        assert result is not None  # `drive` ends with one
         # Before the result, so that the next trial finds the memory that they hold.
         self._leave_if_forked()
-        left = leftovers.clear()
-        if left:
+        if left := leftovers.clear():
             print(f"distune: killed {left} processes that the trial had left behind", flush=True)
         self._give_back()
         if result.outcome in FAILURES:
-            self._forget_turns()
-        self._say(result, slot)
+            # The worker has the others assigned again: what they print here would stand below the
+            # output of the one that failed.
+            with self._lock:
+                self._turns.clear()
+        self._say(result, assignment.slot)
 
-    def _messages_of(self, assignment: Assignment) -> Iterator[Record]:
+    def _result_of(self, assignment: Assignment) -> Result:
         if self._problem is not None:
             raise UserError(self._problem)
-        self._study = study = assignment.study or self._study
-        assert study is not None  # the first assignment has one
-        objective = self._loaded.get(study.objective or "")
-        if objective is None:
-            objective = find(study, assignment.trial, {})
-        context = self._context(study, assignment)
-        yield TrainingStarted()
-        stopped = partial(self._stops.__contains__, assignment.slot)
-        yield from drive(objective, study, assignment.trial, context, stopped=stopped)
-
-    def _context(self, study: Study, assignment: Assignment) -> TrialContext:
-        return TrialContext(
-            number=assignment.trial.number,
-            attempt=assignment.trial.attempt,
-            seed=assignment.trial.seed,
+        study = self._study
+        assert study is not None  # it came before the assignment
+        trial, slot = assignment.trial, assignment.slot
+        objective = find(study, trial, self._loaded)
+        context = TrialContext(
+            number=trial.number,
+            attempt=trial.attempt,
+            seed=trial.seed,
             device=self._device,
             folder=assignment.folder,
             max_seconds=study.max_seconds,
             data=self._data,
-            report_progress=partial(self._progress, assignment.slot),
+            report_progress=partial(self._progress, slot),
         )
+        self._say(TrainingStarted(), slot)
+        message: Report | Result | None = None
+        for message in drive(objective, study, trial, context, stopped=lambda: slot in self._stops):
+            if isinstance(message, Report):
+                self._say(message, slot)
+        assert isinstance(message, Result)  # `drive` ends with one
+        return message
 
     def _give_back(self) -> None:
         """The memory of a GPU that is kept for the next trial, but others may want now."""
@@ -258,12 +243,45 @@ class _Executor:
         now = time.monotonic()
         if now - self._last_progress >= _PROGRESS_EVERY:
             self._last_progress = now
-            self._say(
-                TrainingProgress(fraction=fraction, images_per_second=images_per_second), slot
-            )
+            progress = TrainingProgress(fraction=fraction, images_per_second=images_per_second)
+            self._say(progress, slot)
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def find_problem(study: Study, folder: str, device: str, data: DataFolders) -> str | None:
+    """What is wrong with this host, if anything."""
+    try:
+        _check_writing(folder)
+        if device != "cpu" or study.objective in WORKLOADS:
+            by_name("device").check(device)
+        for dataset in study.datasets:
+            by_name("data.loading").check(DATA_SETS[dataset], data)
+    except Exception as error:
+        return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return None
+
+
+def _check_writing(folder: str) -> None:
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(2**20))
+    except OSError as error:
+        raise UserError(f"cannot write in {tempfile.gettempdir()}: {error.strerror}") from None
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        # The share being away or full is no fault of this host's.
+        if error.errno in DENIED:
+            raise UserError(f"cannot write in {folder}: {error.strerror}") from None
+
+
+def by_name(module: str) -> Any:
+    """One of `workloads`, which alone may import torch: by name, and only when needed."""
+    return importlib.import_module(f"distune.workloads.{module}")
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m distune.training.executor")
     parser.add_argument("--messages", type=int, required=True, help="file descriptor to write to")
     parser.add_argument("--parent", type=int, required=True, help="pid of the worker")
@@ -275,10 +293,8 @@ def main(arguments: list[str] | None = None) -> Any:
     faulthandler.register(signal.SIGUSR1)
     # An objective that reads its standard input finds nothing there, and not the requests.
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdin = open(os.devnull)  # noqa: SIM115
+    os.dup2(sys.stdin.fileno(), 0)
     with os.fdopen(options.messages, "wb") as messages:
         _Executor(requests, messages).run()
 

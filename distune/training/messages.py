@@ -7,27 +7,22 @@ from dataclasses import dataclass
 from distune.share import records
 from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
-
-
-class OfferRecord(Record, frozen=True, kw_only=True):
-    """An `Offer`, as it travels."""
-
-    name: str
-    path: str | None = None
+from distune.training.offer import Offer
 
 
 class Prepare(Record, frozen=True, kw_only=True):
     """First message to an executor: what it will be asked for."""
 
     device: str
-    offers: list[OfferRecord] = []
+    offers: list[Offer] = []
     data_dir: str | None = None
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train; of the same study as the one before, if `study` is None.
+    """A trial to train.
 
     Attributes:
+        study: None on the way: it is a message of its own, sent before.
         slot: the number of the trial among those that the executor has; its messages bear it.
     """
 
@@ -43,10 +38,14 @@ class InTurn(Record, frozen=True, kw_only=True):
     assignments: list[Assignment]
 
 
-class SelfTest(Record, frozen=True, kw_only=True):
-    """A request to test oneself: device, data, places to write to."""
+class Stop(Record, frozen=True, kw_only=True):
+    """A request to end a training between two of its steps."""
 
-    study: Study
+
+class SelfTest(Record, frozen=True, kw_only=True):
+    """A request to test oneself: device, data, places to write to; `study` as above."""
+
+    study: Study | None
     folder: str
 
 
@@ -91,54 +90,38 @@ class Died:
         )
 
 
-_MESSAGES: dict[str, type[Record]] = {
-    model.__name__: model
-    for model in (
-        Ready,
-        TrainingStarted,
-        TrainingProgress,
-        Report,
-        Result,
-        Prepare,
-        Assignment,
-        InTurn,
-        SelfTest,
-        SelfTested,
-    )
+_REQUESTS = (Prepare, Assignment, InTurn, Stop, SelfTest)
+_ANSWERS = (Ready, TrainingStarted, TrainingProgress, Report, Result, SelfTested)
+_MESSAGES: dict[bytes, type[Record]] = {
+    model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)
 }
-_STOP = b"stop"
+_STUDY = b"Study"
 
 
-def encode_message(message: Record, slot: int = 0) -> bytes:
+def encode_message(message: Record | Study, slot: int = 0) -> bytes:
     """One line: the record's type and its fields; before them the slot of the trial it is about,
     if that is not the first.
     """
+    if isinstance(message, Study):
+        return b"%s %s\n" % (_STUDY, message.model_dump_json().encode())
     about = b"%d " % slot if slot else b""
     return b"%s%s %s\n" % (about, type(message).__name__.encode(), records.dump(message))
 
 
-def decode_message(line: bytes) -> Record:
-    """What `encode_message` made; both ends are distune's, so a bad one is a bug and raises."""
-    return decode_with_slot(line)[1]
+def decode_request(line: bytes) -> tuple[int, Record | Study]:
+    """What the worker has sent: the same as `decode_message`, or a study."""
+    kind, _, fields = line.partition(b" ")
+    return (0, Study.model_validate_json(fields)) if kind == _STUDY else decode_message(line)
 
 
-def decode_with_slot(line: bytes) -> tuple[int, Record]:
-    """The same, with the slot before it."""
+def decode_message(line: bytes) -> tuple[int, Record]:
+    """The slot and the record that `encode_message` made a line of; both ends are distune's, so
+    a bad one is a bug and raises.
+    """
     kind, _, fields = line.partition(b" ")
     slot = 0
     if kind.isdigit():
         slot = int(kind)
         kind, _, fields = fields.partition(b" ")
     # Without the end of the line, or it is not what `dump` made, and takes the long way.
-    return slot, records.load(_MESSAGES[kind.decode()], fields.removesuffix(b"\n"))
-
-
-def encode_stop(slot: int = 0) -> bytes:
-    """A line that asks for the end of a training between two of its steps."""
-    return b"%s %d\n" % (_STOP, slot)
-
-
-def decode_stop(line: bytes) -> int | None:
-    """The slot of the trial to stop; None if the line is another message."""
-    word, _, slot = line.partition(b" ")
-    return int(slot) if word == _STOP else None
+    return slot, records.load(_MESSAGES[kind], fields.removesuffix(b"\n"))

@@ -9,43 +9,101 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import inspect
+import json
 import math
+import os
+import signal
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune.errors import Infeasible, UserError
+from distune.study.command import fill_in
 from distune.study.study import Study
-from distune.study.trial import Failure, Outcome, Report, Result, Trial, summarize
-from distune.training.command import run_command
-from distune.training.offer import Objective, Offer
-from distune.training.trial_context import Stopped, TrialContext
+from distune.study.trial import (
+    Failure,
+    Metrics,
+    Outcome,
+    Report,
+    Result,
+    Scalar,
+    Trial,
+    summarize,
+)
+from distune.training import children
+from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
+from distune.workloads.data.folders import DataFolders
 
 _MOST_METRICS = 1000
 _LONGEST_NAME = 200  # characters of a metric's name
 _MOST_REPORTED = 32 * 2**20  # bytes of one trial's reports, about; half of what is ever read
+_GRACE = 2.0  # seconds between TERM and KILL for a command
+_LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
 _REPORTED_LINE, _REPORTED_NUMBER = 100, 28  # bytes, at most, besides the names
 
 
-def find(study: Study, trial: Trial, offers: Mapping[str, Offer]) -> Objective:
-    """The function to call for a trial of this study."""
+@dataclass
+class TrialContext:
+    """What an objective sees of its trial, if it asks for a second argument.
+
+    Attributes:
+        number, attempt: of the trial in the study, from 0; of the try at it, from 1.
+        seed: for everything random.
+        device: `cpu`, `cuda:0`, `mps`.
+        max_seconds: of training, after which it should end; the driver sees to it too.
+        data: where this host's data sets are.
+    """
+
+    number: int
+    attempt: int
+    seed: int
+    device: str
+    folder: str
+    max_seconds: float | None = None
+    data: DataFolders = field(default_factory=DataFolders.of)
+    report_progress: Callable[[float, float | None], None] = field(
+        default=lambda fraction, rate: None
+    )
+
+    @property
+    def dir(self) -> Path:
+        """A folder of this attempt's own, on the share, made when first asked for."""
+        path = Path(self.folder)
+        for one in (path, path.parent):
+            if one.is_symlink():  # whatever it leads to is none of the study's
+                raise OSError(f"{one} is a symbolic link, which distune does not follow")
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def progress(self, fraction: float, images_per_second: float | None = None) -> None:
+        """Tell how far it is, in [0, 1], and how fast. Cheap; call it as often as you like."""
+        self.report_progress(fraction, images_per_second)
+
+
+class Stopped(BaseException):
+    """The master does not want this attempt any more."""
+
+
+def find(study: Study, trial: Trial, loaded: Mapping[str, Objective]) -> Objective:
+    """The function to call for a trial of this study; the user's own are loaded."""
     if study.command is not None:
         command = study.command
         return lambda params, context: run_command(command, params, context)
     assert study.objective is not None
-    if study.objective in WORKLOADS:
-        workload = WORKLOADS[study.objective]
-        trainer = importlib.import_module("distune.workloads.trainer.trainer")
-        if trial.best is not None:
-            return lambda params, context: trainer.test(workload, params, context, trial.best)
-        return lambda params, context: trainer.train(workload, params, context)
-    return offers[study.objective].load()
+    if study.objective not in WORKLOADS:
+        return loaded[study.objective]
+    workload = WORKLOADS[study.objective]
+    trainer = importlib.import_module("distune.workloads.trainer.trainer")
+    if trial.best is not None:
+        return lambda params, context: trainer.test(workload, params, context, trial.best)
+    return lambda params, context: trainer.train(workload, params, context)
 
 
 def drive(
@@ -70,7 +128,9 @@ def drive(
     begun = clock()
     try:
         with closing(_steps(objective, study, trial, context, clock)) as steps:
-            for step, (metrics, seconds) in enumerate(steps, 1):
+            for step, (metrics, inside) in enumerate(steps, 1):
+                reported = metrics.get("seconds", inside)
+                seconds = reported if 0 <= reported < math.inf else inside
                 size += sum(len(name) + _REPORTED_NUMBER for name in metrics) + _REPORTED_LINE
                 if size > _MOST_REPORTED:
                     raise ValueError(
@@ -94,7 +154,7 @@ def drive(
             steps=len(reports),
             failure=Failure(
                 message=_one_line(error),
-                traceback=_traceback_of(error),
+                traceback=_encodable("".join(traceback.format_exception(error))[-20_000:]),
                 infeasible=isinstance(error, Infeasible),
             ),
         )
@@ -107,13 +167,13 @@ def _steps(
     context: TrialContext,
     clock: Callable[[], float],
 ) -> Generator[tuple[dict[str, float], float], None, None]:
-    """(metrics, seconds of training so far), step by step."""
+    """(metrics, seconds inside the objective so far), step by step."""
     arguments = (dict(trial.params), context)[: 2 if _wants_trial(objective) else 1]
     began = clock()
     given = objective(*arguments)
     inside = clock() - began
     if not isinstance(given, Iterator):
-        yield _timed(_numbers(given, study.metric), inside)
+        yield _numbers(given, study.metric), inside
         return
     try:
         while True:
@@ -123,15 +183,10 @@ def _steps(
             except StopIteration:
                 return
             inside += clock() - began
-            yield _timed(_numbers(value, study.metric), inside)
+            yield _numbers(value, study.metric), inside
     finally:
         if isinstance(given, GeneratorType):
             given.close()
-
-
-def _timed(metrics: dict[str, float], inside: float) -> tuple[dict[str, float], float]:
-    reported = metrics.get("seconds", inside)
-    return metrics, reported if 0 <= reported < math.inf else inside
 
 
 def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
@@ -174,13 +229,11 @@ def _asks_for_two(objective: Objective) -> bool:
 
 def _numbers(value: object, metric: str) -> dict[str, float]:
     """A number, or a dict of numbers, as metrics. NumPy's and torch's scalars are numbers."""
-    items: list[tuple[Any, Any]] = (
-        list(value.items()) if isinstance(value, Mapping) else [(metric, value)]
-    )
-    if len(items) > _MOST_METRICS:
-        raise ValueError(f"the objective gave {len(items)} metrics; {_MOST_METRICS} are the most")
+    given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {metric: value}
+    if len(given) > _MOST_METRICS:
+        raise ValueError(f"the objective gave {len(given)} metrics; {_MOST_METRICS} are the most")
     metrics: dict[str, float] = {}
-    for name, number in items:
+    for name, number in given.items():
         try:
             if isinstance(number, str | bytes):
                 raise TypeError
@@ -213,12 +266,46 @@ def _one_line(error: BaseException) -> str:
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:500]
 
 
-def _traceback_of(error: BaseException) -> str:
-    """Without distune's own frames at its beginning: the user's code is what matters."""
-    lines = traceback.format_exception(error)
-    return _encodable("".join(lines)[-20_000:])
-
-
 def _encodable(text: str) -> str:
     """Without lone surrogates, which file names may have and JSON may not."""
     return text.encode(errors="replace").decode()
+
+
+def run_command(
+    command: Sequence[str], params: Mapping[str, Scalar], context: TrialContext
+) -> Iterator[Metrics]:
+    """Run a program of the user's and yield the JSON objects it prints, a line each.
+
+    Its other lines and its standard error go where this process's output goes.
+
+    Raises:
+        RuntimeError: it ended with another status than 0.
+        MemoryError: the kernel killed it for want of memory.
+    """
+    trial: dict[str, Scalar] = {
+        "trial_number": context.number,
+        "trial_attempt": context.attempt,
+        "trial_seed": context.seed,
+        "trial_device": context.device,
+        "trial_dir": context.folder,
+    }
+    if any("{trial_dir}" in part for part in command):
+        context.dir  # noqa: B018  made by asking for it
+    arguments = fill_in(command, {**params, **trial})
+    kills = children.memory_kills()
+    with children.guarded(arguments, _GRACE) as process:
+        output = process.stdout
+        assert output is not None
+        for line in iter(lambda: output.readline(_LONGEST_LINE), b""):
+            metrics = None
+            with suppress(ValueError, RecursionError):
+                metrics = json.loads(line)
+            if isinstance(metrics, dict):
+                yield metrics
+            else:
+                os.write(1, line)
+        status = process.wait()
+        if status == -signal.SIGKILL and children.memory_kills() > kills:
+            raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
+        if status:
+            raise RuntimeError(f"{arguments[0]} {children.describe_exit(status)}")

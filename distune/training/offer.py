@@ -6,17 +6,16 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distune.errors import UserError
+from distune.study.trial import Record
 
 Objective = Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(Record, frozen=True):
     """What `--objective train:train` names.
 
     Attributes:

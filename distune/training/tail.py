@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import selectors
+import select
 import termios
 import threading
 import time
@@ -30,22 +30,20 @@ class Tail:
 
     def _read(self) -> None:
         rest = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._stream, selectors.EVENT_READ)
-            while True:
-                selector.select()
-                with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
-                    piece = os.read(self._stream.fileno(), _TAIL_BYTES)
-                    self._bytes += piece
-                    del self._bytes[:-_TAIL_BYTES]
-                *lines, rest = (rest + piece).split(b"\n")
-                if len(rest) > _TAIL_BYTES or not piece:
-                    lines, rest = [*lines, *([rest] if rest else [])], b""
-                if self._echo is not None:
-                    for line in lines:
-                        self._echo(line.decode(errors="replace"))
-                if not piece:
-                    break
+        while True:
+            select.select([self._stream], [], [])
+            with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
+                piece = os.read(self._stream.fileno(), _TAIL_BYTES)
+                self._bytes += piece
+                del self._bytes[:-_TAIL_BYTES]
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > _TAIL_BYTES or not piece:
+                lines, rest = [*lines, *([rest] if rest else [])], b""
+            if self._echo is not None:
+                for line in lines:
+                    self._echo(line.decode(errors="replace"))
+            if not piece:
+                break
         with self._lock:
             self._stream.close()
 

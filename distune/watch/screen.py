@@ -14,8 +14,7 @@ from rich.live import Live
 
 from distune.errors import ShareError
 from distune.share import protocol
-from distune.share.outages import Outage
-from distune.share.waiting import LONGEST_WAIT, Interrupt
+from distune.share.waiting import LONGEST_WAIT, Interrupt, Outage
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.display.leaderboard import final_table
 from distune.watch.display.live import render

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +14,7 @@ from distune.share import access
 from distune.study.study import Study
 from distune.training.children import last_line, spawn
 from distune.worker import host
+from distune.worker.context import WorkerOptions
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
@@ -21,114 +22,83 @@ from distune.workloads.kernels import compiled
 
 
 class Admission:
-    """What must be true of this host before a worker opens a study.
+    """What must be true of this host, and agreed to, before a worker opens a study.
 
     Args:
+        options: what the user agrees to.
         logs: the directory with the studies.
         device: on which the worker trains.
-        datasets: on this host.
-        any_owner: whether studies of other users are trusted.
+        offers: names of the user's objectives that it agrees to run.
         opened: called with the folder of a study that is about to be opened.
         say: takes a line for people.
     """
 
     def __init__(
         self,
+        options: WorkerOptions,
         logs: Path,
         device: str,
-        datasets: DataSets,
-        *,
-        any_owner: bool,
-        opened: Callable[[Path], None],
+        offers: Collection[str],
+        opened: Callable[[str], None],
         say: Callable[[str], None],
     ) -> None:
+        self._options = options
         self._logs = logs
         self._device = device
-        self._datasets = datasets
-        self._any_owner = any_owner
-        self._opened = opened
-        self._say = say
-        self._already_said: set[str] = set()
-
-    def ready(self, name: str, study: Study) -> bool:
-        """False while something is still being downloaded.
-
-        Raises:
-            UserError: the study is not to be trusted, its folder cannot be written to, or a
-                data set cannot be had.
-        """
-        study.refuse_earlier()
-        if not self._any_owner:
-            access.check_owner(self._logs / name)
-        access.check_writable(self._logs / name)
-        self._opened(self._logs / name)
-        ready = self._datasets.ready(study)
-        if ready and self._device == "cpu":
-            self._say_what_is_slow(study)
-        return ready
-
-    def _say_what_is_slow(self, study: Study) -> None:
-        if may_be_bfloat16(study) and host.computes_bfloat16() is False:
-            self._say_once(
-                "this CPU has no instructions for bfloat16: training in it is correct, but "
-                "takes longer than in float32, up to eight times as long without AVX-512"
-            )
-        workload = WORKLOADS.get(study.objective or "")
-        if workload and workload.convolutions and not compiled.widths():
-            self._say_once(
-                "distune was installed without a C compiler: convolutional networks train to the "
-                "same results, but take up to twice as long; install one (gcc or clang), then "
-                "distune again"
-            )
-
-    def _say_once(self, line: str) -> None:
-        if line not in self._already_said:
-            self._already_said.add(line)
-            self._say(line)
-
-
-def may_be_bfloat16(study: Study) -> bool:
-    """Whether some of its trials, by a workload, may be trained in bfloat16."""
-    return study.objective in WORKLOADS and "bfloat16" in study.values_of("precision")
-
-
-class DataSets:
-    """Sees that the data sets a workload's study names are on this host before a trial of
-    it is claimed; a download runs beside the work, in a process of its own.
-    """
-
-    def __init__(self, data_dir: Path | None, say: Callable[[str], None]) -> None:
-        self._data_dir = data_dir
-        self._folders = DataFolders.of(data_dir)
-        self._say = say
-        self._here: set[str] = set()
+        self._offers = offers
+        self._folders = DataFolders.of(options.data_dir)
         self._downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
         self._failed: dict[str, str] = {}
+        self._opened = opened
+        self._say = say
+        self._said: set[str] = set()
 
-    def ready(self, study: Study) -> bool:
+    def may_open(self, name: str, study: Study) -> bool:
         """False while something is still being downloaded.
 
         Raises:
-            UserError: a data set cannot be had; says what to do.
+            UserError: the study is not to be trusted or agreed to, its folder cannot be written
+                to, or a data set cannot be had.
         """
-        # All of them are asked, so that all downloads begin.
-        return sum(not self._has(name) for name in study.datasets) == 0
+        self._check_agreement(study)
+        study.refuse_earlier()
+        folder = self._logs / name
+        if not self._options.any_owner:
+            access.check_owner(folder)
+        access.check_writable(folder)
+        self._opened(str(folder))
+        # All of them are asked for, so that all downloads begin.
+        there = [self._has(data_set) for data_set in study.datasets]
+        if not all(there):
+            return False
+        for line in _what_is_slow(study) if self._device == "cpu" else ():
+            if line not in self._said:
+                self._said.add(line)
+                self._say(line)
+        return True
+
+    def _check_agreement(self, study: Study) -> None:
+        """A program that can write to the share must not thereby run code here."""
+        if study.command is not None:
+            if not self._options.allow_commands:
+                raise UserError("it needs a worker started with --allow-commands")
+        elif study.objective not in WORKLOADS and study.objective not in self._offers:
+            raise UserError(f"it needs a worker started with --objective {study.objective}")
 
     def _has(self, name: str) -> bool:
-        if name in self._here:
-            return True
+        """Whether a data set is on this host; a download runs beside the work."""
         if name not in self._downloads:
             data_set = DATA_SETS.get(name)
             if data_set is None:
                 raise UserError(f"it wants the data set {name!r}, which this distune has not")
             if self._folders.locate(data_set) is not None:
-                self._here.add(name)
                 return True
             if name in self._failed:  # once is enough; should the files come, they are found
                 raise UserError(self._failed[name])
             self._say(f"{name} is not on this host; {self._folders.announcement(data_set)}")
             command = [sys.executable, "-m", "distune", "data", name]
-            command += ["--data-dir", str(self._data_dir)] if self._data_dir else []
+            if self._options.data_dir:
+                command += ["--data-dir", str(self._options.data_dir)]
             # Not a pipe: nothing reads one, and it would fill up.
             errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
             process = spawn(command, stdout=subprocess.DEVNULL, stderr=errors)
@@ -143,6 +113,25 @@ class DataSets:
         if process.returncode:
             self._failed[name] = said or f"{name} could not be downloaded"
             raise UserError(self._failed[name])
-        self._here.add(name)
         self._say(f"{name} is here")
         return True
+
+
+def _what_is_slow(study: Study) -> Iterator[str]:
+    if may_be_bfloat16(study) and host.computes_bfloat16() is False:
+        yield (
+            "this CPU has no instructions for bfloat16: training in it is correct, but "
+            "takes longer than in float32, up to eight times as long without AVX-512"
+        )
+    workload = WORKLOADS.get(study.objective or "")
+    if workload and workload.convolutions and not compiled.widths():
+        yield (
+            "distune was installed without a C compiler: convolutional networks train to the "
+            "same results, but take up to twice as long; install one (gcc or clang), then "
+            "distune again"
+        )
+
+
+def may_be_bfloat16(study: Study) -> bool:
+    """Whether some of its trials, by a workload, may be trained in bfloat16."""
+    return study.objective in WORKLOADS and "bfloat16" in study.values_of("precision")

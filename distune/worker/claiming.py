@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 
 from distune.errors import BadRecord
 from distune.share import protocol
@@ -11,12 +10,11 @@ from distune.share.heartbeat import Progress
 from distune.share.protocol import AttemptName
 from distune.study.trial import Trial
 from distune.training.messages import Assignment
-from distune.worker.claims import Ownership, compare
-from distune.worker.context import WorkerContext
+from distune.worker.claims import compare
+from distune.worker.context import Trouble, WorkerContext
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import Slots
 from distune.worker.studies import Studies
-from distune.worker.trouble import Trouble
 
 
 class Claiming:
@@ -53,10 +51,9 @@ class Claiming:
                     # Over, if another look has adopted the claim.
                     study.claim_backoff.succeeded()
             elif study.backoff.until is None:  # then it has a heartbeat
-                claim = partial(self._claim_from, study, listing=listing)
-                self._trouble.try_to(claim, study.claim_backoff, study.longest_pause)
+                self._trouble.try_to(study.claim_backoff, self._claim_from, study, listing)
 
-    def _claim_from(self, study: OpenStudy, *, listing: bool) -> None:
+    def _claim_from(self, study: OpenStudy, listing: bool) -> None:
         if study.health.ends_pause(self._context.monotonic()):
             study.next_beat = 0.0
         if not study.health.may_claim:
@@ -64,10 +61,10 @@ class Claiming:
         while self._slots.free_for(study) is not None:
             if study.health.doubtful and self._slots.holding(study):
                 return
-            if not self._claim_one(study, listing=listing):
+            if not self._claim_one(study, listing):
                 return
 
-    def _claim_one(self, study: OpenStudy, *, listing: bool) -> bool:
+    def _claim_one(self, study: OpenStudy, listing: bool) -> bool:
         now = self._context.monotonic()
         if listing and study.looks_finished(now=False):
             self._close(study)
@@ -76,7 +73,8 @@ class Claiming:
             return True
         if not listing or not study.candidates.may_be_listed(now, rivals=self.has_rivals):
             return False
-        self._adopt_found(study, study.list_mine())
+        for name in self._compare(study, study.list_mine())[1]:
+            self._adopt(study, name)
         if self._slots.free_for(study) is not None and self._claim_known(study):
             return True
         study.candidates.are_exhausted()
@@ -88,15 +86,9 @@ class Claiming:
 
     def _claim_known(self, study: OpenStudy) -> bool:
         claimed = study.claim_next()
-        if claimed is None:
-            return False
-        study.claimed_last = True
-        self._adopt(study, *claimed)
-        return True
-
-    def read_ahead(self, study: OpenStudy) -> None:
-        if self._slots.free_for(study) is None:
-            study.read_ahead()
+        if claimed is not None:
+            self._adopt(study, *claimed)
+        return claimed is not None
 
     def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
         """Train an attempt whose file carries the worker's id; release it if that cannot be.
@@ -115,14 +107,9 @@ class Claiming:
             study.release(name)
             return
         now = self._context.monotonic()
+        progress = Progress(file=name.filename, study=study.study.id)
+        attempt = Attempt(study, name, progress, [self._context.claim(trial)], flushed=now)
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
-        attempt = Attempt(
-            study,
-            name,
-            Progress(file=name.filename, study=study.study.id),
-            unwritten=[self._context.claim(trial)],
-            flushed=now,
-        )
         folder = self._context.path_of(study.name, folder)
         assignment = Assignment(study=study.study, trial=trial, folder=folder)
         self._slots.start(slot, attempt, assignment, now)
@@ -144,7 +131,7 @@ class Claiming:
         if study.lists_when_idle and not self._held(study) and self._slots.free_for(study):
             return  # it looks for something to claim, which shows the same
         listed = study.list_mine()
-        missing = self._compare(study, listed).missing
+        missing, found = self._compare(study, listed)
         if missing:  # never conclude from one listing: a rename nearby can hide a name
             study.store.folder.poke(protocol.TRIALS)
             missing -= study.list_mine()
@@ -154,16 +141,15 @@ class Claiming:
         for attempt in list(study.ended):
             if attempt.name in missing:
                 study.drop(attempt, "taken back by the master")
-        self._adopt_found(study, listed)
-
-    def _adopt_found(self, study: OpenStudy, listed: Collection[AttemptName]) -> None:
-        for name in self._compare(study, listed).found:
+        for name in found:
             self._adopt(study, name)
 
     def _held(self, study: OpenStudy) -> list[AttemptName]:
         training = [attempt for _, attempt in self._slots.holding(study)]
         return [attempt.name for attempt in [*training, *study.ended]]
 
-    def _compare(self, study: OpenStudy, listed: Collection[AttemptName]) -> Ownership:
+    def _compare(
+        self, study: OpenStudy, listed: Collection[AttemptName]
+    ) -> tuple[set[AttemptName], list[AttemptName]]:
         written = [attempt.name for attempt in study.ended if attempt.written]
         return compare(self._held(study), written, listed)

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 
 from distune.share.protocol import AttemptName
 from distune.study.trial import Purpose, Trial
 
+Names = Collection[AttemptName]
 _CLAIM_AMONG = 8  # at least, so that many workers do not all try the same file
 _LISTING_LASTS = 1.0  # seconds in which a listing is good enough to claim from
 _RIVALS_REMEMBERED = 10.0  # seconds
@@ -34,19 +34,12 @@ class Candidates:
         self._next_listing = -math.inf
         self._lost = -math.inf  # when another worker was faster
 
-    def forget_all_but(self, waiting: Collection[AttemptName]) -> None:
+    def replace(self, waiting: Names, others: Names, now: float, rng: random.Random) -> None:
+        """Take in a listing; some of what waits in it is left to others."""
         there = set(waiting)
         self.failed_on = {name: on for name, on in self.failed_on.items() if name in there}
         self.read = {name: trial for name, trial in self.read.items() if name in there}
-
-    def replace(
-        self,
-        waiting: Collection[AttemptName],
-        left_to_others: Collection[AttemptName],
-        now: float,
-        rng: random.Random,
-    ) -> None:
-        self._names = order_of_claims(waiting, left_to_others, self.read, rng)[::-1]
+        self._names = order_of_claims(waiting, others, self.read, rng)[::-1]
         self._listed = now
 
     def are_fresh(self, now: float) -> bool:
@@ -85,18 +78,15 @@ class Candidates:
 
 
 def order_of_claims(
-    waiting: Collection[AttemptName],
-    left_to_others: Collection[AttemptName],
-    read: Collection[AttemptName],
-    rng: random.Random,
+    waiting: Names, others: Names, read: Names, rng: random.Random
 ) -> list[AttemptName]:
-    """What to claim first, second, ...
+    """What to claim first, second, ...; what is left to others is not.
 
     The winner's test holds everything up, so it goes first; then what has waited for a lease
     already; then the oldest.
     """
     ordered = sorted(waiting, key=lambda name: (not _is_urgent(name), name))
-    suitable = [name for name in ordered if name not in left_to_others]
+    suitable = [name for name in ordered if name not in others]
     nearest = suitable[: max(_CLAIM_AMONG, len(ordered) * 3 // 4)]
     nearest = [name for name in nearest if _is_urgent(name)] or nearest
     # From somewhere on, in their order: several workers that have the same listing then run into
@@ -119,22 +109,9 @@ def left_to_others(
     return {name for name, on in failed_on.items() if worker in on and others_can_take(on)}
 
 
-@dataclass(frozen=True)
-class Ownership:
-    """What a listing says against what a worker believes to own.
-
-    Attributes:
-        missing: attempts that are not there under this worker's name.
-        found: attempts whose claim seemed to have failed (P8).
-    """
-
-    missing: set[AttemptName]
-    found: list[AttemptName]
-
-
 def compare(
-    held: Iterable[AttemptName], written: Iterable[AttemptName], listed: Collection[AttemptName]
-) -> Ownership:
+    held: Names, written: Names, listed: Names
+) -> tuple[set[AttemptName], list[AttemptName]]:
     """Compare the attempts a worker holds with the ones that a listing shows under its name.
 
     Args:
@@ -142,6 +119,9 @@ def compare(
         written: those of them whose results are in their files; the rename that follows will
             tell whether they are its own.
         listed: what the listing shows.
+
+    Returns:
+        Those that are not there, and those whose claim seemed to have failed (P8).
     """
     names = set(held)
-    return Ownership(names - set(written) - set(listed), sorted(set(listed) - names))
+    return names - set(written) - set(listed), sorted(set(listed) - names)

@@ -1,13 +1,40 @@
-"""What all parts of a worker know of it: its name, its clocks, where it says what it does."""
+"""What all parts of a worker share: its options, name and clocks, and what they do while the share
+does not answer (P9).
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from distune.errors import ShareError
 from distune.study.trial import Claim, Trial
+
+_SHORTEST_PAUSE = 0.25  # seconds
+LONGEST_PAUSE = 15.0  # seconds
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and `threads`
+    to choose them.
+    """
+
+    logs: Path
+    study: str | None = None
+    jobs: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    objectives: Sequence[str] = ()
+    allow_commands: bool = False
+    data_dir: Path | None = None
+    time_limit: float | None = None
+    forever: bool = False
+    verbose: bool = False
+    any_owner: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,10 +63,11 @@ class WorkerContext:
         return self.identity.worker
 
     def claim(self, trial: Trial) -> Claim:
+        me = self.identity
         return Claim(
-            worker=self.identity.worker,
-            host=self.identity.host,
-            device=self.identity.device,
+            worker=me.worker,
+            host=me.host,
+            device=me.device,
             time=self.wall(),
             fingerprint=trial.fingerprint,
         )
@@ -47,3 +75,59 @@ class WorkerContext:
     def path_of(self, study: str, path: str) -> str:
         """Something in a study's folder, as the objective's process sees it."""
         return f"{self.base / study}/{path}"
+
+
+@dataclass(eq=False)
+class Backoff:
+    """How long to leave alone what has failed, if anything has.
+
+    Attributes:
+        longest: seconds of a pause, or half as much again; each is longer than the one before.
+    """
+
+    longest: float = LONGEST_PAUSE
+    until: float | None = None
+    _pause: float = _SHORTEST_PAUSE
+
+    def failed(self, now: float, rng: random.Random) -> None:
+        self.until = now + self._pause * rng.uniform(0.5, 1.5)
+        self._pause = min(self._pause * 2, self.longest)
+
+    def succeeded(self) -> None:
+        self.until, self._pause = None, _SHORTEST_PAUSE
+
+
+class Trouble:
+    """With the share, wherever the worker meets it. It is said once, whatever else fails
+    meanwhile, and once when it is over.
+
+    Args:
+        backoffs: of everything that is tried now.
+    """
+
+    def __init__(self, context: WorkerContext, backoffs: Callable[[], Iterable[Backoff]]) -> None:
+        #: When the share stopped answering; None while it answers.
+        self.since: float | None = None
+        self._backoffs = backoffs
+        self._context = context
+
+    def try_to(self, backoff: Backoff, act: Callable[..., None], *arguments: Any) -> None:
+        """Do something on the share, unless it has just failed."""
+        now = self._context.monotonic()
+        if backoff.until is not None and now < backoff.until:
+            return
+        try:
+            act(*arguments)
+        except (ShareError, FileNotFoundError) as error:
+            if self.since is None:
+                self.since = now
+                # Text: a failure that a local refers to goes in a circle through this frame.
+                away = f"{getattr(error, 'filename', '')} is not there"
+                what = str(error) if isinstance(error, ShareError) else away
+                self._context.say(f"{what}; training goes on, results are kept, trying again")
+            backoff.failed(now, self._context.rng)
+            return
+        backoff.succeeded()
+        if self.since is not None and all(one.until is None for one in self._backoffs()):
+            self._context.say(f"the share is back after {now - self.since:.0f} s")
+            self.since = None

@@ -52,34 +52,22 @@ class Guardian:
         os.close(reading)
         self._pipe = writing
 
-    def protects(self, worker: str) -> None:
-        """The worker whose files it gives back."""
-        self._tell("worker", worker)
-
-    def study_opened(self, folder: Path) -> None:
-        """A folder in which they may lie."""
-        self._tell("study", str(folder))
-
-    def training_started(self, pid: int) -> None:
-        """A training process, a session's leader, has to end first."""
-        self._tell("started", pid)
-
-    def training_ended(self, pid: int) -> None:
-        """It is gone, and its number may be another's one day."""
-        self._tell("ended", pid)
+    def tell(self, what: str, value: str | int | None) -> None:
+        """Tell it of the `worker` whose files it gives back, of a `study`, a folder in which they
+        may lie, of the pid of a training process, a session's leader, that has `started` and has
+        to end first, or has `ended`: its number may be another's one day.
+        """
+        line = json.dumps([what, value]) + "\n"
+        with contextlib.suppress(OSError):  # the guardian was killed: then the lease has to do
+            os.write(self._pipe, line.encode())
 
     def dismiss(self) -> None:
         """The worker ends orderly."""
-        self._tell("goodbye", None)
+        self.tell("goodbye", None)
         with contextlib.suppress(OSError):
             os.close(self._pipe)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
-
-    def _tell(self, what: str, value: str | int | None) -> None:
-        line = json.dumps([what, value]) + "\n"
-        with contextlib.suppress(OSError):  # the guardian was killed: then the lease has to do
-            os.write(self._pipe, line.encode())
 
 
 def _guard(reading: int, say: Callable[[str], None]) -> None:
@@ -87,15 +75,14 @@ def _guard(reading: int, say: Callable[[str], None]) -> None:
     os.setsid()  # what is sent to the worker's group is not meant for the guardian
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_IGN)
-    worker, studies, training = "", list[str](), set[int]()
+    worker, studies, training = "", dict[str, None](), set[int]()
     with os.fdopen(reading, "rb") as pipe:
         for line in pipe:
             match json.loads(line):
                 case ["worker", str(name)]:
                     worker = name
                 case ["study", str(folder)]:
-                    if folder not in studies:
-                        studies.append(folder)
+                    studies[folder] = None  # in their order, once
                 case ["started", int(pid)]:
                     training.add(pid)
                 case ["ended", int(pid)]:
@@ -132,16 +119,13 @@ def _give_back(folder: Path, worker: str, say: Callable[[str], None]) -> None:
 
 def _release(store: Store, name: AttemptName) -> str:
     """End one attempt in the worker's name, which no process uses any more."""
-    try:
-        ended = store.read_attempt(name).result is not None
-    except BadRecord:
-        ended = False
-    if ended:  # it had only the rename left to do
-        store.finish(name)
-        return "finished"
+    with contextlib.suppress(BadRecord):
+        if store.read_attempt(name).result is not None:  # it had only the rename left to do
+            store.finish(name)
+            return "finished"
     failure = Failure(message="its worker was killed")
     store.distrust_tail(name.live_path)  # it may have died in the middle of a line
     with contextlib.suppress(FileNotFoundError):
         store.append(name, [Result(outcome=Outcome.RELEASED, failure=failure)])
-    store.give_up(name, Actor.OWNER)
+    store.lose(name, Actor.OWNER)
     return "given back"

@@ -19,24 +19,24 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds
 
 
 class Peers:
-    """The other workers of a study, as their heartbeats show them to one of them."""
+    """The other workers of a study, as their heartbeats (`beats`) show them to one of them."""
 
     def __init__(self, me: str, lease: float) -> None:
         self._me = me
         self._lease = lease
         self._watch = Watch(longest_step=lease / 4)
         self._silence: dict[str, float] = {}
-        self._beats: dict[str, Beat] = {}
+        self.beats: dict[str, Beat] = {}
 
     def look(self, beats: Mapping[str, bytes], now: float) -> None:
         """Take in what all heartbeats say at a moment."""
         self._silence = self._watch.look(beats, now)
         for worker, data in beats.items():
             try:
-                self._beats[worker] = records.decode_document(Beat, data)
+                self.beats[worker] = records.decode_document(Beat, data)
             except BadRecord:
                 continue  # in the middle of a rewrite
-        self._beats = {w: b for w, b in self._beats.items() if w in beats and w != self._me}
+        self.beats = {w: b for w, b in self.beats.items() if w in beats and w != self._me}
 
     def can_take(self, failed_on: Collection[str]) -> bool:
         """Whether another worker lives that has not failed at a trial yet."""
@@ -44,16 +44,8 @@ class Peers:
             worker not in failed_on
             and beat.state in WILLING
             and self._silence.get(worker, 0.0) < self._lease
-            for worker, beat in self._beats.items()
+            for worker, beat in self.beats.items()
         )
-
-    @property
-    def completed(self) -> int:
-        return sum(beat.completed for beat in self._beats.values())
-
-    @property
-    def failed(self) -> int:
-        return sum(beat.failed for beat in self._beats.values())
 
 
 @dataclass(frozen=True)
@@ -118,9 +110,11 @@ class Health:
         """
         if problem is not None:
             return LeaveStudy(problem)
-        if peers.completed == 0:
+        completed = sum(beat.completed for beat in peers.beats.values())
+        failed = sum(beat.failed for beat in peers.beats.values())
+        if completed == 0:
             return None  # no worker succeeds: the study's fault, and the master will stop it
-        chance = (peers.failed + 1) / (peers.failed + peers.completed + 2)
+        chance = (failed + 1) / (failed + completed + 2)
         luck = chance**self._in_a_row
         said = f"{self._in_a_row} trials in a row failed here at once while others succeed"
         if luck < _GIVE_UP_BELOW and self._pauses > 0:

@@ -142,13 +142,10 @@ def _own_groups(controller: str, groups: Path, own: Path) -> Iterator[Path]:
             yield inner
 
 
-def gpus_here() -> list[str]:
-    """NVIDIA GPUs that this process is given, without importing torch: `["cuda:0", ...]`."""
-    return [f"cuda:{i}" for i in range(len(visible_gpus()))]
-
-
 def visible_gpus() -> list[str]:
-    """The same, as `CUDA_VISIBLE_DEVICES` names them."""
+    """NVIDIA GPUs that this process is given, as `CUDA_VISIBLE_DEVICES` names them; without
+    importing torch.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
@@ -164,7 +161,7 @@ def computes_bfloat16(information: Path = Path("/proc/cpuinfo")) -> bool | None:
     try:
         words = set(information.read_text().split())
     except OSError:
-        return None
+        words = set()
     if not words & {"flags", "Features"}:
         return None
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})

@@ -15,9 +15,8 @@ from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result, Trial
 from distune.training.messages import TrainingProgress
 from distune.worker.claims import Candidates, left_to_others
-from distune.worker.context import WorkerContext
+from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
 from distune.worker.health import Health, Peers
-from distune.worker.trouble import LONGEST_PAUSE, Backoff
 
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at other workers' heartbeats, or for the end
 _MOST_LOST = 2  # claims in a row, until a listing is not believed any more
@@ -65,7 +64,9 @@ class OpenStudy:
         self.candidates = Candidates()
         self.health = Health()
         self.peers = Peers(context.worker, study.lease)
-        self.backoff, self.claim_backoff = Backoff(), Backoff()
+        # A worker that pauses for longer seems lost when the share is back.
+        longest = min(LONGEST_PAUSE, study.lease / 8)
+        self.backoff, self.claim_backoff = Backoff(longest), Backoff(longest)
         self.ended: list[Attempt] = []  # trained, but not put away yet
         self.claimed_last = False  # the last look for something to claim has found something
         self.unchecked = True  # since the last heartbeat: which files the worker owns
@@ -74,11 +75,6 @@ class OpenStudy:
         self._beats = 0
         self._next_look_around = self._next_look_for_end = -math.inf
         self._context = context
-
-    @property
-    def longest_pause(self) -> float:
-        """Seconds: a worker that pauses for longer seems lost when the share is back."""
-        return min(LONGEST_PAUSE, self.study.lease / 8)
 
     # -- heartbeats ------------------------------------------------------------------------
 
@@ -96,14 +92,11 @@ class OpenStudy:
         """
         # Whether a heartbeat arrived or not, the next one must differ.
         self._beats += 1
-        identity, health = self._context.identity, self.health
+        health = self.health
         self.store.beat(
-            identity.worker,
+            self._context.worker,
             Beat(
-                worker=identity.worker,
-                host=identity.host,
-                pid=identity.pid,
-                device=identity.device,
+                **vars(self._context.identity),
                 jobs=jobs,
                 counter=self._beats,
                 state=health.state(works=bool(running)),
@@ -133,9 +126,8 @@ class OpenStudy:
 
     def list_mine(self) -> set[AttemptName]:
         """List the study: what the worker owns of it; what it may claim is then known."""
-        listing = self.store.listing_for(self._context.worker)
+        listing = self.store.listing()
         waiting = [name for name in listing.attempts if name.state is State.WAITING]
-        self.candidates.forget_all_but(waiting)
         others = self._left_to_others(waiting)
         self.candidates.replace(waiting, others, self._context.monotonic(), self._context.rng)
         return {
@@ -168,6 +160,7 @@ class OpenStudy:
                 return None
             taken = self.store.claim(name, self._context.worker)
             if taken is not None:
+                self.claimed_last = True
                 return taken, self.candidates.read.pop(name, None)
             self.candidates.lost_one(self._context.monotonic(), self._context.rng)
         return None
@@ -244,7 +237,7 @@ class OpenStudy:
 
     def release(self, name: AttemptName) -> bool:
         """Give an attempt back; False if the master has taken it back meanwhile."""
-        return self.store.give_up(name, Actor.OWNER)
+        return self.store.lose(name, Actor.OWNER)
 
     def drop(self, attempt: Attempt, why: str) -> None:
         """Forget an attempt that is not this worker's any more."""

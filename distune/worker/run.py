@@ -6,26 +6,26 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from distune.errors import StudyFailed, UserError
+from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies
-from distune.share.folder import is_network
-from distune.share.outages import Stall
 from distune.share.protocol import worker_id
-from distune.share.waiting import SHORTEST_WAIT, Interrupt, collect_seldom
-from distune.training.messages import OfferRecord, Prepare
+from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
+from distune.training.messages import Died, Prepare, Ready
 from distune.training.offer import Offer
 from distune.training.process import ExecutorProcess, end_all
 from distune.training.turns import TrialsInTurn
-from distune.worker.admission import Admission, DataSets
-from distune.worker.context import WorkerIdentity
-from distune.worker.executors import Executors, make_executors
+from distune.worker import host
+from distune.worker.admission import Admission
+from distune.worker.context import WorkerIdentity, WorkerOptions
 from distune.worker.guardian import Guardian
+from distune.worker.host import Parallelism
 from distune.worker.worker import Worker
 
 EXIT_NOTHING_LEFT = 0
@@ -33,27 +33,8 @@ EXIT_DRAINED = 143
 DRAIN_SECONDS = 3.0
 #: Seconds between two looks of a worker without rivals on a file system of one machine.
 _SHORTEST_REST = 0.01
+_READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _IDLE_BEFORE_SAYING = 60.0  # seconds
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and `threads`
-    to choose them.
-    """
-
-    logs: Path
-    study: str | None = None
-    jobs: int | None = None
-    threads: int | None = None
-    device: str = "auto"
-    objectives: Sequence[str] = ()
-    allow_commands: bool = False
-    data_dir: Path | None = None
-    time_limit: float | None = None
-    forever: bool = False
-    verbose: bool = False
-    any_owner: bool = False
 
 
 def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
@@ -82,6 +63,7 @@ class _WorkerRun:
         self._say = say
         self._interrupt = Interrupt()
         self._offers = [Offer.parse(text) for text in options.objectives]
+        self._processes: list[ExecutorProcess] = []
         self._started = self._last_busy = time.monotonic()
         self._said_idle = False
 
@@ -93,64 +75,93 @@ class _WorkerRun:
                 raise UserError(
                     f"{logs} does not exist, nor does the folder it is in; check --logs"
                 )
-        executors = make_executors(
-            self._make_process,
-            options.device,
-            options.jobs,
-            options.threads,
-            has_offers=bool(self._offers),
-        )
         try:
-            worker = self._make_worker(logs, executors)
+            worker = self._make_worker(logs, *self._start_processes())
             try:
                 return self._work(worker)
             except BaseException as error:
                 worker.drain(f"its worker failed: {error}", DRAIN_SECONDS)
                 raise
         finally:
-            end_all(executors.processes)
+            end_all(self._processes)
+
+    def _start_processes(self) -> tuple[str, Parallelism]:
+        """Start what can train: several GPUs are dealt out among the processes in turn. Find out
+        now, not with the first trial, whether device and objectives can be used.
+
+        Returns:
+            The first one's device, and how many trials are trained at a time.
+
+        Raises:
+            UserError: the device or an objective cannot be used.
+        """
+        options = self._options
+        devices = _devices(options.device)
+        while True:
+            gpus = 0 if devices == ["cpu"] else len(devices)
+            parallelism = host.choose_parallelism(
+                options.jobs,
+                options.threads,
+                cores=host.usable_cores(),
+                memory=host.free_memory(),
+                gpus=gpus,
+            )
+            self._processes = [
+                self._make_process(devices[i % len(devices)], parallelism.threads)
+                for i in range(parallelism.jobs)
+            ]
+            found = self._device_of(self._processes[0])
+            if found != "cpu" or not gpus:
+                return found, parallelism
+            # A GPU without a torch that can use it: the CPU is what `auto` finds then.
+            end_all(self._processes)
+            devices = ["cpu"]
+
+    def _device_of(self, process: ExecutorProcess) -> str:
+        on_cpu = process.device == "cpu"
+        if on_cpu and not self._offers:
+            return "cpu"
+        match process.prepare(_READY_WITHIN):
+            case Ready(problem=None, device=device):
+                return device
+            case Ready(blames_offer=False) if self._options.device == "auto" and not on_cpu:
+                return "cpu"
+            case Ready(problem=problem):
+                raise UserError(problem)
+            case Died(reason, output):
+                raise UserError(f"the training process {reason}:\n{output}")
 
     def _make_process(self, device: str, threads: int) -> ExecutorProcess:
         data_dir = self._options.data_dir
         return ExecutorProcess(
             Prepare(
                 device=device,
-                offers=[OfferRecord(name=offer.name, path=offer.path) for offer in self._offers],
+                offers=self._offers,
                 data_dir=str(data_dir.resolve()) if data_dir else None,
             ),
             threads=threads,
             wake=self._interrupt.event.set,
-            on_start=self._guardian.training_started,
-            on_end=self._guardian.training_ended,
+            on_start=partial(self._guardian.tell, "started"),
+            on_end=partial(self._guardian.tell, "ended"),
             echo=self._say if self._options.verbose else partial(_say_our_own, self._say),
         )
 
-    def _make_worker(self, logs: Path, executors: Executors) -> Worker:
+    def _make_worker(self, logs: Path, device: str, parallelism: Parallelism) -> Worker:
         options, say = self._options, self._say
-        name = socket.gethostname()
-        identity = WorkerIdentity(
-            worker_id(name, os.getpid(), secrets.token_hex(3)), name, os.getpid(), executors.device
-        )
-        self._guardian.protects(identity.worker)
-        how = executors.parallelism.describe()
-        say(f"worker {identity.worker} on {executors.device}: {how}; logs in {logs}")
-        admission = Admission(
-            logs,
-            executors.device,
-            DataSets(options.data_dir, say),
-            any_owner=options.any_owner,
-            opened=self._guardian.study_opened,
-            say=say,
-        )
+        name, pid = socket.gethostname(), os.getpid()
+        identity = WorkerIdentity(worker_id(name, pid, secrets.token_hex(3)), name, pid, device)
+        self._guardian.tell("worker", identity.worker)
+        how = parallelism.describe()
+        say(f"worker {identity.worker} on {device}: {how}; logs in {logs}")
+        opened = partial(self._guardian.tell, "study")
+        offers = [offer.name for offer in self._offers]
         wake = self._interrupt.event.set
         return Worker(
             identity,
             lambda: find_studies(logs, options.study),
-            [TrialsInTurn(process, wake) for process in executors.processes],
-            devices=[process.device for process in executors.processes],
-            ready=admission.ready,
-            offers=[offer.name for offer in self._offers],
-            allow_commands=options.allow_commands,
+            [TrialsInTurn(process, wake) for process in self._processes],
+            devices=[process.device for process in self._processes],
+            may_open=Admission(options, logs, device, offers, opened, say).may_open,
             forever=options.forever,
             say=say,
             base=logs,
@@ -173,7 +184,7 @@ class _WorkerRun:
             self._say_if_idle(worker)
             if worker.active:
                 # A worker that rests for longer finds more with one look.
-                pause = SHORTEST_WAIT if worker.has_rivals else shortest
+                pause = SHORTEST_WAIT if worker.claiming.has_rivals else shortest
             else:
                 worker.rest()
             event.wait(pause)
@@ -229,3 +240,11 @@ def _say_our_own(say: Callable[[str], None], line: str) -> None:
     """Of what a training process prints, what is distune's: why a first trial takes its time."""
     if line.startswith("distune: "):
         say(line.removeprefix("distune: "))
+
+
+def _devices(spec: str) -> list[str]:
+    """What can be trained on here, if torch agrees."""
+    gpus = [f"cuda:{i}" for i in range(len(host.visible_gpus()))]
+    if spec == "auto":
+        return gpus or (["auto"] if sys.platform == "darwin" else ["cpu"])
+    return (spec == "cuda" and gpus) or [spec]

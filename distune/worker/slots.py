@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
-from distune.share.protocol import AttemptName
 from distune.study.durations import format_duration
 from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result
@@ -57,8 +56,7 @@ class OngoingSelfTest:
         until: when it must have ended.
     """
 
-    study: OpenStudy
-    name: AttemptName
+    attempt: Attempt
     result: Result
     until: float
     answer: SelfTested | None = None
@@ -96,11 +94,10 @@ class Slot:
         self.attempt, self.busy, self.started = attempt, True, False
         self.silence, self.heard = 0.0, now
 
-    def start_self_test(self, study: OpenStudy, result: Result, folder: str, now: float) -> None:
-        assert self.attempt is not None
-        until = now + _LONGEST_SELF_TEST
-        self.self_test = OngoingSelfTest(study, self.attempt.name, result, until)
-        self.executor.self_test(self.number, SelfTest(study=study.study, folder=folder))
+    def start_self_test(self, attempt: Attempt, result: Result, folder: str, now: float) -> None:
+        self.self_test = OngoingSelfTest(attempt, result, until=now + _LONGEST_SELF_TEST)
+        test = SelfTest(study=attempt.study.study, folder=folder)
+        self.executor.self_test(self.number, test)
         self.busy = True
 
     def end(self, grace: float = 0.0) -> None:
@@ -188,18 +185,16 @@ class Slots:
     def __init__(self, executors: Sequence[ExecutorLike], devices: Sequence[str]) -> None:
         self.started = 0  # trainings, so far
         self._executors = executors
+        self._slots: list[Slot] = []
+        slot_devices = []
         # First all first slots, so that a few trials keep all executors busy.
-        places = [
-            (number, executor, device)
-            for number in range(max(executor.slots for executor in executors))
-            for executor, device in zip(executors, devices, strict=True)
-            if number < executor.slots
-        ]
-        self._slots = [
-            Slot(index, executor, number) for index, (number, executor, _) in enumerate(places)
-        ]
+        for number in range(max(executor.slots for executor in executors)):
+            for executor, device in zip(executors, devices, strict=True):
+                if number < executor.slots:
+                    self._slots.append(Slot(len(self._slots), executor, number))
+                    slot_devices.append(device)
         self._slot_of = {(id(slot.executor), slot.number): slot for slot in self._slots}
-        self._memory = MemoryLimit([device for _, _, device in places])
+        self._memory = MemoryLimit(slot_devices)
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots)
@@ -223,7 +218,7 @@ class Slots:
 
     def testing(self, study: OpenStudy) -> list[Slot]:
         """The slots whose executor tests the host because of this study."""
-        return [s for s in self._slots if s.self_test is not None and s.self_test.study is study]
+        return [s for s in self._slots if s.self_test and s.self_test.attempt.study is study]
 
     def free_for(self, study: OpenStudy) -> Slot | None:
         """One that takes a trial of this study now, if there is one and memory for it."""

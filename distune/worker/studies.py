@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol
@@ -10,7 +10,6 @@ from distune.share.store import Store
 from distune.study.study import Study
 from distune.worker.context import WorkerContext
 from distune.worker.open_study import OpenStudy
-from distune.workloads import WORKLOADS
 
 _DISCOVER_EVERY, _DISCOVER_AT_WORK_EVERY = 2.0, 8.0  # seconds between looks for new studies
 _LISTINGS_TO_FORGET = 15
@@ -105,8 +104,12 @@ class Studies:
         try:
             study = store.load()
             over = store.is_finished()
-        except (BadRecord, NotAFolder) as error:
-            self._leave_alone(name, error)
+        except (BadRecord, NotAFolder) as error:  # it is looked at again each time
+            bad = isinstance(error, BadRecord)
+            why = f"{protocol.STUDY} cannot be used: {error}" if bad else str(error)
+            if self._bad.get(name) != why:
+                self._bad[name] = why
+                self._context.say(f"study {name} is left alone until that is mended: {why}")
             return
         self._bad.pop(name, None)
         if over:
@@ -126,25 +129,3 @@ class Studies:
         self.refused.pop(name, None)
         self._context.say(f"study {name}: {study.objective_name}, {study.metric}")
         self.open[name] = OpenStudy(self._context, name, store, study)
-
-    def _leave_alone(self, name: str, error: Exception) -> None:
-        """Go on without a study that cannot be read; it is looked at again each time."""
-        why = str(error)
-        if isinstance(error, BadRecord):
-            why = f"{protocol.STUDY} cannot be used: {why}"
-        if self._bad.get(name) != why:
-            self._bad[name] = why
-            self._context.say(f"study {name} is left alone until that is mended: {why}")
-
-
-def check_agreement(study: Study, offers: Collection[str], *, allow_commands: bool) -> None:
-    """A program that can write to the share must not thereby run code here.
-
-    Raises:
-        UserError: the worker was not started with the agreement to run this study's objective.
-    """
-    if study.command is not None:
-        if not allow_commands:
-            raise UserError("it needs a worker started with --allow-commands")
-    elif study.objective not in WORKLOADS and study.objective not in offers:
-        raise UserError(f"it needs a worker started with --objective {study.objective}")

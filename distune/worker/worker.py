@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from distune.errors import ShareError
@@ -20,13 +19,12 @@ from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Result
 from distune.training.messages import Died
 from distune.worker.claiming import Claiming
-from distune.worker.context import WorkerContext, WorkerIdentity
+from distune.worker.context import Backoff, Trouble, WorkerContext, WorkerIdentity
 from distune.worker.health import LeaveStudy, Pause
 from distune.worker.memory import HOST, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import ExecutorLike, Slot, Slots
-from distune.worker.studies import Studies, check_agreement
-from distune.worker.trouble import LONGEST_PAUSE, Backoff, Trouble
+from distune.worker.studies import Studies
 
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _CLEAN_UP_WITHIN = 0.5  # seconds that all executors have when the worker ends
@@ -40,10 +38,8 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: each trains one trial at a time, while there is memory for it.
         devices: of the executors; all on the identity's by default.
-        offers: names of the user's objectives that it agrees to run.
-        ready: whether this host has what a study of some name needs, so that it can be
-            opened; raises `UserError` if it cannot work on it.
-        allow_commands: whether it runs commands that a study names.
+        may_open: whether this host has by now what a study of some name needs; raises
+            `UserError` if the worker cannot work on it.
         forever: wait for more when every study is finished.
         say: takes a line for people.
         monotonic, wall, sleep, rng: its clocks, and randomness for claims and pauses.
@@ -57,9 +53,7 @@ class Worker:
         executors: Sequence[ExecutorLike],
         *,
         devices: Sequence[str] | None = None,
-        ready: Callable[[str, Study], bool] = lambda name, study: True,
-        offers: Collection[str] = (),
-        allow_commands: bool = False,
+        may_open: Callable[[str, Study], bool] = lambda name, study: True,
         forever: bool = False,
         say: Callable[[str], None] = lambda line: None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -69,11 +63,6 @@ class Worker:
         base: Path = Path(),
     ) -> None:
         context = WorkerContext(identity, say, monotonic, wall, rng or random.Random(), base)
-
-        def may_open(name: str, study: Study) -> bool:
-            check_agreement(study, offers, allow_commands=allow_commands)
-            return ready(name, study)
-
         self.identity = identity
         #: Whether the last step did anything: then the next should come soon.
         self.active = False
@@ -81,7 +70,7 @@ class Worker:
         self._slots = Slots(executors, devices or [identity.device] * len(executors))
         self._trouble = Trouble(context, self._backoffs)
         self._discovery_backoff = Backoff()
-        self._claiming = Claiming(context, self.studies, self._slots, self._trouble)
+        self.claiming = Claiming(context, self.studies, self._slots, self._trouble)
         self._forever = forever
         self._say = say
         self._monotonic = monotonic
@@ -102,10 +91,6 @@ class Worker:
     def stuck(self) -> bool:
         """There is work here, but none that it can do."""
         return self.studies.only_refused and self.idle
-
-    @property
-    def has_rivals(self) -> bool:
-        return self._claiming.has_rivals
 
     @property
     def longest_pause(self) -> float:
@@ -136,16 +121,15 @@ class Worker:
         self._listen(now)
         if any(study.ended for study in self._open):
             # An executor shall not wait until the result of its last trial is on the disk.
-            self._claiming.claim(listing=False)
-        self._trouble.try_to(self._discover, self._discovery_backoff, LONGEST_PAUSE)
+            self.claiming.claim(listing=False)
+        self._trouble.try_to(self._discovery_backoff, self._discover)
         for study in list(self._open):
-            tend = partial(self._tend, study, now)
-            self._trouble.try_to(tend, study.backoff, study.longest_pause)
-        self._claiming.claim(listing=True)
+            self._trouble.try_to(study.backoff, self._tend, study, now)
+        self.claiming.claim(listing=True)
         for study in self._open:
-            if study.backoff.until is None and study.claim_backoff.until is None:
-                read_ahead = partial(self._claiming.read_ahead, study)
-                self._trouble.try_to(read_ahead, study.claim_backoff, study.longest_pause)
+            answers = study.backoff.until is None and study.claim_backoff.until is None
+            if answers and self._slots.free_for(study) is None:
+                self._trouble.try_to(study.claim_backoff, study.read_ahead)
         self.active |= self._slots.started > started
 
     def rest(self) -> None:
@@ -186,10 +170,10 @@ class Worker:
     def _tend(self, study: OpenStudy, now: float) -> None:
         """Send a heartbeat, and bring the files that are held of a study up to date."""
         if now >= study.next_beat:
-            self._beat(study)
+            study.beat(self._slots.attempts, self._slots.jobs)
             study.unchecked = True
         if study.unchecked:  # after the heartbeat: what is wrong with a file silences no worker
-            self._claiming.check_ownership(study)
+            self.claiming.check_ownership(study)
             study.unchecked = False
         for slot, attempt in self._slots.holding(study):
             if attempt.unwritten and now >= attempt.flushed + _FLUSH_EVERY:
@@ -202,9 +186,6 @@ class Worker:
             self._judge(slot, now)
         if study.health.has_left:
             self._leave(study)
-
-    def _beat(self, study: OpenStudy) -> None:
-        study.beat(self._slots.attempts, self._slots.jobs)
 
     # -- executors -------------------------------------------------------------------------
 
@@ -227,19 +208,19 @@ class Worker:
             result = self._share_memory(attempt, result, shortage)
         if attempt is None:
             return
-        if result.outcome in FAILURES and result.failure and not result.failure.output:
-            failure = result.failure.replace(output=slot.executor.tail())
-            result = result.replace(failure=failure)
-        if result.outcome in FAILURES and result.steps == 0:
+        if result.outcome in FAILURES:
+            failure = result.failure
+            if failure is not None and not failure.output:
+                failure = failure.replace(output=slot.executor.tail())
             # A process that died could not say how far it had come.
-            result = result.replace(steps=attempt.reports)
+            result = result.replace(failure=failure, steps=result.steps or attempt.reports)
         study = attempt.study
         if result.outcome is not Outcome.RELEASED and study.health.ended(result):
             self._say(
                 f"study {study.name}: trials fail here, one after the other: testing this host"
             )
             folder = self._path_of(study.name, protocol.ARTIFACTS)
-            slot.start_self_test(study, result, folder, self._monotonic())
+            slot.start_self_test(attempt, result, folder, self._monotonic())
             return
         slot.put_down(result)
 
@@ -262,7 +243,7 @@ class Worker:
         test = slot.self_test
         if test is None or test.answer is None:
             return
-        study, result = test.study, test.result
+        study, result = test.attempt.study, test.result
         study.look_at_peers()
         verdict = study.health.judge(test.answer.problem, study.peers)
         slot.self_test = None
@@ -280,8 +261,7 @@ class Worker:
                     failure = Failure(message=f"its worker gave up: {reason}")
                     result = Result(outcome=Outcome.RELEASED, failure=failure)
         study.next_beat = now  # say so
-        attempt = slot.attempt
-        if attempt is not None and attempt.name == test.name:  # else it was taken back meanwhile
+        if slot.attempt is test.attempt:  # else it was taken back meanwhile
             slot.put_down(result)
             self.active |= study.put_away()
 
@@ -293,5 +273,5 @@ class Worker:
                 slot.end()
             slot.release(f"its worker gave up: {study.health.reason}")
         study.put_away()
-        self._beat(study)
+        study.beat(self._slots.attempts, self._slots.jobs)
         self.studies.leave(study)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from distune.cli import terminal
-from distune.cli.look import look
 from distune.cli.options import LOGS, Json, Logs, OneStudy
+from distune.cli.reading import look
 from distune.errors import DistuneError
 
 EXAMPLE = "distune best --json > best.json; distune master --space best.json"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from distune.cli.space_file import checked_name, read_space
+from distune.cli.reading import checked_name, read_space
 
 EXAMPLE = "distune check space.json"
 

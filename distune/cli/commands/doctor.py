@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from distune.cli import terminal
 from distune.cli.options import LOGS, Json, Logs, duration
-
-if TYPE_CHECKING:
-    from distune.doctor.diagnosis import Diagnosis
 
 EXAMPLE = "distune doctor --logs /shared/logs --peer     (on two hosts at once)"
 
@@ -18,17 +15,9 @@ Peer = Annotated[
     bool,
     typer.Option("--peer", help="Test together with another host that runs the same command now."),
 ]
-Wait = Annotated[
-    float,
-    typer.Option(parser=duration, metavar="DURATION", help="How long to wait for the other host."),
-]
+Wait = Annotated[float, duration("How long to wait for the other host.")]
 Timeout = Annotated[
-    float,
-    typer.Option(
-        parser=duration,
-        metavar="DURATION",
-        help="Treat an operation that takes longer than this as one that never answers.",
-    ),
+    float, duration("Treat an operation that takes longer than this as one that never answers.")
 ]
 
 
@@ -47,24 +36,18 @@ def doctor(
     well, 1 when a promise of the protocol does not hold, and 2 when it was started wrongly.
     """
     from distune.doctor.examination import examine
-
-    diagnosis, left = examine(logs, peer=peer, wait=wait, patience=timeout, tell=terminal.remark)
-    if as_json:
-        terminal.print_json(diagnosis.model_dump(mode="json"))
-    else:
-        _print(diagnosis, left, logs)
-    raise typer.Exit(1 if diagnosis.grade == "fail" else 0)
-
-
-def _print(diagnosis: Diagnosis, left: str, logs: Logs) -> None:
     from distune.doctor.rendering import render
     from distune.share import protocol
 
+    diagnosis, left = examine(logs, peer=peer, wait=wait, patience=timeout, tell=terminal.remark)
+    failed = diagnosis.grade == "fail"
+    if as_json:
+        terminal.print_json(diagnosis.model_dump(mode="json"))
+        raise typer.Exit(int(failed))
     terminal.console().print(render(diagnosis))
     if left == "written":
-        does = "refuses because of it" if diagnosis.grade == "fail" else "goes by it"
+        does = "refuses because of it" if failed else "goes by it"
         typer.echo(f"distune master --logs {logs} {does}: {logs / protocol.DOCTOR}")
-    elif left:
-        typer.echo(left)
-    elif diagnosis.peer:
-        typer.echo(f"the other host leaves all this in {protocol.DOCTOR}")
+    elif left or diagnosis.peer:
+        typer.echo(left or f"the other host leaves all this in {protocol.DOCTOR}")
+    raise typer.Exit(int(failed))

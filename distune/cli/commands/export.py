@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from distune.cli import terminal
 from distune.cli.options import LOGS, Logs, OneStudy
-
-if TYPE_CHECKING:
-    from distune.watch.load import LoadedStudy
 
 EXAMPLE = (
     "distune export --logs /shared/logs --format parquet --out trials.parquet\n"
@@ -59,8 +56,13 @@ def export(
     """
     from distune.export.formats import export_table
     from distune.export.table import TrialTable
+    from distune.share.find_studies import open_study
+    from distune.watch.load import LoadedStudy
 
-    opened = _load(logs, study)
+    stall = terminal.stall()
+    with stall.watched():
+        store = open_study(logs, study)
+    opened = LoadedStudy(store, stall.watched)
 
     def count(done: int) -> None:
         if done % 50 == 0:
@@ -77,13 +79,3 @@ def export(
         terminal.warn(f"without the curves of trials whose files cannot be read: {numbers}{more}")
     if written:
         typer.echo(written)
-
-
-def _load(logs: Logs, study: str | None) -> LoadedStudy:
-    from distune.share.find_studies import open_study
-    from distune.watch.load import LoadedStudy
-
-    stall = terminal.stall()
-    with stall.watched():
-        store = open_study(logs, study)
-    return LoadedStudy(store, stall.watched)

@@ -12,11 +12,10 @@ from distune.errors import UserError
 EXAMPLE = "distune init space.json; edit it; distune check space.json"
 
 
-def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path(
-        "space.json"
-    ),
-) -> None:
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")]
+
+
+def init(file: File = Path("space.json")) -> None:
     """Write a space file to start from; its comments explain it."""
     from distune.presets.catalogue import read_starter
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,11 +17,8 @@ from distune.cli.options import (
     Plain,
     TimeLimit,
 )
-from distune.cli.space_file import checked_name, read_space
+from distune.cli.reading import checked_name, read_space
 from distune.errors import UserError
-
-if TYPE_CHECKING:
-    from distune.space_file.model import SpaceFile
 
 EXAMPLE = "distune master --space lab-scenario5 --logs /shared/logs --time-limit 2h"
 
@@ -92,36 +89,26 @@ def master(
 
     Stop it whenever you like: the same command goes on where it stopped.
     """
-    from distune.master.options import MasterOptions
+    from distune.master.opening import MasterOptions
     from distune.master.run import run_master
+    from distune.space_file.scaling import scaled
 
     file, source, name = read_space(space)
     if scale is not None:
-        file, name = _scaled(file, scale), f"{name}-x{scale:g}"
+        if not 0 < scale <= 1:
+            raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
+        file, name = scaled(file, scale), f"{name}-x{scale:g}"
     changes = {"trials": trials, "time_limit": time_limit, "target": target, "seed": seed}
     options = MasterOptions(
         space=file.model_copy(update={k: v for k, v in changes.items() if v is not None}),
-        source=source,
-        name=checked_name(study or name),
-        logs=logs,
-        workers=workers,
-        device=device,
+        source=source, name=checked_name(study or name), logs=logs,
+        workers=workers, device=device, any_owner=any_owner, ignore_doctor=ignore_doctor,
         worker_arguments=_arguments(
             device=device, objective=objective, allow_commands=allow_commands,
             any_owner=any_owner, data_dir=data_dir,
         ),
-        any_owner=any_owner,
-        ignore_doctor=ignore_doctor,
     )  # fmt: skip
     raise typer.Exit(run_master(options, terminal.screen(plain, as_json)))
-
-
-def _scaled(file: SpaceFile, scale: float) -> SpaceFile:
-    from distune.space_file.scaling import scaled
-
-    if not 0 < scale <= 1:
-        raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
-    return scaled(file, scale)
 
 
 def _arguments(**options: Any) -> list[str]:
@@ -129,9 +116,7 @@ def _arguments(**options: Any) -> list[str]:
     arguments = []
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            arguments.append(flag)
-        elif value:
+        if value:
             for one in value if isinstance(value, list) else [value]:
-                arguments += [flag, str(one)]
+                arguments += [flag] if one is True else [flag, str(one)]
     return arguments

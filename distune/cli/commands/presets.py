@@ -18,20 +18,15 @@ Name = Annotated[
 
 def presets(name: Name = None) -> None:
     """List the built-in studies, with what each shows and how long it takes."""
-    from distune.presets.catalogue import preset_names, read_preset
-
-    if name is None:
-        _list()
-    elif name in preset_names():
-        typer.echo(read_preset(name), nl=False)
-    else:
-        raise UserError(f"no preset {name!r}; there are {', '.join(preset_names())}")
-
-
-def _list() -> None:
     from rich.table import Table
 
-    from distune.presets.catalogue import describe, preset_names
+    from distune.presets.catalogue import describe, preset_names, read_preset
+
+    if name in preset_names():
+        typer.echo(read_preset(name), nl=False)
+        return
+    if name is not None:
+        raise UserError(f"no preset {name!r}; there are {', '.join(preset_names())}")
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("preset", "2 cores", "GPU", "what it shows"):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from distune.cli import terminal
 from distune.cli.options import LOGS, Logs, OneStudy
+from distune.cli.reading import opened
 
 EXAMPLE = "distune report --logs /shared/logs --study mnist --out mnist.html"
 
@@ -40,12 +40,11 @@ def report(
     colleague as it is.
     """
     from distune.report.reading import plotly_script, read_study
-    from distune.share.find_studies import open_study
 
     plotly = plotly_script()  # what is not installed is said before anything is read
     from distune.report.writing import write_report
 
-    with terminal.stall().watched():
-        data = read_study(open_study(logs, study))
+    with opened(logs, study) as store:
+        data = read_study(store)
     written = write_report(data, plotly, out, color_by)
     typer.echo(f"wrote {written}; open it in a browser")

@@ -8,6 +8,7 @@ import typer
 
 from distune.cli import terminal
 from distune.cli.options import LOGS, Json, Logs, OneStudy
+from distune.cli.reading import opened
 from distune.errors import UserError
 
 EXAMPLE = "distune show 17 --logs /shared/logs"
@@ -17,19 +18,17 @@ Number = Annotated[int, typer.Argument(min=0, metavar="TRIAL", help="The trial's
 
 def show(trial: Number, logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show everything about one trial: its params, attempts, curve, result and errors."""
-    from distune.share.find_studies import open_study
     from distune.watch.display.json_data import trial_json
     from distune.watch.display.trial_detail import trial_detail
     from distune.watch.observer import Observer
 
-    with terminal.stall().watched():
-        store = open_study(logs, study)
+    with opened(logs, study) as store:
         files = store.attempts_of(trial)
         if not files:
             raise UserError(f"trial {trial} is not in {logs}; see which are: distune status")
-        snapshot = None if as_json else Observer(store).look()
-    if snapshot is None:
-        terminal.print_json(trial_json(files))
-    else:
-        console = terminal.console()
-        console.print(trial_detail(snapshot, files, console.width))
+        if as_json:
+            terminal.print_json(trial_json(files))
+            return
+        snapshot = Observer(store).look()
+    console = terminal.console()
+    console.print(trial_detail(snapshot, files, console.width))

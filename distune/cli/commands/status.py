@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from distune.cli import terminal
-from distune.cli.look import look
 from distune.cli.options import LOGS, Json, Logs, OneStudy
+from distune.cli.reading import look
 
 EXAMPLE = "distune status --logs /shared/logs --json | jq .trials"
 

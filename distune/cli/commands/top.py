@@ -8,6 +8,7 @@ import typer
 
 from distune.cli import terminal
 from distune.cli.options import LOGS, Logs, OneStudy, Plain
+from distune.cli.reading import opened
 
 EXAMPLE = "distune top --logs /shared/logs"
 
@@ -20,10 +21,9 @@ def top(
     logs: Logs = LOGS, study: OneStudy = None, plain: Plain = False, as_json: Json = False
 ) -> None:
     """Watch a study live, read-only, from any machine that sees the shared folder."""
-    from distune.share.find_studies import open_study
     from distune.watch.observer import Observer
     from distune.watch.screen import run_viewer
 
-    with terminal.stall().watched():
-        observer = Observer(open_study(logs, study))
+    with opened(logs, study) as store:
+        observer = Observer(store)
     raise typer.Exit(run_viewer(observer, terminal.screen(plain, as_json)))

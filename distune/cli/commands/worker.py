@@ -67,20 +67,12 @@ def worker(
     when nothing is left to do, 143 when a signal stops it, 2 when it was started wrongly, and
     1 after any other failure.
     """
-    from distune.worker.run import WorkerOptions, run_worker
+    from distune.worker.context import WorkerOptions
+    from distune.worker.run import run_worker
 
     options = WorkerOptions(
-        logs=logs,
-        study=study,
-        jobs=jobs,
-        threads=threads,
-        device=device,
-        objectives=objective or [],
-        allow_commands=allow_commands,
-        data_dir=data_dir,
-        time_limit=time_limit,
-        forever=forever,
-        verbose=verbose,
-        any_owner=any_owner,
-    )
+        logs=logs, study=study, jobs=jobs, threads=threads, device=device,
+        objectives=objective or [], allow_commands=allow_commands, data_dir=data_dir,
+        time_limit=time_limit, forever=forever, verbose=verbose, any_owner=any_owner,
+    )  # fmt: skip
     raise typer.Exit(run_worker(options, terminal.say))

@@ -3,133 +3,105 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from distune.doctor.measurements import Delay
-from distune.doctor.peer.session import Session
-from distune.doctor.peer.waiting import LONGEST_LOOK, await_name, watch
+from distune.doctor.peer.session import LONGEST_LOOK, Session, await_name, watch
+from distune.doctor.watched_folder import WatchedFolder
 
-_ROUNDS = 3
 _LONG_ROUND = 3.0  # seconds: a round that takes longer is the last
 
 
-class NewFile:
-    """A new file of the other's, in a fresh listing. Base of the other changes, too."""
-
-    limit = LONGEST_LOOK
-    rounds = _ROUNDS
-
-    def __init__(self, session: Session, name: str) -> None:
-        self.own = session.sandbox.folder(f"{name}-{session.conversation.here}")
-        self.other = session.sandbox.folder(f"{name}-{session.conversation.there}")
-
-    def prepare(self) -> None:
-        """Make what this host needs of its own before the first round."""
-
-    def await_other(self, i: int) -> None:
-        """Wait for what the other has made for this round."""
-
-    def change(self, i: int) -> None:
-        """Do what the other looks for."""
-        self.own.put(f"new{i}")
-
-    def seen(self, i: int) -> bool:
-        """Whether this host sees that the other has done it."""
-        return f"new{i}" in self.other.names("")
+def _make_file(own: WatchedFolder, other: WatchedFolder, i: int) -> None:
+    own.put(f"new{i}")
 
 
-class NewFilePoked(NewFile):
-    """The same after changing the directory."""
-
-    def seen(self, i: int) -> bool:
-        self.other.poke("")
-        return super().seen(i)
+def _is_listed_poked(own: WatchedFolder, other: WatchedFolder, i: int) -> bool:
+    other.poke("")
+    return f"new{i}" in other.names("")
 
 
-class MissedName(NewFile):
-    """The same by opening a name that was not there before."""
+@dataclass(frozen=True)
+class _Change:
+    """Something that each host does in its own folder, and the other looks for.
 
-    limit = 10.0  # nothing depends on it
-    rounds = 1
+    Attributes:
+        what: what it is, for people.
+        is_seen: whether this host sees that the other has done it; with the folder of this host,
+            that of the other, and the round.
+        make: does it.
+        before: files that each host puts into its own folder beforehand.
+        limit: seconds to look for it.
+    """
 
-    def seen(self, i: int) -> bool:
-        try:
-            return bool(self.other.read(f"new{i}"))
-        except FileNotFoundError:
-            return False
-
-
-class AppendedLine(NewFile):
-    """A line that the other appends, by open and read."""
-
-    def prepare(self) -> None:
-        self.own.put("file")
-
-    def await_other(self, i: int) -> None:
-        await_name(self.other, "file")
-
-    def change(self, i: int) -> None:
-        self.own.operations.retry(self.own.append, "file", b"line %d\n" % i)
-
-    def seen(self, i: int) -> bool:
-        return b"line %d\n" % i in self.other.read("file")
+    what: str
+    is_seen: Callable[[WatchedFolder, WatchedFolder, int], bool]
+    make: Callable[[WatchedFolder, WatchedFolder, int], object] = _make_file
+    before: tuple[str, ...] = ()
+    limit: float = LONGEST_LOOK
+    rounds: int = 3
 
 
-class TakenAway(NewFile):
-    """A file of this host's that the other renames, gone from a fresh listing."""
-
-    def prepare(self) -> None:
-        for i in range(_ROUNDS):
-            self.own.put(f"taken{i}")
-
-    def await_other(self, i: int) -> None:
-        await_name(self.other, f"taken{i}")
-
-    def change(self, i: int) -> None:
-        self.other.transfer(f"taken{i}", f"lost{i}")
-
-    def seen(self, i: int) -> bool:
-        return f"taken{i}" not in self.own.names("")
-
-
-#: By the name of the delay in `PairMeasurements`; with what people are told.
-_CHANGES: dict[str, tuple[str, type[NewFile]]] = {
-    "new_file": ("a new file of the other's in a fresh listing", NewFile),
-    "new_file_poked": ("the same after changing the directory", NewFilePoked),
-    "missed_name": ("the same by opening a name that was missed before", MissedName),
-    "appended": ("lines that the other appends", AppendedLine),
-    "evicted": ("a file that the other takes away", TakenAway),
+#: By the name of the delay in `PairMeasurements`.
+_CHANGES = {
+    "new_file": _Change(
+        "a new file of the other's in a fresh listing",
+        is_seen=lambda own, other, i: f"new{i}" in other.names(""),
+    ),
+    "new_file_poked": _Change("the same after changing the directory", _is_listed_poked),
+    "missed_name": _Change(
+        "the same by opening a name that was missed before",
+        is_seen=lambda own, other, i: bool(other.read(f"new{i}")),
+        limit=10.0,  # nothing depends on it
+        rounds=1,
+    ),
+    "appended": _Change(
+        "lines that the other appends",
+        is_seen=lambda own, other, i: b"line %d\n" % i in other.read("file"),
+        make=lambda own, other, i: own.operations.retry(own.append, "file", b"line %d\n" % i),
+        before=("file",),
+    ),
+    "evicted": _Change(
+        "a file that the other takes away",
+        is_seen=lambda own, other, i: f"taken{i}" not in own.names(""),
+        make=lambda own, other, i: other.transfer(f"taken{i}", f"lost{i}"),
+        before=("taken0", "taken1", "taken2"),
+    ),
 }
 
 
 def measure_delays(session: Session) -> dict[str, Delay]:
     """Each of them, by its name in `PairMeasurements`."""
     delays = {}
-    for name, (what, make) in _CHANGES.items():
-        session.announce(what)
-        delays[name] = _measure(session, name, make(session, name))
+    for name, change in _CHANGES.items():
+        session.announce(change.what)
+        delays[name] = _measure(session, name, change)
     return delays
 
 
-def _measure(session: Session, name: str, change: NewFile) -> Delay:
+def _measure(session: Session, name: str, change: _Change) -> Delay:
     """A few times: the other changes something, and this one looks for it."""
-    both = session.conversation.both
-    change.prepare()
-    both(f"{name} prepared")
-    seconds: list[float] = []
-    never = 0
+    own = session.sandbox.folder(f"{name}-{session.here}")
+    other = session.sandbox.folder(f"{name}-{session.there}")
+    for file in change.before:
+        own.put(file)
+    session.both(f"{name} prepared")
+    for file in change.before:
+        await_name(other, file)
+    delays: list[float | None] = []
     for i in range(change.rounds):
-        change.await_other(i)
-        change.seen(i)  # so that whatever this host caches is cached
-        both(f"{name} ready")
+        look = partial(change.is_seen, own, other, i)
+        watch(look, 0.0)  # so that whatever this host caches is cached
+        session.both(f"{name} ready")
         begin = time.monotonic()
-        both(f"{name} go")
-        change.change(i)
-        took = watch(lambda i=i: change.seen(i), change.limit, begin)  # type: ignore[misc]
-        if took is None:
-            never += 1
-        else:
-            seconds.append(took)
+        session.both(f"{name} go")
+        change.make(own, other, i)
+        took = watch(look, change.limit, begin)
+        delays.append(took)
         enough = took is None or took > _LONG_ROUND
-        if both(f"{name} seen", enough) or enough:
+        if session.both(f"{name} seen", enough) or enough:
             break
-    return Delay(seconds=seconds, never=never, limit=change.limit)
+    seconds = [took for took in delays if took is not None]
+    return Delay(seconds=seconds, never=delays.count(None), limit=change.limit)

@@ -6,12 +6,17 @@ from collections import Counter
 from functools import partial
 
 from distune.doctor.measurements import Claims, Lines, Publishing
-from distune.doctor.peer.session import Session
-from distune.doctor.peer.waiting import LONGEST_LOOK, PeerError, await_name, watch
-from distune.doctor.probes.claims import contend, judge_claims
-from distune.doctor.probes.publishing import publish_together
-from distune.doctor.probes.trials import example_trial, publish_trials, read_again
-from distune.errors import BadRecord, ShareError
+from distune.doctor.peer.meeting import PeerError
+from distune.doctor.peer.session import LONGEST_LOOK, Session, await_name, watch
+from distune.doctor.probes.files import publish_together
+from distune.doctor.probes.trials import (
+    contend,
+    example_trial,
+    judge_claims,
+    list_afresh,
+    publish_trials,
+    read_again,
+)
 from distune.share import protocol
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
@@ -26,31 +31,23 @@ def claim_together(session: Session) -> Claims:
     """Claim the same trials on both hosts at once."""
     folder = session.sandbox.folder("race")
     store = publish_trials(folder, _FILES) if session.leads else Store(folder)
-    session.conversation.both("race published")
+    session.both("race published")
     await_name(folder, protocol.TRIALS)
-
-    def all_here() -> bool:
-        folder.poke(protocol.TRIALS)
-        return len(store.listing().attempts) == _FILES
-
-    if watch(all_here, LONGEST_LOOK) is None:
+    if watch(lambda: len(list_afresh(store)) == _FILES, LONGEST_LOOK) is None:
         raise PeerError("the other host's trials are not in the listing here")
-    known = len(folder.operations.failed_moves)
-    session.conversation.both("race go")
-    wins = contend(session.sandbox, "race", _worker(session.leads), _CLAIMERS)
-    failed = folder.operations.failed_moves[known:]
+    session.both("race go")
+    wins, failed = contend(folder, _worker(session.leads), _CLAIMERS)
     told = [{worker: sorted(won) for worker, won in wins.items()}, failed]
-    their_wins, their_failed = session.conversation.both("race over", told)
-    all_wins = {**wins, **{str(worker): set(won) for worker, won in their_wins.items()}}
-    watch(partial(_settled, store, all_wins), _SETTLES_WITHIN)
-    return judge_claims(store, _FILES, all_wins, [*failed, *map(str, their_failed)])
+    their_wins, their_failed = session.both("race over", told)
+    wins |= {str(worker): set(won) for worker, won in their_wins.items()}
+    won_by = {(worker, number) for worker, won in wins.items() for number in won}
 
+    def is_settled() -> bool:
+        taken = [name for name in list_afresh(store) if name.state is State.TAKEN]
+        return {(name.worker, name.trial) for name in taken} == won_by
 
-def _settled(store: Store, wins: dict[str, set[int]]) -> bool:
-    """Whether the listing shows what was won."""
-    store.folder.poke(protocol.TRIALS)
-    taken = {(n.worker, n.trial) for n in store.listing().attempts if n.state is State.TAKEN}
-    return taken == {(worker, number) for worker, won in wins.items() for number in won}
+    watch(is_settled, _SETTLES_WITHIN)
+    return judge_claims(store, _FILES, wins, [*failed, *map(str, their_failed)])
 
 
 def publish_on_both(session: Session) -> Publishing:
@@ -58,9 +55,9 @@ def publish_on_both(session: Session) -> Publishing:
     folder = session.sandbox.folder("names")
     names = [f"n{i:02d}" for i in range(20)]
     data = {True: b"leader\n" * 2000, False: b"follower\n" * 2000}
-    session.conversation.both("names go")
+    session.both("names go")
     won = publish_together(folder, names, [data[session.leads]])
-    theirs = Counter(session.conversation.both("names over", list(won)))
+    theirs = Counter(session.both("names over", list(won)))
     await_name(folder, names[-1])
     return Publishing(
         tries=len(names),
@@ -71,32 +68,25 @@ def publish_on_both(session: Session) -> Publishing:
 
 def hand_over(session: Session) -> Lines:
     """Publish here, claim and write there, read here: the way of every trial."""
-    conversation = session.conversation
-    mine = publish_trials(session.sandbox.folder(f"hand-{conversation.here}"), _HANDED)
-    theirs = Store(session.sandbox.folder(f"hand-{conversation.there}"))
-    conversation.both("hand published")
-    for i in range(_HANDED):
-        _train(session, theirs, AttemptName.waiting(example_trial(i)))
-    conversation.both("hand over")
-    wrong, slowest = 0, 0.0
-    for i in range(_HANDED):
-        waiting = AttemptName.waiting(example_trial(i))
-        taken = waiting.moved(State.TAKEN, Actor.ANY_WORKER, _worker(not session.leads))
+    mine = publish_trials(session.sandbox.folder(f"hand-{session.here}"), _HANDED)
+    theirs = Store(session.sandbox.folder(f"hand-{session.there}"))
+    session.both("hand published")
+    waiting = [AttemptName.waiting(example_trial(i)) for i in range(_HANDED)]
+    for name in waiting:
+        _train(session, theirs, name)
+    session.both("hand over")
+    delays = []
+    for name in waiting:
+        taken = name.moved(State.TAKEN, Actor.ANY_WORKER, _worker(not session.leads))
         done = taken.moved(State.DONE, Actor.OWNER)
-        took = watch(partial(_is_complete, mine, done), _SETTLES_WITHIN)
-        wrong += took is None
-        slowest = max(slowest, took or 0.0)
-    return Lines(lines=_HANDED, wrong=wrong, slowest=slowest)
+        delays.append(watch(partial(_is_complete, mine, done), _SETTLES_WITHIN))
+    slowest = max(took or 0.0 for took in delays)
+    return Lines(lines=_HANDED, wrong=delays.count(None), slowest=slowest)
 
 
 def _train(session: Session, store: Store, name: AttemptName) -> None:
     """Do with the other's trial what a worker does."""
-
-    def is_listed() -> bool:
-        store.folder.poke(protocol.TRIALS)
-        return name in store.listing().attempts
-
-    if watch(is_listed, LONGEST_LOOK) is None:
+    if watch(lambda: name in list_afresh(store), LONGEST_LOOK) is None:
         raise PeerError(f"{name.live_path}, made by the other host, is not listed here")
     retry = session.sandbox.operations.retry
     worker = _worker(session.leads)
@@ -108,13 +98,9 @@ def _train(session: Session, store: Store, name: AttemptName) -> None:
 
 
 def _is_complete(store: Store, name: AttemptName) -> bool:
-    store.folder.poke(protocol.TRIALS)
-    if name not in store.listing().attempts:
+    if name not in list_afresh(store):
         return False
-    try:
-        file = read_again(store, name)
-    except (BadRecord, FileNotFoundError, ShareError):
-        return False
+    file = read_again(store, name)
     return (
         file.trial == example_trial(name.trial)
         and file.claim is not None

@@ -1,16 +1,26 @@
-"""The trials that probes publish and look for."""
+"""Whether each trial gets one owner, each claimer knows what it owns, and lines stay."""
 
 from __future__ import annotations
 
+import random
+import threading
 import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
-from distune.doctor.sandbox import WatchedFolder
-from distune.errors import BadRecord
+from distune.doctor.measurements import Claims, Lines
+from distune.doctor.watched_folder import WatchedFolder
+from distune.errors import BadRecord, ShareError
 from distune.share import protocol
-from distune.share.protocol import AttemptName
+from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Store
-from distune.study.trial import Trial
+from distune.study.trial import Report, Trial
+
+_FILES, _CLAIMERS = 40, 4
+_LINES = 30
+_LINE_LIMIT = 2.0  # seconds until a line must be readable where it was written
 
 
 def example_trial(number: int) -> Trial:
@@ -26,6 +36,12 @@ def publish_trials(folder: WatchedFolder, count: int) -> Store:
     return store
 
 
+def list_afresh(store: Store) -> list[AttemptName]:
+    """The attempts in a listing that no cache answers."""
+    store.folder.poke(protocol.TRIALS)
+    return list(store.listing().attempts)
+
+
 def read_again(store: Store, name: AttemptName) -> AttemptFile:
     """Read an attempt; once more if a share that was just changed shows old content."""
     try:
@@ -33,3 +49,106 @@ def read_again(store: Store, name: AttemptName) -> AttemptFile:
     except BadRecord:
         time.sleep(0.5)
         return store.read_attempt(name)
+
+
+def probe_claims(folder: WatchedFolder) -> Claims:
+    """Several threads claim the same trials."""
+    store = publish_trials(folder, _FILES)
+    wins, failed = contend(folder, "doctor", _CLAIMERS)
+    return judge_claims(store, _FILES, wins, failed)
+
+
+def contend(
+    folder: WatchedFolder, worker: str, claimers: int
+) -> tuple[dict[str, set[int]], list[str]]:
+    """Claim the trials of a folder from that many threads.
+
+    Returns:
+        The trials that each claimer believes to have got; the targets of the renames that
+        answered with a failure.
+    """
+    start = threading.Barrier(claimers)
+    retry = folder.operations.retry
+    known = len(folder.operations.failed_moves)
+
+    def claim_all(me: str) -> set[int]:
+        store = Store(folder.folder(""))  # with descriptors of its own
+        waiting = [n for n in store.listing().attempts if n.state is State.WAITING]
+        random.Random(0).shuffle(waiting)  # the same order: they shall run for the same files
+        start.wait()
+        won = set()
+        for attempt in waiting:
+            try:
+                if retry(store.claim, attempt, me) is not None:
+                    won.add(attempt.trial)
+            except ShareError:
+                continue  # the answer is unknown; a worker would adopt the trial later
+        # As a worker does it with a claim that seemed to fail because its reply was lost.
+        retry(store.folder.poke, protocol.TRIALS)
+        listing = retry(store.listing)
+        return won | {n.trial for n in listing.attempts if n.worker == me}
+
+    workers = [f"{worker}-{i}" for i in range(claimers)]
+    with ThreadPoolExecutor(claimers) as pool:
+        wins = dict(zip(workers, pool.map(claim_all, workers), strict=True))
+    return wins, folder.operations.failed_moves[known:]
+
+
+def judge_claims(
+    store: Store, files: int, wins: Mapping[str, Collection[int]], failed: Iterable[str]
+) -> Claims:
+    """Compare what claimers of that many trials believe, as `contend` returns it, with what is
+    in the folder.
+    """
+    names = {*list_afresh(store), *store.listing().attempts}
+    lying = Counter(name.trial for name in names)
+    believed = Counter(number for won in wins.values() for number in won)
+    taken = {(n.worker, n.trial) for n in names if n.state is State.TAKEN}
+    claimed = {(worker, number) for worker, won in wins.items() for number in won}
+    several = {n for n, k in lying.items() if k > 1} | {n for n, k in believed.items() if k > 1}
+    return Claims(
+        files=files,
+        claimers=len(wins),
+        two_owners=len(several),
+        gone=len(set(range(files)) - lying.keys()),
+        damaged=sum(_is_damaged(store, name) for name in names),
+        misjudged=len({pair for pair in taken ^ claimed if pair[1] not in several}),
+        lost_replies=len(set(failed) & {name.live_path for name in names}),
+    )
+
+
+def _is_damaged(store: Store, name: AttemptName) -> bool:
+    try:
+        return read_again(store, name).trial != example_trial(name.trial)
+    except FileNotFoundError:
+        return False  # counted as gone, or moved on
+    except BadRecord:
+        return True
+
+
+def probe_appending(folder: WatchedFolder) -> Lines:
+    """Whole lines, appended and fsynced to a file one owns, read back by opening it anew."""
+    retry = folder.operations.retry
+    store = publish_trials(folder, 1)
+    taken = retry(store.claim, AttemptName.waiting(example_trial(0)), "doctor")
+    if taken is None:
+        return Lines(lines=_LINES, wrong=_LINES)
+    reports: list[Report] = []
+    slowest = 0.0
+    while len(reports) < _LINES and slowest < _LINE_LIMIT:  # which is enough to know
+        i = len(reports)
+        reports.append(Report(step=i, metrics={"y": i / 7}, seconds=float(i)))
+        retry(store.append, taken, reports[-1:])
+        begin = time.monotonic()
+        while not _says(store, taken, reports[-1]) and time.monotonic() - begin < _LINE_LIMIT:
+            time.sleep(0.05)
+        slowest = max(slowest, time.monotonic() - begin)
+    wrong = sum(not _says(store, taken, report) for report in reports)
+    return Lines(lines=len(reports), wrong=wrong, slowest=slowest)
+
+
+def _says(store: Store, name: AttemptName, report: Report) -> bool:
+    try:
+        return report in store.read_attempt(name).reports
+    except (BadRecord, FileNotFoundError):
+        return False

@@ -6,8 +6,7 @@ import math
 from typing import NamedTuple
 
 from distune.doctor.measurements import PairMeasurements
-from distune.doctor.verdict.results import Hosts, Pairs
-from distune.doctor.verdict.wording import duration
+from distune.doctor.verdict.results import Hosts, Pairs, duration
 
 #: Longer than this, and something is answered from a cache.
 _CACHED = 2.0

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from distune.doctor.diagnosis import CheckResult, Diagnosis, Grade
+from distune.doctor.verdict import files, surroundings
 from distune.doctor.verdict import hosts as about_hosts
-from distune.doctor.verdict import ownership, reading, surroundings
 from distune.doctor.verdict.intervals import Intervals, advise
 from distune.doctor.verdict.news import news_between
-from distune.doctor.verdict.results import Hosts, Pairs
-from distune.doctor.verdict.wording import duration
+from distune.doctor.verdict.results import Hosts, Pairs, duration
 
 _GRADES: list[Grade] = ["ok", "warn", "fail"]
 #: In the order in which people read them.
@@ -19,14 +18,14 @@ _CHECKS: list[Callable[[Hosts, Pairs], Iterator[CheckResult]]] = [
     about_hosts.troubles,
     about_hosts.lonely,
     about_hosts.file_system,
-    ownership.renames,
-    ownership.claims,
-    ownership.publishing,
-    reading.appending,
-    reading.handing_over,
-    reading.own_listing,
-    reading.rewriting,
-    ownership.rename_replies,
+    files.renames,
+    files.claims,
+    files.publishing,
+    files.appending,
+    files.handing_over,
+    files.own_listing,
+    files.rewriting,
+    files.rename_replies,
     news_between,
     about_hosts.one_mount,
     surroundings.names,

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from distune.doctor.diagnosis import CheckResult
 from distune.doctor.measurements import Delay, PairMeasurements
 from distune.doctor.verdict.intervals import lateness
-from distune.doctor.verdict.results import CACHE_ADVICE, Hosts, Pairs, fail, ok, warn
-from distune.doctor.verdict.wording import duration
+from distune.doctor.verdict.results import CACHE_ADVICE, Hosts, Pairs, duration, fail, ok, warn
 
 _SLOW_TO_SEE = 5.0  # seconds
 
@@ -16,8 +15,7 @@ _SLOW_TO_SEE = 5.0  # seconds
 def news_between(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
     for pair in pairs:
         yield from _delays(pair)
-        yield from _poked(pair)
-        yield from _missed_name(pair)
+        yield from _listings(pair)
         yield from _heartbeat(pair)
 
 
@@ -32,47 +30,38 @@ def _delays(pair: PairMeasurements) -> Iterator[CheckResult]:
         name = f"{pair.host} sees {what}"
         if delay.never:
             yield fail(name, _took(delay), promise, f"{why}; {CACHE_ADVICE}")
-        elif delay.worst > _SLOW_TO_SEE:
-            yield warn(name, _took(delay), CACHE_ADVICE)
         else:
-            yield ok(name, _took(delay))
+            yield _unless_slow(delay.worst, name, _took(delay))
 
 
-def _poked(pair: PairMeasurements) -> Iterator[CheckResult]:
-    delay, name = pair.new_file_poked, f"{pair.host} sees it poked"
-    if delay is None:
-        return
-    if delay.never:
-        yield fail(
-            name,
-            _took(delay),
-            "P8",
-            "changing a directory must make its listing new: claims are judged by it",
-        )
-    else:
-        yield ok(name, f"{_took(delay)}, having changed the directory")
-
-
-def _missed_name(pair: PairMeasurements) -> Iterator[CheckResult]:
-    delay = pair.missed_name
-    if delay is not None and (delay.seconds or delay.never):
-        text = f"{_took(delay)}; distune asks listings, not names"
+def _listings(pair: PairMeasurements) -> Iterator[CheckResult]:
+    if poked := pair.new_file_poked:
+        name = f"{pair.host} sees it poked"
+        if poked.never:
+            why = "changing a directory must make its listing new: claims are judged by it"
+            yield fail(name, _took(poked), "P8", why)
+        else:
+            yield ok(name, f"{_took(poked)}, having changed the directory")
+    missed = pair.missed_name
+    if missed is not None and (missed.seconds or missed.never):
+        text = f"{_took(missed)}; distune asks listings, not names"
         yield ok(f"{pair.host} sees missed name", text)
 
 
 def _heartbeat(pair: PairMeasurements) -> Iterator[CheckResult]:
-    name = f"{pair.host} sees heartbeat"
     if pair.beat_every is None:
         return
+    name = f"{pair.host} sees heartbeat"
     if pair.beat_gap is None:
         why = f"healthy workers would be given up; {CACHE_ADVICE}"
         yield fail(name, "never change", "P6", why)
-        return
-    text = f"every {duration(pair.beat_gap)} at most, made every {duration(pair.beat_every)}"
-    if lateness(pair) > _SLOW_TO_SEE:
-        yield warn(name, text, CACHE_ADVICE)
     else:
-        yield ok(name, text)
+        text = f"every {duration(pair.beat_gap)} at most, made every {duration(pair.beat_every)}"
+        yield _unless_slow(lateness(pair), name, text)
+
+
+def _unless_slow(seconds: float, name: str, text: str) -> CheckResult:
+    return warn(name, text, CACHE_ADVICE) if seconds > _SLOW_TO_SEE else ok(name, text)
 
 
 def _took(delay: Delay) -> str:

@@ -1,15 +1,20 @@
-"""How a check says what it found."""
+"""How a check says what it found, and its measurements in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, TypeVar
 
 from distune.doctor.diagnosis import CheckResult
 from distune.doctor.measurements import HostMeasurements, PairMeasurements
+from distune.study.document import Document
+from distune.study.durations import format_duration
 
 Hosts: TypeAlias = Sequence[HostMeasurements]
 Pairs: TypeAlias = Sequence[PairMeasurements]
+#: A count, what happened so often, the promise that this breaks (None: a warning), advice.
+Fault: TypeAlias = tuple[int, str, str | None, str]
+D = TypeVar("D", bound=Document)
 
 CACHE_ADVICE = (
     "a cache answers instead of the server; mount sshfs with -o dir_cache=no, "
@@ -17,7 +22,7 @@ CACHE_ADVICE = (
 )
 
 
-def fail(name: str, value: str, promise: str, advice: str) -> CheckResult:
+def fail(name: str, value: str, promise: str | None, advice: str) -> CheckResult:
     return CheckResult(name=name, grade="fail", value=value, promise=promise, advice=advice)
 
 
@@ -27,3 +32,35 @@ def warn(name: str, value: str, advice: str) -> CheckResult:
 
 def ok(name: str, value: str) -> CheckResult:
     return CheckResult(name=name, grade="ok", value=value)
+
+
+def first_fault(name: str, tries: int, faults: Iterable[Fault], good: str) -> CheckResult:
+    """The first fault that happened at all; `good` if none did."""
+    for count, what, promise, advice in faults:
+        if count:
+            value = f"{count} of {tries} {what}"
+            return fail(name, value, promise, advice) if promise else warn(name, value, advice)
+    return ok(name, good)
+
+
+def total(found: Iterable[D | None]) -> D | None:
+    """The sum of each field over all that was measured; None if nothing was."""
+    known = [one for one in found if one is not None]
+    if not known:
+        return None
+    fields = type(known[0]).model_fields
+    return known[0].model_copy(update={f: sum(getattr(one, f) for one in known) for f in fields})
+
+
+def signed(seconds: float) -> str:
+    return f"{duration(abs(seconds))} {'ahead' if seconds >= 0 else 'behind'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them, also very few of them."""
+    if seconds >= 60:
+        return format_duration(seconds)
+    units = [("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)]
+    unit, size = next((pair for pair in units if seconds >= 0.9995 * pair[1]), units[-1])
+    count = seconds / size
+    return f"{count:.2g} {unit}" if count < 9.5 else f"{count:.0f} {unit}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distune.doctor.diagnosis import CheckResult
-from distune.doctor.verdict.results import Hosts, Pairs, fail, ok, warn
-from distune.doctor.verdict.wording import duration, rate, signed, size
+from distune.doctor.verdict.results import Hosts, Pairs, duration, fail, ok, signed, warn
 
 _LITTLE_SPACE, _FEW_INODES = 2**30, 10_000
 _SLOW_OPERATION = 0.5  # seconds
@@ -18,25 +17,15 @@ def names(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
         return
     shortest = min(found, key=lambda f: f.longest)
     if any(f.changed for f in found):
-        yield fail(
-            "names",
-            "a file is listed under another name than it was given",
-            "P2",
-            "the name says whose a file is: it must come back as it was written",
-        )
+        value = "a file is listed under another name than it was given"
+        advice = "the name says whose a file is: it must come back as it was written"
+        yield fail("names", value, "P2", advice)
     elif shortest.longest < shortest.needed:
-        yield fail(
-            "names",
-            f"{shortest.longest} bytes fit, {shortest.needed} do not, which distune may need",
-            "P2",
-            "the name carries its owner's id: it must fit",
-        )
+        value = f"{shortest.longest} bytes fit, {shortest.needed} do not, which distune may need"
+        yield fail("names", value, "P2", "the name carries its owner's id: it must fit")
     elif not all(f.case_sensitive for f in found):
-        yield warn(
-            "names",
-            "capital and small letters are the same",
-            "two studies must not differ in that alone",
-        )
+        advice = "two studies must not differ in that alone"
+        yield warn("names", "capital and small letters are the same", advice)
     else:
         yield ok("names", f"{shortest.longest} bytes long, capital and small letters differ")
 
@@ -46,38 +35,30 @@ def links(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
     if known and all(known):
         yield ok("hard links", "yes: publishing is exclusive")
     elif known:
-        yield warn(
-            "hard links",
-            "none: distune looks first, then renames",
-            "two masters at once could publish one trial twice (it would still count once)",
-        )
+        advice = "two masters at once could publish one trial twice (it would still count once)"
+        yield warn("hard links", "none: distune looks first, then renames", advice)
 
 
 def locks(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
     if pairs:
-        kept_out = {
-            "flock": [pair.flock for pair in pairs if pair.flock is not None],
-            "lockf": [pair.lockf for pair in pairs if pair.lockf is not None],
-        }
-        bad = [f"{name}: both hosts got it" for name, all_ in kept_out.items() if not _yes(all_)]
-        yield _locks(bad, "flock and lockf hold between the hosts")
+        kept_out = {"flock": [pair.flock for pair in pairs], "lockf": [p.lockf for p in pairs]}
+        bad = [f"{name}: both hosts got it" for name, answers in kept_out.items()
+               if True not in answers or False in answers]  # fmt: skip
+        good = "flock and lockf hold between the hosts"
+    elif any(host.flock is False for host in hosts):
+        bad = ["flock: given twice"]
+    elif all(host.flock for host in hosts):
+        bad, good = [], "flock holds on this host"
+    else:
+        if any(host.claims for host in hosts):
+            advice = "no trial needs one; two masters notice each other's heartbeat"
+            yield warn("locks", "none", advice)
         return
-    refused = [host.flock for host in hosts]
-    if False in refused or all(refused):
-        yield _locks([] if all(refused) else ["flock: given twice"], "flock holds on this host")
-    elif any(host.claims for host in hosts):
-        yield warn("locks", "none", "no trial needs one; two masters notice each other's heartbeat")
-
-
-def _yes(answers: list[bool]) -> bool:
-    return bool(answers) and all(answers)
-
-
-def _locks(bad: list[str], good: str) -> CheckResult:
     if bad:
         advice = "no trial needs a lock; do not start two masters of one study"
-        return warn("locks", "; ".join(bad), advice)
-    return ok("locks", good)
+        yield warn("locks", "; ".join(bad), advice)
+    else:
+        yield ok("locks", good)
 
 
 def shared_file(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
@@ -94,15 +75,20 @@ def space(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
         return
     free = min(f.bytes_free for f in found)
     inodes = min((f.inodes_free for f in found if f.inodes_free is not None), default=None)
-    text = f"{size(free)}" + (f", {inodes:,} inodes" if inodes is not None else "")
+    text = _size(free) if inodes is None else f"{_size(free)}, {inodes:,} inodes"
     if free < _LITTLE_SPACE or (inodes is not None and inodes < _FEW_INODES):
-        yield warn(
-            "free space",
-            text,
-            "a trial takes some 10 KiB and one file, more if it writes files of its own",
-        )
+        advice = "a trial takes some 10 KiB and one file, more if it writes files of its own"
+        yield warn("free space", text, advice)
     else:
         yield ok("free space", text)
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"
 
 
 def speed(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
@@ -110,12 +96,17 @@ def speed(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
         if host.speed is None:
             continue
         times = host.speed.model_dump()
-        text = ", ".join(f"{name} {rate(seconds)}" for name, seconds in times.items())
+        text = ", ".join(f"{name} {_rate(seconds)}" for name, seconds in times.items())
         name = f"per second, {host.host}" if len(hosts) > 1 else "per second"
         if max(times.values()) > _SLOW_OPERATION:
             yield warn(name, text, "slow: fine for trials of minutes, not of seconds")
         else:
             yield ok(name, text)
+
+
+def _rate(seconds: float) -> str:
+    rate = 1 / max(seconds, 1e-7)
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
 def times(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:

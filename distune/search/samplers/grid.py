@@ -6,7 +6,6 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Self
 
 from distune.search.samplers.sampler import Nothing, Question, Suggestion, takes_no_settings
 from distune.study.space import Parameter, Space
@@ -27,7 +26,9 @@ class GridSampler:
     exchangeable = False
     label = "grid search"
 
-    def __init__(self, space: Space) -> None:
+    def __init__(
+        self, space: Space, seed: int = 0, settings: Sequence[Params] | None = None
+    ) -> None:
         self._space = space
         self._names = list(space.params)
         self._begin()
@@ -41,10 +42,6 @@ class GridSampler:
                     f"params.{name}: a grid needs finitely many values: "
                     'give it a "step", or a list of values'
                 )
-
-    @classmethod
-    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
-        return cls(space)
 
     @cached_property
     def size(self) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 from distune.search.samplers.sampler import Nothing, Question, Suggestion
 from distune.study.space import Parameter, Space
@@ -19,18 +18,14 @@ class ListSampler:
     exchangeable = False
     label = "a list of settings"
 
-    def __init__(self, space: Space, settings: Sequence[Params]) -> None:
-        filled = (_filled_in(space, setting) for setting in settings)
+    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
+        filled = (_filled_in(space, setting) for setting in settings or [])
         self._settings = [setting for setting in filled if not space.excludes(setting)]
 
     @classmethod
     def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
         if settings is None:
             raise ValueError('settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...]')
-
-    @classmethod
-    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
-        return cls(space, settings or [])
 
     @property
     def size(self) -> int:

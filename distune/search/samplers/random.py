@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Self
 
 from distune.search.samplers.sampler import Nothing, Question, Suggestion, takes_no_settings
 from distune.study.space import (
@@ -31,17 +30,13 @@ class RandomSampler:
     label = "random search"
     size = None
 
-    def __init__(self, space: Space, seed: int) -> None:
+    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None = None) -> None:
         self._space = space
         self._seed = seed
 
     @classmethod
     def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
         takes_no_settings(settings)
-
-    @classmethod
-    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
-        return cls(space, seed)
 
     def ask(self, question: Question) -> Suggestion | Nothing:
         # Seeding from a string is defined by its SHA-512: the same on every platform.

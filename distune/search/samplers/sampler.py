@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, Self
+from typing import Protocol
 
 from distune.search.ranking import History
 from distune.study.space import Parameter, Space
@@ -87,8 +87,7 @@ class SpaceSampler(Sampler, Protocol):
             ValueError: it cannot; `key: problem`, as a space file's mistakes are told.
         """
 
-    @classmethod
-    def of(cls, space: Space, seed: int, settings: Sequence[Params] | None) -> Self:
+    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
         """One for this space; `settings` are those of the space file, for a list of them."""
 
 

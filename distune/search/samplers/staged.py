@@ -21,7 +21,7 @@ def make_sampler(study: Study) -> Sampler:
     """The sampler that a study names; with stages, one for all of them."""
     if study.stages is not None:
         return StagedSampler(study)
-    return SAMPLERS[study.sampler].of(study.space, study.seed, study.settings)
+    return SAMPLERS[study.sampler](study.space, study.seed, study.settings)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class StagedSampler:
     def _opened(self, index: int, first: int, start: Params) -> _Open:
         study, stage = self._study, self._stages[index]
         space = stage_space(study.params, self._stages[: index + 1], start, study.exclude)
-        sampler = SAMPLERS[stage.sampler].of(space, study.seed, stage.settings)
+        sampler = SAMPLERS[stage.sampler](space, study.seed, stage.settings)
         most = -(-stage.trials // study.repeats) if stage.trials else _MOST
         size = most if sampler.size is None else min(most, sampler.size)
         return _Open(first, size, sampler, start, History(study))

@@ -1,15 +1,36 @@
-"""The space file or preset that a command is given."""
+"""What commands read: a study on the share, a space file or preset."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distune.cli import terminal
 from distune.errors import UserError
 
 if TYPE_CHECKING:
+    from distune.share.store import Store
     from distune.space_file.model import SpaceFile
+    from distune.watch.snapshot import Snapshot
+
+
+@contextmanager
+def opened(logs: Path, study: str | None) -> Iterator[Store]:
+    """The study's store, around what reads it; says so if the share takes long to answer."""
+    from distune.share.find_studies import open_study
+
+    with terminal.stall().watched():
+        yield open_study(logs, study)
+
+
+def look(logs: Path, study: str | None) -> Snapshot:
+    from distune.watch.observer import Observer
+
+    with opened(logs, study) as store:
+        return Observer(store).look(curves=True)
 
 
 def read_space(space: str) -> tuple[SpaceFile, str, str]:

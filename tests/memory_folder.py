@@ -1,0 +1,218 @@
+"""A share in memory that misbehaves, and one client's mount of it."""
+
+from __future__ import annotations
+
+import errno
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from distune.errors import ShareError
+from distune.share import records
+from tests.histories import LEASE
+
+_RENAME_TAKES = 0.5  # seconds in which a listing may miss the name
+
+
+class Crash(BaseException):
+    """The process that made this operation is dead."""
+
+
+@dataclass
+class Faults:
+    """How likely what is, at each operation of an actor. All zero is a good day."""
+
+    crash: float = 0.0  # before it, or after it
+    fails: float = 0.0  # nothing happened, and it says so
+    lies: float = 0.0  # it happened, but the answer says that it did not
+    torn: float = 0.0  # an append writes a part and fails
+    lag: float = 0.0  # a listing is old
+    hides: float = 0.0  # a listing taken during a rename has neither of its names
+    outage: float = 0.0  # the share is gone for this client, for a while
+    freeze: float = 0.0  # the process is stopped, and goes on later
+
+
+@dataclass
+class Share:
+    """The truth: files by path. `past` has recent listings, for caches that lag."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=lambda: {""})
+    past: dict[str, list[tuple[float, list[str]]]] = field(default_factory=dict)
+    published: Counter[str] = field(default_factory=Counter)
+    renamed: dict[str, tuple[float, object]] = field(default_factory=dict)
+
+    def names(self, folder: str) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        inside = {
+            path[len(prefix) :].split("/")[0]
+            for path in [*self.files, *self.folders]
+            if path.startswith(prefix) and len(path) > len(prefix)
+        }
+        return sorted(inside)
+
+
+class MemoryFolder:
+    """One client's mount of a `Share`, with the operations of `distune.share.folder.Folder`."""
+
+    network = True
+
+    def __init__(
+        self,
+        share: Share,
+        rng: random.Random,
+        now: Callable[[], float],
+        faults: Faults,
+        trace: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.share = share
+        self.faults = faults
+        self.operations: Counter[str] = Counter()
+        self._rng = rng
+        self._now = now
+        self._trace = trace
+        self._out_until = -math.inf
+        self._fresh_until: dict[str, float] = {}
+
+    def _happens(self, probability: float) -> bool:
+        return probability > 0 and self._rng.random() < probability
+
+    def _operate(self, verb: str, path: str, act: Callable[[], None]) -> None:
+        """Do a changing operation, or not, and tell the truth about it, or not."""
+        self.operations[verb] += 1
+        self._before(verb, path)
+        act()
+        self._trace(f"{verb} {path}")
+        if self._happens(self.faults.crash):
+            self._trace("  crash after it")
+            raise Crash
+        if self._happens(self.faults.lies):
+            self._trace("  and says it failed")
+            if verb == "move" and self._rng.random() < 0.5:
+                raise FileNotFoundError(errno.ENOENT, "lost reply", path)
+            if verb == "publish" and self._rng.random() < 0.5:
+                raise FileExistsError(errno.EEXIST, "lost reply", path)
+            raise ShareError(f"lost reply to {verb} {path}")
+
+    def _before(self, verb: str, path: str) -> None:
+        if self._happens(self.faults.crash):
+            self._trace(f"crash before {verb} {path}")
+            raise Crash
+        if self._happens(self.faults.outage):
+            self._out_until = self._now() + self._rng.uniform(1, 2 * LEASE)
+            self._trace(f"outage until {self._out_until:.1f}")
+        if self._now() < self._out_until or self._happens(self.faults.fails):
+            raise ShareError(f"no answer to {verb} {path}")
+
+    def heal(self) -> None:
+        self.faults = Faults()
+        self._out_until = -math.inf
+
+    # -- the operations ---------------------------------------------------------------
+
+    def names(self, folder: str) -> list[str]:
+        self.operations["names"] += 1
+        self._before("list", folder)
+        if folder not in self.share.folders:
+            raise FileNotFoundError(errno.ENOENT, "no such folder", folder)
+        fresh = [n for n in self.share.names(folder) if not self._is_hidden(f"{folder}/{n}")]
+        past = self.share.past.setdefault(folder, [])
+        past.append((self._now(), fresh))
+        del past[:-20]
+        if self._happens(self.faults.lag) and self._now() >= self._fresh_until.get(folder, 0.0):
+            old = [names for when, names in past if when > self._now() - LEASE / 4]
+            return list(self._rng.choice(old))
+        return fresh
+
+    def _is_hidden(self, path: str) -> bool:
+        """Whether another client was renaming this file while we listed: once at most."""
+        when, client = self.share.renamed.get(path, (-math.inf, None))
+        if client is self or self._now() - when > _RENAME_TAKES:
+            return False
+        if not self._happens(self.faults.hides):
+            return False
+        del self.share.renamed[path]
+        self._trace(f"  the listing misses {path}")
+        return True
+
+    def read(
+        self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
+    ) -> bytes:
+        del part
+        self.operations["read"] += 1
+        self._before("read", path)
+        if path not in self.share.files:
+            raise FileNotFoundError(errno.ENOENT, "no such file", path)
+        return self.share.files[path][offset : offset + limit]
+
+    def publish(self, path: str, data: bytes) -> None:
+        def act() -> None:
+            if path in self.share.files:
+                raise FileExistsError(errno.EEXIST, "exists", path)
+            self.share.files[path] = data
+            self.share.published[path] += 1
+
+        self._operate("publish", path, act)
+
+    def move(self, source: str, target: str) -> None:
+        def act() -> None:
+            if (
+                source not in self.share.files
+                or target.rpartition("/")[0] not in self.share.folders
+            ):
+                raise FileNotFoundError(errno.ENOENT, "no such file", source)
+            self.share.files[target] = self.share.files.pop(source)
+            self.share.renamed[target] = self._now(), self
+
+        self._operate("move", f"{source} -> {target}", act)
+
+    def append(self, path: str, data: bytes) -> None:
+        def act() -> None:
+            if path not in self.share.files:
+                raise FileNotFoundError(errno.ENOENT, "no such file", path)
+            if self._happens(self.faults.torn):
+                self.share.files[path] += data[: self._rng.randrange(len(data))]
+                raise ShareError(f"no space left for {path}")
+            self.share.files[path] += data
+
+        self._operate("append", path, act)
+
+    def rewrite(self, path: str, data: bytes) -> None:
+        def act() -> None:
+            self.share.files[path] = data
+            if self._happens(self.faults.torn):
+                self.share.files[path] = data[: self._rng.randrange(len(data))]
+                raise Crash  # only a crash leaves half of a small overwrite
+
+        self._operate("rewrite", path, act)
+
+    def replace(self, path: str, data: bytes) -> None:
+        self._operate("replace", path, lambda: self.share.files.__setitem__(path, data))
+
+    def remove(self, path: str) -> None:
+        def act() -> None:
+            if path not in self.share.files:
+                raise FileNotFoundError(errno.ENOENT, "no such file", path)
+            del self.share.files[path]
+
+        self._operate("remove", path, act)
+
+    def make_folder(self, path: str) -> None:
+        self._operate("make_folder", path, lambda: self.share.folders.add(path))
+
+    def poke(self, folder: str) -> None:
+        self._before("poke", folder)
+        self._fresh_until[folder] = self._now() + 1.0
+
+    @contextmanager
+    def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
+        yield lambda path: self.publish(path, contents[path])
+
+    def sync(self, folder: str) -> None:
+        self._before("sync", folder)
+
+    def rest(self) -> None:
+        pass  # nothing is ever open
