@@ -26,7 +26,7 @@ from distune.share.store import Store
 from distune.study.trial import Claim, Outcome, Record, Result, Trial
 from distune.watch.display.json_data import snapshot_json, trial_json
 from distune.watch.display.live import render
-from distune.watch.display.plain import plain_progress
+from distune.watch.display.state import plain_progress
 from distune.watch.display.trial_detail import trial_detail
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Event

@@ -85,17 +85,17 @@ MUTATIONS = (
         new="self._move(name.live_path, taken.live_path, look=False)\n        return taken",
     ),
     Mutation(
-        "a rename that seems to have failed is not looked for", "share/store", tests=_STORE,
+        "a rename that seems to have failed is not looked for", "share", tests=_STORE,
         old="            if filename in self._look_again(folder):\n                return True\n",
         new="",
     ),
     Mutation(
-        "a rename whose old name is gone is taken for another's", "share/store", tests=_STORE,
+        "a rename whose old name is gone is taken for another's", "share", tests=_STORE,
         old="        if filename in names:\n            return True\n        if folder",
         new="        if folder",
     ),
     Mutation(
-        "a line is written behind half of another", "share/store", tests=_STORE,
+        "a line is written behind half of another", "share", tests=_STORE,
         old='            data = b"\\n" + data\n', new="            pass\n",
     ),
     Mutation(

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distune.report.reading import plotly_script
 from distune.report.study_data import StudyData, WorkloadFigure
-from distune.report.writing import plotly_script, write_report
+from distune.report.writing import write_report
 from distune.search.ranking import History
 from distune.search.samplers.staged import StagedSampler
 from distune.share.heartbeat import MasterBeat

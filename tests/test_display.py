@@ -27,15 +27,19 @@ from distune.share.records import AttemptFile
 from distune.study.space import Space
 from distune.study.study import Limits, Study
 from distune.study.trial import Claim, Counted, Failure, Outcome, Purpose, Report, Result, Trial
-from distune.watch.display.bars import progress_bar, sparkline
 from distune.watch.display.configurations import varying_parameters
-from distune.watch.display.ending import best_text, final_table
 from distune.watch.display.json_data import snapshot_json, trial_json
+from distune.watch.display.leaderboard import best_text, final_table
 from distune.watch.display.live import render, status_text
 from distune.watch.display.numbers import format_scalar, format_value, short_number
-from distune.watch.display.plain import plain_event, plain_progress
-from distune.watch.display.state import describe_state, eta_seconds, planned_trials
-from distune.watch.display.text import clean
+from distune.watch.display.state import (
+    describe_state,
+    eta_seconds,
+    plain_event,
+    plain_progress,
+    planned_trials,
+)
+from distune.watch.display.text import clean, progress_bar, sparkline
 from distune.watch.display.trial_detail import trial_detail
 from distune.watch.snapshot import Event, Snapshot, WorkerView
 
@@ -390,7 +394,7 @@ def test_the_best_is_marked_and_only_the_best() -> None:
     assert marked[0].split()[4:6] == ["1m02s", "160k"]
 
 
-def test_nobody_is_marked_while_nothing_has_a_finite_value() -> None:
+def test_no_configuration_is_marked_while_none_has_a_finite_value() -> None:
     history = [counted(0, math.nan, Outcome.DIVERGED), counted(1, None, Outcome.FAILED)]
     text = "\n".join(screen_of(a_snapshot(history=history), 100, 30))
     assert "★" not in text
@@ -455,7 +459,7 @@ def test_a_running_trial_shows_its_worker_progress_value_and_curve() -> None:
     assert line.split()[4:] == ["42%", "31s", "0.3000", "best", "0.9000", "▁█▃"]
 
 
-def test_progress_that_nobody_knows_looks_like_neither_none_nor_all() -> None:
+def test_unknown_progress_looks_like_neither_none_nor_all() -> None:
     assert progress_bar(None, 10).plain == "╌" * 10
     assert progress_bar(math.nan, 10).plain == "╌" * 10
     assert progress_bar(0.0, 10).plain == "─" * 10
@@ -783,7 +787,7 @@ def test_a_trials_detail_tells_each_attempts_story() -> None:
     assert "complete, val_accuracy 0.9700, 30 steps in 1m01s" in text
 
 
-def test_a_trial_under_way_and_one_nobody_has_claimed_have_a_detail_too() -> None:
+def test_a_trial_under_way_and_a_waiting_one_have_a_detail_too() -> None:
     name = taken(7, "gpu7-812-4f2a9c")
     snapshot = a_snapshot(
         attempts=(name,), workers=(a_view("gpu7-812-4f2a9c", [progress_of(name, 0.5)]),)

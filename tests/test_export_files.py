@@ -23,8 +23,7 @@ from hypothesis import strategies as st
 from distune.errors import UserError
 from distune.export.files import complete, data_frame, write_csv, write_jsonl, write_parquet
 from distune.export.formats import export_table
-from distune.export.rows import curve_of, span, trial_rows
-from distune.export.table import Kind, TrialTable
+from distune.export.table import Kind, TrialTable, curve_of, span, trial_rows
 from distune.search.ranking import History
 from distune.study.trial import Counted, Failure, Outcome, Report
 from tests.histories import counted, evaluated, history_of, reports, study
@@ -195,8 +194,8 @@ def test_a_step_says_its_number_its_seconds_and_its_metrics() -> None:
 
 def test_a_training_ends_when_it_was_counted_on_the_clock_of_the_master() -> None:
     of = study(created=1e9, **OWN)
-    assert span(of, counted(0, {}, seconds=4.0, elapsed=10.0)) == (1e9 + 6, 1e9 + 10)
-    assert span(of, counted(0, {}, seconds=4.0)) == (1e9, 1e9 + 4)
+    assert span(of, 4.0, 10.0) == (1e9 + 6, 1e9 + 10)
+    assert span(of, 4.0, None) == (1e9, 1e9 + 4)
 
 
 @pytest.mark.parametrize("created", [-1.0, 1e300, math.nan, math.inf])
@@ -205,7 +204,7 @@ def test_clocks_of_nonsense_give_some_time_that_calendars_have(
     created: float, seconds: float
 ) -> None:
     of = study(**OWN).model_copy(update={"created": created})
-    began, ended = span(of, counted(0, {}, seconds=seconds, elapsed=seconds))
+    began, ended = span(of, seconds, seconds)
     assert 0 <= began <= ended
     assert pandas.Timestamp.fromtimestamp(ended).year < 10_000
 

@@ -28,8 +28,7 @@ from optuna.trial import TrialState
 from distune.errors import UserError
 from distune.export.formats import export_table
 from distune.export.optuna_bridge import optuna_study
-from distune.export.rows import trial_rows
-from distune.export.table import TrialTable
+from distune.export.table import TrialTable, trial_rows
 from distune.search.ranking import History
 from distune.study.trial import Failure, Outcome, Report
 from tests.histories import counted, evaluated, history, history_of, reports, study

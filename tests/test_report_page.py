@@ -12,8 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
+from distune.report.reading import plotly_script
 from distune.report.study_data import WorkloadFigure
-from distune.report.writing import plotly_script, write_report
+from distune.report.writing import write_report
 from distune.study import figures
 from distune.study.trial import Failure, Outcome, Report
 from tests.report_studies import a_file, a_search, a_study, counted, study_data, write_page

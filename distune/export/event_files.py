@@ -13,11 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distune.export.libraries import need
-from distune.export.rows import TrialRow, span
-from distune.export.table import Column, Kind, TrialTable
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from distune.export.table import Column, Kind, TrialRow, TrialTable, span
 from distune.search.ranking import History
-from distune.study.trial import FAILURES, Purpose, Report
+from distune.study.trial import FAILURES, Outcome, Report
 
 _FILE = "events.out.tfevents.0000000000.distune"  # readers look for the first three parts
 _PARAMS = "params."
@@ -34,13 +37,12 @@ def write_event_files(table: TrialTable, folder: Path) -> None:
     Args:
         table: of the trials.
         folder: to be made.
-
-    Raises:
-        UserError: TensorBoard is not installed.
     """
-    need("tensorboard", extra="export")
     history, params = table.history, table.params
-    created = min((span(history.study, one)[0] for one in history.trials), default=0.0)
+    created = min(
+        (span(history.study, one.result.seconds, one.elapsed)[0] for one in history.trials),
+        default=0.0,
+    )
     _write(folder, created, [_event(created, 0, _experiment(history, table.rows, params, created))])
     for index, (row, reports) in enumerate(table.with_curves()):
         events = _events_of(history, row, _session(row, params, index), reports)
@@ -48,9 +50,6 @@ def write_event_files(table: TrialTable, folder: Path) -> None:
 
 
 def _write(folder: Path, created: float, events: Iterable[Any]) -> None:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
     folder.mkdir()
     with (folder / _FILE).open("wb") as file:
         writer = RecordWriter(file)
@@ -62,25 +61,18 @@ def _write(folder: Path, created: float, events: Iterable[Any]) -> None:
 def _events_of(
     history: History, row: TrialRow, start: Any, reports: Iterable[Report]
 ) -> Iterator[Any]:
-    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
-
-    counted = history.get((Purpose.TRAIN, row.number))
-    assert counted is not None
-    began, ended = span(history.study, counted)
+    began, ended = span(history.study, row.seconds, row.elapsed)
     start.start_time_secs = began
     yield _event(began, 0, _hparams("session_start_info", start))
     for report in reports:
-        yield _event(_time_of(report, began, ended), report.step, _scalars(report.metrics))
+        seconds = report.seconds if math.isfinite(report.seconds) else 0.0
+        at = min(max(began + seconds, began), ended)
+        yield _event(at, report.step, _scalars(report.metrics))
     yield _event(ended, row.steps, _scalars(_results_of(history, row)))
-    failed = counted.result.outcome in FAILURES
+    failed = Outcome(row.outcome) in FAILURES
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
     yield _event(ended, row.steps, _hparams("session_end_info", end))
-
-
-def _time_of(report: Report, began: float, ended: float) -> float:
-    seconds = report.seconds if math.isfinite(report.seconds) else 0.0
-    return min(max(began + seconds, began), ended)
 
 
 def _results_of(history: History, row: TrialRow) -> dict[str, float]:
@@ -94,8 +86,6 @@ def _results_of(history: History, row: TrialRow) -> dict[str, float]:
 
 
 def _session(row: TrialRow, params: Sequence[Column], index: int) -> Any:
-    from tensorboard.plugins.hparams import plugin_data_pb2
-
     start = plugin_data_pb2.SessionStartInfo(group_name=f"{row.configuration:06d}")
     for column in params:
         value = column.values[index]
@@ -116,30 +106,19 @@ def _experiment(
     history: History, rows: Sequence[TrialRow], params: Sequence[Column], created: float
 ) -> Any:
     """What the HParams table has: its columns."""
-    from tensorboard.plugins.hparams import api_pb2
-
     types = {Kind.BOOLEAN: api_pb2.DATA_TYPE_BOOL, Kind.TEXT: api_pb2.DATA_TYPE_STRING}
     tags = dict.fromkeys([f"result/{history.study.metric}"])
     for row in rows:
         tags.update(dict.fromkeys(_results_of(history, row)))
     experiment = api_pb2.Experiment(
-        name=history.study.name,
-        description=history.study.description,
-        time_created_secs=created,
-        hparam_infos=[
-            api_pb2.HParamInfo(
-                name=column.name.removeprefix(_PARAMS),
-                type=types.get(column.kind, api_pb2.DATA_TYPE_FLOAT64),
-            )
-            for column in params
-        ],
-        metric_infos=[
-            api_pb2.MetricInfo(
-                name=api_pb2.MetricName(tag=tag), display_name=tag.removeprefix("result/")
-            )
-            for tag in tags
-        ],
+        name=history.study.name, description=history.study.description, time_created_secs=created
     )
+    for column in params:
+        kind = types.get(column.kind, api_pb2.DATA_TYPE_FLOAT64)
+        experiment.hparam_infos.add(name=column.name.removeprefix(_PARAMS), type=kind)
+    for tag in tags:
+        name = api_pb2.MetricName(tag=tag)
+        experiment.metric_infos.add(name=name, display_name=tag.removeprefix("result/"))
     return _hparams("experiment", experiment)
 
 
@@ -147,30 +126,15 @@ def _hparams(kind: str, content: Any) -> Any:
     """A summary for the HParams plugin; its tags are those of `tensorboard.plugins.hparams`,
     whose own function for this needs TensorFlow.
     """
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-
     data = plugin_data_pb2.HParamsPluginData(**{kind: content})
-    return Summary(
-        value=[
-            Summary.Value(
-                tag=f"_hparams_/{kind}",
-                metadata=metadata.create_summary_metadata(data),
-                tensor=metadata.NULL_TENSOR,
-            )
-        ]
-    )
+    described = metadata.create_summary_metadata(data)
+    tag, tensor = f"_hparams_/{kind}", metadata.NULL_TENSOR
+    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=tensor)])
 
 
 def _scalars(numbers: Mapping[str, float]) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    return Summary(
-        value=[Summary.Value(tag=tag, simple_value=number) for tag, number in numbers.items()]
-    )
+    return Summary(value=[Summary.Value(tag=tag, simple_value=x) for tag, x in numbers.items()])
 
 
 def _event(time: float, step: int, summary: Any) -> Any:
-    from tensorboard.compat.proto.event_pb2 import Event
-
     return Event(wall_time=time, step=step, summary=summary)

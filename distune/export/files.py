@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import secrets
@@ -14,14 +15,43 @@ from typing import IO, TYPE_CHECKING, Any
 
 from distune.errors import UserError
 from distune.export.leaderboard import csv_text
-from distune.export.libraries import need
-from distune.export.rows import curve_of
-from distune.export.table import Column, Kind, TrialTable
+from distune.export.table import Column, Kind, TrialTable, curve_of
 from distune.share.records import with_finite_numbers
 
 if TYPE_CHECKING:
     import pandas
-    import pyarrow
+
+#: What pandas calls a kind, and what where some values are missing.
+_DTYPES = {
+    Kind.INTEGER: ("int64", "Int64"),
+    Kind.NUMBER: ("float64", "float64"),
+    Kind.BOOLEAN: ("bool", "boolean"),
+}
+_ARROW_TYPES = {
+    Kind.INTEGER: "int64",
+    Kind.NUMBER: "float64",
+    Kind.BOOLEAN: "bool",
+    Kind.TEXT: "string",
+}
+
+
+def need(*libraries: str, extra: str) -> None:
+    """See that libraries can be imported: `need("pandas", extra="export")`.
+
+    Args:
+        libraries: names to import.
+            extra: of the package, which installs them.
+
+    Raises:
+        UserError: one cannot be imported; says how to install it.
+    """
+    for library in libraries:
+        try:
+            importlib.import_module(library)
+        except ImportError as error:
+            raise UserError(
+                f"this needs {library} ({error}); install it: pip install 'distune[{extra}]'"
+            ) from None
 
 
 @contextmanager
@@ -91,45 +121,20 @@ def data_frame(table: TrialTable) -> pandas.DataFrame:
 
 
 def _dtype(column: Column) -> Any:
-    import pandas
+    if column.kind is Kind.TEXT:
+        import pandas
 
-    missing = None in column.values
-    match column.kind:
-        case Kind.INTEGER:
-            return "Int64" if missing else "int64"
-        case Kind.NUMBER:
-            return "float64"
-        case Kind.BOOLEAN:
-            return "boolean" if missing else "bool"
-        case Kind.TEXT:
-            return pandas.Series([""]).dtype  # as this version of pandas has it
+        return pandas.Series([""]).dtype  # as this version of pandas has it
+    whole, with_gaps = _DTYPES[column.kind]
+    return with_gaps if None in column.values else whole
 
 
 def write_parquet(table: TrialTable, path: Path) -> None:
-    """The table, a number that is NaN apart from one that is missing.
-
-    Raises:
-        UserError: pandas or PyArrow is not installed.
-    """
-    need("pandas", "pyarrow", extra="export")
+    """The table, a number that is NaN apart from one that is missing."""
     import pyarrow
     import pyarrow.parquet
 
-    arrays = {one.name: pyarrow.array(one.values, _arrow_type(one)) for one in table.columns}
+    arrays = {one.name: pyarrow.array(one.values, _ARROW_TYPES[one.kind]) for one in table.columns}
     # So that pandas reads what `data_frame` makes.
     metadata = pyarrow.Schema.from_pandas(data_frame(table), preserve_index=False).metadata
     pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), path)
-
-
-def _arrow_type(column: Column) -> pyarrow.DataType:
-    import pyarrow
-
-    match column.kind:
-        case Kind.INTEGER:
-            return pyarrow.int64()
-        case Kind.NUMBER:
-            return pyarrow.float64()
-        case Kind.BOOLEAN:
-            return pyarrow.bool_()
-        case Kind.TEXT:
-            return pyarrow.string()

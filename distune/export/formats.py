@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import IO
 
 from distune.errors import UserError
-from distune.export.event_files import write_event_files
-from distune.export.files import complete, write_csv, write_jsonl, write_parquet
-from distune.export.optuna_storage import write_optuna_storage
+from distune.export.files import complete, need, write_csv, write_jsonl, write_parquet
 from distune.export.table import TrialTable
 
-FORMATS = ("csv", "parquet", "jsonl", "optuna", "tensorboard")
-#: Endings of default names that are not the format's own.
+#: The formats, and the libraries that each needs.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "csv": (),
+    "parquet": ("pandas", "pyarrow"),
+    "jsonl": (),
+    "optuna": ("optuna",),
+    "tensorboard": ("tensorboard",),
+}
+#: How a name ends that the user has not given: else by the format's own.
 _ENDINGS = {"optuna": ".db", "tensorboard": "-tensorboard"}
 #: TensorBoard ticks 500 runs by itself, one of which is the HParams table.
 _SHOWN_BY_TENSORBOARD = 499
@@ -42,24 +47,26 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
     out = out or f"{table.history.study.name}{_ENDINGS.get(format, f'.{format}')}"
     if out == "-" and format not in ("csv", "jsonl"):
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
+    need(*FORMATS[format], extra="export")
     count, everything = len(table.rows), len(table.history)
     trials = f"{count} trials" if count == everything else f"{count} of {everything} trials"
     wrote = f"wrote {trials} to {out}"
     match format:
-        case "csv":
+        case "csv" | "jsonl":
             with _text(out) as file:
-                write_csv(table, file)
-        case "jsonl":
-            with _text(out) as file:
-                write_jsonl(table, file)
+                (write_csv if format == "csv" else write_jsonl)(table, file)
         case "parquet":
             with complete(Path(out)) as path:
                 write_parquet(table, path)
         case "optuna":
+            from distune.export.optuna_storage import write_optuna_storage
+
             storage = write_optuna_storage(table, out)
             wrote = f"wrote {trials} to {storage}"
             return f"{wrote}; look at them: optuna-dashboard {shlex.quote(storage)}"
         case "tensorboard":
+            from distune.export.event_files import write_event_files
+
             with complete(Path(out), folder=True) as folder:
                 write_event_files(table, folder)
             said = f"{wrote}; look at them: tensorboard --logdir {shlex.quote(out)}"

@@ -6,44 +6,36 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from distune.search.configuration import Configuration, Tier
 from distune.search.ranking import History
 from distune.study.study import Study
-from distune.study.trial import Params
 
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def parameter_names(history: History) -> list[str]:
-    """Names of the searched parameters, the study's order first."""
-    return names_of(history.study, (one.params for one in history.ranking()))
-
-
-def names_of(study: Study, settings: Iterable[Params]) -> list[str]:
-    """Names of the parameters of a study, and of those that settings have besides."""
-    names = dict.fromkeys(study.params)
-    for params in settings:
-        names.update(dict.fromkeys(params))
-    return list(names)
+    """Names of the parameters: those of the study, then those that were tried besides."""
+    tried = (name for one in history.ranking() for name in one.params)
+    return list(dict.fromkeys([*history.study.params, *tried]))
 
 
 def leaderboard_csv(history: History) -> str:
     """One row a configuration, best first. Spread is the standard deviation over repeats."""
     study = history.study
-    rows = [(_cells(study, rank, one), one.params) for rank, one in enumerate(history.ranking(), 1)]
-    names = names_of(study, (params for _, params in rows))
+    names = parameter_names(history)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", study.test_metric,
             "seconds", "parameters"]  # fmt: skip
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
     writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
-    for cells, params in rows:
-        writer.writerow([*cells, *(csv_text(params.get(name)) for name in names)])
+    for rank, one in enumerate(history.ranking(), 1):
+        params = (csv_text(one.params.get(name)) for name in names)
+        writer.writerow([*_cells(study, rank, one), *params])
     return out.getvalue()
 
 
@@ -71,40 +63,41 @@ def csv_text(value: object) -> str:
     stay as they are, also those that are text.
     """
     text = "" if value is None else str(value)
-    if text.startswith(_FORMULA) and not _is_number(text):
-        text = f"'{text}"
+    if text.startswith(_FORMULA):
+        try:
+            float(text)
+        except ValueError:
+            text = f"'{text}"
     # The csv module leaves a lone carriage return unquoted, and its reader then stumbles.
     return json.dumps(text) if "\r" in text else text
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
-    """What a configuration reached, as plain data; numbers that are not finite as null.
-
-    Args:
-        configuration: which.
-        test_metric: what its test is judged by.
-    """
-    return {
-        "value": _finite(configuration.mean),
-        "spread": _finite(configuration.spread),
-        "values": [_finite(value) for value in configuration.values],
-        test_metric: _finite(configuration.test_mean(test_metric)),
-        "seconds": _finite(configuration.seconds),
-        "trials": [one.trial.number for one in configuration.trials],
-        "seeds": [one.trial.seed for one in configuration.trials],
+    """What a configuration reached, as plain data; numbers that are not finite as null."""
+    found = {
+        "value": configuration.mean,
+        "spread": configuration.spread,
+        "values": configuration.values,
+        test_metric: configuration.test_mean(test_metric),
+        "seconds": configuration.seconds,
+        "trials": [run.trial.number for run in configuration.trials],
+        "seeds": [run.trial.seed for run in configuration.trials],
     }
+    plain: dict[str, Any] = strict(found)
+    return plain
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def strict(tree: Any) -> Any:
+    """The same plain data without NaN and infinity, which JSON does not have."""
+    match tree:
+        case float():
+            return tree if math.isfinite(tree) else None
+        case Mapping():
+            return {key: strict(value) for key, value in tree.items()}
+        case list() | tuple():
+            return [strict(value) for value in tree]
+        case _:
+            return tree
 
 
 def best_space(history: History) -> str | None:

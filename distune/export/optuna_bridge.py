@@ -7,23 +7,26 @@ import math
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distune.export.libraries import need
-from distune.export.rows import TrialRow, span
-from distune.export.table import TrialTable
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from distune.export.table import TrialRow, TrialTable, is_numeric, span
 from distune.search.ranking import History
 from distune.share.records import with_finite_numbers
 from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from distune.study.stage import possible_after
 from distune.study.study import Study
-from distune.study.trial import Outcome, Purpose, Report, Scalar
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
+from distune.study.trial import Outcome, Report, Scalar
 
 #: Fields of a row that an Optuna trial has a place of its own for, or that may change.
 _NO_ATTRIBUTES = frozenset({"params", "metrics", "test", "value", "rank", "elapsed", "steps"})
@@ -36,7 +39,7 @@ def optuna_study(table: TrialTable, storage: Any = None) -> optuna.Study:
     diverged trials too, has failed: Optuna keeps no value that is not a number. Repeats are
     trials of their own with the same params. The other fields of a `TrialRow`, its metrics and
     its tests are user attributes, called as the columns of a table are. Times are those of
-    `distune.export.rows.span`, in local time, as Optuna's own.
+    `distune.export.table.span`, in local time, as Optuna's own.
 
     A parameter has the distribution of the study's space, made wider where a value is not in
     it; one that stages tune has that of the last stage with a range, or all their choices.
@@ -49,20 +52,14 @@ def optuna_study(table: TrialTable, storage: Any = None) -> optuna.Study:
         storage: as `optuna.create_study` takes it; in memory if None.
 
     Raises:
-        UserError: Optuna is not installed.
         optuna.exceptions.DuplicatedStudyError: the storage has a study of that name.
     """
-    import_optuna()
-    import optuna
-
     history = table.history
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(
-            storage=storage,
-            study_name=history.study.name,
-            direction=history.study.direction,
+            storage=storage, study_name=history.study.name, direction=history.study.direction
         )
     finally:
         optuna.logging.set_verbosity(verbosity)
@@ -72,18 +69,6 @@ def optuna_study(table: TrialTable, storage: Any = None) -> optuna.Study:
     for row, reports in table.with_curves():
         study.add_trial(_frozen(history, row, domains, reports))
     return study
-
-
-def import_optuna() -> Any:
-    """The library.
-
-    Raises:
-        UserError: it is not installed; says how to.
-    """
-    need("optuna", extra="report,export")
-    import optuna
-
-    return optuna
 
 
 @dataclass(frozen=True)
@@ -118,22 +103,16 @@ def _spec(study: Study, name: str) -> Parameter | None:
 
 
 def _domain(spec: Parameter | None, values: list[Scalar]) -> _Domain:
-    if not isinstance(spec, CategoricalParameter) and all(_is_number(value) for value in values):
+    if not isinstance(spec, CategoricalParameter) and all(is_numeric(value) for value in values):
         for distribution in _ranges(spec, values):
             if all(_fits(distribution, value) for value in values):
                 return _Domain(distribution)
-    from optuna.distributions import CategoricalDistribution
-
     listed = spec.choices if isinstance(spec, CategoricalParameter) else []
     choices = list({(type(value), value): value for value in [*listed, *values]}.values())
-    comparable = all(not _is_number(choice) or _is_float(choice) for choice in choices)
+    comparable = all(not is_numeric(choice) or _is_float(choice) for choice in choices)
     if comparable and len(set(choices)) == len(choices):
         return _Domain(CategoricalDistribution(choices))
     return _Domain(CategoricalDistribution([json.dumps(value) for value in choices]), as_text=True)
-
-
-def _is_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_float(value: Any) -> bool:
@@ -142,8 +121,6 @@ def _is_float(value: Any) -> bool:
 
 def _ranges(spec: Parameter | None, values: Sequence[Any]) -> Iterator[BaseDistribution]:
     """Ranges for numbers, the best first; the first that has all of them is to be taken."""
-    from optuna.distributions import FloatDistribution, IntDistribution
-
     ends = list(values)
     log = False
     if isinstance(spec, FloatParameter | IntParameter):
@@ -166,8 +143,6 @@ def _ranges(spec: Parameter | None, values: Sequence[Any]) -> Iterator[BaseDistr
 
 def _fits(distribution: BaseDistribution, value: Any) -> bool:
     """Whether it has the value, and an integer without loss if it has integers."""
-    from optuna.distributions import IntDistribution
-
     try:
         internal = distribution.to_internal_repr(value)
     except (ValueError, OverflowError):
@@ -178,20 +153,16 @@ def _fits(distribution: BaseDistribution, value: Any) -> bool:
 
 def _frozen(
     history: History, row: TrialRow, domains: Mapping[str, _Domain], curve: Iterable[Report]
-) -> optuna.trial.FrozenTrial:
-    import optuna
-
+) -> FrozenTrial:
     finite = row.value is not None and math.isfinite(row.value)
     if row.outcome == Outcome.COMPLETE and finite:
-        state = optuna.trial.TrialState.COMPLETE
-    elif row.outcome == Outcome.PRUNED:
-        state = optuna.trial.TrialState.PRUNED
+        state = TrialState.COMPLETE
     else:
-        state = optuna.trial.TrialState.FAIL
+        state = TrialState.PRUNED if row.outcome == Outcome.PRUNED else TrialState.FAIL
     metric = history.study.metric
-    frozen = optuna.trial.create_trial(
+    frozen = create_trial(
         state=state,
-        value=row.value if finite and state is not optuna.trial.TrialState.FAIL else None,
+        value=row.value if finite and state is not TrialState.FAIL else None,
         params={name: domains[name].value_of(value) for name, value in row.params.items()},
         distributions={name: domains[name].distribution for name in row.params},
         user_attrs=_attributes(row),
@@ -199,20 +170,14 @@ def _frozen(
             report.step: report.metrics[metric] for report in curve if metric in report.metrics
         },
     )
-    counted = history.get((Purpose.TRAIN, row.number))
-    assert counted is not None
-    frozen.datetime_start, frozen.datetime_complete = map(
-        datetime.fromtimestamp, span(history.study, counted)
-    )
+    began, ended = span(history.study, row.seconds, row.elapsed)
+    frozen.datetime_start = datetime.fromtimestamp(began)
+    frozen.datetime_complete = datetime.fromtimestamp(ended)
     return frozen
 
 
 def _attributes(row: TrialRow) -> dict[str, Any]:
-    found = {
-        field.name: getattr(row, field.name)
-        for field in fields(row)
-        if field.name not in _NO_ATTRIBUTES
-    }
+    found = {name: value for name, value in vars(row).items() if name not in _NO_ATTRIBUTES}
     found |= {f"metrics.{name}": value for name, value in row.metrics.items()}
     found |= {f"test.{name}": value for name, value in row.test.items()}
     return {name: with_finite_numbers(v) for name, v in found.items() if v is not None}

@@ -7,16 +7,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from distune.errors import DistuneError, UserError
 from distune.export.files import complete
-from distune.export.libraries import need
 from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
 
 _JOURNALS = (".log", ".journal")
 _SQLITE = "sqlite:///"
@@ -37,7 +38,6 @@ def write_optuna_storage(table: TrialTable, out: str) -> str:
     Raises:
         UserError: the storage cannot be used, or has such a study already.
     """
-    need("optuna", extra="export")
     out = _file_of(out)
     if "://" in out:
         shown = _without_password(out)
@@ -61,8 +61,6 @@ def write_optuna_storage(table: TrialTable, out: str) -> str:
 
 def _file_of(out: str) -> str:
     """The file that a URL of SQLite names; all else, options of a connection too, as it is."""
-    from sqlalchemy import make_url
-
     if not out.startswith(_SQLITE) or make_url(out).query:
         return out
     return make_url(out).database or ""
@@ -70,8 +68,6 @@ def _file_of(out: str) -> str:
 
 def _url_of(file: str) -> str:
     """The URL of a file of SQLite; without escapes where it means the same."""
-    from sqlalchemy import URL, make_url
-
     plain = f"{_SQLITE}{file}"
     if make_url(plain).database == file:
         return plain
@@ -80,8 +76,6 @@ def _url_of(file: str) -> str:
 
 def _add(table: TrialTable, storage: BaseStorage, shown: str, remedy: str) -> None:
     """Add a study to what is there; all of it, or nothing."""
-    import optuna
-
     name = table.history.study.name
     try:
         optuna_study(table, storage)
@@ -101,8 +95,6 @@ def _opened_file(
     file: Path, path: Path, *, journal: bool, careless: bool = False
 ) -> Iterator[BaseStorage]:
     """A storage in a file, which is there or is made; `path` is how to call it."""
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(file)
@@ -123,8 +115,6 @@ def _opened_file(
 
 @contextmanager
 def _opened_url(url: str) -> Iterator[BaseStorage]:
-    from optuna.storages import get_storage
-
     with _explained(_without_password(url)):
         storage = get_storage(url)
         yield storage
@@ -147,9 +137,6 @@ def _explained(shown: str) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:

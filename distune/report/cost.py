@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from distune.report.blocks import Block, Plot, Section, Table
+from distune.report.blocks import Plot, Section, Table
 from distune.report.plotting import PlotlyFigure, axis, figure, scale, spans_decades
 from distune.report.study_data import StudyData
-from distune.report.wording import good_direction, params_words
 from distune.search.configuration import Configuration, Tier
 from distune.study.trial import Direction, Report, better, summarize
 from distune.watch.display.numbers import duration, format_value, is_number, round_duration
@@ -108,13 +107,12 @@ def section(data: StudyData) -> Section | None:
         figures,
         f"{metric} against training time; the front goes from {format_value(best[0].value)} in "
         f"{duration(best[0].cost)} to {format_value(best[-1].value)} in {duration(best[-1].cost)}.",
-        f"A dot is a configuration, at the mean of its repeats ({good_direction(study.direction)})."
+        f"A dot is a configuration, at the mean of its repeats ({data.good_direction})."
         " Line: the front of those than which no other is both better and cheaper.",
         choice="cost",
         height=380,
     )
-    blocks: list[Block] = [plot, _table(data, by_time)]
-    return Section("cost", "Time and quality", blocks)
+    return Section("cost", "Time and quality", [plot, _table(data, by_time)])
 
 
 def _figure(data: StudyData, given: Sequence[Point], x: str) -> PlotlyFigure:
@@ -123,21 +121,20 @@ def _figure(data: StudyData, given: Sequence[Point], x: str) -> PlotlyFigure:
     step = max(1, math.ceil(len(given) / _MOST_DOTS))
     dots = list(given[::step])
 
-    def words(point: Point) -> str:
-        return f"trial {point.configuration.first}"
+    def trace(points: Sequence[Point], **looks: object) -> dict[str, object]:
+        return {
+            "type": "scatter", **looks,
+            "x": [p.cost for p in points], "y": [p.value for p in points],
+            "text": [f"trial {p.configuration.first}" for p in points],
+            "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>",
+        }  # fmt: skip
 
     dot = {"size": 7, "opacity": 0.55, "color": "@0"}
+    mark, line = {"size": 9, "color": "@1"}, {"color": "@1", "width": 2, "shape": "hv"}
     traces = [
-        {"type": "scatter", "mode": "markers", "name": "configurations", "marker": dot,
-         "x": [p.cost for p in dots], "y": [p.value for p in dots],
-         "text": [words(p) for p in dots],
-         "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>"},
-        {"type": "scatter", "mode": "lines+markers", "name": "front",
-         "marker": {"size": 9, "color": "@1"}, "line": {"color": "@1", "width": 2, "shape": "hv"},
-         "x": [p.cost for p in best], "y": [p.value for p in best],
-         "text": [words(p) for p in best],
-         "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>"},
-    ]  # fmt: skip
+        trace(dots, mode="markers", name="configurations", marker=dot),
+        trace(best, mode="lines+markers", name="front", marker=mark, line=line),
+    ]
     log = {"type": "log"} if spans_decades(p.cost for p in given) else {"rangemode": "tozero"}
     y = axis(data.study.metric, **scale([p.value for p in given], direction))
     return figure(traces, axis(x, **log), y)
@@ -158,12 +155,9 @@ def _table(data: StudyData, given: Sequence[Point]) -> Table:
         if best is None:
             row += ["–", "", "", ""]
         else:
-            row += [
-                format_value(best.value),
-                str(best.configuration.first),
-                duration(best.cost),
-                params_words(best.configuration.params, data.varying),
-            ]
+            trial, params = best.configuration.first, best.configuration.params
+            row += [format_value(best.value), f"{trial}", duration(best.cost)]
+            row.append(data.params_words(params))
         if curves:
             stopped = best_stopped(curves, budget, study.metric, study.direction, study.summary)
             row += ["–", ""] if stopped is None else [format_value(stopped[1]), str(stopped[0])]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from distune.study.trial import Report
+from distune.export.table import is_numeric
+from distune.report.plotting import label
+from distune.study.trial import Report, Scalar
+from distune.watch.display.numbers import format_scalar
 
 #: What objectives report beside what they measure.
 _BOOKKEEPING = {"epoch", "epochs", "step", "steps", "seconds", "time", "parameters"}
@@ -55,22 +58,17 @@ def _base(name: str, prefixes: Sequence[str]) -> str | None:
 
 def by_step(reports: Sequence[Report], metric: str) -> list[tuple[float, float]]:
     """(epoch, value), or (step, value) where no report says its epoch; finite values only."""
-    return [
-        (report.metrics.get("epoch", float(report.step)), value)
-        for report in reports
-        if math.isfinite(value := report.metrics.get(metric, math.nan))
-        and math.isfinite(report.metrics.get("epoch", 0.0))
-    ]
+    steps = [report.metrics.get("epoch", float(report.step)) for report in reports]
+    return _finite(zip(steps, (r.metrics.get(metric, math.nan) for r in reports), strict=True))
 
 
 def by_time(reports: Sequence[Report], metric: str) -> list[tuple[float, float]]:
     """(seconds of training, value); finite values only."""
-    return [
-        (report.seconds, value)
-        for report in reports
-        if math.isfinite(value := report.metrics.get(metric, math.nan))
-        and math.isfinite(report.seconds)
-    ]
+    return _finite((r.seconds, r.metrics.get(metric, math.nan)) for r in reports)
+
+
+def _finite(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
 
 
 def gap(reports: Sequence[Report], family: Family) -> list[Report]:
@@ -98,7 +96,7 @@ class Middle:
 def middle(curves: Sequence[Curve]) -> Middle:
     """Quartiles over curves, each straight between two of its points, and nowhere else."""
     grid = np.unique([x for curve in curves for x, _ in curve])
-    # No two curves share their times: with a point for each, the median would jump at every end.
+    # Each trial has times of its own: with a point for each, the median would jump at every end.
     shared = len(grid) <= 1.5 * max(map(len, curves))
     if not shared or len(grid) > POINTS:
         grid = np.linspace(grid[0], grid[-1], POINTS if shared else POINTS // 2)
@@ -110,3 +108,59 @@ def middle(curves: Sequence[Curve]) -> Middle:
     enough = np.isfinite(rows).sum(axis=0) * 2 >= len(curves)
     low, median, high = np.nanquantile(rows[:, enough], (0.25, 0.5, 0.75), axis=0)
     return Middle(*([float(v) for v in values] for values in (grid[enough], low, median, high)))
+
+
+_MOST_VALUES = 7  # that have a colour of their own; more are put together
+_CLASSES = 5
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials with one value of a parameter, or with one of some near values."""
+
+    label: str
+    trials: list[int]
+
+
+def groups_of(values: Mapping[int, Scalar]) -> tuple[list[Group], bool]:
+    """Trials by their value, and whether the values have an order.
+
+    Up to seven values stand for themselves. Of more numbers, classes of about as many trials
+    each are made; of more choices, the most frequent six and all others.
+
+    Args:
+        values: by the trials' numbers.
+    """
+    by_value: dict[str, tuple[Scalar, list[int]]] = {}
+    for number, value in sorted(values.items()):
+        by_value.setdefault(repr(value), (value, []))[1].append(number)
+    ordered = all(is_numeric(value) for value, _ in by_value.values())
+    found = list(by_value.values())
+    if ordered:
+        found.sort(key=lambda pair: float(pair[0] or 0))
+        if len(found) > _MOST_VALUES:
+            return _classes(found), True
+    elif len(found) > _MOST_VALUES:
+        found.sort(key=lambda pair: -len(pair[1]))
+        rest = [number for _, numbers in found[_MOST_VALUES - 1 :] for number in numbers]
+        found = found[: _MOST_VALUES - 1]
+        groups = [Group(label(format_scalar(value)), numbers) for value, numbers in found]
+        return [*groups, Group("others", rest)], False
+    return [Group(label(format_scalar(value)), numbers) for value, numbers in found], ordered
+
+
+def _classes(found: Sequence[tuple[Scalar, list[int]]]) -> list[Group]:
+    total = sum(len(numbers) for _, numbers in found)
+    groups: list[Group] = []
+    inside: list[tuple[Scalar, list[int]]] = []
+    before = 0
+    for value, numbers in found:
+        inside.append((value, numbers))
+        before += len(numbers)
+        if before >= total * (len(groups) + 1) / _CLASSES:
+            ends = (float(value or 0) for value in (inside[0][0], inside[-1][0]))
+            low, high = (format_scalar(float(f"{end:.3g}")) for end in ends)
+            name = low if low == high else f"{low} to {high}"
+            groups.append(Group(label(name), [n for _, numbers in inside for n in numbers]))
+            inside = []
+    return groups

@@ -9,20 +9,20 @@ from functools import partial
 from typing import Any
 
 from distune.report.blocks import Block, Choice, Paragraph, Plot, Row, Section
-from distune.report.colours import colour
 from distune.report.curve_data import (
     POINTS,
     Curve,
     Family,
+    Group,
     Middle,
     by_step,
     by_time,
     families,
     gap,
+    groups_of,
     middle,
 )
-from distune.report.curve_groups import Group, groups_of
-from distune.report.plotting import axis, figure, label, spans_decades
+from distune.report.plotting import axis, colour, figure, label, spans_decades
 from distune.report.study_data import STAGE, StudyData
 from distune.watch.display.numbers import format_value
 from distune.watch.display.text import clean
@@ -34,12 +34,9 @@ _CHOICES = 8  # parameters to colour by
 
 
 def section(data: StudyData, by: str | None, others: Sequence[str] = ()) -> Section | None:
-    """Curves in the colours of a parameter's values.
+    """Curves in the colours of the values of a parameter, or of `STAGE`; None for one colour.
 
-    Args:
-        data: of the study.
-        by: the parameter, or `STAGE`; None for one colour.
-        others: parameters that a reader can choose instead, of which the first few are taken.
+    A reader can choose the first few of the others instead.
     """
     curves = data.curves
     if not curves:
@@ -48,8 +45,11 @@ def section(data: StudyData, by: str | None, others: Sequence[str] = ()) -> Sect
     found = families(names, data.study.metric)[:_FAMILIES]
     chosen = [] if by is None else [by, *(one for one in others if one != by)][:_CHOICES]
     drawings = [_drawing(data, one) for one in chosen] or [_drawing(data, None)]
+    there = sum(one.result.steps > 1 for one in data.trials)
+    which = f"Learning curves of {len(curves):,} of the {there:,} trials with any"
+    drawn = ": the best ones, and others drawn at random." if data.sampled else "."
     blocks: list[Block] = [
-        Paragraph(_which(data)),
+        Paragraph(f"{which}{drawn}"),
         Paragraph(drawings[0].how(len(chosen) > 1), "aside"),
     ]
     if len(chosen) > 1:
@@ -91,12 +91,6 @@ def _one_of(names: Sequence[str], plots: Sequence[Plot]) -> Plot:
     return replace(plots[0], figures=figures, alts=alts, chosen_by="colours")
 
 
-def _which(data: StudyData) -> str:
-    there = sum(one.result.steps > 1 for one in data.trials)
-    which = f"Learning curves of {len(data.curves):,} of the {there:,} trials with any"
-    return f"{which}: the best ones, and others drawn at random." if data.sampled else f"{which}."
-
-
 @dataclass(frozen=True)
 class _Drawing:
     data: StudyData
@@ -129,11 +123,8 @@ class _Drawing:
 
     def plot(self, family: Family, with_time: bool) -> Plot:
         curve = by_time if with_time else by_step
-        kinds = [
-            (metric, dash)
-            for metric, dash in ((family.training, "dot"), (family.validation, "solid"))
-            if metric is not None
-        ]
+        dashes = {"dot": family.training, "solid": family.validation}
+        kinds = [(metric, dash) for dash, metric in dashes.items() if metric is not None]
         traces: list[dict[str, Any]] = []
         ends: list[str] = []
         for metric, dash in kinds:
@@ -144,9 +135,8 @@ class _Drawing:
         return self._made(family.name, traces, ends, x, self._may_be_log(family))
 
     def gap_plot(self, family: Family) -> Plot:
-        chosen = {
-            n: by_step(gap(reports, family), "gap") for n, reports in self.data.curves.items()
-        }
+        curves = self.data.curves.items()
+        chosen = {n: by_step(gap(reports, family), "gap") for n, reports in curves}
         traces, ends = self._traces(chosen, "solid", True)
         plot = self._made(f"{family.name}: validation minus training", traces, ends,
                           self._step_word(), False)  # fmt: skip
@@ -208,31 +198,23 @@ class _Drawing:
         return traces, ends
 
 
-def _line(curve: Curve, hue: str, dash: str, title: str, thin: bool) -> dict[str, Any]:
+def _line(curve: Curve, hue: str, dash: str, name: str, thin: bool) -> dict[str, Any]:
     step = max(1, math.ceil(len(curve) / POINTS))
     points = [*curve[:-1:step], curve[-1]]
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [x for x, _ in points],
-        "y": [y for _, y in points],
-        "opacity": 0.4 if thin else 0.9,
-        "line": {"color": hue, "width": 1 if thin else 1.8, "dash": dash},
-        "text": title,
+        "type": "scatter", "mode": "lines",
+        "x": [x for x, _ in points], "y": [y for _, y in points], "opacity": 0.4 if thin else 0.9,
+        "line": {"color": hue, "width": 1 if thin else 1.8, "dash": dash}, "text": name,
         "hovertemplate": "%{text}: %{y:.5g} at %{x:.5g}<extra></extra>",
-    }
+    }  # fmt: skip
 
 
-def _median(central: Middle, hue: str, dash: str, title: str) -> dict[str, Any]:
+def _median(central: Middle, hue: str, dash: str, name: str) -> dict[str, Any]:
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": central.x,
-        "y": central.median,
-        "line": {"color": hue, "width": 2.2, "dash": dash},
-        "text": title,
+        "type": "scatter", "mode": "lines", "x": central.x, "y": central.median,
+        "line": {"color": hue, "width": 2.2, "dash": dash}, "text": name,
         "hovertemplate": "%{text}: median %{y:.5g} at %{x:.5g}<extra></extra>",
-    }
+    }  # fmt: skip
 
 
 def _band(central: Middle, hue: str) -> list[dict[str, Any]]:

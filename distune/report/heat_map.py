@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
+from distune.export.table import is_numeric
 from distune.report.blocks import Plot
 from distune.report.plotting import PlotlyFigure, axis, figure, label, spans_decades, window
 from distune.report.study_data import StudyData
@@ -37,10 +38,8 @@ def classes(values: Mapping[int, Scalar], spec: Parameter | None) -> Classes:
         values: by the trials' numbers.
         spec: of the parameter, if the study has it.
     """
-    numeric = not isinstance(spec, CategoricalParameter) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in values.values()
-    )
-    distinct = dict.fromkeys(_key(value) for value in values.values())
+    numeric = not isinstance(spec, CategoricalParameter) and all(map(is_numeric, values.values()))
+    distinct = dict.fromkeys(repr(value) for value in values.values())
     if numeric:
         numbers = {n: float(value or 0) for n, value in values.items()}
         if len(distinct) > _MOST_VALUES:
@@ -50,19 +49,15 @@ def classes(values: Mapping[int, Scalar], spec: Parameter | None) -> Classes:
         names = {float(value or 0): format_scalar(value) for value in values.values()}
         places = {value: i for i, value in enumerate(ordered)}
         return Classes([names[v] for v in ordered], {n: places[v] for n, v in numbers.items()})
-    frequent = sorted(distinct, key=lambda k: -sum(_key(v) == k for v in values.values()))
+    frequent = sorted(distinct, key=lambda k: -sum(repr(v) == k for v in values.values()))
     if isinstance(spec, CategoricalParameter):
-        known = [_key(choice) for choice in spec.choices if _key(choice) in distinct]
+        known = [repr(choice) for choice in spec.choices if repr(choice) in distinct]
         frequent = known if len(known) == len(distinct) <= _MOST_VALUES else frequent
     kept = frequent if len(frequent) <= _MOST_VALUES else frequent[: _MOST_VALUES - 1]
     places_of = {key: i for i, key in enumerate(kept)}
-    labels = {_key(value): label(format_scalar(value), 16) for value in values.values()}
+    labels = {repr(value): label(format_scalar(value), 16) for value in values.values()}
     names_kept = [labels[key] for key in kept] + ["others"] * (len(kept) < len(frequent))
-    return Classes(names_kept, {n: places_of.get(_key(v), len(kept)) for n, v in values.items()})
-
-
-def _key(value: Scalar) -> str:
-    return repr(value)
+    return Classes(names_kept, {n: places_of.get(repr(v), len(kept)) for n, v in values.items()})
 
 
 def _intervals(numbers: Mapping[int, float], log: bool) -> Classes:
@@ -108,15 +103,12 @@ def cells(x: Classes, y: Classes, values: Mapping[int, float]) -> Cells:
     )
 
 
-def heat_maps(data: StudyData, names: Sequence[str], values: Mapping[int, float]) -> list[Plot]:
-    study, paired = data.study, names[:_PAIRED]
+def heat_maps(data: StudyData, names: Sequence[str]) -> list[Plot]:
+    study, paired, values = data.study, names[:_PAIRED], data.values
     made = {}
+    complete = [one.trial for one in data.trials if one.trial.number in values]
     for name in paired:
-        given = {
-            one.trial.number: one.trial.params[name]
-            for one in data.trials
-            if one.trial.number in values and name in one.trial.params
-        }
+        given = {one.number: one.params[name] for one in complete if name in one.params}
         made[name] = classes(given, study.params.get(name))
     figures = {}
     for x, y in combinations(paired, 2):
@@ -144,34 +136,22 @@ def heat_maps(data: StudyData, names: Sequence[str], values: Mapping[int, float]
 
 def _heat_map(found: Cells, x: str, y: str, metric: str, direction: Direction) -> PlotlyFigure:
     known = [v for row in found.medians for v in row if v is not None]
+    bar = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top",
+           "yref": "container", "thickness": 12, "outlinewidth": 0}  # fmt: skip
+    said = [
+        [f"{a}, {b}: {count}" for a, count in zip(found.columns, counts, strict=True)]
+        for b, counts in zip(found.rows, found.counts, strict=True)
+    ]
     trace = {
-        "type": "heatmap",
-        "x": list(range(len(found.columns))),
-        "y": list(range(len(found.rows))),
-        "z": found.medians,
-        "customdata": [
-            [f"{a}, {b}: {count}" for a, count in zip(found.columns, counts, strict=True)]
-            for b, counts in zip(found.rows, found.counts, strict=True)
-        ],
-        "colorscale": "@scale",
-        "reversescale": direction == "minimize",
-        "xgap": 2,
-        "ygap": 2,
+        "type": "heatmap", "x": list(range(len(found.columns))),
+        "y": list(range(len(found.rows))), "z": found.medians, "customdata": said,
+        "colorscale": "@scale", "reversescale": direction == "minimize", "xgap": 2, "ygap": 2,
         "hoverongaps": False,
         "hovertemplate": "%{customdata} trials, median %{z:.5g}<extra></extra>",
-        "colorbar": {
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 1,
-            "yanchor": "top",
-            "yref": "container",
-            "thickness": 12,
-            "outlinewidth": 0,
-            "title": {"text": label(metric)},
-        },
-    }
-    limits = _limits(known, direction)
+        "colorbar": bar | {"title": {"text": label(metric)}},
+    }  # fmt: skip
+    # A few cells that are far worse must not make all others look the same.
+    limits = window(known, direction)
     if limits is not None:
         trace["zmin"], trace["zmax"] = limits
     return figure(
@@ -180,9 +160,3 @@ def _heat_map(found: Cells, x: str, y: str, metric: str, direction: Direction) -
         axis(y, tickvals=trace["y"], ticktext=found.rows, showgrid=False, zeroline=False),
         margin={"l": 56, "r": 16, "t": 76, "b": 56},
     )
-
-
-def _limits(known: Sequence[float], direction: Direction) -> tuple[float, float] | None:
-    """Of the colours: a few cells that are far worse must not make all others look the same."""
-    shown = window(known, direction)
-    return None if shown is None else (shown[0], shown[1])

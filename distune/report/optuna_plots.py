@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from distune.export.optuna_bridge import import_optuna, optuna_study
+import optuna
+
+from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
 from distune.report.plotting import PlotlyFigure, label
 from distune.search.ranking import History
 
-if TYPE_CHECKING:
-    import optuna
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Optuna calls experimental what it has had for years, and warns of few trials, which the
-    report says itself: nothing for a reader of a report.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+# Optuna calls experimental what it has had for years, and warns of few trials, which the report
+# says itself.
 
 
 def study_of(history: History) -> optuna.Study:
     """The history as an Optuna study."""
-    with _quietly():
+    with warnings.catch_warnings(action="ignore"):
         return optuna_study(TrialTable(history))
 
 
@@ -40,8 +31,7 @@ def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:
     PED-ANOVA (Watanabe, Bansal, Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter
     Importance in Arbitrary Subspaces").
     """
-    optuna = import_optuna()
-    with _quietly():
+    with warnings.catch_warnings(action="ignore"):
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(value) for name, value in found.items() if name in names}
@@ -49,8 +39,7 @@ def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:
 
 def importance_plot(study: optuna.Study, names: Sequence[str]) -> PlotlyFigure:
     """Bars, one for each of these parameters."""
-    optuna = import_optuna()
-    with _quietly():
+    with warnings.catch_warnings(action="ignore"):
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         drawn = _adopted(optuna.visualization.plot_param_importances(study, evaluator=evaluator))
     for trace in drawn["data"]:
@@ -67,7 +56,6 @@ def importance_plot(study: optuna.Study, names: Sequence[str]) -> PlotlyFigure:
 
 def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
     """What trials reached against one parameter; later trials are brighter."""
-    optuna = import_optuna()
     drawn = _adopted(
         optuna.visualization.plot_slice(
             study, params=[name], target=_value, target_name=label(metric, 60)
@@ -89,7 +77,6 @@ def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
 
 def parallel_plot(study: optuna.Study, names: Sequence[str], metric: str) -> PlotlyFigure:
     """A line for each complete trial through its value and its params; better ones brighter."""
-    optuna = import_optuna()
     drawn = _adopted(
         optuna.visualization.plot_parallel_coordinate(
             study, params=list(names), target=_value, target_name=metric

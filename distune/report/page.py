@@ -14,8 +14,7 @@ from html import escape
 from typing import Any
 
 from distune.report.blocks import Block, Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
-from distune.report.colours import themes
-from distune.report.plotting import safe_figure
+from distune.report.plotting import safe_figure, themes
 from distune.watch.display.text import clean
 
 _LONGEST = 4000
@@ -30,22 +29,16 @@ def html_page(
     Args:
         title: of the page, as plain text.
         foot: the last line, as plain text.
-        sections: what it says.
-        style: the style sheet.
-        script: the page's own script.
-        plotly: Plotly's, all of it.
+        sections: what the page says.
+        style, script: the page's own.
+        plotly: Plotly's script.
     """
-    scripts = [plotly, script] if any(map(_has_plots, sections)) else []
+    plots = any(isinstance(block, Plot | Row) for one in sections for block in one.blocks)
+    scripts = [plotly, script] if plots else []
     hashes = [_hash(one) for one in scripts] or ["'none'"]
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {' '.join(hashes)}",
-            "style-src 'unsafe-inline'",
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
+    policy = (
+        f"default-src 'none'; script-src {' '.join(hashes)}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     figures: list[str] = []
     bodies = [_section(section, figures) for section in sections]
@@ -73,10 +66,6 @@ def html_page(
         "</html>",
     ]
     return "\n".join(line for line in lines if line) + "\n"
-
-
-def _has_plots(section: Section) -> bool:
-    return any(isinstance(block, Plot | Row) for block in section.blocks)
 
 
 def _hash(script: str) -> str:

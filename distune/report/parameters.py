@@ -2,15 +2,80 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import optuna
 
 from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.heat_map import heat_maps
-from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
+from distune.report.optuna_plots import (
+    importance_plot,
+    importances,
+    parallel_plot,
+    slice_plot,
+    study_of,
+)
 from distune.report.plotting import scale
 from distune.report.study_data import StudyData, sample, subset, value_of
 from distune.watch.display.numbers import format_scalar, plural
+from distune.watch.display.text import clean
+
+_FEWEST = 10  # trials below which nothing is said
+_FEW = 50  # below which it is said that it may be chance
+_WORTH_A_WORD = 0.05
+_BEST_SHARE = 0.1  # of the trials that PED-ANOVA compares with all; its default
+
+
+def weigh(data: StudyData, study: optuna.Study) -> dict[str, float]:
+    """The importance of each parameter, the greatest first; empty if it cannot be said."""
+    if len(data.values) < _FEWEST or len(set(data.values.values())) == 1:
+        return {}
+    return importances(study, data.varying)
+
+
+def what_mattered(
+    data: StudyData, study: optuna.Study, found: Mapping[str, float]
+) -> Section | None:
+    """`found`: from `weigh`."""
+    if not data.varying or not data.trials:
+        return None
+    if not found:
+        return Section("importance", "What mattered", [Paragraph(_why_not(data))])
+    complete = len(data.values)
+    plot = Plot(
+        "",
+        {"": importance_plot(study, list(found))},
+        "Importance of each parameter: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in found.items()),
+        f"PED-ANOVA, through Optuna. It rests on {plural(complete, 'complete trial')}: the "
+        f"best {_BEST_SHARE:.0%} of them are compared with all. A parameter is important if "
+        "its values are distributed otherwise among the best than among all; the numbers are "
+        "shares of their sum. They do not say which values are good, and hold for the ranges "
+        "that were searched.",
+        height=90 + 30 * len(found),
+    )
+    chance = f"{complete} trials are few for that: these numbers may be chance."
+    warning = [Paragraph(chance, "aside")] if complete < _FEW else []
+    return Section("importance", "What mattered", [Paragraph(_words(found)), *warning, plot])
+
+
+def _why_not(data: StudyData) -> str:
+    complete = len(data.values)
+    if complete < _FEWEST:
+        return (
+            f"{plural(complete, 'complete trial')}: too few to say which parameters mattered. It "
+            f"takes {_FEWEST}, and some {_FEW} to rely on it."
+        )
+    return "No parameter can be seen to have mattered: what was tried reached the same."
+
+
+def _words(found: Mapping[str, float]) -> str:
+    words = [f"{clean(n, 60)} ({v:.0%})" for n, v in found.items() if v >= _WORTH_A_WORD]
+    first, *others = words[:3]
+    then = f", then by {' and '.join(others)}" if others else ""
+    return f"The best trials stand out by {first}{then}."
+
 
 _SLICES = 12
 _AXES = 10
@@ -20,21 +85,18 @@ _LINES_BEST, _LINES_OTHERS = 40, 80
 
 def section(data: StudyData, importance: Mapping[str, float]) -> Section | None:
     """`importance`: of the parameters; the more important come first."""
-    values = {
-        one.trial.number: value for one in data.trials if math.isfinite(value := value_of(one))
-    }
-    there = {name for one in data.trials if one.trial.number in values for name in one.trial.params}
+    complete = [one.trial for one in data.trials if one.trial.number in data.values]
+    there = {name for trial in complete for name in trial.params}
     varied = [name for name in data.varying if name in there]
     names = sorted(varied, key=lambda name: (-importance.get(name, 0.0), varied.index(name)))
-    if not names or len(values) < 2:
+    if not names or len(complete) < 2:
         return None
     blocks: list[Block] = [_slices(data, names)]
     if len(names) > _SLICES:
-        blocks.append(
-            Paragraph(f"The {_SLICES} most important of {len(names)} parameters.", "aside")
-        )
+        shown = f"The {_SLICES} most important of {len(names)} parameters."
+        blocks.append(Paragraph(shown, "aside"))
     if len(names) > 1:
-        blocks += [*heat_maps(data, names, values), _parallel(data, names)]
+        blocks += [*heat_maps(data, names), _parallel(data, names)]
     return Section("settings", "Params and what they gave", blocks)
 
 
@@ -60,9 +122,8 @@ def _slices(data: StudyData, names: Sequence[str]) -> Row:
         )
     which = _which(data, len(chosen))
     far = " The scale leaves out the worst tenth: zoom out to see it." if "range" in shown else ""
-    last = plots[-1]
     caption = f"{which} A dot is a trial; the brighter, the later.{far}"
-    plots[-1] = Plot(last.title, last.figures, last.alt, caption, height=last.height)
+    plots[-1] = replace(plots[-1], caption=caption)
     return Row(plots)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from distune.errors import BadRecord, NotAFolder
+from distune.export.files import need
 from distune.report.study_data import StudyData, WorkloadFigure, sample
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State
@@ -78,24 +79,27 @@ def _figures(store: Store, history: History) -> tuple[list[WorkloadFigure], list
 
 def _file_of(store: Store, counted: Counted) -> AttemptFile | None:
     """The file of the attempt that ended a trial; None if it is not to be had."""
-    trial = counted.trial
-    state = State.PRUNED if counted.result.outcome is Outcome.PRUNED else State.SEEN
-    for name, seen in (
-        (AttemptName(trial.number, trial.attempt, trial.purpose, counted.worker, state), True),
-        # Counted a moment ago, and not yet put away.
-        (
-            AttemptName(trial.number, trial.attempt, trial.purpose, counted.worker, State.DONE),
-            False,
-        ),
-    ):
-        file = _read(store, name, seen=seen)
-        if file is not None:
-            return file
-    return None
-
-
-def _read(store: Store, name: AttemptName, *, seen: bool = True) -> AttemptFile | None:
     try:
-        return store.read_attempt(name, seen=seen)
+        return store.read_counted(counted)
     except (FileNotFoundError, BadRecord):
         return None
+
+
+def _read(store: Store, name: AttemptName) -> AttemptFile | None:
+    try:
+        return store.read_attempt(name, seen=True)
+    except (FileNotFoundError, BadRecord):
+        return None
+
+
+def plotly_script() -> str:
+    """All of Plotly's script.
+
+    Raises:
+        UserError: it is not installed, or Optuna, which draws some of the plots, is not.
+    """
+    need("optuna", "plotly", extra="report")
+    from plotly.offline import get_plotlyjs
+
+    script: str = get_plotlyjs()
+    return script

@@ -14,10 +14,13 @@ from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.figures import Figure
 from distune.study.study import Study
-from distune.study.trial import Counted, Outcome, Report
+from distune.study.trial import Counted, Outcome, Params, Report
 from distune.watch.display.configurations import varying_parameters
+from distune.watch.display.numbers import format_scalar
+from distune.watch.display.text import clean
 from distune.watch.snapshot import Snapshot
 
+PARAMS_IN_WORDS = 12
 #: What the stage of a trial is called among its parameters.
 STAGE = "stage"
 
@@ -69,6 +72,23 @@ class StudyData:
     def varying(self) -> list[str]:
         """Names of the parameters that are not the same throughout."""
         return varying_parameters(self.study, (one.trial.params for one in self.trials))
+
+    @cached_property
+    def values(self) -> dict[int, float]:
+        """What the trials reached that have a finite value, by their numbers."""
+        values = {one.trial.number: value_of(one) for one in self.trials}
+        return {number: value for number, value in values.items() if math.isfinite(value)}
+
+    @property
+    def good_direction(self) -> str:
+        return "higher is better" if self.study.direction == "maximize" else "lower is better"
+
+    def params_words(self, params: Params) -> str:
+        """`lr 0.1, optimizer sgd`: those that vary; all, if none do."""
+        names = [name for name in self.varying if name in params] or list(params)
+        words = [f"{clean(n, 60)} {clean(format_scalar(params[n]), 60)}" for n in names]
+        more = len(words) - PARAMS_IN_WORDS
+        return ", ".join(words[:PARAMS_IN_WORDS]) + (f" and {more} more" if more > 0 else "")
 
     @cached_property
     def ranking(self) -> list[Configuration]:

@@ -6,10 +6,13 @@ import math
 import statistics
 
 from distune.report.blocks import Block, Paragraph, Section, Table
-from distune.report.study_data import StudyData, spent
-from distune.report.wording import PARAMS_IN_WORDS, good_direction, params_words
+from distune.report.study_data import (
+    PARAMS_IN_WORDS,
+    StudyData,
+    spent,
+)
 from distune.search.configuration import Configuration
-from distune.search.samplers.staged import make_sampler
+from distune.search.samplers.staged import StageView, make_sampler
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import standing
 from distune.watch.display.numbers import (
@@ -41,16 +44,12 @@ def _what(data: StudyData) -> str:
     study = data.study
     label = make_sampler(study).label
     names = [clean(name, 60) for name in data.varying]
-    if not names:
-        over = ""
-    elif len(names) <= PARAMS_IN_WORDS:
-        over = f" over {', '.join(names)}"
-    else:
-        over = f" over {len(names)} parameters"
+    many = len(names) > PARAMS_IN_WORDS
+    over = f" over {f'{len(names)} parameters' if many else ', '.join(names)}" if names else ""
     repeats = f", each setting trained {study.repeats} times" if study.repeats > 1 else ""
     return (
         f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}. "
-        f"Ranked by {clean(study.metric)}, {good_direction(study.direction)}. The study is "
+        f"Ranked by {clean(study.metric)}, {data.good_direction}. The study is "
         f"{describe_state(data.snapshot)}."
     )
 
@@ -66,19 +65,15 @@ def _counts(data: StudyData) -> str:
     )
     workers = len({one.worker for one in data.trials if one.worker})
     training = sum(map(spent, data.trials))
-    again = [
-        f"{plural(count, 'attempt')} {what}"
-        for count, what in (
-            (history.retried, "failed and tried again"),
-            (history.taken_back, "lost or given back and tried again"),
-        )
-        if count
-    ]
+    again = {
+        "failed and tried again": history.retried,
+        "lost or given back and tried again": history.taken_back,
+    }
     return (
         f"{plural(len(history), 'trial')}{of} counted ({outcomes}), by "
         f"{plural(workers, 'worker')} in {duration(snapshot.elapsed)}, with "
         f"{duration(training)} of training."
-        + "".join(f" {line[0].upper()}{line[1:]}." for line in again)
+        + "".join(f" {plural(count, 'attempt')} {what}." for what, count in again.items() if count)
     )
 
 
@@ -95,7 +90,7 @@ def _found(data: StudyData) -> list[str]:
             f" ± {format_spread(winner.spread, decimals)} (standard deviation over "
             f"{plural(len(winner.values), 'repeat')})"
         )
-    best += f": {params_words(winner.params, data.varying)}"
+    best += f": {data.params_words(winner.params)}"
     lines = [f"{best} (trial {winner.first}, {duration(winner.seconds)} of training)."]
     test = winner.test_mean(study.test_metric)
     if test is not None:
@@ -128,12 +123,11 @@ def ranking(data: StudyData) -> Section | None:
 
     def row(rank: int, one: Configuration) -> list[str]:
         spread = one.spread
-        cells = [
-            f"{rank}",
-            _numbers(one),
-            standing(one.tier(repeats)),
-            format_value(one.mean, decimals),
-        ]
+        value = format_value(one.mean, decimals)
+        numbers = " ".join(str(run.trial.number) for run in one.trials[:5])
+        if len(one.trials) > 5:
+            numbers += " …"
+        cells = [f"{rank}", numbers, standing(one.tier(repeats)), value]
         if repeats > 1:
             cells.append("" if spread is None else format_spread(spread, decimals))
             cells.append(f"{len(one.complete)}/{repeats}")
@@ -164,19 +158,9 @@ def ranking(data: StudyData) -> Section | None:
             f" The best {len(shown)} of {len(data.ranking):,}; the others are in the study's "
             "folder, in leaderboard.csv, when it is over."
         )
-    table = Table(
-        "",
-        header,
-        [row(rank, one) for rank, one in enumerate(shown, 1)],
-        numeric=frozenset({0, *range(3, len(header) - len(names))}),
-        caption=caption,
-    )
-    return Section("ranking", "Ranking", [table])
-
-
-def _numbers(one: Configuration) -> str:
-    numbers = [str(counted.trial.number) for counted in one.trials]
-    return " ".join(numbers[:5]) + (" …" if len(numbers) > 5 else "")
+    rows = [row(rank, one) for rank, one in enumerate(shown, 1)]
+    numeric = frozenset({0, *range(3, len(header) - len(names))})
+    return Section("ranking", "Ranking", [Table("", header, rows, numeric, caption)])
 
 
 def failures(data: StudyData) -> Section | None:
@@ -189,7 +173,7 @@ def failures(data: StudyData) -> Section | None:
             one.result.outcome.value,
             clean(one.result.failure.message, 600) if one.result.failure else "",
             clean(one.worker, 60),
-            params_words(one.trial.params, data.varying),
+            data.params_words(one.trial.params),
         ]
         for one in failed[:_FAILURES_SHOWN]
     ]
@@ -198,3 +182,40 @@ def failures(data: StudyData) -> Section | None:
         caption += f" The first {len(rows)} of {len(failed):,}."
     table = Table("", ["trial", "outcome", "message", "worker", "params"], rows, caption=caption)
     return Section("failures", "What failed", [table])
+
+
+def stages(data: StudyData) -> Section | None:
+    views = data.snapshot.stages
+    if not views:
+        return None
+    metric = clean(data.study.metric)
+    values = [view.winner.mean for view in views if view.winner is not None]
+    decimals = decimals_for(next(iter(values), None))
+
+    def row(number: int, view: StageView) -> list[str]:
+        mean = None if view.winner is None else view.winner.mean
+        value = "" if mean is None else format_value(mean, decimals)
+        counted = f"{view.counted}/{view.trials}"
+        return [str(number), clean(view.stage.name), view.state, counted, value, _tuned(view)]
+
+    caption = (
+        f"{plural(len(views), 'stage')}, one after the other: each starts from the best "
+        "configuration of the one before and changes only the parameters named here. "
+        f"{metric} is that of the stage's own best configuration ({data.good_direction})."
+    )
+    header = ["", "stage", "state", "trials", metric, "found"]
+    rows = [row(number, view) for number, view in enumerate(views, 1)]
+    return Section("stages", "Stages", [Table("", header, rows, frozenset({0, 3, 4}), caption)])
+
+
+def _tuned(view: StageView) -> str:
+    """What its winner has of what it tunes; while there is none, what that is."""
+    if view.winner is None:
+        names = ", ".join(clean(name, 60) for name in view.stage.params)
+        return f"{names}: no result, so nothing changes" if view.state == "over" else names
+    params = view.winner.params
+    return ", ".join(
+        f"{clean(name, 60)} {clean(format_scalar(params[name]), 60)}"
+        for name in view.stage.params
+        if name in params
+    )

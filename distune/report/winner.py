@@ -51,27 +51,18 @@ def _insist(holds: bool, what: str) -> None:
 
 def _confusion(given: figures.Confusion) -> Plot:
     n = len(given.classes)
-    square = len(given.counts) == n and all(len(row) == n for row in given.counts)
-    _insist(square, f"its counts are not {n} x {n}")
+    _insist([len(row) for row in given.counts] == [n] * n, f"its counts are not {n} x {n}")
     shares = [[count / max(sum(row), 1) for count in row] for row in given.counts]
     names = [label(name, 14) for name in given.classes]
     ticks = {"tickvals": list(range(n)), "ticktext": names, "showgrid": False, "zeroline": False}
     trace = {
-        "type": "heatmap",
-        "x": list(range(n)),
-        "y": list(range(n)),
-        "z": shares,
-        "zmin": 0,
-        "zmax": 1,
-        "text": given.counts,
+        "type": "heatmap", "x": list(range(n)), "y": list(range(n)), "z": shares,
+        "zmin": 0, "zmax": 1, "text": given.counts,
         "texttemplate": "%{text}" if n <= _MOST_NUMBERED else "",
         "customdata": [[f"{a}, taken for {b}" for b in names] for a in names],
         "hovertemplate": "%{customdata}: %{text} (%{z:.1%})<extra></extra>",
-        "colorscale": "@scale",
-        "showscale": False,
-        "xgap": 1,
-        "ygap": 1,
-    }
+        "colorscale": "@scale", "showscale": False, "xgap": 1, "ygap": 1,
+    }  # fmt: skip
     drawn = figure([trace], axis("taken for", **ticks), axis("is", autorange="reversed", **ticks))
     right = sum(row[i] for i, row in enumerate(given.counts))
     every = sum(map(sum, given.counts))
@@ -102,25 +93,18 @@ def _pictures(given: figures.Pictures) -> PictureGrid:
 
 
 def _boundary(given: figures.Boundary) -> Plot:
-    fits = len(given.scores) == len(given.y) and all(
-        len(row) == len(given.x) for row in given.scores
-    )
-    _insist(fits, f"its scores are not {len(given.y)} x {len(given.x)}")
+    height, width = len(given.y), len(given.x)
+    fits = [len(row) for row in given.scores] == [width] * height
+    _insist(fits, f"its scores are not {height} x {width}")
     points = len(given.points_x) == len(given.points_y) == len(given.labels)
     _insist(points, "its points do not have an x, a y and a label each")
     plane = {
-        "type": "contour",
-        "x": given.x,
-        "y": given.y,
-        "z": given.scores,
-        "zmin": 0,
-        "zmax": 1,
+        "type": "contour", "x": given.x, "y": given.y, "z": given.scores, "zmin": 0, "zmax": 1,
         "colorscale": [[0, "@0~"], [0.5, "@paper"], [1, "@1~"]],
         "contours": {"coloring": "heatmap", "start": 0.5, "end": 0.5, "size": 1},
-        "line": {"color": "@ink", "width": 1.5},
-        "showscale": False,
+        "line": {"color": "@ink", "width": 1.5}, "showscale": False,
         "hovertemplate": "score %{z:.2f} at %{x:.3g}, %{y:.3g}<extra></extra>",
-    }
+    }  # fmt: skip
     traces: list[dict[str, object]] = [plane]
     chosen = _thinned(len(given.labels))
     for kind in sorted(set(given.labels))[:7]:
@@ -146,14 +130,11 @@ def _scatter(given: figures.Scatter) -> Plot:
     _insist(len(given.y_error) in (0, len(given.y)), "it has not as many error bars as points")
     chosen = _thinned(len(given.x))
     dots: dict[str, object] = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [given.x[i] for i in chosen],
-        "y": [given.y[i] for i in chosen],
-        "marker": {"size": 6, "color": "@0", "opacity": 0.7},
-        "showlegend": False,
+        "type": "scatter", "mode": "markers",
+        "x": [given.x[i] for i in chosen], "y": [given.y[i] for i in chosen],
+        "marker": {"size": 6, "color": "@0", "opacity": 0.7}, "showlegend": False,
         "hovertemplate": "%{y:.5g} at %{x:.5g}<extra></extra>",
-    }
+    }  # fmt: skip
     if given.y_error:
         dots["error_y"] = {"type": "data", "array": [given.y_error[i] for i in chosen],
                            "color": "@0~", "thickness": 1, "width": 0}  # fmt: skip

@@ -5,25 +5,99 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from distune.report.blocks import Block, Paragraph, Plot, Section, Table
+from distune.report.blocks import Paragraph, Plot, Section, Table
 from distune.report.plotting import axis, figure, label
-from distune.report.stretches import (
-    AGAIN,
-    GIVEN_BACK,
-    LOST,
-    TEST,
-    Stretch,
-    busy,
-    kind_of,
-    stretches,
-    utilisation,
-)
 from distune.report.study_data import StudyData, spent
-from distune.study.trial import FAILURES, Counted, Outcome
+from distune.share.records import AttemptFile
+from distune.study.trial import FAILURES, Counted, Outcome, Purpose
 from distune.watch.display.numbers import duration, plural
 from distune.watch.display.text import clean
+
+LOST = "lost"
+GIVEN_BACK = "given back"
+AGAIN = "failed, tried again"
+TEST = "test of the winner"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """When a worker trained one attempt: seconds the study had run; how it ended; which."""
+
+    worker: str
+    start: float
+    end: float
+    kind: str
+    which: str
+
+
+def kind_of(file: AttemptFile | None) -> str:
+    """How an attempt ended that did not end its trial."""
+    if file is None or file.result is None:
+        return LOST
+    return AGAIN if file.result.outcome in FAILURES else GIVEN_BACK
+
+
+def stretches(data: StudyData) -> list[Stretch]:
+    """Every attempt of which it is known when it was made.
+
+    A counted trial ended when it was counted, by the master's clock, and began as long before
+    as its training took. No master counted an attempt that was given up: it stands where
+    its worker's clock puts it, which is set by the master's with the trials of that worker
+    whose files say when they were claimed.
+    """
+    found = []
+    for one in [*data.trials, *data.history.tests]:
+        if one.elapsed is not None and math.isfinite(one.elapsed):
+            kind = TEST if one.trial.purpose is Purpose.TEST else one.result.outcome.value
+            start, which = max(one.elapsed - spent(one), 0.0), f"trial {one.trial.number}"
+            found.append(Stretch(one.worker, start, one.elapsed, kind, which))
+    clocks = clock_offsets(data)
+    for name, file in data.given_up.items():
+        if file is not None and file.claim is not None and name.worker in clocks:
+            start = max(file.claim.time + clocks[name.worker], 0.0)
+            end, which = start + _spent(file), f"trial {name.label}"
+            found.append(Stretch(name.worker, start, end, kind_of(file), which))
+    return found
+
+
+def _spent(file: AttemptFile) -> float:
+    seconds = file.result.seconds if file.result else 0.0
+    last = file.reports[-1].seconds if file.reports else 0.0
+    return max(x if math.isfinite(x) else 0.0 for x in (seconds, last, 0.0))
+
+
+def clock_offsets(data: StudyData) -> dict[str, float]:
+    """What to add to the clock of a worker to have the time that the study had run."""
+    found: dict[str, list[float]] = {}
+    for one in data.trials:
+        file = data.files.get(one.trial.number)
+        if one.elapsed is not None and file is not None and file.claim is not None:
+            ended = file.claim.time + spent(one)
+            found.setdefault(one.worker, []).append(one.elapsed - ended)
+    return {worker: statistics.median(offsets) for worker, offsets in found.items()}
+
+
+def busy(given: Iterable[Stretch], start: float, end: float) -> float:
+    """Seconds between `start` and `end` in which at least one of these stretches lies."""
+    total, reached = 0.0, start
+    for one in sorted(given, key=lambda s: s.start):
+        low, high = max(one.start, reached), min(one.end, end)
+        if high > low:
+            total += high - low
+        reached = max(reached, min(one.end, end))
+    return total
+
+
+def utilisation(given: Sequence[Stretch]) -> float | None:
+    """The share of the time from a worker's first stretch to the end of its last in which it
+    trained; None if there is no such time.
+    """
+    start, end = min(s.start for s in given), max(s.end for s in given)
+    return busy(given, start, end) / (end - start) if end > start else None
+
 
 _MOST_BARS = 1500
 _MOST_ROWS = 60
@@ -42,22 +116,17 @@ def section(data: StudyData) -> Section | None:
     by_worker: dict[str, list[Stretch]] = {}
     for one in known:
         by_worker.setdefault(one.worker, []).append(one)
-    blocks: list[Block] = [Paragraph(line) for line in _words(data, by_worker)]
-    if by_worker:
-        blocks.append(_timeline(data, by_worker))
-    else:
-        blocks.append(
-            Paragraph(
-                "When what was trained is not known: the history had to be made anew from the "
-                "trials' files, which do not say it.",
-                "aside",
-            )
-        )
-    blocks.append(_table(data, by_worker))
+    unknown = Paragraph(
+        "When what was trained is not known: the history had to be made anew from the "
+        "trials' files, which do not say it.",
+        "aside",
+    )
+    timeline = _timeline(data, by_worker) if by_worker else unknown
+    blocks = [Paragraph(_words(data, by_worker)), timeline, _table(data, by_worker)]
     return Section("workers", "Workers", blocks)
 
 
-def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> list[str]:
+def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> str:
     shares = [share for own in by_worker.values() if (share := utilisation(own)) is not None]
     names = {one.worker for one in data.trials if one.worker}
     line = f"{plural(len(names), 'worker')} trained."
@@ -69,11 +138,11 @@ def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> list[str]:
         )
     kinds = Counter(kind_of(file) for file in data.given_up.values())
     if kinds:
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
-        line += f" {plural(len(data.given_up), 'attempt')} ended no trial: {counts}."
+        kinds_in_words = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+        line += f" {plural(len(data.given_up), 'attempt')} ended no trial: {kinds_in_words}."
     else:
         line += " No attempt was lost or repeated."
-    return [line]
+    return line
 
 
 def _timeline(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Plot:
@@ -117,20 +186,13 @@ def _bars(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, obje
     for kind in kinds:
         own = [s for s in drawn if s.kind == kind]
         traces.append(
-            {
-                "type": "bar",
-                "orientation": "h",
-                "name": kind,
-                "showlegend": True,
-                "y": [rows[s.worker] for s in own],
-                "base": [s.start for s in own],
-                "x": [max(s.end - s.start, thinnest) for s in own],
-                "marker": {"color": _HUES[kind], "line": {"width": 0}},
-                "text": [f"{s.which}: {duration(s.end - s.start)}" for s in own],
-                "textposition": "none",
-                "hovertemplate": "%{text}, from %{base:.5g} s<extra></extra>",
-            }
-        )
+            {"type": "bar", "orientation": "h", "name": kind, "showlegend": True,
+             "y": [rows[s.worker] for s in own], "base": [s.start for s in own],
+             "x": [max(s.end - s.start, thinnest) for s in own],
+             "marker": {"color": _HUES[kind], "line": {"width": 0}},
+             "text": [f"{s.which}: {duration(s.end - s.start)}" for s in own],
+             "textposition": "none", "hovertemplate": "%{text}, from %{base:.5g} s<extra></extra>"}
+        )  # fmt: skip
     return traces
 
 
@@ -173,17 +235,11 @@ def _table(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Table:
         own, kinds = counted.get(worker, []), Counter(ended.get(worker, []))
         share = utilisation(by_worker[worker]) if worker in by_worker else None
         training = sum(map(spent, own))
-        rows.append(
-            [
-                clean(worker),
-                clean(own[-1].device, 40) if own else "",
-                f"{len(own):,}",
-                f"{sum(one.result.outcome in FAILURES for one in own):,}",
-                *(f"{kinds[kind]:,}" for kind in (AGAIN, GIVEN_BACK, LOST)),
-                duration(training),
-                "" if share is None else f"{share:.0%}",
-            ]
-        )
+        failed = sum(one.result.outcome in FAILURES for one in own)
+        counts = [len(own), failed, kinds[AGAIN], kinds[GIVEN_BACK], kinds[LOST]]
+        row = [clean(worker), clean(own[-1].device, 40) if own else ""]
+        row += [f"{count:,}" for count in counts]
+        rows.append([*row, duration(training), "" if share is None else f"{share:.0%}"])
     caption = "Trials: those that this worker brought to their end; failed: for good."
     if len(workers) > len(rows):
         caption += f" The first {len(rows)} of {len(workers):,} workers."

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from importlib.resources import files
 from pathlib import Path
 
 from distune.errors import UserError
+from distune.export.files import complete
 from distune.export.leaderboard import parameter_names
+from distune.report import cost, curves, parameters, progress, summary, winner, workers
+from distune.report.blocks import Section
+from distune.report.optuna_plots import study_of
 from distune.report.page import html_page
-from distune.report.sections import all_sections
 from distune.report.study_data import STAGE, StudyData
 
 
@@ -21,7 +22,7 @@ def write_report(
 
     Args:
         data: from `read`.
-        plotly: from `plotly_script`.
+        plotly: all of its script.
         out: the file; `NAME-report.html` in the current directory if None.
         color_by: the parameter whose values have colours in learning curves; the most
             important one if None.
@@ -39,51 +40,49 @@ def write_report(
             f"--color-by: {name} has no parameter {color_by!r}; there are {', '.join(known)}"
         )
     target = out or Path(f"{name}-report.html")
-    _write(
-        target,
-        html_page(
-            f"Study {name}",
-            f"Made by distune from the study {name}, {data.study.id}. This file loads "
-            "nothing from the network.",
-            all_sections(data, color_by),
-            style=_asset("page.css"),
-            script=_asset("page.js"),
-            plotly=plotly,
-        ),
+    page = html_page(
+        f"Study {name}",
+        f"Made by distune from the study {name}, {data.study.id}. This file loads "
+        "nothing from the network.",
+        all_sections(data, color_by),
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+        plotly=plotly,
     )
+    with complete(target) as draft:
+        draft.write_text(page, encoding="utf-8")
     return target
-
-
-def plotly_script() -> str:
-    """All of Plotly's script.
-
-    Raises:
-        UserError: it is not installed, or Optuna is not.
-    """
-    try:
-        import optuna  # noqa: F401  drawn with later
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise UserError(
-            f"a report needs Plotly and Optuna ({error}): pip install 'distune[report]'"
-        ) from None
-    script: str = get_plotlyjs()
-    return script
 
 
 def _asset(name: str) -> str:
     return (files("distune.report") / name).read_text(encoding="utf-8")
 
 
-def _write(target: Path, text: str) -> None:
-    """All of it or nothing."""
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, target)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise UserError(f"cannot write {target}: {why}; choose another file with --out") from None
+def all_sections(data: StudyData, color_by: str | None = None) -> list[Section]:
+    """The sections that this study has something for.
+
+    Args:
+        data: of the study.
+        color_by: the parameter whose values have colours in learning curves, until another is
+            chosen in the page; the stage if None and there are any, else the most important.
+    """
+    study = study_of(data.history)
+    weights = parameters.weigh(data, study)
+    staged = [STAGE] if data.stages else []
+    colours = list(dict.fromkeys([*staged, *weights, *data.varying]))
+    if color_by is None:
+        color_by = next(iter(colours), None)
+    made = [
+        summary.summary(data),
+        summary.ranking(data),
+        summary.stages(data),
+        progress.section(data),
+        parameters.what_mattered(data, study, weights),
+        parameters.section(data, weights),
+        curves.section(data, color_by, colours),
+        cost.section(data),
+        winner.section(data),
+        workers.section(data),
+        summary.failures(data),
+    ]
+    return [section for section in made if section is not None]

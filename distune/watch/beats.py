@@ -15,13 +15,11 @@ from distune.watch.snapshot import WorkerView
 _BEATS_LAST = 2.0  # seconds; a study is looked at more often than its workers
 
 
-class WorkerBeats:
-    """`WorkerBeats(store, study, monotonic, on_trouble).look(holders)`.
+class Heartbeats:
+    """The heartbeats of a study, as a watcher finds them from one look to the next.
 
     Args:
-        store: of the study.
-        study: which.
-        monotonic: this watcher's clock, for silence (P6).
+        monotonic: the watcher's clock, for silence (P6).
         on_trouble: takes a line when a worker says that it is in trouble.
     """
 
@@ -40,8 +38,10 @@ class WorkerBeats:
         self._beats: dict[str, Beat] = {}
         self._views: tuple[WorkerView, ...] = ()
         self._next = -math.inf
+        self._master_watch = Watch(longest_step=60.0)
+        self._master: MasterBeat | None = None
 
-    def look(self, holders: Set[str]) -> tuple[WorkerView, ...]:
+    def workers(self, holders: Set[str]) -> tuple[WorkerView, ...]:
         """The workers as their heartbeats show them, read now or a moment ago.
 
         Args:
@@ -73,23 +73,13 @@ class WorkerBeats:
             self._on_trouble(f"{worker} {beat.state}: {beat.trouble}")
         self._beats[worker] = beat
 
-    def blind(self) -> None:
-        """The share could not be read: no worker was silent meanwhile."""
-        self._watch.blind()
-
-
-class MasterBeats:
-    """`MasterBeats(store).look(now)`: the master's heartbeat, and how long it has been silent."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._watch = Watch(longest_step=60.0)
-        self._last: MasterBeat | None = None
-
-    def look(self, now: float) -> tuple[MasterBeat | None, float]:
-        self._last = self._store.read_master() or self._last
-        signature = records.encode_document(self._last) if self._last else b""
-        return self._last, self._watch.look({"master": signature}, now)["master"]
+    def master(self, now: float) -> tuple[MasterBeat | None, float]:
+        """What the master said last, and how long it has been silent."""
+        self._master = self._store.read_master() or self._master
+        signature = records.encode_document(self._master) if self._master else b""
+        return self._master, self._master_watch.look({"master": signature}, now)["master"]
 
     def blind(self) -> None:
+        """The share could not be read: neither a worker nor the master was silent meanwhile."""
         self._watch.blind()
+        self._master_watch.blind()

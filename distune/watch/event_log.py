@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from distune.search.ranking import History
 from distune.search.samplers.staged import StageView
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
-from distune.study.study import Study
 from distune.study.trial import FAILURES, Counted, Outcome, Result
 from distune.watch.snapshot import Event
 
@@ -16,15 +16,11 @@ _EVENTS_KEPT = 200
 
 
 class EventLog:
-    """`EventLog(study, wall)`; its methods turn what is new into events.
+    """`EventLog(history, wall)`; its methods turn what is new into events. `wall`: for people."""
 
-    Args:
-        study: which.
-        wall: a clock for people.
-    """
-
-    def __init__(self, study: Study, wall: Callable[[], float]) -> None:
-        self._metric = study.metric
+    def __init__(self, history: History, wall: Callable[[], float]) -> None:
+        self._history = history
+        self._trials, self._tests = len(history), len(history.tests)
         self._wall = wall
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._before: frozenset[AttemptName] | None = None
@@ -38,22 +34,23 @@ class EventLog:
         """The newest last."""
         return tuple(self._events)
 
-    def counted(self, new: Iterable[Counted]) -> None:
-        """Trials that were counted since the look before."""
+    def counted(self) -> list[Counted]:
+        """Trials and tests that were counted since the look before; returns the trials."""
+        history, metric = self._history, self._history.study.metric
+        new = list(history.trials[self._trials :])
         for one in new:
             result, number = one.result, one.trial.number
             if result.outcome in FAILURES:
                 self.add(result.outcome, f"trial {number} failed for good: {_why(result)}")
             else:
-                value = "" if result.value is None else f", {self._metric} {result.value:.5g}"
+                value = "" if result.value is None else f", {metric} {result.value:.5g}"
                 self.add(result.outcome, f"trial {number} {result.outcome}{value}")
-
-    def tested(self, new: Iterable[Counted]) -> None:
-        """Tests that were counted since the look before."""
-        for one in new:
+        for one in history.tests[self._tests :]:
             found = {k: v for k, v in one.result.metrics.items() if k.startswith("test_")}
             shown = ", ".join(f"{key} {value:.5g}" for key, value in found.items())
             self.add(one.result.outcome, f"trial {one.trial.number} tested: {shown}")
+        self._trials, self._tests = len(history), len(history.tests)
+        return new
 
     def listed(
         self, attempts: Iterable[AttemptName], files: Mapping[AttemptName, AttemptFile]
@@ -83,8 +80,8 @@ class EventLog:
         """How the stages of a study stand that has them."""
         begun = [view for view in views if view.state != "waiting"]
         for view in begun[self._stages_begun :] if self._stages_begun else ():
-            settings = ", ".join(f"{k} {v}" for k, v in view.start.items())
-            self.add("stage", f"stage {view.stage.name} starts from {settings}")
+            params = ", ".join(f"{k} {v}" for k, v in view.start.items())
+            self.add("stage", f"stage {view.stage.name} starts from {params}")
         self._stages_begun = len(begun)
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from distune.errors import BadRecord, ShareError, UserError
 from distune.export.files import data_frame
-from distune.export.rows import TrialRow, curve_of, trial_rows
-from distune.export.table import TrialTable
+from distune.export.table import TrialRow, TrialTable, curve_of, trial_rows
 from distune.search.ranking import History
 from distune.share import protocol
 from distune.share.find_studies import find_studies, open_study
@@ -70,7 +69,7 @@ class StoredCurves(Mapping[int, Sequence[Report]]):
 
 @dataclass(frozen=True)
 class LoadedTrial(TrialRow):
-    """A counted trial: the fields of `distune.export.rows.TrialRow`, and its curve."""
+    """A counted trial: the fields of `distune.export.table.TrialRow`, and its curve."""
 
     _curves: StoredCurves = field(repr=False, compare=False)
 

@@ -20,12 +20,11 @@ from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted
 from distune.watch.attempt_files import AttemptFiles
-from distune.watch.beats import MasterBeats, WorkerBeats
+from distune.watch.beats import Heartbeats
 from distune.watch.counting import LONGEST_LEAP, Refuse, recover
 from distune.watch.event_log import EventLog
 from distune.watch.expected import ExpectedTrials
 from distune.watch.snapshot import Event, Snapshot
-from distune.watch.strangers import StrangerCheck
 
 _RATE_OVER = 30  # trials
 
@@ -65,18 +64,15 @@ class Observer:
         self._follows = follows_history
         self._monotonic = monotonic
         self._sampler = make_sampler(self.study)
-        self._log = EventLog(self.study, wall)
-        self._files = AttemptFiles(store)
-        self._master_beats = MasterBeats(store)
-        self._worker_beats = WorkerBeats(
+        self._beats = Heartbeats(
             store, self.study, monotonic, lambda text: self.add_event("trouble", text)
         )
         self.catch_up()
         self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
-        self._announced, self._announced_tests = len(self.history), len(self.history.tests)
+        self._log = EventLog(self.history, wall)
         self._recent = deque((c.elapsed for c in self.history.trials[-_RATE_OVER:]), _RATE_OVER)
         self.expected = ExpectedTrials(self.history)
-        self._check = StrangerCheck(store, self.history, self.expected, refuse, self.catch_up)
+        self._files = AttemptFiles(store, self.history, self.expected, refuse, self.catch_up)
 
     def add_event(self, kind: str, text: str) -> None:
         self._log.add(kind, text)
@@ -88,13 +84,12 @@ class Observer:
 
     def expect_all(self, listing: Listing) -> None:
         """Expect the trials of a listing."""
-        for name in self._check.split(listing)[0]:
+        for name in self._files.split(listing)[0]:
             self.expected.expect(name.key, name.attempt)
 
     def blind(self) -> None:
         """The share could not be read: no worker was silent meanwhile."""
-        self._worker_beats.blind()
-        self._master_beats.blind()
+        self._beats.blind()
 
     def look(
         self, *, elapsed: float | None = None, limits: Limits | None = None, curves: bool = False
@@ -113,18 +108,18 @@ class Observer:
             self.catch_up()
         listing = self.store.listing(viewer=self._follows)
         now = self._monotonic()
-        attempts, strangers = self._check.split(listing)
+        attempts, strangers = self._files.split(listing)
         holders = {n.worker for n in attempts if n.state is State.TAKEN and n.worker}
-        workers = self._worker_beats.look(holders)
+        workers = self._beats.workers(holders)
         self.expected.follow(attempts)
         files, bad = self._files.ended(attempts)
         if curves:
             files.update(self._files.running(attempts, now))
         finished = self._read_finished() if self._follows else None
-        master, silence = self._master_beats.look(now) if self._follows else (None, 0.0)
+        master, silence = self._beats.master(now) if self._follows else (None, 0.0)
         if elapsed is None:
             elapsed = master.elapsed if master else 0.0
-        self._announce_counted()
+        self._recent.extend(one.elapsed for one in self._log.counted())
         self._log.listed(attempts, files)
         stages = self._follow_stages()
         return Snapshot(
@@ -163,13 +158,6 @@ class Observer:
             return self.store.read_finished()
         except BadRecord:
             return None
-
-    def _announce_counted(self) -> None:
-        new = self.history.trials[self._announced :]
-        self._recent.extend(counted.elapsed for counted in new)
-        self._log.counted(new)
-        self._log.tested(self.history.tests[self._announced_tests :])
-        self._announced, self._announced_tests = len(self.history), len(self.history.tests)
 
     def _follow_stages(self) -> tuple[StageView, ...]:
         if not isinstance(self._sampler, StagedSampler):

@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 
+from distune.errors import ShareError
 from distune.share import protocol
-from distune.watch.display.ending import final_table
+from distune.share.waiting import LONGEST_WAIT, Interrupt, Outage
 from distune.watch.display.json_data import snapshot_json
+from distune.watch.display.leaderboard import final_table
 from distune.watch.display.live import render
-from distune.watch.display.plain import plain_event, plain_progress
+from distune.watch.display.state import plain_event, plain_progress
 from distune.watch.display.text import clean
+from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot
 
 _REFRESH = 0.5  # seconds between two pictures
@@ -58,12 +60,7 @@ class Screen:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -89,7 +86,9 @@ class Screen:
                 self._print_json(snapshot)
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
-        new = _after(snapshot.events, self._last_event)
+        events, last = snapshot.events, self._last_event
+        # All of them if the last one has scrolled away.
+        new = next((events[i + 1 :] for i, one in enumerate(events) if one is last), events)
         if new:
             self._print([plain_event(event) for event in new])
             self._last_event = new[-1]
@@ -98,8 +97,7 @@ class Screen:
             self.say(plain_progress(snapshot))
 
     def _print_json(self, snapshot: Snapshot) -> None:
-        text = json.dumps(snapshot_json(snapshot), allow_nan=False)
-        self._console.out(text, highlight=False)
+        self._console.out(json.dumps(snapshot_json(snapshot), allow_nan=False), highlight=False)
 
     def say(self, text: str) -> None:
         """A line for people."""
@@ -126,9 +124,26 @@ class Screen:
         )
 
 
-def _after(events: tuple[Event, ...], last: Event | None) -> tuple[Event, ...]:
-    """The events that came after `last`; all of them if it has scrolled away."""
-    for i in range(len(events) - 1, -1, -1):
-        if events[i] is last:
-            return events[i + 1 :]
-    return events
+def run_viewer(observer: Observer, screen: Screen) -> int:
+    """Show a study until the viewer is interrupted or the study is over."""
+    interrupt = Interrupt()
+    outage = Outage()
+    with screen:
+        while interrupt.signal is None:
+            looked = time.monotonic()
+            try:
+                snapshot = observer.look(curves=screen.wants_curves())
+            except (ShareError, FileNotFoundError) as error:
+                observer.blind()
+                if outage.began is None:
+                    screen.say(f"{error}; trying again")
+                interrupt.event.wait(outage.pause(since=looked))
+                continue
+            lasted = outage.over()
+            if lasted is not None:
+                screen.say(f"the share is back after {lasted:.0f} s")
+            screen.show(snapshot)
+            if snapshot.finished is not None and not screen.live:
+                break
+            interrupt.event.wait(LONGEST_WAIT)
+    return 0

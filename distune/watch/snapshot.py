@@ -39,7 +39,7 @@ class Snapshot:
     Attributes:
         elapsed: seconds that masters have run it.
         attempts: what lies in `trials/`.
-        strangers: names of other files there, and why they are none of the study's.
+        strangers: names there that no master of the study gave, and why they are none of its own.
         files: contents of done and lost attempts, and of running ones when asked for.
         bad: attempts whose content is not what it should be, and why.
         absent: trials that were there, are not counted, and were in none of the last

@@ -15,7 +15,7 @@ EXAMPLE = "distune best --json > best.json; distune master --space best.json"
 def best(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show the best configuration so far; as JSON, a space file that trains it again."""
     from distune.export.leaderboard import best_space
-    from distune.watch.display.ending import best_text
+    from distune.watch.display.leaderboard import best_text
 
     snapshot = look(logs, study)
     text = best_space(snapshot.history)

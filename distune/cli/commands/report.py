@@ -39,10 +39,11 @@ def report(
     You can write it while the study runs. The page works offline, so you can send the file to a
     colleague as it is.
     """
-    from distune.report.reading import read_study
-    from distune.report.writing import plotly_script, write_report
+    from distune.report.reading import plotly_script, read_study
 
     plotly = plotly_script()  # what is not installed is said before anything is read
+    from distune.report.writing import write_report
+
     with opened(logs, study) as store:
         data = read_study(store)
     written = write_report(data, plotly, out, color_by)

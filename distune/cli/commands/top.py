@@ -22,7 +22,7 @@ def top(
 ) -> None:
     """Watch a study live, read-only, from any machine that sees the shared folder."""
     from distune.watch.observer import Observer
-    from distune.watch.viewer import run_viewer
+    from distune.watch.screen import run_viewer
 
     with opened(logs, study) as store:
         observer = Observer(store)

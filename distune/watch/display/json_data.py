@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from distune.export.leaderboard import strict
 from distune.search.configuration import Configuration
 from distune.search.samplers.staged import StageView
 from distune.share.protocol import AttemptName, State
@@ -44,24 +44,21 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
             "waiting": len(snapshot.in_state(State.WAITING)),
             "running": len(snapshot.in_state(State.TAKEN)),
             "outcomes": {
-                outcome.value: history.outcomes[outcome]
-                for outcome in Outcome
-                if outcome not in (Outcome.RELEASED, Outcome.LOST)
+                one.value: history.outcomes[one]
+                for one in Outcome
+                if one not in (Outcome.RELEASED, Outcome.LOST)
             },
         },
         "rate_per_second": snapshot.trials_per_second,
         "eta_seconds": eta_seconds(snapshot),
         "stages": [_stage_json(view) for view in snapshot.stages],
         "configurations": history.configurations,
-        "ranking": [
-            _ranked_json(rank, configuration, study)
-            for rank, configuration in enumerate(history.ranking(top), 1)
-        ],
+        "ranking": [_ranked_json(*one, study) for one in enumerate(history.ranking(top), 1)],
         "running": [_running_json(one, study) for one in running_attempts(snapshot, None)],
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
     }
-    plain: dict[str, Any] = _strict(tree)
+    plain: dict[str, Any] = strict(tree)
     return plain
 
 
@@ -91,7 +88,7 @@ def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str,
         "params": trial.params if trial else None,
         "attempts": [_attempt_json(name, file) for name, file in attempts],
     }
-    plain: dict[str, Any] = _strict(tree)
+    plain: dict[str, Any] = strict(tree)
     return plain
 
 
@@ -142,30 +139,12 @@ def _running_json(one: RunningAttempt, study: Study) -> dict[str, Any]:
 
 def _worker_json(view: WorkerView) -> dict[str, Any]:
     beat = view.beat
+    said = ("host", "pid", "device", "jobs", "state", "trouble", "completed", "failed")
     return {
         "worker": view.worker,
-        "host": beat.host if beat else None,
-        "pid": beat.pid if beat else None,
-        "device": beat.device if beat else None,
-        "jobs": beat.jobs if beat else None,
-        "state": beat.state if beat else None,
+        **{name: getattr(beat, name, None) for name in said},
         "trouble": beat.trouble if beat else "",
-        "completed": beat.completed if beat else None,
-        "failed": beat.failed if beat else None,
         "running": [progress.file for progress in beat.running] if beat else [],
         "images_per_second": throughput(beat),
         "silence": view.silence,
     }
-
-
-def _strict(tree: Any) -> Any:
-    """The same without NaN and infinity, which JSON does not have."""
-    match tree:
-        case float():
-            return tree if math.isfinite(tree) else None
-        case Mapping():
-            return {key: _strict(value) for key, value in tree.items()}
-        case list() | tuple():
-            return [_strict(value) for value in tree]
-        case _:
-            return tree

@@ -1,15 +1,23 @@
-"""The ranking of a study's configurations as a table, for every view."""
+"""The ranking of a study: as a table, its stages, its winner in words, and the end of it all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.search.configuration import Configuration, Tier
+from distune.search.samplers.staged import StageView
 from distune.study.study import Study
-from distune.watch.display.configurations import best_value, standing, varying_parameters
+from distune.watch.display.configurations import (
+    best_value,
+    params_text,
+    standing,
+    varying_parameters,
+    wrapped,
+)
 from distune.watch.display.numbers import (
     decimals_for,
     duration,
@@ -19,8 +27,8 @@ from distune.watch.display.numbers import (
     is_number,
     short_number,
 )
-from distune.watch.display.tables import BEST_MARK, TextColumn, table_lines
-from distune.watch.display.text import clean, line_of
+from distune.watch.display.state import describe_state, outcome_counts, title_line, trials_counted
+from distune.watch.display.text import BEST_MARK, TextColumn, clean, indented, line_of, table_lines
 from distune.watch.snapshot import Snapshot
 
 
@@ -57,10 +65,7 @@ def _ranking_columns(
         line_of((BEST_MARK if is_best else " ", "bold yellow"), f" {rank:>{digits}}")
         for rank, is_best in enumerate(best, 1)
     ]
-    values = [
-        _value_cell(c, tier, decimals, is_best)
-        for (c, tier), is_best in zip(both, best, strict=True)
-    ]
+    values = [_value_cell(*pair, decimals, top) for pair, top in zip(both, best, strict=True)]
     tests = [c.test_mean(study.test_metric) for c in configurations]
     sizes = [c.parameters for c in configurations]
     columns = [
@@ -70,30 +75,25 @@ def _ranking_columns(
     ]
     if study.repeats > 1:
         columns.append(column("spread", (spread(c, tier) for c, tier in both), 2, right=False))
-        columns.append(
-            TextColumn("repeats", [_repeats_cell(c, study) for c in configurations], 3, True)
-        )
+        runs = [_repeats_cell(c, study) for c in configurations]
+        columns.append(TextColumn("runs", runs, 3, right=True))
     if any(test is not None for test in tests):
-        columns.append(
-            column("test", (format_value(t, 4) if t is not None else "" for t in tests), 6)
-        )
+        shown = ("" if t is None else format_value(t, 4) for t in tests)
+        columns.append(column("test", shown, 6))
     times = (duration(c.seconds) if c.seconds else "" for c in configurations)
     columns.append(column("time", times, 7))
     if any(size is not None for size in sizes):
-        columns.append(
-            column("weights", (short_number(s) if s is not None else "" for s in sizes), 9)
-        )
+        weights = ("" if s is None else short_number(s) for s in sizes)
+        columns.append(column("weights", weights, 9))
     for i, name in enumerate(varying_parameters(study, (c.params for c in configurations))):
         cells = [format_scalar(c.params[name]) if name in c.params else "" for c in configurations]
         text = any(isinstance(c.params.get(name), str) for c in configurations)
         # The first two matter more than time and size; the others less.
         columns.append(column(clean(name), cells, (5, 8)[i] if i < 2 else 10 + i, right=not text))
-    return [
-        replace(
-            col, cells=[_dimmed(cell, tier) for cell, tier in zip(col.cells, tiers, strict=True)]
-        )
-        for col in columns
-    ]
+    for cell, tier in ((c, t) for one in columns for c, t in zip(one.cells, tiers, strict=True)):
+        if tier > Tier.PARTIAL:
+            cell.stylize("dim")
+    return columns
 
 
 def _numbers(configuration: Configuration) -> str:
@@ -118,15 +118,117 @@ def _repeats_cell(configuration: Configuration, study: Study) -> Text:
     return Text(f"{complete}/{study.repeats}", "yellow" if complete < study.repeats else "")
 
 
-def _dimmed(cell: Text, tier: Tier) -> Text:
-    if tier > Tier.PARTIAL:
-        cell.stylize("dim")
-    return cell
-
-
 def _self_named(column: TextColumn) -> TextColumn:
     """For a table without a header: `lr 0.05` in each cell."""
     cells = [
         line_of((f"{column.name} ", "dim"), cell) if cell.plain else cell for cell in column.cells
     ]
     return replace(column, name="", cells=cells)
+
+
+_STAGE_SIGNS = {"over": ("✓", "green"), "running": ("▸", "bold cyan"), "waiting": ("·", "dim")}
+
+
+def stage_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+    """Each stage: how far it is, and what its winner has of the parameters that it tunes."""
+    decimals = decimals_for(best_value(snapshot.history))
+    views = snapshot.stages
+    # What is under way goes first when there is no room for all.
+    first = next((i for i, view in enumerate(views) if view.state != "over"), len(views))
+    begin = max(0, min(first - 1, len(views) - rows))
+    shown = views[begin : begin + rows]
+
+    def found(view: StageView) -> Text:
+        if view.state == "over" and view.winner is None:
+            return Text("no result: nothing changes", "yellow")
+        params = view.winner.params if view.winner else {}
+        tuned = [name for name in view.stage.params if name in params]
+        if not tuned:
+            return Text(", ".join(clean(name) for name in view.stage.params), "dim")
+        pieces = [line_of((f"{clean(n)} ", "dim"), format_scalar(params[n])) for n in tuned]
+        return line_of((", ", "dim")).join(pieces)
+
+    def value(view: StageView) -> str:
+        return "" if view.winner is None else format_value(view.winner.mean, decimals)
+
+    columns = [
+        TextColumn("", [Text(*_STAGE_SIGNS[view.state]) for view in shown], 1),
+        TextColumn("", [Text(clean(view.stage.name)) for view in shown], 0, widest=30),
+        TextColumn("", [Text(f"{view.counted}/{view.trials}") for view in shown], 2, True),
+        TextColumn("", [Text(value(view), "green") for view in shown], 3, True),
+        TextColumn("", [found(view) for view in shown], 4, widest=80),
+    ]
+    return table_lines(columns, width, header=False, rows=len(shown))
+
+
+def final_table(snapshot: Snapshot, width: int) -> RenderableType:
+    """What is printed once when a study ends: the best ten, the winner in words, the counts."""
+    history = snapshot.history
+    lines: list[RenderableType] = [indented(title_line(snapshot, width - 2), width), Text("")]
+    if history.configurations:
+        lines += [indented(line, width) for line in ranking_lines(snapshot, width - 1, 10)]
+        hidden = history.configurations - 10
+        if hidden > 0:
+            lines.append(Text(f"   and {hidden:,} more", "dim"))
+        lines.append(Text(""))
+    lines.append(best_text(snapshot, width))
+    counts = line_of((" · ", "dim")).join(Text(*part) for part in outcome_counts(snapshot))
+    so_many = f"{trials_counted(snapshot)} in {duration(snapshot.elapsed)}: "
+    took = line_of((so_many, "bold"), counts)
+    lines += [Text(""), wrapped(took, width, 1)]
+    if snapshot.finished is not None:
+        lines.append(wrapped(Text(describe_state(snapshot).capitalize(), "dim"), width, 1))
+    return Group(*lines)
+
+
+def best_text(snapshot: Snapshot, width: int) -> RenderableType:
+    """The best configuration in words; where there is none, why."""
+    history = snapshot.history
+    winner = history.winner()
+    if winner is not None:
+        params = params_text(winner.params, varying_parameters(snapshot.study))
+        return Group(
+            wrapped(_winner_text(snapshot, winner), width, 1),
+            wrapped(params, width, 3),
+            wrapped(_trained_by(winner), width, 3),
+        )
+    said = [Text("No configuration has a result.", "bold red")]
+    failures = [one.result.failure for one in history.trials if one.result.failure is not None]
+    if failures:
+        said.append(Text(f"The last failure: {clean(failures[-1].message)}"))
+    return Group(*(wrapped(text, width, 1) for text in said))
+
+
+def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
+    study = snapshot.study
+    decimals = decimals_for(winner.mean)
+    text = line_of(
+        (f"{BEST_MARK} ", "bold yellow"),
+        ("Best: ", "bold"),
+        f"{clean(study.metric)} ",
+        (format_value(winner.mean, decimals), "bold green"),
+    )
+    if is_number(winner.spread):
+        text.append(f" ± {format_spread(winner.spread, decimals)}")
+    count = len(winner.complete)
+    if study.repeats > 1:
+        of = "" if count == study.repeats else f"{count} of "
+        text.append(f" over {of}{study.repeats} repeats")
+    test = winner.test_mean(study.test_metric)
+    if test is not None:
+        text.append(f", {study.test_metric.replace('_', ' ')} {format_value(test, 4)}")
+    return text
+
+
+def _trained_by(winner: Configuration) -> Text:
+    trained = winner.complete or winner.trials
+    places = dict.fromkeys(
+        clean(one.worker) + (f" ({clean(one.device, 40)})" if one.device else "") for one in trained
+    )
+    noun = "trial" if len(winner.trials) == 1 else "trials"
+    numbers = ", ".join(str(one.trial.number) for one in winner.trials[:10])
+    each = " each" if len(trained) > 1 else ""
+    return Text(
+        f"{noun} {numbers}, trained by {', '.join(places)} in {duration(winner.seconds)}{each}",
+        "dim",
+    )

@@ -9,16 +9,42 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.share.protocol import State
-from distune.watch.display.events import event_lines
-from distune.watch.display.headline import study_lines
-from distune.watch.display.leaderboard import ranking_lines
-from distune.watch.display.numbers import plural
+from distune.watch.display.leaderboard import ranking_lines, stage_lines
+from distune.watch.display.numbers import clock, plural
 from distune.watch.display.running import running_lines
-from distune.watch.display.stages import stage_lines
-from distune.watch.display.state import is_over, planned_trials
-from distune.watch.display.text import fitted, indented, rule_line
+from distune.watch.display.state import is_over, planned_trials, study_lines
+from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
 from distune.watch.display.workers import live_workers, shown_workers, worker_lines, workers_summary
 from distune.watch.snapshot import Snapshot
+
+#: Sign, style of the sign, style of the text: trouble strikes the eye, routine does not.
+_KINDS: dict[str, tuple[str, str, str]] = {
+    "claimed": ("›", "blue", "dim"),
+    "complete": ("✓", "green", ""),
+    "diverged": ("~", "yellow", ""),
+    "pruned": ("–", "cyan", ""),
+    "failed": ("✗", "bold red", "red"),
+    "timeout": ("✗", "bold red", "red"),
+    "out-of-memory": ("✗", "bold red", "red"),
+    "lost": ("?", "bold yellow", "yellow"),
+    "released": ("‹", "yellow", ""),
+    "retried": ("↻", "yellow", ""),
+    "stage": ("▸", "bold cyan", ""),
+    "trouble": ("!", "bold red", "red"),
+}
+
+
+def event_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+    events = snapshot.events[-rows:] if rows > 0 else ()
+    if not events:
+        return [Text("nothing has happened since this view was opened", "dim")]
+    lines = []
+    for event in events:
+        sign, sign_style, style = _KINDS.get(event.kind, ("•", "dim", ""))
+        at, text = (clock(event.at), "dim"), (clean(event.text), style)
+        lines.append(fitted(line_of(at, "  ", (sign, sign_style), " ", text), width))
+    return lines
+
 
 _Draw = Callable[[Snapshot, int, int], list[Text]]
 
@@ -35,24 +61,19 @@ class _Panel:
     """
 
     title: str
-    aside: str
     total: int
     wanted: int
-    weight: int
     draw: _Draw
+    weight: int = 3
+    aside: str = ""
     fixed: int = 0
     counts_hidden: bool = True
-
-
-def _heading(panel: _Panel, shown: int, width: int) -> Text:
-    hidden = panel.total - shown if panel.counts_hidden else 0
-    more = f"and {hidden:,} more" if hidden > 0 else ""
-    return rule_line(panel.title, panel.aside, more, width)
 
 
 def _panels(snapshot: Snapshot, *, header: bool) -> list[_Panel]:
     """What there is to show, the most important first."""
     history, over = snapshot.history, is_over(snapshot)
+    ranked, stages, events = history.configurations, len(snapshot.stages), len(snapshot.events)
     running = len(snapshot.in_state(State.TAKEN))
     workers = len(shown_workers(snapshot))
     at_least = 0 if over else 1
@@ -60,53 +81,27 @@ def _panels(snapshot: Snapshot, *, header: bool) -> list[_Panel]:
     # Places that will be needed soon are kept, so that nothing jumps when they fill.
     coming = 10**9 if planned is None else -(-planned // snapshot.study.repeats)
     slots = sum(view.beat.jobs for view in live_workers(snapshot) if view.beat is not None)
+    wanted = max(running, 0 if over else slots, at_least)
+    under_way = plural(running, "trial") if running else ""
+    together = workers_summary(snapshot, workers)
 
     def ranking(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
         return ranking_lines(snapshot, width, rows, header)
 
     panels = [
         _Panel(
-            title="Ranking",
-            aside=plural(history.configurations, "configuration") if len(history) else "",
-            total=history.configurations,
-            wanted=max(history.configurations, 1, 0 if over else coming),
+            "Ranking",
+            ranked,
+            max(ranked, 1, 0 if over else coming),
+            ranking,
             weight=6,
-            draw=ranking,
+            aside=plural(ranked, "configuration") if len(history) else "",
             fixed=1 if header else 0,
         ),
-        _Panel(
-            title="Stages",
-            aside="",
-            total=len(snapshot.stages),
-            wanted=len(snapshot.stages),
-            weight=2,
-            draw=stage_lines,
-        ),
-        _Panel(
-            title="Running",
-            aside=plural(running, "trial") if running else "",
-            total=running,
-            wanted=max(running, 0 if over else slots, at_least),
-            weight=3,
-            draw=running_lines,
-        ),
-        _Panel(
-            title="Workers",
-            aside=workers_summary(snapshot, workers),
-            total=workers,
-            wanted=max(workers, at_least),
-            weight=3,
-            draw=worker_lines,
-        ),
-        _Panel(
-            title="Events",
-            aside="",
-            total=len(snapshot.events),
-            wanted=max(len(snapshot.events), 1),
-            weight=3,
-            draw=event_lines,
-            counts_hidden=False,
-        ),
+        _Panel("Stages", stages, stages, stage_lines, weight=2),
+        _Panel("Running", running, wanted, running_lines, aside=under_way),
+        _Panel("Workers", workers, max(workers, at_least), worker_lines, aside=together),
+        _Panel("Events", events, max(events, 1), event_lines, counts_hidden=False),
     ]
     return [panel for panel in panels if panel.wanted]
 
@@ -134,18 +129,15 @@ def _shared_out(panels: Sequence[_Panel], available: int) -> list[int]:
 
 def _panel_lines(panel: _Panel, snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     """A panel of exactly `rows` rows, besides its heading and fixed rows."""
-    drawn = panel.draw(snapshot, width - 1, rows)
-    lines = [_heading(panel, min(rows, panel.total), width)]
-    lines += [indented(line, width) for line in drawn]
+    hidden = panel.total - min(rows, panel.total) if panel.counts_hidden else 0
+    more = f"and {hidden:,} more" if hidden > 0 else ""
+    lines = [rule_line(panel.title, panel.aside, more, width)]
+    lines += [indented(line, width) for line in panel.draw(snapshot, width - 1, rows)]
     return lines + [Text("")] * (1 + panel.fixed + rows - len(lines))
 
 
 def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
     """The live leaderboard, never taller than `height` nor wider than `width`."""
-    return Group(*_screen(snapshot, width, height))
-
-
-def _screen(snapshot: Snapshot, width: int, height: int) -> list[Text]:
     study_rows = 3 if height >= 14 else 2 if height >= 6 else 1
     lines = [indented(line, width) for line in study_lines(snapshot, width - 2, study_rows)]
     panels = _panels(snapshot, header=height >= 13)
@@ -155,7 +147,7 @@ def _screen(snapshot: Snapshot, width: int, height: int) -> list[Text]:
         if rows:
             lines += [Text("")] * gap
             lines += _panel_lines(panel, snapshot, width, rows)
-    return [fitted(line, width) for line in lines[:height]]
+    return Group(*(fitted(line, width) for line in lines[:height]))
 
 
 def status_text(snapshot: Snapshot, width: int) -> RenderableType:

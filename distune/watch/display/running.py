@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -13,18 +13,19 @@ from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Study
 from distune.study.trial import Report, better
-from distune.watch.display.bars import progress_bar, sparkline
 from distune.watch.display.configurations import best_value
 from distune.watch.display.numbers import decimals_for, duration, format_value
-from distune.watch.display.tables import TextColumn, chosen_columns, table_lines
-from distune.watch.display.text import line_of, padded
+from distune.watch.display.text import (
+    TextColumn,
+    chosen_columns,
+    line_of,
+    padded,
+    progress_bar,
+    sparkline,
+    table_lines,
+)
 from distune.watch.display.workers import worker_name
 from distune.watch.snapshot import Snapshot
-
-
-def _running(snapshot: Snapshot) -> list[AttemptName]:
-    """Attempts under way, the longest first, which are those of the lowest numbers."""
-    return sorted(snapshot.in_state(State.TAKEN), key=lambda n: (n.trial, n.attempt, n.purpose))
 
 
 def curve(reports: Iterable[Report], metric: str) -> list[float]:
@@ -54,9 +55,8 @@ class RunningAttempt:
     curve: list[float]
 
 
-def running_attempt(
-    snapshot: Snapshot, name: AttemptName, beats: Mapping[str, Beat | None]
-) -> RunningAttempt:
+def running_attempt(snapshot: Snapshot, name: AttemptName) -> RunningAttempt:
+    beats = {view.worker: view.beat for view in snapshot.workers}
     progress, file = snapshot.progress(name), snapshot.files.get(name)
     reports = file.reports if file else ()
     seconds = progress.seconds if progress else reports[-1].seconds if reports else None
@@ -75,8 +75,9 @@ def running_attempt(
 
 
 def running_attempts(snapshot: Snapshot, rows: int | None) -> list[RunningAttempt]:
-    beats = {view.worker: view.beat for view in snapshot.workers}
-    return [running_attempt(snapshot, name, beats) for name in _running(snapshot)[:rows]]
+    """Those under way, the longest first, which are those of the lowest numbers."""
+    names = sorted(snapshot.in_state(State.TAKEN), key=lambda n: (n.trial, n.attempt, n.purpose))
+    return [running_attempt(snapshot, name) for name in names[:rows]]
 
 
 def _running_columns(
@@ -101,14 +102,13 @@ def _running_columns(
         texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
         return TextColumn("", texts, priority, right, widest=60)
 
+    seconds = [one.seconds for one in running]
     return [
         column((one.name.label for one in running), 0, right=True),
         column((worker_name(one.name.worker or "", one.beat) for one in running), 6),
         column((progress_bar(one.fraction, bar) for one in running), 1),
         column(map(percent, running), 5, right=True),
-        column(
-            (duration(one.seconds) if one.seconds is not None else "" for one in running), 4, True
-        ),
+        column(("" if s is None else duration(s) for s in seconds), 4, right=True),
         column(map(latest, running), 2, right=True),
         column(map(best, running), 7),
         column((padded(Text(sparkline(one.curve, spark), "cyan"), spark) for one in running), 3),
@@ -127,9 +127,6 @@ def running_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     if left > 0 and len(shown) > 3:
         bar += min(left // 2, 22)
         spark += min(left - left // 2, 32)
-    columns = [c for c in _running_columns(snapshot, running, bar, spark) if _has_text(c)]
+    columns = _running_columns(snapshot, running, bar, spark)
+    columns = [column for column in columns if any(cell.plain for cell in column.cells)]
     return table_lines(columns, width, header=False, rows=len(running))
-
-
-def _has_text(column: TextColumn) -> bool:
-    return any(cell.plain for cell in column.cells)

@@ -1,15 +1,25 @@
-"""What a study does, how far it is and when it will be done, in words and numbers."""
+"""How a study stands: in words and numbers, as a view's first lines, as plain lines for logs."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from rich.text import Text
+
 from distune.share.protocol import LIVE, State
-from distune.study.trial import Purpose
-from distune.watch.display.numbers import coarse_duration, plural
-from distune.watch.display.text import clean
+from distune.study.trial import FAILURES, Outcome, Purpose
+from distune.watch.display.numbers import (
+    clock,
+    coarse_duration,
+    duration,
+    format_rate,
+    format_value,
+    plural,
+    round_duration,
+)
+from distune.watch.display.text import clean, fitted, joined, line_of, padded, progress_bar
 from distune.watch.display.workers import live_workers
-from distune.watch.snapshot import Snapshot
+from distune.watch.snapshot import Event, Snapshot
 
 
 class Doing(StrEnum):
@@ -99,3 +109,112 @@ def trials_counted(snapshot: Snapshot, bare: bool = False) -> str:
     if planned is None:
         return plural(count, "trial")
     return f"{count}/{planned}" + ("" if bare else " trials")
+
+
+_STATE_STYLES = {
+    Doing.RUNNING: "green",
+    Doing.TESTING: "green",
+    Doing.WAITING: "yellow",
+    Doing.SILENT: "bold red",
+    Doing.STOPPED: "yellow",
+    Doing.FINISHED: "bold green",
+    Doing.FAILED: "bold red",
+}
+
+
+def title_line(snapshot: Snapshot, width: int) -> Text:
+    study = snapshot.study
+    state = Text(f"● {describe_state(snapshot)}", _STATE_STYLES[doing_of(snapshot)])
+    name = fitted(Text(clean(study.name), "bold"), width // 2)
+    state = fitted(state, width - name.cell_len - 2)
+    details = [
+        (name, 0),
+        (Text(doing_stage(snapshot), "cyan"), 1),
+        (fitted(Text(clean(study.objective_name), "dim"), 40), 3),
+        (fitted(Text(f"{study.direction} {clean(study.metric)}", "dim"), 40), 2),
+    ]
+    left = joined(details, width - state.cell_len - 2, "  ")
+    return line_of(padded(left, width - state.cell_len), state)
+
+
+def _progress_line(snapshot: Snapshot, width: int) -> Text:
+    eta, rate, target = eta_seconds(snapshot), snapshot.trials_per_second, snapshot.limits.target
+    over = is_over(snapshot)
+    limit = snapshot.limits.time_limit
+    elapsed = duration(snapshot.elapsed) + (f" of {round_duration(limit)}" if limit else "")
+    pieces = [
+        (Text(trials_counted(snapshot, bare=width < 50), "bold"), 0),
+        (Text("" if rate is None or over else format_rate(rate)), 3),
+        (line_of(("ETA ", "dim"), coarse_duration(eta)) if eta is not None else Text(""), 1),
+        (line_of(("elapsed " if width >= 90 else "", "dim"), elapsed), 2),
+        (line_of(("target ", "dim"), f"{target:.5g}") if target is not None else Text(""), 4),
+    ]
+    fraction = fraction_done(snapshot)
+    least = 0 if fraction is None else min(max(width // 5, 6), 40) + 2
+    text = joined(pieces, width - least, "  ·  " if width >= 70 else "  ")
+    if fraction is None:
+        return text
+    bar_width = min(width - text.cell_len - 2, 60)
+    return line_of(progress_bar(fraction, bar_width, "green" if over else "cyan"), "  ", text)
+
+
+def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """How trials ended and where the others stand, each with its style; none that is 0."""
+    history = snapshot.history
+    running, waiting = snapshot.in_state(State.TAKEN), snapshot.in_state(State.WAITING)
+    counts = [
+        (history.outcomes[Outcome.COMPLETE], "complete", ""),
+        (history.outcomes[Outcome.PRUNED], "pruned", ""),
+        (history.outcomes[Outcome.DIVERGED], "diverged", "yellow"),
+        (history.outcomes[Outcome.FAILED], "failed", "red"),
+        (history.outcomes[Outcome.TIMEOUT], "timed out", "red"),
+        (history.outcomes[Outcome.OUT_OF_MEMORY], "out of memory", "red"),
+        (history.taken_back, "lost and tried again", "yellow"),
+        (history.retried, "failed and tried again", "yellow"),
+        (len(running), "running", "dim"),
+        (len(waiting), "waiting", "dim"),
+        (len(snapshot.bad) + len(snapshot.strangers), "unreadable", "red"),
+    ]
+    return [(f"{count} {what}", style) for count, what, style in counts if count]
+
+
+def _outcome_line(snapshot: Snapshot, width: int) -> Text:
+    pieces = [(Text(*part), i) for i, part in enumerate(outcome_counts(snapshot))]
+    return joined(pieces, width, " · ")
+
+
+def study_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+    drawn = (title_line, _progress_line, _outcome_line)[:rows]
+    return [draw(snapshot, width) for draw in drawn]
+
+
+def plain_progress(snapshot: Snapshot) -> str:
+    """One line for a log: `12/40 trials, best val_accuracy 0.9871 (trial 7), 2 running`..."""
+    winner = snapshot.history.winner()
+    outcomes = snapshot.history.outcomes
+    pieces = [trials_counted(snapshot)]
+    if doing_stage(snapshot):
+        pieces.append(doing_stage(snapshot))
+    if winner is not None:
+        metric = clean(snapshot.study.metric)
+        pieces.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
+    failed = sum(outcomes[outcome] for outcome in FAILURES)
+    if failed:
+        pieces.append(f"{failed} failed")
+    pieces.append(f"{len(snapshot.in_state(State.TAKEN))} running")
+    pieces.append(plural(len(live_workers(snapshot)), "worker"))
+    if snapshot.trials_per_second is not None and not is_over(snapshot):
+        rate, _, unit = format_rate(snapshot.trials_per_second).partition("/")
+        pieces.append(f"{rate} trials/{unit}")
+    eta = eta_seconds(snapshot)
+    if eta is not None:
+        pieces.append(f"ETA {coarse_duration(eta)}")
+    pieces.append(f"elapsed {duration(snapshot.elapsed)}")
+    if doing_of(snapshot) is not Doing.RUNNING:
+        pieces.append(describe_state(snapshot))
+    return ", ".join(pieces)
+
+
+def plain_event(event: Event) -> str:
+    """One line for a log: `12:04:31 lost     trial 17 lost: gpu7-812-4f2a9c fell silent`."""
+    return f"{clock(event.at)} {clean(event.kind, 20):<8} {clean(event.text)}"

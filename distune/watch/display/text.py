@@ -1,8 +1,15 @@
-"""Texts that are safe to print, and lines of them that fit."""
+"""Texts that are safe to print, and lines and tables of them that fit.
+
+Tables are laid out here rather than by rich, because a live view must never wrap: what does not
+fit is left out, least important first.
+"""
 
 from __future__ import annotations
 
+import math
 import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -64,5 +71,113 @@ def rule_line(title: str, aside: str, more: str, width: int) -> Text:
     tail = f" {more} ─" if more else ""
     left = line_of((title, "bold"), (f"  {aside} " if aside else " ", "dim"))
     left = fitted(left, width - cell_len(tail))
-    rule = "─" * max(width - left.cell_len - cell_len(tail), 0)
-    return line_of(left, (rule + tail, "dim"))
+    dashes = "─" * max(width - left.cell_len - cell_len(tail), 0)
+    return line_of(left, (dashes + tail, "dim"))
+
+
+_SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """A curve in one line, at most `width` cells; `×` where no value is a finite number.
+
+    Scaled from its least to its greatest finite value. A longer curve is thinned to means.
+    """
+    if width <= 0 or not values:
+        return ""
+    points = _thinned(values, width)
+    finite = [p for p in points if p is not None]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    return "".join("×" if p is None else _spark(p, low, high) for p in points)
+
+
+def _thinned(values: Sequence[float], width: int) -> list[float | None]:
+    count = min(len(values), width)
+    points: list[float | None] = []
+    for i in range(count):
+        bucket = values[i * len(values) // count : (i + 1) * len(values) // count]
+        finite = [v for v in bucket if math.isfinite(v)]
+        # Divided before the sum: two finite numbers may have an infinite one.
+        points.append(sum(v / len(finite) for v in finite) if finite else None)
+    return points
+
+
+def _spark(value: float, low: float, high: float) -> str:
+    if not low < high:
+        return _SPARKS[3]
+    # Halved, so that the distance of two finite numbers is finite.
+    share = (value / 2 - low / 2) / (high / 2 - low / 2)
+    return _SPARKS[min(int(share * len(_SPARKS)), len(_SPARKS) - 1)]
+
+
+def progress_bar(fraction: float | None, width: int, style: str = "cyan") -> Text:
+    """`width` cells; dashes, which say nothing, if the fraction is not known."""
+    if width <= 0:
+        return Text("")
+    if fraction is None or math.isnan(fraction):
+        return Text("╌" * width, style="dim")
+    halves = int(min(max(fraction, 0.0), 1.0) * width * 2)
+    bar = "━" * (halves // 2) + "╸" * (halves % 2)
+    return line_of((bar, style), ("─" * (width - len(bar)), "dim"))
+
+
+BEST_MARK = "★"
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """`priority`: where space is short, columns of a greater one go first."""
+
+    name: str
+    cells: list[Text]
+    priority: int
+    right: bool = False
+    widest: int = 24
+
+    @property
+    def width(self) -> int:
+        # A parameter's long name must not take the room of three: it is cut.
+        name = min(cell_len(self.name), 14)
+        return min(max(name, *(c.cell_len for c in self.cells), 0), self.widest)
+
+
+def chosen_columns(columns: Sequence[TextColumn], width: int, gap: int) -> list[TextColumn]:
+    """The columns that fit beside each other, in their order; always the most important."""
+    chosen: set[int] = set()
+    left = width
+    for i in sorted(range(len(columns)), key=lambda i: columns[i].priority):
+        needed = columns[i].width + (gap if chosen else 0)
+        if not chosen or needed <= left:
+            chosen.add(i)
+            left -= needed
+    return [column for i, column in enumerate(columns) if i in chosen]
+
+
+def table_lines(
+    columns: Sequence[TextColumn], width: int, *, header: bool, rows: int
+) -> list[Text]:
+    """Lines of at most `width` cells."""
+    if not header:
+        columns = [replace(column, name="") for column in columns]
+    shown = chosen_columns(columns, width, 2)
+    gap = "  "
+    used = sum(column.width for column in shown) + 2 * (len(shown) - 1)
+    if used + len(shown) - 1 <= width and width >= 100:
+        gap = "   "
+    lines = []
+    if header:
+        names = [padded(Text(c.name, "dim"), c.width, c.right) for c in shown]
+        lines.append(fitted(Text(gap).join(names), width))
+    for i in range(rows):
+        cells = [padded(c.cells[i], c.width, c.right) for c in shown]
+        lines.append(fitted(Text(gap).join(cells), width))
+    return lines
+
+
+def joined(pieces: Iterable[tuple[Text, int]], width: int, separator: str) -> Text:
+    """The texts that fit beside each other in one line, each with its priority as a column's;
+    empty ones take no place.
+    """
+    columns = [TextColumn("", [text], priority, widest=width) for text, priority in pieces]
+    chosen = chosen_columns([c for c in columns if c.cells[0].plain], width, len(separator))
+    return fitted(line_of((separator, "dim")).join(c.cells[0] for c in chosen), width)

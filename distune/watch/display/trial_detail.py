@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
-from distune.study.study import Study
 from distune.study.trial import FAILURES, Metrics, Outcome, Purpose, Report, summarize
-from distune.watch.display.bars import progress_bar, sparkline
-from distune.watch.display.configurations import varying_parameters
+from distune.watch.display.configurations import params_text, varying_parameters, wrapped
 from distune.watch.display.numbers import duration, format_value, plural
-from distune.watch.display.paragraphs import params_text, wrapped
-from distune.watch.display.running import RunningAttempt, curve, running_attempt
-from distune.watch.display.tables import BEST_MARK, TextColumn, table_lines
-from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
+from distune.watch.display.running import curve, running_attempt
+from distune.watch.display.text import (
+    BEST_MARK,
+    TextColumn,
+    clean,
+    fitted,
+    indented,
+    line_of,
+    progress_bar,
+    rule_line,
+    sparkline,
+    table_lines,
+)
 from distune.watch.snapshot import Snapshot
 
 _LONGEST_OUTPUT = 4000
@@ -26,13 +33,7 @@ _LONGEST_OUTPUT = 4000
 def trial_detail(
     snapshot: Snapshot, attempts: Sequence[tuple[AttemptName, AttemptFile]], width: int
 ) -> RenderableType:
-    """All that is known of one trial.
-
-    Args:
-        snapshot: of its study.
-        attempts: its attempts' names and contents, in their order.
-        width: of the screen.
-    """
+    """All that is known of one trial, from its attempts' names and contents, in their order."""
     if not attempts:
         return Text("There is no such trial.")
     study = snapshot.study
@@ -61,20 +62,13 @@ def _attempt_blocks(
     blocks: list[RenderableType] = [
         fitted(rule_line(f"{test} {name.attempt}", where, "", width), width)
     ]
-    running = _progress_of(snapshot, name)
-    if running is not None and running.fraction is not None:
-        bar = progress_bar(running.fraction, min(30, width // 2))
-        blocks.append(indented(line_of(bar, f" {int(100 * running.fraction)}%"), width))
+    running = name.state is State.TAKEN
+    fraction = running_attempt(snapshot, name).fraction if running else None
+    if fraction is not None:
+        bar = progress_bar(fraction, min(30, width // 2))
+        blocks.append(indented(line_of(bar, f" {int(100 * fraction)}%"), width))
     blocks += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
-    if file.result is not None:
-        blocks += _result_blocks(file, snapshot, width)
-    return blocks
-
-
-def _progress_of(snapshot: Snapshot, name: AttemptName) -> RunningAttempt | None:
-    if name.state is not State.TAKEN:
-        return None
-    return running_attempt(snapshot, name, {view.worker: view.beat for view in snapshot.workers})
+    return blocks + _result_blocks(file, snapshot, width)
 
 
 def _where_it_stands(name: AttemptName, file: AttemptFile) -> str:
@@ -93,20 +87,13 @@ def _by_whom(name: AttemptName, file: AttemptFile) -> str:
     return f", by {name.worker}{device}"
 
 
-def _metric_names(reports: Iterable[Report], study: Study) -> list[str]:
-    """The study's metric first."""
-    names = dict.fromkeys([study.metric])
-    for report in reports:
-        names.update(dict.fromkeys(report.metrics))
-    return list(names)
-
-
 def _report_lines(reports: Sequence[Report], snapshot: Snapshot, width: int) -> list[Text]:
     """A curve for each metric, then the last steps as a table, the best one marked."""
     if not reports:
         return []
     study, most = snapshot.study, 12
-    names = _metric_names(reports, study)[:30]
+    # The study's metric first.
+    names = list(dict.fromkeys([study.metric, *(n for r in reports for n in r.metrics)]))[:30]
     columns = _curve_columns(reports, names, min(40, max(width - 40, 8)))
     lines = table_lines(columns, width, header=False, rows=len(columns[0].cells))
     best = summarize(reports, study.metric, study.direction, study.summary)
@@ -128,11 +115,10 @@ def _curve_columns(reports: Sequence[Report], names: Sequence[str], spark: int) 
         line_of((format_value(values[0]), "dim"), (" → ", "dim"), format_value(values[-1]))
         for _, values in curves
     ]
+    sparks = [Text(sparkline(values, spark), "cyan") for _, values in curves]
     return [
         TextColumn("", [Text(clean(name)) for name, _ in curves], 0),
-        TextColumn(
-            "", [Text(sparkline(values, spark), "cyan") for _, values in curves], 1, widest=60
-        ),
+        TextColumn("", sparks, 1, widest=60),
         TextColumn("", ends, 2, widest=60),
     ]
 
@@ -148,16 +134,12 @@ def _step_table(
         line_of((BEST_MARK if report is best else " ", "bold yellow"), f" {report.step}")
         for report in reports
     ]
-    columns = [
-        TextColumn("  step", marks, 0),
-        *(
-            TextColumn(
-                clean(name), [cell(r.metrics, name, r is best) for r in reports], 2 + i, True
-            )
-            for i, name in enumerate(names)
-        ),
-        TextColumn("time", [Text(duration(r.seconds), "dim") for r in reports], 1, True),
-    ]
+    columns = [TextColumn("  step", marks, 0)]
+    for i, name in enumerate(names):
+        cells = [cell(r.metrics, name, r is best) for r in reports]
+        columns.append(TextColumn(clean(name), cells, 2 + i, right=True))
+    times = [Text(duration(r.seconds), "dim") for r in reports]
+    columns.append(TextColumn("time", times, 1, right=True))
     return table_lines(columns, width, header=True, rows=len(reports))
 
 
@@ -165,9 +147,8 @@ def _result_blocks(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Re
     result = file.result
     if result is None:
         return []
-    style = {Outcome.COMPLETE: "green", **dict.fromkeys(FAILURES, "red")}.get(
-        result.outcome, "yellow"
-    )
+    styles = {Outcome.COMPLETE: "green", **dict.fromkeys(FAILURES, "red")}
+    style = styles.get(result.outcome, "yellow")
     line = line_of((result.outcome.value, f"bold {style}"))
     if result.value is not None:
         line.append(f", {clean(snapshot.study.metric)} {format_value(result.value)}")

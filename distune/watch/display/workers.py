@@ -10,8 +10,7 @@ from rich.text import Text
 from distune.share.heartbeat import Beat
 from distune.study.study import Study
 from distune.watch.display.numbers import coarse_duration, plural, short_number
-from distune.watch.display.tables import TextColumn, table_lines
-from distune.watch.display.text import clean, line_of
+from distune.watch.display.text import TextColumn, clean, line_of, table_lines
 from distune.watch.snapshot import Snapshot, WorkerView
 
 #: A worker that has been silent for so many leases is not coming back: no longer shown.
@@ -57,17 +56,12 @@ def _hearing(view: WorkerView, study: Study) -> _Hearing:
 
 
 def shown_workers(snapshot: Snapshot) -> list[WorkerView]:
-    """Those worth a line: those in trouble first, those lost last, else by name."""
+    """Those worth a line: the troubled first, the lost last, else by name."""
     longest = _LEASES_SHOWN * snapshot.study.lease
 
     def order(view: WorkerView) -> tuple[int, str]:
-        match _hearing(view, snapshot.study):
-            case _Hearing.GAVE_UP | _Hearing.NEARLY_LOST | _Hearing.LATE:
-                return 0, view.worker
-            case _Hearing.LOST:
-                return 2, view.worker
-            case _:
-                return 1, view.worker
+        places = {_Hearing.WELL: 1, _Hearing.LOST: 2}
+        return places.get(_hearing(view, snapshot.study), 0), view.worker
 
     views = [
         view
