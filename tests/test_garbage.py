@@ -180,7 +180,7 @@ def test_a_result_for_a_trial_never_asked_is_set_aside_and_makes_no_work(
     bench.step(3)
     trial = bench.trial(name.trial, name.attempt)
     if restart:  # what a master cannot know then, its seed tells
-        trial = trial.replace(params={"x": 0.123})
+        trial = trial.replace(seed=trial.seed + 1)
     (bench.path / name.live_path).write_bytes(bench.ended(trial))
     if restart:
         bench.restart()
