@@ -171,13 +171,13 @@ MUTATIONS = (
     ),
     Mutation(
         "more trials are published than were asked for", "master/planner",
-        old="            if limit is not None and number >= limit:\n                return\n",
+        old="            if self.limit is not None and number >= self.limit:\n                return\n",
         new="",
     ),
     Mutation(
         "the study ends a trial early", "master/planner",
-        old="if (limit is not None and total >= limit) or",
-        new="if (limit is not None and total + 1 >= limit) or",
+        old="if (self.limit is not None and total >= self.limit) or",
+        new="if (self.limit is not None and total + 1 >= self.limit) or",
     ),
     # -- heartbeats ----------------------------------------------------------------------
     Mutation(
