@@ -38,8 +38,8 @@ from typing import Any
 from distune.master.lock import Identity
 from distune.master.master import Master
 from distune.search.ranking import History
-from distune.search.samplers.sampler import Question, Suggestion
-from distune.search.samplers.staged import make_sampler
+from distune.search.sampler import Question, Suggestion
+from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State

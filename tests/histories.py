@@ -9,7 +9,7 @@ from typing import Any
 
 from distune.search.asked import AskedSoFar, recovered_from, trial_of
 from distune.search.ranking import History
-from distune.search.samplers.sampler import Question, Sampler, Suggestion
+from distune.search.sampler import Question, Sampler, Suggestion
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.lines_file import LinesFile

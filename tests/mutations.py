@@ -171,8 +171,8 @@ MUTATIONS = (
     ),
     Mutation(
         "more trials are published than were asked for", "master/planner",
-        old="            if self.limit is not None and number >= self.limit:\n                return\n",
-        new="",
+        old="if self.limit is not None and number >= self.limit:\n                return\n",
+        new="pass\n",
     ),
     Mutation(
         "the study ends a trial early", "master/planner",

@@ -13,7 +13,7 @@ from distune.report.reading import plotly_script
 from distune.report.study_data import StudyData, WorkloadFigure
 from distune.report.writing import write_report
 from distune.search.ranking import History
-from distune.search.samplers.staged import StagedSampler
+from distune.search.staged import StagedSampler
 from distune.share.heartbeat import MasterBeat
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from distune.search.ranking import History
+from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.search.samplers import SAMPLERS
-from distune.search.samplers.sampler import Nothing, Question, Sampler, Suggestion
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.study.study import Study
 from distune.study.trial import Asked
 from tests.histories import asked_from, results_of

@@ -20,7 +20,7 @@ from distune.errors import BadRecord, ShareError
 from distune.master.lock import Identity
 from distune.master.master import Master
 from distune.search.asked import trial_of
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.store import Store

@@ -14,9 +14,9 @@ from distune.errors import ShareError
 from distune.master.lock import Identity
 from distune.master.master import Master
 from distune.search.asked import AskedSoFar, recovered_from, trial_of
+from distune.search.sampler import Question, Suggestion
 from distune.search.samplers import SAMPLERS
-from distune.search.samplers.sampler import Question, Suggestion
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName

@@ -12,7 +12,7 @@ import pytest
 
 from distune.export.leaderboard import best_space, leaderboard_csv, parameter_names, result_of
 from distune.search.ranking import History
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.space_file.freeze import freeze, limits_of
 from distune.space_file.read import parse_space_file
 from distune.study.study import Study, differences

@@ -14,7 +14,7 @@ from distune.master.lock import Identity
 from distune.master.master import Master
 from distune.search.ranking import History
 from distune.search.samplers.grid import GridSampler
-from distune.search.samplers.staged import StagedSampler
+from distune.search.staged import StagedSampler
 from distune.share import records
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName

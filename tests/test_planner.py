@@ -25,8 +25,8 @@ from distune.master.planner import (
 )
 from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
-from distune.search.samplers.sampler import Sampler
-from distune.search.samplers.staged import make_sampler
+from distune.search.sampler import Sampler
+from distune.search.staged import make_sampler
 from distune.share.heartbeat import Beat, BeatState
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distune.search.sampler import Sampler
 from distune.search.samplers.grid import GridSampler
 from distune.search.samplers.listed import ListSampler
 from distune.search.samplers.random import RandomSampler
-from distune.search.samplers.sampler import Sampler
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.space_file.freeze import freeze, limits_of
 from distune.space_file.preview import preview
 from distune.space_file.read import parse_space_file

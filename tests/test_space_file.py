@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import SpaceError
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.share.records import decode_document, encode_document
 from distune.space_file.freeze import freeze, limits_of
 from distune.space_file.model import SpaceFile

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from distune.errors import SpaceError, UserError
-from distune.search.samplers.sampler import Nothing, Question
-from distune.search.samplers.staged import StagedSampler, make_sampler
+from distune.search.sampler import Nothing, Question
+from distune.search.staged import StagedSampler, make_sampler
 from distune.share.protocol import COUNTED
 from distune.space_file.freeze import freeze, limits_of
 from distune.space_file.preview import check_there_is_something, preview

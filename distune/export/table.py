@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from distune.export.leaderboard import parameter_names
 from distune.search.ranking import History
-from distune.search.samplers.staged import StagedSampler
+from distune.search.staged import StagedSampler
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
 from distune.study.study import Study
 from distune.study.trial import Metrics, Params, Purpose, Report, Scalar

@@ -17,7 +17,7 @@ from distune.master.asked import Remembered
 from distune.master.counting import Counting
 from distune.master.lock import Identity
 from distune.search.ranking import History
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.share import protocol
 from distune.share.heartbeat import Finished, MasterBeat
 from distune.share.protocol import State

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from distune.search.asked import AskedSoFar, trial_of
-from distune.search.samplers.sampler import Nothing, Question, Sampler, Suggestion
+from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.share.heartbeat import WILLING
 from distune.share.protocol import LIVE, AttemptName, State
 from distune.study.trial import FAILURES, Asked, Counted, Outcome, Purpose, Trial

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from distune.report.blocks import Paragraph, Plot, Row, Section
 from distune.report.plotting import PlotlyFigure, axis, figure, scale
 from distune.report.study_data import StudyData, spent, value_of
-from distune.search.samplers.staged import make_sampler
+from distune.search.staged import make_sampler
 from distune.study.trial import Direction, better
 from distune.watch.display.numbers import duration, format_value, plural
 from distune.watch.display.text import clean

@@ -12,7 +12,7 @@ from distune.report.study_data import (
     spent,
 )
 from distune.search.configuration import Configuration
-from distune.search.samplers.staged import StageView, make_sampler
+from distune.search.staged import StageView, make_sampler
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import standing
 from distune.watch.display.numbers import (

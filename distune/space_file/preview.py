@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from distune.errors import UserError
 from distune.search.ranking import History
-from distune.search.samplers.sampler import Question, Suggestion
-from distune.search.samplers.staged import StagedSampler, make_sampler
+from distune.search.sampler import Question, Suggestion
+from distune.search.staged import StagedSampler, make_sampler
 from distune.study.study import Limits, Study
 
 #: More trials than this are as good as no limit.

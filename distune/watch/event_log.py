@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from distune.search.ranking import History
-from distune.search.samplers.staged import StageView
+from distune.search.staged import StageView
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.trial import FAILURES, Counted, Outcome, Result

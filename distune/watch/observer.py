@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from distune.errors import BadRecord
 from distune.search.ranking import History
-from distune.search.samplers.staged import StagedSampler, StageView, make_sampler
+from distune.search.staged import StagedSampler, StageView, make_sampler
 from distune.share import protocol
 from distune.share.heartbeat import Finished
 from distune.share.lines_file import LinesFile

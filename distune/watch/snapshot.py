@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from distune.search.ranking import History
-from distune.search.samplers.staged import StageView
+from distune.search.staged import StageView
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from distune.search.sampler import SpaceSampler
 from distune.search.samplers.grid import GridSampler
 from distune.search.samplers.listed import ListSampler
 from distune.search.samplers.random import RandomSampler
-from distune.search.samplers.sampler import SpaceSampler
 
 #: By the name that a space file has for it.
 SAMPLERS: dict[str, type[SpaceSampler]] = {

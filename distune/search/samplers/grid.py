@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from distune.search.samplers.sampler import Nothing, Question, Suggestion, takes_no_settings
+from distune.search.sampler import Nothing, Question, Suggestion, takes_no_settings
 from distune.study.space import Parameter, Space
 from distune.study.trial import Params, Scalar
 

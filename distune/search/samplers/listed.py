@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from distune.search.samplers.sampler import Nothing, Question, Suggestion
+from distune.search.sampler import Nothing, Question, Suggestion
 from distune.study.space import Parameter, Space
 from distune.study.trial import Params, Scalar
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from distune.search.samplers.sampler import Nothing, Question, Suggestion, takes_no_settings
+from distune.search.sampler import Nothing, Question, Suggestion, takes_no_settings
 from distune.study.space import (
     CategoricalParameter,
     FloatParameter,

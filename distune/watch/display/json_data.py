@@ -7,7 +7,7 @@ from typing import Any
 
 from distune.export.leaderboard import strict
 from distune.search.configuration import Configuration
-from distune.search.samplers.staged import StageView
+from distune.search.staged import StageView
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Study

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.search.configuration import Configuration, Tier
-from distune.search.samplers.staged import StageView
+from distune.search.staged import StageView
 from distune.study.study import Study
 from distune.watch.display.configurations import (
     best_value,

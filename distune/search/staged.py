@@ -8,8 +8,8 @@ from typing import Literal
 
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
+from distune.search.sampler import Nothing, Question, Sampler, SpaceSampler, Suggestion
 from distune.search.samplers import SAMPLERS
-from distune.search.samplers.sampler import Nothing, Question, Sampler, SpaceSampler, Suggestion
 from distune.study.stage import Stage, stage_space
 from distune.study.study import Study
 from distune.study.trial import Counted, Params
