@@ -71,7 +71,7 @@ def flipped(data: bytes) -> bytes:
 
 
 def _version_99(body: bytes) -> bytes:
-    newer = body.replace(b'"format": 1,', b'"format": 99,')
+    newer = re.sub(rb'"format": \d+,', b'"format": 99,', body)
     return newer if newer != body else with_field(b'{"format":99}')(body)
 
 
