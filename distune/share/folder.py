@@ -220,9 +220,8 @@ class Folder:
             draft = written.pop(path)
             self._at("publish", path, partial(self._name_draft, draft), again=False)
 
-        first = next(iter(contents), "")
         try:
-            with answers("publish", self._open.full(first)), ExitStack() as files:
+            with answers("publish", self.root), ExitStack() as files:
                 descriptors = []
                 for path, data in contents.items():
                     written[path], fd = self._at("publish", path, drafts.begin)
@@ -327,9 +326,8 @@ class Folder:
             if there.st_size > len(data):
                 os.ftruncate(fd, len(data))
 
-        flags = os.O_WRONLY | os.O_CREAT
         with answers("write", self._open.full(path)):
-            _patiently(lambda: self._with_file(path, flags, write))
+            _patiently(lambda: self._with_file(path, os.O_WRONLY | os.O_CREAT, write))
 
     def replace(self, path: str, data: bytes) -> None:
         """Put a complete file in the place of another, for files read once.
