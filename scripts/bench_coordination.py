@@ -214,12 +214,12 @@ class Bench:
 
     def run(self, workers: int, trials: int, *, counted: bool = False) -> Ran:
         """One study from its first trial to its end."""
-        crew = self.start_workers(workers, counted=counted)
+        processes = self.start_workers(workers, counted=counted)
         began = time.monotonic()
         master = self.start_master(trials, counted=counted)
         self.finish("study", master)
         seconds = time.monotonic() - began
-        for i, worker in enumerate(crew):
+        for i, worker in enumerate(processes):
             self.finish(f"worker-{i}", worker)
         counted_trials = self.counted("study")
         if len(counted_trials) != trials or len(set(counted_trials)) != trials:
@@ -311,16 +311,16 @@ def floor(folder: Path, workers: int, trials: int) -> float:
     for i in range(trials):
         (place / f"{i}.json").write_bytes(b"x" * 200)
     go = multiprocessing.Event()
-    crew = [
+    processes = [
         multiprocessing.Process(target=_floor_worker, args=(place, trials, w, workers, go))
         for w in range(workers)
     ]
-    for one in crew:
+    for one in processes:
         one.start()
     time.sleep(0.5)  # until all of them wait; who does not is only slower
     began = time.perf_counter()
     go.set()
-    for one in crew:
+    for one in processes:
         one.join()
     return trials / (time.perf_counter() - began)
 
@@ -347,7 +347,7 @@ def optuna_journal(folder: Path, workers: int, trials: int) -> float:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers + 1)
     times = context.Queue()
-    crew = [
+    processes = [
         context.Process(
             target=_optuna_worker,
             args=(place, trials // workers + (w < trials % workers), barrier, times),
@@ -355,11 +355,11 @@ def optuna_journal(folder: Path, workers: int, trials: int) -> float:
         for w in range(workers)
     ]
     _optuna_study(place, create=True)
-    for one in crew:
+    for one in processes:
         one.start()
     barrier.wait()
-    found: list[float] = sorted(time for _ in crew for time in times.get())
-    for one in crew:
+    found: list[float] = sorted(time for _ in processes for time in times.get())
+    for one in processes:
         one.join()
     return (len(found) - 1) / (found[-1] - found[0])
 
@@ -453,7 +453,7 @@ def idle_operations(folder: Path, seconds: float) -> dict[str, float]:
     and of one that finds nothing to do.
     """
     with Bench(folder, work="time.sleep(3600)") as bench:
-        crew = bench.start_workers(2, counted=True)
+        processes = bench.start_workers(2, counted=True)
         master = bench.start_master(1, counted=True)
         until = time.monotonic() + 60.0
         taken = bench.logs / "study" / "trials"
@@ -472,7 +472,8 @@ def idle_operations(folder: Path, seconds: float) -> dict[str, float]:
         holder = next(taken.glob("*.taken")).name
         rates = {name: calls.total() / seconds for name, calls in made.items()}
         pids = {
-            name: _own_pid(process) for name, process in zip(traces, [master, *crew], strict=True)
+            name: _own_pid(process)
+            for name, process in zip(traces, [master, *processes], strict=True)
         }
         trains = "worker-0" if f"-{pids['worker-0']}-" in holder else "worker-1"
         rests = "worker-1" if trains == "worker-0" else "worker-0"
@@ -605,7 +606,7 @@ def many_workers(place: Path, workers: int, trials: int) -> tuple[float, list[in
     """
     with Bench(place) as bench:
         logs = bench.logs
-        crew = [
+        processes = [
             Worker(
                 WorkerIdentity(f"w-{i:03d}", "host", 1, "cpu"),
                 lambda: find_studies(logs),
@@ -618,7 +619,7 @@ def many_workers(place: Path, workers: int, trials: int) -> tuple[float, list[in
         master = bench.start_master(trials)
         began = time.monotonic()
         while master.poll() is None:
-            for worker in crew:
+            for worker in processes:
                 worker.step()
         bench.finish("study", master)
         seconds = time.monotonic() - began
@@ -646,7 +647,7 @@ def many_studies(place: Path, studies: int, workers: int, trials: int) -> list[i
             trials_of = bench.logs / name / "trials"
             wait_until(lambda where=trials_of: any(where.glob("*.jsonl")), name)  # type: ignore[misc]
         arguments = ("worker", "--logs", str(bench.logs), "--jobs", "1")
-        crew = [
+        processes = [
             bench.start(f"worker-{i}", *arguments, "--objective", f"{bench.objective}:train")
             for i in range(workers)
         ]
@@ -654,7 +655,7 @@ def many_studies(place: Path, studies: int, workers: int, trials: int) -> list[i
             bench.finish(name, process)
             if sorted(bench.counted(name)) != list(range(trials)):
                 raise SystemExit(f"{name} has not counted each of its {trials} trials once")
-        for i, worker in enumerate(crew):
+        for i, worker in enumerate(processes):
             bench.finish(f"worker-{i}", worker)
         claimed = [bench.claimed(name) for name in names]
         first = min(max(times) for times in claimed)

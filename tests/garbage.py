@@ -221,7 +221,7 @@ class Bench:
         Store(folder(self.path)).create(self.study)
         self.lines: list[str] = []
         self.said: list[str] = []
-        self._told: list[Event] = []
+        self._say: list[Event] = []
         self.master = self.new_master()
         self.worker = self.new_worker("w-1-aaaaaa")
 
@@ -262,8 +262,8 @@ class Bench:
 
     def _listen(self) -> None:
         for event in list(self.master.observer.events):
-            if not any(event is told for told in self._told):
-                self._told.append(event)
+            if not any(event is told for told in self._say):
+                self._say.append(event)
                 self.lines.append(event.text)
 
     def step_master(self) -> None:

@@ -73,10 +73,10 @@ class Hosts(Lab):
         """Start a study with workers, and come back when something is counted or running."""
         params = {"x": {"type": "float", "low": 0.0, "high": 1.0}, "steps": steps}
         self.write_space(trials=trials, lease=lease, params=params)
-        crew = [self.worker() for _ in range(workers)]
+        processes = [self.worker() for _ in range(workers)]
         master = self.master("--plain")
-        wait_until(lambda: all(map(self.taken_by, crew)) or self.seen(), what="it goes on")
-        return master, crew
+        wait_until(lambda: all(map(self.taken_by, processes)) or self.seen(), what="it goes on")
+        return master, processes
 
     def master(self, *arguments: str, space: str = "space.json") -> subprocess.Popen[bytes]:
         return super().master("--logs", "a", *arguments, space=space)
@@ -88,9 +88,9 @@ class Hosts(Lab):
         for mount in self.both:
             mount.set(**settings)
 
-    def wait_for_training(self, crew: list[subprocess.Popen[bytes]]) -> None:
+    def wait_for_training(self, processes: list[subprocess.Popen[bytes]]) -> None:
         """Each of the workers has a trial, and training has begun."""
-        wait_until(lambda: all(map(self.taken_by, crew)) and self.steps(), what="they train")
+        wait_until(lambda: all(map(self.taken_by, processes)) and self.steps(), what="they train")
 
     def steps(self) -> int:
         """Steps that have been trained, wherever their reports are."""
@@ -223,11 +223,11 @@ def _some_slow(names: dict[str, Any]) -> list[Any]:
 def test_after_faults_of_single_operations_every_trial_is_ranked_once(
     hosts: Hosts, fault: str
 ) -> None:
-    master, crew = hosts.begin(_TRIALS, workers=2)
+    master, processes = hosts.begin(_TRIALS, workers=2)
     hosts.set(rules=FAULTS[fault])
     wait_until(lambda: master.poll() is not None, 120, "the study ends in spite of it")
     hosts.set(rules=[])
-    hosts.end_well(master, *crew)
+    hosts.end_well(master, *processes)
     injected = sum(len(mount.log()) for mount in hosts.both)
     assert injected > 3, "hardly anything went wrong"
     hosts.check(_TRIALS, lost=True)
@@ -253,16 +253,16 @@ def test_two_bad_answers_are_bad_luck_and_three_are_an_outage(hosts: Hosts) -> N
 @pytest.mark.parametrize("client", _some_slow(CLIENTS))
 def test_what_clients_remember_too_long_costs_no_trial(hosts: Hosts, client: str) -> None:
     hosts.set(**CLIENTS[client])
-    master, crew = hosts.begin(_TRIALS, lease="15s", workers=2)
-    hosts.end_well(master, *crew, seconds=180)
+    master, processes = hosts.begin(_TRIALS, lease="15s", workers=2)
+    hosts.end_well(master, *processes, seconds=180)
     hosts.check(_TRIALS)
 
 
 @pytest.mark.slow
 def test_a_client_that_remembers_old_listings_beside_one_that_does_not(hosts: Hosts) -> None:
     hosts.a.set(**CLIENTS["old listings"])
-    master, crew = hosts.begin(_TRIALS, lease="15s", workers=2)
-    hosts.end_well(master, *crew, seconds=180)
+    master, processes = hosts.begin(_TRIALS, lease="15s", workers=2)
+    hosts.end_well(master, *processes, seconds=180)
     hosts.check(_TRIALS)
 
 
@@ -292,13 +292,13 @@ OUTAGES: dict[str, dict[str, Any]] = {
 def test_an_outage_longer_than_the_lease_is_said_once_and_costs_no_attempt(
     hosts: Hosts, outage: str
 ) -> None:
-    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
-    hosts.wait_for_training(crew)
+    master, processes = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(processes)
     hosts.outage(rules=[OUTAGES[outage]])
     hosts.enough()
-    hosts.end_well(master, *crew)
+    hosts.end_well(master, *processes)
     hosts.check(2)
-    hosts.check_said_once(master, *crew)
+    hosts.check_said_once(master, *processes)
 
 
 @pytest.mark.slow
@@ -321,11 +321,11 @@ def test_the_longer_an_outage_the_rarer_is_the_share_asked(hosts: Hosts) -> None
 
 def test_a_frozen_share_costs_no_attempt(hosts: Hosts) -> None:
     """As a hard mount whose server is away: every operation hangs."""
-    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
-    hosts.wait_for_training(crew)
+    master, processes = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(processes)
     hosts.outage(freeze=True)
     hosts.enough()
-    hosts.end_well(master, *crew)
+    hosts.end_well(master, *processes)
     hosts.check(2)
 
 
@@ -350,11 +350,11 @@ def test_whoever_asks_a_frozen_share_is_told_that_it_does_not_answer(hosts: Host
 def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease(
     hosts: Hosts,
 ) -> None:
-    master, crew = hosts.begin(3, lease=None, steps=_LASTING, workers=2)
-    hosts.wait_for_training(crew)
+    master, processes = hosts.begin(3, lease=None, steps=_LASTING, workers=2)
+    hosts.wait_for_training(processes)
     hosts.outage(300, freeze=True)
     hosts.enough()
-    hosts.end_well(master, *crew, seconds=900)
+    hosts.end_well(master, *processes, seconds=900)
     hosts.check(3)
 
 
@@ -363,13 +363,13 @@ def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease
 )
 def test_a_master_that_was_cut_off_declares_nobody_lost(hosts: Hosts, how: dict[str, Any]) -> None:
     """P6: the lease does not run while the watcher cannot see."""
-    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
-    hosts.wait_for_training(crew)
+    master, processes = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(processes)
     hosts.a.set(**how)
     hosts.train_on(_OUTAGE)
     hosts.a.set(freeze=False, down=None)
     hosts.enough()
-    hosts.end_well(master, *crew)
+    hosts.end_well(master, *processes)
     hosts.check(2)
 
 
@@ -393,8 +393,8 @@ def _live(hosts: Hosts) -> list[AttemptName]:
 
 
 def test_an_unmounted_share_is_waited_for_and_nothing_is_written_under_it(hosts: Hosts) -> None:
-    master, crew = hosts.begin(2, steps=_LASTING, workers=2)
-    hosts.wait_for_training(crew)
+    master, processes = hosts.begin(2, steps=_LASTING, workers=2)
+    hosts.wait_for_training(processes)
     for mount in hosts.both:
         mount.crash()
     hosts.train_on(_OUTAGE)
@@ -402,25 +402,25 @@ def test_an_unmounted_share_is_waited_for_and_nothing_is_written_under_it(hosts:
         assert os.listdir(mount.mnt) == [], "something was written under the mount point"
         mount.__enter__()
     hosts.enough()
-    hosts.end_well(master, *crew)
+    hosts.end_well(master, *processes)
     hosts.check(2)
-    hosts.check_said_once(master, *crew)
+    hosts.check_said_once(master, *processes)
 
 
 def test_clocks_that_jump_by_hours_change_nothing(hosts: Hosts) -> None:
-    master, crew = hosts.begin(40, workers=2)
+    master, processes = hosts.begin(40, workers=2)
     jumps = [(7200, -86400), (-7200, 0), (0, 7200), (86400, -7200)]
     for n, (a, b) in enumerate(jumps, 1):
         wait_until(lambda n=n: len(hosts.seen()) >= 7 * n or master.poll() == 0)  # type: ignore[misc]
         hosts.a.set(skew=a)
         hosts.b.set(skew=b, utime_skew=-a)
-    hosts.end_well(master, *crew)
+    hosts.end_well(master, *processes)
     hosts.check(40)
 
 
 def test_a_share_that_comes_back_in_an_older_state_loses_no_counted_trial(hosts: Hosts) -> None:
     trials = 60
-    master, crew = hosts.begin(trials, workers=2)
+    master, processes = hosts.begin(trials, workers=2)
     old = hosts.folder / "old"
     wait_until(lambda: len(hosts.seen()) >= 5, what="some are counted")
     _while_frozen(hosts, lambda: shutil.copytree(hosts.folder_of_study, old))
@@ -433,7 +433,7 @@ def test_a_share_that_comes_back_in_an_older_state_loses_no_counted_trial(hosts:
 
     _while_frozen(hosts, restore)
     assert len(hosts.seen()) <= counted
-    hosts.end_well(master, *crew)
+    hosts.end_well(master, *processes)
     hosts.check_ranking(trials)
     files = Counter(n.trial for n in hosts.attempts() if n.state in COUNTED)
     assert set(files.values()) == {1}

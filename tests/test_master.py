@@ -24,7 +24,7 @@ from tests.histories import make_study, read_history
 from tests.memory_folder import Faults, MemoryFolder, Share
 
 
-class Desk:
+class StudyInMemory:
     """A study in memory, with a clock to turn by hand."""
 
     def __init__(self, trials: int, **changes: object) -> None:
@@ -54,95 +54,95 @@ class Desk:
 
 
 def test_a_restarted_master_publishes_no_counted_trial_again() -> None:
-    desk = Desk(trials=8)
-    first = desk.master()
+    world = StudyInMemory(trials=8)
+    first = world.master()
     first.step()
-    desk.train(1, 2, 3)
+    world.train(1, 2, 3)
     first.step()
-    assert desk.counted() == [1, 2, 3]
-    desk.master().step()
-    assert desk.folder.share.published.most_common(1)[0][1] == 1
+    assert world.counted() == [1, 2, 3]
+    world.master().step()
+    assert world.folder.share.published.most_common(1)[0][1] == 1
 
 
 def test_a_master_knows_for_how_long_what_waits_will_last() -> None:
-    desk = Desk(trials=40)
-    master = desk.master()
+    world = StudyInMemory(trials=40)
+    master = world.master()
     master.step()
     assert master.pace.lasts == math.inf  # nobody has claimed anything yet
-    desk.now = 1.0
-    desk.train(0)
+    world.now = 1.0
+    world.train(0)
     master.step()
     waiting = 12  # times as many as were finished meanwhile
     assert master.pace.lasts == waiting / 1.0
-    desk.now = 3.0
-    desk.train(1, 2, 3, 4)
+    world.now = 3.0
+    world.train(1, 2, 3, 4)
     master.step()
-    assert master.pace.lasts == (len(desk.store.listing().attempts)) / 2.0
+    assert master.pace.lasts == (len(world.store.listing().attempts)) / 2.0
 
 
 def test_a_master_looks_again_soon_when_all_was_claimed_and_less_soon_while_none_claims() -> None:
-    desk = Desk(trials=40)
-    master = desk.master()
+    world = StudyInMemory(trials=40)
+    master = world.master()
     master.step()
-    desk.now = 1.0
-    desk.train(0, 1, 2, 3)
+    world.now = 1.0
+    world.train(0, 1, 2, 3)
     master.step()
     assert master.pace.lasts == 0.0
     found = []
     for _ in range(4):
-        desk.now += 0.01
+        world.now += 0.01
         master.step()
         found.append(master.pace.lasts)
     assert 0.0 < found[0] < found[1] < found[2] < found[3]
 
 
 def test_a_master_whose_trials_are_all_claimed_is_in_no_hurry() -> None:
-    desk = Desk(trials=4)
-    master = desk.master()
+    world = StudyInMemory(trials=4)
+    master = world.master()
     master.step()
-    desk.now = 1.0
-    desk.train(0, 1, 2)
+    world.now = 1.0
+    world.train(0, 1, 2)
     master.step()
-    for name in desk.store.listing().attempts:
+    for name in world.store.listing().attempts:
         if name.state is State.WAITING:
-            desk.store.claim(name, "w-1")
-    desk.now = 2.0
+            world.store.claim(name, "w-1")
+    world.now = 2.0
     master.step()
     assert master.pace.lasts == math.inf
 
 
 def test_a_trial_that_two_listings_in_a_row_miss_is_not_published_again() -> None:
-    desk = Desk(trials=1)
-    desk.master().step()
-    desk.train(0)
-    real, listings = desk.folder.names, iter(range(100))
+    world = StudyInMemory(trials=1)
+    world.master().step()
+    world.train(0)
+    real, listings = world.folder.names, iter(range(100))
 
     def misses(folder: str) -> list[str]:
         hidden = folder == protocol.TRIALS and next(listings) < 2
         return [] if hidden else real(folder)
 
-    desk.folder.names = misses  # type: ignore[method-assign]
-    master = desk.master()
+    world.folder.names = misses  # type: ignore[method-assign]
+    master = world.master()
     master.step()
     master.step()
-    assert desk.counted() == [0]
-    assert desk.folder.share.published.most_common(1)[0][1] == 1
+    assert world.counted() == [0]
+    assert world.folder.share.published.most_common(1)[0][1] == 1
 
 
 def test_a_trial_that_was_only_hidden_is_never_published_under_the_same_name() -> None:
     """Its worker would make each name twice, and a rename would prove nothing any more."""
-    desk = Desk(trials=1)
-    master = desk.master()
+    world = StudyInMemory(trials=1)
+    master = world.master()
     master.step()
-    (waiting,) = desk.store.listing().attempts
-    taken = desk.store.claim(waiting, "w-1")
+    (waiting,) = world.store.listing().attempts
+    taken = world.store.claim(waiting, "w-1")
     assert taken is not None
-    real = desk.folder.names
-    desk.folder.names = lambda folder: [] if folder == protocol.TRIALS else real(folder)  # type: ignore[method-assign]
+    real = world.folder.names
+    world.folder.names = lambda folder: [] if folder == protocol.TRIALS else real(folder)  # type: ignore[method-assign]
     for _ in range(LISTINGS_TO_VANISH):
         master.step()
-    desk.folder.names = real  # type: ignore[method-assign]
-    assert [(n.attempt, n.state) for n in sorted(desk.store.listing().attempts)] == [
+    world.folder.names = real  # type: ignore[method-assign]
+    assert [(n.attempt, n.state) for n in sorted(world.store.listing().attempts)] == [
         (1, State.TAKEN),
         (2, State.WAITING),
     ]
@@ -150,39 +150,39 @@ def test_a_trial_that_was_only_hidden_is_never_published_under_the_same_name() -
 
 @pytest.mark.parametrize("state", [State.TAKEN, State.DONE])
 def test_what_was_counted_stays_when_its_attempt_turns_up_once_more(state: State) -> None:
-    desk = Desk(trials=2)
-    master = desk.master()
+    world = StudyInMemory(trials=2)
+    master = world.master()
     master.step()
-    first, _ = sorted(desk.store.listing().attempts)
-    desk.train(0)
+    first, _ = sorted(world.store.listing().attempts)
+    world.train(0)
     master.step()
-    (counted,) = desk.store.seen()
+    (counted,) = world.store.seen()
     path = counted.seen_path
-    before = desk.folder.share.files[path]
+    before = world.folder.share.files[path]
     again = first._replace(worker="w-1", state=state)
-    desk.folder.share.files[again.live_path] = before + b"\n"
+    world.folder.share.files[again.live_path] = before + b"\n"
     master.step()
     master.step()
-    assert desk.folder.share.files[path] == before
-    assert sorted(n.state for n in desk.store.seen()) == [State.LOST, State.SEEN]
-    assert desk.counted() == [0]
+    assert world.folder.share.files[path] == before
+    assert sorted(n.state for n in world.store.seen()) == [State.LOST, State.SEEN]
+    assert world.counted() == [0]
 
 
 def test_trials_that_the_end_took_back_go_on_as_first_attempts() -> None:
-    desk = Desk(trials=4)
-    desk.limits = Limits(trials=4, target=1.0)
-    first = desk.master()
+    world = StudyInMemory(trials=4)
+    world.limits = Limits(trials=4, target=1.0)
+    first = world.master()
     first.step()
-    desk.train(2)
+    world.train(2)
     for _ in range(4):
         first.step()
     assert first.finished is not None
-    assert desk.store.listing().attempts == ()
-    desk.limits = Limits(trials=4)
-    second = desk.master()
+    assert world.store.listing().attempts == ()
+    world.limits = Limits(trials=4)
+    second = world.master()
     for _ in range(LISTINGS_TO_VANISH + 2):
         second.step()
-    assert [(n.trial, n.attempt) for n in sorted(desk.store.listing().attempts)] == [
+    assert [(n.trial, n.attempt) for n in sorted(world.store.listing().attempts)] == [
         (0, 1),
         (1, 1),
         (3, 1),
@@ -190,19 +190,19 @@ def test_trials_that_the_end_took_back_go_on_as_first_attempts() -> None:
 
 
 def test_a_winner_and_its_test_are_found_again_when_the_history_is_lost() -> None:
-    desk = Desk(trials=1, objective="mnist-cnn")
-    first = desk.master()
+    world = StudyInMemory(trials=1, objective="mnist-cnn")
+    first = world.master()
     for _ in range(6):
         first.step()
-        desk.train(0)
+        world.train(0)
     assert first.finished is not None
-    desk.store.folder.remove(protocol.HISTORY)
-    second = desk.master()
+    world.store.folder.remove(protocol.HISTORY)
+    second = world.master()
     for _ in range(2):
         second.step()
     assert second.finished is not None
     assert len(second.observer.history.tests) == 1
-    assert sorted(line.trial.purpose for line in read_history(desk.store)) == [
+    assert sorted(line.trial.purpose for line in read_history(world.store)) == [
         Purpose.TEST,
         Purpose.TRAIN,
     ]
@@ -210,74 +210,74 @@ def test_a_winner_and_its_test_are_found_again_when_the_history_is_lost() -> Non
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_lines_that_an_older_state_lacks_are_written_again_whatever_came_after(fails: bool) -> None:
-    desk = Desk(trials=20)
-    master = desk.master()
+    world = StudyInMemory(trials=20)
+    master = world.master()
     master.step()
-    desk.train(0)
+    world.train(0)
     master.step()
-    old = desk.folder.share.files[protocol.HISTORY]
-    desk.train(1)
+    old = world.folder.share.files[protocol.HISTORY]
+    world.train(1)
     master.step()  # counts it; the next look at the file comes with the next heartbeat
-    desk.folder.share.files[protocol.HISTORY] = old
-    desk.train(2)
-    real = desk.folder.append
+    world.folder.share.files[protocol.HISTORY] = old
+    world.train(2)
+    real = world.folder.append
 
     def refuses(path: str, data: bytes) -> None:
-        desk.folder.append = real  # type: ignore[method-assign]
+        world.folder.append = real  # type: ignore[method-assign]
         raise ShareError("no answer")
 
     if fails:  # then the master looks at the file before it tries again
-        desk.folder.append = refuses  # type: ignore[method-assign]
+        world.folder.append = refuses  # type: ignore[method-assign]
         with pytest.raises(ShareError):
             master.step()
     master.step()
-    desk.now += 10.0
+    world.now += 10.0
     master.step()
-    assert sorted(desk.counted()) == [0, 1, 2]
+    assert sorted(world.counted()) == [0, 1, 2]
 
 
 def test_a_study_that_ends_leaves_no_second_attempt_at_a_test_behind() -> None:
-    desk = Desk(trials=1, objective="mnist-cnn")
-    master = desk.master()
+    world = StudyInMemory(trials=1, objective="mnist-cnn")
+    master = world.master()
     for _ in range(3):
         master.step()
-        desk.train(0)
+        world.train(0)
     master.step()
     (test,) = master.observer.history.tests
-    desk.store.publish(test.trial.replace(attempt=2))
+    world.store.publish(test.trial.replace(attempt=2))
     master.step()
     assert master.finished is not None
-    assert desk.store.listing().attempts == ()
+    assert world.store.listing().attempts == ()
 
 
 def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:
-    desk = Desk(trials=1)
-    first = desk.master()
+    world = StudyInMemory(trials=1)
+    first = world.master()
     first.step()
-    desk.train(0)
-    real = desk.folder.move
+    world.train(0)
+    real = world.folder.move
 
     def dies(source: str, target: str) -> None:
         raise ShareError(f"the power went off before {source} -> {target}")
 
-    desk.folder.move = dies  # type: ignore[method-assign]
+    world.folder.move = dies  # type: ignore[method-assign]
     with pytest.raises(ShareError):
         first.step()
-    desk.folder.move = real  # type: ignore[method-assign]
-    second = desk.master()
+    world.folder.move = real  # type: ignore[method-assign]
+    second = world.master()
     for _ in range(3):
         second.step()
     assert second.finished is not None
-    assert desk.counted() == [0]
-    assert [name.state for name in desk.store.seen()] == [State.SEEN]
+    assert world.counted() == [0]
+    assert [name.state for name in world.store.seen()] == [State.SEEN]
 
 
 def test_lines_that_a_full_disk_took_before_it_was_full_are_not_written_again() -> None:
-    desk = Desk(trials=3)
-    master = desk.master()
+    world = StudyInMemory(trials=3)
+    master = world.master()
     master.step()
-    desk.train(0, 1, 2)
-    real = desk.folder.append
+    world.train(0, 1, 2)
+    real = world.folder.append
 
     def full(path: str, data: bytes) -> None:
         if path != protocol.HISTORY:
@@ -286,67 +286,67 @@ def test_lines_that_a_full_disk_took_before_it_was_full_are_not_written_again() 
         real(path, b"".join([*lines[:-1], lines[-1][:40]]))
         raise ShareError("No space left on device")
 
-    desk.folder.append = full  # type: ignore[method-assign]
+    world.folder.append = full  # type: ignore[method-assign]
     with pytest.raises(ShareError):
         master.step()
-    desk.folder.append = real  # type: ignore[method-assign]
+    world.folder.append = real  # type: ignore[method-assign]
     while master.finished is None:
         master.step()
-    assert desk.counted() == [0, 1, 2]
+    assert world.counted() == [0, 1, 2]
     assert master.finished.trials == 3
 
 
 def test_a_new_master_begins_a_line_of_its_own_behind_half_of_one() -> None:
-    desk = Desk(trials=2)
-    first = desk.master()
+    world = StudyInMemory(trials=2)
+    first = world.master()
     first.step()
-    desk.train(0)
+    world.train(0)
     first.step()
-    desk.folder.share.files[protocol.HISTORY] += b'{"kind":"counted","trial":{"nu'
-    second = desk.master()
-    desk.train(1)
+    world.folder.share.files[protocol.HISTORY] += b'{"kind":"counted","trial":{"nu'
+    second = world.master()
+    world.train(1)
     second.step()
-    assert desk.counted() == [0, 1]
+    assert world.counted() == [0, 1]
 
 
 def test_a_successor_that_a_listing_misses_is_not_published_again() -> None:
     """The master died between publishing it and putting its predecessor away."""
-    desk = Desk(trials=1)
-    first = desk.master()
+    world = StudyInMemory(trials=1)
+    first = world.master()
     first.step()
-    (waiting,) = desk.store.listing().attempts
-    assert desk.store.claim(waiting, "w-1")
-    assert desk.store.lose(waiting.moved(State.TAKEN, Actor.ANY_WORKER, "w-1"), Actor.OWNER)
-    real_move, real_names = desk.folder.move, desk.folder.names
+    (waiting,) = world.store.listing().attempts
+    assert world.store.claim(waiting, "w-1")
+    assert world.store.lose(waiting.moved(State.TAKEN, Actor.ANY_WORKER, "w-1"), Actor.OWNER)
+    real_move, real_names = world.folder.move, world.folder.names
 
     def dies(source: str, target: str) -> None:
         raise ShareError(f"the power went off before {source} -> {target}")
 
-    desk.folder.move = dies  # type: ignore[method-assign]
+    world.folder.move = dies  # type: ignore[method-assign]
     with pytest.raises(ShareError):
         first.step()
-    desk.folder.move = real_move  # type: ignore[method-assign]
-    (successor,) = (n for n in desk.store.listing().attempts if n.state is State.WAITING)
-    assert desk.store.claim(successor, "w-2")
-    second = desk.master()
+    world.folder.move = real_move  # type: ignore[method-assign]
+    (successor,) = (n for n in world.store.listing().attempts if n.state is State.WAITING)
+    assert world.store.claim(successor, "w-2")
+    second = world.master()
 
     def misses(folder: str) -> list[str]:
         if folder == protocol.TRIALS:
-            desk.folder.names = real_names  # type: ignore[method-assign]
+            world.folder.names = real_names  # type: ignore[method-assign]
         return [name for name in real_names(folder) if "w-2" not in name]
 
-    desk.folder.names = misses  # type: ignore[method-assign]
+    world.folder.names = misses  # type: ignore[method-assign]
     second.step()
-    assert desk.folder.share.published[successor.live_path] == 1
+    assert world.folder.share.published[successor.live_path] == 1
 
 
 def test_the_end_is_checked_with_a_fresh_listing() -> None:
     """The trial is counted but not put away, and the cache of the directory hides that."""
-    desk = Desk(trials=1)
-    master = desk.master()
+    world = StudyInMemory(trials=1)
+    master = world.master()
     master.step()
-    desk.train(0)
-    real_move, real_names, real_poke = desk.folder.move, desk.folder.names, desk.folder.poke
+    world.train(0)
+    real_move, real_names, real_poke = world.folder.move, world.folder.names, world.folder.poke
 
     def refuses(source: str, target: str) -> None:
         raise ShareError(f"no answer to {source} -> {target}")
@@ -355,45 +355,45 @@ def test_the_end_is_checked_with_a_fresh_listing() -> None:
         return [] if folder == protocol.TRIALS else real_names(folder)
 
     def poke(folder: str) -> None:
-        desk.folder.names = real_names  # type: ignore[method-assign]
+        world.folder.names = real_names  # type: ignore[method-assign]
         real_poke(folder)
 
-    desk.folder.move = refuses  # type: ignore[method-assign]
+    world.folder.move = refuses  # type: ignore[method-assign]
     with pytest.raises(ShareError):
         master.step()
-    desk.folder.move = real_move  # type: ignore[method-assign]
-    desk.folder.names, desk.folder.poke = old_names, poke  # type: ignore[method-assign]
+    world.folder.move = real_move  # type: ignore[method-assign]
+    world.folder.names, world.folder.poke = old_names, poke  # type: ignore[method-assign]
     master.step()
     assert master.finished is None
     while master.finished is None:
         master.step()
-    assert desk.store.listing().attempts == ()
+    assert world.store.listing().attempts == ()
 
 
 def test_a_deleted_history_is_rebuilt_from_what_was_seen() -> None:
-    desk = Desk(trials=5)
-    master = desk.master()
+    world = StudyInMemory(trials=5)
+    master = world.master()
     master.step()
-    desk.train(0, 1, 2)
+    world.train(0, 1, 2)
     master.step()
-    desk.folder.remove(protocol.HISTORY)
-    desk.master()
-    assert sorted(desk.counted()) == [0, 1, 2]
-    assert len(Observer(desk.store).history) == 3
+    world.folder.remove(protocol.HISTORY)
+    world.master()
+    assert sorted(world.counted()) == [0, 1, 2]
+    assert len(Observer(world.store).history) == 3
 
 
 def test_the_time_of_a_study_goes_on_where_the_last_master_stopped() -> None:
-    desk = Desk(trials=5)
-    desk.limits = Limits(time_limit=100.0)
-    master = desk.master()
+    world = StudyInMemory(trials=5)
+    world.limits = Limits(time_limit=100.0)
+    master = world.master()
     for _ in range(9):
-        desk.now += 10
+        world.now += 10
         master.step()
-    desk.now += 1000  # nobody's time: no master runs
-    again = desk.master()
+    world.now += 1000  # nobody's time: no master runs
+    again = world.master()
     again.step()
     assert again.elapsed == pytest.approx(90)
-    desk.now += 10
+    world.now += 10
     for _ in range(3):
         again.step()
     assert again.finished is not None
@@ -401,22 +401,22 @@ def test_the_time_of_a_study_goes_on_where_the_last_master_stopped() -> None:
 
 
 def test_trials_withdrawn_at_the_end_are_published_when_the_study_goes_on() -> None:
-    desk = Desk(trials=6)
-    desk.limits = Limits(trials=6, time_limit=10.0)
-    master = desk.master()
+    world = StudyInMemory(trials=6)
+    world.limits = Limits(trials=6, time_limit=10.0)
+    master = world.master()
     master.step()
-    desk.train(1)
-    desk.now += 10
+    world.train(1)
+    world.now += 10
     for _ in range(4):
         master.step()
     assert master.finished is not None
-    assert desk.store.listing().attempts == ()
-    desk.limits = Limits(trials=6)
-    again = desk.master()
+    assert world.store.listing().attempts == ()
+    world.limits = Limits(trials=6)
+    again = world.master()
     for _ in range(8):
         again.step()
-        desk.train(*range(6))
-    assert sorted(desk.counted()) == list(range(6))
+        world.train(*range(6))
+    assert sorted(world.counted()) == list(range(6))
 
 
 def test_a_beating_master_on_another_host_is_found_even_without_locks(tmp_path: Path) -> None:

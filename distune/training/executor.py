@@ -67,7 +67,7 @@ class _Executor:
         self._device = "cpu"
         self._data = DataFolders.of()
         self._study: Study | None = None
-        self._loaded: dict[str, Objective] = {}
+        self._objectives: dict[str, Objective] = {}
         self._problem: str | None = None
         self._last_progress = 0.0
         self._lock = threading.Lock()  # for the turns, and for what is said of them
@@ -163,7 +163,7 @@ class _Executor:
         """Load the user's objectives; what is wrong with one, if anything."""
         for offer in offers:
             try:
-                self._loaded[offer.name] = offer.load()
+                self._objectives[offer.name] = offer.load()
             except BaseException as error:
                 return f"--objective {offer.name}: {type(error).__name__}: {error}"
         return None
@@ -213,7 +213,7 @@ class _Executor:
         study = self._study
         assert study is not None  # it came before the assignment
         trial, slot = assignment.trial, assignment.slot
-        objective = find(study, trial, self._loaded)
+        objective = find(study, trial, self._objectives)
         context = TrialContext(
             number=trial.number,
             attempt=trial.attempt,

@@ -91,14 +91,14 @@ class Stopped(BaseException):
     """The master does not want this attempt any more."""
 
 
-def find(study: Study, trial: Trial, loaded: Mapping[str, Objective]) -> Objective:
-    """The function to call for a trial of this study; the user's own are loaded."""
+def find(study: Study, trial: Trial, objectives: Mapping[str, Objective]) -> Objective:
+    """The function to call for a trial of this study; the user's own are objectives."""
     if study.command is not None:
         command = study.command
         return lambda params, context: run_command(command, params, context)
     assert study.objective is not None
     if study.objective not in WORKLOADS:
-        return loaded[study.objective]
+        return objectives[study.objective]
     workload = WORKLOADS[study.objective]
     trainer = importlib.import_module("distune.workloads.trainer.trainer")
     if trial.best is not None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Predict = Callable[[Tensor], Tensor]
 
 
-def as_loaded(data: Splits) -> Splits:
+def unchanged(data: Splits) -> Splits:
     return data
 
 
@@ -62,7 +62,7 @@ class Workload:
     problem: Callable[[Any], Problem]
     figures: Callable[[Any, Splits, Predict], list[Figure]]
     data: DataSet | None = None
-    prepare: Callable[[Splits], Splits] = as_loaded
+    prepare: Callable[[Splits], Splits] = unchanged
     convolutions: bool = False
 
     def data_set(self, params: TrainingParams) -> DataSet:

@@ -41,7 +41,7 @@ _CHECKS: list[Callable[[Hosts, Pairs], Iterator[CheckResult]]] = [
 
 def judge(hosts: Hosts, pairs: Pairs = (), *, version: str = "", created: float = 0.0) -> Diagnosis:
     """The verdict on what one host found, or two and what they saw of each other."""
-    hosts, pairs = _told_apart(hosts, pairs)
+    hosts, pairs = _distinguished(hosts, pairs)
     checks = [result for check in _CHECKS for result in check(hosts, pairs)]
     grade = _GRADES[max((_GRADES.index(check.grade) for check in checks), default=0)]
     # One mount has one cache: looking twice through it says nothing about caches.
@@ -75,7 +75,7 @@ def _summary(grade: Grade, checks: list[CheckResult], intervals: Intervals) -> s
     )
 
 
-def _told_apart(hosts: Hosts, pairs: Pairs) -> tuple[Hosts, Pairs]:
+def _distinguished(hosts: Hosts, pairs: Pairs) -> tuple[Hosts, Pairs]:
     """Two hosts of one name (containers, two mounts of one host) get a number."""
     if len({host.host for host in hosts}) == len(hosts):
         return hosts, pairs

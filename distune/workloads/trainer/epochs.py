@@ -78,7 +78,7 @@ class Training:
         self._pace = pace.pace_for(self._there)
         self._shuffle = torch.Generator().manual_seed(trial.seed)
         self._steps, self._seconds = 0, 0.0
-        self._told_seconds, self._told_examples = 0.0, 0
+        self._reported_seconds, self._reported_examples = 0.0, 0
         self._over = False
 
     def _worthwhile(self, capture: Capture | None) -> Capture | None:
@@ -133,15 +133,15 @@ class Training:
         return self._max_seconds is not None and self._seconds >= self._max_seconds
 
     def _tell_progress(self) -> None:
-        since = self._seconds - self._told_seconds
+        since = self._seconds - self._reported_seconds
         if since < _PROGRESS_EVERY_S:
             return
         fraction = self._pace.steps / (self._max_steps or self._total_steps)
         if self._max_seconds is not None:
             fraction = max(fraction, self._seconds / self._max_seconds)
-        rate = (self._pace.examples - self._told_examples) / since
+        rate = (self._pace.examples - self._reported_examples) / since
         self._trial.progress(min(fraction, 1.0), rate)
-        self._told_seconds, self._told_examples = self._seconds, self._pace.examples
+        self._reported_seconds, self._reported_examples = self._seconds, self._pace.examples
 
 
 def _say(line: str) -> None:

@@ -25,10 +25,10 @@ def run(lab: Lab, params: dict[str, Any], workers: int = 1, **fields: Any) -> An
     """
     lab.write_space(**{**SMALL, "params": {"n_filters": 6, "lr": 0.1, **params}, **fields})
     lab.logs.mkdir()
-    crew = [lab.start("worker", "--jobs", "1") for _ in range(workers)]
+    processes = [lab.start("worker", "--jobs", "1") for _ in range(workers)]
     done = lab.run("master", "--space", "space.json", timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [worker.wait(60) for worker in crew] == [0] * workers
+    assert [worker.wait(60) for worker in processes] == [0] * workers
     return lab.status()
 
 
