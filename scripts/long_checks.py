@@ -101,8 +101,12 @@ def turn_of(number: int) -> int:
 def number_of_commit() -> int:
     """How many commits lead to this one.
 
-    A shallow clone does not know: then it is a number that the commit has by chance.
+    A shallow clone does not know: then it is a number that the commit has by chance. Where there
+    is no repository it is that of the day.
     """
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        print("no repository: the turn goes by the day", file=sys.stderr)
+        return int(time.time() // 86400)
     if _git("rev-parse", "--is-shallow-repository") == "true":
         subprocess.run(["git", "fetch", "--quiet", "--unshallow", "--filter=tree:0"], cwd=ROOT)
     if _git("rev-parse", "--is-shallow-repository") == "true":

@@ -98,3 +98,15 @@ def test_a_soak_of_everything_runs_all_of_them() -> None:
         text=True,
     )
     assert done.stdout.split() == ["-m", "scripts.long_checks", "--all"]
+
+
+def test_without_a_repository_the_turn_goes_by_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_checks, "ROOT", tmp_path)
+    days = [0.5 * 86400, 1.5 * 86400, 2.5 * 86400]
+    turns = []
+    for now in days:
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        turns.append(turn_of(long_checks.number_of_commit()))
+    assert sorted(turns) == [0, 1, 2]
