@@ -24,7 +24,7 @@ from distune.share.store import Store
 from distune.study.space import Parameter, Space
 from distune.study.study import Limits, Study
 from distune.study.trial import Asked, Params
-from tests.histories import asked_from, asked_in, make_study
+from tests.histories import asked_from, asked_in, make_study, results_of, write_study
 from tests.memory_folder import Crash, Faults, MemoryFolder, Share
 from tests.simulation import World, random_faults
 
@@ -343,3 +343,15 @@ def test_a_trial_that_is_planted_while_the_master_runs_is_set_aside(
     master.step()
     assert store.folder.names(protocol.QUARANTINE) == [AttemptName.waiting(planted).filename]
     assert asked_in(store, restless).of(number) is None
+
+
+def test_lines_that_the_history_has_and_the_file_has_not_are_made_again(tmp_path: Path) -> None:
+    """The file came back in an older state: whole lines, but fewer of them."""
+    asked = [one.replace(params={"x": 0.25}) for one in asked_from(STUDY, make_sampler(STUDY), 3)]
+    counted = [one for line in asked for one in results_of(STUDY, line)]
+    store = write_study(tmp_path / "s", STUDY, counted, {})
+    lines = store.folder.read(protocol.ASKED).splitlines(keepends=True)
+    assert len(lines) == 3
+    rewrite(store, lines[:1])
+    a_master(Store(store.folder))
+    assert asked_for(store) == [{"x": 0.25}] * 3

@@ -94,13 +94,16 @@ class Remembered:
         """Make lines that were lost again, from trials that they have asked for. Where nothing says
         that the file lacks lines, a trial that it does not name is a stranger.
         """
-        self._lacks_lines |= self._file.problem is not None
-        self._lacks_lines |= history.highest >= self.so_far.next_trial or self.so_far.has_gaps()
+        self._lacks_lines |= self._file.problem is not None or self._has_less_than(history)
         for trial in trials if self._lacks_lines else ():
             asked = recovered_from(self._study, trial)
             known = max(self.so_far.next_trial, history.highest)
             if asked is not None and asked.trial <= known + _MOST_AHEAD:
                 self._recovered += self.so_far.add(asked)
+
+    def _has_less_than(self, history: History) -> bool:
+        """Whether trials are counted, or were published before others, that no line asks for."""
+        return history.highest >= self.so_far.next_trial or self.so_far.has_gaps()
 
     def recover_all(self, names: Iterable[AttemptName], history: History) -> None:
         """See that everything is known that was asked for: where lines are lost, trials tell of
@@ -110,7 +113,7 @@ class Remembered:
             names: what lies in `trials/`.
             history: what is counted.
         """
-        if self.so_far.next_trial <= history.highest or self.so_far.has_gaps():
+        if self._has_less_than(history):
             self.recover((counted.trial for counted in history.trials), history)
         for name in sorted(names):
             if name.purpose is Purpose.TRAIN and self.so_far.of(name.trial) is None:
