@@ -459,7 +459,7 @@ def idle_operations(folder: Path, seconds: float) -> dict[str, float]:
         taken = bench.logs / "study" / "trials"
         while not any(path.name.endswith(".taken") for path in taken.glob("*")):
             if time.monotonic() > until:
-                raise SystemExit("nobody has claimed the only trial")
+                raise SystemExit("no worker has claimed the only trial")
             time.sleep(0.05)
         time.sleep(5.0)  # pauses grow to their longest
         traces = {name: bench.rest / f"{name}.strace" for name in ("study", "worker-0", "worker-1")}
@@ -757,10 +757,10 @@ def quick() -> int:
         what = f"five studies are served alike: {claimed} of 60 claimed when one has no more"
         checks.true(what, claimed[0] >= 60 / 3)
     heavy = {"torch", "numpy", "optuna", "rich"}
-    loaded = imported("import distune") & heavy
-    checks.true(f"import distune loads none of {', '.join(sorted(heavy))}", not loaded)
-    loaded = imported("import distune.cli") & (heavy - {"rich"})
-    checks.true("the command line loads neither torch, numpy nor optuna", not loaded)
+    imported_too = imported("import distune") & heavy
+    checks.true(f"import distune loads none of {', '.join(sorted(heavy))}", not imported_too)
+    imported_too = imported("import distune.cli") & (heavy - {"rich"})
+    checks.true("the command line loads neither torch, numpy nor optuna", not imported_too)
     return checks.status
 
 

@@ -108,8 +108,8 @@ def _trained(capture: Any, params: dict[str, Any]) -> tuple[Any, Any]:
     workload = replace(CONVNET, network=build)
     wanted = {**_SMALL, **params}
     reports = train(workload, wanted, Alone(3), capturing=lambda _: capture)
-    told = [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
-    return told, built[0].state_dict()
+    curve = [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
+    return curve, built[0].state_dict()
 
 
 def _equal(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
@@ -204,7 +204,7 @@ class Utilisation:
                 return
             self.seen.append(found)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         return f"{statistics.fmean(self.seen):.0f} %" if self.seen else "-"
 
 
@@ -259,7 +259,7 @@ def speed(device: str, folder: str, rounds: int, images: int, together: list[int
         table(
             ["how", "trials an hour", "of the peers'", "GPU busy"],
             [
-                [name, spread(values), ratio(values, base), used[name].told()]
+                [name, spread(values), ratio(values, base), used[name].describe()]
                 for name, values in hours.items()
             ],
         )

@@ -351,7 +351,7 @@ class Quiet:
             if (_foreign() - began) / 2 / host.usable_cores() <= 0.05:
                 return
 
-    def told(self) -> str:
+    def describe(self) -> str:
         return (
             f"{self.disturbed} of {self.measured} measurements stayed disturbed by other processes"
         )
@@ -430,7 +430,7 @@ def steps(data: Path, rounds: int) -> None:
                 f"{spread(found[name])}, {ratio(base, found[name])}" for name in names[1:]
             ])  # fmt: skip
         print("Microseconds per image in training steps, the whole machine")
-        print(f"({rounds} rounds; {quiet.told()}):\n")
+        print(f"({rounds} rounds; {quiet.describe()}):\n")
         table(["batch / filters", *names], rows)
 
 
@@ -515,7 +515,8 @@ def study(data: Path, rounds: int, trials: int, images: int) -> None:
     base = found["peers' loop"]
     print(
         f"{trials} trials of scenario 5's space, one epoch of {images:,} images and validation on "
-        f"10,000 each, from the command to the last result\n({rounds} rounds; {quiet.told()}):\n"
+        f"10,000 each, from the command to the last result\n({rounds} rounds; "
+        f"{quiet.describe()}):\n"
     )
     table(
         ["", "seconds", "trials per hour", "against the peers' loop"],

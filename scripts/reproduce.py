@@ -40,14 +40,14 @@ class Claim:
         what: is compared.
         says: the report.
         find: what a study that is over says of it, in words with figures.
-        note: why it comes out otherwise here, as far as that is known.
+        caveat: why it comes out otherwise here, as far as that is known.
     """
 
     preset: str
     what: str
     says: str
     find: Callable[[LoadedStudy], str]
-    note: str = ""
+    caveat: str = ""
 
 
 # -- figures of a study ----------------------------------------------------------------------
@@ -262,7 +262,7 @@ LONG = {"lab-scenario5", "cifar-stages", "cifar-best"}
 
 
 def run(preset: str, arguments: list[str], logs: Path) -> LoadedStudy:
-    """One study, to its end, as anybody runs it."""
+    """One study, to its end, as a user runs it."""
     command = [sys.executable, "-m", "distune", "master", "--space", preset, "--logs", str(logs)]
     subprocess.run(
         [*command, *arguments, "--plain"], check=True, stdout=subprocess.DEVNULL, cwd=logs
@@ -316,8 +316,8 @@ def table() -> str:
         missing = "not run: hours on two cores" if claim.preset in LONG else "not run yet"
         here = line.here if line else missing
         scale, trials = (f"{line.scale:g}", str(line.trials)) if line else ("", "")
-        if line and claim.note:
-            here += f"; {claim.note}"
+        if line and claim.caveat:
+            here += f"; {claim.caveat}"
         rows.append(
             f"| `{claim.preset}` | {claim.what} | {claim.says} | {here} | {scale} | {trials} |"
         )

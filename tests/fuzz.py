@@ -263,7 +263,7 @@ def fuzz_parsers(seed: int) -> int:
             data = mutate(rng, origin, [*target.seeds, ATTEMPT])
             check(target, data, origin)
             tried += 1
-            if target.sealed:  # by somebody who knows how to make the checksum
+            if target.sealed:  # by an attacker who knows how to make the checksum
                 check(target, resealed(origin, partial(mutate, rng, others=[origin])))
                 tried += 1
     return tried
@@ -276,7 +276,7 @@ def fuzz_study(seed: int) -> int:
     """One study with garbage thrown into it while it runs; how many pieces that were.
 
     Raises:
-        AssertionError: a trial was lost, or counted twice, or somebody hung or fell over.
+        AssertionError: a trial was lost, or counted twice, or a process hung or fell over.
     """
     rng = random.Random(f"study {seed}")
     with tempfile.TemporaryDirectory(prefix="distune-fuzz-") as root:

@@ -228,7 +228,7 @@ def test_the_unpickler_of_the_one_data_set_that_needs_one_makes_nothing_but_data
 
 
 class Trap:
-    """Whoever unpickles it calls something."""
+    """The process that unpickles it calls something."""
 
     def __init__(self, made: Any, path: str) -> None:
         self.made, self.path = made, path

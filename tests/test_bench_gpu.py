@@ -56,7 +56,7 @@ def test_a_step_that_keeps_its_learning_rate_in_python_is_found_out(
 def test_how_busy_a_gpu_is_is_unknown_where_there_is_none() -> None:
     with bench_gpu.Utilisation() as used:
         pass
-    assert used.told() == "-"
+    assert used.describe() == "-"
 
 
 def test_what_it_starts_has_the_environment_of_executors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_what_others_disturb_is_measured_again_and_the_least_disturbed_counts(
     quiet = Quiet(tries=3)
     assert quiet(measure(9.0, 0.5, 3.0)) == 0.5  # half a second of twenty is little enough
     assert quiet(measure(9.0, 5.0, 7.0)) == 5.0
-    assert quiet.told().startswith("1 of 2 measurements stayed disturbed")
+    assert quiet.describe().startswith("1 of 2 measurements stayed disturbed")
 
 
 def test_random_images_stand_in_for_mnist_where_there_is_none(

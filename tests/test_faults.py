@@ -98,11 +98,11 @@ class Hosts(Lab):
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def train_on(self, seconds: float) -> None:
-        """Wait so long, and see that somebody trains all the while."""
+        """Wait so long, and see that a worker trains all the while."""
         for _ in range(4):
             before = self.steps()
             time.sleep(seconds / 4)
-            wait_until(lambda n=before: self.steps() > n, 30, "somebody trains")  # type: ignore[misc]
+            wait_until(lambda n=before: self.steps() > n, 30, "a worker trains")  # type: ignore[misc]
 
     @property
     def folder_of_study(self) -> Path:
@@ -271,7 +271,7 @@ def test_a_client_that_remembers_old_listings_beside_one_that_does_not(hosts: Ho
 _OUTAGE = 3.5  # seconds, and longer than the lease
 
 
-#: What a share that is not there answers; and one to which nobody can write.
+#: What a share that is not there answers; and one that is read-only.
 OUTAGES: dict[str, dict[str, Any]] = {
     "host down": {"op": "*", "errno": "EHOSTDOWN"},
     "not connected": {"op": "*", "errno": "ENOTCONN"},
@@ -330,7 +330,7 @@ def test_a_frozen_share_costs_no_attempt(hosts: Hosts) -> None:
 
 
 @pytest.mark.slow
-def test_whoever_asks_a_frozen_share_is_told_that_it_does_not_answer(hosts: Hosts) -> None:
+def test_a_command_on_a_frozen_share_says_that_it_does_not_answer(hosts: Hosts) -> None:
     master, (worker,) = hosts.begin(2)
     hosts.end_well(master, worker)
     hosts.b.set(freeze=True)
@@ -361,7 +361,9 @@ def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease
 @pytest.mark.parametrize(
     "how", [{"freeze": True}, pytest.param({"down": "EIO"}, marks=pytest.mark.slow)]
 )
-def test_a_master_that_was_cut_off_declares_nobody_lost(hosts: Hosts, how: dict[str, Any]) -> None:
+def test_a_master_that_was_cut_off_declares_no_worker_lost(
+    hosts: Hosts, how: dict[str, Any]
+) -> None:
     """P6: the lease does not run while the watcher cannot see."""
     master, processes = hosts.begin(2, steps=_LASTING, workers=2)
     hosts.wait_for_training(processes)
@@ -373,7 +375,7 @@ def test_a_master_that_was_cut_off_declares_nobody_lost(hosts: Hosts, how: dict[
     hosts.check(2)
 
 
-def test_a_worker_that_was_cut_off_is_replaced_and_harms_nobody(hosts: Hosts) -> None:
+def test_a_worker_that_was_cut_off_is_replaced_and_does_no_harm(hosts: Hosts) -> None:
     master, (cut_off,) = hosts.begin(2, steps=_LASTING)
     hosts.wait_for_training([cut_off])
     hosts.b.set(down="EHOSTDOWN")

@@ -452,7 +452,7 @@ def test_a_deleted_study_does_not_keep_a_worker_from_the_others(lab: Lab) -> Non
 
 @pytest.mark.slow
 def test_random_kills_of_workers_and_masters_lose_nothing(lab: Lab) -> None:
-    """Whoever is killed is started again; the moments are random, and printed on failure."""
+    """A process that is killed is started again; the moments are random, and printed on failure."""
     seed = random.randrange(10**6)
     rng = random.Random(seed)
     lab.write_space(trials=50, lease="2s", params={

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trial:
-    """A trial as a worker hands it out; keeps what it is told."""
+    """A trial as a worker hands it out; keeps the progress it hears of."""
 
     number: int = 0
     attempt: int = 1
@@ -36,10 +36,10 @@ class Trial:
     data: DataFolders = field(default_factory=DataFolders.of)
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)  # no folder: figures are lost there, which costs no result
-    told: list[tuple[float, float]] = field(default_factory=list)
+    heard: list[tuple[float, float]] = field(default_factory=list)
 
     def progress(self, fraction: float, images_per_second: float) -> None:
-        self.told.append((fraction, images_per_second))
+        self.heard.append((fraction, images_per_second))
 
 
 def workload_of(
@@ -61,7 +61,7 @@ def workload_of(
         problem=lambda params: problem,
         figures=lambda params, data, predict: [],
         data=data,
-        prepare=lambda loaded: splits or loaded,
+        prepare=lambda whole: splits or whole,
     )
 
 

@@ -38,7 +38,7 @@ class Outage:
         begin, end: make it so, and undo it.
         hits: the clients that notice.
         witnesses: who must say so in its log: "all" processes on these clients, at least
-            "some", or "none" because nobody can notice.
+            "some", or "none" because no process can notice.
     """
 
     kind: str
@@ -174,7 +174,7 @@ class _HereRig(Rig):
 
 class LocalRig(_HereRig):
     """ext4, xfs, btrfs, overlay (over ext4) in an image of their own, or tmpfs. Two bind
-    mounts stand for two clients; they share a kernel, so nobody can be cut off.
+    mounts stand for two clients; they share a kernel, so no client can be cut off.
     """
 
     network = False
@@ -398,7 +398,7 @@ class NetRig(Rig):
 
     @abstractmethod
     def kill_server(self) -> None:
-        """As a crash of the server's host: nothing is told to anybody."""
+        """As a crash of the server's host: no client hears of it."""
 
     @abstractmethod
     def restart_server(self) -> None: ...

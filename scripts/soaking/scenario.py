@@ -182,11 +182,11 @@ class Soak:
                     self._hear(fault, [process], line, sizes[process.tag], patience)
         elif outage.witnesses == "some":
             for line in (TROUBLE, BACK):
-                what = f"{outage.kind}: somebody says {line.pattern!r}"
+                what = f"{outage.kind}: a process says {line.pattern!r}"
                 wait_for(partial(_anybody_says, hit, line, sizes), _RECOVERY, what)
             for process in hit:
-                self._note(fault, process, TROUBLE, sizes[process.tag])
-                self._note(fault, process, BACK, sizes[process.tag])
+                self._record_line(fault, process, TROUBLE, sizes[process.tag])
+                self._record_line(fault, process, BACK, sizes[process.tag])
         self._recover(fault, before)
         fault.repeated = max(len(TROUBLE.findall(p.said(sizes[p.tag]))) for p in hit)
 
@@ -237,16 +237,18 @@ class Soak:
             except NotInTime:
                 self.problems.append(f"{fault.kind}: {process.tag} never says {line.pattern!r}")
                 say(self.problems[-1])
-            self._note(fault, process, line, since)
+            self._record_line(fault, process, line, since)
 
-    def _note(self, fault: Fault, process: Process, line: re.Pattern[str], since: int) -> None:
+    def _record_line(
+        self, fault: Fault, process: Process, line: re.Pattern[str], since: int
+    ) -> None:
         found = [text for text in process.said(since).splitlines() if line.search(text)]
         if found:
             before = fault.said.get(process.tag)
             fault.said[process.tag] = f"{before} ... {found[0]}" if before else found[0]
 
     def _names(self) -> list[str]:
-        """What lies in `trials/` and may still become a result; nothing while nobody answers."""
+        """What lies in `trials/` and may still become a result; nothing in an outage."""
         return self.rig.names(f"logs/{STUDY}/trials") or []
 
     def _held(self, worker: Process) -> str | None:
@@ -326,5 +328,5 @@ def gather(folder: Path, study: SoakedStudy, status: dict[str, Any]) -> Evidence
 
 
 def say(text: str) -> None:
-    """A line for whoever waits."""
+    """A line for the person who waits."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

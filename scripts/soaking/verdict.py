@@ -58,8 +58,8 @@ def judge(evidence: Evidence, trials: int) -> dict[str, list[str]]:
     """What is wrong, by check; all of it empty if nothing is."""
     wanted = Counter(range(trials))
     ended = [m for m in evidence.files("seen") if m["state"] in ("seen", "pruned")]
-    # A line of which nobody knew whether it had arrived is written again; only the first of
-    # two that are the same counts, and two that differ would be two results.
+    # A line of which its worker did not know whether it had arrived is written again; only the
+    # first of two that are the same counts, and two that differ would be two results.
     history = Counter(number for number, _ in _history(evidence.history))
     ranked = Counter(t for row in evidence.status.get("ranking", []) for t in row["trials"])
     return {
