@@ -15,6 +15,7 @@ everything already; apart from that they are what `distune master` and `distune 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import multiprocessing
@@ -132,6 +133,9 @@ class ForkedExecutor:
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()
+            # What this process has of its parent's is never collected: a directory that is
+            # forgotten would close a number which is something else's here.
+            gc.freeze()
             for sig in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(sig, signal.SIG_DFL)
             for fd, source in ((0, requests), (1, output), (2, output)):
@@ -348,7 +352,7 @@ class Lane:
         return True
 
     def _cut_power(self, mount: Any, running: dict[str, Process]) -> None:
-        """A process hangs in an operation. Its host loses power: the processes there are gone, and
+        """A process hangs in an operation. Its host loses power: whoever runs there is gone, and
         the file system with all that was not sent.
         """
         here = [running[who] for who in running if self.mounts[who] is mount]
