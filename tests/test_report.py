@@ -615,7 +615,7 @@ def test_a_figure_that_contradicts_itself_is_named(wrong: figures.Figure, why: s
 
 
 def page_of(made: StudyData) -> str:
-    return html_page("t", "f", all_sections(made), style="", script="page()", plotly="plotly()")
+    return html_page("t", "f", all_sections(made), "plotly()")
 
 
 @pytest.mark.parametrize("trials", [0, 1, 2, 3, 12, 80])
@@ -661,7 +661,7 @@ def test_no_string_reaches_plotly_as_markup() -> None:
 def test_data_of_a_plot_cannot_end_its_block() -> None:
     figure = {"data": [{"hovertemplate": "</script><!-- <script>"}], "layout": {}}
     all_sections = [Section("k", "t", [Plot("t", {"": figure}, "a")])]
-    page = html_page("t", "f", all_sections, style="", script="page()", plotly="plotly()")
+    page = html_page("t", "f", all_sections, "plotly()")
     assert page.count("<script") == page.count("</script>") == 4
     data = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
     assert json.loads(data[0]) == {"figures": [figure], "lists": []}
@@ -674,7 +674,7 @@ def test_what_several_figures_of_a_plot_have_in_common_is_written_once() -> None
         for name, hue in (("a", "@0"), ("b", "@1"))
     }
     all_sections = [Section("k", "t", [Plot("t", figures, "a")])]
-    page = html_page("t", "f", all_sections, style="", script="page()", plotly="plotly()")
+    page = html_page("t", "f", all_sections, "plotly()")
     (data,) = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
     found = json.loads(data)
     assert found["lists"] == [[1, 2, 3], [0.5, None, 0.25]]
@@ -822,7 +822,7 @@ def test_a_parameter_that_is_not_there_is_a_mistake(finished: Lab) -> None:
     )
 
 
-@pytest.mark.parametrize("missing", ["plotly", "optuna"])
+@pytest.mark.parametrize("missing", ["plotly", "optuna", "jinja2"])
 def test_what_is_not_installed_is_named_with_the_remedy(finished: Lab, missing: str) -> None:
     code = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['distune', 'report']\n"

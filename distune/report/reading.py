@@ -96,9 +96,9 @@ def plotly_script() -> str:
     """All of Plotly's script.
 
     Raises:
-        UserError: it is not installed, or Optuna, which draws some of the plots, is not.
+        UserError: it is not installed, or Optuna, which draws some of the plots, or Jinja.
     """
-    need("optuna", "plotly", extra="report")
+    need("jinja2", "optuna", "plotly", extra="report")
     from plotly.offline import get_plotlyjs
 
     script: str = get_plotlyjs()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from distune.errors import UserError
@@ -45,17 +44,11 @@ def write_report(
         f"Made by distune from the study {name}, {data.study.id}. This file loads "
         "nothing from the network.",
         all_sections(data, color_by),
-        style=_asset("page.css"),
-        script=_asset("page.js"),
-        plotly=plotly,
+        plotly,
     )
     with complete(target) as draft:
         draft.write_text(page, encoding="utf-8")
     return target
-
-
-def _asset(name: str) -> str:
-    return (files("distune.report") / name).read_text(encoding="utf-8")
 
 
 def all_sections(data: StudyData, color_by: str | None = None) -> list[Section]:
