@@ -10,6 +10,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -32,6 +33,7 @@ from distune.report import (
     workers,
 )
 from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
+from distune.report.groups import Group, groups_of
 from distune.report.optuna_plots import study_of
 from distune.report.page import html_page
 from distune.report.plotting import safe_figure, themes
@@ -43,6 +45,7 @@ from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile, encode, encode_document
 from distune.share.store import Store
 from distune.study import figures
+from distune.study.space import CategoricalParameter
 from distune.study.trial import Failure, Outcome, Purpose, Report, Result
 from tests.conftest import Lab
 from tests.histories import append_history
@@ -224,14 +227,18 @@ def test_failures_are_told_with_what_was_tried() -> None:
 # -- learning curves -------------------------------------------------------------------------------
 
 
+def colour_groups(values: Mapping[int, Any]) -> tuple[list[Group], bool]:
+    return groups_of(values, 7, curve_data.even_classes)
+
+
 def test_up_to_seven_values_have_a_colour_each_in_their_order() -> None:
-    groups, ordered = curve_data.groups_of({1: 0.1, 2: 1, 3: 0.1, 4: 10.0})
+    groups, ordered = colour_groups({1: 0.1, 2: 1, 3: 0.1, 4: 10.0})
     assert ordered
     assert [(g.label, g.trials) for g in groups] == [("0.1", [1, 3]), ("1", [2]), ("10", [4])]
 
 
 def test_many_numbers_are_put_into_classes_of_as_many_trials() -> None:
-    groups, ordered = curve_data.groups_of({i: i / 10 for i in range(100)})
+    groups, ordered = colour_groups({i: i / 10 for i in range(100)})
     assert ordered
     assert [len(g.trials) for g in groups] == [20] * 5
     assert [g.label for g in groups][::4] == ["0 to 1.9", "8 to 9.9"]
@@ -239,7 +246,7 @@ def test_many_numbers_are_put_into_classes_of_as_many_trials() -> None:
 
 def test_many_choices_are_the_most_frequent_ones_and_others() -> None:
     values = {i: f"c{i if i < 10 else i % 6}" for i in range(40)}
-    groups, ordered = curve_data.groups_of(values)
+    groups, ordered = colour_groups(values)
     assert not ordered
     assert [g.label for g in groups] == [*(f"c{i}" for i in (4, 5, 0, 1, 2, 3)), "others"] or (
         {g.label for g in groups[:-1]} == {f"c{i}" for i in range(6)}
@@ -279,8 +286,8 @@ def test_the_gap_is_validation_minus_training() -> None:
         Report(step=i, metrics={"val_loss": 2.0, "train_loss": 2.0 - i / 4}, seconds=float(i))
         for i in (1, 2)
     ]
-    family = curve_data.Family("loss", "val_loss", "train_loss")
-    assert curve_data.by_step(curve_data.gap(reports, family), "gap") == [(1.0, 0.25), (2.0, 0.5)]
+    found = curve_data.by_step(reports, "val_loss", "train_loss")
+    assert found == [(1.0, 0.25), (2.0, 0.5)]
 
 
 def test_colours_are_for_the_parameter_that_is_asked_for() -> None:
@@ -416,29 +423,34 @@ def test_why_nothing_is_said_of_importance_is_said(values: list[float], why: str
 
 
 def test_few_values_have_a_class_each_and_many_numbers_intervals_of_one_length() -> None:
-    assert heat_map.classes({1: 3, 2: 1, 3: 3}, None) == heat_map.Classes(
-        ["1", "3"], {1: 1, 2: 0, 3: 1}
-    )
+    assert heat_map.classes({1: 3, 2: 1, 3: 3}, None) == [Group("1", [2]), Group("3", [1, 3])]
     many = heat_map.classes({i: i for i in range(17)}, None)
-    assert many.names[::7] == ["0 to 2", "14 to 16"]
-    assert [many.of[i] for i in range(17)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7]
+    assert [one.label for one in many][::7] == ["0 to 2", "14 to 16"]
+    assert [one.trials for one in many] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11],
+                                            [12, 13], [14, 15, 16]]  # fmt: skip
     decades = heat_map.classes({i: 10.0 ** (i / 4 - 2) for i in range(17)}, None)
-    assert decades.names[::7] == ["0.01 to 0.032", "32 to 100"]
+    assert [one.label for one in decades][::7] == ["0.01 to 0.032", "32 to 100"]
     flags = heat_map.classes({1: True, 2: False, 3: None}, None)
-    assert sorted(flags.names) == ["false", "null", "true"]
+    assert sorted(one.label for one in flags) == ["false", "null", "true"]
     words = heat_map.classes({i: f"w{i % 20}" for i in range(45)}, None)
-    assert len(words.names) == 10
-    assert words.names[-1] == "others"
+    assert len(words) == 10
+    assert words[-1].label == "others"
 
 
-def test_a_cell_of_the_heat_map_is_the_median_of_its_trials() -> None:
+def test_choices_stand_in_the_order_of_the_study() -> None:
+    spec = CategoricalParameter(type="categorical", choices=["low", "middle", "high", "highest"])
+    found = heat_map.classes({1: "high", 2: "low", 3: "high", 4: "middle"}, spec)
+    assert [one.label for one in found] == ["low", "middle", "high"]
+    constant = CategoricalParameter(type="categorical", choices=[1])
+    found = heat_map.classes({i: i / 10 for i in range(17)}, constant)  # tried by a stage
+    assert found[0].label == "0 to 0.2"
+
+
+def test_a_cell_of_the_heat_map_has_what_its_trials_reached() -> None:
     x = heat_map.classes({0: "a", 1: "a", 2: "b", 3: "a", 4: "b"}, None)
     y = heat_map.classes({0: 1, 1: 1, 2: 1, 3: 2}, None)  # trial 4 has no such parameter
     found = heat_map.cells(x, y, {0: 0.2, 1: 0.4, 2: 0.9, 3: 0.5, 4: 0.7})
-    assert (found.columns, found.rows) == (["a", "b"], ["1", "2"])
-    assert found.medians[0] == [pytest.approx(0.3), 0.9]
-    assert found.medians[1] == [0.5, None]
-    assert found.counts == [[2, 1], [1, 0]]
+    assert found == [[[0.2, 0.4], [0.9]], [[0.5], []]]
 
 
 def test_every_two_parameters_have_their_heat_map() -> None:

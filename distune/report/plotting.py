@@ -78,6 +78,17 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": label(title, 60)}, "automargin": True, **more}
 
 
+def lines(x: Any, y: Any, hover: str = "%{y:.6g} at %{x:.6g}", **looks: Any) -> dict[str, Any]:
+    """A trace of points, which says `hover` of the one that is pointed at, or nothing if empty."""
+    said = {"hovertemplate": f"{hover}<extra></extra>"} if hover else {"hoverinfo": "skip"}
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, **said, **looks}
+
+
+def dots(x: Any, y: Any, hover: str, **looks: Any) -> dict[str, Any]:
+    """The same points, not joined."""
+    return lines(x, y, hover, mode="markers", **looks)
+
+
 def figure(traces: Iterable[Mapping[str, Any]], x: Any, y: Any, **layout: Any) -> PlotlyFigure:
     """A plot's data and layout.
 
