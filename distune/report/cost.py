@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from distune.report.blocks import Plot, Section, Table
-from distune.report.plotting import PlotlyFigure, axis, figure, scale, spans_decades
+from distune.report.plotting import PlotlyFigure, axis, dots, figure, lines, scale, spans_decades
 from distune.report.study_data import StudyData
 from distune.search.configuration import Configuration, Tier
 from distune.study.trial import Direction, Report, better, summarize
@@ -119,21 +120,19 @@ def _figure(data: StudyData, given: Sequence[Point], x: str) -> PlotlyFigure:
     direction = data.study.direction
     best = front(given, direction)
     step = max(1, math.ceil(len(given) / _MOST_DOTS))
-    dots = list(given[::step])
 
-    def trace(points: Sequence[Point], **looks: object) -> dict[str, object]:
+    def coordinates(points: Sequence[Point]) -> dict[str, Any]:
         return {
-            "type": "scatter", **looks,
             "x": [p.cost for p in points], "y": [p.value for p in points],
             "text": [f"trial {p.configuration.first}" for p in points],
-            "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>",
+            "hover": "%{text}: %{y:.6g} at %{x:.5g}",
         }  # fmt: skip
 
     dot = {"size": 7, "opacity": 0.55, "color": "@0"}
     mark, line = {"size": 9, "color": "@1"}, {"color": "@1", "width": 2, "shape": "hv"}
     traces = [
-        trace(dots, mode="markers", name="configurations", marker=dot),
-        trace(best, mode="lines+markers", name="front", marker=mark, line=line),
+        dots(**coordinates(given[::step]), name="configurations", marker=dot),
+        lines(**coordinates(best), mode="lines+markers", name="front", marker=mark, line=line),
     ]
     log = {"type": "log"} if spans_decades(p.cost for p in given) else {"rangemode": "tozero"}
     y = axis(data.study.metric, **scale([p.value for p in given], direction))

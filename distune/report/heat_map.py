@@ -6,11 +6,10 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
-from typing import Any
 
 from distune.report.blocks import Plot
 from distune.report.groups import Group, Numbers, groups_of
-from distune.report.plotting import PlotlyFigure, axis, figure, label, spans_decades, window
+from distune.report.plotting import PlotlyFigure, class_axis, figure, label, spans_decades, window
 from distune.report.study_data import StudyData
 from distune.study.space import Parameter
 from distune.study.trial import Scalar
@@ -99,10 +98,6 @@ def _heat_map(
     x: tuple[str, Sequence[Group]],
     y: tuple[str, Sequence[Group]],
 ) -> PlotlyFigure:
-    def classes_axis(name: str, groups: Sequence[Group]) -> dict[str, Any]:
-        ticks = {"tickvals": list(range(len(groups))), "ticktext": [one.label for one in groups]}
-        return axis(name, showgrid=False, zeroline=False, **ticks)
-
     direction = data.study.direction
     medians = [[statistics.median(cell) if cell else None for cell in row] for row in found]
     said = [
@@ -123,4 +118,5 @@ def _heat_map(
     if limits is not None:
         trace["zmin"], trace["zmax"] = limits
     margin = {"l": 56, "r": 16, "t": 76, "b": 56}
-    return figure([trace], classes_axis(*x), classes_axis(*y), margin=margin)
+    axes = (class_axis(name, [one.label for one in groups]) for name, groups in (x, y))
+    return figure([trace], *axes, margin=margin)

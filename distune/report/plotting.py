@@ -78,6 +78,12 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": label(title, 60)}, "automargin": True, **more}
 
 
+def class_axis(title: str, names: Sequence[str], **more: Any) -> dict[str, Any]:
+    """An axis of classes, at 0, 1, 2, ..."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": names}
+    return axis(title, showgrid=False, zeroline=False, **ticks, **more)
+
+
 def lines(x: Any, y: Any, hover: str = "%{y:.6g} at %{x:.6g}", **looks: Any) -> dict[str, Any]:
     """A trace of points, which says `hover` of the one that is pointed at, or nothing if empty."""
     said = {"hovertemplate": f"{hover}<extra></extra>"} if hover else {"hoverinfo": "skip"}

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distune.report.blocks import Paragraph, Plot, Row, Section
-from distune.report.plotting import PlotlyFigure, axis, figure, scale
+from distune.report.plotting import PlotlyFigure, axis, figure, lines, scale
 from distune.report.study_data import StudyData, spent, value_of
 from distune.search.staged import make_sampler
 from distune.study.trial import Direction, better
@@ -169,12 +170,8 @@ def _figure(
     data: StudyData, at: Sequence[float], best: Sequence[float], band: Band | None, x: str
 ) -> PlotlyFigure:
     traces = [] if band is None else _band_traces(band)
-    steps_x, steps_y = _corners(at, best)
-    traces.append(
-        {"type": "scatter", "mode": "lines", "name": "as it happened", "x": steps_x, "y": steps_y,
-         "line": {"color": "@1", "width": 2.5, "shape": "hv"},
-         "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
-    )  # fmt: skip
+    line = {"color": "@1", "width": 2.5, "shape": "hv"}
+    traces.append(lines(*_corners(at, best), name="as it happened", line=line))
     values = [value_of(one) for one in data.trials]
     y = axis(data.study.metric, **scale(values, data.study.direction))
     many = len(data.history) > LINEAR and at[0] > 0
@@ -191,26 +188,18 @@ def _corners(at: Sequence[float], best: Sequence[float]) -> tuple[list[float], l
     return [at[i] for i in turns], [best[i] for i in turns]
 
 
-def _band_traces(band: Band) -> list[dict[str, object]]:
-    low, quarter, median, three_quarters, high = band.quantiles
-    line = {"width": 0, "shape": "hv"}
-    traces: list[dict[str, object]] = []
-    for name, below, above in (
-        ("nine in ten orders", low, high),
-        ("half of the orders", quarter, three_quarters),
-    ):
+def _band_traces(band: Band) -> list[dict[str, Any]]:
+    traces = []
+    for i, name in enumerate(("nine in ten orders", "half of the orders")):
+        below, above = band.quantiles[i], band.quantiles[-1 - i]
         # A fill takes gaps badly: it begins where both of its edges do.
-        known = [i for i in range(len(band.at)) if math.isfinite(below[i] + above[i])]
-        x = [band.at[i] for i in known]
+        known = [k for k in range(len(band.at)) if math.isfinite(below[k] + above[k])]
+        looks = {"name": name, "legendgroup": name, "fillcolor": "@0~",
+                 "line": {"width": 0, "shape": "hv"}}  # fmt: skip
         for edge, more in ((below, {"showlegend": False}), (above, {"fill": "tonexty"})):
-            traces.append(
-                {"type": "scatter", "mode": "lines", "name": name, "legendgroup": name, "x": x,
-                 "y": [edge[i] for i in known], "line": line, "fillcolor": "@0~",
-                 "hoverinfo": "skip", **more}
-            )  # fmt: skip
-    traces.append(
-        {"type": "scatter", "mode": "lines", "name": "median order", "x": band.at, "y": median,
-         "line": {"color": "@0", "width": 2, "dash": "dash", "shape": "hv"},
-         "hovertemplate": "median %{y:.6g} at %{x:.6g}<extra></extra>"}
-    )  # fmt: skip
-    return traces
+            x, y = [band.at[k] for k in known], [edge[k] for k in known]
+            traces.append(lines(x, y, "", **looks, **more))
+    line = {"color": "@0", "width": 2, "dash": "dash", "shape": "hv"}
+    said = "median %{y:.6g} at %{x:.6g}"
+    median = band.quantiles[len(band.quantiles) // 2]
+    return [*traces, lines(band.at, median, said, name="median order", line=line)]
