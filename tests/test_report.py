@@ -520,8 +520,7 @@ def a_stretch(start: float, end: float) -> workers.Stretch:
 
 def test_time_is_busy_once_however_many_trials_lie_over_it() -> None:
     own = [a_stretch(0, 4), a_stretch(2, 6), a_stretch(8, 10), a_stretch(8.5, 9)]
-    assert workers.busy(own, 0, 10) == 8
-    assert workers.busy(own, 3, 8.5) == 3.5
+    assert workers.busy(own, [-1, 3, 7, 8.5, math.inf]).tolist() == [0, 3, 6, 6.5, 8]
     assert workers.utilisation(own) == 0.8
     assert workers.utilisation([a_stretch(3, 3)]) is None
 

@@ -49,8 +49,8 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
     need(*FORMATS[format], extra="export")
     count, everything = len(table.rows), len(table.history)
-    trials = f"{count} trials" if count == everything else f"{count} of {everything} trials"
-    wrote = f"wrote {trials} to {out}"
+    of = "" if count == everything else f" of {everything}"
+    wrote = f"wrote {count}{of} trials to "
     match format:
         case "csv" | "jsonl":
             with _text(out) as file:
@@ -62,21 +62,20 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
             from distune.export.optuna_storage import write_optuna_storage
 
             storage = write_optuna_storage(table, out)
-            wrote = f"wrote {trials} to {storage}"
-            return f"{wrote}; look at them: optuna-dashboard {shlex.quote(storage)}"
+            return f"{wrote}{storage}; look at them: optuna-dashboard {shlex.quote(storage)}"
         case "tensorboard":
             from distune.export.event_files import write_event_files
 
             with complete(Path(out), folder=True) as folder:
                 write_event_files(table, folder)
-            said = f"{wrote}; look at them: tensorboard --logdir {shlex.quote(out)}"
+            said = f"{wrote}{out}; look at them: tensorboard --logdir {shlex.quote(out)}"
             if count > _SHOWN_BY_TENSORBOARD:
                 said += (
                     f"\nWith more than {_SHOWN_BY_TENSORBOARD} trials TensorBoard is slow, and "
                     "draws only the curves that are ticked: export fewer with --top N"
                 )
             return said
-    return "" if out == "-" else wrote
+    return "" if out == "-" else f"{wrote}{out}"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,22 +41,22 @@ def write_optuna_storage(table: TrialTable, out: str) -> str:
     out = _file_of(out)
     if "://" in out:
         shown = _without_password(out)
-        with _opened_url(out) as storage:
+        with _opened(shown, lambda: get_storage(out)) as storage:
             _add(table, storage, shown, _DELETE)
         return shown
     path = Path(out)
-    journal = path.suffix in _JOURNALS
+    in_file = _journal if path.suffix in _JOURNALS else _sqlite
     if os.path.exists(out):
-        with _opened_file(path, path, journal=journal) as storage:
+        with _opened(out, lambda: in_file(path)) as storage:
             _add(table, storage, out, "the file, with all that is in it")
     else:
         # What is not complete is thrown away: it need not survive a power cut meanwhile.
         with (
             complete(path) as draft,
-            _opened_file(draft, path, journal=journal, careless=True) as storage,
+            _opened(out, lambda: in_file(draft, careless=True)) as storage,
         ):
             optuna_study(table, storage)
-    return out if journal else _url_of(out)
+    return out if in_file is _journal else _url_of(out)
 
 
 def _file_of(out: str) -> str:
@@ -90,42 +90,30 @@ def _add(table: TrialTable, storage: BaseStorage, shown: str, remedy: str) -> No
         raise
 
 
-@contextmanager
-def _opened_file(
-    file: Path, path: Path, *, journal: bool, careless: bool = False
-) -> Iterator[BaseStorage]:
-    """A storage in a file, which is there or is made; `path` is how to call it."""
+def _journal(file: Path, careless: bool = False) -> BaseStorage:
+    return JournalStorage(JournalFileBackend(str(file)))
 
+
+def _sqlite(file: Path, careless: bool = False) -> BaseStorage:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(file)
         if careless:
             connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    with _explained(str(path)):
-        if journal:
-            yield JournalStorage(JournalFileBackend(str(file)))
-        else:
-            # By a function: a URL cannot have every name in it.
-            storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
-            yield storage
-            storage.remove_session()
-            storage.engine.dispose()
+    # By a function: a URL cannot have every name in it.
+    return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
 
 
 @contextmanager
-def _opened_url(url: str) -> Iterator[BaseStorage]:
-    with _explained(_without_password(url)):
-        storage = get_storage(url)
+def _opened(shown: str, open_storage: Callable[[], BaseStorage]) -> Iterator[BaseStorage]:
+    """A storage; whatever a driver of a database raises is said in one line."""
+    try:
+        storage = open_storage()
         yield storage
         storage.remove_session()
-
-
-@contextmanager
-def _explained(shown: str) -> Iterator[None]:
-    """Whatever a driver of a database raises, in one line."""
-    try:
-        yield
+        if isinstance(storage, RDBStorage):
+            storage.engine.dispose()
     except DistuneError:
         raise
     except Exception as error:

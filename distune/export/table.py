@@ -141,18 +141,19 @@ def _finite(seconds: float) -> float:
 
 
 _INT64 = range(-(2**63), 2**63)
+_EXACT = range(-(2**53), 2**53 + 1)  # as floats, each of them
 
 #: Reports by the trials' numbers; may be read only when they are asked for.
 Curves = Mapping[int, Sequence[Report]]
 
 
 class Kind(StrEnum):
-    """What all values of a column are, where there is one."""
+    """What all values of a column are, where there is one: as Arrow calls it."""
 
-    INTEGER = "integer"  # of 64 bits
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    TEXT = "text"
+    INTEGER = "int64"
+    NUMBER = "float64"
+    BOOLEAN = "bool"
+    TEXT = "string"
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,10 @@ class Column:
     values: list[Scalar]
 
 
-#: What the values of a field are like, also where there is none.
-_EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "float | None": 0.0}
+#: Fields of a row that are columns, and what their values are like, also where there is none.
+_EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "str": ""}
+_TYPES = {one.name: str(one.type).removesuffix(" | None") for one in fields(TrialRow)}
+_DESCRIBED = {name: _EXAMPLES[type] for name, type in _TYPES.items() if type in _EXAMPLES}
 
 
 @dataclass(frozen=True)
@@ -203,13 +206,17 @@ class TrialTable:
         What the study's space allows counts as well, so that no column changes its kind while
         the study runs.
         """
-        return [*self._fields(), *self.params, *self._measured("metrics"), *self._measured("test")]
-
-    def _fields(self) -> Iterator[Column]:
-        for one in fields(TrialRow):
-            if one.name not in ("params", "metrics", "test"):
-                values = [getattr(row, one.name) for row in self.rows]
-                yield _column(one.name, values, [_EXAMPLES.get(str(one.type), "")])
+        described = [
+            _column(name, [getattr(row, name) for row in self.rows], [example])
+            for name, example in _DESCRIBED.items()
+        ]
+        measured = []
+        for group in ("metrics", "test"):
+            found = [getattr(row, group) for row in self.rows]
+            for name in dict.fromkeys(name for metrics in found for name in metrics):
+                values = [metrics.get(name) for metrics in found]
+                measured.append(_column(f"{group}.{name}", values, [0.0]))
+        return [*described, *self.params, *measured]
 
     @cached_property
     def params(self) -> list[Column]:
@@ -222,12 +229,6 @@ class TrialTable:
             values = [row.params.get(name) for row in self.rows]
             found.append(_column(f"params.{name}", values, allowed))
         return found
-
-    def _measured(self, group: str) -> Iterator[Column]:
-        measured = [getattr(row, group) for row in self.rows]
-        for name in dict.fromkeys(name for metrics in measured for name in metrics):
-            values = [metrics.get(name) for metrics in measured]
-            yield _column(f"{group}.{name}", values, [0.0])
 
 
 def _examples(spec: Parameter) -> Sequence[Scalar]:
@@ -252,7 +253,7 @@ def _kind(values: Sequence[Scalar]) -> Kind:
         return Kind.INTEGER if types else Kind.TEXT
     if types == {bool}:
         return Kind.BOOLEAN
-    if types <= {int, float} and float in types and all(map(_is_exact, integers)):
+    if types <= {int, float} and float in types and all(value in _EXACT for value in integers):
         return Kind.NUMBER
     return Kind.TEXT
 
@@ -260,10 +261,3 @@ def _kind(values: Sequence[Scalar]) -> Kind:
 def is_numeric(value: Scalar) -> TypeGuard[int | float]:
     """Whether a parameter's value is a number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_exact(value: int) -> bool:
-    try:
-        return float(value) == value
-    except OverflowError:
-        return False
