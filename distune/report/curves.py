@@ -31,17 +31,16 @@ _CHOICES = 8  # parameters to colour by
 _MOST_COLOURS = 7  # more values are put together
 
 
-def section(data: StudyData, by: str | None, others: Sequence[str] = ()) -> Section | None:
-    """Curves in the colours of the values of a parameter, or of `STAGE`; None for one colour.
-
-    A reader can choose the first few of the others instead.
+def section(data: StudyData, colours: Sequence[str]) -> Section | None:
+    """Curves in the colours of the values of the first of these parameters, or of `STAGE`; one
+    colour if there is none. A reader can choose the next few instead.
     """
     curves = data.curves
     if not curves:
         return None
     names = [name for reports in curves.values() for name in reports[-1].metrics]
     found = families(names, data.study.metric)[:_FAMILIES]
-    chosen = [] if by is None else list(dict.fromkeys([by, *others]))[:_CHOICES]
+    chosen = colours[:_CHOICES]
     drawings = [_drawing(data, one) for one in chosen] or [_drawing(data, None)]
     there = sum(one.result.steps > 1 for one in data.trials)
     which = f"Learning curves of {len(curves):,} of the {there:,} trials with any"

@@ -14,12 +14,10 @@ from distune.export.table import TrialTable
 from distune.report.plotting import PlotlyFigure, label
 from distune.search.ranking import History
 
-# Optuna calls experimental what it has had for years, and warns of few trials, which the report
-# says itself.
-
 
 def study_of(history: History) -> optuna.Study:
     """The history as an Optuna study."""
+    # Optuna calls experimental what it has had for years.
     with warnings.catch_warnings(action="ignore"):
         return optuna_study(TrialTable(history))
 
@@ -31,27 +29,10 @@ def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:
     PED-ANOVA (Watanabe, Bansal, Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter
     Importance in Arbitrary Subspaces").
     """
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"):  # of few trials: the report says it itself
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(value) for name, value in found.items() if name in names}
-
-
-def importance_plot(study: optuna.Study, names: Sequence[str]) -> PlotlyFigure:
-    """Bars, one for each of these parameters."""
-    with warnings.catch_warnings(action="ignore"):
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        drawn = _adopted(optuna.visualization.plot_param_importances(study, evaluator=evaluator))
-    for trace in drawn["data"]:
-        trace["marker"] = {"color": "@0"}
-        kept = [i for i, name in enumerate(trace["y"]) if name in names]
-        for key in ("x", "y", "text"):
-            trace[key] = [trace[key][i] for i in kept]
-        trace["y"] = [label(name) for name in trace["y"]]
-    longest = max((max(trace["x"]) for trace in drawn["data"]), default=1.0)
-    drawn["layout"]["xaxis"] = {"title": {"text": "importance"}, "range": [0, 1.1 * longest]}
-    drawn["layout"]["yaxis"] = {"automargin": True, "type": "category"}
-    return drawn
 
 
 def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:

@@ -10,13 +10,12 @@ import optuna
 from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.heat_map import heat_maps
 from distune.report.optuna_plots import (
-    importance_plot,
     importances,
     parallel_plot,
     slice_plot,
     study_of,
 )
-from distune.report.plotting import scale
+from distune.report.plotting import PlotlyFigure, axis, figure, label, scale
 from distune.report.study_data import StudyData, sample, subset, value_of
 from distune.watch.display.numbers import format_scalar, plural
 from distune.watch.display.text import clean
@@ -34,18 +33,22 @@ def weigh(data: StudyData, study: optuna.Study) -> dict[str, float]:
     return importances(study, data.varying)
 
 
-def what_mattered(
-    data: StudyData, study: optuna.Study, found: Mapping[str, float]
-) -> Section | None:
+def what_mattered(data: StudyData, found: Mapping[str, float]) -> Section | None:
     """`found`: from `weigh`."""
     if not data.varying or not data.trials:
         return None
-    if not found:
-        return Section("importance", "What mattered", [Paragraph(_why_not(data))])
     complete = len(data.values)
+    if not found:
+        why_not = "No parameter can be seen to have mattered: what was tried reached the same."
+        if complete < _FEWEST:
+            why_not = (
+                f"{plural(complete, 'complete trial')}: too few to say which parameters mattered. "
+                f"It takes {_FEWEST}, and some {_FEW} to rely on it."
+            )
+        return Section("importance", "What mattered", [Paragraph(why_not)])
     plot = Plot(
         "",
-        {"": importance_plot(study, list(found))},
+        {"": _importance_plot(found)},
         "Importance of each parameter: "
         + ", ".join(f"{name} {value:.2f}" for name, value in found.items()),
         f"PED-ANOVA, through Optuna. It rests on {plural(complete, 'complete trial')}: the "
@@ -60,14 +63,15 @@ def what_mattered(
     return Section("importance", "What mattered", [Paragraph(_words(found)), *warning, plot])
 
 
-def _why_not(data: StudyData) -> str:
-    complete = len(data.values)
-    if complete < _FEWEST:
-        return (
-            f"{plural(complete, 'complete trial')}: too few to say which parameters mattered. It "
-            f"takes {_FEWEST}, and some {_FEW} to rely on it."
-        )
-    return "No parameter can be seen to have mattered: what was tried reached the same."
+def _importance_plot(found: Mapping[str, float]) -> PlotlyFigure:
+    names, values = list(found)[::-1], list(found.values())[::-1]  # from the bottom
+    bars = {
+        "type": "bar", "orientation": "h", "marker": {"color": "@0"}, "x": values,
+        "y": [label(name) for name in names], "cliponaxis": False, "textposition": "outside",
+        "text": [f"{value:.2f}" if value >= 0.01 else "<0.01" for value in values],
+    }  # fmt: skip
+    x, y = axis("importance", range=[0, 1.1 * max(values)]), axis("", type="category")
+    return figure([bars], x, y, margin={"l": 56, "r": 16, "t": 24, "b": 48})
 
 
 def _words(found: Mapping[str, float]) -> str:

@@ -26,14 +26,6 @@ STAGE = "stage"
 
 
 @dataclass(frozen=True)
-class WorkloadFigure:
-    """A figure that the test of the winner's trial left."""
-
-    trial: int
-    figure: Figure
-
-
-@dataclass(frozen=True)
 class StudyData:
     """All that a report is made from.
 
@@ -43,7 +35,7 @@ class StudyData:
             whose learning curves are drawn, and a few that tell how workers' clocks stand.
         given_up: names of the attempts that did not end their trial, and what the files of
             the first of them say.
-        figures: of the winner.
+        figures: that the test of a winner's trial left, by the trial's number.
         sampled: whether only some of the learning curves were read.
         problems: what could not be read, for people.
     """
@@ -51,7 +43,7 @@ class StudyData:
     snapshot: Snapshot
     files: Mapping[int, AttemptFile] = field(default_factory=dict)
     given_up: Mapping[AttemptName, AttemptFile | None] = field(default_factory=dict)
-    figures: Sequence[WorkloadFigure] = ()
+    figures: Mapping[int, Sequence[Figure]] = field(default_factory=dict)
     sampled: bool = False
     problems: Sequence[str] = ()
 
@@ -116,24 +108,17 @@ class StudyData:
 
 
 def sample(history: History, best: int, others: int) -> list[Counted]:
-    """All trials, or the best ones and so many of the others, always the same ones.
-
-    Args:
-        history: which.
-        best: how many trials of the best configurations.
-        others: how many more, drawn at random.
+    """All trials; if there are many, so many of the best configurations and so many of the others,
+    drawn at random, always the same ones.
     """
-    if len(history) <= best + others:
-        return sorted(history.trials, key=lambda one: one.trial.number)
-    ranked = [one for configuration in history.ranking(best) for one in configuration.trials][:best]
-    chosen = {one.trial.number: one for one in ranked}
-    rest = sorted(
-        (one for one in history.trials if one.trial.number not in chosen),
-        key=lambda one: one.trial.number,
-    )
-    for one in random.Random(0).sample(rest, others):
-        chosen[one.trial.number] = one
-    return [chosen[number] for number in sorted(chosen)]
+    chosen = list(history.trials)
+    if len(chosen) > best + others:
+        ranked = [one for found in history.ranking(best) for one in found.trials][:best]
+        numbers = {one.trial.number for one in ranked}
+        rest = [one for one in chosen if one.trial.number not in numbers]
+        rest.sort(key=lambda one: one.trial.number)
+        chosen = ranked + random.Random(0).sample(rest, others)
+    return sorted(chosen, key=lambda one: one.trial.number)
 
 
 def subset(history: History, trials: Sequence[Counted]) -> History:

@@ -23,8 +23,10 @@ _MOST_NUMBERED = 20  # classes whose numbers have room in their cells
 def section(data: StudyData) -> Section | None:
     if not data.figures:
         return None
-    blocks: list[Block] = [Paragraph(f"From the test of trial {data.figures[0].trial}.", "aside")]
-    blocks += [block_of(one.figure) for one in data.figures]
+    blocks: list[Block] = []
+    for number, own in data.figures.items():
+        blocks.append(Paragraph(f"From the test of trial {number}.", "aside"))
+        blocks += map(block_of, own)
     return Section("winner", "The winner, looked at closely", blocks)
 
 
