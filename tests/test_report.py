@@ -121,8 +121,9 @@ def test_the_bands_are_those_of_all_orders(direction: Any) -> None:
     """Against every order of five trials, one of which has no value, counted one by one."""
     values, seconds = [0.3, NAN, 0.9, 0.5, 0.7], [4.0, 1.0, 3.0, 2.0, 5.0]
     orders = list(permutations(range(5)))
-    by_trial, by_time = progress.bands(values, seconds, direction, map(np.array, orders))
-    assert by_trial.at == [1, 2, 3, 4, 5]
+    made = list(map(np.array, orders))
+    by_trial = progress.band(values, [1.0] * 5, direction, made, np.arange(1.0, 6.0))
+    by_time = progress.band(values, seconds, direction, made, progress.spaced(1.0, 15.0, 5))
     worst_first = direction == "maximize"
 
     def quantile(found: list[float], share: float) -> float:

@@ -71,14 +71,13 @@ def best_stopped(
     """The trial that would have been best, and its value, had all been stopped after so many
     seconds of training; None if none had a value by then.
     """
-    best: tuple[int, float] | None = None
+    reached = {}
     for number, reports in curves.items():
         report = summarize((r for r in reports if r.seconds <= seconds), metric, direction, summary)
-        if report is None or not math.isfinite(report.metrics[metric]):
-            continue
-        if best is None or better(report.metrics[metric], best[1], direction):
-            best = number, report.metrics[metric]
-    return best
+        if report is not None and math.isfinite(report.metrics[metric]):
+            reached[number] = report.metrics[metric]
+    best = max if direction == "maximize" else min
+    return best(reached.items(), key=lambda pair: pair[1], default=None)
 
 
 def budgets(costs: Sequence[float]) -> list[float]:
@@ -154,9 +153,8 @@ def _table(data: StudyData, given: Sequence[Point]) -> Table:
         if best is None:
             row += ["–", "", "", ""]
         else:
-            trial, params = best.configuration.first, best.configuration.params
-            row += [format_value(best.value), f"{trial}", duration(best.cost)]
-            row.append(data.params_words(params))
+            row += [format_value(best.value), f"{best.configuration.first}", duration(best.cost),
+                    data.params_words(best.configuration.params)]  # fmt: skip
         if curves:
             stopped = best_stopped(curves, budget, study.metric, study.direction, study.summary)
             row += ["–", ""] if stopped is None else [format_value(stopped[1]), str(stopped[0])]

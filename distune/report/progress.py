@@ -15,7 +15,7 @@ from distune.report.blocks import Paragraph, Plot, Row, Section
 from distune.report.plotting import PlotlyFigure, axis, figure, lines, scale
 from distune.report.study_data import StudyData, spent, value_of
 from distune.search.staged import make_sampler
-from distune.study.trial import Direction, better
+from distune.study.trial import Direction
 from distune.watch.display.numbers import duration, format_value, plural
 from distune.watch.display.text import clean
 
@@ -26,13 +26,11 @@ _POINTS = 200
 LINEAR = 100  # trials; of more, the first ones need more room than the last ones
 
 
-def best_so_far(values: Iterable[float], direction: Direction) -> list[float]:
+def best_so_far(values: Sequence[float], direction: Direction) -> list[float]:
     """The best of the first 1, 2, ... values; NaN as long as none is finite."""
-
-    def the_better(best: float, one: float) -> float:
-        return one if better(one, best, direction) else best
-
-    return list(accumulate(values, the_better))
+    best = np.fmax if direction == "maximize" else np.fmin
+    found: list[float] = best.accumulate(np.where(np.isfinite(values), values, np.nan)).tolist()
+    return found
 
 
 def random_orders(trials: int, count: int = ORDERS, seed: int = 0) -> Iterable[NDArray[np.int64]]:
@@ -55,43 +53,38 @@ class Band:
     quantiles: list[list[float]]
 
 
-def bands(
+def spaced(low: float, high: float, trials: int) -> NDArray[np.float64]:
+    """Where a band of so many trials is worked out."""
+    return (np.geomspace if trials > LINEAR else np.linspace)(low, high, _POINTS)
+
+
+def band(
     values: Sequence[float],
-    seconds: Sequence[float],
+    costs: Sequence[float],
     direction: Direction,
     orders: Iterable[NDArray[np.int64]],
-) -> tuple[Band, Band]:
-    """The best so far over those orders: against trials made, and against training time spent.
+    at: NDArray[np.float64],
+) -> Band:
+    """The best so far over those orders.
 
     Args:
-        values: of the trials, NaN for those that have none; they cost a trial and their time.
-        seconds: of training.
+        values: of the trials, NaN for those that have none; they cost as much as others.
+        costs: of the trials: seconds of training, or 1 for each.
         direction: of the metric.
         orders: permutations of the trials' indices.
+        at: which sums of costs.
     """
     sign = 1.0 if direction == "maximize" else -1.0
-    given = np.asarray(values, dtype=float)
-    score = np.where(np.isfinite(given), sign * given, -np.inf)
-    cost = np.asarray(seconds, dtype=float)
-    space = np.geomspace if len(given) > LINEAR else np.linspace
-    places = np.unique(space(1, len(given), _POINTS).round().astype(int))
-    first = min((second for second in seconds if second > 0), default=0.0)
-    times = space(first, float(cost.sum()), _POINTS) if first else np.zeros(1)
-    by_trial, by_time = [], []
+    score = np.where(np.isfinite(values), sign * np.asarray(values, dtype=float), -np.inf)
+    cost = np.asarray(costs, dtype=float)
+    rows = []
     for order in orders:
-        best = np.maximum.accumulate(score[order])
-        by_trial.append(best[places - 1])
+        best = np.concatenate(([-np.inf], np.maximum.accumulate(score[order])))
         # As many trials as have ended by then; before the first there is no value.
-        ended = np.searchsorted(np.cumsum(cost[order]) * (1 - 1e-12), times, side="right")
-        by_time.append(np.concatenate(([-np.inf], best))[ended])
-    return _band(places, by_trial, sign), _band(times, by_time, sign)
-
-
-def _band(at: NDArray[np.generic], rows: list[NDArray[np.float64]], sign: float) -> Band:
+        rows.append(best[np.searchsorted(np.cumsum(cost[order]) * (1 - 1e-12), at, side="right")])
     # Not interpolated: half way to "no value yet" is no value.
     levels = np.quantile(np.stack(rows), LEVELS, axis=0, method="inverted_cdf")
-    shown = np.where(np.isfinite(levels), sign * levels, np.nan)
-    return Band([float(x) for x in at], [list(map(float, row)) for row in shown])
+    return Band(at.tolist(), np.where(np.isfinite(levels), sign * levels, np.nan).tolist())
 
 
 _FEWEST = 3  # trials whose order can be shuffled
@@ -105,11 +98,16 @@ def section(data: StudyData) -> Section | None:
     direction = data.study.direction
     seconds = [spent(one) for one in trials]
     best = best_so_far(values, direction)
-    over_trials = over_time = None
-    if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
-        over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
     training = list(accumulate(seconds))
+    over_trials = over_time = None
+    if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
+        places = np.unique(spaced(1, len(trials), len(trials)).round())
+        ones = [1.0] * len(trials)
+        over_trials = band(values, ones, direction, random_orders(len(trials)), places)
+        first = min((second for second in seconds if second > 0), default=0.0)
+        times = spaced(first, training[-1], len(trials)) if first else np.zeros(1)
+        over_time = band(values, seconds, direction, random_orders(len(trials)), times)
     metric = data.study.metric
     summed = _figure(data, training, best, over_time, "training time, summed, s")
     time_figures = {"seconds of training": summed}
