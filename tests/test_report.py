@@ -35,7 +35,7 @@ from distune.report import (
 from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
 from distune.report.groups import Group, groups_of
 from distune.report.optuna_plots import study_of
-from distune.report.plotting import safe_figure, themes
+from distune.report.plotting import safe_figure
 from distune.report.reading import read_study
 from distune.report.study_data import StudyData, sample, value_of
 from distune.report.writing import all_sections, html_page
@@ -636,17 +636,19 @@ def test_every_plot_is_one_that_plotly_knows(trials: int, direction: str) -> Non
             assert plot.alt
             for figure in plot.figures.values():
                 safe = json.loads(json.dumps(safe_figure(figure), allow_nan=False))
-                go.Figure(_with_colours(safe, themes()["dark"]))
+                go.Figure(_with_colours(safe))
 
 
-def _with_colours(tree: Any, theme: dict[str, Any]) -> Any:
+def _with_colours(tree: Any) -> Any:
     match tree:
         case dict():
-            return {key: _with_colours(value, theme) for key, value in tree.items()}
+            return {key: _with_colours(value) for key, value in tree.items()}
         case list():
-            return [_with_colours(value, theme) for value in tree]
-        case str():
-            return theme.get(tree, tree)
+            return [_with_colours(value) for value in tree]
+        case "@scale":
+            return "Viridis"
+        case str() if re.fullmatch(r"@(s?[0-9]+~?|ink|muted|grid|paper|bad)", tree):
+            return "#123456"
     return tree
 
 
@@ -672,7 +674,7 @@ def test_data_of_a_plot_cannot_end_its_block() -> None:
     figure = {"data": [{"hovertemplate": "</script><!-- <script>"}], "layout": {}}
     all_sections = [Section("k", "t", [Plot("t", {"": figure}, "a")])]
     page = html_page("t", "f", all_sections, "plotly()")
-    assert page.count("<script") == page.count("</script>") == 4
+    assert page.count("<script") == page.count("</script>") == 3
     data = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
     assert json.loads(data[0]) == {"figures": [figure], "lists": []}
 

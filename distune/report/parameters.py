@@ -9,12 +9,7 @@ import optuna
 
 from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.heat_map import heat_maps
-from distune.report.optuna_plots import (
-    importances,
-    parallel_plot,
-    slice_plot,
-    study_of,
-)
+from distune.report.optuna_plots import importances, parallel_plot, slice_plot, study_of
 from distune.report.plotting import PlotlyFigure, axis, figure, label, scale
 from distune.report.study_data import StudyData, sample, subset, value_of
 from distune.watch.display.numbers import format_scalar, plural

@@ -6,11 +6,7 @@ import math
 import statistics
 
 from distune.report.blocks import Block, Paragraph, Section, Table
-from distune.report.study_data import (
-    PARAMS_IN_WORDS,
-    StudyData,
-    spent,
-)
+from distune.report.study_data import PARAMS_IN_WORDS, StudyData, spent
 from distune.search.configuration import Configuration
 from distune.search.staged import StageView, make_sampler
 from distune.study.trial import Outcome

@@ -23,7 +23,7 @@ from distune.export.leaderboard import parameter_names
 from distune.report import cost, curves, parameters, progress, summary, winner, workers
 from distune.report.blocks import Plot, Row, Section
 from distune.report.optuna_plots import study_of
-from distune.report.plotting import safe_figure, themes
+from distune.report.plotting import safe_figure
 from distune.report.study_data import STAGE, StudyData
 from distune.watch.display.text import clean
 
@@ -107,7 +107,7 @@ def html_page(title: str, foot: str, sections: Sequence[Section], plotly: str) -
     )
     return _environment().get_template("page.html").render(
         title=title, foot=foot, sections=sections, policy=policy, style=_asset("page.css"),
-        scripts=scripts, themes=themes(), plots=[], SHORT=_SHORT,
+        scripts=scripts, plots=[], SHORT=_SHORT,
     )  # fmt: skip
 
 
