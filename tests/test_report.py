@@ -34,7 +34,7 @@ from distune.report import (
 )
 from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
 from distune.report.groups import Group, groups_of
-from distune.report.optuna_plots import study_of
+from distune.report.optuna_plots import importances
 from distune.report.plotting import safe_figure
 from distune.report.reading import read_study
 from distune.report.study_data import StudyData, sample, value_of
@@ -401,7 +401,7 @@ def test_an_objective_that_reports_nothing_but_a_number_has_no_curves() -> None:
 
 def test_the_parameter_that_decides_is_the_most_important_one() -> None:
     made = a_search(200)
-    weights = parameters.weigh(made, study_of(made.history))
+    weights = importances(made)
     assert next(iter(weights)) == "lr"
     assert "epochs" not in weights  # a constant
     words = words_of(parameters.what_mattered(made, weights))
@@ -416,7 +416,7 @@ def test_the_parameter_that_decides_is_the_most_important_one() -> None:
 )
 def test_why_nothing_is_said_of_importance_is_said(values: list[float], why: str) -> None:
     made = study_data(a_study(), [counted(i, value) for i, value in enumerate(values)])
-    weights = parameters.weigh(made, study_of(made.history))
+    weights = importances(made)
     assert weights == {}
     assert why in words_of(parameters.what_mattered(made, weights))
 

@@ -12,7 +12,10 @@ import optuna
 from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
 from distune.report.plotting import PlotlyFigure, label
+from distune.report.study_data import StudyData
 from distune.search.ranking import History
+
+FEWEST = 10  # trials below which nothing is said of importance
 
 
 def study_of(history: History) -> optuna.Study:
@@ -22,17 +25,20 @@ def study_of(history: History) -> optuna.Study:
         return optuna_study(TrialTable(history))
 
 
-def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:
-    """How much each of these parameters tells the best trials from all of them, as a share of
-    the sum over all parameters, the greatest first; empty if none can be judged.
+def importances(data: StudyData) -> dict[str, float]:
+    """How much each parameter tells the best trials from all of them, as a share of the sum over
+    all parameters, the greatest first; empty if none can be judged.
 
     PED-ANOVA (Watanabe, Bansal, Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter
     Importance in Arbitrary Subspaces").
     """
+    if len(data.values) < FEWEST or len(set(data.values.values())) == 1:
+        return {}
+    study = study_of(data.history)
     with warnings.catch_warnings(action="ignore"):  # of few trials: the report says it itself
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(value) for name, value in found.items() if name in names}
+    return {name: float(value) for name, value in found.items() if name in data.varying}
 
 
 def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
@@ -50,9 +56,8 @@ def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
     x = drawn["layout"]["xaxis"]
     if "categoryarray" in x:
         x["categoryarray"] = [label(one) for one in x["categoryarray"]]
-    for at in ("xaxis", "yaxis"):
-        drawn["layout"][at]["automargin"] = True
-        drawn["layout"][at]["title"]["text"] = label(drawn["layout"][at]["title"]["text"], 60)
+    for at in (x, drawn["layout"]["yaxis"]):
+        at["title"]["text"] = label(at["title"]["text"], 60)
     return drawn
 
 
@@ -76,7 +81,7 @@ def parallel_plot(study: optuna.Study, names: Sequence[str], metric: str) -> Plo
     drawn["data"] = lines
     layout = drawn["layout"]
     layout["xaxis"]["ticktext"] = [label(text, 18) for text in layout["xaxis"]["ticktext"]]
-    layout["xaxis"]["side"] = "top"
+    layout["xaxis"] |= {"side": "top", "automargin": False}
     for annotation in layout["annotations"]:
         annotation["font"] = {"color": "@ink", "size": 10}
         annotation["text"] = label(annotation["text"], 14)

@@ -61,12 +61,13 @@
     const axis = {
       gridcolor: theme["@grid"], linecolor: theme["@grid"], zerolinecolor: theme["@grid"],
       tickcolor: theme["@grid"], tickfont: {color: theme["@muted"], size: 11},
-      title: {font: {color: theme["@muted"], size: 12}, standoff: 8},
+      title: {font: {color: theme["@muted"], size: 12}, standoff: 8}, automargin: true,
     };
     return {layout: {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: {color: theme["@ink"], family: getComputedStyle(document.body).fontFamily, size: 12},
-      xaxis: axis, yaxis: axis,
+      xaxis: axis, yaxis: axis, margin: {l: 56, r: 16, t: 16, b: 48},
+      legend: {orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom"},
       hoverlabel: {bgcolor: theme["@paper"], bordercolor: theme["@muted"],
                    font: {color: theme["@ink"]}},
     }};

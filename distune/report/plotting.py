@@ -34,7 +34,7 @@ _LONGEST_LABEL = 28
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": label(title, 60)}, "automargin": True, **more}
+    return {"title": {"text": label(title, 60)}, **more}
 
 
 def class_axis(title: str, names: Sequence[str], **more: Any) -> dict[str, Any]:
@@ -54,18 +54,11 @@ def dots(x: Any, y: Any, hover: str, **looks: Any) -> dict[str, Any]:
     return lines(x, y, hover, mode="markers", **looks)
 
 
-def figure(traces: Iterable[Mapping[str, Any]], x: Any, y: Any, **layout: Any) -> PlotlyFigure:
-    """A plot's data and layout.
-
-    Args:
-        traces: what is drawn.
-        x, y: the axes, from `axis`.
-        layout: whatever else it has.
-    """
-    legend = {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
-    margin = {"l": 56, "r": 16, "t": 16, "b": 48}
-    base = {"xaxis": x, "yaxis": y, "legend": legend, "margin": margin}
-    return {"data": [dict(trace) for trace in traces], "layout": {**base, **layout}}
+def figure(
+    traces: Iterable[dict[str, Any]], x: dict[str, Any], y: dict[str, Any], **layout: Any
+) -> PlotlyFigure:
+    """A plot of traces with two axes, from `axis`, and whatever else its layout has."""
+    return {"data": list(traces), "layout": {"xaxis": x, "yaxis": y, **layout}}
 
 
 def label(text: str, limit: int = _LONGEST_LABEL) -> str:

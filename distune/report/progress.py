@@ -170,8 +170,7 @@ def _figure(
     traces = [] if band is None else _band_traces(band)
     line = {"color": "@1", "width": 2.5, "shape": "hv"}
     traces.append(lines(*_corners(at, best), name="as it happened", line=line))
-    values = [value_of(one) for one in data.trials]
-    y = axis(data.study.metric, **scale(values, data.study.direction))
+    y = axis(data.study.metric, **scale(list(data.values.values()), data.study.direction))
     many = len(data.history) > LINEAR and at[0] > 0
     return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)
 

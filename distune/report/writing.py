@@ -22,7 +22,7 @@ from distune.export.files import complete
 from distune.export.leaderboard import parameter_names
 from distune.report import cost, curves, parameters, progress, summary, winner, workers
 from distune.report.blocks import Plot, Row, Section
-from distune.report.optuna_plots import study_of
+from distune.report.optuna_plots import importances
 from distune.report.plotting import safe_figure
 from distune.report.study_data import STAGE, StudyData
 from distune.watch.display.text import clean
@@ -75,8 +75,7 @@ def all_sections(data: StudyData, color_by: str | None = None) -> list[Section]:
         color_by: the parameter whose values have colours in learning curves, until another is
             chosen in the page; the stage if None and there are any, else the most important.
     """
-    study = study_of(data.history)
-    weights = parameters.weigh(data, study)
+    weights = importances(data)
     staged = [STAGE] if data.stages else []
     first = [] if color_by is None else [color_by]
     colours = list(dict.fromkeys([*first, *staged, *weights, *data.varying]))
