@@ -655,7 +655,7 @@ def _with_colours(tree: Any) -> Any:
 def test_only_the_pages_own_scripts_may_run_and_nothing_may_be_loaded() -> None:
     page = page_of(a_search(12))
     policy = html.unescape(re.findall(r'Content-Security-Policy" content="([^"]*)"', page)[0])
-    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    rules = dict(one.strip().split(" ", 1) for one in policy.split(";"))
     assert rules["default-src"] == "'none'"
     assert len(re.findall(r"'sha256-[\w+/=]{44}'", rules["script-src"])) == 2
     assert "unsafe" not in rules["script-src"]

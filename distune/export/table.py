@@ -173,19 +173,14 @@ _DESCRIBED = {name: _EXAMPLES[type] for name, type in _TYPES.items() if type in 
 
 @dataclass(frozen=True)
 class TrialTable:
-    """Counted trials, a row each: `TrialTable(history, top=10).rows`.
-
-    Attributes:
-        history: of the study.
-        curves: of its trials.
-        top: how many configurations, the best ones; all if None.
-        tell: is called with how many trials `with_curves` has gone through.
-    """
+    """Counted trials, a row each: `TrialTable(history, top=10).rows`."""
 
     history: History
     curves: Curves = field(default_factory=dict)
-    top: int | None = None
-    tell: Callable[[int], None] = lambda done: None
+    top: int | None = None  # of how many configurations, the best ones; of all if None
+    tell: Callable[[int], None] = lambda done: (
+        None
+    )  # how many trials `with_curves` has gone through
 
     @cached_property
     def rows(self) -> list[TrialRow]:

@@ -41,15 +41,11 @@ def random_orders(trials: int, count: int = ORDERS, seed: int = 0) -> Iterable[N
 
 @dataclass(frozen=True)
 class Band:
-    """Where the best so far stands, over many orders of the same trials.
+    """Where the best so far stands, over many orders of the same trials."""
 
-    Attributes:
-        at: after how many trials, or seconds.
-        quantiles: for each of LEVELS, the value that this share of the orders has not
-            surpassed; NaN where so many have none yet.
-    """
-
-    at: list[float]
+    at: list[float]  # after how many trials, or seconds
+    #: For each of LEVELS, the value that this share of the orders has not surpassed; NaN where so
+    #: many have none yet.
     quantiles: list[list[float]]
 
 

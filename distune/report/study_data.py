@@ -27,25 +27,17 @@ STAGE = "stage"
 
 @dataclass(frozen=True)
 class StudyData:
-    """All that a report is made from.
-
-    Attributes:
-        snapshot: of the study.
-        files: contents of attempts' files by trial, for some of the counted trials: those
-            whose learning curves are drawn, and a few that tell how workers' clocks stand.
-        given_up: names of the attempts that did not end their trial, and what the files of
-            the first of them say.
-        figures: that the test of a winner's trial left, by the trial's number.
-        sampled: whether only some of the learning curves were read.
-        problems: what could not be read, for people.
-    """
+    """All that a report is made from."""
 
     snapshot: Snapshot
+    #: Files of counted trials: those whose curves are drawn, and a few that show how clocks stand.
     files: Mapping[int, AttemptFile] = field(default_factory=dict)
+    #: Attempts that did not end their trial, and what the files of the first of them say.
     given_up: Mapping[AttemptName, AttemptFile | None] = field(default_factory=dict)
+    #: What the test of a winner's trial left, by the trial's number.
     figures: Mapping[int, Sequence[Figure]] = field(default_factory=dict)
-    sampled: bool = False
-    problems: Sequence[str] = ()
+    sampled: bool = False  # whether only some of the learning curves were read
+    problems: Sequence[str] = ()  # what could not be read, for people
 
     @property
     def history(self) -> History:

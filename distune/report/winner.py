@@ -6,7 +6,6 @@ import base64
 import binascii
 import io
 import math
-from collections.abc import Sequence
 
 from PIL import Image
 
@@ -107,9 +106,9 @@ def _boundary(given: figures.Boundary) -> Plot:
         "hovertemplate": "score %{z:.2f} at %{x:.3g}, %{y:.3g}<extra></extra>",
     }  # fmt: skip
     traces: list[dict[str, object]] = [plane]
-    chosen = _thinned(len(given.labels))
+    step = _step(len(given.labels))
     for kind in sorted(set(given.labels))[:7]:
-        own = [i for i in chosen if given.labels[i] == kind]
+        own = [i for i in range(0, len(given.labels), step) if given.labels[i] == kind]
         x, y = [given.points_x[i] for i in own], [given.points_y[i] for i in own]
         marker = {"size": 5, "color": f"@{kind % 7}"}
         traces.append(dots(x, y, "", name=f"class {kind}", marker=marker))
@@ -118,7 +117,7 @@ def _boundary(given: figures.Boundary) -> Plot:
         given.title,
         {"": figure(traces, *axes)},
         f"{given.title}: a decision boundary in a plane, with {len(given.labels)} points.",
-        f"{given.caption} Line: where the network is undecided.{_of(chosen, len(given.labels))}"
+        f"{given.caption} Line: where the network is undecided.{_of(len(given.labels))}"
         .strip(),
         height=520,
     )  # fmt: skip
@@ -127,22 +126,22 @@ def _boundary(given: figures.Boundary) -> Plot:
 def _scatter(given: figures.Scatter) -> Plot:
     _insist(len(given.x) == len(given.y), "it has not as many x as y")
     _insist(len(given.y_error) in (0, len(given.y)), "it has not as many error bars as points")
-    chosen = _thinned(len(given.x))
-    x, y = [given.x[i] for i in chosen], [given.y[i] for i in chosen]
+    step = _step(len(given.x))
+    x, y = given.x[::step], given.y[::step]
     marker = {"size": 6, "color": "@0", "opacity": 0.7}
     points = dots(x, y, "%{y:.5g} at %{x:.5g}", marker=marker, showlegend=False)
     if given.y_error:
-        points["error_y"] = {"type": "data", "array": [given.y_error[i] for i in chosen],
+        points["error_y"] = {"type": "data", "array": given.y_error[::step],
                              "color": "@0~", "thickness": 1, "width": 0}  # fmt: skip
     scale: dict[str, object] = {}
     if given.log_y and min(given.y, default=1.0) > 0:
         scale = {"type": "log", "dtick": "D2"}
-    elif given.y_error and chosen:  # one long bar must not press all points flat
+    elif given.y_error:  # one long bar must not press all points flat
         low, high = min(given.y), max(given.y)
         margin = 0.1 * (high - low) or 1.0
         scale = {"range": [low - margin, high + margin]}
     drawn = figure([points], axis(given.x_title), axis(given.y_title, **scale))
-    if given.diagonal and chosen:
+    if given.diagonal and given.x:
         both = [*given.x, *given.y]
         drawn["layout"]["shapes"] = [
             {"type": "line", "x0": min(both), "x1": max(both), "y0": min(both), "y1": max(both),
@@ -153,13 +152,14 @@ def _scatter(given: figures.Scatter) -> Plot:
         given.title,
         {"": drawn},
         f"{given.title}: {given.y_title} against {given.x_title}, {len(given.x)} points.",
-        f"{given.caption}{line}{_of(chosen, len(given.x))}".strip(),
+        f"{given.caption}{line}{_of(len(given.x))}".strip(),
     )
 
 
-def _thinned(count: int) -> Sequence[int]:
-    return range(0, count, max(1, math.ceil(count / _MOST_DOTS)))
+def _step(count: int) -> int:
+    return max(1, math.ceil(count / _MOST_DOTS))
 
 
-def _of(chosen: Sequence[int], count: int) -> str:
-    return f" {len(chosen):,} of {count:,} points are drawn." if len(chosen) < count else ""
+def _of(count: int) -> str:
+    drawn = len(range(0, count, _step(count)))
+    return f" {drawn:,} of {count:,} points are drawn." if drawn < count else ""
