@@ -34,10 +34,6 @@ def write_event_files(table: TrialTable, folder: Path) -> None:
     stands for the trial, `result/seconds` how long all its training took, `test/NAME` a metric
     on the test set. The HParams table has these and the params; repeats of a configuration are
     sessions of one group. Numbers have 32 bits there. Times are those of `span`.
-
-    Args:
-        table: of the trials.
-        folder: to be made.
     """
     history, params = table.history, table.params
     created = min(

@@ -26,11 +26,7 @@ _WITH_GAPS = {Kind.INTEGER: "Int64", Kind.BOOLEAN: "boolean"}
 
 
 def need(*libraries: str, extra: str) -> None:
-    """See that libraries can be imported: `need("pandas", extra="export")`.
-
-    Args:
-        libraries: names to import.
-            extra: of the package, which installs them.
+    """See that libraries can be imported, which an extra of the package installs.
 
     Raises:
         UserError: one cannot be imported; says how to install it.

@@ -22,55 +22,31 @@ _LAST_MOMENT = 253_000_000_000.0
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A counted trial: its fields are the columns of every export, in this order.
+    """A counted trial: its fields are the columns of every export, in this order."""
 
-    Attributes:
-        number: of the trial in the study, from 0.
-        configuration: the number of the first trial with the same params; repeats share it.
-        rank: of the configuration among all, from 1; it may change while the study runs.
-        stage: the name of the one it belongs to; None in a study without stages.
-        repeat: which repeat of its configuration it is, from 0.
-        attempt: the one that counted, from 1.
-        seed: of the training.
-        outcome: complete, diverged, pruned, failed, timeout or out-of-memory.
-        value: of the study's metric; None if there is none, NaN or infinite if it diverged.
-        seconds: of training.
-        elapsed: seconds that the study had run when it was counted; None if that is not known.
-        steps: reports made.
-        worker: which.
-        device: what it was trained on.
-        failure: why it failed, in a line; else None.
-        params: by name; columns `params.NAME`.
-        metrics: of the step that `value` is from; columns `metrics.NAME`.
-        test: what the trial reached on the test set, if it was tested; columns `test.NAME`.
-    """
-
-    number: int
-    configuration: int
-    rank: int
-    stage: str | None
-    repeat: int
-    attempt: int
-    seed: int
-    outcome: str
-    value: float | None
-    seconds: float
-    elapsed: float | None
-    steps: int
+    number: int  # of the trial in the study, from 0
+    configuration: int  # the number of the first trial with the same params; repeats share it
+    rank: int  # of the configuration among all, from 1; it may change while the study runs
+    stage: str | None  # the name of the one it belongs to; None in a study without stages
+    repeat: int  # which repeat of its configuration it is, from 0
+    attempt: int  # the one that counted, from 1
+    seed: int  # of the training
+    outcome: str  # complete, diverged, pruned, failed, timeout or out-of-memory
+    value: float | None  # of the study's metric, NaN or infinite if it diverged; None without one
+    seconds: float  # of training
+    elapsed: float | None  # seconds that the study had run when it was counted; None if unknown
+    steps: int  # reports made
     worker: str
-    device: str
-    failure: str | None
-    params: Params
-    metrics: Metrics
-    test: Metrics
+    device: str  # what it was trained on
+    failure: str | None  # why it failed, in a line
+    params: Params  # by name; columns `params.NAME`
+    metrics: Metrics  # of the step that `value` is from; columns `metrics.NAME`
+    test: Metrics  # what it reached on the test set, if it was tested; columns `test.NAME`
 
 
 def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
-    """One for each counted trial, in the order of their numbers; tests are part of theirs.
-
-    Args:
-        history: of the study.
-        top: of how many configurations, the best ones; of all if None.
+    """One for each counted trial of the `top` best configurations, or of all, in the order of their
+    numbers; tests are part of theirs.
     """
     staged = StagedSampler(history.study) if history.study.stages else None
     if staged is not None:

@@ -55,12 +55,8 @@ def _measured(name: str) -> tuple[str, str]:
 
 
 def by_step(reports: Sequence[Report], metric: str, minus: str = "") -> list[tuple[float, float]]:
-    """(epoch, value), or (step, value) where no report says its epoch; finite values only.
-
-    Args:
-        reports: of one trial.
-        metric: whose values.
-        minus: the metric to subtract from it, if any.
+    """(epoch, value), or (step, value) where no report says its epoch; finite values only. From
+    each value that of the metric `minus` is subtracted, if there is one.
     """
 
     def value(of: Metrics) -> float:

@@ -24,10 +24,6 @@ _INTERVALS = 8
 def classes(values: Mapping[int, Scalar], spec: Parameter | None) -> list[Group]:
     """Up to ten values stand for themselves. More numbers are put into eight intervals of one
     length, on the parameter's scale; more choices into the nine most frequent ones and others.
-
-    Args:
-        values: by the trials' numbers.
-        spec: of the parameter, if the study has it.
     """
 
     def intervals(found: Numbers) -> list[Group]:
@@ -52,12 +48,7 @@ def _intervals(found: Numbers, log: bool) -> list[Group]:
 def cells(
     x: Sequence[Group], y: Sequence[Group], values: Mapping[int, float]
 ) -> list[list[list[float]]]:
-    """What the trials reached that are in `y[i]` and `x[j]`, at `[i][j]`.
-
-    Args:
-        x, y: classes of two parameters.
-        values: what trials reached, by their numbers.
-    """
+    """At `[i][j]`, the values of the trials that are in `y[i]` and `x[j]`."""
     columns = [set(group.trials) for group in x]
     return [[[values[n] for n in row.trials if n in column] for column in columns] for row in y]
 
