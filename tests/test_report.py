@@ -122,8 +122,9 @@ def test_the_bands_are_those_of_all_orders(direction: Any) -> None:
     values, seconds = [0.3, NAN, 0.9, 0.5, 0.7], [4.0, 1.0, 3.0, 2.0, 5.0]
     orders = list(permutations(range(5)))
     made = list(map(np.array, orders))
-    by_trial = progress.band(values, [1.0] * 5, direction, made, np.arange(1.0, 6.0))
-    by_time = progress.band(values, seconds, direction, made, progress.spaced(1.0, 15.0, 5))
+    counts, times = np.arange(1.0, 6.0), progress.spaced(1.0, 15.0, 5)
+    by_trial = progress.band(values, [1.0] * 5, direction, made, counts)
+    by_time = progress.band(values, seconds, direction, made, times)
     worst_first = direction == "maximize"
 
     def quantile(found: list[float], share: float) -> float:
@@ -132,13 +133,13 @@ def test_the_bands_are_those_of_all_orders(direction: Any) -> None:
         value = ordered[math.ceil(share * len(ordered)) - 1]
         return value if math.isfinite(value) else NAN
 
-    for i, at in enumerate(by_trial.at):
+    for i, at in enumerate(counts):
         reached = [
             progress.best_so_far([values[k] for k in o], direction)[int(at) - 1] for o in orders
         ]
         expected = [quantile(reached, share) for share in progress.LEVELS]
-        assert equal([row[i] for row in by_trial.quantiles], expected)
-    for i, at in enumerate(by_time.at):
+        assert equal([row[i] for row in by_trial], expected)
+    for i, at in enumerate(times):
         reached = []
         for order in orders:
             spent, best = 0.0, NAN
@@ -149,8 +150,8 @@ def test_the_bands_are_those_of_all_orders(direction: Any) -> None:
                 best = progress.best_so_far([best, values[k]], direction)[-1]
             reached.append(best)
         expected = [quantile(reached, share) for share in progress.LEVELS]
-        assert equal([row[i] for row in by_time.quantiles], expected)
-    assert by_time.at[-1] == 15.0
+        assert equal([row[i] for row in by_time], expected)
+    assert times[-1] == 15.0
 
 
 def test_orders_are_permutations_and_the_same_for_the_same_seed() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -39,14 +38,9 @@ def random_orders(trials: int, count: int = ORDERS, seed: int = 0) -> Iterable[N
     return (rng.permutation(trials) for _ in range(count))
 
 
-@dataclass(frozen=True)
-class Band:
-    """Where the best so far stands, over many orders of the same trials."""
-
-    at: list[float]  # after how many trials, or seconds
-    #: For each of LEVELS, the value that this share of the orders has not surpassed; NaN where so
-    #: many have none yet.
-    quantiles: list[list[float]]
+#: Where the best so far stands, over many orders of the same trials: for each of LEVELS, the value
+#: that this share of the orders has not surpassed; NaN where so many have none yet.
+Quantiles = list[list[float]]
 
 
 def spaced(low: float, high: float, trials: int) -> NDArray[np.float64]:
@@ -60,7 +54,7 @@ def band(
     direction: Direction,
     orders: Iterable[NDArray[np.int64]],
     at: NDArray[np.float64],
-) -> Band:
+) -> Quantiles:
     """The best so far over those orders.
 
     Args:
@@ -80,9 +74,11 @@ def band(
         rows.append(best[np.searchsorted(np.cumsum(cost[order]) * (1 - 1e-12), at, side="right")])
     # Not interpolated: half way to "no value yet" is no value.
     levels = np.quantile(np.stack(rows), LEVELS, axis=0, method="inverted_cdf")
-    return Band(at.tolist(), np.where(np.isfinite(levels), sign * levels, np.nan).tolist())
+    quantiles: Quantiles = np.where(np.isfinite(levels), sign * levels, np.nan).tolist()
+    return quantiles
 
 
+_Shuffled = tuple[NDArray[np.float64], Quantiles]  # at which sums of costs, and what is there
 _FEWEST = 3  # trials whose order can be shuffled
 
 
@@ -100,10 +96,12 @@ def section(data: StudyData) -> Section | None:
     if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
         places = np.unique(spaced(1, len(trials), len(trials)).round())
         ones = [1.0] * len(trials)
-        over_trials = band(values, ones, direction, random_orders(len(trials)), places)
+        orders = random_orders(len(trials))
+        over_trials = places, band(values, ones, direction, orders, places)
         first = min((second for second in seconds if second > 0), default=0.0)
         times = spaced(first, training[-1], len(trials)) if first else np.zeros(1)
-        over_time = band(values, seconds, direction, random_orders(len(trials)), times)
+        orders = random_orders(len(trials))
+        over_time = times, band(values, seconds, direction, orders, times)
     metric = data.study.metric
     summed = _figure(data, training, best, over_time, "training time, summed, s")
     time_figures = {"seconds of training": summed}
@@ -135,14 +133,11 @@ def section(data: StudyData) -> Section | None:
 def _words(data: StudyData, best: Sequence[float]) -> str:
     metric = clean(data.study.metric)
     last = next(i for i, value in enumerate(best) if value == best[-1])
-    record = data.trials[last]
-    at = (
-        "" if record.elapsed is None else f", when the study had run for {duration(record.elapsed)}"
-    )
+    number, elapsed = data.trials[last].trial.number, data.trials[last].elapsed
+    at = "" if elapsed is None else f", when the study had run for {duration(elapsed)}"
     return (
-        f"The best single trial has {metric} {format_value(best[-1])}: trial "
-        f"{record.trial.number}, which was number {last + 1} of the "
-        f"{plural(len(best), 'trial')} counted{at}."
+        f"The best single trial has {metric} {format_value(best[-1])}: trial {number}, "
+        f"which was number {last + 1} of the {plural(len(best), 'trial')} counted{at}."
     )
 
 
@@ -151,19 +146,18 @@ def _caption(shuffled: bool) -> str:
         "Line: the best value of a single trial so far, in the order in which they were counted. "
         "Failed, diverged and stopped trials count as trials and have no value."
     )
-    if not shuffled:
-        return line
-    return (
-        f"{line} The order of a random search is chance. So: dashed, the median over {ORDERS:,} "
+    shuffle = (
+        f" The order of a random search is chance. So: dashed, the median over {ORDERS:,} "
         "reshuffled orders of the same trials; dark band, half of these orders; light band, nine "
         "in ten."
     )
+    return line + shuffle * shuffled
 
 
 def _figure(
-    data: StudyData, at: Sequence[float], best: Sequence[float], band: Band | None, x: str
+    data: StudyData, at: Sequence[float], best: Sequence[float], shuffled: _Shuffled | None, x: str
 ) -> PlotlyFigure:
-    traces = [] if band is None else _band_traces(band)
+    traces = [] if shuffled is None else _band_traces(*shuffled)
     line = {"color": "@1", "width": 2.5, "shape": "hv"}
     traces.append(lines(*_corners(at, best), name="as it happened", line=line))
     y = axis(data.study.metric, **scale(list(data.values.values()), data.study.direction))
@@ -181,18 +175,19 @@ def _corners(at: Sequence[float], best: Sequence[float]) -> tuple[list[float], l
     return [at[i] for i in turns], [best[i] for i in turns]
 
 
-def _band_traces(band: Band) -> list[dict[str, Any]]:
+def _band_traces(moments: NDArray[np.float64], quantiles: Quantiles) -> list[dict[str, Any]]:
+    at: list[float] = moments.tolist()
     traces = []
     for i, name in enumerate(("nine in ten orders", "half of the orders")):
-        below, above = band.quantiles[i], band.quantiles[-1 - i]
+        below, above = quantiles[i], quantiles[-1 - i]
         # A fill takes gaps badly: it begins where both of its edges do.
-        known = [k for k in range(len(band.at)) if math.isfinite(below[k] + above[k])]
+        known = [k for k in range(len(at)) if math.isfinite(below[k] + above[k])]
         looks = {"name": name, "legendgroup": name, "fillcolor": "@0~",
                  "line": {"width": 0, "shape": "hv"}}  # fmt: skip
         for edge, more in ((below, {"showlegend": False}), (above, {"fill": "tonexty"})):
-            x, y = [band.at[k] for k in known], [edge[k] for k in known]
+            x, y = [at[k] for k in known], [edge[k] for k in known]
             traces.append(lines(x, y, "", **looks, **more))
     line = {"color": "@0", "width": 2, "dash": "dash", "shape": "hv"}
     said = "median %{y:.6g} at %{x:.6g}"
-    median = band.quantiles[len(band.quantiles) // 2]
-    return [*traces, lines(band.at, median, said, name="median order", line=line)]
+    median = quantiles[len(quantiles) // 2]
+    return [*traces, lines(at, median, said, name="median order", line=line)]
