@@ -245,6 +245,12 @@ def test_many_numbers_are_put_into_classes_of_as_many_trials() -> None:
     assert [g.label for g in groups][::4] == ["0 to 1.9", "8 to 9.9"]
 
 
+def test_an_integer_that_no_float_can_be_is_a_choice_like_any_other() -> None:
+    groups, ordered = colour_groups({i: i or 10**400 for i in range(12)})
+    assert not ordered
+    assert groups[-1].label == "others"
+
+
 def test_many_choices_are_the_most_frequent_ones_and_others() -> None:
     values = {i: f"c{i if i < 10 else i % 6}" for i in range(40)}
     groups, ordered = colour_groups(values)

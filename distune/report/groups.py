@@ -45,7 +45,8 @@ def groups_of(
     choices = [repr(one) for one in spec.choices] if isinstance(spec, CategoricalParameter) else []
     # What stages try of a parameter is no choice of the study, which has one value of it.
     listed = bool(choices) and all(repr(value) in choices for value in values.values())
-    ordered = not listed and all(map(is_numeric, values.values()))
+    # Integers may be too large for a float.
+    ordered = not listed and all(is_numeric(v) and abs(v) < 1e300 for v in values.values())
     by_value: dict[Scalar, tuple[Any, list[int]]] = {}
     for number, value in sorted(values.items()):
         key = value if ordered else repr(value)

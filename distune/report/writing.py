@@ -28,7 +28,6 @@ from distune.report.study_data import STAGE, StudyData
 from distune.watch.display.text import clean
 
 _LONGEST = 4000
-_SHORT = 25  # rows of a table that is shown at once
 
 
 def write_report(
@@ -106,7 +105,7 @@ def html_page(title: str, foot: str, sections: Sequence[Section], plotly: str) -
     )
     return _environment().get_template("page.html").render(
         title=title, foot=foot, sections=sections, policy=policy, style=_asset("page.css"),
-        scripts=scripts, plots=[], SHORT=_SHORT,
+        scripts=scripts, plots=[],
     )  # fmt: skip
 
 
