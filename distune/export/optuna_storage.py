@@ -45,18 +45,18 @@ def write_optuna_storage(table: TrialTable, out: str) -> str:
             _add(table, storage, shown, _DELETE)
         return shown
     path = Path(out)
-    in_file = _journal if path.suffix in _JOURNALS else _sqlite
+    journal = path.suffix in _JOURNALS
     if os.path.exists(out):
-        with _opened(out, lambda: in_file(path)) as storage:
+        with _opened(out, lambda: _in_file(path, journal)) as storage:
             _add(table, storage, out, "the file, with all that is in it")
     else:
         # What is not complete is thrown away: it need not survive a power cut meanwhile.
         with (
             complete(path) as draft,
-            _opened(out, lambda: in_file(draft, careless=True)) as storage,
+            _opened(out, lambda: _in_file(draft, journal, careless=True)) as storage,
         ):
             optuna_study(table, storage)
-    return out if in_file is _journal else _url_of(out)
+    return out if journal else _url_of(out)
 
 
 def _file_of(out: str) -> str:
@@ -90,11 +90,10 @@ def _add(table: TrialTable, storage: BaseStorage, shown: str, remedy: str) -> No
         raise
 
 
-def _journal(file: Path, careless: bool = False) -> BaseStorage:
-    return JournalStorage(JournalFileBackend(str(file)))
+def _in_file(file: Path, journal: bool, careless: bool = False) -> BaseStorage:
+    if journal:
+        return JournalStorage(JournalFileBackend(str(file)))
 
-
-def _sqlite(file: Path, careless: bool = False) -> BaseStorage:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(file)
         if careless:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from distune.watch.display.numbers import duration, format_value, is_number, rou
 from distune.watch.display.text import clean
 
 #: Seconds that people think in.
-_LADDER = [m * 10**e for e in range(-3, 1) for m in (1, 2, 5)] + [
+_LADDER: list[float] = [m * 10**e for e in range(-3, 1) for m in (1, 2, 5)] + [
     10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 5 * 3600, 10 * 3600, 86400, 2 * 86400,
     5 * 86400, 10 * 86400,
 ]  # fmt: skip
@@ -82,10 +83,8 @@ def best_stopped(
 
 def budgets(costs: Sequence[float]) -> list[float]:
     """Round durations from the least of these to the first that is no less than the greatest."""
-    low, high = min(costs), max(costs)
-    chosen = [step for step in _LADDER if step >= low]
-    beyond = next((i for i, step in enumerate(chosen) if step >= high), len(chosen) - 1)
-    return [float(step) for step in chosen[: beyond + 1]]
+    low, high = (bisect_left(_LADDER, end) for end in (min(costs), max(costs)))
+    return _LADDER[low : high + 1]
 
 
 # -- the section ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from distune.report.curve_data import (
 from distune.report.groups import Group, groups_of
 from distune.report.plotting import axis, colour, figure, label, lines, spans_decades
 from distune.report.study_data import STAGE, StudyData
+from distune.study.trial import Report
 from distune.watch.display.numbers import format_value
 from distune.watch.display.text import clean
 
@@ -29,6 +30,7 @@ _FEWEST_FOR_MEDIAN = 3
 _FAMILIES = 3
 _CHOICES = 8  # parameters to colour by
 _MOST_COLOURS = 7  # more values are put together
+_CurveOf = Callable[[Sequence[Report], str], Curve]
 
 
 def section(data: StudyData, colours: Sequence[str]) -> Section | None:
@@ -113,25 +115,20 @@ class _Drawing:
 
     def rows(self, found: Sequence[Family]) -> list[list[Plot]]:
         """Each quantity by step and by time; then how far training and validation part."""
-        step = self._step_word()
-        rows = []
-        for family in found:
+        curves, step = self.data.curves.items(), self._step_word()
+
+        def plot(family: Family, x: str, curve: _CurveOf) -> Plot:
             metrics = {"dot": family.training, "solid": family.validation}
-            row = []
-            for x, curve in ((step, by_step), ("training time, s", by_time)):
-                drawn = {
-                    dash: {n: curve(reports, metric) for n, reports in self.data.curves.items()}
-                    for dash, metric in metrics.items()
-                    if metric is not None
-                }
-                row.append(self._plot(family.name, drawn, x, self._may_be_log(family)))
-            rows.append(row)
-        gaps = [
-            self._gap(f.name, f.validation, f.training)
-            for f in found
-            if f.validation and f.training
-        ]
-        return [*rows, gaps[:2]] if gaps else rows
+            drawn = {
+                dash: {n: curve(reports, metric) for n, reports in curves}
+                for dash, metric in metrics.items()
+                if metric is not None
+            }
+            return self._plot(family.name, drawn, x, self._may_be_log(family))
+
+        rows = [[plot(f, step, by_step), plot(f, "training time, s", by_time)] for f in found]
+        both = [(f.name, f.validation, f.training) for f in found if f.validation and f.training]
+        return [*rows, [self._gap(*one) for one in both[:2]]] if both else rows
 
     def _gap(self, name: str, validation: str, training: str) -> Plot:
         curves = self.data.curves.items()
