@@ -11,7 +11,8 @@ from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.heat_map import heat_maps
 from distune.report.optuna_plots import FEWEST, parallel_plot, slice_plot, study_of
 from distune.report.plotting import PlotlyFigure, axis, figure, label, scale
-from distune.report.study_data import StudyData, sample, subset
+from distune.report.study_data import StudyData, sample
+from distune.search.ranking import History
 from distune.watch.display.numbers import format_scalar, plural
 from distune.watch.display.text import clean
 
@@ -93,36 +94,34 @@ def section(data: StudyData, importance: Mapping[str, float]) -> Section | None:
 
 def _sampled(data: StudyData, best: int, others: int) -> tuple[optuna.Study, str]:
     """So many trials, and which they are, in words."""
-    history = data.history
-    chosen = sample(history, best, others)
-    of = f"{len(chosen):,} of {plural(len(history), 'trial')}: the best ones, and others drawn "
-    all_of_them = len(chosen) == len(history)
-    which = "All complete trials." if all_of_them else f"{of}at random."
-    return study_of(subset(history, chosen)), which
+    chosen, count = sample(data.history, best, others), len(data.history)
+    part = History(data.study)
+    part.extend(chosen)
+    which = (
+        f"{len(chosen):,} of {plural(count, 'trial')}: the best ones, and others drawn at random."
+    )
+    return study_of(part), "All complete trials." if len(chosen) == count else which
 
 
 def _slices(data: StudyData, names: Sequence[str]) -> Row:
     metric = data.study.metric
     study, which = _sampled(data, _SLICED_BEST, _SLICED_OTHERS)
     shown = scale(list(data.values.values()), data.study.direction)
+    winner = data.history.winner()
+    best = {} if winner is None else winner.params
     plots = []
     for name in names[:_SLICES]:
         drawn = slice_plot(study, name, metric)
         if any(len(trace["x"]) for trace in drawn["data"]):
             drawn["layout"]["yaxis"] |= shown
-            alt = f"What trials reached in {metric} against {name}. {_best_at(data, name)}"
+            alt = f"What trials reached in {metric} against {name}."
+            if name in best:
+                alt += f" The best configuration has {name} {format_scalar(best[name])}."
             plots.append(Plot(f"Slice: {name}", {"": drawn}, alt, height=270))
     far = " The scale leaves out the worst tenth: zoom out to see it." if "range" in shown else ""
     caption = f"{which} A dot is a trial; the brighter, the later.{far}"
     plots[-1] = replace(plots[-1], caption=caption)
     return Row(plots)
-
-
-def _best_at(data: StudyData, name: str) -> str:
-    winner = data.history.winner()
-    if winner is None or name not in winner.params:
-        return ""
-    return f"The best configuration has {name} {format_scalar(winner.params[name])}."
 
 
 def _parallel(data: StudyData, names: Sequence[str]) -> Plot:

@@ -113,13 +113,6 @@ def sample(history: History, best: int, others: int) -> list[Counted]:
     return sorted(chosen, key=lambda one: one.trial.number)
 
 
-def subset(history: History, trials: Sequence[Counted]) -> History:
-    """A history of some of its trials."""
-    part = History(history.study)
-    part.extend(trials)
-    return part
-
-
 def value_of(counted: Counted) -> float:
     """What a trial reached; NaN if it has no finite value or was stopped before its end."""
     value = counted.result.value
