@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from distune.errors import UserError
 from distune.export.files import complete, need, write_csv, write_jsonl, write_parquet
@@ -53,8 +50,15 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
     wrote = f"wrote {count}{of} trials to "
     match format:
         case "csv" | "jsonl":
-            with _text(out) as file:
-                (write_csv if format == "csv" else write_jsonl)(table, file)
+            write = write_csv if format == "csv" else write_jsonl
+            if out == "-":
+                write(table, sys.stdout)
+                return ""
+            with (
+                complete(Path(out)) as path,
+                path.open("w", encoding="utf-8", newline="") as file,
+            ):
+                write(table, file)
         case "parquet":
             with complete(Path(out)) as path:
                 write_parquet(table, path)
@@ -75,13 +79,4 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
                     "draws only the curves that are ticked: export fewer with --top N"
                 )
             return said
-    return "" if out == "-" else f"{wrote}{out}"
-
-
-@contextmanager
-def _text(out: str) -> Iterator[IO[str]]:
-    if out == "-":
-        yield sys.stdout
-    else:
-        with complete(Path(out)) as path, path.open("w", encoding="utf-8", newline="") as file:
-            yield file
+    return f"{wrote}{out}"
