@@ -33,7 +33,7 @@ from distune.report import (
     workers,
 )
 from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
-from distune.report.groups import Group, groups_of
+from distune.report.groups import Group, classes, even_classes, groups_of
 from distune.report.optuna_plots import importances
 from distune.report.plotting import safe_figure
 from distune.report.reading import read_study
@@ -229,7 +229,7 @@ def test_failures_are_told_with_what_was_tried() -> None:
 
 
 def colour_groups(values: Mapping[int, Any]) -> tuple[list[Group], bool]:
-    return groups_of(values, 7, curve_data.even_classes)
+    return groups_of(values, 7, even_classes)
 
 
 def test_up_to_seven_values_have_a_colour_each_in_their_order() -> None:
@@ -429,32 +429,32 @@ def test_why_nothing_is_said_of_importance_is_said(values: list[float], why: str
 
 
 def test_few_values_have_a_class_each_and_many_numbers_intervals_of_one_length() -> None:
-    assert heat_map.classes({1: 3, 2: 1, 3: 3}, None) == [Group("1", [2]), Group("3", [1, 3])]
-    many = heat_map.classes({i: i for i in range(17)}, None)
+    assert classes({1: 3, 2: 1, 3: 3}, None) == [Group("1", [2]), Group("3", [1, 3])]
+    many = classes({i: i for i in range(17)}, None)
     assert [one.label for one in many][::7] == ["0 to 2", "14 to 16"]
     assert [one.trials for one in many] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11],
                                             [12, 13], [14, 15, 16]]  # fmt: skip
-    decades = heat_map.classes({i: 10.0 ** (i / 4 - 2) for i in range(17)}, None)
+    decades = classes({i: 10.0 ** (i / 4 - 2) for i in range(17)}, None)
     assert [one.label for one in decades][::7] == ["0.01 to 0.032", "32 to 100"]
-    flags = heat_map.classes({1: True, 2: False, 3: None}, None)
+    flags = classes({1: True, 2: False, 3: None}, None)
     assert sorted(one.label for one in flags) == ["false", "null", "true"]
-    words = heat_map.classes({i: f"w{i % 20}" for i in range(45)}, None)
+    words = classes({i: f"w{i % 20}" for i in range(45)}, None)
     assert len(words) == 10
     assert words[-1].label == "others"
 
 
 def test_choices_stand_in_the_order_of_the_study() -> None:
     spec = CategoricalParameter(type="categorical", choices=["low", "middle", "high", "highest"])
-    found = heat_map.classes({1: "high", 2: "low", 3: "high", 4: "middle"}, spec)
+    found = classes({1: "high", 2: "low", 3: "high", 4: "middle"}, spec)
     assert [one.label for one in found] == ["low", "middle", "high"]
     constant = CategoricalParameter(type="categorical", choices=[1])
-    found = heat_map.classes({i: i / 10 for i in range(17)}, constant)  # tried by a stage
+    found = classes({i: i / 10 for i in range(17)}, constant)  # tried by a stage
     assert found[0].label == "0 to 0.2"
 
 
 def test_a_cell_of_the_heat_map_has_what_its_trials_reached() -> None:
-    x = heat_map.classes({0: "a", 1: "a", 2: "b", 3: "a", 4: "b"}, None)
-    y = heat_map.classes({0: 1, 1: 1, 2: 1, 3: 2}, None)  # trial 4 has no such parameter
+    x = classes({0: "a", 1: "a", 2: "b", 3: "a", 4: "b"}, None)
+    y = classes({0: 1, 1: 1, 2: 1, 3: 2}, None)  # trial 4 has no such parameter
     found = heat_map.cells(x, y, {0: 0.2, 1: 0.4, 2: 0.9, 3: 0.5, 4: 0.7})
     assert found == [[[0.2, 0.4], [0.9]], [[0.5], []]]
 

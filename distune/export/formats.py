@@ -54,10 +54,7 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
             if out == "-":
                 write(table, sys.stdout)
                 return ""
-            with (
-                complete(Path(out)) as path,
-                path.open("w", encoding="utf-8", newline="") as file,
-            ):
+            with complete(Path(out)) as path, path.open("w", encoding="utf-8", newline="") as file:
                 write(table, file)
         case "parquet":
             with complete(Path(out)) as path:

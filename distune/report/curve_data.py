@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distune.report.groups import Group, Numbers
 from distune.study.trial import Metrics, Report
-from distune.watch.display.numbers import format_scalar
 
 #: What objectives report beside what they measure.
 _BOOKKEEPING = {"epoch", "epochs", "step", "steps", "seconds", "time", "parameters"}
@@ -99,24 +97,3 @@ def middle(curves: Sequence[Curve]) -> Middle:
     enough = np.isfinite(rows).sum(axis=0) * 2 >= len(curves)
     low, median, high = np.nanquantile(rows[:, enough], (0.25, 0.5, 0.75), axis=0)
     return Middle(*([float(v) for v in values] for values in (grid[enough], low, median, high)))
-
-
-_CLASSES = 5
-
-
-def even_classes(found: Numbers) -> list[Group]:
-    """Classes of about as many trials each."""
-    total = sum(len(numbers) for _, numbers in found)
-    groups: list[Group] = []
-    ends: list[float] = []
-    inside: list[int] = []
-    before = 0
-    for value, numbers in found:
-        ends.append(value)
-        inside += numbers
-        before += len(numbers)
-        if before >= total * (len(groups) + 1) / _CLASSES:
-            low, high = (format_scalar(float(f"{end:.3g}")) for end in (ends[0], ends[-1]))
-            groups.append(Group(low if low == high else f"{low} to {high}", inside))
-            ends, inside = [], []
-    return groups

@@ -8,17 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from distune.report.blocks import Block, Choice, Paragraph, Plot, Row, Section
-from distune.report.curve_data import (
-    POINTS,
-    Curve,
-    Family,
-    by_step,
-    by_time,
-    even_classes,
-    families,
-    middle,
-)
-from distune.report.groups import Group, groups_of
+from distune.report.curve_data import POINTS, Curve, Family, by_step, by_time, families, middle
+from distune.report.groups import Group, even_classes, groups_of
 from distune.report.plotting import axis, colour, figure, label, lines, spans_decades
 from distune.report.study_data import STAGE, StudyData
 from distune.study.trial import Report

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
 
 from distune.report.blocks import Plot
-from distune.report.groups import Group, Numbers, groups_of
-from distune.report.plotting import PlotlyFigure, class_axis, figure, label, spans_decades, window
+from distune.report.groups import Group, classes
+from distune.report.plotting import PlotlyFigure, class_axis, figure, label, window
 from distune.report.study_data import StudyData
-from distune.study.space import Parameter
-from distune.study.trial import Scalar
-from distune.watch.display.numbers import format_scalar
 from distune.watch.display.text import clean
 
 _PAIRED = 9  # parameters; 36 pairs
-_MOST_VALUES = 10  # that have a cell of their own
-_INTERVALS = 8
-
-
-def classes(values: Mapping[int, Scalar], spec: Parameter | None) -> list[Group]:
-    """Up to ten values stand for themselves. More numbers are put into eight intervals of one
-    length, on the parameter's scale; more choices into the nine most frequent ones and others.
-    """
-
-    def intervals(found: Numbers) -> list[Group]:
-        log = getattr(spec, "log", spans_decades(value for value, _ in found))
-        return _intervals(found, log and found[0][0] > 0)
-
-    return groups_of(values, _MOST_VALUES, intervals, spec, 16)[0]
-
-
-def _intervals(found: Numbers, log: bool) -> list[Group]:
-    scaled = [math.log(value) if log else float(value) for value, _ in found]
-    length = (scaled[-1] - scaled[0]) / _INTERVALS
-    inside: list[list[int]] = [[] for _ in range(_INTERVALS)]
-    for x, (_, numbers) in zip(scaled, found, strict=True):
-        inside[min(int((x - scaled[0]) / length), _INTERVALS - 1)] += numbers
-    edges = [scaled[0] + i * length for i in range(_INTERVALS + 1)]
-    shown = [format_scalar(float(f"{math.exp(edge) if log else edge:.2g}")) for edge in edges]
-    ends = pairwise(shown)
-    return [Group(f"{a} to {b}", own) for (a, b), own in zip(ends, inside, strict=True)]
 
 
 def cells(
