@@ -144,7 +144,7 @@ class Column:
 #: Fields of a row that are columns, and what their values are like, also where there is none.
 _EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "str": ""}
 _TYPES = {one.name: str(one.type).removesuffix(" | None") for one in fields(TrialRow)}
-_DESCRIBED = {name: _EXAMPLES[type] for name, type in _TYPES.items() if type in _EXAMPLES}
+_DESCRIBED = {name: _EXAMPLES[of] for name, of in _TYPES.items() if of in _EXAMPLES}
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,8 @@ class TrialTable:
     history: History
     curves: Curves = field(default_factory=dict)
     top: int | None = None  # of how many configurations, the best ones; of all if None
-    tell: Callable[[int], None] = lambda done: (
-        None
-    )  # how many trials `with_curves` has gone through
+    #: Is called with how many trials `with_curves` has gone through.
+    tell: Callable[[int], None] = lambda done: None
 
     @cached_property
     def rows(self) -> list[TrialRow]:

@@ -56,8 +56,7 @@ def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
     x = drawn["layout"]["xaxis"]
     if "categoryarray" in x:
         x["categoryarray"] = [label(one) for one in x["categoryarray"]]
-    for at in (x, drawn["layout"]["yaxis"]):
-        at["title"]["text"] = label(at["title"]["text"], 60)
+    x["title"]["text"] = label(name, 60)
     return drawn
 
 

@@ -151,7 +151,7 @@ def _caption(shuffled: bool) -> str:
         "reshuffled orders of the same trials; dark band, half of these orders; light band, nine "
         "in ten."
     )
-    return line + shuffle * shuffled
+    return line + shuffle if shuffled else line
 
 
 def _figure(
