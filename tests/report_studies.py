@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distune.report.reading import plotly_script
-from distune.report.study_data import StudyData, WorkloadFigure
+from distune.report.study_data import StudyData
 from distune.report.writing import write_report
 from distune.search.ranking import History
 from distune.search.staged import StagedSampler
@@ -145,16 +145,16 @@ def a_search(trials: int, **changes: Any) -> StudyData:
             name = AttemptName(number, 1, worker=worker, state=State.LOST)
             given_up[name] = a_file(one.trial, worker, clock + at + 1, curve(good, 4.0)[:3])
     more = {"files": files, "given_up": given_up, "sampled": trials > len(files)}
-    return study_data(a_study(**changes), made, **more, figures=some_figures())
+    return study_data(a_study(**changes), made, **more, figures={7: some_figures()})
 
 
-def some_figures() -> list[WorkloadFigure]:
+def some_figures() -> list[figures.Figure]:
     """One of each kind, as a workload would leave them."""
     rng = random.Random(2)
     pixels = base64.b64encode(bytes(rng.randrange(256) for _ in range(8 * 8))).decode()
     grid = [i / 10 - 2 for i in range(41)]
     points = [(rng.gauss(0, 1), rng.gauss(0, 1)) for _ in range(200)]
-    made: list[figures.Figure] = [
+    return [
         figures.Confusion(
             title="Right and wrong",
             classes=[str(i) for i in range(10)],
@@ -175,7 +175,6 @@ def some_figures() -> list[WorkloadFigure]:
             x=[x for x, _ in points], y=[x + y / 4 for x, y in points], y_error=[0.3] * 200,
         ),
     ]  # fmt: skip
-    return [WorkloadFigure(trial=7, figure=one) for one in made]
 
 
 def curve(best: float, seconds: float, steps: int = 12) -> list[Report]:

@@ -412,7 +412,7 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path: Path) ->
     with path.open() as before:
         with complete(path) as draft:
             draft.write_text("newer")
-        assert before.read() == "new"  # who had it open reads on in the same one
+        assert before.read() == "new"  # a reader that had it open reads on in the same one
     assert (path.read_text(), os.listdir(tmp_path)) == ("newer", ["t.csv"])
 
 

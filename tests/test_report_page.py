@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from distune.report.reading import plotly_script
-from distune.report.study_data import WorkloadFigure
 from distune.report.writing import write_report
 from distune.study import figures
 from distune.study.trial import Failure, Outcome, Report
@@ -243,7 +242,7 @@ def test_text_from_the_share_is_shown_and_not_run(browser: Any, tmp_path: Path) 
         name="evil", metric=link, objective="a:b", description=tag,
     )  # fmt: skip
     drawn = figures.Scatter(title=evil, caption=tag, x_title=link, y_title=evil, x=[1], y=[1])
-    page = study_data(study, made, files=files, figures=[WorkloadFigure(0, drawn)], problems=[tag])
+    page = study_data(study, made, files=files, figures={0: [drawn]}, problems=[tag])
     with opened(browser, write_page(page, tmp_path / "evil.html")) as one:
         one.page.on("dialog", lambda dialog: one.errors.append(dialog.message))
         one.draw_all()

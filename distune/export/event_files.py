@@ -9,18 +9,19 @@ Of TensorBoard only its messages and its record format are used: neither TensorF
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from distune.export.table import Column, Kind, TrialRow, TrialTable, span
+from distune.export.table import Kind, TrialRow, TrialTable, span
 from distune.search.ranking import History
-from distune.study.trial import FAILURES, Outcome, Report
+from distune.study.trial import FAILURES, Outcome, Report, Scalar
 
 _FILE = "events.out.tfevents.0000000000.distune"  # readers look for the first three parts
 _PARAMS = "params."
@@ -33,46 +34,46 @@ def write_event_files(table: TrialTable, folder: Path) -> None:
     stands for the trial, `result/seconds` how long all its training took, `test/NAME` a metric
     on the test set. The HParams table has these and the params; repeats of a configuration are
     sessions of one group. Numbers have 32 bits there. Times are those of `span`.
-
-    Args:
-        table: of the trials.
-        folder: to be made.
     """
     history, params = table.history, table.params
     created = min(
         (span(history.study, one.result.seconds, one.elapsed)[0] for one in history.trials),
         default=0.0,
     )
-    _write(folder, created, [_event(created, 0, _experiment(history, table.rows, params, created))])
-    for index, (row, reports) in enumerate(table.with_curves()):
-        events = _events_of(history, row, _session(row, params, index), reports)
-        _write(folder / f"{row.number:06d}", created, events)
+    _write(folder, [(created, 0, _experiment(table, created))], created)
+    for i, (row, reports) in enumerate(table.with_curves()):
+        values = {column.name.removeprefix(_PARAMS): column.values[i] for column in params}
+        events = _events_of(history, row, values, reports)
+        _write(folder / f"{row.number:06d}", events, created)
 
 
-def _write(folder: Path, created: float, events: Iterable[Any]) -> None:
+#: A moment, a step, and a message of what was there then.
+_Event = tuple[float, int, Any]
+
+
+def _write(folder: Path, events: Iterable[_Event], created: float) -> None:
     folder.mkdir()
     with (folder / _FILE).open("wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(wall_time=created, file_version="brain.Event:2").SerializeToString())
-        for event in events:
-            writer.write(event.SerializeToString())
+        for time, step, summary in events:
+            writer.write(Event(wall_time=time, step=step, summary=summary).SerializeToString())
 
 
 def _events_of(
-    history: History, row: TrialRow, start: Any, reports: Iterable[Report]
-) -> Iterator[Any]:
+    history: History, row: TrialRow, values: Mapping[str, Scalar], reports: Iterable[Report]
+) -> Iterator[_Event]:
     began, ended = span(history.study, row.seconds, row.elapsed)
-    start.start_time_secs = began
-    yield _event(began, 0, _hparams("session_start_info", start))
+    hparams = {name: value for name, value in values.items() if value is not None}
+    yield began, 0, hparams_pb(hparams, f"{row.configuration:06d}", began)
     for report in reports:
         seconds = report.seconds if math.isfinite(report.seconds) else 0.0
-        at = min(max(began + seconds, began), ended)
-        yield _event(at, report.step, _scalars(report.metrics))
-    yield _event(ended, row.steps, _scalars(_results_of(history, row)))
+        yield min(max(began + seconds, began), ended), report.step, _scalars(report.metrics)
+    yield ended, row.steps, _scalars(_results_of(history, row))
     failed = Outcome(row.outcome) in FAILURES
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
-    yield _event(ended, row.steps, _hparams("session_end_info", end))
+    yield ended, row.steps, _hparams("session_end_info", end)
 
 
 def _results_of(history: History, row: TrialRow) -> dict[str, float]:
@@ -85,35 +86,17 @@ def _results_of(history: History, row: TrialRow) -> dict[str, float]:
     }
 
 
-def _session(row: TrialRow, params: Sequence[Column], index: int) -> Any:
-    start = plugin_data_pb2.SessionStartInfo(group_name=f"{row.configuration:06d}")
-    for column in params:
-        value = column.values[index]
-        if value is None:
-            continue
-        entry = start.hparams[column.name.removeprefix(_PARAMS)]
-        match column.kind:
-            case Kind.BOOLEAN:
-                entry.bool_value = value
-            case Kind.TEXT:
-                entry.string_value = value
-            case Kind.INTEGER | Kind.NUMBER:
-                entry.number_value = value
-    return start
-
-
-def _experiment(
-    history: History, rows: Sequence[TrialRow], params: Sequence[Column], created: float
-) -> Any:
+def _experiment(table: TrialTable, created: float) -> Any:
     """What the HParams table has: its columns."""
+    history = table.history
     types = {Kind.BOOLEAN: api_pb2.DATA_TYPE_BOOL, Kind.TEXT: api_pb2.DATA_TYPE_STRING}
     tags = dict.fromkeys([f"result/{history.study.metric}"])
-    for row in rows:
+    for row in table.rows:
         tags.update(dict.fromkeys(_results_of(history, row)))
     experiment = api_pb2.Experiment(
         name=history.study.name, description=history.study.description, time_created_secs=created
     )
-    for column in params:
+    for column in table.params:
         kind = types.get(column.kind, api_pb2.DATA_TYPE_FLOAT64)
         experiment.hparam_infos.add(name=column.name.removeprefix(_PARAMS), type=kind)
     for tag in tags:
@@ -123,9 +106,7 @@ def _experiment(
 
 
 def _hparams(kind: str, content: Any) -> Any:
-    """A summary for the HParams plugin; its tags are those of `tensorboard.plugins.hparams`,
-    whose own function for this needs TensorFlow.
-    """
+    """A summary for the HParams plugin, as its own functions make it that need TensorFlow."""
     data = plugin_data_pb2.HParamsPluginData(**{kind: content})
     described = metadata.create_summary_metadata(data)
     tag, tensor = f"_hparams_/{kind}", metadata.NULL_TENSOR
@@ -134,7 +115,3 @@ def _hparams(kind: str, content: Any) -> Any:
 
 def _scalars(numbers: Mapping[str, float]) -> Any:
     return Summary(value=[Summary.Value(tag=tag, simple_value=x) for tag, x in numbers.items()])
-
-
-def _event(time: float, step: int, summary: Any) -> Any:
-    return Event(wall_time=time, step=step, summary=summary)

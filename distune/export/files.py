@@ -21,26 +21,12 @@ from distune.share.records import with_finite_numbers
 if TYPE_CHECKING:
     import pandas
 
-#: What pandas calls a kind, and what where some values are missing.
-_DTYPES = {
-    Kind.INTEGER: ("int64", "Int64"),
-    Kind.NUMBER: ("float64", "float64"),
-    Kind.BOOLEAN: ("bool", "boolean"),
-}
-_ARROW_TYPES = {
-    Kind.INTEGER: "int64",
-    Kind.NUMBER: "float64",
-    Kind.BOOLEAN: "bool",
-    Kind.TEXT: "string",
-}
+#: What pandas calls a kind where some values are missing; else as we do.
+_WITH_GAPS = {Kind.INTEGER: "Int64", Kind.BOOLEAN: "boolean"}
 
 
 def need(*libraries: str, extra: str) -> None:
-    """See that libraries can be imported: `need("pandas", extra="export")`.
-
-    Args:
-        libraries: names to import.
-            extra: of the package, which installs them.
+    """See that libraries can be imported, which an extra of the package installs.
 
     Raises:
         UserError: one cannot be imported; says how to install it.
@@ -82,11 +68,9 @@ def complete(path: Path, *, folder: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        if draft.is_dir():
-            shutil.rmtree(draft, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                draft.unlink()
+        shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def write_csv(table: TrialTable, out: IO[str]) -> None:
@@ -115,18 +99,14 @@ def data_frame(table: TrialTable) -> pandas.DataFrame:
     need("pandas", extra="export")
     import pandas
 
-    return pandas.DataFrame(
-        {one.name: pandas.Series(one.values, dtype=_dtype(one)) for one in table.columns}
-    )
+    text = pandas.Series([""]).dtype  # as this version of pandas has it
 
+    def dtype(column: Column) -> Any:
+        own = text if column.kind is Kind.TEXT else column.kind.value
+        return _WITH_GAPS.get(column.kind, own) if None in column.values else own
 
-def _dtype(column: Column) -> Any:
-    if column.kind is Kind.TEXT:
-        import pandas
-
-        return pandas.Series([""]).dtype  # as this version of pandas has it
-    whole, with_gaps = _DTYPES[column.kind]
-    return with_gaps if None in column.values else whole
+    columns = table.columns
+    return pandas.DataFrame({c.name: pandas.Series(c.values, dtype=dtype(c)) for c in columns})
 
 
 def write_parquet(table: TrialTable, path: Path) -> None:
@@ -134,7 +114,7 @@ def write_parquet(table: TrialTable, path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    arrays = {one.name: pyarrow.array(one.values, _ARROW_TYPES[one.kind]) for one in table.columns}
+    arrays = {one.name: pyarrow.array(one.values, one.kind.value) for one in table.columns}
     # So that pandas reads what `data_frame` makes.
     metadata = pyarrow.Schema.from_pandas(data_frame(table), preserve_index=False).metadata
     pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), path)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from distune.errors import UserError
 from distune.export.files import complete, need, write_csv, write_jsonl, write_parquet
@@ -49,12 +46,16 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
     need(*FORMATS[format], extra="export")
     count, everything = len(table.rows), len(table.history)
-    trials = f"{count} trials" if count == everything else f"{count} of {everything} trials"
-    wrote = f"wrote {trials} to {out}"
+    of = "" if count == everything else f" of {everything}"
+    wrote = f"wrote {count}{of} trials to "
     match format:
         case "csv" | "jsonl":
-            with _text(out) as file:
-                (write_csv if format == "csv" else write_jsonl)(table, file)
+            write = write_csv if format == "csv" else write_jsonl
+            if out == "-":
+                write(table, sys.stdout)
+                return ""
+            with complete(Path(out)) as path, path.open("w", encoding="utf-8", newline="") as file:
+                write(table, file)
         case "parquet":
             with complete(Path(out)) as path:
                 write_parquet(table, path)
@@ -62,27 +63,17 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
             from distune.export.optuna_storage import write_optuna_storage
 
             storage = write_optuna_storage(table, out)
-            wrote = f"wrote {trials} to {storage}"
-            return f"{wrote}; look at them: optuna-dashboard {shlex.quote(storage)}"
+            return f"{wrote}{storage}; look at them: optuna-dashboard {shlex.quote(storage)}"
         case "tensorboard":
             from distune.export.event_files import write_event_files
 
             with complete(Path(out), folder=True) as folder:
                 write_event_files(table, folder)
-            said = f"{wrote}; look at them: tensorboard --logdir {shlex.quote(out)}"
+            said = f"{wrote}{out}; look at them: tensorboard --logdir {shlex.quote(out)}"
             if count > _SHOWN_BY_TENSORBOARD:
                 said += (
                     f"\nWith more than {_SHOWN_BY_TENSORBOARD} trials TensorBoard is slow, and "
                     "draws only the curves that are ticked: export fewer with --top N"
                 )
             return said
-    return "" if out == "-" else wrote
-
-
-@contextmanager
-def _text(out: str) -> Iterator[IO[str]]:
-    if out == "-":
-        yield sys.stdout
-    else:
-        with complete(Path(out)) as path, path.open("w", encoding="utf-8", newline="") as file:
-            yield file
+    return f"{wrote}{out}"

@@ -9,9 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from distune.search.configuration import Configuration, Tier
+from distune.search.configuration import Configuration
 from distune.search.ranking import History
-from distune.study.study import Study
 
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -34,22 +33,14 @@ def leaderboard_csv(history: History) -> str:
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
     writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
     for rank, one in enumerate(history.ranking(), 1):
+        numbers = " ".join(str(counted.trial.number) for counted in one.trials)
+        standing = one.tier(study.repeats).name.lower()
+        test = _cell(one.test_mean(study.test_metric))
+        measured = [_cell(one.mean), _cell(one.spread), len(one.values), test]
+        cost = [f"{one.seconds:.3f}", _cell(one.parameters)]
         params = (csv_text(one.params.get(name)) for name in names)
-        writer.writerow([*_cells(study, rank, one), *params])
+        writer.writerow([rank, numbers, standing, *measured, *cost, *params])
     return out.getvalue()
-
-
-def _cells(study: Study, rank: int, configuration: Configuration) -> list[object]:
-    return [
-        rank,
-        " ".join(str(one.trial.number) for one in configuration.trials),
-        Tier(configuration.tier(study.repeats)).name.lower(),
-        *map(_cell, (configuration.mean, configuration.spread)),
-        len(configuration.values),
-        _cell(configuration.test_mean(study.test_metric)),
-        f"{configuration.seconds:.3f}",
-        _cell(configuration.parameters),
-    ]
 
 
 def _cell(value: float | None) -> str:
@@ -83,8 +74,7 @@ def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
         "trials": [run.trial.number for run in configuration.trials],
         "seeds": [run.trial.seed for run in configuration.trials],
     }
-    plain: dict[str, Any] = strict(found)
-    return plain
+    return dict(strict(found))
 
 
 def strict(tree: Any) -> Any:

@@ -160,12 +160,15 @@ def _frozen(
     else:
         state = TrialState.PRUNED if row.outcome == Outcome.PRUNED else TrialState.FAIL
     metric = history.study.metric
+    attributes = {name: value for name, value in vars(row).items() if name not in _NO_ATTRIBUTES}
+    attributes |= {f"metrics.{name}": value for name, value in row.metrics.items()}
+    attributes |= {f"test.{name}": value for name, value in row.test.items()}
     frozen = create_trial(
         state=state,
         value=row.value if finite and state is not TrialState.FAIL else None,
         params={name: domains[name].value_of(value) for name, value in row.params.items()},
         distributions={name: domains[name].distribution for name in row.params},
-        user_attrs=_attributes(row),
+        user_attrs={n: with_finite_numbers(v) for n, v in attributes.items() if v is not None},
         intermediate_values={
             report.step: report.metrics[metric] for report in curve if metric in report.metrics
         },
@@ -174,10 +177,3 @@ def _frozen(
     frozen.datetime_start = datetime.fromtimestamp(began)
     frozen.datetime_complete = datetime.fromtimestamp(ended)
     return frozen
-
-
-def _attributes(row: TrialRow) -> dict[str, Any]:
-    found = {name: value for name, value in vars(row).items() if name not in _NO_ATTRIBUTES}
-    found |= {f"metrics.{name}": value for name, value in row.metrics.items()}
-    found |= {f"test.{name}": value for name, value in row.test.items()}
-    return {name: with_finite_numbers(v) for name, v in found.items() if v is not None}

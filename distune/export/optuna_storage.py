@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,19 +41,19 @@ def write_optuna_storage(table: TrialTable, out: str) -> str:
     out = _file_of(out)
     if "://" in out:
         shown = _without_password(out)
-        with _opened_url(out) as storage:
+        with _opened(shown, lambda: get_storage(out)) as storage:
             _add(table, storage, shown, _DELETE)
         return shown
     path = Path(out)
     journal = path.suffix in _JOURNALS
     if os.path.exists(out):
-        with _opened_file(path, path, journal=journal) as storage:
+        with _opened(out, lambda: _in_file(path, journal)) as storage:
             _add(table, storage, out, "the file, with all that is in it")
     else:
         # What is not complete is thrown away: it need not survive a power cut meanwhile.
         with (
             complete(path) as draft,
-            _opened_file(draft, path, journal=journal, careless=True) as storage,
+            _opened(out, lambda: _in_file(draft, journal, careless=True)) as storage,
         ):
             optuna_study(table, storage)
     return out if journal else _url_of(out)
@@ -90,11 +90,9 @@ def _add(table: TrialTable, storage: BaseStorage, shown: str, remedy: str) -> No
         raise
 
 
-@contextmanager
-def _opened_file(
-    file: Path, path: Path, *, journal: bool, careless: bool = False
-) -> Iterator[BaseStorage]:
-    """A storage in a file, which is there or is made; `path` is how to call it."""
+def _in_file(file: Path, journal: bool, careless: bool = False) -> BaseStorage:
+    if journal:
+        return JournalStorage(JournalFileBackend(str(file)))
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(file)
@@ -102,30 +100,19 @@ def _opened_file(
             connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    with _explained(str(path)):
-        if journal:
-            yield JournalStorage(JournalFileBackend(str(file)))
-        else:
-            # By a function: a URL cannot have every name in it.
-            storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
-            yield storage
-            storage.remove_session()
-            storage.engine.dispose()
+    # By a function: a URL cannot have every name in it.
+    return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
 
 
 @contextmanager
-def _opened_url(url: str) -> Iterator[BaseStorage]:
-    with _explained(_without_password(url)):
-        storage = get_storage(url)
+def _opened(shown: str, open_storage: Callable[[], BaseStorage]) -> Iterator[BaseStorage]:
+    """A storage; whatever a driver of a database raises is said in one line."""
+    try:
+        storage = open_storage()
         yield storage
         storage.remove_session()
-
-
-@contextmanager
-def _explained(shown: str) -> Iterator[None]:
-    """Whatever a driver of a database raises, in one line."""
-    try:
-        yield
+        if isinstance(storage, RDBStorage):
+            storage.engine.dispose()
     except DistuneError:
         raise
     except Exception as error:

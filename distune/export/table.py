@@ -22,55 +22,31 @@ _LAST_MOMENT = 253_000_000_000.0
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A counted trial: its fields are the columns of every export, in this order.
+    """A counted trial: its fields are the columns of every export, in this order."""
 
-    Attributes:
-        number: of the trial in the study, from 0.
-        configuration: the number of the first trial with the same params; repeats share it.
-        rank: of the configuration among all, from 1; it may change while the study runs.
-        stage: the name of the one it belongs to; None in a study without stages.
-        repeat: which repeat of its configuration it is, from 0.
-        attempt: the one that counted, from 1.
-        seed: of the training.
-        outcome: complete, diverged, pruned, failed, timeout or out-of-memory.
-        value: of the study's metric; None if there is none, NaN or infinite if it diverged.
-        seconds: of training.
-        elapsed: seconds that the study had run when it was counted; None if that is not known.
-        steps: reports made.
-        worker: which.
-        device: what it was trained on.
-        failure: why it failed, in a line; else None.
-        params: by name; columns `params.NAME`.
-        metrics: of the step that `value` is from; columns `metrics.NAME`.
-        test: what the trial reached on the test set, if it was tested; columns `test.NAME`.
-    """
-
-    number: int
-    configuration: int
-    rank: int
-    stage: str | None
-    repeat: int
-    attempt: int
-    seed: int
-    outcome: str
-    value: float | None
-    seconds: float
-    elapsed: float | None
-    steps: int
+    number: int  # of the trial in the study, from 0
+    configuration: int  # the number of the first trial with the same params; repeats share it
+    rank: int  # of the configuration among all, from 1; it may change while the study runs
+    stage: str | None  # the name of the one it belongs to; None in a study without stages
+    repeat: int  # which repeat of its configuration it is, from 0
+    attempt: int  # the one that counted, from 1
+    seed: int  # of the training
+    outcome: str  # complete, diverged, pruned, failed, timeout or out-of-memory
+    value: float | None  # of the study's metric, NaN or infinite if it diverged; None without one
+    seconds: float  # of training
+    elapsed: float | None  # seconds that the study had run when it was counted; None if unknown
+    steps: int  # reports made
     worker: str
-    device: str
-    failure: str | None
-    params: Params
-    metrics: Metrics
-    test: Metrics
+    device: str  # what it was trained on
+    failure: str | None  # why it failed, in a line
+    params: Params  # by name; columns `params.NAME`
+    metrics: Metrics  # of the step that `value` is from; columns `metrics.NAME`
+    test: Metrics  # what it reached on the test set, if it was tested; columns `test.NAME`
 
 
 def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
-    """One for each counted trial, in the order of their numbers; tests are part of theirs.
-
-    Args:
-        history: of the study.
-        top: of how many configurations, the best ones; of all if None.
+    """One for each counted trial of the `top` best configurations, or of all, in the order of their
+    numbers; tests are part of theirs.
     """
     staged = StagedSampler(history.study) if history.study.stages else None
     if staged is not None:
@@ -141,18 +117,19 @@ def _finite(seconds: float) -> float:
 
 
 _INT64 = range(-(2**63), 2**63)
+_EXACT = range(-(2**53), 2**53 + 1)  # as floats, each of them
 
 #: Reports by the trials' numbers; may be read only when they are asked for.
 Curves = Mapping[int, Sequence[Report]]
 
 
 class Kind(StrEnum):
-    """What all values of a column are, where there is one."""
+    """What all values of a column are, where there is one: as Arrow calls it."""
 
-    INTEGER = "integer"  # of 64 bits
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    TEXT = "text"
+    INTEGER = "int64"
+    NUMBER = "float64"
+    BOOLEAN = "bool"
+    TEXT = "string"
 
 
 @dataclass(frozen=True)
@@ -164,24 +141,20 @@ class Column:
     values: list[Scalar]
 
 
-#: What the values of a field are like, also where there is none.
-_EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "float | None": 0.0}
+#: Fields of a row that are columns, and what their values are like, also where there is none.
+_EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "str": ""}
+_TYPES = {one.name: str(one.type).removesuffix(" | None") for one in fields(TrialRow)}
+_DESCRIBED = {name: _EXAMPLES[of] for name, of in _TYPES.items() if of in _EXAMPLES}
 
 
 @dataclass(frozen=True)
 class TrialTable:
-    """Counted trials, a row each: `TrialTable(history, top=10).rows`.
-
-    Attributes:
-        history: of the study.
-        curves: of its trials.
-        top: how many configurations, the best ones; all if None.
-        tell: is called with how many trials `with_curves` has gone through.
-    """
+    """Counted trials, a row each: `TrialTable(history, top=10).rows`."""
 
     history: History
     curves: Curves = field(default_factory=dict)
-    top: int | None = None
+    top: int | None = None  # of how many configurations, the best ones; of all if None
+    #: Is called with how many trials `with_curves` has gone through.
     tell: Callable[[int], None] = lambda done: None
 
     @cached_property
@@ -203,13 +176,17 @@ class TrialTable:
         What the study's space allows counts as well, so that no column changes its kind while
         the study runs.
         """
-        return [*self._fields(), *self.params, *self._measured("metrics"), *self._measured("test")]
-
-    def _fields(self) -> Iterator[Column]:
-        for one in fields(TrialRow):
-            if one.name not in ("params", "metrics", "test"):
-                values = [getattr(row, one.name) for row in self.rows]
-                yield _column(one.name, values, [_EXAMPLES.get(str(one.type), "")])
+        described = [
+            _column(name, [getattr(row, name) for row in self.rows], [example])
+            for name, example in _DESCRIBED.items()
+        ]
+        measured = []
+        for group in ("metrics", "test"):
+            found = [getattr(row, group) for row in self.rows]
+            for name in dict.fromkeys(name for metrics in found for name in metrics):
+                values = [metrics.get(name) for metrics in found]
+                measured.append(_column(f"{group}.{name}", values, [0.0]))
+        return [*described, *self.params, *measured]
 
     @cached_property
     def params(self) -> list[Column]:
@@ -222,12 +199,6 @@ class TrialTable:
             values = [row.params.get(name) for row in self.rows]
             found.append(_column(f"params.{name}", values, allowed))
         return found
-
-    def _measured(self, group: str) -> Iterator[Column]:
-        measured = [getattr(row, group) for row in self.rows]
-        for name in dict.fromkeys(name for metrics in measured for name in metrics):
-            values = [metrics.get(name) for metrics in measured]
-            yield _column(f"{group}.{name}", values, [0.0])
 
 
 def _examples(spec: Parameter) -> Sequence[Scalar]:
@@ -252,7 +223,7 @@ def _kind(values: Sequence[Scalar]) -> Kind:
         return Kind.INTEGER if types else Kind.TEXT
     if types == {bool}:
         return Kind.BOOLEAN
-    if types <= {int, float} and float in types and all(map(_is_exact, integers)):
+    if types <= {int, float} and float in types and all(value in _EXACT for value in integers):
         return Kind.NUMBER
     return Kind.TEXT
 
@@ -260,10 +231,3 @@ def _kind(values: Sequence[Scalar]) -> Kind:
 def is_numeric(value: Scalar) -> TypeGuard[int | float]:
     """Whether a parameter's value is a number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_exact(value: int) -> bool:
-    try:
-        return float(value) == value
-    except OverflowError:
-        return False

@@ -32,29 +32,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """One plot, or several of which one is shown at a time.
-
-    Attributes:
-        title: above it.
-        figures: by what to choose it by, the first being shown.
-        alt: what it shows, for readers who cannot see it.
-        caption: how to read it.
-        choice: what is chosen, where there is a choice.
-        chosen_by: the key of a `Choice` that chooses for this plot and others.
-        alts: what each of the figures shows, if not all show the same.
-        height: in pixels.
-        min_width: in pixels; on a narrower screen it can be moved sideways.
-    """
+    """One plot, or several of which one is shown at a time."""
 
     title: str
-    figures: Mapping[str, PlotlyFigure]
-    alt: str
-    caption: str = ""
-    choice: str = ""
-    chosen_by: str = ""
-    alts: Sequence[str] = ()
-    height: int = 360
-    min_width: int = 0
+    figures: Mapping[str, PlotlyFigure]  # by what to choose it by, the first being shown
+    alt: str  # what it shows, for screen readers
+    caption: str = ""  # how to read it
+    choice: str = ""  # what is chosen, where there is a choice
+    chosen_by: str = ""  # the key of a `Choice` that chooses for this plot and others
+    alts: Sequence[str] = ()  # what each of the figures shows, if not all show the same
+    height: int = 360  # in pixels
+    min_width: int = 0  # in pixels; on a narrower screen it can be moved sideways
 
 
 @dataclass(frozen=True)

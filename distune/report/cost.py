@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from distune.report.blocks import Plot, Section, Table
-from distune.report.plotting import PlotlyFigure, axis, figure, scale, spans_decades
+from distune.report.plotting import PlotlyFigure, axis, dots, figure, lines, scale, spans_decades
 from distune.report.study_data import StudyData
 from distune.search.configuration import Configuration, Tier
 from distune.study.trial import Direction, Report, better, summarize
@@ -15,7 +17,7 @@ from distune.watch.display.numbers import duration, format_value, is_number, rou
 from distune.watch.display.text import clean
 
 #: Seconds that people think in.
-_LADDER = [m * 10**e for e in range(-3, 1) for m in (1, 2, 5)] + [
+_LADDER: list[float] = [m * 10**e for e in range(-3, 1) for m in (1, 2, 5)] + [
     10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 5 * 3600, 10 * 3600, 86400, 2 * 86400,
     5 * 86400, 10 * 86400,
 ]  # fmt: skip
@@ -70,22 +72,19 @@ def best_stopped(
     """The trial that would have been best, and its value, had all been stopped after so many
     seconds of training; None if none had a value by then.
     """
-    best: tuple[int, float] | None = None
+    reached = {}
     for number, reports in curves.items():
         report = summarize((r for r in reports if r.seconds <= seconds), metric, direction, summary)
-        if report is None or not math.isfinite(report.metrics[metric]):
-            continue
-        if best is None or better(report.metrics[metric], best[1], direction):
-            best = number, report.metrics[metric]
-    return best
+        if report is not None and math.isfinite(report.metrics[metric]):
+            reached[number] = report.metrics[metric]
+    best = max if direction == "maximize" else min
+    return best(reached.items(), key=lambda pair: pair[1], default=None)
 
 
 def budgets(costs: Sequence[float]) -> list[float]:
     """Round durations from the least of these to the first that is no less than the greatest."""
-    low, high = min(costs), max(costs)
-    chosen = [step for step in _LADDER if step >= low]
-    beyond = next((i for i, step in enumerate(chosen) if step >= high), len(chosen) - 1)
-    return [float(step) for step in chosen[: beyond + 1]]
+    low, high = (bisect_left(_LADDER, end) for end in (min(costs), max(costs)))
+    return _LADDER[low : high + 1]
 
 
 # -- the section ---------------------------------------------------------------------------
@@ -119,21 +118,19 @@ def _figure(data: StudyData, given: Sequence[Point], x: str) -> PlotlyFigure:
     direction = data.study.direction
     best = front(given, direction)
     step = max(1, math.ceil(len(given) / _MOST_DOTS))
-    dots = list(given[::step])
 
-    def trace(points: Sequence[Point], **looks: object) -> dict[str, object]:
+    def coordinates(points: Sequence[Point]) -> dict[str, Any]:
         return {
-            "type": "scatter", **looks,
             "x": [p.cost for p in points], "y": [p.value for p in points],
             "text": [f"trial {p.configuration.first}" for p in points],
-            "hovertemplate": "%{text}: %{y:.6g} at %{x:.5g}<extra></extra>",
+            "hover": "%{text}: %{y:.6g} at %{x:.5g}",
         }  # fmt: skip
 
     dot = {"size": 7, "opacity": 0.55, "color": "@0"}
     mark, line = {"size": 9, "color": "@1"}, {"color": "@1", "width": 2, "shape": "hv"}
     traces = [
-        trace(dots, mode="markers", name="configurations", marker=dot),
-        trace(best, mode="lines+markers", name="front", marker=mark, line=line),
+        dots(**coordinates(given[::step]), name="configurations", marker=dot),
+        lines(**coordinates(best), mode="lines+markers", name="front", marker=mark, line=line),
     ]
     log = {"type": "log"} if spans_decades(p.cost for p in given) else {"rangemode": "tozero"}
     y = axis(data.study.metric, **scale([p.value for p in given], direction))
@@ -155,9 +152,8 @@ def _table(data: StudyData, given: Sequence[Point]) -> Table:
         if best is None:
             row += ["–", "", "", ""]
         else:
-            trial, params = best.configuration.first, best.configuration.params
-            row += [format_value(best.value), f"{trial}", duration(best.cost)]
-            row.append(data.params_words(params))
+            row += [format_value(best.value), f"{best.configuration.first}", duration(best.cost),
+                    data.params_words(best.configuration.params)]  # fmt: skip
         if curves:
             stopped = best_stopped(curves, budget, study.metric, study.direction, study.summary)
             row += ["–", ""] if stopped is None else [format_value(stopped[1]), str(stopped[0])]

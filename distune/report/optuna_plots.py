@@ -12,46 +12,33 @@ import optuna
 from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
 from distune.report.plotting import PlotlyFigure, label
+from distune.report.study_data import StudyData
 from distune.search.ranking import History
 
-# Optuna calls experimental what it has had for years, and warns of few trials, which the report
-# says itself.
+FEWEST = 10  # trials below which nothing is said of importance
 
 
 def study_of(history: History) -> optuna.Study:
     """The history as an Optuna study."""
+    # Optuna calls experimental what it has had for years.
     with warnings.catch_warnings(action="ignore"):
         return optuna_study(TrialTable(history))
 
 
-def importances(study: optuna.Study, names: Sequence[str]) -> dict[str, float]:
-    """How much each of these parameters tells the best trials from all of them, as a share of
-    the sum over all parameters, the greatest first; empty if none can be judged.
+def importances(data: StudyData) -> dict[str, float]:
+    """How much each parameter tells the best trials from all of them, as a share of the sum over
+    all parameters, the greatest first; empty if none can be judged.
 
     PED-ANOVA (Watanabe, Bansal, Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter
     Importance in Arbitrary Subspaces").
     """
-    with warnings.catch_warnings(action="ignore"):
+    if len(data.values) < FEWEST or len(set(data.values.values())) == 1:
+        return {}
+    study = study_of(data.history)
+    with warnings.catch_warnings(action="ignore"):  # of few trials: the report says it itself
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(value) for name, value in found.items() if name in names}
-
-
-def importance_plot(study: optuna.Study, names: Sequence[str]) -> PlotlyFigure:
-    """Bars, one for each of these parameters."""
-    with warnings.catch_warnings(action="ignore"):
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        drawn = _adopted(optuna.visualization.plot_param_importances(study, evaluator=evaluator))
-    for trace in drawn["data"]:
-        trace["marker"] = {"color": "@0"}
-        kept = [i for i, name in enumerate(trace["y"]) if name in names]
-        for key in ("x", "y", "text"):
-            trace[key] = [trace[key][i] for i in kept]
-        trace["y"] = [label(name) for name in trace["y"]]
-    longest = max((max(trace["x"]) for trace in drawn["data"]), default=1.0)
-    drawn["layout"]["xaxis"] = {"title": {"text": "importance"}, "range": [0, 1.1 * longest]}
-    drawn["layout"]["yaxis"] = {"automargin": True, "type": "category"}
-    return drawn
+    return {name: float(value) for name, value in found.items() if name in data.varying}
 
 
 def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
@@ -69,9 +56,7 @@ def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:
     x = drawn["layout"]["xaxis"]
     if "categoryarray" in x:
         x["categoryarray"] = [label(one) for one in x["categoryarray"]]
-    for at in ("xaxis", "yaxis"):
-        drawn["layout"][at]["automargin"] = True
-        drawn["layout"][at]["title"]["text"] = label(drawn["layout"][at]["title"]["text"], 60)
+    x["title"]["text"] = label(name, 60)
     return drawn
 
 
@@ -95,7 +80,7 @@ def parallel_plot(study: optuna.Study, names: Sequence[str], metric: str) -> Plo
     drawn["data"] = lines
     layout = drawn["layout"]
     layout["xaxis"]["ticktext"] = [label(text, 18) for text in layout["xaxis"]["ticktext"]]
-    layout["xaxis"]["side"] = "top"
+    layout["xaxis"] |= {"side": "top", "automargin": False}
     for annotation in layout["annotations"]:
         annotation["font"] = {"color": "@ink", "size": 10}
         annotation["text"] = label(annotation["text"], 14)

@@ -2,7 +2,47 @@
 // Draws each plot when it is about to be seen: a page of many opens as fast as one of few.
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const themes = read("themes");
+
+  // Okabe and Ito's palette for colour-blind readers, less yellow and black, which vanish on one
+  // of the backgrounds, and a lighter one of the same hues.
+  const HUES = {
+    light: ["#0072B2", "#D55E00", "#009E73", "#B5518F", "#C98500", "#3A9BD9", "#6B6B6B"],
+    dark: ["#4FA8E0", "#F0803C", "#2BB990", "#DE9AC4", "#F0B429", "#A5D8F8", "#B5B5B5"],
+  };
+  const INKS = {
+    light: {ink: "#1B1F24", muted: "#57606A", grid: "#E4E8EC", paper: "#FFFFFF", bad: "#B3261E"},
+    dark: {ink: "#E6E9EC", muted: "#9AA4AE", grid: "#2B323A", paper: "#14181D", bad: "#FF8A80"},
+  };
+  const VIRIDIS = ["#440154", "#482475", "#414487", "#355F8D", "#2A788E", "#21918C", "#22A884",
+                   "#44BF70", "#7AD151", "#BDDF26", "#FDE725"];
+  // The part of viridis that stands out from the background.
+  const STRETCH = {light: [0, 0.85], dark: [0.28, 1]};
+
+  const channels = (hue) => [1, 3, 5].map((i) => parseInt(hue.slice(i, i + 2), 16));
+
+  function onViridis(at) {
+    const i = Math.min(Math.floor(at * 10), 9);
+    const [low, high] = [channels(VIRIDIS[i]), channels(VIRIDIS[i + 1])];
+    const mixed = low.map((a, k) => Math.round(a + (high[k] - a) * (at * 10 - i)));
+    return "#" + mixed.map((x) => x.toString(16).padStart(2, "0")).join("").toUpperCase();
+  }
+
+  // What each token stands for: `@0` the first hue, `@s3` a place on the scale, `@0~` a faint one.
+  function themeOf(mode) {
+    const [low, high] = STRETCH[mode];
+    const scale = VIRIDIS.map((_, i) => onViridis(low + (high - low) * i / 10));
+    const theme = {"@scale": scale.map((hue, i) => [i / 10, hue])};
+    const named = [...HUES[mode].map((hue, i) => [`@${i}`, hue]),
+                   ...scale.map((hue, i) => [`@s${i}`, hue])];
+    for (const [token, hue] of named) {
+      theme[token] = hue;
+      theme[`${token}~`] = `rgba(${channels(hue).join(", ")}, 0.18)`;
+    }
+    for (const [name, ink] of Object.entries(INKS[mode])) theme[`@${name}`] = ink;
+    return theme;
+  }
+
+  const themes = {light: themeOf("light"), dark: themeOf("dark")};
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const touch = matchMedia("(pointer: coarse)");
   const drawn = new Set();
@@ -21,12 +61,13 @@
     const axis = {
       gridcolor: theme["@grid"], linecolor: theme["@grid"], zerolinecolor: theme["@grid"],
       tickcolor: theme["@grid"], tickfont: {color: theme["@muted"], size: 11},
-      title: {font: {color: theme["@muted"], size: 12}, standoff: 8},
+      title: {font: {color: theme["@muted"], size: 12}, standoff: 8}, automargin: true,
     };
     return {layout: {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: {color: theme["@ink"], family: getComputedStyle(document.body).fontFamily, size: 12},
-      xaxis: axis, yaxis: axis,
+      xaxis: axis, yaxis: axis, margin: {l: 56, r: 16, t: 16, b: 48},
+      legend: {orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom"},
       hoverlabel: {bgcolor: theme["@paper"], bordercolor: theme["@muted"],
                    font: {color: theme["@ink"]}},
     }};

@@ -9,43 +9,34 @@ import optuna
 
 from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.heat_map import heat_maps
-from distune.report.optuna_plots import (
-    importance_plot,
-    importances,
-    parallel_plot,
-    slice_plot,
-    study_of,
-)
-from distune.report.plotting import scale
-from distune.report.study_data import StudyData, sample, subset, value_of
+from distune.report.optuna_plots import FEWEST, parallel_plot, slice_plot, study_of
+from distune.report.plotting import PlotlyFigure, axis, figure, label, scale
+from distune.report.study_data import StudyData, sample
+from distune.search.ranking import History
 from distune.watch.display.numbers import format_scalar, plural
 from distune.watch.display.text import clean
 
-_FEWEST = 10  # trials below which nothing is said
-_FEW = 50  # below which it is said that it may be chance
+_FEW = 50  # trials below which it is said that it may be chance
 _WORTH_A_WORD = 0.05
 _BEST_SHARE = 0.1  # of the trials that PED-ANOVA compares with all; its default
 
 
-def weigh(data: StudyData, study: optuna.Study) -> dict[str, float]:
-    """The importance of each parameter, the greatest first; empty if it cannot be said."""
-    if len(data.values) < _FEWEST or len(set(data.values.values())) == 1:
-        return {}
-    return importances(study, data.varying)
-
-
-def what_mattered(
-    data: StudyData, study: optuna.Study, found: Mapping[str, float]
-) -> Section | None:
-    """`found`: from `weigh`."""
+def what_mattered(data: StudyData, found: Mapping[str, float]) -> Section | None:
+    """`found`: the importance of each parameter, the greatest first; empty if it is not known."""
     if not data.varying or not data.trials:
         return None
-    if not found:
-        return Section("importance", "What mattered", [Paragraph(_why_not(data))])
     complete = len(data.values)
+    if not found:
+        why_not = "No parameter can be seen to have mattered: what was tried reached the same."
+        if complete < FEWEST:
+            why_not = (
+                f"{plural(complete, 'complete trial')}: too few to say which parameters mattered. "
+                f"It takes {FEWEST}, and some {_FEW} to rely on it."
+            )
+        return Section("importance", "What mattered", [Paragraph(why_not)])
     plot = Plot(
         "",
-        {"": importance_plot(study, list(found))},
+        {"": _importance_plot(found)},
         "Importance of each parameter: "
         + ", ".join(f"{name} {value:.2f}" for name, value in found.items()),
         f"PED-ANOVA, through Optuna. It rests on {plural(complete, 'complete trial')}: the "
@@ -60,14 +51,15 @@ def what_mattered(
     return Section("importance", "What mattered", [Paragraph(_words(found)), *warning, plot])
 
 
-def _why_not(data: StudyData) -> str:
-    complete = len(data.values)
-    if complete < _FEWEST:
-        return (
-            f"{plural(complete, 'complete trial')}: too few to say which parameters mattered. It "
-            f"takes {_FEWEST}, and some {_FEW} to rely on it."
-        )
-    return "No parameter can be seen to have mattered: what was tried reached the same."
+def _importance_plot(found: Mapping[str, float]) -> PlotlyFigure:
+    names, values = list(found)[::-1], list(found.values())[::-1]  # from the bottom
+    bars = {
+        "type": "bar", "orientation": "h", "marker": {"color": "@0"}, "x": values,
+        "y": [label(name) for name in names], "cliponaxis": False, "textposition": "outside",
+        "text": [f"{value:.2f}" if value >= 0.01 else "<0.01" for value in values],
+    }  # fmt: skip
+    x = axis("importance", range=[0, 1.1 * max(values)])
+    return figure([bars], x, {"type": "category"}, margin={"l": 56, "r": 16, "t": 24, "b": 48})
 
 
 def _words(found: Mapping[str, float]) -> str:
@@ -100,60 +92,49 @@ def section(data: StudyData, importance: Mapping[str, float]) -> Section | None:
     return Section("settings", "Params and what they gave", blocks)
 
 
+def _sampled(data: StudyData, best: int, others: int) -> tuple[optuna.Study, str]:
+    """So many trials, and which they are, in words."""
+    chosen, count = sample(data.history, best, others), len(data.history)
+    part = History(data.study)
+    part.extend(chosen)
+    which = (
+        f"{len(chosen):,} of {plural(count, 'trial')}: the best ones, and others drawn at random."
+    )
+    return study_of(part), "All complete trials." if len(chosen) == count else which
+
+
 def _slices(data: StudyData, names: Sequence[str]) -> Row:
     metric = data.study.metric
-    chosen = sample(data.history, _SLICED_BEST, _SLICED_OTHERS)
-    study = study_of(subset(data.history, chosen))
-    values = [value_of(one) for one in data.trials]
-    shown = scale(values, data.study.direction)
+    study, which = _sampled(data, _SLICED_BEST, _SLICED_OTHERS)
+    shown = scale(list(data.values.values()), data.study.direction)
+    winner = data.history.winner()
+    best = {} if winner is None else winner.params
     plots = []
     for name in names[:_SLICES]:
         drawn = slice_plot(study, name, metric)
-        if not drawn["data"] or not any(len(trace["x"]) for trace in drawn["data"]):
-            continue
-        drawn["layout"]["yaxis"] |= shown
-        plots.append(
-            Plot(
-                f"Slice: {name}",
-                {"": drawn},
-                f"What trials reached in {metric} against {name}. {_best_at(data, name)}",
-                height=270,
-            )
-        )
-    which = _which(data, len(chosen))
+        if any(len(trace["x"]) for trace in drawn["data"]):
+            drawn["layout"]["yaxis"] |= shown
+            alt = f"What trials reached in {metric} against {name}."
+            if name in best:
+                alt += f" The best configuration has {name} {format_scalar(best[name])}."
+            plots.append(Plot(f"Slice: {name}", {"": drawn}, alt, height=270))
     far = " The scale leaves out the worst tenth: zoom out to see it." if "range" in shown else ""
     caption = f"{which} A dot is a trial; the brighter, the later.{far}"
     plots[-1] = replace(plots[-1], caption=caption)
     return Row(plots)
 
 
-def _which(data: StudyData, chosen: int) -> str:
-    if chosen == len(data.history):
-        return "All complete trials."
-    return (
-        f"{chosen:,} of {plural(len(data.history), 'trial')}: the best ones, and others drawn "
-        "at random."
-    )
-
-
-def _best_at(data: StudyData, name: str) -> str:
-    winner = data.history.winner()
-    if winner is None or name not in winner.params:
-        return ""
-    return f"The best configuration has {name} {format_scalar(winner.params[name])}."
-
-
 def _parallel(data: StudyData, names: Sequence[str]) -> Plot:
-    chosen = sample(data.history, _LINES_BEST, _LINES_OTHERS)
-    drawn = parallel_plot(study_of(subset(data.history, chosen)), names[:_AXES], data.study.metric)
+    study, which = _sampled(data, _LINES_BEST, _LINES_OTHERS)
+    shown = names[:_AXES]
     of = f" The {_AXES} most important parameters." if len(names) > _AXES else ""
     return Plot(
         "Parallel coordinates",
-        {"": drawn},
-        f"Parallel coordinates of {data.study.metric} and {', '.join(names[:_AXES])}: a line "
-        "for each trial.",
-        f"{_which(data, len(chosen))} A line is a trial; the brighter, the better. A trial "
+        {"": parallel_plot(study, shown, data.study.metric)},
+        f"Parallel coordinates of {data.study.metric} and {', '.join(shown)}: a line for each "
+        "trial.",
+        f"{which} A line is a trial; the brighter, the better. A trial "
         f"without a parameter passes it at None.{of}",
         height=400,
-        min_width=90 + 105 * (len(names[:_AXES]) + 1),
+        min_width=90 + 105 * (len(shown) + 1),
     )

@@ -15,50 +15,9 @@ import numpy as np
 from distune.study.trial import Direction
 from distune.watch.display.text import clean
 
-#: Okabe and Ito's palette for colour-blind readers, less yellow and black, which vanish on one
-#: of the backgrounds, and a lighter one of the same hues.
-_HUES = {
-    "light": ["#0072B2", "#D55E00", "#009E73", "#B5518F", "#C98500", "#3A9BD9", "#6B6B6B"],
-    "dark": ["#4FA8E0", "#F0803C", "#2BB990", "#DE9AC4", "#F0B429", "#A5D8F8", "#B5B5B5"],
-}
-_INKS = {
-    "light": {"ink": "#1B1F24", "muted": "#57606A", "grid": "#E4E8EC", "paper": "#FFFFFF",
-              "bad": "#B3261E"},
-    "dark": {"ink": "#E6E9EC", "muted": "#9AA4AE", "grid": "#2B323A", "paper": "#14181D",
-             "bad": "#FF8A80"},
-}  # fmt: skip
-_VIRIDIS = ["#440154", "#482475", "#414487", "#355F8D", "#2A788E", "#21918C", "#22A884",
-            "#44BF70", "#7AD151", "#BDDF26", "#FDE725"]  # fmt: skip
-#: The part of viridis that stands out from the background.
-_STRETCH = {"light": (0.0, 0.85), "dark": (0.28, 1.0)}
-_COLOURS = len(_HUES["light"])
-_FAINT = "rgba({}, {}, {}, 0.18)"
-
-
-def themes() -> dict[str, dict[str, Any]]:
-    """What each token stands for, for `light` and for `dark`."""
-    return {mode: _theme(mode) for mode in _HUES}
-
-
-def _theme(mode: str) -> dict[str, Any]:
-    low, high = _STRETCH[mode]
-    scale = [_on_viridis(low + (high - low) * i / 10) for i in range(11)]
-    named = {f"@{i}": hue for i, hue in enumerate(_HUES[mode])}
-    named |= {f"@s{i}": hue for i, hue in enumerate(scale)}
-    faint = {f"{token}~": _FAINT.format(*_channels(hue)) for token, hue in named.items()}
-    inks = {f"@{name}": ink for name, ink in _INKS[mode].items()}
-    return {**named, **faint, **inks, "@scale": [[i / 10, hue] for i, hue in enumerate(scale)]}
-
-
-def _channels(hue: str) -> list[int]:
-    return [int(hue[i : i + 2], 16) for i in (1, 3, 5)]
-
-
-def _on_viridis(at: float) -> str:
-    i = min(int(at * 10), 9)
-    share = at * 10 - i
-    pairs = zip(_channels(_VIRIDIS[i]), _channels(_VIRIDIS[i + 1]), strict=True)
-    return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in pairs)
+#: So many hues has the page, `@0` to `@6`; `@s0` to `@s10` are places on its scale, and `@scale` is
+#: all of it. `page.js` knows what they are in the light and in the dark.
+_COLOURS = 7
 
 
 def colour(i: int, count: int, ordered: bool) -> str:
@@ -75,21 +34,31 @@ _LONGEST_LABEL = 28
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": label(title, 60)}, "automargin": True, **more}
+    return {"title": {"text": label(title, 60)}, **more}
 
 
-def figure(traces: Iterable[Mapping[str, Any]], x: Any, y: Any, **layout: Any) -> PlotlyFigure:
-    """A plot's data and layout.
+def class_axis(title: str, names: Sequence[str], **more: Any) -> dict[str, Any]:
+    """An axis of classes, at 0, 1, 2, ..."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": names}
+    return axis(title, showgrid=False, zeroline=False, **ticks, **more)
 
-    Args:
-        traces: what is drawn.
-        x, y: the axes, from `axis`.
-        layout: whatever else it has.
-    """
-    legend = {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
-    margin = {"l": 56, "r": 16, "t": 16, "b": 48}
-    base = {"xaxis": x, "yaxis": y, "legend": legend, "margin": margin}
-    return {"data": [dict(trace) for trace in traces], "layout": {**base, **layout}}
+
+def lines(x: Any, y: Any, hover: str = "%{y:.6g} at %{x:.6g}", **looks: Any) -> dict[str, Any]:
+    """A trace of points, which says `hover` of the one that is pointed at, or nothing if empty."""
+    said = {"hovertemplate": f"{hover}<extra></extra>"} if hover else {"hoverinfo": "skip"}
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, **said, **looks}
+
+
+def dots(x: Any, y: Any, hover: str, **looks: Any) -> dict[str, Any]:
+    """The same points, not joined."""
+    return lines(x, y, hover, mode="markers", **looks)
+
+
+def figure(
+    traces: Iterable[dict[str, Any]], x: dict[str, Any], y: dict[str, Any], **layout: Any
+) -> PlotlyFigure:
+    """A plot of traces with two axes, from `axis`, and whatever else its layout has."""
+    return {"data": list(traces), "layout": {"xaxis": x, "yaxis": y, **layout}}
 
 
 def label(text: str, limit: int = _LONGEST_LABEL) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distune.report.blocks import Paragraph, Plot, Row, Section
-from distune.report.plotting import PlotlyFigure, axis, figure, scale
+from distune.report.plotting import PlotlyFigure, axis, figure, lines, scale
 from distune.report.study_data import StudyData, spent, value_of
 from distune.search.staged import make_sampler
-from distune.study.trial import Direction, better
+from distune.study.trial import Direction
 from distune.watch.display.numbers import duration, format_value, plural
 from distune.watch.display.text import clean
 
@@ -25,13 +25,11 @@ _POINTS = 200
 LINEAR = 100  # trials; of more, the first ones need more room than the last ones
 
 
-def best_so_far(values: Iterable[float], direction: Direction) -> list[float]:
+def best_so_far(values: Sequence[float], direction: Direction) -> list[float]:
     """The best of the first 1, 2, ... values; NaN as long as none is finite."""
-
-    def the_better(best: float, one: float) -> float:
-        return one if better(one, best, direction) else best
-
-    return list(accumulate(values, the_better))
+    best = np.fmax if direction == "maximize" else np.fmin
+    found: list[float] = best.accumulate(np.where(np.isfinite(values), values, np.nan)).tolist()
+    return found
 
 
 def random_orders(trials: int, count: int = ORDERS, seed: int = 0) -> Iterable[NDArray[np.int64]]:
@@ -40,59 +38,47 @@ def random_orders(trials: int, count: int = ORDERS, seed: int = 0) -> Iterable[N
     return (rng.permutation(trials) for _ in range(count))
 
 
-@dataclass(frozen=True)
-class Band:
-    """Where the best so far stands, over many orders of the same trials.
-
-    Attributes:
-        at: after how many trials, or seconds.
-        quantiles: for each of LEVELS, the value that this share of the orders has not
-            surpassed; NaN where so many have none yet.
-    """
-
-    at: list[float]
-    quantiles: list[list[float]]
+#: Where the best so far stands, over many orders of the same trials: for each of LEVELS, the value
+#: that this share of the orders has not surpassed; NaN where so many have none yet.
+Quantiles = list[list[float]]
 
 
-def bands(
+def spaced(low: float, high: float, trials: int) -> NDArray[np.float64]:
+    """Where a band of so many trials is worked out."""
+    return (np.geomspace if trials > LINEAR else np.linspace)(low, high, _POINTS)
+
+
+def band(
     values: Sequence[float],
-    seconds: Sequence[float],
+    costs: Sequence[float],
     direction: Direction,
     orders: Iterable[NDArray[np.int64]],
-) -> tuple[Band, Band]:
-    """The best so far over those orders: against trials made, and against training time spent.
+    at: NDArray[np.float64],
+) -> Quantiles:
+    """The best so far over those orders.
 
     Args:
-        values: of the trials, NaN for those that have none; they cost a trial and their time.
-        seconds: of training.
+        values: of the trials, NaN for those that have none; they cost as much as others.
+        costs: of the trials: seconds of training, or 1 for each.
         direction: of the metric.
         orders: permutations of the trials' indices.
+        at: which sums of costs.
     """
     sign = 1.0 if direction == "maximize" else -1.0
-    given = np.asarray(values, dtype=float)
-    score = np.where(np.isfinite(given), sign * given, -np.inf)
-    cost = np.asarray(seconds, dtype=float)
-    space = np.geomspace if len(given) > LINEAR else np.linspace
-    places = np.unique(space(1, len(given), _POINTS).round().astype(int))
-    first = min((second for second in seconds if second > 0), default=0.0)
-    times = space(first, float(cost.sum()), _POINTS) if first else np.zeros(1)
-    by_trial, by_time = [], []
+    score = np.where(np.isfinite(values), sign * np.asarray(values, dtype=float), -np.inf)
+    cost = np.asarray(costs, dtype=float)
+    rows = []
     for order in orders:
-        best = np.maximum.accumulate(score[order])
-        by_trial.append(best[places - 1])
+        best = np.concatenate(([-np.inf], np.maximum.accumulate(score[order])))
         # As many trials as have ended by then; before the first there is no value.
-        ended = np.searchsorted(np.cumsum(cost[order]) * (1 - 1e-12), times, side="right")
-        by_time.append(np.concatenate(([-np.inf], best))[ended])
-    return _band(places, by_trial, sign), _band(times, by_time, sign)
-
-
-def _band(at: NDArray[np.generic], rows: list[NDArray[np.float64]], sign: float) -> Band:
+        rows.append(best[np.searchsorted(np.cumsum(cost[order]) * (1 - 1e-12), at, side="right")])
     # Not interpolated: half way to "no value yet" is no value.
     levels = np.quantile(np.stack(rows), LEVELS, axis=0, method="inverted_cdf")
-    shown = np.where(np.isfinite(levels), sign * levels, np.nan)
-    return Band([float(x) for x in at], [list(map(float, row)) for row in shown])
+    quantiles: Quantiles = np.where(np.isfinite(levels), sign * levels, np.nan).tolist()
+    return quantiles
 
 
+_Shuffled = tuple[NDArray[np.float64], Quantiles]  # at which sums of costs, and what is there
 _FEWEST = 3  # trials whose order can be shuffled
 
 
@@ -104,11 +90,18 @@ def section(data: StudyData) -> Section | None:
     direction = data.study.direction
     seconds = [spent(one) for one in trials]
     best = best_so_far(values, direction)
-    over_trials = over_time = None
-    if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
-        over_trials, over_time = bands(values, seconds, direction, random_orders(len(trials)))
     counts = [float(i) for i in range(1, len(trials) + 1)]
     training = list(accumulate(seconds))
+    over_trials = over_time = None
+    if make_sampler(data.study).exchangeable and len(trials) >= _FEWEST:
+        places = np.unique(spaced(1, len(trials), len(trials)).round())
+        ones = [1.0] * len(trials)
+        orders = random_orders(len(trials))
+        over_trials = places, band(values, ones, direction, orders, places)
+        first = min((second for second in seconds if second > 0), default=0.0)
+        times = spaced(first, training[-1], len(trials)) if first else np.zeros(1)
+        orders = random_orders(len(trials))
+        over_time = times, band(values, seconds, direction, orders, times)
     metric = data.study.metric
     summed = _figure(data, training, best, over_time, "training time, summed, s")
     time_figures = {"seconds of training": summed}
@@ -140,14 +133,11 @@ def section(data: StudyData) -> Section | None:
 def _words(data: StudyData, best: Sequence[float]) -> str:
     metric = clean(data.study.metric)
     last = next(i for i, value in enumerate(best) if value == best[-1])
-    record = data.trials[last]
-    at = (
-        "" if record.elapsed is None else f", when the study had run for {duration(record.elapsed)}"
-    )
+    number, elapsed = data.trials[last].trial.number, data.trials[last].elapsed
+    at = "" if elapsed is None else f", when the study had run for {duration(elapsed)}"
     return (
-        f"The best single trial has {metric} {format_value(best[-1])}: trial "
-        f"{record.trial.number}, which was number {last + 1} of the "
-        f"{plural(len(best), 'trial')} counted{at}."
+        f"The best single trial has {metric} {format_value(best[-1])}: trial {number}, "
+        f"which was number {last + 1} of the {plural(len(best), 'trial')} counted{at}."
     )
 
 
@@ -156,27 +146,21 @@ def _caption(shuffled: bool) -> str:
         "Line: the best value of a single trial so far, in the order in which they were counted. "
         "Failed, diverged and stopped trials count as trials and have no value."
     )
-    if not shuffled:
-        return line
-    return (
-        f"{line} The order of a random search is chance. So: dashed, the median over {ORDERS:,} "
+    shuffle = (
+        f" The order of a random search is chance. So: dashed, the median over {ORDERS:,} "
         "reshuffled orders of the same trials; dark band, half of these orders; light band, nine "
         "in ten."
     )
+    return line + shuffle if shuffled else line
 
 
 def _figure(
-    data: StudyData, at: Sequence[float], best: Sequence[float], band: Band | None, x: str
+    data: StudyData, at: Sequence[float], best: Sequence[float], shuffled: _Shuffled | None, x: str
 ) -> PlotlyFigure:
-    traces = [] if band is None else _band_traces(band)
-    steps_x, steps_y = _corners(at, best)
-    traces.append(
-        {"type": "scatter", "mode": "lines", "name": "as it happened", "x": steps_x, "y": steps_y,
-         "line": {"color": "@1", "width": 2.5, "shape": "hv"},
-         "hovertemplate": "%{y:.6g} at %{x:.6g}<extra></extra>"}
-    )  # fmt: skip
-    values = [value_of(one) for one in data.trials]
-    y = axis(data.study.metric, **scale(values, data.study.direction))
+    traces = [] if shuffled is None else _band_traces(*shuffled)
+    line = {"color": "@1", "width": 2.5, "shape": "hv"}
+    traces.append(lines(*_corners(at, best), name="as it happened", line=line))
+    y = axis(data.study.metric, **scale(list(data.values.values()), data.study.direction))
     many = len(data.history) > LINEAR and at[0] > 0
     return figure(traces, axis(x, **({"type": "log"} if many else {"rangemode": "tozero"})), y)
 
@@ -191,26 +175,19 @@ def _corners(at: Sequence[float], best: Sequence[float]) -> tuple[list[float], l
     return [at[i] for i in turns], [best[i] for i in turns]
 
 
-def _band_traces(band: Band) -> list[dict[str, object]]:
-    low, quarter, median, three_quarters, high = band.quantiles
-    line = {"width": 0, "shape": "hv"}
-    traces: list[dict[str, object]] = []
-    for name, below, above in (
-        ("nine in ten orders", low, high),
-        ("half of the orders", quarter, three_quarters),
-    ):
+def _band_traces(moments: NDArray[np.float64], quantiles: Quantiles) -> list[dict[str, Any]]:
+    at: list[float] = moments.tolist()
+    traces = []
+    for i, name in enumerate(("nine in ten orders", "half of the orders")):
+        below, above = quantiles[i], quantiles[-1 - i]
         # A fill takes gaps badly: it begins where both of its edges do.
-        known = [i for i in range(len(band.at)) if math.isfinite(below[i] + above[i])]
-        x = [band.at[i] for i in known]
+        known = [k for k in range(len(at)) if math.isfinite(below[k] + above[k])]
+        looks = {"name": name, "legendgroup": name, "fillcolor": "@0~",
+                 "line": {"width": 0, "shape": "hv"}}  # fmt: skip
         for edge, more in ((below, {"showlegend": False}), (above, {"fill": "tonexty"})):
-            traces.append(
-                {"type": "scatter", "mode": "lines", "name": name, "legendgroup": name, "x": x,
-                 "y": [edge[i] for i in known], "line": line, "fillcolor": "@0~",
-                 "hoverinfo": "skip", **more}
-            )  # fmt: skip
-    traces.append(
-        {"type": "scatter", "mode": "lines", "name": "median order", "x": band.at, "y": median,
-         "line": {"color": "@0", "width": 2, "dash": "dash", "shape": "hv"},
-         "hovertemplate": "median %{y:.6g} at %{x:.6g}<extra></extra>"}
-    )  # fmt: skip
-    return traces
+            x, y = [at[k] for k in known], [edge[k] for k in known]
+            traces.append(lines(x, y, "", **looks, **more))
+    line = {"color": "@0", "width": 2, "dash": "dash", "shape": "hv"}
+    said = "median %{y:.6g} at %{x:.6g}"
+    median = quantiles[len(quantiles) // 2]
+    return [*traces, lines(at, median, said, name="median order", line=line)]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
+from functools import partial
 
 from distune.errors import BadRecord, NotAFolder
 from distune.export.files import need
-from distune.report.study_data import StudyData, WorkloadFigure, sample
+from distune.report.study_data import StudyData, sample
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile, decode_document
 from distune.share.store import Store
-from distune.study.figures import FILE, Figures
+from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import Counted, Outcome
 from distune.watch.observer import Observer
 
@@ -30,12 +31,14 @@ def read_study(store: Store) -> StudyData:
     """
     snapshot = Observer(store).look()
     history = snapshot.history
-    names = sorted(name for name in store.seen() if name.state is State.LOST)
-    given_up = {name: _read(store, name) if i < GIVEN_UP else None for i, name in enumerate(names)}
+    lost = sorted(name for name in store.seen() if name.state is State.LOST)
+    given_up: dict[AttemptName, AttemptFile | None] = dict.fromkeys(lost)
+    for name in lost[:GIVEN_UP]:
+        given_up[name] = _file(partial(store.read_attempt, name, seen=True))
     chosen = sample(history, CURVES_OF_BEST, CURVES_OF_OTHERS)
     wanted = [one for one in chosen if one.result.steps > 1]
-    wanted += _timekeepers(history, {name.worker for name in names})
-    files = {one.trial.number: _file_of(store, one) for one in wanted}
+    wanted += _timekeepers(history, {name.worker for name in lost})
+    files = {one.trial.number: _file(partial(store.read_counted, one)) for one in wanted}
     figures, problems = _figures(store, history)
     return StudyData(
         snapshot=snapshot,
@@ -45,6 +48,14 @@ def read_study(store: Store) -> StudyData:
         sampled=len(chosen) < len(history),
         problems=problems,
     )
+
+
+def _file(read: Callable[[], AttemptFile]) -> AttemptFile | None:
+    """The file of an attempt; None if it is not to be had."""
+    try:
+        return read()
+    except (FileNotFoundError, BadRecord):
+        return None
 
 
 def _timekeepers(history: History, workers: Set[str]) -> list[Counted]:
@@ -58,47 +69,29 @@ def _timekeepers(history: History, workers: Set[str]) -> list[Counted]:
     return found
 
 
-def _figures(store: Store, history: History) -> tuple[list[WorkloadFigure], list[str]]:
-    """What the first test of the winner left, and what is wrong with it."""
+def _figures(store: Store, history: History) -> tuple[dict[int, list[Figure]], list[str]]:
+    """What the first test of the winner left, by its trial's number, and what is wrong with it."""
     winner = history.winner()
-    tested = (
-        [one for one in winner.tests if one.result.outcome is Outcome.COMPLETE] if winner else []
-    )
-    if not tested:
-        return [], []
-    trial = tested[0].trial
+    tests = winner.tests if winner is not None else []
+    tested = next((one.trial for one in tests if one.result.outcome is Outcome.COMPLETE), None)
+    if tested is None:
+        return {}, []
     try:
-        data = store.read_artifact(trial, FILE, FIGURES_LIMIT)
-        found = decode_document(Figures, data).figures
+        data = store.read_artifact(tested, FILE, FIGURES_LIMIT)
+        return {tested.number: decode_document(Figures, data).figures}, []
     except FileNotFoundError:
-        return [], []
+        return {}, []
     except (BadRecord, NotAFolder) as error:
-        return [], [f"The figures of trial {trial.number} cannot be used: {error}."]
-    return [WorkloadFigure(trial.number, figure) for figure in found], []
-
-
-def _file_of(store: Store, counted: Counted) -> AttemptFile | None:
-    """The file of the attempt that ended a trial; None if it is not to be had."""
-    try:
-        return store.read_counted(counted)
-    except (FileNotFoundError, BadRecord):
-        return None
-
-
-def _read(store: Store, name: AttemptName) -> AttemptFile | None:
-    try:
-        return store.read_attempt(name, seen=True)
-    except (FileNotFoundError, BadRecord):
-        return None
+        return {}, [f"The figures of trial {tested.number} cannot be used: {error}."]
 
 
 def plotly_script() -> str:
     """All of Plotly's script.
 
     Raises:
-        UserError: it is not installed, or Optuna, which draws some of the plots, is not.
+        UserError: it is not installed, or Optuna, which draws some of the plots, or Jinja.
     """
-    need("optuna", "plotly", extra="report")
+    need("jinja2", "optuna", "plotly", extra="report")
     from plotly.offline import get_plotlyjs
 
     script: str = get_plotlyjs()

@@ -26,34 +26,18 @@ STAGE = "stage"
 
 
 @dataclass(frozen=True)
-class WorkloadFigure:
-    """A figure that the test of the winner's trial left."""
-
-    trial: int
-    figure: Figure
-
-
-@dataclass(frozen=True)
 class StudyData:
-    """All that a report is made from.
-
-    Attributes:
-        snapshot: of the study.
-        files: contents of attempts' files by trial, for some of the counted trials: those
-            whose learning curves are drawn, and a few that tell how workers' clocks stand.
-        given_up: names of the attempts that did not end their trial, and what the files of
-            the first of them say.
-        figures: of the winner.
-        sampled: whether only some of the learning curves were read.
-        problems: what could not be read, for people.
-    """
+    """All that a report is made from."""
 
     snapshot: Snapshot
+    #: Files of counted trials: those whose curves are drawn, and a few that show how clocks stand.
     files: Mapping[int, AttemptFile] = field(default_factory=dict)
+    #: Attempts that did not end their trial, and what the files of the first of them say.
     given_up: Mapping[AttemptName, AttemptFile | None] = field(default_factory=dict)
-    figures: Sequence[WorkloadFigure] = ()
-    sampled: bool = False
-    problems: Sequence[str] = ()
+    #: What the test of a winner's trial left, by the trial's number.
+    figures: Mapping[int, Sequence[Figure]] = field(default_factory=dict)
+    sampled: bool = False  # whether only some of the learning curves were read
+    problems: Sequence[str] = ()  # what could not be read, for people
 
     @property
     def history(self) -> History:
@@ -116,31 +100,17 @@ class StudyData:
 
 
 def sample(history: History, best: int, others: int) -> list[Counted]:
-    """All trials, or the best ones and so many of the others, always the same ones.
-
-    Args:
-        history: which.
-        best: how many trials of the best configurations.
-        others: how many more, drawn at random.
+    """All trials; if there are many, so many of the best configurations and so many of the others,
+    drawn at random, always the same ones.
     """
-    if len(history) <= best + others:
-        return sorted(history.trials, key=lambda one: one.trial.number)
-    ranked = [one for configuration in history.ranking(best) for one in configuration.trials][:best]
-    chosen = {one.trial.number: one for one in ranked}
-    rest = sorted(
-        (one for one in history.trials if one.trial.number not in chosen),
-        key=lambda one: one.trial.number,
-    )
-    for one in random.Random(0).sample(rest, others):
-        chosen[one.trial.number] = one
-    return [chosen[number] for number in sorted(chosen)]
-
-
-def subset(history: History, trials: Sequence[Counted]) -> History:
-    """A history of some of its trials."""
-    part = History(history.study)
-    part.extend(trials)
-    return part
+    chosen = list(history.trials)
+    if len(chosen) > best + others:
+        ranked = [one for found in history.ranking(best) for one in found.trials][:best]
+        numbers = {one.trial.number for one in ranked}
+        rest = [one for one in chosen if one.trial.number not in numbers]
+        rest.sort(key=lambda one: one.trial.number)
+        chosen = ranked + random.Random(0).sample(rest, others)
+    return sorted(chosen, key=lambda one: one.trial.number)
 
 
 def value_of(counted: Counted) -> float:

@@ -6,11 +6,7 @@ import math
 import statistics
 
 from distune.report.blocks import Block, Paragraph, Section, Table
-from distune.report.study_data import (
-    PARAMS_IN_WORDS,
-    StudyData,
-    spent,
-)
+from distune.report.study_data import PARAMS_IN_WORDS, StudyData, spent
 from distune.search.configuration import Configuration
 from distune.search.staged import StageView, make_sampler
 from distune.study.trial import Outcome
@@ -115,30 +111,25 @@ def ranking(data: StudyData) -> Section | None:
     names = data.varying[:20]
     metric = data.study.metric
     decimals = decimals_for(shown[0].mean)
-    has_test = any(one.tests for one in shown)
-    has_size = any(one.parameters is not None for one in shown)
     repeats = data.study.repeats
-    header = ["rank", "trials", "standing", metric] + ["spread", "repeats"] * (repeats > 1)
-    header += ["test"] * has_test + ["time"] + ["size"] * has_size + names
+    header = ["rank", "trials", "standing", metric, "spread", "repeats", "test", "time", "size"]
 
     def row(rank: int, one: Configuration) -> list[str]:
-        spread = one.spread
-        value = format_value(one.mean, decimals)
         numbers = " ".join(str(run.trial.number) for run in one.trials[:5])
-        if len(one.trials) > 5:
-            numbers += " …"
-        cells = [f"{rank}", numbers, standing(one.tier(repeats)), value]
-        if repeats > 1:
-            cells.append("" if spread is None else format_spread(spread, decimals))
-            cells.append(f"{len(one.complete)}/{repeats}")
-        if has_test:
-            test = one.test_mean(data.study.test_metric)
-            cells.append("" if test is None else format_value(test, 4))
-        cells.append(duration(one.seconds))
-        if has_size:
-            cells.append("" if one.parameters is None else short_number(one.parameters))
-        return cells + [
-            clean(format_scalar(one.params[n]), 40) if n in one.params else "" for n in names
+        test = one.test_mean(data.study.test_metric)
+        spread = None if repeats == 1 else one.spread
+        params = [clean(format_scalar(one.params[n]), 40) if n in one.params else "" for n in names]
+        return [
+            f"{rank}",
+            f"{numbers} …" if len(one.trials) > 5 else numbers,
+            standing(one.tier(repeats)),
+            format_value(one.mean, decimals),
+            "" if spread is None else format_spread(spread, decimals),
+            "" if repeats == 1 else f"{len(one.complete)}/{repeats}",
+            "" if test is None else format_value(test, 4),
+            duration(one.seconds),
+            "" if one.parameters is None else short_number(one.parameters),
+            *params,
         ]
 
     more = len(data.ranking) - len(shown)
@@ -159,8 +150,11 @@ def ranking(data: StudyData) -> Section | None:
             "folder, in leaderboard.csv, when it is over."
         )
     rows = [row(rank, one) for rank, one in enumerate(shown, 1)]
-    numeric = frozenset({0, *range(3, len(header) - len(names))})
-    return Section("ranking", "Ranking", [Table("", header, rows, numeric, caption)])
+    has = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    rows = [[row[i] for i in has] + row[len(header) :] for row in rows]
+    numeric = frozenset({0, *range(3, len(has))})
+    columns = [header[i] for i in has] + names
+    return Section("ranking", "Ranking", [Table("", columns, rows, numeric, caption)])
 
 
 def failures(data: StudyData) -> Section | None:

@@ -6,12 +6,11 @@ import base64
 import binascii
 import io
 import math
-from collections.abc import Sequence
 
 from PIL import Image
 
 from distune.report.blocks import Block, Paragraph, PictureGrid, Plot, Section
-from distune.report.plotting import PlotlyFigure, axis, figure, label
+from distune.report.plotting import axis, class_axis, dots, figure, label
 from distune.report.study_data import StudyData
 from distune.study import figures
 from distune.watch.display.text import clean
@@ -23,8 +22,10 @@ _MOST_NUMBERED = 20  # classes whose numbers have room in their cells
 def section(data: StudyData) -> Section | None:
     if not data.figures:
         return None
-    blocks: list[Block] = [Paragraph(f"From the test of trial {data.figures[0].trial}.", "aside")]
-    blocks += [block_of(one.figure) for one in data.figures]
+    blocks: list[Block] = []
+    for number, own in data.figures.items():
+        blocks.append(Paragraph(f"From the test of trial {number}.", "aside"))
+        blocks += map(block_of, own)
     return Section("winner", "The winner, looked at closely", blocks)
 
 
@@ -54,7 +55,6 @@ def _confusion(given: figures.Confusion) -> Plot:
     _insist([len(row) for row in given.counts] == [n] * n, f"its counts are not {n} x {n}")
     shares = [[count / max(sum(row), 1) for count in row] for row in given.counts]
     names = [label(name, 14) for name in given.classes]
-    ticks = {"tickvals": list(range(n)), "ticktext": names, "showgrid": False, "zeroline": False}
     trace = {
         "type": "heatmap", "x": list(range(n)), "y": list(range(n)), "z": shares,
         "zmin": 0, "zmax": 1, "text": given.counts,
@@ -63,12 +63,12 @@ def _confusion(given: figures.Confusion) -> Plot:
         "hovertemplate": "%{customdata}: %{text} (%{z:.1%})<extra></extra>",
         "colorscale": "@scale", "showscale": False, "xgap": 1, "ygap": 1,
     }  # fmt: skip
-    drawn = figure([trace], axis("taken for", **ticks), axis("is", autorange="reversed", **ticks))
+    x, y = class_axis("taken for", names), class_axis("is", names, autorange="reversed")
     right = sum(row[i] for i, row in enumerate(given.counts))
     every = sum(map(sum, given.counts))
     return Plot(
         given.title,
-        {"": drawn},
+        {"": figure([trace], x, y)},
         f"{given.title}: confusion matrix of {n} classes; {right} of {every} are on the diagonal.",
         f"{given.caption} Numbers: how many; colour: the share of the row.".strip(),
         height=min(160 + 34 * n, 900),
@@ -106,20 +106,18 @@ def _boundary(given: figures.Boundary) -> Plot:
         "hovertemplate": "score %{z:.2f} at %{x:.3g}, %{y:.3g}<extra></extra>",
     }  # fmt: skip
     traces: list[dict[str, object]] = [plane]
-    chosen = _thinned(len(given.labels))
+    step = _step(len(given.labels))
     for kind in sorted(set(given.labels))[:7]:
-        own = [i for i in chosen if given.labels[i] == kind]
-        traces.append(
-            {"type": "scatter", "mode": "markers", "name": f"class {kind}",
-             "x": [given.points_x[i] for i in own], "y": [given.points_y[i] for i in own],
-             "marker": {"size": 5, "color": f"@{kind % 7}"}, "hoverinfo": "skip"}
-        )  # fmt: skip
-    x, y = axis("x", constrain="domain"), axis("y", constrain="domain", scaleanchor="x")
+        own = [i for i in range(0, len(given.labels), step) if given.labels[i] == kind]
+        x, y = [given.points_x[i] for i in own], [given.points_y[i] for i in own]
+        marker = {"size": 5, "color": f"@{kind % 7}"}
+        traces.append(dots(x, y, "", name=f"class {kind}", marker=marker))
+    axes = axis("x", constrain="domain"), axis("y", constrain="domain", scaleanchor="x")
     return Plot(
         given.title,
-        {"": figure(traces, x, y)},
+        {"": figure(traces, *axes)},
         f"{given.title}: a decision boundary in a plane, with {len(given.labels)} points.",
-        f"{given.caption} Line: where the network is undecided.{_of(chosen, len(given.labels))}"
+        f"{given.caption} Line: where the network is undecided.{_of(len(given.labels))}"
         .strip(),
         height=520,
     )  # fmt: skip
@@ -128,25 +126,22 @@ def _boundary(given: figures.Boundary) -> Plot:
 def _scatter(given: figures.Scatter) -> Plot:
     _insist(len(given.x) == len(given.y), "it has not as many x as y")
     _insist(len(given.y_error) in (0, len(given.y)), "it has not as many error bars as points")
-    chosen = _thinned(len(given.x))
-    dots: dict[str, object] = {
-        "type": "scatter", "mode": "markers",
-        "x": [given.x[i] for i in chosen], "y": [given.y[i] for i in chosen],
-        "marker": {"size": 6, "color": "@0", "opacity": 0.7}, "showlegend": False,
-        "hovertemplate": "%{y:.5g} at %{x:.5g}<extra></extra>",
-    }  # fmt: skip
+    step = _step(len(given.x))
+    x, y = given.x[::step], given.y[::step]
+    marker = {"size": 6, "color": "@0", "opacity": 0.7}
+    points = dots(x, y, "%{y:.5g} at %{x:.5g}", marker=marker, showlegend=False)
     if given.y_error:
-        dots["error_y"] = {"type": "data", "array": [given.y_error[i] for i in chosen],
-                           "color": "@0~", "thickness": 1, "width": 0}  # fmt: skip
+        points["error_y"] = {"type": "data", "array": given.y_error[::step],
+                             "color": "@0~", "thickness": 1, "width": 0}  # fmt: skip
     scale: dict[str, object] = {}
     if given.log_y and min(given.y, default=1.0) > 0:
         scale = {"type": "log", "dtick": "D2"}
-    elif given.y_error and chosen:  # one long bar must not press all points flat
+    elif given.y_error:  # one long bar must not press all points flat
         low, high = min(given.y), max(given.y)
         margin = 0.1 * (high - low) or 1.0
         scale = {"range": [low - margin, high + margin]}
-    drawn: PlotlyFigure = figure([dots], axis(given.x_title), axis(given.y_title, **scale))
-    if given.diagonal and chosen:
+    drawn = figure([points], axis(given.x_title), axis(given.y_title, **scale))
+    if given.diagonal and given.x:
         both = [*given.x, *given.y]
         drawn["layout"]["shapes"] = [
             {"type": "line", "x0": min(both), "x1": max(both), "y0": min(both), "y1": max(both),
@@ -157,13 +152,14 @@ def _scatter(given: figures.Scatter) -> Plot:
         given.title,
         {"": drawn},
         f"{given.title}: {given.y_title} against {given.x_title}, {len(given.x)} points.",
-        f"{given.caption}{line}{_of(chosen, len(given.x))}".strip(),
+        f"{given.caption}{line}{_of(len(given.x))}".strip(),
     )
 
 
-def _thinned(count: int) -> Sequence[int]:
-    return range(0, count, max(1, math.ceil(count / _MOST_DOTS)))
+def _step(count: int) -> int:
+    return max(1, math.ceil(count / _MOST_DOTS))
 
 
-def _of(chosen: Sequence[int], count: int) -> str:
-    return f" {len(chosen):,} of {count:,} points are drawn." if len(chosen) < count else ""
+def _of(count: int) -> str:
+    drawn = len(range(0, count, _step(count)))
+    return f" {drawn:,} of {count:,} points are drawn." if drawn < count else ""

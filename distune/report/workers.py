@@ -7,9 +7,13 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from distune.report.blocks import Paragraph, Plot, Section, Table
-from distune.report.plotting import axis, figure, label
+from distune.report.plotting import axis, dots, figure, label
 from distune.report.study_data import StudyData, spent
 from distune.share.records import AttemptFile
 from distune.study.trial import FAILURES, Counted, Outcome, Purpose
@@ -80,15 +84,16 @@ def clock_offsets(data: StudyData) -> dict[str, float]:
     return {worker: statistics.median(offsets) for worker, offsets in found.items()}
 
 
-def busy(given: Iterable[Stretch], start: float, end: float) -> float:
-    """Seconds between `start` and `end` in which at least one of these stretches lies."""
-    total, reached = 0.0, start
+def busy(given: Iterable[Stretch], until: float | Sequence[float]) -> NDArray[np.float64]:
+    """Seconds of the study before these moments in which at least one of these stretches lies."""
+    moments, seconds = [0.0], [0.0]
     for one in sorted(given, key=lambda s: s.start):
-        low, high = max(one.start, reached), min(one.end, end)
-        if high > low:
-            total += high - low
-        reached = max(reached, min(one.end, end))
-    return total
+        start = max(one.start, moments[-1])
+        if one.end > start:
+            moments += [start, one.end]
+            seconds += [seconds[-1], seconds[-1] + one.end - start]
+    found: NDArray[np.float64] = np.interp(np.asarray(until), moments, seconds)
+    return found
 
 
 def utilisation(given: Sequence[Stretch]) -> float | None:
@@ -96,7 +101,7 @@ def utilisation(given: Sequence[Stretch]) -> float | None:
     trained; None if there is no such time.
     """
     start, end = min(s.start for s in given), max(s.end for s in given)
-    return busy(given, start, end) / (end - start) if end > start else None
+    return float(busy(given, end)) / (end - start) if end > start else None
 
 
 _MOST_BARS = 1500
@@ -136,13 +141,11 @@ def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> str:
             "beginning of its first trial to the end of its last; the rest was loading, "
             "validation and waiting."
         )
-    kinds = Counter(kind_of(file) for file in data.given_up.values())
-    if kinds:
-        kinds_in_words = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
-        line += f" {plural(len(data.given_up), 'attempt')} ended no trial: {kinds_in_words}."
-    else:
-        line += " No attempt was lost or repeated."
-    return line
+    if not data.given_up:
+        return f"{line} No attempt was lost or repeated."
+    kinds = sorted(Counter(map(kind_of, data.given_up.values())).items())
+    words = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+    return f"{line} {plural(len(data.given_up), 'attempt')} ended no trial: {words}."
 
 
 def _timeline(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Plot:
@@ -153,7 +156,7 @@ def _timeline(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Plot:
     y = axis("", tickvals=list(range(len(rows))), ticktext=[label(w, 16) for w in shown],
              autorange="reversed", zeroline=False)  # fmt: skip
     x = axis("time the study had run, s", rangemode="tozero")
-    traces = _bars(drawn, rows) if single else _shares(by_worker, rows)
+    traces = (_bars if single else _shares)(drawn, rows)
     how = (
         "A bar is an attempt."
         if single
@@ -167,7 +170,7 @@ def _timeline(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Plot:
         {"": figure(traces, x, y, barmode="overlay", bargap=0.25)},
         f"Timeline of {plural(len(by_worker), 'worker')}: "
         + "; ".join(
-            f"{worker} trained for {duration(busy(own, -math.inf, math.inf))}"
+            f"{worker} trained for {duration(float(busy(own, math.inf)))}"
             for worker, own in list(by_worker.items())[:10]
         ),
         f"{how} The clock is the master's, and stands still while no master runs: a trial ends "
@@ -178,45 +181,39 @@ def _timeline(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Plot:
     )
 
 
-def _bars(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, object]]:
-    kinds = [kind for kind in _HUES if any(s.kind == kind for s in drawn)]
-    traces: list[dict[str, object]] = []
+def _bars(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, Any]]:
+    traces: list[dict[str, Any]] = []
     # A trial of a second in a study of hours is a line, not nothing.
     thinnest = max((s.end for s in drawn), default=0.0) / 500
-    for kind in kinds:
+    for kind, hue in _HUES.items():
         own = [s for s in drawn if s.kind == kind]
-        traces.append(
-            {"type": "bar", "orientation": "h", "name": kind, "showlegend": True,
-             "y": [rows[s.worker] for s in own], "base": [s.start for s in own],
-             "x": [max(s.end - s.start, thinnest) for s in own],
-             "marker": {"color": _HUES[kind], "line": {"width": 0}},
-             "text": [f"{s.which}: {duration(s.end - s.start)}" for s in own],
-             "textposition": "none", "hovertemplate": "%{text}, from %{base:.5g} s<extra></extra>"}
-        )  # fmt: skip
+        if own:
+            traces.append(
+                {"type": "bar", "orientation": "h", "name": kind, "showlegend": True,
+                 "y": [rows[s.worker] for s in own], "base": [s.start for s in own],
+                 "x": [max(s.end - s.start, thinnest) for s in own],
+                 "marker": {"color": hue, "line": {"width": 0}},
+                 "text": [f"{s.which}: {duration(s.end - s.start)}" for s in own],
+                 "textposition": "none",
+                 "hovertemplate": "%{text}, from %{base:.5g} s<extra></extra>"}
+            )  # fmt: skip
     return traces
 
 
-def _shares(by_worker: dict[str, list[Stretch]], rows: dict[str, int]) -> list[dict[str, object]]:
-    end = max(s.end for worker in rows for s in by_worker[worker])
-    edges = [end * i / _BINS for i in range(_BINS + 1)]
-    length = end / _BINS
-    z = []
-    for worker in rows:
-        inside: list[list[Stretch]] = [[] for _ in range(_BINS)]
-        for s in by_worker[worker]:
-            for i in range(int(s.start / length), min(int(s.end / length), _BINS - 1) + 1):
-                inside[i].append(s)
-        z.append([busy(own, edges[i], edges[i + 1]) / length for i, own in enumerate(inside)])
-    ended = [s for w in rows for s in by_worker[w] if s.kind in (LOST, GIVEN_BACK, AGAIN)]
+def _shares(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, Any]]:
+    length = max(s.end for s in drawn) / _BINS
+    edges = [length * i for i in range(_BINS + 1)]
+    trained = [busy((s for s in drawn if s.worker == worker), edges) for worker in rows]
+    ended = [s for s in drawn if s.kind in (LOST, GIVEN_BACK, AGAIN)]
+    marker = {"symbol": "x", "size": 8, "color": "@bad", "line": {"color": "@paper", "width": 1}}
+    said = [f"{s.which}: {s.kind}" for s in ended]
+    x, y = [s.end for s in ended], [rows[s.worker] for s in ended]
     return [
-        {"type": "heatmap", "x0": length / 2, "dx": length, "y": list(rows.values()), "z": z,
+        {"type": "heatmap", "x0": length / 2, "dx": length, "y": list(rows.values()),
+         "z": [(np.diff(row) / length).tolist() for row in trained],
          "zmin": 0, "zmax": 1, "colorscale": "@scale", "ygap": 3, "showscale": False,
          "hovertemplate": "%{z:.0%} at %{x:.5g} s<extra></extra>"},
-        {"type": "scatter", "mode": "markers", "x": [s.end for s in ended],
-         "y": [rows[s.worker] for s in ended], "text": [f"{s.which}: {s.kind}" for s in ended],
-         "marker": {"symbol": "x", "size": 8, "color": "@bad",
-                    "line": {"color": "@paper", "width": 1}},
-         "showlegend": False, "hovertemplate": "%{text}<extra></extra>"},
+        dots(x, y, "%{text}", text=said, marker=marker, showlegend=False),
     ]  # fmt: skip
 
 
@@ -224,22 +221,20 @@ def _table(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Table:
     counted: dict[str, list[Counted]] = {}
     for one in data.trials:
         counted.setdefault(one.worker, []).append(one)
-    ended: dict[str, list[str]] = {}
-    for name, file in data.given_up.items():
-        ended.setdefault(name.worker, []).append(kind_of(file))
-    header = ["worker", "device", "trials", "failed", AGAIN, GIVEN_BACK, LOST, "training",
-              "busy"]  # fmt: skip
-    workers = sorted({*counted, *ended} - {""})
+    kinds = Counter((name.worker, kind_of(file)) for name, file in data.given_up.items())
+    given_up = (AGAIN, GIVEN_BACK, LOST)
+    header = ["worker", "device", "trials", "failed", *given_up, "training", "busy"]
+    workers = sorted({*counted, *(worker for worker, _ in kinds)} - {""})
     rows = []
     for worker in workers[:_MOST_ROWS]:
-        own, kinds = counted.get(worker, []), Counter(ended.get(worker, []))
+        own = counted.get(worker, [])
         share = utilisation(by_worker[worker]) if worker in by_worker else None
-        training = sum(map(spent, own))
         failed = sum(one.result.outcome in FAILURES for one in own)
-        counts = [len(own), failed, kinds[AGAIN], kinds[GIVEN_BACK], kinds[LOST]]
+        counts = [len(own), failed, *(kinds[worker, kind] for kind in given_up)]
         row = [clean(worker), clean(own[-1].device, 40) if own else ""]
         row += [f"{count:,}" for count in counts]
-        rows.append([*row, duration(training), "" if share is None else f"{share:.0%}"])
+        row += [duration(sum(map(spent, own))), "" if share is None else f"{share:.0%}"]
+        rows.append(row)
     caption = "Trials: those that this worker brought to their end; failed: for good."
     if len(workers) > len(rows):
         caption += f" The first {len(rows)} of {len(workers):,} workers."

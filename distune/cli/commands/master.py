@@ -28,8 +28,7 @@ Name = Annotated[
     typer.Option(metavar="NAME", help="The study's name; by default that of its space file."),
 ]
 Trials = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="How many trials to train, repeats included."),
+    int | None, typer.Option(min=1, metavar="N", help="How many trials to train, repeats included.")
 ]
 Target = Annotated[
     float | None,
