@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from distune.doctor.measurements import HostMeasurements
+from distune.doctor.diagnosis import HostMeasurements
 from distune.doctor.verdict.judge import judge
 from distune.share import protocol, records
 from tests.conftest import DISTUNE, Lab

@@ -1,22 +1,149 @@
-"""Two doctors that have found each other: how they talk, and how they part."""
+"""How two doctors find each other, talk, and part."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-from distune.doctor.peer.meeting import Lobby, PeerError
-from distune.doctor.watched_folder import WatchedFolder
-from distune.errors import BadRecord, ShareError
+from distune.doctor.watched_folder import Operations, WatchedFolder
+from distune.errors import BadRecord, DistuneError, ShareError
+from distune.share import records
+from distune.share.folder import Folder
+from distune.study.document import Document
+from distune.study.trial import Count
 
-_SHORTEST_PATIENCE = 60.0  # seconds
+_VERSION = 2
+_BEAT_EVERY = 1.0  # seconds between two signs of life of a doctor
+_LOOK_FOR_OTHERS_EVERY = 0.2
 _LOOK_EVERY = 0.1
+_SHORTEST_PATIENCE = 60.0
 #: Longer than any cache that was measured: file attributes live up to 60 s on NFS.
 LONGEST_LOOK = 90.0
+_SIZE = 512
+_HERE = ".here"
+
+
+class PeerError(DistuneError):
+    """The other host cannot be examined with this one; says why."""
+
+
+class Here(Document):
+    """A doctor's sign of life, rewritten in place. `partner`: the doctor it has chosen."""
+
+    version: int = _VERSION
+    doctor: str
+    host: str
+    counter: Count
+    partner: str = ""
+
+
+class Lobby:
+    """The folder in which doctors look for each other. `with Lobby(...) as lobby:` this one says
+    that it is here, again and again, from a thread of its own.
+
+    Args:
+        root: the directory of this doctor; those of the others lie beside it.
+        host: this one.
+        operations: hears of every operation but the signs of life.
+    """
+
+    def __init__(self, root: Path, host: str, operations: Operations) -> None:
+        self.doctor = root.name
+        # Other hosts change it, too, so every listing needs the change before.
+        self.folder = WatchedFolder(root.parent, operations, partial(Folder, network=True))
+        self._signs = Folder(root.parent, network=True)
+        self._host = host
+        self._partner = ""
+        self._counter = count()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+
+    def __enter__(self) -> Lobby:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(_BEAT_EVERY)
+        with suppress(ShareError, FileNotFoundError):
+            self._signs.remove(self.doctor + _HERE)
+
+    def _go_on(self) -> None:
+        while True:
+            with suppress(ShareError, FileNotFoundError):  # the next one may arrive
+                self._say()
+            if self._over.wait(_BEAT_EVERY):
+                return
+
+    def _say(self) -> None:
+        with self._lock:
+            counter, partner = next(self._counter), self._partner
+            here = Here(doctor=self.doctor, host=self._host, counter=counter, partner=partner)
+            data = records.encode_document(here).ljust(_SIZE - 1) + b"\n"
+            self._signs.rewrite(self.doctor + _HERE, data)
+
+    def sign_of(self, doctor: str) -> bytes:
+        """That doctor's sign of life, which changes as long as it lives."""
+        return self.folder.read(doctor + _HERE, limit=2**16)
+
+    def meet(self, wait: float) -> Here:
+        """Wait that many seconds for the one other doctor. Only one whose sign changes while
+        this one looks is alive.
+
+        Raises:
+            PeerError: no other doctor came, or more than one.
+        """
+        deadline = time.monotonic() + wait
+        first: dict[str, int] = {}
+        alive: list[Here] = []
+        while True:
+            with suppress(ShareError):  # look again
+                others = self._look_around()
+                alive = [o for o in others if o.counter != first.setdefault(o.doctor, o.counter)]
+            free = [other for other in alive if other.partner in ("", self.doctor)]
+            if len(free) == 1:
+                (there,) = free
+                if there.version != _VERSION:
+                    raise PeerError(f"{there.host} has another version of distune")
+                self._partner = there.doctor
+                self._say()
+                return there
+            if time.monotonic() >= deadline:
+                raise PeerError(_why_alone(alive, free))
+            time.sleep(_LOOK_FOR_OTHERS_EVERY)
+
+    def _look_around(self) -> list[Here]:
+        """The other doctors that left a sign of life here, dead ones included."""
+        found = []
+        for name in self.folder.fresh_names():
+            doctor = name.removesuffix(_HERE)
+            if doctor not in (name, self.doctor):
+                with suppress(BadRecord, FileNotFoundError):
+                    here = records.decode_document(Here, self.sign_of(doctor))
+                    if here.doctor == doctor:
+                        found.append(here)
+        return found
+
+
+def _why_alone(alive: list[Here], free: list[Here]) -> str:
+    if free:
+        hosts = ", ".join(sorted(here.host for here in free))
+        return f"{len(free)} others are here ({hosts}): start it on two hosts, no more"
+    if alive:
+        return "two other doctors are at work here: wait until they are done"
+    return (
+        "no other host came: start the same command on the other host within that time; if you "
+        "did, the two do not see the same directory, or one sees old news of it"
+    )
 
 
 class Session:
@@ -24,10 +151,9 @@ class Session:
     heard in the order they were said.
 
     Args:
-        lobby: where they met.
         there: the other doctor.
         patience: seconds of silence after which the other is taken for dead.
-        announce: tells people what begins.
+        announce: takes a line when something begins.
 
     Attributes:
         sandbox: of the two alone.
@@ -72,8 +198,7 @@ class Session:
         sign, since = None, time.monotonic()
         while True:
             try:
-                self._folder.poke("")
-                if name in self._folder.names(""):
+                if name in self._folder.fresh_names():
                     return json.loads(self._folder.read(name, limit=2**20))
                 now = self._lobby.sign_of(self.there)
                 if now != sign:
@@ -101,8 +226,6 @@ def session_in(
     lobby: Lobby, wait: float, patience: float, announce: Callable[[str], None]
 ) -> Iterator[Session]:
     """Find the other doctor; apologise to it when this one has to stop; say goodbye.
-
-    Args: those of `Session`; `wait`: seconds to wait for the other.
 
     Raises:
         PeerError: there is no other, or it does not go on.
@@ -148,12 +271,7 @@ def await_name(folder: WatchedFolder, name: str) -> None:
     Raises:
         PeerError: it does not come.
     """
-
-    def look() -> bool:
-        folder.poke("")
-        return name in folder.names("")
-
-    if watch(look, LONGEST_LOOK) is None:
+    if watch(lambda: name in folder.fresh_names(), LONGEST_LOOK) is None:
         raise PeerError(
             f"{folder.root / name}, made by the other host, is in no listing here after "
             f"{LONGEST_LOOK:.0f} s"

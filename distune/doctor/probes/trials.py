@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from distune.doctor.measurements import Claims, Lines
+from distune.doctor.diagnosis import Claims, Lines
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol

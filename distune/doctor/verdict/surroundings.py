@@ -1,14 +1,84 @@
-"""What the protocol does not depend on, or only just."""
+"""Whether the hosts could be examined, what they are, and what the protocol hardly depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from distune.doctor.diagnosis import CheckResult
-from distune.doctor.verdict.results import Hosts, Pairs, duration, fail, ok, signed, warn
+from distune.doctor.verdict.results import Hosts, Pairs, duration, fail, ok, signed, warn, warn_if
 
 _LITTLE_SPACE, _FEW_INODES = 2**30, 10_000
 _SLOW_OPERATION = 0.5  # seconds
+#: What people read for a probe, where that is not its own name.
+_PROBE_NAMES = {
+    "sandbox": "writing",
+    "space": "free space",
+    "speed": "writing",
+    "renames": "rename",
+    "claims": "claiming",
+    "rewriting": "heartbeat",
+    "own_listing": "listing",
+    "links": "hard links",
+    "flock": "locks",
+    "times": "file times",
+    "peer": "second host",
+}
+_NOT_ALLOWED = "this user must be able to write there: check owner, group and mode"
+_FULL = "make room: nothing that a study finds out can be kept"
+#: The promise that an error breaks and what to do about it, by what the error says.
+_REMEDIES = {
+    "No such file": ("P3", "a file that was just written must be there"),
+    "Read-only": ("P9", "mount it read-write: master and workers write there"),
+    "Permission denied": ("P9", _NOT_ALLOWED),
+    "not permitted": ("P9", _NOT_ALLOWED),
+    "No space": ("P9", _FULL),
+    "quota": ("P9", _FULL),
+    "": ("P9", "every study would meet this error: look at the server's log"),
+}
+
+
+def answers(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
+    for host in hosts:
+        if host.hang is not None:
+            what, seconds = host.hang
+            advice = (
+                "is the server up, is the network? A hanging mount holds up whatever looks at "
+                "it; the doctor's process there ends when it answers"
+            )
+            yield fail("answers", f"{what}: no answer for {duration(seconds)}", "P9", advice)
+        elif host.repeated and not host.troubles:
+            yield warn(
+                "answers",
+                f"{host.repeated} operations failed and worked later; last: {host.last_error}",
+                "distune goes on through such errors, but each costs time: look at the server",
+            )
+
+
+def troubles(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
+    for probe, why in dict.fromkeys(pair for host in hosts for pair in host.troubles.items()):
+        promise, advice = next(remedy for said, remedy in _REMEDIES.items() if said in why)
+        yield fail(_PROBE_NAMES.get(probe, probe), why, promise, advice)
+
+
+def lonely(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
+    for host in hosts:
+        if host.lonely:
+            advice = "what stands here is what this host found alone"
+            yield fail("second host", host.lonely, None, advice)
+
+
+def one_mount(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
+    if any(pair.one_mount for pair in pairs):
+        advice = "run the second one on another host: one mount has one cache"
+        yield warn("second host", "both are this host, through one mount", advice)
+
+
+def file_system(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
+    if all(host.file_system == "unknown" and host.hang for host in hosts):
+        return
+    kinds = sorted({f"{h.file_system}{' (network)' if h.network else ' (local)'}" for h in hosts})
+    names = sorted({host.host for host in hosts})
+    yield ok("file system", f"{', '.join(kinds)}, seen from {' and '.join(names)}")
 
 
 def names(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
@@ -76,11 +146,9 @@ def space(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
     free = min(f.bytes_free for f in found)
     inodes = min((f.inodes_free for f in found if f.inodes_free is not None), default=None)
     text = _size(free) if inodes is None else f"{_size(free)}, {inodes:,} inodes"
-    if free < _LITTLE_SPACE or (inodes is not None and inodes < _FEW_INODES):
-        advice = "a trial takes some 10 KiB and one file, more if it writes files of its own"
-        yield warn("free space", text, advice)
-    else:
-        yield ok("free space", text)
+    little = free < _LITTLE_SPACE or (inodes is not None and inodes < _FEW_INODES)
+    advice = "a trial takes some 10 KiB and one file, more if it writes files of its own"
+    yield warn_if(little, "free space", text, advice)
 
 
 def _size(count: float) -> str:
@@ -95,13 +163,10 @@ def speed(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
     for host in hosts:
         if host.speed is None:
             continue
-        times = host.speed.model_dump()
-        text = ", ".join(f"{name} {_rate(seconds)}" for name, seconds in times.items())
+        text = ", ".join(f"{name} {_rate(seconds)}" for name, seconds in host.speed.items())
         name = f"per second, {host.host}" if len(hosts) > 1 else "per second"
-        if max(times.values()) > _SLOW_OPERATION:
-            yield warn(name, text, "slow: fine for trials of minutes, not of seconds")
-        else:
-            yield ok(name, text)
+        advice = "slow: fine for trials of minutes, not of seconds"
+        yield warn_if(max(host.speed.values()) > _SLOW_OPERATION, name, text, advice)
 
 
 def _rate(seconds: float) -> str:
