@@ -798,7 +798,6 @@ def test_a_trial_under_way_and_a_waiting_one_have_a_detail_too() -> None:
     unclaimed = AttemptFile(a_trial(8), None, (), None)
     text = text_of(trial_detail(snapshot, [(AttemptName(8, 1), unclaimed)], 80))
     assert "Attempt 1  waiting" in text
-    assert "no such trial" in text_of(trial_detail(snapshot, [], 80))
 
 
 # -- for logs and programs -----------------------------------------------------------------

@@ -19,9 +19,8 @@ from distune.share.protocol import State
 from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted
-from distune.watch.attempt_files import AttemptFiles
+from distune.watch.attempt_files import LONGEST_LEAP, AttemptFiles, Refuse, recover
 from distune.watch.beats import Heartbeats
-from distune.watch.counting import LONGEST_LEAP, Refuse, recover
 from distune.watch.event_log import EventLog
 from distune.watch.expected import ExpectedTrials
 from distune.watch.snapshot import Event, Snapshot

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from distune.search.ranking import History
 from distune.search.staged import StageView
-from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
+from distune.share.heartbeat import Beat, Finished, MasterBeat
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Limits, Study
@@ -71,12 +71,3 @@ class Snapshot:
 
     def in_state(self, *states: State) -> list[AttemptName]:
         return [name for name in self.attempts if name.state in states]
-
-    def progress(self, name: AttemptName) -> Progress | None:
-        """What its worker's heartbeat says about a running attempt."""
-        for view in self.workers:
-            if view.worker == name.worker and view.beat is not None:
-                for progress in view.beat.running:
-                    if progress.file == name.filename and progress.study == self.study.id:
-                        return progress
-        return None
