@@ -694,13 +694,13 @@ def test_values_of_very_different_sizes_can_stand_in_one_column(best: float) -> 
 
 
 def test_a_spread_has_the_decimals_of_its_value_unless_they_show_nothing() -> None:
-    def told(values: list[float]) -> str:
+    def shown(values: list[float]) -> str:
         history = [counted(i, v, params={"lr": 0.05}, repeat=i) for i, v in enumerate(values)]
         return text_of(best_text(a_snapshot(a_study(repeats=2), history), 100))
 
-    assert "0.9871 ± 0.0007 over" in told([0.9866, 0.9876])
-    assert "0.9871 ± 1.4e-05 over" in told([0.98711, 0.98713])
-    assert "4.468e-09 ± 1.4e-10 over" in told([4.368e-09, 4.568e-09])
+    assert "0.9871 ± 0.0007 over" in shown([0.9866, 0.9876])
+    assert "0.9871 ± 1.4e-05 over" in shown([0.98711, 0.98713])
+    assert "4.468e-09 ± 1.4e-10 over" in shown([4.368e-09, 4.568e-09])
 
 
 def test_attempts_that_came_to_nothing_are_counted_by_why() -> None:
@@ -772,8 +772,8 @@ def test_a_trials_detail_tells_each_attempts_story() -> None:
             a_file(7, [0.97, *(i / 100 for i in range(29))], good, params=params, attempt=2),
         ),
     ]
-    told = text_of(trial_detail(a_snapshot(), attempts, 100))
-    text = "\n".join(line.rstrip() for line in told.split("\n"))
+    shown = text_of(trial_detail(a_snapshot(), attempts, 100))
+    text = "\n".join(line.rstrip() for line in shown.split("\n"))
     assert "Trial 7 of mnist" in text
     assert "lr 0.05, epochs 12" in text
     assert "Attempt 1  given up, failed, by gpu7-812-4f2a9c (cuda:0)" in text
@@ -843,14 +843,14 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         workers=(a_view("gpu7-812-4f2a9c", [progress_of(name, 0.25)]),),
         events=(Event(1.0, "claimed", "trial 9 claimed"),),
     )
-    told = json.loads(json.dumps(snapshot_json(snapshot), allow_nan=False))
-    assert (told["study"], told["metric"], told["direction"]) == (
+    shown = json.loads(json.dumps(snapshot_json(snapshot), allow_nan=False))
+    assert (shown["study"], shown["metric"], shown["direction"]) == (
         "mnist",
         "val_accuracy",
         "maximize",
     )
-    assert (told["state"], told["reason"]) == ("running", None)
-    assert told["trials"] == {
+    assert (shown["state"], shown["reason"]) == ("running", None)
+    assert shown["trials"] == {
         "counted": 3,
         "planned": 40,
         "waiting": 1,
@@ -864,7 +864,7 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
             "out-of-memory": 0,
         },
     }
-    first, last = told["ranking"]
+    first, last = shown["ranking"]
     assert first == {
         "rank": 1,
         "params": {"lr": 0.1},
@@ -878,11 +878,11 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         "trials": [0, 1],
     }
     assert (last["standing"], last["value"], last["params"]) == ("diverged", None, {"lr": 0.7})
-    (running,) = told["running"]
+    (running,) = shown["running"]
     assert (running["fraction"], running["value"]) == (0.25, 0.3)
     assert running["curve"] == [0.1, None, 0.3]
-    assert told["workers"][0]["images_per_second"] == 8123.0
-    assert told["events"] == [{"at": 1.0, "kind": "claimed", "text": "trial 9 claimed"}]
+    assert shown["workers"][0]["images_per_second"] == 8123.0
+    assert shown["events"] == [{"at": 1.0, "kind": "claimed", "text": "trial 9 claimed"}]
 
 
 def test_a_trial_as_json_tells_all_of_each_attempt_and_is_strict() -> None:
@@ -893,9 +893,9 @@ def test_a_trial_as_json_tells_all_of_each_attempt_and_is_strict() -> None:
         (name, a_file(7, [0.1, math.inf], failed, params={"lr": 0.05})),
         (AttemptName(7, 2), AttemptFile(a_trial(7, attempt=2), None, (), None)),
     ]
-    told = json.loads(json.dumps(trial_json(attempts), allow_nan=False))
-    assert (told["trial"], told["params"]) == (7, {"lr": 0.05})
-    first, second = told["attempts"]
+    shown = json.loads(json.dumps(trial_json(attempts), allow_nan=False))
+    assert (shown["trial"], shown["params"]) == (7, {"lr": 0.05})
+    first, second = shown["attempts"]
     assert (first["state"], first["worker"]) == ("lost", "gpu7-812-4f2a9c")
     assert first["reports"][1]["metrics"]["val_accuracy"] is None
     assert first["result"]["outcome"] == "failed"

@@ -19,7 +19,7 @@ from distune.watch.expected import ExpectedTrials
 
 #: A number so far beyond the known ones was not published by a master of this study.
 LONGEST_LEAP = 100_000
-_MOST_ATTEMPTS = 900_000  # a trial's; names have room for a few more
+_MOST_ATTEMPTS = 900_000  # a trial's; names can hold a few more
 _CURVES_READ = 40
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
 

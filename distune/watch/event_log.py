@@ -1,4 +1,4 @@
-"""What happened lately, told from one look to the next."""
+"""What happened lately, found out from one look to the next."""
 
 from __future__ import annotations
 

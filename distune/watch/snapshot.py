@@ -40,12 +40,12 @@ class Snapshot:
         elapsed: seconds that masters have run it.
         attempts: what lies in `trials/`.
         strangers: names there that no master of the study gave, and why they are none of its own.
-        files: contents of done and lost attempts, and of running ones when asked for.
+        files: what those of done and lost attempts say, and of running ones when asked for.
         bad: attempts whose content is not what it should be, and why.
         absent: trials that were there, are not counted, and were in none of the last
             listings; with the number of listings.
         next_number: the lowest trial number never seen.
-        size: how many configurations its sampler has, where that can be told.
+        size: how many configurations its sampler has, where that is known.
         stages: of a study that has them, how each stands.
         master: its heartbeat, and how long it has been silent.
     """

@@ -47,7 +47,7 @@ def publish_together(
     """Publish each name from one thread for each version of its content.
 
     Returns:
-        How many publishers of a name were told that it is theirs.
+        By name, how many of its publishers the share answered that it is theirs.
     """
     start = threading.Barrier(len(versions))
 

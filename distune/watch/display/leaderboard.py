@@ -127,7 +127,7 @@ def stage_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     """Each stage: how far it is, and what its winner has of the parameters that it tunes."""
     decimals = best_decimals(snapshot)
     views = snapshot.stages
-    # What is under way goes first when there is no room for all.
+    # What is under way goes first when not all fit.
     first = next((i for i, view in enumerate(views) if view.state != "over"), len(views))
     begin = max(0, min(first - 1, len(views) - rows))
     shown = views[begin : begin + rows]
