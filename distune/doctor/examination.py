@@ -5,12 +5,11 @@ This side never touches the directory, so it can always say what does not answer
 
 from __future__ import annotations
 
-import queue
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -87,26 +86,24 @@ class _ProberProcess:
             [sys.executable, "-m", "distune.doctor.prober", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            bufsize=0,  # what was read ahead, `select` would not see
             stderr=self._errors,
             start_new_session=True,
         )
-        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._messages.put(Message.model_validate_json(line))
-        self._messages.put(None)
 
     def hear(self, patience: float) -> Message | None:
         """Its next message, without those that it waits, unless it waits longer than `patience`
         (seconds); None if it ended, or stayed silent.
         """
-        with suppress(queue.Empty):
-            while message := self._messages.get(timeout=patience + _SILENCE):
-                if message.kind != "waits" or message.seconds > patience:
-                    return message
+        said = self._process.stdout
+        assert said is not None
+        while select.select([said], [], [], patience + _SILENCE)[0]:
+            line = said.readline()
+            if not line.endswith(b"\n"):
+                break
+            message = Message.model_validate_json(line)
+            if message.kind != "waits" or message.seconds > patience:
+                return message
         return None
 
     def last_words(self) -> str:

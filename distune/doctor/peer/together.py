@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -36,8 +36,10 @@ from distune.errors import ShareError
 from distune.share import protocol
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
+from distune.study.document import Document
 from distune.study.trial import Claim
 
+D = TypeVar("D", bound=Document)
 _HEARTBEATS = 20
 _HEARTBEAT_EVERY = 0.5  # seconds
 _LINES = 40  # of each host
@@ -58,23 +60,19 @@ def examine_together(
     Raises:
         PeerError: the other does not go on.
     """
-    other = _checked(HostMeasurements, session.both("host", mine.model_dump(mode="json")))
+    other = _exchanged(session, "host", mine)
     pair = PairMeasurements(
         host=mine.host,
         other=other.host,
         one_mount=bool(mine.boot) and (mine.boot, mine.device) == (other.boot, other.device),
         **_measure(session),
     )
-    return (
-        other,
-        pair,
-        _checked(PairMeasurements, session.both("pair", pair.model_dump(mode="json"))),
-    )
+    return other, pair, _exchanged(session, "pair", pair)
 
 
-def _checked(model: type[Any], fields: Any) -> Any:
+def _exchanged(session: Session, word: str, mine: D) -> D:
     try:
-        return model.model_validate(fields)
+        return type(mine).model_validate(session.both(word, mine.model_dump(mode="json")))
     except ValidationError:
         raise PeerError("the other doctor has another version of distune") from None
 
