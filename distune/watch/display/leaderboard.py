@@ -152,10 +152,11 @@ def _found(view: StageView) -> Text:
     if view.state == "over" and view.winner is None:
         return Text("no result: nothing changes", "yellow")
     params = view.winner.params if view.winner else {}
-    tuned = {name: params[name] for name in view.stage.params if name in params}
-    return (
-        params_text(tuned, ()) if tuned else Text(", ".join(map(clean, view.stage.params)), "dim")
-    )
+    tuned = [name for name in view.stage.params if name in params]
+    if not tuned:
+        return Text(", ".join(map(clean, view.stage.params)), "dim")
+    pieces = [line_of((f"{clean(n)} ", "dim"), format_scalar(params[n])) for n in tuned]
+    return line_of((", ", "dim")).join(pieces)
 
 
 def final_table(snapshot: Snapshot, width: int) -> RenderableType:
