@@ -72,11 +72,9 @@ def is_over(snapshot: Snapshot) -> bool:
 
 def planned_trials(snapshot: Snapshot) -> int | None:
     """How many trials there will be; None if only time or a target ends the study."""
-    limit, size = snapshot.limits.trials, snapshot.size
-    if size is None:
-        return limit
-    everything = size * snapshot.study.repeats
-    return everything if limit is None else min(limit, everything)
+    everything = None if snapshot.size is None else snapshot.size * snapshot.study.repeats
+    known = [one for one in (snapshot.limits.trials, everything) if one is not None]
+    return min(known, default=None)
 
 
 def eta_seconds(snapshot: Snapshot) -> float | None:

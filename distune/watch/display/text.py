@@ -79,23 +79,16 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
     Scaled from its least to its greatest finite value. A longer curve is thinned to means.
     """
-    if width <= 0 or not values:
-        return ""
-    points = _thinned(values, width)
-    finite = [p for p in points if p is not None]
-    low, high = min(finite, default=0.0), max(finite, default=0.0)
-    return "".join("×" if p is None else _spark(p, low, high) for p in points)
-
-
-def _thinned(values: Sequence[float], width: int) -> list[float | None]:
-    count = min(len(values), width)
+    count = max(min(len(values), width), 0)
     points: list[float | None] = []
     for i in range(count):
         bucket = values[i * len(values) // count : (i + 1) * len(values) // count]
-        finite = [v for v in bucket if math.isfinite(v)]
+        numbers = [v for v in bucket if math.isfinite(v)]
         # Divided before the sum: two finite numbers may have an infinite one.
-        points.append(sum(v / len(finite) for v in finite) if finite else None)
-    return points
+        points.append(sum(v / len(numbers) for v in numbers) if numbers else None)
+    finite = [p for p in points if p is not None]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    return "".join("×" if p is None else _spark(p, low, high) for p in points)
 
 
 def _spark(value: float, low: float, high: float) -> str:
