@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from distune import __version__
 from distune.doctor.diagnosis import Diagnosis, HostMeasurements, PairMeasurements
-from distune.doctor.peer.session import Lobby, PeerError, session_in
+from distune.doctor.peer.session import PeerError, Session
 from distune.doctor.peer.together import examine_together
 from distune.doctor.probes import files, surroundings, trials
 from distune.doctor.verdict.judge import judge
@@ -179,8 +179,10 @@ class _Prober:
         mine = self._measured()
         self._announce(f"waiting for another host: distune doctor --logs {self._logs} --peer")
         try:
-            lobby = Lobby(self._root, mine.host, self._operations)
-            with session_in(lobby, wait, self._patience, self._announce) as session:
+            session = Session(
+                self._root, mine.host, self._operations, self._patience, self._announce
+            )
+            with session.held(wait):
                 other, ours, theirs = examine_together(session, mine)
         except PeerError as error:
             self._found["lonely"] = str(error)

@@ -45,62 +45,108 @@ class Here(Document):
     partner: str = ""
 
 
-class Lobby:
-    """The folder in which doctors look for each other. `with Lobby(...) as lobby:` this one says
-    that it is here, again and again, from a thread of its own.
+class Session:
+    """Two doctors in one directory, as one of them sees it: how they find each other, and the
+    messages between them, heard in the order they were said.
 
     Args:
         root: the directory of this doctor; those of the others lie beside it.
         host: this one.
         operations: hears of every operation but the signs of life.
+        patience: seconds of silence after which the other is taken for dead.
+        announce: takes a line when something begins.
+
+    Attributes:
+        here, there: the two doctors.
+        sandbox: of the two alone.
+        leads: whether this doctor is the one of the two that prepares, writes and clears up.
     """
 
-    def __init__(self, root: Path, host: str, operations: Operations) -> None:
-        self.doctor = root.name
-        # Other hosts change it, too, so every listing needs the change before.
-        self.folder = WatchedFolder(root.parent, operations, partial(Folder, network=True))
-        self._signs = Folder(root.parent, network=True)
+    there: str
+    sandbox: WatchedFolder
+    leads: bool
+
+    def __init__(
+        self,
+        root: Path,
+        host: str,
+        operations: Operations,
+        patience: float,
+        announce: Callable[[str], None],
+    ) -> None:
+        self.here = root.name
+        self.announce = announce
         self._host = host
+        self._patience = max(_SHORTEST_PATIENCE, patience)
+        # Other hosts change it, too, so every listing needs the change before.
+        self._lobby = WatchedFolder(root.parent, operations, partial(Folder, network=True))
+        self._signs = Folder(root.parent, network=True)
         self._partner = ""
         self._counter = count()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self._said = self._heard = 0
 
-    def __enter__(self) -> Lobby:
+    @contextmanager
+    def held(self, wait: float) -> Iterator[None]:
+        """Find the other doctor; apologise to it when this one has to stop; say goodbye. All the
+        while this one says that it is here, again and again, from a thread of its own.
+
+        Args:
+            wait: seconds to wait for the other.
+
+        Raises:
+            PeerError: there is no other, or it does not go on.
+        """
         self._thread.start()
-        return self
+        try:
+            self._meet(wait)
+            try:
+                yield
+                self._part()
+            except PeerError:
+                self._clear_up()
+                raise
+            except (OSError, ShareError, BadRecord, SystemExit) as error:
+                with suppress(ShareError, OSError):  # then silence tells
+                    self.say("sorry", str(error) or type(error).__name__)
+                raise
+        finally:
+            self._over.set()
+            self._thread.join(_BEAT_EVERY)
+            with suppress(ShareError, FileNotFoundError):
+                self._signs.remove(self.here + _HERE)
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(_BEAT_EVERY)
-        with suppress(ShareError, FileNotFoundError):
-            self._signs.remove(self.doctor + _HERE)
+    def _part(self) -> None:
+        # The last one here clears up: what the other has not read yet must stay.
+        if self.leads:
+            self.hear("goodbye")
+            self._clear_up()
+        else:
+            self.say("goodbye")
 
     def _go_on(self) -> None:
         while True:
             with suppress(ShareError, FileNotFoundError):  # the next one may arrive
-                self._say()
+                self._show()
             if self._over.wait(_BEAT_EVERY):
                 return
 
-    def _say(self) -> None:
+    def _show(self) -> None:
         with self._lock:
             counter, partner = next(self._counter), self._partner
-            here = Here(doctor=self.doctor, host=self._host, counter=counter, partner=partner)
+            here = Here(doctor=self.here, host=self._host, counter=counter, partner=partner)
             data = records.encode_document(here).ljust(_SIZE - 1) + b"\n"
-            self._signs.rewrite(self.doctor + _HERE, data)
+            self._signs.rewrite(self.here + _HERE, data)
 
-    def sign_of(self, doctor: str) -> bytes:
+    def _sign_of(self, doctor: str) -> bytes:
         """That doctor's sign of life, which changes as long as it lives."""
-        return self.folder.read(doctor + _HERE, limit=2**16)
+        return self._lobby.read(doctor + _HERE, limit=2**16)
 
-    def meet(self, wait: float) -> Here:
-        """Wait that many seconds for the one other doctor. Only one whose sign changes while
-        this one looks is alive.
-
-        Raises:
-            PeerError: no other doctor came, or more than one.
+    def _meet(self, wait: float) -> None:
+        """Wait for the one other doctor. Only one whose sign changes while this one looks is
+        alive.
         """
         deadline = time.monotonic() + wait
         first: dict[str, int] = {}
@@ -109,74 +155,38 @@ class Lobby:
             with suppress(ShareError):  # look again
                 others = self._look_around()
                 alive = [o for o in others if o.counter != first.setdefault(o.doctor, o.counter)]
-            free = [other for other in alive if other.partner in ("", self.doctor)]
+            free = [other for other in alive if other.partner in ("", self.here)]
             if len(free) == 1:
-                (there,) = free
-                if there.version != _VERSION:
-                    raise PeerError(f"{there.host} has another version of distune")
-                self._partner = there.doctor
-                self._say()
-                return there
+                break
             if time.monotonic() >= deadline:
                 raise PeerError(_why_alone(alive, free))
             time.sleep(_LOOK_FOR_OTHERS_EVERY)
+        (other,) = free
+        if other.version != _VERSION:
+            raise PeerError(f"{other.host} has another version of distune")
+        self.there = self._partner = other.doctor
+        self._show()
+        self.announce(f"meeting {other.host}")
+        self.leads = self.here < self.there
+        self.sandbox = self._lobby.folder("+".join(sorted((self.here, self.there))))
+        self._talk = self.sandbox.folder("talk")
 
     def _look_around(self) -> list[Here]:
         """The other doctors that left a sign of life here, dead ones included."""
         found = []
-        for name in self.folder.fresh_names():
+        for name in self._lobby.fresh_names():
             doctor = name.removesuffix(_HERE)
-            if doctor not in (name, self.doctor):
+            if doctor not in (name, self.here):
                 with suppress(BadRecord, FileNotFoundError):
-                    here = records.decode_document(Here, self.sign_of(doctor))
+                    here = records.decode_document(Here, self._sign_of(doctor))
                     if here.doctor == doctor:
                         found.append(here)
         return found
 
-
-def _why_alone(alive: list[Here], free: list[Here]) -> str:
-    if free:
-        hosts = ", ".join(sorted(here.host for here in free))
-        return f"{len(free)} others are here ({hosts}): start it on two hosts, no more"
-    if alive:
-        return "two other doctors are at work here: wait until they are done"
-    return (
-        "no other host came: start the same command on the other host within that time; if you "
-        "did, the two do not see the same directory, or one sees old news of it"
-    )
-
-
-class Session:
-    """What two doctors have in common, as one of them sees it, and the messages between them,
-    heard in the order they were said.
-
-    Args:
-        there: the other doctor.
-        patience: seconds of silence after which the other is taken for dead.
-        announce: takes a line when something begins.
-
-    Attributes:
-        sandbox: of the two alone.
-        leads: whether this doctor is the one of the two that prepares, writes and clears up.
-    """
-
-    def __init__(
-        self, lobby: Lobby, there: str, patience: float, announce: Callable[[str], None]
-    ) -> None:
-        self.here = lobby.doctor
-        self.there = there
-        self.leads = self.here < there
-        self.announce = announce
-        self.sandbox = lobby.folder.folder("+".join(sorted((self.here, there))))
-        self._lobby = lobby
-        self._patience = patience
-        self._folder = self.sandbox.folder("talk")
-        self._said = self._heard = 0
-
     def say(self, word: str, value: Any = None) -> None:
         self._said += 1
         data = json.dumps({"word": word, "value": value}).encode()
-        self._folder.put(f"{self.here}.{self._said:05d}", data)
+        self._talk.put(f"{self.here}.{self._said:05d}", data)
 
     def hear(self, word: str) -> Any:
         """Wait for the other's next message, which has to be this one.
@@ -198,9 +208,9 @@ class Session:
         sign, since = None, time.monotonic()
         while True:
             try:
-                if name in self._folder.fresh_names():
-                    return json.loads(self._folder.read(name, limit=2**20))
-                now = self._lobby.sign_of(self.there)
+                if name in self._talk.fresh_names():
+                    return json.loads(self._talk.read(name, limit=2**20))
+                now = self._sign_of(self.there)
                 if now != sign:
                     sign, since = now, time.monotonic()
             except (ShareError, FileNotFoundError, BadRecord, ValueError):
@@ -216,39 +226,21 @@ class Session:
         self.say(word, value)
         return self.hear(word)
 
-    def clear_up(self) -> None:
+    def _clear_up(self) -> None:
         with self.sandbox.operations.doing(f"clearing up {self.sandbox.root}"):
             shutil.rmtree(self.sandbox.root, ignore_errors=True)
 
 
-@contextmanager
-def session_in(
-    lobby: Lobby, wait: float, patience: float, announce: Callable[[str], None]
-) -> Iterator[Session]:
-    """Find the other doctor; apologise to it when this one has to stop; say goodbye.
-
-    Raises:
-        PeerError: there is no other, or it does not go on.
-    """
-    with lobby:
-        there = lobby.meet(wait)
-        announce(f"meeting {there.host}")
-        session = Session(lobby, there.doctor, max(_SHORTEST_PATIENCE, patience), announce)
-        try:
-            yield session
-            # The last one here clears up: what the other has not read yet must stay.
-            if session.leads:
-                session.hear("goodbye")
-                session.clear_up()
-            else:
-                session.say("goodbye")
-        except PeerError:
-            session.clear_up()
-            raise
-        except (OSError, ShareError, BadRecord, SystemExit) as error:
-            with suppress(ShareError, OSError):  # then silence tells
-                session.say("sorry", str(error) or type(error).__name__)
-            raise
+def _why_alone(alive: list[Here], free: list[Here]) -> str:
+    if free:
+        hosts = ", ".join(sorted(here.host for here in free))
+        return f"{len(free)} others are here ({hosts}): start it on two hosts, no more"
+    if alive:
+        return "two other doctors are at work here: wait until they are done"
+    return (
+        "no other host came: start the same command on the other host within that time; if you "
+        "did, the two do not see the same directory, or one sees old news of it"
+    )
 
 
 def watch(look: Callable[[], bool], limit: float, begin: float | None = None) -> float | None:
