@@ -24,6 +24,7 @@ from distune.doctor.peer.session import LONGEST_LOOK, PeerError, Session, await_
 from distune.doctor.probes.files import heartbeat, publish_together
 from distune.doctor.probes.surroundings import lock
 from distune.doctor.probes.trials import (
+    claims_in,
     contend,
     example_trial,
     judge_claims,
@@ -130,18 +131,12 @@ def _claim_together(session: Session) -> Claims:
     if watch(lambda: len(list_afresh(store)) == _FILES, LONGEST_LOOK) is None:
         raise PeerError("the other host's trials are not in the listing here")
     session.both("race go")
-    wins, failed = contend(folder, _worker(session.leads), _CLAIMERS)
-    believed = [{worker: sorted(won) for worker, won in wins.items()}, failed]
-    their_wins, their_failed = session.both("race over", believed)
-    wins |= {str(worker): set(won) for worker, won in their_wins.items()}
-    won_by = {(worker, number) for worker, won in wins.items() for number in won}
-
-    def is_settled() -> bool:
-        taken = [name for name in list_afresh(store) if name.state is State.TAKEN]
-        return {(name.worker, name.trial) for name in taken} == won_by
-
-    watch(is_settled, _SETTLES_WITHIN)
-    return judge_claims(store, _FILES, wins, [*failed, *map(str, their_failed)])
+    won, failed = contend(folder, _worker(session.leads), _CLAIMERS)
+    their_won, their_failed = session.both("race over", [sorted(won), failed])
+    won |= {(str(worker), number) for worker, number in their_won}
+    watch(lambda: claims_in(list_afresh(store)) == won, _SETTLES_WITHIN)
+    tried = Claims(files=_FILES, claimers=2 * _CLAIMERS)
+    return judge_claims(store, tried, won, [*failed, *map(str, their_failed)])
 
 
 def _publish_on_both(session: Session) -> Publishing:
