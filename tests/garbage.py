@@ -362,9 +362,8 @@ class Bench:
         render(snapshot, 100, 40)
         plain_progress(snapshot)
         for number in range(min(self.trials, 4)):
-            files = store.attempts_of(number)
-            json.dumps(trial_json(files), allow_nan=False)
-            if files:
+            if files := store.attempts_of(number):
+                json.dumps(trial_json(files), allow_nan=False)
                 trial_detail(snapshot, files, 100)
 
     def check_outside(self) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from distune.doctor.diagnosis import PROMISES, CheckResult, Diagnosis
-from distune.doctor.measurements import (
+from distune.doctor.diagnosis import (
+    PROMISES,
+    CheckResult,
     Claims,
     Delay,
+    Diagnosis,
     HostMeasurements,
     Lines,
     Names,
@@ -25,9 +27,8 @@ from distune.doctor.measurements import (
     Renames,
     Rewrites,
     Space,
-    Speed,
 )
-from distune.doctor.peer.meeting import Here
+from distune.doctor.peer.session import Here
 from distune.doctor.prober import PROBES
 from distune.doctor.probes.files import probe_own_listing, probe_publishing, probe_renames
 from distune.doctor.probes.trials import probe_claims
@@ -39,7 +40,7 @@ from distune.share.folder import Folder
 from distune.study.study import Study
 from tests.conftest import Lab, wait_until
 
-FAST = Speed(publish=1e-3, rename=1e-3, list=1e-3, read=1e-3, append=1e-3, rewrite=1e-3)
+FAST = dict.fromkeys(("publish", "rename", "list", "read", "append", "rewrite"), 1e-3)
 LOCAL = HostMeasurements(
     host="a", file_system="ext4", network=False, default_lease=20.0, speed=FAST
 )
@@ -94,7 +95,7 @@ def test_a_cache_that_was_seen_costs_the_minute_that_attributes_may_be_cached() 
 
 
 def test_slow_operations_make_heartbeats_and_looks_rarer_and_the_lease_longer() -> None:
-    slow = FAST.model_copy(update={"rewrite": 0.2, "list": 0.15})
+    slow = {**FAST, "rewrite": 0.2, "list": 0.15}
     diagnosis = judge([LOCAL.model_copy(update={"speed": slow})])
     assert diagnosis.heartbeat == pytest.approx(4.0)
     assert diagnosis.poll == pytest.approx(3.0)
@@ -178,7 +179,7 @@ def test_each_thing_that_goes_wrong_between_two_hosts_breaks_a_promise(
         {"flock": False},
         {"own_listing": OwnListing(tries=9, stale=1)},
         {"repeated": 3, "last_error": "cannot rename a: Stale file handle"},
-        {"speed": FAST.model_copy(update={"publish": 2.0})},
+        {"speed": {**FAST, "publish": 2.0}},
     ],
 )
 def test_what_the_protocol_can_live_with_is_a_warning(fields: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from distune.doctor.measurements import HostMeasurements
+from distune.doctor.diagnosis import HostMeasurements
 from distune.doctor.verdict.judge import judge
 from distune.share import protocol, records
 from tests.conftest import DISTUNE, Lab
@@ -238,7 +238,7 @@ def test_the_operation_that_hangs_is_named(mount: Mount) -> None:
     assert status == 1
     assert failures(diagnosis) == {("answers", "P9")}
     assert "renaming appending/trials/000000" in value_of(diagnosis, "answers")
-    assert diagnosis["hosts"][0]["renames"] is not None, "what was found before is told"
+    assert diagnosis["hosts"][0]["renames"] is not None, "what was found before is shown"
 
 
 # -- two hosts -----------------------------------------------------------------------------

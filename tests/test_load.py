@@ -261,8 +261,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def lines_of_trials(real: Lab) -> list[dict[str, list[Any]]]:
-    """What the lines of each trial's file say, by their kind, as a user would read them."""
+def written(real: Lab) -> list[dict[str, list[Any]]]:
+    """What the lines of each trial's file say, by their kind, as the files have them."""
     found = []
     for path in sorted((real.logs / "space" / "seen").rglob("*.seen")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -283,9 +283,9 @@ def exported(real: Lab, format: str, name: str) -> str:
     return out
 
 
-def test_a_loaded_study_has_what_the_files_say(real: Lab, lines_of_trials: list[Any]) -> None:
+def test_a_loaded_study_has_what_the_files_say(real: Lab, written: list[Any]) -> None:
     found = distune.load(real.logs / "space")
-    for trial, kinds in zip(found.trials, lines_of_trials, strict=True):
+    for trial, kinds in zip(found.trials, written, strict=True):
         (asked,), (result,) = kinds["trial"], kinds["result"]
         assert (trial.number, trial.seed, trial.repeat, trial.params) == (
             asked["number"], asked["seed"], asked["repeat"], asked["params"]
@@ -309,21 +309,21 @@ def test_a_loaded_study_has_what_the_files_say(real: Lab, lines_of_trials: list[
     assert found.best.params == SETTINGS[0]
 
 
-def test_csv_parquet_and_json_have_the_same_trials(real: Lab, lines_of_trials: list[Any]) -> None:
+def test_csv_parquet_and_json_have_the_same_trials(real: Lab, written: list[Any]) -> None:
     frame = distune.load(real.logs).to_pandas()
     parquet = pandas.read_parquet(exported(real, "parquet", "t.parquet"))
     pandas.testing.assert_frame_equal(parquet, frame, check_exact=True)
     csv = pandas.read_csv(exported(real, "csv", "t.csv"), dtype=frame.dtypes.to_dict())
     pandas.testing.assert_frame_equal(csv, frame, check_exact=True)
     lines = Path(exported(real, "jsonl", "t.jsonl")).read_text().splitlines()
-    for line, kinds in zip(map(json.loads, lines), lines_of_trials, strict=True):
+    for line, kinds in zip(map(json.loads, lines), written, strict=True):
         assert line["params"] == kinds["trial"][0]["params"]
         assert line["value"] == kinds["result"][0]["value"]  # also a NaN, which both write so
         assert len(line["curve"]) == len(kinds.get("report", []))
     assert frame["failure"].dropna().tolist() == ["ValueError: =1+1 is too much"] * 2
 
 
-def test_optuna_has_the_same_trials(real: Lab, lines_of_trials: list[Any]) -> None:
+def test_optuna_has_the_same_trials(real: Lab, written: list[Any]) -> None:
     for name, storage in (
         ("t.db", f"sqlite:///{real.folder}/t.db"),
         ("t.log", JournalStorage(
@@ -331,7 +331,7 @@ def test_optuna_has_the_same_trials(real: Lab, lines_of_trials: list[Any]) -> No
     ):  # fmt: skip
         exported(real, "optuna", name)
         found = optuna.load_study(study_name="space", storage=storage)
-        for trial, kinds in zip(found.trials, lines_of_trials, strict=True):
+        for trial, kinds in zip(found.trials, written, strict=True):
             (asked,), (result,) = kinds["trial"], kinds["result"]
             assert trial.params == asked["params"]
             assert trial.value == (result["value"] if result["outcome"] == "complete" else None)
@@ -342,9 +342,9 @@ def test_optuna_has_the_same_trials(real: Lab, lines_of_trials: list[Any]) -> No
                 assert trial.user_attrs["metrics.val/acc"] == result["metrics"]["val/acc"]
 
 
-def test_tensorboard_has_the_same_curves(real: Lab, lines_of_trials: list[Any]) -> None:
+def test_tensorboard_has_the_same_curves(real: Lab, written: list[Any]) -> None:
     folder = Path(exported(real, "tensorboard", "tb"))
-    for number, kinds in enumerate(lines_of_trials):
+    for number, kinds in enumerate(written):
         reader = EventAccumulator(str(folder / f"{number:06d}")).Reload()
         if reported := kinds.get("report"):
             for tag in ("loss", "val/acc"):

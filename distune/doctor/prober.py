@@ -15,18 +15,17 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from distune.doctor.diagnosis import Diagnosis
-from distune.doctor.measurements import HostMeasurements
-from distune.doctor.peer.meeting import Lobby, PeerError
-from distune.doctor.peer.session import session_in
+from distune import __version__
+from distune.doctor.diagnosis import Diagnosis, HostMeasurements, PairMeasurements
+from distune.doctor.peer.session import PeerError, Session
 from distune.doctor.peer.together import examine_together
-from distune.doctor.prober_process import Message
 from distune.doctor.probes import files, surroundings, trials
+from distune.doctor.verdict.judge import judge
 from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol, records
@@ -34,9 +33,10 @@ from distune.share.protocol import worker_id
 from distune.study.document import Document
 
 _SAY_EVERY = 0.5  # seconds
+NOT_WRITTEN = "the diagnosis was not written"
 
 #: What one host tries alone, in this order, by the name of what it finds in `HostMeasurements`.
-PROBES: dict[str, Callable[[WatchedFolder], Document | bool | None]] = {
+PROBES: dict[str, Callable[[WatchedFolder], object]] = {
     "space": surroundings.probe_space,
     "speed": surroundings.probe_speed,
     "publishing": files.probe_publishing,
@@ -53,6 +53,22 @@ PROBES: dict[str, Callable[[WatchedFolder], Document | bool | None]] = {
 assert PROBES.keys() <= HostMeasurements.model_fields.keys()
 
 
+class Message(Document):
+    """What the prober says, a line of JSON each.
+
+    Attributes:
+        kind: `phase` (what begins), `waits` (what has been waited for, and how long),
+            `measured` (so far), `mistake` (of the user's), `diagnosis` (which it now writes,
+            if it is to), `end` (`written`, why not, or nothing if that was not to be).
+    """
+
+    kind: Literal["phase", "waits", "measured", "mistake", "diagnosis", "end"]
+    text: str = ""
+    seconds: float = 0.0
+    measured: HostMeasurements | None = None
+    diagnosis: Diagnosis | None = None
+
+
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda sig, frame: sys.exit(128 + sig))
     logs, patience, *wait = sys.argv[1:]
@@ -61,17 +77,22 @@ def main() -> None:
     prober.run(*map(float, wait))
 
 
+def diagnose(hosts: list[HostMeasurements], pairs: list[PairMeasurements]) -> Diagnosis:
+    return judge(hosts, pairs, version=__version__, created=time.time())
+
+
 class _Prober:
     def __init__(self, logs: Path, patience: float) -> None:
         self._logs = logs
         self._patience = patience
+        own = worker_id(socket.gethostname(), os.getpid(), secrets.token_hex(3))
+        self._root = logs / protocol.DOCTOR_FOLDER / own  # of this doctor's sandbox
         # Whatever else is printed by mistake must not be taken for a message.
         self._out = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
         self._lock = threading.Lock()
         self._operations = Operations()
         self._found: dict[str, Any] = {"host": socket.gethostname(), "troubles": {}}
-        self._root: Path | None = None  # of this doctor's sandbox
 
     def run(self, wait: float | None = None) -> None:
         """Examine; together with another host if there is a time to wait for it."""
@@ -82,15 +103,15 @@ class _Prober:
         if problem is not None:
             self._say("mistake", text=problem)
             return
-        result = None
-        with self._own_directory() as root:
-            if root is not None:
-                self._examine_alone(root)
-                if wait is not None:
-                    result = self._examine_together(root, wait)
-        self._say("result", **(result or {"hosts": [self._measured()]}))
-        diagnosis = sys.stdin.readline().strip()
-        self._say("end", text=self._leave(diagnosis) if diagnosis else "")
+        try:
+            diagnosis, leave = self._examine(wait)
+        finally:
+            with self._operations.doing(f"clearing up {self._root}"):
+                shutil.rmtree(self._root, ignore_errors=True)
+                with suppress(OSError):  # another doctor is at work
+                    self._root.parent.rmdir()
+        self._say("diagnosis", diagnosis=diagnosis)
+        self._say("end", text=self._leave(diagnosis) if leave else "")
 
     def keep_saying(self) -> None:
         """Say again and again what is waited for, from a thread of its own."""
@@ -115,79 +136,73 @@ class _Prober:
         self._found["last_error"] = self._short(self._operations.last_error)
         return HostMeasurements.model_validate(self._found)
 
+    def _alone(self) -> Diagnosis:
+        return diagnose([self._measured()], [])
+
     def _trouble(self, probe: str, error: Exception) -> None:
+        text = str(error)
         if isinstance(error, OSError) and error.filename:
-            path = "/".join(Path(str(error.filename)).parts[-2:])
-            error = ShareError(f"{path}: {error.strerror}")
-        self._found["troubles"][probe] = self._short(str(error))
+            text = f"{'/'.join(Path(str(error.filename)).parts[-2:])}: {error.strerror}"
+        self._found["troubles"][probe] = self._short(text)
 
     def _short(self, text: str) -> str:
         """Without the long path that all of it has in common."""
-        return text.replace(f"{self._root}/", "") if self._root else text
+        return text.replace(f"{self._root}/", "")
 
-    @contextmanager
-    def _own_directory(self) -> Iterator[Path | None]:
-        """A directory of this doctor's own, gone afterwards; None if none can be made."""
-        own = worker_id(socket.gethostname(), os.getpid(), secrets.token_hex(3))
-        root = self._logs / protocol.DOCTOR_FOLDER / own
+    def _examine(self, wait: float | None) -> tuple[Diagnosis, bool]:
+        """The diagnosis, and whether to leave it here: one of an examination that came to no end
+        must not replace an older one.
+        """
         try:
-            with self._operations.doing(f"making {root}"):
+            with self._operations.doing(f"making {self._root}"):
                 self._found.update(surroundings.identify(self._logs))
-                root.mkdir(parents=True)
-                (root / "first").write_bytes(b"x")
-            self._root = root
+                self._root.mkdir(parents=True)
+                (self._root / "first").write_bytes(b"x")
         except OSError as error:
             why = f"cannot write in {self._logs}: {error.strerror or error}"
-            self._trouble("sandbox", ShareError(why))
-        try:
-            yield self._root
-        finally:
-            with self._operations.doing(f"clearing up {root}"):
-                shutil.rmtree(root, ignore_errors=True)
-                with suppress(OSError):  # another doctor is at work
-                    root.parent.rmdir()
-
-    def _examine_alone(self, root: Path) -> None:
-        sandbox = WatchedFolder(root, self._operations)
+            self._found["troubles"]["sandbox"] = why
+            return self._alone(), False
+        sandbox = WatchedFolder(self._root, self._operations)
         for name, probe in PROBES.items():
             self._announce(name.replace("_", " "))
             try:
                 self._found[name] = probe(sandbox.folder(name))
             except (OSError, ShareError, BadRecord) as error:
                 self._trouble(name, error)
-            self._say("measured", hosts=[self._measured()])
+            self._say("measured", measured=self._measured())
+        return (self._alone(), True) if wait is None else self._examine_together(wait)
 
-    def _examine_together(self, root: Path, wait: float) -> dict[str, Any] | None:
-        """Fields of the result; None if the other host could not be examined. What the leader
-        found comes first, so that both doctors have the same.
+    def _examine_together(self, wait: float) -> tuple[Diagnosis, bool]:
+        """What the leader found comes first, so that both doctors have the same; it is the one
+        that leaves it here.
         """
         mine = self._measured()
         self._announce(f"waiting for another host: distune doctor --logs {self._logs} --peer")
         try:
-            lobby = Lobby(root, mine.host, self._operations)
-            with session_in(lobby, wait, self._patience, self._announce) as session:
+            session = Session(
+                self._root, mine.host, self._operations, self._patience, self._announce
+            )
+            with session.held(wait):
                 other, ours, theirs = examine_together(session, mine)
         except PeerError as error:
             self._found["lonely"] = str(error)
-            return None
+            return self._alone(), False
         except (OSError, ShareError, BadRecord) as error:
             self._trouble("peer", error)
-            return None
+            return self._alone(), False
+        order = 1 if session.leads else -1
         hosts, pairs = [self._measured(), other], [ours, theirs]
-        if not session.leads:
-            hosts.reverse()
-            pairs.reverse()
-        return {"hosts": hosts, "pairs": pairs, "leads": session.leads}
+        return diagnose(hosts[::order], pairs[::order]), session.leads
 
-    def _leave(self, diagnosis: str) -> str:
-        """Put it into the directory; what went wrong, if it did."""
+    def _leave(self, diagnosis: Diagnosis) -> str:
+        """Put it into the directory: `written`, or what went wrong."""
         folder = WatchedFolder(self._logs, self._operations)
-        data = records.encode_document(Diagnosis.model_validate_json(diagnosis))
         try:
+            data = records.encode_document(diagnosis)
             self._operations.retry(folder.replace, protocol.DOCTOR, data)
         except (ShareError, OSError) as error:
-            return str(error)
-        return ""
+            return f"{NOT_WRITTEN}: {error}"
+        return "written"
 
 
 def _problem_with(logs: Path) -> str | None:

@@ -133,6 +133,11 @@ class WatchedFolder:
     def rest(self) -> None:
         self.unwatched.rest()
 
+    def fresh_names(self) -> list[str]:
+        """A listing that no cache answers."""
+        self.poke("")
+        return self.names("")
+
     def put(self, path: str, data: bytes = b"x\n") -> None:
         """Publish under a name that nothing else uses, retrying."""
         with suppress(FileExistsError):  # this is our own file: the reply was lost

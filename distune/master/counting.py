@@ -10,7 +10,7 @@ from distune.share import protocol, records
 from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.study.trial import Counted
-from distune.watch.counting import count_attempt
+from distune.watch.attempt_files import count_attempt
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 

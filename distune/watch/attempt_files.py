@@ -1,8 +1,11 @@
-"""What the files in `trials/` say: of attempts that have ended, and the curves of running ones."""
+"""What the files of attempts say: of running ones, of those that have ended, and what the history
+keeps of these.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from distune.errors import BadRecord
 from distune.search.ranking import History
@@ -10,17 +13,22 @@ from distune.share import protocol
 from distune.share.protocol import COUNTED, AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
-from distune.study.trial import Purpose
-from distune.watch.counting import LONGEST_LEAP, Refuse
+from distune.study.study import Study
+from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial, summarize
 from distune.watch.expected import ExpectedTrials
 
-_MOST_ATTEMPTS = 900_000  # a trial's; names have room for a few more
+#: A number so far beyond the known ones was not published by a master of this study.
+LONGEST_LEAP = 100_000
+_MOST_ATTEMPTS = 900_000  # a trial's; names can hold a few more
 _CURVES_READ = 40
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
 
 Files = dict[AttemptName, AttemptFile]
+#: Why a trial is none that the study has asked for, if so, given what was counted before.
+Refuse = Callable[[Trial, History], str | None]
 
 
+@dataclass
 class AttemptFiles:
     """The files in `trials/`, from one look to the next.
 
@@ -29,37 +37,29 @@ class AttemptFiles:
         catch_up: reads what a master may have counted since.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        history: History,
-        expected: ExpectedTrials,
-        refuse: Refuse | None,
-        catch_up: Callable[[], None],
-    ) -> None:
-        self._store = store
-        self._history = history
-        self._expected = expected
-        self._refuse = refuse
-        self._catch_up = catch_up
-        self._verdicts: dict[AttemptName, str | None] = {}  # of the last listing
-        self._curves: dict[AttemptName, tuple[float, AttemptFile]] = {}
+    store: Store
+    history: History
+    expected: ExpectedTrials
+    refuse: Refuse | None
+    catch_up: Callable[[], None]
+    _verdicts: dict[AttemptName, str | None] = field(default_factory=dict)  # of the last listing
+    _curves: dict[AttemptName, tuple[float, AttemptFile]] = field(default_factory=dict)
 
     def split(self, listing: Listing) -> tuple[tuple[AttemptName, ...], dict[str, str]]:
         """The study's attempts; and the names of all other files, and why they are strangers."""
         known: list[AttemptName] = []
         strangers = dict.fromkeys(listing.strangers, "it is not the name of an attempt")
-        reach = max(self._expected.next_number, len(self._history))
+        reach = max(self.expected.next_number, len(self.history))
         verdicts, self._verdicts = self._verdicts, {}
         caught_up = False
         for name in sorted(listing.attempts):
             why = self._misplaced(name, reach)
-            if why is None and self._refuse is not None and not self._expected.has(name.key):
-                why = verdicts[name] if name in verdicts else self._examine(name, self._refuse)
+            if why is None and self.refuse is not None and not self.expected.has(name.key):
+                why = verdicts[name] if name in verdicts else self._examine(name, self.refuse)
                 if why is not None and name not in verdicts and not caught_up:
                     # Where locks lie a second master may have asked for it.
-                    self._catch_up()
-                    caught_up, why = True, self._examine(name, self._refuse)
+                    self.catch_up()
+                    caught_up, why = True, self._examine(name, self.refuse)
                 self._verdicts[name] = why
             if why is None:
                 known.append(name)
@@ -73,13 +73,13 @@ class AttemptFiles:
             return f"what is {name.state} has no business in {protocol.TRIALS}/"
         if name.trial >= reach + LONGEST_LEAP or name.attempt > _MOST_ATTEMPTS:
             return "nobody asked for such a trial"
-        if name.purpose is Purpose.TEST and not self._history.study.has_test:
+        if name.purpose is Purpose.TEST and not self.history.study.has_test:
             return "this study has no test"
         return None
 
     def _examine(self, name: AttemptName, refuse: Refuse) -> str | None:
         try:
-            return refuse(self._store.read_attempt(name).trial, self._history)
+            return refuse(self.store.read_attempt(name).trial, self.history)
         except FileNotFoundError:
             return None  # a worker has moved it on: so it was the study's
         except BadRecord as error:
@@ -92,7 +92,7 @@ class AttemptFiles:
         for name in attempts:
             if name.state in (State.DONE, State.LOST):
                 try:
-                    files[name] = self._store.read_ended(name)
+                    files[name] = self.store.read_ended(name)
                 except BadRecord as error:
                     bad[name] = str(error)
                 except FileNotFoundError:
@@ -107,7 +107,60 @@ class AttemptFiles:
             if name in self._curves and now - self._curves[name][0] < _CURVE_AGE:
                 continue
             try:
-                self._curves[name] = (now, self._store.read_attempt(name))
+                self._curves[name] = (now, self.store.read_attempt(name))
             except (BadRecord, FileNotFoundError):
                 continue
         return {name: file for name, (_, file) in self._curves.items()}
+
+
+def count_attempt(
+    study: Study, name: AttemptName, file: AttemptFile, elapsed: float | None
+) -> Counted:
+    """What the history keeps of an attempt that ends its trial."""
+    if name.state is State.PRUNED:
+        best = summarize(file.reports, study.metric, study.direction, study.summary)
+        result = Result(
+            outcome=Outcome.PRUNED,
+            value=best.metrics[study.metric] if best else None,
+            metrics=best.metrics if best else {},
+            seconds=file.reports[-1].seconds if file.reports else 0.0,
+            steps=len(file.reports),
+        )
+    else:
+        result = file.result or Result(
+            outcome=Outcome.FAILED, failure=Failure(message="the file has no result")
+        )
+    return Counted(
+        trial=file.trial,
+        worker=name.worker,
+        device=file.claim.device if file.claim else "",
+        result=result,
+        elapsed=elapsed,
+    )
+
+
+def recover(store: Store, history: History, refuse: Refuse) -> list[Counted]:
+    """Add to the history what `seen/` has and it lacks: a crash came between, or the cache is
+    gone. Of two files of one trial (two masters raced) the lower attempt counts. What cannot
+    be read there counts nothing: its trial is made again.
+
+    Returns:
+        What was added, each trial after those that it rests upon: by number, tests last.
+    """
+    found: list[Counted] = []
+    reach = len(history)
+    unknown = store.seen(history.counted)
+    for name in sorted(unknown, key=lambda n: (n.purpose is Purpose.TEST, n.trial, n)):
+        if name.state not in COUNTED or history.has(name.key):
+            continue
+        if name.trial > reach + LONGEST_LEAP:
+            continue
+        try:
+            file = store.read_ended(name, seen=True)
+        except (FileNotFoundError, BadRecord):
+            continue
+        if refuse(file.trial, history) is None:
+            reach = max(reach, name.trial)
+            found.append(count_attempt(history.study, name, file, None))
+            history.add(found[-1])
+    return found

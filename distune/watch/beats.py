@@ -42,10 +42,8 @@ class Heartbeats:
         self._master: MasterBeat | None = None
 
     def workers(self, holders: Set[str]) -> tuple[WorkerView, ...]:
-        """The workers as their heartbeats show them, read now or a moment ago.
-
-        Args:
-            holders: workers that have a trial, whose heartbeats should be there.
+        """The workers as their heartbeats show them, read now or a moment ago. `holders` have a
+        trial, so their heartbeats should be there.
         """
         if self._monotonic() >= self._next:
             beats = self._store.beats()

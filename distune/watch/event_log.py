@@ -1,4 +1,4 @@
-"""What happened lately, told from one look to the next."""
+"""What happened lately, found out from one look to the next."""
 
 from __future__ import annotations
 
@@ -9,36 +9,30 @@ from distune.search.ranking import History
 from distune.search.staged import StageView
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
-from distune.study.trial import FAILURES, Counted, Outcome, Result
+from distune.study.trial import FAILURES, Outcome, Result
 from distune.watch.snapshot import Event
 
 _EVENTS_KEPT = 200
 
 
 class EventLog:
-    """`EventLog(history, wall)`; its methods turn what is new into events. `wall`: for people."""
+    """Its methods turn what is new into `events`, the newest last. `wall`: a clock for people."""
 
     def __init__(self, history: History, wall: Callable[[], float]) -> None:
         self._history = history
         self._trials, self._tests = len(history), len(history.tests)
         self._wall = wall
-        self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
+        self.events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._before: frozenset[AttemptName] | None = None
         self._stages_begun = 0
 
     def add(self, kind: str, text: str) -> None:
-        self._events.append(Event(self._wall(), kind, text))
+        self.events.append(Event(self._wall(), kind, text))
 
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """The newest last."""
-        return tuple(self._events)
-
-    def counted(self) -> list[Counted]:
-        """Trials and tests that were counted since the look before; returns the trials."""
+    def counted(self) -> None:
+        """Trials and tests that were counted since the look before."""
         history, metric = self._history, self._history.study.metric
-        new = list(history.trials[self._trials :])
-        for one in new:
+        for one in history.trials[self._trials :]:
             result, number = one.result, one.trial.number
             if result.outcome in FAILURES:
                 self.add(result.outcome, f"trial {number} failed for good: {_why(result)}")
@@ -50,7 +44,6 @@ class EventLog:
             shown = ", ".join(f"{key} {value:.5g}" for key, value in found.items())
             self.add(one.result.outcome, f"trial {one.trial.number} tested: {shown}")
         self._trials, self._tests = len(history), len(history.tests)
-        return new
 
     def listed(
         self, attempts: Iterable[AttemptName], files: Mapping[AttemptName, AttemptFile]

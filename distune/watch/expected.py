@@ -12,12 +12,8 @@ Key = tuple[Purpose, int]
 
 
 class ExpectedTrials:
-    """`ExpectedTrials(history).follow(attempts)` after each listing of `trials/`.
-
-    Attributes:
-        absent: trials that were there, or should be, and are not counted; with the number of
-            the last listings that had no file of them.
-        next_number: the lowest trial number never seen.
+    """`ExpectedTrials(history).follow(attempts)` after each listing of `trials/`. `absent` and
+    `next_number` are those of a `Snapshot`.
     """
 
     def __init__(self, history: History) -> None:
@@ -30,11 +26,8 @@ class ExpectedTrials:
 
     def expect(self, key: Key, attempt: int = 0) -> None:
         """The master is about to publish this trial: were it in no listing from now on, that
-        would be because its file has moved on or vanished, not because it never was.
-
-        Args:
-            key: of the trial.
-            attempt: which file of it, if there is one.
+        would be because its file has moved on or vanished, not because it never was. `attempt`:
+        which file of it, if there is one.
         """
         purpose, number = key
         if purpose is Purpose.TRAIN:

@@ -24,47 +24,38 @@ if TYPE_CHECKING:
     import pandas
 
 
+@dataclass(eq=False)
 class StoredCurves(Mapping[int, Sequence[Report]]):
     """What trials have reported, by their numbers; a trial's file is read when it is asked for.
 
-    Args:
-        store: of the study.
-        history: what is counted of it.
-        around: entered around each look at the share.
-
     Attributes:
+        around: entered around each look at the share.
         unreadable: numbers of trials whose file was asked for, and is gone or spoilt.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        history: History,
-        around: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
-        self.unreadable: list[int] = []
-        self._store = store
-        self._history = history
-        self._around = around
+    store: Store
+    history: History
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
+    unreadable: list[int] = field(default_factory=list)
 
     def __getitem__(self, number: int) -> Sequence[Report]:
-        counted = self._history.get((Purpose.TRAIN, number))
+        counted = self.history.get((Purpose.TRAIN, number))
         if counted is None:
             raise KeyError(number)
         if counted.result.steps == 0:
             return ()  # as it says itself: there is nothing to look for
         try:
-            with self._around():
-                return self._store.read_counted(counted).reports
+            with self.around():
+                return self.store.read_counted(counted).reports
         except (FileNotFoundError, BadRecord):
             self.unreadable.append(number)
             return ()
 
     def __iter__(self) -> Iterator[int]:
-        return (counted.trial.number for counted in self._history.trials)
+        return (counted.trial.number for counted in self.history.trials)
 
     def __len__(self) -> int:
-        return len(self._history)
+        return len(self.history)
 
 
 @dataclass(frozen=True)
@@ -107,17 +98,13 @@ class LoadedStudy:
         self.name: str = self.history.study.name
         self.metric: str = self.history.study.metric
         self.direction: Direction = self.history.study.direction
-        self.trials = [
-            LoadedTrial(**vars(row), _curves=self.curves) for row in trial_rows(self.history)
-        ]
+        rows = trial_rows(self.history)
+        self.trials = [LoadedTrial(**vars(row), _curves=self.curves) for row in rows]
 
     def __repr__(self) -> str:
-        best = self.best
+        best, seeks = self.best, f"{self.direction} {self.metric}"
         found = "" if best is None else f", best {best.value:.6g} in trial {best.number}"
-        return (
-            f"<study {self.name!r}: {self.direction} {self.metric}, "
-            f"{len(self.trials)} trials{found}>"
-        )
+        return f"<study {self.name!r}: {seeks}, {len(self.trials)} trials{found}>"
 
     @property
     def best(self) -> LoadedTrial | None:
@@ -128,12 +115,9 @@ class LoadedStudy:
         if winner is None:
             return None
         numbers = {one.trial.number for one in winner.complete or winner.trials}
-        values = {
-            trial.value: trial
-            for trial in self.trials
-            if trial.number in numbers and trial.value is not None and math.isfinite(trial.value)
-        }
-        return values[(max if self.direction == "maximize" else min)(values)]
+        trials = {trial.value: trial for trial in self.trials if trial.number in numbers}
+        values = [value for value in trials if value is not None and math.isfinite(value)]
+        return trials[max(values) if self.direction == "maximize" else min(values)]
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a trial: the columns are the fields of a trial, then `params.NAME`,

@@ -6,8 +6,8 @@ The master and every viewer watch with this; it writes nothing.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from distune.errors import BadRecord
 from distune.search.ranking import History
@@ -19,9 +19,8 @@ from distune.share.protocol import State
 from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted
-from distune.watch.attempt_files import AttemptFiles
+from distune.watch.attempt_files import LONGEST_LEAP, AttemptFiles, Refuse, recover
 from distune.watch.beats import Heartbeats
-from distune.watch.counting import LONGEST_LEAP, Refuse, recover
 from distune.watch.event_log import EventLog
 from distune.watch.expected import ExpectedTrials
 from distune.watch.snapshot import Event, Snapshot
@@ -64,13 +63,10 @@ class Observer:
         self._follows = follows_history
         self._monotonic = monotonic
         self._sampler = make_sampler(self.study)
-        self._beats = Heartbeats(
-            store, self.study, monotonic, lambda text: self.add_event("trouble", text)
-        )
+        self._beats = Heartbeats(store, self.study, monotonic, partial(self.add_event, "trouble"))
         self.catch_up()
         self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
         self._log = EventLog(self.history, wall)
-        self._recent = deque((c.elapsed for c in self.history.trials[-_RATE_OVER:]), _RATE_OVER)
         self.expected = ExpectedTrials(self.history)
         self._files = AttemptFiles(store, self.history, self.expected, refuse, self.catch_up)
 
@@ -80,7 +76,7 @@ class Observer:
     @property
     def events(self) -> tuple[Event, ...]:
         """What happened lately, the newest last."""
-        return self._log.events
+        return tuple(self._log.events)
 
     def expect_all(self, listing: Listing) -> None:
         """Expect the trials of a listing."""
@@ -119,7 +115,7 @@ class Observer:
         master, silence = self._beats.master(now) if self._follows else (None, 0.0)
         if elapsed is None:
             elapsed = master.elapsed if master else 0.0
-        self._recent.extend(one.elapsed for one in self._log.counted())
+        self._log.counted()
         self._log.listed(attempts, files)
         stages = self._follow_stages()
         return Snapshot(
@@ -168,7 +164,8 @@ class Observer:
         return views
 
     def _rate(self, elapsed: float) -> float | None:
-        recent = [at for at in self._recent if at is not None]
+        last = self.history.trials[-_RATE_OVER:]
+        recent = [one.elapsed for one in last if one.elapsed is not None]
         if len(recent) < 2:
             return None
         # Up to now, not up to the last one: a study that has stalled shows it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -35,28 +35,21 @@ class Mode(StrEnum):
     JSON = "json"
 
 
+@dataclass
 class Screen:
     """`with Screen(console, mode) as screen: screen.show(snapshot)`, again and again."""
 
-    def __init__(
-        self, console: Console, mode: Mode, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._console = console
-        self._mode = mode
-        self._clock = clock
-        self._live: Live | None = None
-        self._next_picture = 0.0
-        self._next_line = 0.0
-        self._last_event: Event | None = None
-        self._said: list[str] = []
-
-    @property
-    def live(self) -> bool:
-        return self._mode is Mode.LIVE
+    console: Console
+    mode: Mode
+    _live: Live | None = None
+    _next_picture: float = 0.0
+    _next_line: float = 0.0
+    _last_event: Event | None = None
+    _said: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        if self._mode is Mode.LIVE:
-            self._live = Live(console=self._console, screen=True, auto_refresh=False)
+        if self.mode is Mode.LIVE:
+            self._live = Live(console=self.console, screen=True, auto_refresh=False)
             self._live.start()
         return self
 
@@ -64,23 +57,22 @@ class Screen:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        for text in self._said:  # what was said while the live view covered the terminal
-            self.say(text)
+        self.say(*self._said)  # while the live view covered the terminal
         self._said.clear()
 
     def wants_curves(self) -> bool:
         """Whether the next picture is due and would show learning curves."""
-        return self._mode is not Mode.PLAIN and self._clock() >= self._next_picture
+        return self.mode is not Mode.PLAIN and time.monotonic() >= self._next_picture
 
     def show(self, snapshot: Snapshot) -> None:
         """Show it, if it is time to."""
-        now = self._clock()
-        if self._mode is Mode.PLAIN:
+        now = time.monotonic()
+        if self.mode is Mode.PLAIN:
             self._show_plain(snapshot, now)
         elif now >= self._next_picture:
             self._next_picture = now + _REFRESH
             if self._live is not None:
-                width, height = self._console.size
+                width, height = self.console.size
                 self._live.update(render(snapshot, width, height), refresh=True)
             else:
                 self._print_json(snapshot)
@@ -90,34 +82,29 @@ class Screen:
         # All of them if the last one has scrolled away.
         new = next((events[i + 1 :] for i, one in enumerate(events) if one is last), events)
         if new:
-            self._print([plain_event(event) for event in new])
+            self.say(*map(plain_event, new))
             self._last_event = new[-1]
         if now >= self._next_line:
             self._next_line = now + _PROGRESS_LINE_EVERY
             self.say(plain_progress(snapshot))
 
     def _print_json(self, snapshot: Snapshot) -> None:
-        self._console.out(json.dumps(snapshot_json(snapshot), allow_nan=False), highlight=False)
+        self.console.out(json.dumps(snapshot_json(snapshot), allow_nan=False), highlight=False)
 
-    def say(self, text: str) -> None:
-        """A line for people."""
-        self._print([text])
-
-    def _print(self, lines: Sequence[str]) -> None:
-        if self._mode is Mode.JSON:
-            return
+    def say(self, *lines: str) -> None:
+        """Lines for people."""
         if self._live is not None:
             self._said += lines
-        else:
+        elif lines and self.mode is not Mode.JSON:
             safe = "\n".join(clean(line, limit=len(line)) for line in lines)
-            self._console.out(safe, highlight=False)
+            self.console.out(safe, highlight=False)
 
     def final(self, snapshot: Snapshot, folder: Path) -> None:
         """The last picture, which stays, and where everything is."""
-        if self._mode is Mode.JSON:
+        if self.mode is Mode.JSON:
             self._print_json(snapshot)
             return
-        self._console.print(final_table(snapshot, self._console.width))
+        self.console.print(final_table(snapshot, self.console.width))
         self.say(
             f"everything is in {folder}: {protocol.LEADERBOARD}, {protocol.BEST}, "
             f"{protocol.SEEN}/ (every trial)"
@@ -143,7 +130,7 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
             if lasted is not None:
                 screen.say(f"the share is back after {lasted:.0f} s")
             screen.show(snapshot)
-            if snapshot.finished is not None and not screen.live:
+            if snapshot.finished is not None and screen.mode is not Mode.LIVE:
                 break
             interrupt.event.wait(LONGEST_WAIT)
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from distune.search.ranking import History
 from distune.search.staged import StageView
-from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
+from distune.share.heartbeat import Beat, Finished, MasterBeat
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Limits, Study
@@ -40,12 +40,12 @@ class Snapshot:
         elapsed: seconds that masters have run it.
         attempts: what lies in `trials/`.
         strangers: names there that no master of the study gave, and why they are none of its own.
-        files: contents of done and lost attempts, and of running ones when asked for.
+        files: what those of done and lost attempts say, and of running ones when asked for.
         bad: attempts whose content is not what it should be, and why.
         absent: trials that were there, are not counted, and were in none of the last
             listings; with the number of listings.
         next_number: the lowest trial number never seen.
-        size: how many configurations its sampler has, where that can be told.
+        size: how many configurations its sampler has, where that is known.
         stages: of a study that has them, how each stands.
         master: its heartbeat, and how long it has been silent.
     """
@@ -71,12 +71,3 @@ class Snapshot:
 
     def in_state(self, *states: State) -> list[AttemptName]:
         return [name for name in self.attempts if name.state in states]
-
-    def progress(self, name: AttemptName) -> Progress | None:
-        """What its worker's heartbeat says about a running attempt."""
-        for view in self.workers:
-            if view.worker == name.worker and view.beat is not None:
-                for progress in view.beat.running:
-                    if progress.file == name.filename and progress.study == self.study.id:
-                        return progress
-        return None

@@ -4,26 +4,50 @@ from __future__ import annotations
 
 import fcntl
 import time
+from collections import Counter
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from distune.doctor.measurements import HostMeasurements, PairMeasurements
+from distune.doctor.diagnosis import (
+    Claims,
+    HostMeasurements,
+    Lines,
+    PairMeasurements,
+    Publishing,
+)
 from distune.doctor.peer.delays import measure_delays
-from distune.doctor.peer.meeting import PeerError
-from distune.doctor.peer.session import Session, await_name
-from distune.doctor.peer.trials import claim_together, hand_over, publish_on_both
-from distune.doctor.probes.files import heartbeat
+from distune.doctor.peer.session import LONGEST_LOOK, PeerError, Session, await_name, watch
+from distune.doctor.probes.files import heartbeat, publish_together
 from distune.doctor.probes.surroundings import lock
+from distune.doctor.probes.trials import (
+    claims_in,
+    contend,
+    example_trial,
+    judge_claims,
+    list_afresh,
+    publish_trials,
+    read_again,
+)
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import ShareError
+from distune.share import protocol
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.store import Store
+from distune.study.document import Document
+from distune.study.trial import Claim
 
+D = TypeVar("D", bound=Document)
 _HEARTBEATS = 20
 _HEARTBEAT_EVERY = 0.5  # seconds
 _LINES = 40  # of each host
 _LOCKS = {"flock": fcntl.flock, "lockf": fcntl.lockf}
+_FILES, _CLAIMERS = 60, 3
+_HANDED = 5
+_SETTLES_WITHIN = 5.0  # seconds
 
 
 def examine_together(
@@ -37,23 +61,19 @@ def examine_together(
     Raises:
         PeerError: the other does not go on.
     """
-    other = _checked(HostMeasurements, session.both("host", mine.model_dump(mode="json")))
+    other = _exchanged(session, "host", mine)
     pair = PairMeasurements(
         host=mine.host,
         other=other.host,
         one_mount=bool(mine.boot) and (mine.boot, mine.device) == (other.boot, other.device),
         **_measure(session),
     )
-    return (
-        other,
-        pair,
-        _checked(PairMeasurements, session.both("pair", pair.model_dump(mode="json"))),
-    )
+    return other, pair, _exchanged(session, "pair", pair)
 
 
-def _checked(model: type[Any], fields: Any) -> Any:
+def _exchanged(session: Session, word: str, mine: D) -> D:
     try:
-        return model.model_validate(fields)
+        return type(mine).model_validate(session.both(word, mine.model_dump(mode="json")))
     except ValidationError:
         raise PeerError("the other doctor has another version of distune") from None
 
@@ -64,9 +84,9 @@ def _measure(session: Session) -> dict[str, Any]:
     session.announce("each other's heartbeat")
     found |= {"beat_every": _HEARTBEAT_EVERY, "beat_gap": _watch_heartbeats(session)}
     session.announce("claiming the same trials on both hosts")
-    found["claims"] = claim_together(session)
-    found["publishing"] = publish_on_both(session)
-    found["handed_over"] = hand_over(session)
+    found["claims"] = _claim_together(session)
+    found["publishing"] = _publish_on_both(session)
+    found["handed_over"] = _hand_over(session)
     session.announce("locks, and appending to one file")
     found |= {"shared_lines": 2 * _LINES, "shared_kept": _append_to_one_file(session)}
     return found | _try_locks(session)
@@ -100,6 +120,85 @@ def _watch_heartbeats(session: Session) -> float | None:
     longest = max(b - a for a, b in pairwise([*changed, time.monotonic()]))
     session.both("beats over")
     return longest if len(changed) > 1 else None
+
+
+def _claim_together(session: Session) -> Claims:
+    """Claim the same trials on both hosts at once."""
+    folder = session.sandbox.folder("race")
+    store = publish_trials(folder, _FILES) if session.leads else Store(folder)
+    session.both("race published")
+    await_name(folder, protocol.TRIALS)
+    if watch(lambda: len(list_afresh(store)) == _FILES, LONGEST_LOOK) is None:
+        raise PeerError("the other host's trials are not in the listing here")
+    session.both("race go")
+    won, failed = contend(folder, _worker(session.leads), _CLAIMERS)
+    their_won, their_failed = session.both("race over", [sorted(won), failed])
+    won |= {(str(worker), number) for worker, number in their_won}
+    watch(lambda: claims_in(list_afresh(store)) == won, _SETTLES_WITHIN)
+    tried = Claims(files=_FILES, claimers=2 * _CLAIMERS)
+    return judge_claims(store, tried, won, [*failed, *map(str, their_failed)])
+
+
+def _publish_on_both(session: Session) -> Publishing:
+    """Publish the same names on both hosts at once."""
+    folder = session.sandbox.folder("names")
+    names = [f"n{i:02d}" for i in range(20)]
+    data = {True: b"leader\n" * 2000, False: b"follower\n" * 2000}
+    session.both("names go")
+    won = publish_together(folder, names, [data[session.leads]])
+    theirs = Counter(session.both("names over", list(won)))
+    await_name(folder, names[-1])
+    return Publishing(
+        tries=len(names),
+        damaged=sum(folder.read(name) not in data.values() for name in names),
+        two_winners=sum(n > 1 for n in (won + theirs).values()),
+    )
+
+
+def _hand_over(session: Session) -> Lines:
+    """Publish here, claim and write there, read here: the way of every trial."""
+    mine = publish_trials(session.sandbox.folder(f"hand-{session.here}"), _HANDED)
+    theirs = Store(session.sandbox.folder(f"hand-{session.there}"))
+    session.both("hand published")
+    waiting = [AttemptName.waiting(example_trial(i)) for i in range(_HANDED)]
+    for name in waiting:
+        _train(session, theirs, name)
+    session.both("hand over")
+    delays = []
+    for name in waiting:
+        taken = name.moved(State.TAKEN, Actor.ANY_WORKER, _worker(not session.leads))
+        done = taken.moved(State.DONE, Actor.OWNER)
+        delays.append(watch(partial(_is_complete, mine, done), _SETTLES_WITHIN))
+    slowest = max(took or 0.0 for took in delays)
+    return Lines(lines=_HANDED, wrong=delays.count(None), slowest=slowest)
+
+
+def _train(session: Session, store: Store, name: AttemptName) -> None:
+    """Do with the other's trial what a worker does."""
+    if watch(lambda: name in list_afresh(store), LONGEST_LOOK) is None:
+        raise PeerError(f"{name.live_path}, made by the other host, is not listed here")
+    retry = session.sandbox.operations.retry
+    worker = _worker(session.leads)
+    taken = retry(store.claim, name, worker)
+    if taken is None:
+        return  # the other host will count it as wrong
+    retry(store.append, taken, [Claim(worker=worker, host="", device="", time=0.0)])
+    retry(store.finish, taken)
+
+
+def _is_complete(store: Store, name: AttemptName) -> bool:
+    if name not in list_afresh(store):
+        return False
+    file = read_again(store, name)
+    return (
+        file.trial == example_trial(name.trial)
+        and file.claim is not None
+        and file.claim.worker == name.worker
+    )
+
+
+def _worker(leads: bool) -> str:
+    return "leader" if leads else "follower"
 
 
 def _folder_with(session: Session, name: str, *files: str) -> WatchedFolder:

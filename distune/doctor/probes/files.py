@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
-from distune.doctor.measurements import OwnListing, Publishing, Renames, Rewrites
+from distune.doctor.diagnosis import OwnListing, Publishing, Renames, Rewrites
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share.protocol import Actor, AttemptName, State
@@ -47,7 +47,7 @@ def publish_together(
     """Publish each name from one thread for each version of its content.
 
     Returns:
-        How many publishers of a name were told that it is theirs.
+        By name, how many of its publishers the share answered that it is theirs.
     """
     start = threading.Barrier(len(versions))
 
@@ -78,8 +78,7 @@ def probe_renames(folder: WatchedFolder) -> Renames:
                 folder.transfer(source, target)
                 names = folder.names("")
                 if source in names or target not in names:
-                    folder.poke("")
-                    names = folder.names("")
+                    names = folder.fresh_names()
                 left += source in names
                 missing += target not in names
                 if target in names and folder.operations.retry(folder.read, target) != _PAYLOAD:
@@ -133,6 +132,5 @@ def probe_own_listing(folder: WatchedFolder) -> OwnListing:
             change()
             if set(folder.names("")) != expected:
                 stale += 1
-                folder.poke("")
-                stubborn += set(folder.names("")) != expected
+                stubborn += set(folder.fresh_names()) != expected
     return OwnListing(tries=3 * _LISTED, stale=stale, stubborn=stubborn)

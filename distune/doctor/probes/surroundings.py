@@ -13,7 +13,7 @@ from itertools import count, pairwise
 from pathlib import Path
 from statistics import median
 
-from distune.doctor.measurements import Names, Space, Speed, Times
+from distune.doctor.diagnosis import Names, Space, Times
 from distune.doctor.probes.files import heartbeat
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import ShareError
@@ -116,7 +116,7 @@ def probe_space(folder: WatchedFolder) -> Space:
     )
 
 
-def probe_speed(folder: WatchedFolder) -> Speed:
+def probe_speed(folder: WatchedFolder) -> dict[str, float]:
     """Seconds that each operation takes, one after the other, each several times."""
     retry = folder.operations.retry
     line = b"x" * 200 + b"\n"
@@ -128,7 +128,7 @@ def probe_speed(folder: WatchedFolder) -> Speed:
         "append": lambda i: retry(folder.append, f"b{i}", line),
         "rewrite": lambda i: retry(folder.rewrite, "beat", heartbeat(i)),
     }
-    return Speed(**{name: _median_seconds(do) for name, do in operations.items()})
+    return {name: _median_seconds(do) for name, do in operations.items()}
 
 
 def _median_seconds(do: Callable[[int], object]) -> float:

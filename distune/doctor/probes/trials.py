@@ -6,10 +6,11 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
-from distune.doctor.measurements import Claims, Lines
+from distune.doctor.diagnosis import Claims, Lines
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol
@@ -54,67 +55,64 @@ def read_again(store: Store, name: AttemptName) -> AttemptFile:
 def probe_claims(folder: WatchedFolder) -> Claims:
     """Several threads claim the same trials."""
     store = publish_trials(folder, _FILES)
-    wins, failed = contend(folder, "doctor", _CLAIMERS)
-    return judge_claims(store, _FILES, wins, failed)
+    won, failed = contend(folder, "doctor", _CLAIMERS)
+    return judge_claims(store, Claims(files=_FILES, claimers=_CLAIMERS), won, failed)
 
 
-def contend(
-    folder: WatchedFolder, worker: str, claimers: int
-) -> tuple[dict[str, set[int]], list[str]]:
+#: A claimer, and a trial that it has.
+Claimed: TypeAlias = tuple[str | None, int]
+
+
+def contend(folder: WatchedFolder, worker: str, claimers: int) -> tuple[set[Claimed], list[str]]:
     """Claim the trials of a folder from that many threads.
 
     Returns:
-        The trials that each claimer believes to have got; the targets of the renames that
-        answered with a failure.
+        What each claimer believes to have got; the targets of the renames that answered with a
+        failure.
     """
     start = threading.Barrier(claimers)
     retry = folder.operations.retry
     known = len(folder.operations.failed_moves)
 
-    def claim_all(me: str) -> set[int]:
+    def claim_all(me: str) -> set[Claimed]:
         store = Store(folder.folder(""))  # with descriptors of its own
         waiting = [n for n in store.listing().attempts if n.state is State.WAITING]
         random.Random(0).shuffle(waiting)  # the same order: they shall run for the same files
         start.wait()
-        won = set()
+        won: set[Claimed] = set()
         for attempt in waiting:
             try:
                 if retry(store.claim, attempt, me) is not None:
-                    won.add(attempt.trial)
+                    won.add((me, attempt.trial))
             except ShareError:
                 continue  # the answer is unknown; a worker would adopt the trial later
         # As a worker does it with a claim that seemed to fail because its reply was lost.
         retry(store.folder.poke, protocol.TRIALS)
-        listing = retry(store.listing)
-        return won | {n.trial for n in listing.attempts if n.worker == me}
+        return won | {one for one in claims_in(retry(store.listing).attempts) if one[0] == me}
 
-    workers = [f"{worker}-{i}" for i in range(claimers)]
     with ThreadPoolExecutor(claimers) as pool:
-        wins = dict(zip(workers, pool.map(claim_all, workers), strict=True))
-    return wins, folder.operations.failed_moves[known:]
+        won = set().union(*pool.map(claim_all, [f"{worker}-{i}" for i in range(claimers)]))
+    return won, folder.operations.failed_moves[known:]
 
 
-def judge_claims(
-    store: Store, files: int, wins: Mapping[str, Collection[int]], failed: Iterable[str]
-) -> Claims:
-    """Compare what claimers of that many trials believe, as `contend` returns it, with what is
-    in the folder.
-    """
+def claims_in(names: Iterable[AttemptName]) -> set[Claimed]:
+    return {(name.worker, name.trial) for name in names if name.state is State.TAKEN}
+
+
+def judge_claims(store: Store, tried: Claims, won: Set[Claimed], failed: Iterable[str]) -> Claims:
+    """Compare what claimers believe, as `contend` returns it, with what is in the folder."""
     names = {*list_afresh(store), *store.listing().attempts}
     lying = Counter(name.trial for name in names)
-    believed = Counter(number for won in wins.values() for number in won)
-    taken = {(n.worker, n.trial) for n in names if n.state is State.TAKEN}
-    claimed = {(worker, number) for worker, won in wins.items() for number in won}
+    believed = Counter(number for _, number in won)
     several = {n for n, k in lying.items() if k > 1} | {n for n, k in believed.items() if k > 1}
-    return Claims(
-        files=files,
-        claimers=len(wins),
-        two_owners=len(several),
-        gone=len(set(range(files)) - lying.keys()),
-        damaged=sum(_is_damaged(store, name) for name in names),
-        misjudged=len({pair for pair in taken ^ claimed if pair[1] not in several}),
-        lost_replies=len(set(failed) & {name.live_path for name in names}),
-    )
+    faults = {
+        "two_owners": len(several),
+        "gone": len(set(range(tried.files)) - lying.keys()),
+        "damaged": sum(_is_damaged(store, name) for name in names),
+        "misjudged": len({one for one in claims_in(names) ^ won if one[1] not in several}),
+        "lost_replies": len(set(failed) & {name.live_path for name in names}),
+    }
+    return tried.model_copy(update=faults)
 
 
 def _is_damaged(store: Store, name: AttemptName) -> bool:

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 from distune.doctor.diagnosis import CheckResult, Diagnosis, Grade
-from distune.doctor.verdict import files, surroundings
-from distune.doctor.verdict import hosts as about_hosts
-from distune.doctor.verdict.intervals import Intervals, advise
-from distune.doctor.verdict.news import news_between
+from distune.doctor.verdict.files import files
+from distune.doctor.verdict.news import Intervals, advise, news_between
 from distune.doctor.verdict.results import Hosts, Pairs, duration
+from distune.doctor.verdict.surroundings import examined, surroundings
 
 _GRADES: list[Grade] = ["ok", "warn", "fail"]
 #: In the order in which people read them.
-_CHECKS: list[Callable[[Hosts, Pairs], Iterator[CheckResult]]] = [
-    about_hosts.answers,
-    about_hosts.troubles,
-    about_hosts.lonely,
-    about_hosts.file_system,
-    files.renames,
-    files.claims,
-    files.publishing,
-    files.appending,
-    files.handing_over,
-    files.own_listing,
-    files.rewriting,
-    files.rename_replies,
-    news_between,
-    about_hosts.one_mount,
-    surroundings.names,
-    surroundings.links,
-    surroundings.locks,
-    surroundings.shared_file,
-    surroundings.space,
-    surroundings.speed,
-    surroundings.times,
-    surroundings.clocks,
-]
+_CHECKS = (examined, files, news_between, surroundings)
 
 
 def judge(hosts: Hosts, pairs: Pairs = (), *, version: str = "", created: float = 0.0) -> Diagnosis:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
-from distune.doctor.diagnosis import CheckResult
-from distune.doctor.measurements import HostMeasurements, PairMeasurements
-from distune.study.document import Document
+from distune.doctor.diagnosis import (
+    CheckResult,
+    Fault,
+    HostMeasurements,
+    PairMeasurements,
+    Tally,
+)
 from distune.study.durations import format_duration
 
 Hosts: TypeAlias = Sequence[HostMeasurements]
 Pairs: TypeAlias = Sequence[PairMeasurements]
-#: A count, what happened so often, the promise that this breaks (None: a warning), advice.
-Fault: TypeAlias = tuple[int, str, str | None, str]
-D = TypeVar("D", bound=Document)
-
-CACHE_ADVICE = (
-    "a cache answers instead of the server; mount sshfs with -o dir_cache=no, "
-    "NFS without nocto and with a smaller acdirmax"
-)
+D = TypeVar("D", bound=Tally)
 
 
 def fail(name: str, value: str, promise: str | None, advice: str) -> CheckResult:
@@ -34,13 +31,31 @@ def ok(name: str, value: str) -> CheckResult:
     return CheckResult(name=name, grade="ok", value=value)
 
 
-def first_fault(name: str, tries: int, faults: Iterable[Fault], good: str) -> CheckResult:
-    """The first fault that happened at all; `good` if none did."""
-    for count, what, promise, advice in faults:
-        if count:
-            value = f"{count} of {tries} {what}"
-            return fail(name, value, promise, advice) if promise else warn(name, value, advice)
-    return ok(name, good)
+def warn_if(bad: bool, name: str, value: str, advice: str) -> CheckResult:
+    return warn(name, value, advice) if bad else ok(name, value)
+
+
+def first_fault(
+    name: str, tally: Tally | None, good: str | None = None, **instead: Fault
+) -> Iterator[CheckResult]:
+    """The first fault that happened at all, and those of the same remedy; `good` if none did.
+    What is given here stands in place of what the tally says of itself.
+    """
+    if tally is None:
+        return
+    counts = tally.model_dump()
+    tries = next(iter(counts.values()))
+    found = [
+        (counts[key], *fault) for key, fault in {**tally.FAULTS, **instead}.items() if counts[key]
+    ]
+    if not found:
+        yield ok(name, good or tally.GOOD.format(**counts))
+        return
+    _, _, promise, advice = found[0]
+    value = "; ".join(
+        f"{count} of {tries} {what}" for count, what, _, same in found if same == advice
+    )
+    yield fail(name, value, promise, advice) if promise else warn(name, value, advice)
 
 
 def total(found: Iterable[D | None]) -> D | None:

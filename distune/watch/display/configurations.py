@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from distune.search.configuration import Tier
-from distune.search.ranking import History
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.study import Study
 from distune.study.trial import Params
-from distune.watch.display.numbers import format_scalar
+from distune.watch.display.numbers import decimals_for, format_scalar
 from distune.watch.display.text import clean, line_of
+from distune.watch.snapshot import Snapshot
 
 #: How many explicit settings are looked at to see which parameters vary.
 _SETTINGS_LOOKED_AT = 200
@@ -28,11 +28,8 @@ def _is_constant(spec: Parameter) -> bool:
 
 
 def varying_parameters(study: Study, seen: Iterable[Params] = ()) -> list[str]:
-    """Names of the parameters that are not the same throughout, in the study's order.
-
-    Args:
-        study: says what may vary.
-        seen: settings that were tried, for what it cannot say.
+    """Names of the parameters that are not the same throughout, in the study's order, as it says
+    itself, or as the settings show that were tried (`seen`).
     """
     if study.settings is not None:
         seen = [*study.settings[:_SETTINGS_LOOKED_AT], *seen]
@@ -53,9 +50,10 @@ def standing(tier: Tier) -> str:
     return {Tier.FULL: "complete", Tier.PARTIAL: "partial"}.get(tier, tier.name.lower())
 
 
-def best_value(history: History) -> float | None:
-    winner = history.winner()
-    return winner.mean if winner else None
+def best_decimals(snapshot: Snapshot) -> int:
+    """The decimals that show what matters of the best value, for all beside it."""
+    winner = snapshot.history.winner()
+    return decimals_for(winner.mean if winner else None)
 
 
 def wrapped(text: Text, width: int, indent: int = 0) -> RenderableType:

@@ -13,18 +13,14 @@ from distune.share.records import AttemptFile
 from distune.study.study import Study
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import standing
-from distune.watch.display.running import RunningAttempt, best_of, running_attempts
 from distune.watch.display.state import doing_of, eta_seconds, planned_trials
-from distune.watch.display.workers import throughput
+from distune.watch.display.workers import RunningAttempt, best_of, running_attempts, throughput
 from distune.watch.snapshot import Snapshot, WorkerView
 
 
 def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
-    """The snapshot as plain data for strict JSON: a number that is not finite is None.
-
-    Args:
-        snapshot: what to tell.
-        top: how many configurations at most; None for all.
+    """The snapshot as plain data for strict JSON: a number that is not finite is None. `top`: how
+    many configurations at most; None for all.
     """
     study, history, doing = snapshot.study, snapshot.history, doing_of(snapshot)
     tree = {
@@ -58,8 +54,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
     }
-    plain: dict[str, Any] = strict(tree)
-    return plain
+    return dict(strict(tree))
 
 
 def _stage_json(view: StageView) -> dict[str, Any]:
@@ -80,16 +75,15 @@ def _stage_json(view: StageView) -> dict[str, Any]:
 
 def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str, Any]:
     """One trial, all its attempts with all they say, as plain data for strict JSON."""
-    trial = attempts[0][1].trial if attempts else None
+    trial = attempts[0][1].trial
     tree = {
-        "trial": trial.number if trial else None,
-        "repeat": trial.repeat if trial else None,
-        "seed": trial.seed if trial else None,
-        "params": trial.params if trial else None,
+        "trial": trial.number,
+        "repeat": trial.repeat,
+        "seed": trial.seed,
+        "params": trial.params,
         "attempts": [_attempt_json(name, file) for name, file in attempts],
     }
-    plain: dict[str, Any] = strict(tree)
-    return plain
+    return dict(strict(tree))
 
 
 def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:

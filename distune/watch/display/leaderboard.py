@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Group, RenderableType
@@ -10,9 +10,8 @@ from rich.text import Text
 
 from distune.search.configuration import Configuration, Tier
 from distune.search.staged import StageView
-from distune.study.study import Study
 from distune.watch.display.configurations import (
-    best_value,
+    best_decimals,
     params_text,
     standing,
     varying_parameters,
@@ -28,7 +27,15 @@ from distune.watch.display.numbers import (
     short_number,
 )
 from distune.watch.display.state import describe_state, outcome_counts, title_line, trials_counted
-from distune.watch.display.text import BEST_MARK, TextColumn, clean, indented, line_of, table_lines
+from distune.watch.display.text import (
+    BEST_MARK,
+    Column,
+    clean,
+    filled,
+    indented,
+    line_of,
+    table_lines,
+)
 from distune.watch.snapshot import Snapshot
 
 
@@ -37,63 +44,70 @@ def ranking_lines(snapshot: Snapshot, width: int, rows: int, header: bool = True
     if not configurations:
         return [Text("nothing counted yet", "dim")]
     columns = _ranking_columns(snapshot, configurations)
-    if not header:
-        columns = [column if column.priority < 4 else _self_named(column) for column in columns]
-    return table_lines(columns, width, header=header, rows=len(configurations))
+    return table_lines(columns if header else list(map(_without_header, columns)), width)
 
 
-def _ranking_columns(
-    snapshot: Snapshot, configurations: Sequence[Configuration]
-) -> list[TextColumn]:
-    study = snapshot.study
-    decimals = decimals_for(best_value(snapshot.history))
-    winner = snapshot.history.winner()
-    tiers = [c.tier(study.repeats) for c in configurations]
-    best = [winner is not None and c.first == winner.first for c in configurations]
-    both = list(zip(configurations, tiers, strict=True))
+def _without_header(column: Column) -> Column:
+    """Without a name; what that alone would explain names itself in each cell: `lr 0.05`."""
+    cells = column.cells
+    if column.priority >= 4:
+        name = (f"{column.name} ", "dim")
+        cells = [line_of(name, cell) if cell.plain else cell for cell in cells]
+    return replace(column, name="", cells=cells)
 
-    def column(name: str, cells: Iterable[str], priority: int, right: bool = True) -> TextColumn:
-        return TextColumn(name, [Text(cell) for cell in cells], priority, right)
 
-    def spread(c: Configuration, tier: Tier) -> str:
-        if tier > Tier.PARTIAL or not is_number(c.spread):
-            return ""
-        return f"± {format_spread(c.spread, decimals)}"
-
-    digits = len(str(len(configurations)))
-    ranks = [
-        line_of((BEST_MARK if is_best else " ", "bold yellow"), f" {rank:>{digits}}")
-        for rank, is_best in enumerate(best, 1)
+def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]) -> list[Column]:
+    once, digits = snapshot.study.repeats == 1, len(str(len(configurations)))
+    layout = [
+        Column(0, f"  {'#':>{digits}}"),
+        Column(4, "trial", right=True),
+        Column(1, clean(snapshot.study.metric), right=True),
+        Column(2, "spread", optional=once),
+        Column(3, "runs", right=True, optional=once),
+        Column(6, "test", right=True, optional=True),
+        Column(7, "time", right=True),
+        Column(9, "weights", right=True, optional=True),
     ]
-    values = [_value_cell(*pair, decimals, top) for pair, top in zip(both, best, strict=True)]
-    tests = [c.test_mean(study.test_metric) for c in configurations]
-    sizes = [c.parameters for c in configurations]
-    columns = [
-        TextColumn(f"  {'#':>{digits}}", ranks, 0),
-        column("trial", map(_numbers, configurations), 4),
-        TextColumn(clean(study.metric), values, 1, right=True),
-    ]
-    if study.repeats > 1:
-        columns.append(column("spread", (spread(c, tier) for c, tier in both), 2, right=False))
-        runs = [_repeats_cell(c, study) for c in configurations]
-        columns.append(TextColumn("runs", runs, 3, right=True))
-    if any(test is not None for test in tests):
-        shown = ("" if t is None else format_value(t, 4) for t in tests)
-        columns.append(column("test", shown, 6))
-    times = (duration(c.seconds) if c.seconds else "" for c in configurations)
-    columns.append(column("time", times, 7))
-    if any(size is not None for size in sizes):
-        weights = ("" if s is None else short_number(s) for s in sizes)
-        columns.append(column("weights", weights, 9))
-    for i, name in enumerate(varying_parameters(study, (c.params for c in configurations))):
-        cells = [format_scalar(c.params[name]) if name in c.params else "" for c in configurations]
+    names = varying_parameters(snapshot.study, (c.params for c in configurations))
+    for i, name in enumerate(names):
         text = any(isinstance(c.params.get(name), str) for c in configurations)
         # The first two matter more than time and size; the others less.
-        columns.append(column(clean(name), cells, (5, 8)[i] if i < 2 else 10 + i, right=not text))
-    for cell, tier in ((c, t) for one in columns for c, t in zip(one.cells, tiers, strict=True)):
-        if tier > Tier.PARTIAL:
-            cell.stylize("dim")
-    return columns
+        layout.append(Column((5, 8)[i] if i < 2 else 10 + i, clean(name), right=not text))
+    rows = (
+        _ranking_row(snapshot, f" {rank:>{digits}}", one, names)
+        for rank, one in enumerate(configurations, 1)
+    )
+    return filled(layout, rows)
+
+
+def _ranking_row(
+    snapshot: Snapshot, rank: str, configuration: Configuration, names: Sequence[str]
+) -> list[Text]:
+    study, winner = snapshot.study, snapshot.history.winner()
+    decimals, tier = best_decimals(snapshot), configuration.tier(study.repeats)
+    is_best = winner is not None and configuration.first == winner.first
+    value = Text(format_value(configuration.mean, decimals), "bold green" if is_best else "")
+    spread, size = configuration.spread, configuration.parameters
+    if tier > Tier.PARTIAL:
+        value, spread = Text(standing(tier), "red" if tier is Tier.FAILED else "yellow"), None
+    complete = len(configuration.complete)
+    # Why one with a better mean may stand lower: it has not all its repeats.
+    missing = "yellow" if complete < study.repeats else ""
+    test, params = configuration.test_mean(study.test_metric), configuration.params
+    cells = [
+        line_of((BEST_MARK if is_best else " ", "bold yellow"), rank),
+        Text(_numbers(configuration)),
+        value,
+        Text(f"± {format_spread(spread, decimals)}" if is_number(spread) else ""),
+        Text(f"{complete}/{study.repeats}" if study.repeats > 1 else "", missing),
+        Text("" if test is None else format_value(test, 4)),
+        Text(duration(configuration.seconds) if configuration.seconds else ""),
+        Text("" if size is None else short_number(size)),
+        *(Text(format_scalar(params[name]) if name in params else "") for name in names),
+    ]
+    for cell in cells if tier > Tier.PARTIAL else ():
+        cell.stylize("dim")
+    return cells
 
 
 def _numbers(configuration: Configuration) -> str:
@@ -106,59 +120,43 @@ def _numbers(configuration: Configuration) -> str:
     return " ".join(map(str, numbers)) if len(numbers) == 2 else f"{numbers[0]} +{len(numbers) - 1}"
 
 
-def _value_cell(configuration: Configuration, tier: Tier, decimals: int, is_best: bool) -> Text:
-    if tier > Tier.PARTIAL:
-        return Text(standing(tier), "red" if tier is Tier.FAILED else "yellow")
-    return Text(format_value(configuration.mean, decimals), "bold green" if is_best else "")
-
-
-def _repeats_cell(configuration: Configuration, study: Study) -> Text:
-    complete = len(configuration.complete)
-    # Why one with a better mean may stand lower: it has not all its repeats.
-    return Text(f"{complete}/{study.repeats}", "yellow" if complete < study.repeats else "")
-
-
-def _self_named(column: TextColumn) -> TextColumn:
-    """For a table without a header: `lr 0.05` in each cell."""
-    cells = [
-        line_of((f"{column.name} ", "dim"), cell) if cell.plain else cell for cell in column.cells
-    ]
-    return replace(column, name="", cells=cells)
-
-
 _STAGE_SIGNS = {"over": ("✓", "green"), "running": ("▸", "bold cyan"), "waiting": ("·", "dim")}
 
 
 def stage_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     """Each stage: how far it is, and what its winner has of the parameters that it tunes."""
-    decimals = decimals_for(best_value(snapshot.history))
+    decimals = best_decimals(snapshot)
     views = snapshot.stages
-    # What is under way goes first when there is no room for all.
+    # What is under way goes first when not all fit.
     first = next((i for i, view in enumerate(views) if view.state != "over"), len(views))
     begin = max(0, min(first - 1, len(views) - rows))
     shown = views[begin : begin + rows]
 
-    def found(view: StageView) -> Text:
-        if view.state == "over" and view.winner is None:
-            return Text("no result: nothing changes", "yellow")
-        params = view.winner.params if view.winner else {}
-        tuned = [name for name in view.stage.params if name in params]
-        if not tuned:
-            return Text(", ".join(clean(name) for name in view.stage.params), "dim")
-        pieces = [line_of((f"{clean(n)} ", "dim"), format_scalar(params[n])) for n in tuned]
-        return line_of((", ", "dim")).join(pieces)
-
-    def value(view: StageView) -> str:
-        return "" if view.winner is None else format_value(view.winner.mean, decimals)
-
-    columns = [
-        TextColumn("", [Text(*_STAGE_SIGNS[view.state]) for view in shown], 1),
-        TextColumn("", [Text(clean(view.stage.name)) for view in shown], 0, widest=30),
-        TextColumn("", [Text(f"{view.counted}/{view.trials}") for view in shown], 2, True),
-        TextColumn("", [Text(value(view), "green") for view in shown], 3, True),
-        TextColumn("", [found(view) for view in shown], 4, widest=80),
+    layout = [Column(1), Column(0, widest=30), Column(2, right=True), Column(3, right=True),
+              Column(4, widest=80)]  # fmt: skip
+    table = [
+        (
+            Text(*_STAGE_SIGNS[view.state]),
+            clean(view.stage.name),
+            f"{view.counted}/{view.trials}",
+            Text(format_value(view.winner.mean, decimals) if view.winner else "", "green"),
+            _found(view),
+        )
+        for view in shown
     ]
-    return table_lines(columns, width, header=False, rows=len(shown))
+    return table_lines(filled(layout, table), width)
+
+
+def _found(view: StageView) -> Text:
+    """What the winner of a stage has of the parameters that it tunes, else their names."""
+    if view.state == "over" and view.winner is None:
+        return Text("no result: nothing changes", "yellow")
+    params = view.winner.params if view.winner else {}
+    tuned = [name for name in view.stage.params if name in params]
+    if not tuned:
+        return Text(", ".join(map(clean, view.stage.params)), "dim")
+    pieces = [line_of((f"{clean(n)} ", "dim"), format_scalar(params[n])) for n in tuned]
+    return line_of((", ", "dim")).join(pieces)
 
 
 def final_table(snapshot: Snapshot, width: int) -> RenderableType:

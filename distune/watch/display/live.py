@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -11,10 +12,15 @@ from rich.text import Text
 from distune.share.protocol import State
 from distune.watch.display.leaderboard import ranking_lines, stage_lines
 from distune.watch.display.numbers import clock, plural
-from distune.watch.display.running import running_lines
 from distune.watch.display.state import is_over, planned_trials, study_lines
 from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
-from distune.watch.display.workers import live_workers, shown_workers, worker_lines, workers_summary
+from distune.watch.display.workers import (
+    live_workers,
+    running_lines,
+    shown_workers,
+    worker_lines,
+    workers_summary,
+)
 from distune.watch.snapshot import Snapshot
 
 #: Sign, style of the sign, style of the text: trouble strikes the eye, routine does not.
@@ -46,9 +52,6 @@ def event_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     return lines
 
 
-_Draw = Callable[[Snapshot, int, int], list[Text]]
-
-
 @dataclass(frozen=True)
 class _Panel:
     """A titled part of the screen.
@@ -63,7 +66,7 @@ class _Panel:
     title: str
     total: int
     wanted: int
-    draw: _Draw
+    draw: Callable[[Snapshot, int, int], list[Text]]
     weight: int = 3
     aside: str = ""
     fixed: int = 0
@@ -74,10 +77,8 @@ def _panels(snapshot: Snapshot, *, header: bool) -> list[_Panel]:
     """What there is to show, the most important first."""
     history, over = snapshot.history, is_over(snapshot)
     ranked, stages, events = history.configurations, len(snapshot.stages), len(snapshot.events)
-    running = len(snapshot.in_state(State.TAKEN))
-    workers = len(shown_workers(snapshot))
-    at_least = 0 if over else 1
-    planned = planned_trials(snapshot)
+    running, workers = len(snapshot.in_state(State.TAKEN)), len(shown_workers(snapshot))
+    planned, at_least = planned_trials(snapshot), 0 if over else 1
     # Places that will be needed soon are kept, so that nothing jumps when they fill.
     coming = 10**9 if planned is None else -(-planned // snapshot.study.repeats)
     slots = sum(view.beat.jobs for view in live_workers(snapshot) if view.beat is not None)
@@ -85,15 +86,12 @@ def _panels(snapshot: Snapshot, *, header: bool) -> list[_Panel]:
     under_way = plural(running, "trial") if running else ""
     together = workers_summary(snapshot, workers)
 
-    def ranking(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
-        return ranking_lines(snapshot, width, rows, header)
-
     panels = [
         _Panel(
             "Ranking",
             ranked,
             max(ranked, 1, 0 if over else coming),
-            ranking,
+            partial(ranking_lines, header=header),
             weight=6,
             aside=plural(ranked, "configuration") if len(history) else "",
             fixed=1 if header else 0,

@@ -72,11 +72,9 @@ def is_over(snapshot: Snapshot) -> bool:
 
 def planned_trials(snapshot: Snapshot) -> int | None:
     """How many trials there will be; None if only time or a target ends the study."""
-    limit, size = snapshot.limits.trials, snapshot.size
-    if size is None:
-        return limit
-    everything = size * snapshot.study.repeats
-    return everything if limit is None else min(limit, everything)
+    everything = None if snapshot.size is None else snapshot.size * snapshot.study.repeats
+    known = [one for one in (snapshot.limits.trials, everything) if one is not None]
+    return min(known, default=None)
 
 
 def eta_seconds(snapshot: Snapshot) -> float | None:
@@ -178,41 +176,36 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
     return [(f"{count} {what}", style) for count, what, style in counts if count]
 
 
-def _outcome_line(snapshot: Snapshot, width: int) -> Text:
-    pieces = [(Text(*part), i) for i, part in enumerate(outcome_counts(snapshot))]
-    return joined(pieces, width, " · ")
-
-
 def study_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
-    drawn = (title_line, _progress_line, _outcome_line)[:rows]
-    return [draw(snapshot, width) for draw in drawn]
+    outcomes = [(Text(*one), i) for i, one in enumerate(outcome_counts(snapshot))]
+    lines = [
+        title_line(snapshot, width),
+        _progress_line(snapshot, width),
+        joined(outcomes, width, " · "),
+    ]
+    return lines[:rows]
 
 
 def plain_progress(snapshot: Snapshot) -> str:
     """One line for a log: `12/40 trials, best val_accuracy 0.9871 (trial 7), 2 running`..."""
-    winner = snapshot.history.winner()
-    outcomes = snapshot.history.outcomes
-    pieces = [trials_counted(snapshot)]
-    if doing_stage(snapshot):
-        pieces.append(doing_stage(snapshot))
-    if winner is not None:
-        metric = clean(snapshot.study.metric)
-        pieces.append(f"best {metric} {format_value(winner.mean)} (trial {winner.first})")
-    failed = sum(outcomes[outcome] for outcome in FAILURES)
-    if failed:
-        pieces.append(f"{failed} failed")
-    pieces.append(f"{len(snapshot.in_state(State.TAKEN))} running")
-    pieces.append(plural(len(live_workers(snapshot)), "worker"))
-    if snapshot.trials_per_second is not None and not is_over(snapshot):
-        rate, _, unit = format_rate(snapshot.trials_per_second).partition("/")
-        pieces.append(f"{rate} trials/{unit}")
-    eta = eta_seconds(snapshot)
-    if eta is not None:
-        pieces.append(f"ETA {coarse_duration(eta)}")
-    pieces.append(f"elapsed {duration(snapshot.elapsed)}")
-    if doing_of(snapshot) is not Doing.RUNNING:
-        pieces.append(describe_state(snapshot))
-    return ", ".join(pieces)
+    history, eta = snapshot.history, eta_seconds(snapshot)
+    winner, metric = history.winner(), clean(snapshot.study.metric)
+    failed = sum(history.outcomes[outcome] for outcome in FAILURES)
+    pace = None if is_over(snapshot) else snapshot.trials_per_second
+    rate, _, unit = format_rate(pace or 0.0).partition("/")
+    pieces = [
+        trials_counted(snapshot),
+        doing_stage(snapshot),
+        winner and f"best {metric} {format_value(winner.mean)} (trial {winner.first})",
+        failed and f"{failed} failed",
+        f"{len(snapshot.in_state(State.TAKEN))} running",
+        plural(len(live_workers(snapshot)), "worker"),
+        None if pace is None else f"{rate} trials/{unit}",
+        None if eta is None else f"ETA {coarse_duration(eta)}",
+        f"elapsed {duration(snapshot.elapsed)}",
+        doing_of(snapshot) is not Doing.RUNNING and describe_state(snapshot),
+    ]
+    return ", ".join(piece for piece in pieces if piece)
 
 
 def plain_event(event: Event) -> str:

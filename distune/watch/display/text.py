@@ -54,11 +54,7 @@ def fitted(text: Text, width: int) -> Text:
 
 def padded(text: Text, width: int, right: bool = False) -> Text:
     text = fitted(text, width)
-    missing = width - text.cell_len
-    if right:
-        text.pad_left(missing)
-    else:
-        text.pad_right(missing)
+    text.align("right" if right else "left", width)
     return text
 
 
@@ -83,23 +79,16 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
     Scaled from its least to its greatest finite value. A longer curve is thinned to means.
     """
-    if width <= 0 or not values:
-        return ""
-    points = _thinned(values, width)
-    finite = [p for p in points if p is not None]
-    low, high = min(finite, default=0.0), max(finite, default=0.0)
-    return "".join("×" if p is None else _spark(p, low, high) for p in points)
-
-
-def _thinned(values: Sequence[float], width: int) -> list[float | None]:
-    count = min(len(values), width)
+    count = max(min(len(values), width), 0)
     points: list[float | None] = []
     for i in range(count):
         bucket = values[i * len(values) // count : (i + 1) * len(values) // count]
-        finite = [v for v in bucket if math.isfinite(v)]
+        numbers = [v for v in bucket if math.isfinite(v)]
         # Divided before the sum: two finite numbers may have an infinite one.
-        points.append(sum(v / len(finite) for v in finite) if finite else None)
-    return points
+        points.append(sum(v / len(numbers) for v in numbers) if numbers else None)
+    finite = [p for p in points if p is not None]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    return "".join("×" if p is None else _spark(p, low, high) for p in points)
 
 
 def _spark(value: float, low: float, high: float) -> str:
@@ -125,23 +114,40 @@ BEST_MARK = "★"
 
 
 @dataclass(frozen=True)
-class TextColumn:
-    """`priority`: where space is short, columns of a greater one go first."""
+class Column:
+    """How a column of a table is laid out, and what it holds.
 
-    name: str
-    cells: list[Text]
+    Attributes:
+        priority: where space is short, columns of a greater one go first.
+        widest: in cells; what is longer is cut.
+        optional: left out where no row has anything there, as any without a name.
+    """
+
     priority: int
+    name: str = ""
     right: bool = False
     widest: int = 24
+    optional: bool = False
+    cells: Sequence[Text] = ()
 
     @property
     def width(self) -> int:
-        # A parameter's long name must not take the room of three: it is cut.
+        # A parameter's long name must not take the space of three: it is cut.
         name = min(cell_len(self.name), 14)
         return min(max(name, *(c.cell_len for c in self.cells), 0), self.widest)
 
 
-def chosen_columns(columns: Sequence[TextColumn], width: int, gap: int) -> list[TextColumn]:
+def filled(layout: Sequence[Column], rows: Iterable[Sequence[Text | str]]) -> list[Column]:
+    """The columns of a table of these rows."""
+    columns = []
+    for column, cells in zip(layout, zip(*rows, strict=True), strict=True):
+        texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
+        if (column.name and not column.optional) or any(text.plain for text in texts):
+            columns.append(replace(column, cells=texts))
+    return columns
+
+
+def chosen_columns(columns: Sequence[Column], width: int, gap: int) -> list[Column]:
     """The columns that fit beside each other, in their order; always the most important."""
     chosen: set[int] = set()
     left = width
@@ -153,24 +159,18 @@ def chosen_columns(columns: Sequence[TextColumn], width: int, gap: int) -> list[
     return [column for i, column in enumerate(columns) if i in chosen]
 
 
-def table_lines(
-    columns: Sequence[TextColumn], width: int, *, header: bool, rows: int
-) -> list[Text]:
+def table_lines(columns: Sequence[Column], width: int) -> list[Text]:
     """Lines of at most `width` cells."""
-    if not header:
-        columns = [replace(column, name="") for column in columns]
     shown = chosen_columns(columns, width, 2)
-    gap = "  "
-    used = sum(column.width for column in shown) + 2 * (len(shown) - 1)
-    if used + len(shown) - 1 <= width and width >= 100:
-        gap = "   "
+    used = sum(column.width for column in shown) + 3 * (len(shown) - 1)
+    gap = Text("   " if used <= width and width >= 100 else "  ")
+    rows = list(zip(*(column.cells for column in shown), strict=True))
+    if any(column.name for column in columns):
+        rows.insert(0, tuple(Text(column.name, "dim") for column in shown))
     lines = []
-    if header:
-        names = [padded(Text(c.name, "dim"), c.width, c.right) for c in shown]
-        lines.append(fitted(Text(gap).join(names), width))
-    for i in range(rows):
-        cells = [padded(c.cells[i], c.width, c.right) for c in shown]
-        lines.append(fitted(Text(gap).join(cells), width))
+    for row in rows:
+        cells = (padded(c, one.width, one.right) for c, one in zip(row, shown, strict=True))
+        lines.append(fitted(gap.join(cells), width))
     return lines
 
 
@@ -178,6 +178,6 @@ def joined(pieces: Iterable[tuple[Text, int]], width: int, separator: str) -> Te
     """The texts that fit beside each other in one line, each with its priority as a column's;
     empty ones take no place.
     """
-    columns = [TextColumn("", [text], priority, widest=width) for text, priority in pieces]
+    columns = [Column(priority, widest=width, cells=[text]) for text, priority in pieces]
     chosen = chosen_columns([c for c in columns if c.cells[0].plain], width, len(separator))
     return fitted(line_of((separator, "dim")).join(c.cells[0] for c in chosen), width)

@@ -9,14 +9,14 @@ from rich.text import Text
 
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
-from distune.study.trial import FAILURES, Metrics, Outcome, Purpose, Report, summarize
+from distune.study.trial import FAILURES, Outcome, Purpose, Report, summarize
 from distune.watch.display.configurations import params_text, varying_parameters, wrapped
 from distune.watch.display.numbers import duration, format_value, plural
-from distune.watch.display.running import curve, running_attempt
 from distune.watch.display.text import (
     BEST_MARK,
-    TextColumn,
+    Column,
     clean,
+    filled,
     fitted,
     indented,
     line_of,
@@ -25,6 +25,7 @@ from distune.watch.display.text import (
     sparkline,
     table_lines,
 )
+from distune.watch.display.workers import curve, running_attempt
 from distune.watch.snapshot import Snapshot
 
 _LONGEST_OUTPUT = 4000
@@ -33,9 +34,7 @@ _LONGEST_OUTPUT = 4000
 def trial_detail(
     snapshot: Snapshot, attempts: Sequence[tuple[AttemptName, AttemptFile]], width: int
 ) -> RenderableType:
-    """All that is known of one trial, from its attempts' names and contents, in their order."""
-    if not attempts:
-        return Text("There is no such trial.")
+    """All that is known of one trial, from the names and files of its attempts, in their order."""
     study = snapshot.study
     trial = attempts[0][1].trial
     title = line_of(
@@ -58,13 +57,15 @@ def _attempt_blocks(
     snapshot: Snapshot, name: AttemptName, file: AttemptFile, width: int
 ) -> list[RenderableType]:
     test = "Test, attempt" if name.purpose is Purpose.TEST else "Attempt"
-    where = f"{_where_it_stands(name, file)}{_by_whom(name, file)}"
+    standing = _where_it_stands(name, file)
+    if name.worker is not None:
+        standing += f", by {name.worker}"
+        standing += f" ({clean(file.claim.device, 40)})" if file.claim else ""
     blocks: list[RenderableType] = [
-        fitted(rule_line(f"{test} {name.attempt}", where, "", width), width)
+        fitted(rule_line(f"{test} {name.attempt}", standing, "", width), width)
     ]
-    running = name.state is State.TAKEN
-    fraction = running_attempt(snapshot, name).fraction if running else None
-    if fraction is not None:
+    fraction = running_attempt(snapshot, name).fraction
+    if name.state is State.TAKEN and fraction is not None:
         bar = progress_bar(fraction, min(30, width // 2))
         blocks.append(indented(line_of(bar, f" {int(100 * fraction)}%"), width))
     blocks += [indented(line, width) for line in _report_lines(file.reports, snapshot, width - 1)]
@@ -80,13 +81,6 @@ def _where_it_stands(name: AttemptName, file: AttemptFile) -> str:
     return standing if file.result is None else f"{standing}, {file.result.outcome.value}"
 
 
-def _by_whom(name: AttemptName, file: AttemptFile) -> str:
-    if name.worker is None:
-        return ""
-    device = f" ({clean(file.claim.device, 40)})" if file.claim else ""
-    return f", by {name.worker}{device}"
-
-
 def _report_lines(reports: Sequence[Report], snapshot: Snapshot, width: int) -> list[Text]:
     """A curve for each metric, then the last steps as a table, the best one marked."""
     if not reports:
@@ -94,8 +88,7 @@ def _report_lines(reports: Sequence[Report], snapshot: Snapshot, width: int) -> 
     study, most = snapshot.study, 12
     # The study's metric first.
     names = list(dict.fromkeys([study.metric, *(n for r in reports for n in r.metrics)]))[:30]
-    columns = _curve_columns(reports, names, min(40, max(width - 40, 8)))
-    lines = table_lines(columns, width, header=False, rows=len(columns[0].cells))
+    lines = _curve_lines(reports, names, width)
     best = summarize(reports, study.metric, study.direction, study.summary)
     shown = list(reports[-most:])
     if best is not None and best not in shown:
@@ -107,40 +100,36 @@ def _report_lines(reports: Sequence[Report], snapshot: Snapshot, width: int) -> 
     return lines
 
 
-def _curve_columns(reports: Sequence[Report], names: Sequence[str], spark: int) -> list[TextColumn]:
-    curves = [(name, values) for name in names if (values := curve(reports, name))]
-    if not curves:
-        return [TextColumn("", [Text("no report has the study's metric", "dim")], 0, widest=60)]
-    ends = [
-        line_of((format_value(values[0]), "dim"), (" → ", "dim"), format_value(values[-1]))
-        for _, values in curves
+def _curve_lines(reports: Sequence[Report], names: Sequence[str], width: int) -> list[Text]:
+    spark = min(40, max(width - 40, 8))
+    rows = [
+        (
+            clean(name),
+            Text(sparkline(values, spark), "cyan"),
+            line_of((format_value(values[0]), "dim"), (" → ", "dim"), format_value(values[-1])),
+        )
+        for name in names
+        if (values := curve(reports, name))
     ]
-    sparks = [Text(sparkline(values, spark), "cyan") for _, values in curves]
-    return [
-        TextColumn("", [Text(clean(name)) for name, _ in curves], 0),
-        TextColumn("", sparks, 1, widest=60),
-        TextColumn("", ends, 2, widest=60),
-    ]
+    if not rows:
+        return [fitted(Text("no report has the study's metric", "dim"), width)]
+    return table_lines(filled([Column(0), Column(1, widest=60), Column(2, widest=60)], rows), width)
 
 
 def _step_table(
     reports: Sequence[Report], names: Sequence[str], best: Report | None, width: int
 ) -> list[Text]:
-    def cell(metrics: Metrics, name: str, is_best: bool) -> Text:
-        style = "bold green" if is_best and name == names[0] else ""
-        return Text(format_value(metrics.get(name)), style)
+    def row(report: Report) -> list[Text]:
+        mark = BEST_MARK if report is best else " "
+        values = [Text(format_value(report.metrics.get(name))) for name in names]
+        if report is best:
+            values[0].stylize("bold green")
+        step = line_of((mark, "bold yellow"), f" {report.step}")
+        return [step, *values, Text(duration(report.seconds), "dim")]
 
-    marks = [
-        line_of((BEST_MARK if report is best else " ", "bold yellow"), f" {report.step}")
-        for report in reports
-    ]
-    columns = [TextColumn("  step", marks, 0)]
-    for i, name in enumerate(names):
-        cells = [cell(r.metrics, name, r is best) for r in reports]
-        columns.append(TextColumn(clean(name), cells, 2 + i, right=True))
-    times = [Text(duration(r.seconds), "dim") for r in reports]
-    columns.append(TextColumn("time", times, 1, right=True))
-    return table_lines(columns, width, header=True, rows=len(reports))
+    metrics = [Column(2 + i, clean(name), right=True) for i, name in enumerate(names)]
+    layout = [Column(0, "  step"), *metrics, Column(1, "time", right=True)]
+    return table_lines(filled(layout, map(row, reports)), width)
 
 
 def _result_blocks(file: AttemptFile, snapshot: Snapshot, width: int) -> list[RenderableType]:

@@ -1,16 +1,38 @@
-"""A study's workers as lines, and how well each is heard."""
+"""A study's workers and the attempts that they run: what is known of each, and their lines."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from rich.text import Text
 
 from distune.share.heartbeat import Beat
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
 from distune.study.study import Study
-from distune.watch.display.numbers import coarse_duration, plural, short_number
-from distune.watch.display.text import TextColumn, clean, line_of, table_lines
+from distune.study.trial import Report
+from distune.watch.display.configurations import best_decimals
+from distune.watch.display.numbers import (
+    coarse_duration,
+    duration,
+    format_value,
+    plural,
+    short_number,
+)
+from distune.watch.display.text import (
+    Column,
+    chosen_columns,
+    clean,
+    filled,
+    line_of,
+    padded,
+    progress_bar,
+    sparkline,
+    table_lines,
+)
 from distune.watch.snapshot import Snapshot, WorkerView
 
 #: A worker that has been silent for so many leases is not coming back: no longer shown.
@@ -57,18 +79,13 @@ def _hearing(view: WorkerView, study: Study) -> _Hearing:
 
 def shown_workers(snapshot: Snapshot) -> list[WorkerView]:
     """Those worth a line: the troubled first, the lost last, else by name."""
-    longest = _LEASES_SHOWN * snapshot.study.lease
-
-    def order(view: WorkerView) -> tuple[int, str]:
-        places = {_Hearing.WELL: 1, _Hearing.LOST: 2}
-        return places.get(_hearing(view, snapshot.study), 0), view.worker
-
+    study, places = snapshot.study, {_Hearing.WELL: 1, _Hearing.LOST: 2}
     views = [
         view
         for view in snapshot.workers
-        if view.silence < longest or _hearing(view, snapshot.study) is _Hearing.GAVE_UP
+        if view.silence < _LEASES_SHOWN * study.lease or _hearing(view, study) is _Hearing.GAVE_UP
     ]
-    return sorted(views, key=order)
+    return sorted(views, key=lambda view: (places.get(_hearing(view, study), 0), view.worker))
 
 
 def worker_name(worker: str, beat: Beat | None) -> Text:
@@ -127,16 +144,105 @@ def workers_summary(snapshot: Snapshot, workers: int) -> str:
     return f"{workers}{together}" if workers else ""
 
 
+#: Name, device, jobs, state, images/s, silence, trials.
+_LAYOUT = [Column(0), Column(3), Column(5), Column(1, widest=60), Column(4, right=True), Column(2),
+           Column(6)]  # fmt: skip
+
+
 def worker_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     views = shown_workers(snapshot)[:rows]
     if not views:
         return [Text("none yet: start some with  distune worker --logs DIR", "dim")]
-    table = list(zip(*(_worker_row(view, snapshot) for view in views), strict=True))
-    #          name, device, jobs, state, images/s, silence, trials
-    priority = (0, 3, 5, 1, 4, 2, 6)
-    columns = [
-        TextColumn("", list(cells), order, right=i == 4, widest=60 if i == 3 else 24)
-        for i, (cells, order) in enumerate(zip(table, priority, strict=True))
-        if any(cell.plain for cell in cells)
-    ]
-    return table_lines(columns, width, header=False, rows=len(views))
+    return table_lines(filled(_LAYOUT, [_worker_row(view, snapshot) for view in views]), width)
+
+
+def curve(reports: Iterable[Report], metric: str) -> list[float]:
+    """What the reports say of one metric, in order."""
+    return [report.metrics[metric] for report in reports if metric in report.metrics]
+
+
+def best_of(values: Iterable[float], study: Study) -> float | None:
+    """The best of the finite ones."""
+    choose = max if study.direction == "maximize" else min
+    return choose(filter(math.isfinite, values), default=None)
+
+
+@dataclass(frozen=True)
+class RunningAttempt:
+    """A running attempt, and all that is known of how it goes."""
+
+    name: AttemptName
+    beat: Beat | None
+    file: AttemptFile | None
+    fraction: float | None
+    seconds: float | None
+    images_per_second: float | None
+    curve: list[float]
+
+
+def running_attempt(snapshot: Snapshot, name: AttemptName) -> RunningAttempt:
+    beat = next((view.beat for view in snapshot.workers if view.worker == name.worker), None)
+    mine = (name.filename, snapshot.study.id)
+    said = (one for one in beat.running if (one.file, one.study) == mine) if beat else iter(())
+    progress, file = next(said, None), snapshot.files.get(name)
+    reports = file.reports if file else ()
+    seconds = progress.seconds if progress else reports[-1].seconds if reports else None
+    fraction = progress.fraction if progress else None
+    if fraction is not None:
+        fraction = None if math.isnan(fraction) else min(max(fraction, 0.0), 1.0)
+    return RunningAttempt(
+        name=name,
+        beat=beat,
+        file=file,
+        fraction=fraction,
+        seconds=seconds,
+        images_per_second=progress.images_per_second if progress else None,
+        curve=curve(reports, snapshot.study.metric),
+    )
+
+
+def running_attempts(snapshot: Snapshot, rows: int | None) -> list[RunningAttempt]:
+    """Those under way, the longest first, which are those of the lowest numbers."""
+    names = sorted(snapshot.in_state(State.TAKEN), key=lambda n: (n.trial, n.attempt, n.purpose))
+    return [running_attempt(snapshot, name) for name in names[:rows]]
+
+
+def _running_columns(
+    snapshot: Snapshot, running: Sequence[RunningAttempt], bar: int, spark: int
+) -> list[Column]:
+    study = snapshot.study
+    decimals = best_decimals(snapshot)
+
+    def row(one: RunningAttempt) -> Sequence[Text | str]:
+        best = best_of(one.curve, study)
+        return (
+            one.name.label,
+            worker_name(one.name.worker or "", one.beat),
+            progress_bar(one.fraction, bar),
+            "" if one.fraction is None else f"{int(100 * one.fraction)}%",
+            "" if one.seconds is None else duration(one.seconds),
+            format_value(one.curve[-1], decimals) if one.curve else "",
+            "" if best is None else line_of(("best ", "dim"), format_value(best, decimals)),
+            padded(Text(sparkline(one.curve, spark), "cyan"), spark),
+        )
+
+    layout = [
+        Column(priority, right=right, widest=60)
+        for priority, right in [(0, True), (6, False), (1, False), (5, True), (4, True),
+                                (2, True), (7, False), (3, False)]
+    ]  # fmt: skip
+    return filled(layout, map(row, running))
+
+
+def running_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+    running = running_attempts(snapshot, rows)
+    if not running:
+        return [Text("nothing at the moment", "dim")]
+    # What is left by the other columns goes to the bars and the curves.
+    bar, spark = 8, 8
+    shown = chosen_columns(_running_columns(snapshot, running, bar, spark), width, 2)
+    left = width - sum(column.width for column in shown) - 3 * (len(shown) - 1)
+    if left > 0 and len(shown) > 3:
+        bar += min(left // 2, 22)
+        spark += min(left - left // 2, 32)
+    return table_lines(_running_columns(snapshot, running, bar, spark), width)
