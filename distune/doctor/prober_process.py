@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Literal
 
 from distune.doctor.measurements import HostMeasurements, PairMeasurements
 from distune.study.document import Document
+from distune.training.children import python_command
 
 _SILENCE = 30.0  # seconds beyond the patience; a prober says every half second that it lives
 _GRACE = 5.0  # seconds for a prober to clear up
@@ -44,7 +44,7 @@ class ProberProcess:
         self._abandoned = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "distune.doctor.prober", *arguments],
+            python_command("distune.doctor.prober", *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
