@@ -34,6 +34,7 @@ STUDY = Study(
     lease=20.0,
 )
 TRIAL = Trial(study="s", number=17, attempt=2, seed=7, params={"lr": 0.5, "epochs": 3})
+NOT_SHARED = Path("/nonexistent/logs")
 NOWHERE = TrialContext(number=17, attempt=2, seed=7, device="cpu", folder="/nonexistent/17.2")
 
 
@@ -452,7 +453,7 @@ def clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_module_and_a_function_are_offered_under_that_name() -> None:
-    assert Offer.parse("pack.age:train") == Offer("pack.age:train", None)
+    assert Offer.parse("pack.age:train", NOT_SHARED) == Offer("pack.age:train", None, os.getcwd())
 
 
 def test_a_file_is_offered_under_its_modules_name(
@@ -461,9 +462,13 @@ def test_a_file_is_offered_under_its_modules_name(
     (tmp_path / "my dir: x").mkdir()
     path = tmp_path / "my dir: x" / "plain.py"
     path.touch()
-    assert Offer.parse(f"{path}:train") == Offer("plain:train", str(path))
+    assert Offer.parse(f"{path}:train", NOT_SHARED) == Offer(
+        "plain:train", str(path), str(path.parent)
+    )
     monkeypatch.chdir(path.parent)
-    assert Offer.parse("plain.py:train") == Offer("plain:train", str(path))
+    assert Offer.parse("plain.py:train", NOT_SHARED) == Offer(
+        "plain:train", str(path), str(path.parent)
+    )
 
 
 @pytest.mark.parametrize(
@@ -472,7 +477,7 @@ def test_a_file_is_offered_under_its_modules_name(
 )
 def test_what_is_no_objective_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(UserError) as caught:
-        Offer.parse(text)
+        Offer.parse(text, NOT_SHARED)
     assert str(caught.value).startswith(
         f"--objective {text}: write module:function or path/to/file.py:function"
     )
@@ -480,7 +485,7 @@ def test_what_is_no_objective_is_refused_with_what_to_write(text: str) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no file .*/missing\.py$"):
-        Offer.parse(f"{tmp_path}/missing.py:train")
+        Offer.parse(f"{tmp_path}/missing.py:train", NOT_SHARED)
 
 
 @pytest.mark.usefixtures("clean_imports")
@@ -488,7 +493,7 @@ def test_a_file_is_loaded_with_what_lies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "dt_helper.py").write_text("def half(x):\n    return x / 2\n")
     path = tmp_path / "dt_plain.py"
     path.write_text("from dt_helper import half\ndef train(params):\n    return half(params['lr'])")
-    objective = Offer.parse(f"{path}:train").load()
+    objective = Offer.parse(f"{path}:train", NOT_SHARED).load()
     assert result(objective).value == 0.25
 
 
@@ -497,7 +502,7 @@ def test_a_module_is_imported_by_its_name(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "dt_package").mkdir()
     (tmp_path / "dt_package" / "dt_module.py").write_text("def train(params):\n    return 3\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert result(Offer.parse("dt_package.dt_module:train").load()).value == 3.0
+    assert result(Offer.parse("dt_package.dt_module:train", NOT_SHARED).load()).value == 3.0
 
 
 @pytest.mark.usefixtures("clean_imports")
@@ -517,14 +522,14 @@ def test_code_that_cannot_be_loaded_raises(
     path = tmp_path / "dt_broken.py"
     path.write_text(code)
     with pytest.raises(error):
-        Offer.parse(f"{path}:train").load()
+        Offer.parse(f"{path}:train", NOT_SHARED).load()
 
 
 @pytest.mark.usefixtures("clean_imports")
 def test_a_study_finds_the_offer_of_its_name_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "dt_mine.py"
     path.write_text("def train(params):\n    return 4\n")
-    offer = Offer.parse(f"{path}:train")
+    offer = Offer.parse(f"{path}:train", NOT_SHARED)
     study = STUDY.model_copy(update={"objective": "dt_mine:train"})
     assert result(find(study, TRIAL, {offer.name: offer.load()})).value == 4.0
     with pytest.raises(KeyError):
@@ -739,4 +744,4 @@ def test_seconds_that_cannot_be_are_not_believed(seconds: float) -> None:
 @pytest.mark.parametrize("text", [":f", "a b:f", "1x:f", "m:f:g", "examples/plain:train", "m.:f"])
 def test_what_python_cannot_import_is_no_offer(text: str) -> None:
     with pytest.raises(UserError, match="module:function"):
-        Offer.parse(text)
+        Offer.parse(text, NOT_SHARED)

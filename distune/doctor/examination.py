@@ -8,7 +8,6 @@ from __future__ import annotations
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from distune.doctor.diagnosis import Diagnosis, HostMeasurements
 from distune.doctor.prober import NOT_WRITTEN, Message, diagnose
 from distune.errors import DistuneError, UserError
+from distune.training.children import python_command
 
 _SILENCE = 30.0  # seconds beyond the patience; a prober says every half second that it lives
 _GRACE = 5.0  # seconds for a prober to clear up
@@ -83,7 +83,7 @@ class _ProberProcess:
         self._abandoned = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "distune.doctor.prober", *arguments],
+            python_command("distune.doctor.prober", *arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             bufsize=0,  # what was read ahead, `select` would not see

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from distune.master.opening import MasterOptions
 from distune.share import protocol
 from distune.share.folder import Folder
 from distune.study.study import Study
-from distune.training.children import last_line, spawn
+from distune.training.children import last_line, python_command, spawn
 from distune.watch.observer import Observer
 from distune.worker import host
 
@@ -61,7 +60,7 @@ class LocalWorkers:
     def _start(self, one: _LocalWorker) -> None:
         one.log = f"{protocol.LOCAL_LOGS}/worker-{one.number}.log"
         jobs, threads = self.parallelism.jobs, self.parallelism.threads
-        command = [sys.executable, "-m", "distune", "worker", "--logs", str(self._options.logs)]
+        command = python_command("distune", "worker", "--logs", str(self._options.logs))
         command += ["--study", self._study.name, "--jobs", str(jobs), "--threads", str(threads)]
         environment = dict(os.environ)
         if self._gpus:  # each its own, or else all of them would begin with the first

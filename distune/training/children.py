@@ -40,6 +40,16 @@ def _prctl(option: int, value: Any) -> None:
         _libc.prctl(option, value, 0, 0, 0)
 
 
+def python_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of distune's own in another process.
+
+    Without `-P`, Python would look in the current directory before the libraries: a `queue.py`
+    that another user left in a shared folder would run. With `-u` a line is there to be read as
+    soon as it is printed.
+    """
+    return [sys.executable, "-P", "-u", "-m", module, *arguments]
+
+
 def spawn(
     command: Sequence[str], *, sig: int = signal.SIGKILL, **options: Any
 ) -> subprocess.Popen[bytes]:

@@ -21,21 +21,30 @@ class Offer(Record, frozen=True):
     Attributes:
         name: as a study names it, `module:function`.
         path: of the file, if the module is not simply imported.
+        folder: where Python looks for modules after everywhere else: that of the file, or the one
+            in which the worker was started.
     """
 
     name: str
     path: str | None = None
+    folder: str | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Offer:
-        """`Offer.parse("examples/plain.py:train")` offers `plain:train`.
+    def parse(cls, text: str, logs: Path) -> Offer:
+        """`Offer.parse("examples/plain.py:train", logs)` offers `plain:train`.
+
+        Args:
+            text: of `--objective`.
+            logs: the shared folder, from which no code is loaded: others may change it there.
 
         Raises:
-            UserError: it is neither `module:function` nor `file.py:function`.
+            UserError: it is neither `module:function` nor `file.py:function`, or its code lies in
+                the shared folder.
         """
         module, _, function = text.rpartition(":")
         path = Path(module).resolve() if module.endswith(".py") else None
         parts = [path.stem] if path is not None else module.split(".")
+        name = f"{'.'.join(parts)}:{function}"
         if not all(part.isidentifier() for part in [*parts, function]):
             raise UserError(
                 f"--objective {text}: write module:function or path/to/file.py:function, "
@@ -43,13 +52,22 @@ class Offer(Record, frozen=True):
             )
         if path is not None and not path.is_file():
             raise UserError(f"--objective {text}: there is no file {path}")
-        return cls(f"{'.'.join(parts)}:{function}", str(path) if path else None)
+        folder = path.parent if path else Path.cwd()
+        if not folder.is_relative_to(logs.resolve()):
+            return cls(name, str(path) if path else None, str(folder))
+        if path or any((folder / f"{parts[0]}{end}").exists() for end in ("", ".py")):
+            raise UserError(
+                f"--objective {text}: it lies in {folder}, which is in the logs directory; others "
+                "may change it there. Keep your code elsewhere, or choose another --logs"
+            )
+        return cls(name)
 
     def load(self) -> Objective:
         """Import it; raises whatever its code raises."""
         module_name, _, function = self.name.partition(":")
+        if self.folder is not None and self.folder not in sys.path:
+            sys.path.append(self.folder)
         if self.path is not None:
-            sys.path.insert(0, str(Path(self.path).parent))
             spec = importlib.util.spec_from_file_location(module_name, self.path)
             if spec is None or spec.loader is None:
                 raise ImportError(f"{self.path} cannot be imported")

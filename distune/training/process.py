@@ -8,7 +8,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -86,9 +85,9 @@ class ExecutorProcess:
         if self._process is not None:
             return
         reading, writing = os.pipe()
-        command = [sys.executable, "-u", "-m", "distune.training.executor"]
+        options = ["--messages", str(writing), "--parent", str(os.getpid())]
         process = subprocess.Popen(
-            [*command, "--messages", str(writing), "--parent", str(os.getpid())],
+            children.python_command("distune.training.executor", *options),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import IO
 from distune.errors import UserError
 from distune.share import access
 from distune.study.study import Study
-from distune.training.children import last_line, spawn
+from distune.training.children import last_line, python_command, spawn
 from distune.worker import host
 from distune.worker.context import WorkerOptions
 from distune.workloads import WORKLOADS
@@ -96,7 +95,7 @@ class Admission:
             if name in self._failed:  # once is enough; should the files come, they are found
                 raise UserError(self._failed[name])
             self._say(f"{name} is not on this host; {self._folders.announcement(data_set)}")
-            command = [sys.executable, "-m", "distune", "data", name]
+            command = python_command("distune", "data", name)
             if self._options.data_dir:
                 command += ["--data-dir", str(self._options.data_dir)]
             # Not a pipe: nothing reads one, and it would fill up.

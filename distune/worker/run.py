@@ -62,7 +62,7 @@ class _WorkerRun:
         self._guardian = guardian
         self._say = say
         self._interrupt = Interrupt()
-        self._offers = [Offer.parse(text) for text in options.objectives]
+        self._offers = [Offer.parse(text, options.logs) for text in options.objectives]
         self._processes: list[ExecutorProcess] = []
         self._started = self._last_busy = time.monotonic()
         self._said_idle = False

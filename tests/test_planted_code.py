@@ -1,0 +1,148 @@
+"""Code that another user left in a shared folder, and that must not run when somebody works
+there (SECURITY.md).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distune.cli.app import COMMANDS
+from tests.conftest import Lab, wait_until
+
+#: Modules that distune, its libraries or Python itself import sooner or later; and names that
+#: Python or a test runner would run by itself.
+PLANTED = (
+    *("argparse", "ast", "base64", "collections", "contextlib", "copy", "ctypes", "dataclasses"),
+    *("enum", "faulthandler", "functools", "hashlib", "html", "importlib", "io", "json", "logging"),
+    *("math", "multiprocessing", "os", "pickle", "queue", "random", "re", "runpy", "secrets"),
+    *("select", "shutil", "signal", "site", "socket", "statistics", "string", "subprocess"),
+    *("tempfile", "threading", "traceback", "types", "typing", "uuid", "warnings", "zipfile"),
+    *("distune", "filelock", "msgspec", "numpy", "optuna", "pandas", "plotly", "psutil"),
+    *("pyarrow", "pydantic", "rich", "torch", "torchvision", "typer", "typing_extensions"),
+    *("conftest", "sitecustomize", "usercustomize", "__init__", "__main__", "train"),
+)
+#: Not `python -m distune`, for which Python itself looks in the current directory first.
+DISTUNE = str(Path(sys.executable).with_name("distune"))
+_CODE = """\
+import os
+with open(os.environ["PLANTED_RAN"], "a") as file:
+    file.write(__file__ + "\\n")
+"""
+
+
+class Planted:
+    """A logs directory full of such modules, in which commands are typed."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.logs = lab.logs
+        self.ran = lab.folder / "ran"
+        self.environment = {**os.environ, "PLANTED_RAN": str(self.ran)}
+        self.logs.mkdir()
+        for name in PLANTED:
+            (self.logs / f"{name}.py").write_text(_CODE)
+        for folder in ("distune", "numpy", "torch", "encodings"):
+            (self.logs / folder).mkdir()
+            for name in ("__init__", "__main__"):
+                (self.logs / folder / f"{name}.py").write_text(_CODE)
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """Run `distune ARGUMENTS` in the shared folder, and see that nothing of it was run."""
+        done = subprocess.run(
+            [DISTUNE, *arguments],
+            cwd=self.logs,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert not self.ran.exists(), self.ran.read_text()
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def planted(lab: Lab) -> Planted:
+    return Planted(lab)
+
+
+def test_what_is_planted_would_run_where_python_looks(planted: Planted) -> None:
+    """The trap works: this is what a command that trusts its folder would do."""
+    command = [sys.executable, "-c", "import queue"]
+    subprocess.run(command, cwd=planted.logs, env=planted.environment, check=False)
+    assert planted.ran.exists()
+
+
+def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted: Planted) -> None:
+    space = planted.lab.write_space(objective="train:quick", trials=3)
+    objective = ["--objective", f"{planted.lab.folder / 'train.py'}:quick"]
+    on_space = ["--space", str(space), "--logs", "."]
+    typed = {
+        "master": [*on_space, "--workers", "1", *objective],
+        "worker": ["--logs", ".", "--device", "cpu", *objective],
+        "doctor": ["--logs", "."],
+        "report": ["--logs", "."],
+        "export": ["--logs", "."],
+        "show": ["1", "--logs", "."],
+        "init": ["mine.json"],
+        "check": [str(space)],
+        "presets": [],
+        "data": ["imagenet"],  # a mistake: it downloads nothing
+        **{name: ["--logs", "."] for name in ("top", "status", "best")},
+    }
+    assert set(typed) == set(COMMANDS)
+    for command, arguments in typed.items():
+        planted.run(command, *arguments, status=2 * (command == "data"))
+    for kind in ("parquet", "jsonl", "optuna", "tensorboard"):
+        planted.run("export", "--logs", ".", "--format", kind)
+
+
+def test_a_workload_is_trained_where_code_is_planted(planted: Planted) -> None:
+    """With torch, and the threads and processes that it starts."""
+    params = {"epochs": 1}
+    space = planted.lab.write_space(
+        objective="spirals", params=params, metric=None, direction=None, trials=1
+    )
+    planted.run("master", "--space", str(space), "--logs", ".", "--workers", "1")
+    assert planted.lab.seen()
+
+
+@pytest.mark.parametrize("objective", ["train.py:train", "train:train"])
+def test_an_objective_in_the_shared_folder_is_refused(planted: Planted, objective: str) -> None:
+    said = planted.run("worker", "--logs", ".", "--objective", objective, status=2)
+    assert f"--objective {objective}: it lies in {planted.logs}" in said
+    assert "choose another --logs" in said
+
+
+@pytest.mark.parametrize("objective", ["mine:train", "mine.py:train"])
+def test_what_lies_beside_an_objective_does_not_hide_a_library(lab: Lab, objective: str) -> None:
+    """A file of the user's own folder is found, after all that Python has."""
+    code = lab.folder / "code"
+    code.mkdir()
+    (code / "colorsys.py").write_text("raise RuntimeError('not the library')")
+    (code / "helper.py").write_text("def half(x):\n    return x / 2\n")
+    (code / "mine.py").write_text(
+        "import colorsys\nfrom helper import half\n"
+        "def train(params):\n    return half(params['x']) + colorsys.rgb_to_yiq(0, 0, 0)[0]\n"
+    )
+    lab.write_space(objective="mine:train", trials=2)
+    lab.master("--plain")
+    wait_until(lambda: lab.names(), what="it is published")
+    worker = subprocess.run(
+        [DISTUNE, "worker", "--logs", str(lab.logs), "--objective", objective, "--jobs", "1"],
+        cwd=code,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert worker.returncode == 0, worker.stderr
+    best = json.loads(lab.run("best", "--json").stdout)
+    assert best["result"]["value"] == best["params"]["x"] / 2
