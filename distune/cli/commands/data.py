@@ -8,15 +8,12 @@ import typer
 
 from distune.cli.options import DataDir
 from distune.errors import UserError
+from distune.workloads.data import DATA_SETS
 
 EXAMPLE = "distune data mnist --data-dir /shared/data"
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME", help="mnist, fashion-mnist, usps, cifar-10, house-prices or digits."
-    ),
-]
+_FETCHED = {name: one for name, one in DATA_SETS.items() if one.can_be_fetched}
+Name = Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(_FETCHED)}.")]
 
 
 def data(dataset: Name, data_dir: DataDir = None) -> None:
@@ -24,13 +21,11 @@ def data(dataset: Name, data_dir: DataDir = None) -> None:
 
     Run this where there is internet before you start workers on hosts that have none.
     """
-    from distune.workloads.data import DATA_SETS
     from distune.workloads.data.folders import DataFolders
 
-    wanted = {name: one for name, one in DATA_SETS.items() if one.can_be_fetched}
-    if dataset not in wanted:
-        raise UserError(f"no data set {dataset!r}; there are {', '.join(wanted)}")
-    data_set, folders = wanted[dataset], DataFolders.of(data_dir)
+    if dataset not in _FETCHED:
+        raise UserError(f"no data set {dataset!r}; there are {', '.join(_FETCHED)}")
+    data_set, folders = _FETCHED[dataset], DataFolders.of(data_dir)
     if data_set.bundled_with:
         typer.echo(f"{dataset} come with {data_set.bundled_with}: there is nothing to fetch")
         return

@@ -63,7 +63,7 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
         Column(4, "trial", right=True),
         Column(1, clean(snapshot.study.metric), right=True),
         Column(2, "spread", optional=once),
-        Column(3, "runs", right=True, optional=once),
+        Column(3, "repeats", right=True, optional=once),
         Column(6, "test", right=True, optional=True),
         Column(7, "time", right=True),
         Column(9, "weights", right=True, optional=True),
