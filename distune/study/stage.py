@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
-from distune.study.space import CategoricalParameter, Parameter, Space, expand_all
+from distune.study.space import CategoricalParameter, Parameter, Parameters, Space, Strict
 from distune.study.trial import Scalar
 
 
-class Stage(BaseModel):
+class Stage(Strict):
     """One stage.
 
     Attributes:
@@ -26,18 +26,11 @@ class Stage(BaseModel):
         trials: how many, repeats included; a grid or a list comes to its end without.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    params: Annotated[dict[str, Parameter], Field(min_length=1)]
+    params: Annotated[Parameters, Field(min_length=1)]
     sampler: str = "grid"
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
-
-    @field_validator("params", mode="before")
-    @classmethod
-    def _shorthand(cls, params: Any) -> Any:
-        return expand_all(params)
 
 
 def possible_after(
