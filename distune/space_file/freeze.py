@@ -5,7 +5,6 @@ from __future__ import annotations
 from distune.search.samplers import SAMPLERS
 from distune.space_file.model import DEFAULT_OBJECTIVE, SpaceFile
 from distune.study.study import Limits, Study
-from distune.workloads import Workload
 
 DEFAULT_TRIALS = 50
 
@@ -34,7 +33,7 @@ def freeze(
         direction=direction,
         has_test=workload is not None,
         test_metric=workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy",
-        datasets=_datasets(file, workload) if workload else [],
+        datasets=[one.origin.name for one in file.data_sets if one.origin.can_be_fetched],
         sampler="stages" if file.stages else file.sampler,
         lease=lease,
         beat=beat,
@@ -44,20 +43,9 @@ def freeze(
     )
 
 
-def _datasets(file: SpaceFile, workload: Workload) -> list[str]:
-    """The data sets that its trials may want: the workload's, or values of `dataset`."""
-    field = workload.hyperparameters.model_fields.get("dataset")
-    if field is None:
-        return list(workload.datasets)
-    spec = file.possible.get("dataset")
-    return list(map(str, spec.grid() or [])) if spec is not None else [str(field.default)]
-
-
 def limits_of(file: SpaceFile) -> Limits:
     """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
     trials = file.trials
-    endless = SAMPLERS[file.sampler].endless and file.stages is None
-    endless = endless and file.time_limit is None and file.target is None
-    if trials is None and endless:
-        trials = DEFAULT_TRIALS
+    if trials is None and file.stages is None and SAMPLERS[file.sampler].endless:
+        trials = DEFAULT_TRIALS if file.time_limit is None and file.target is None else None
     return Limits(trials=trials, time_limit=file.time_limit, target=file.target)

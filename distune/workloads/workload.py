@@ -68,8 +68,3 @@ class Workload:
     def data_set(self, params: TrainingParams) -> DataSet:
         """What these params train on."""
         return self.data or DATA_SETS[dict(params)["dataset"]]
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """The data sets that have to be found for the one it always trains on."""
-        return (self.data.origin.name,) if self.data is not None and self.data.origin.paths else ()
