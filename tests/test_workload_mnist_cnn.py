@@ -27,6 +27,7 @@ from distune.workloads.mnist_cnn import MNIST_CNN, MnistCnnParams
 from distune.workloads.trainer import trainer
 from distune.workloads.trainer.evaluation import evaluate
 from distune.workloads.trainer.optimizers import learning_rate
+from distune.workloads.workload import Recipe
 from tests.trials import Trial, figures_in, without_time, workload_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -421,11 +422,14 @@ def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
 def test_the_winner_is_trained_again_bit_for_bit(schedule: str, cut_short: bool) -> None:
     made: list[nn.Module] = []
 
-    def build(params: MnistCnnParams) -> nn.Module:
-        made.append(mnist_cnn.network(params))
-        return made[-1]
+    def kept(params: MnistCnnParams) -> Recipe:
+        def build() -> nn.Module:
+            made.append(mnist_cnn.network(params))
+            return made[-1]
 
-    workload = replace(MNIST_CNN, network=build)
+        return replace(mnist_cnn.recipe(params), network=build)
+
+    workload = replace(MNIST_CNN, recipe=kept)
     params = {**DIGITS, "n_train": 330, "epochs": 4, "schedule": schedule}
     trial = Trial(seed=5, max_seconds=1.25 if cut_short else None)
     best = list(islice(trainer.train(workload, params, trial, clock=Ticking()), 2))[-1]
@@ -455,7 +459,11 @@ def test_training_never_looks_at_the_test_set() -> None:
     poisoned = Splits(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
     params = {**DIGITS, "n_train": 100, "n_validation": 50, "epochs": 1}
     expected = without_time(train(params, Trial()))
-    workload = replace(MNIST_CNN, prepare=lambda loaded: poisoned)
+
+    def prepared(params: MnistCnnParams) -> Recipe:
+        return replace(mnist_cnn.recipe(params), prepare=lambda data: poisoned)
+
+    workload = replace(MNIST_CNN, recipe=prepared)
     assert without_time(trainer.train(workload, params, Trial())) == expected
 
 

@@ -18,6 +18,7 @@ from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.spirals import SPIRALS
 from distune.workloads.trainer import capture, epochs, pace, trainer
 from distune.workloads.trainer.optimizers import learning_rate
+from distune.workloads.workload import Recipe
 from scripts.taping import Tape, capturable_on_cpu
 from tests.trials import Trial, without_time, workload_of
 
@@ -70,11 +71,16 @@ def trained(using: capture.Capture | None, **params: Any) -> Trained:
     }
     built: list[nn.Module] = []
 
-    def build(params: convnet.ConvnetParams) -> nn.Module:
-        built.append(convnet.network(params))
-        return built[0]
+    def kept(params: convnet.ConvnetParams) -> Recipe:
+        recipe = convnet.recipe(params)
 
-    workload = replace(CONVNET, network=build)
+        def build() -> nn.Module:
+            built.append(recipe.network())
+            return built[0]
+
+        return replace(recipe, network=build)
+
+    workload = replace(CONVNET, recipe=kept)
     reports = trainer.train(workload, wanted, Trial(seed=3), capturing=lambda _: using)
     return without_time(reports), [one.detach() for one in built[0].state_dict().values()]
 

@@ -360,7 +360,7 @@ def test_the_names_of_the_classes_are_as_many_as_there_are() -> None:
     images = torch.zeros(3, 1, 28, 28)
     known = Splits(*(Split(images, torch.tensor([0, 1, 9])),) * 3)
     confusion, mistakes = drawing.draw_mistakes(
-        lambda inputs: torch.eye(10)[[0, 2, 9]], known, FASHION_MNIST.classes
+        known, lambda inputs: torch.eye(10)[[0, 2, 9]], FASHION_MNIST.classes
     )
     assert isinstance(confusion, Confusion)
     assert isinstance(mistakes, Pictures)

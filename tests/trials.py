@@ -18,6 +18,7 @@ from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Splits
 from distune.workloads.hyperparameters import TrainingParams
+from distune.workloads.workload import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,14 +55,11 @@ def workload_of(
         name="of a test",
         summary="",
         hyperparameters=TrainingParams,
-        metric="val_accuracy",
-        direction="maximize",
         reports=(),
-        network=lambda params: network(),
-        problem=lambda params: problem,
-        figures=lambda params, data, predict: [],
+        recipe=lambda params: Recipe(
+            network, problem, lambda data, predict: [], lambda data: splits or data
+        ),
         data=data,
-        prepare=lambda loaded: splits or loaded,
     )
 
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
+from distune.workloads import hyperparameters as hyper
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.house_prices import FEATURES
 from distune.workloads.data.loading import Split, Splits
-from distune.workloads.hyperparameters import Count, DenseParams, PerLayer
-from distune.workloads.workload import Workload
+from distune.workloads.workload import Recipe, Workload
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from distune.study.figures import Figure
-    from distune.workloads.problems import Problem
     from distune.workloads.workload import Predict
 
 
-class HousePricesParams(DenseParams):
+class HousePricesParams(hyper.DenseParams):
     """Workload `house-prices`.
 
     Attributes:
@@ -30,12 +28,12 @@ class HousePricesParams(DenseParams):
     """
 
     loss: Literal["mse", "gaussian"] = "mse"
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
-    width: PerLayer = 20
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    batch_size: Count = 50
-    epochs: Count = 50
+    n_fc: hyper.Layers = 2
+    width: hyper.PerLayer = 20
+    optimizer: hyper.Optimizer = "adam"
+    lr: hyper.Positive = 0.01
+    batch_size: hyper.Count = 50
+    epochs: hyper.Count = 50
 
 
 @dataclass(frozen=True)
@@ -74,17 +72,17 @@ def prepare(data: Splits) -> Splits:
     return Splits(*(scale.scaled(split) for split in (data.train, data.validation, data.test)))
 
 
-def network(params: HousePricesParams) -> nn.Sequential:
+def recipe(params: HousePricesParams) -> Recipe:
     """Four features to the price, or to its mean and log-variance."""
     from distune.workloads.layers import dense_network
-
-    return dense_network(params, len(FEATURES), 1 if params.loss == "mse" else 2)
-
-
-def problem(params: HousePricesParams) -> Problem:
     from distune.workloads.problems import regression
 
-    return regression(params.loss)
+    return Recipe(
+        network=lambda: dense_network(params, len(FEATURES), 1 if params.loss == "mse" else 2),
+        problem=regression(params.loss),
+        figures=partial(figures, params),
+        prepare=prepare,
+    )
 
 
 def figures(params: HousePricesParams, data: Splits, predict: Predict) -> list[Figure]:
@@ -125,12 +123,9 @@ HOUSE_PRICES = Workload(
     name="house-prices",
     summary="dense layers that predict prices, and if wanted how sure they are",
     hyperparameters=HousePricesParams,
+    recipe=recipe,
     metric="val_loss",
     direction="minimize",
     reports=("val_loss", "val_mse", "train_loss", "train_mse", "seconds"),
-    network=network,
-    problem=problem,
-    figures=figures,
     data=DATA_SETS["house-prices"],
-    prepare=prepare,
 )

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from distune.share.records import encode_document
 from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import better
@@ -50,18 +48,18 @@ def train(
             built: names the layer and the sizes.
     """
     checked = workload.hyperparameters.model_validate(params)
-    data = workload.prepare(_load(workload, checked, trial))
-    problem = workload.problem(checked)
+    recipe = workload.recipe(checked)
+    data = recipe.prepare(_load(workload, checked, trial))
     watched = workload.metric.removeprefix("val_")
     with float32_precision(checked.precision == "tf32"):
-        model = _network(workload, checked, trial)
+        model = seeded_network(recipe.network, trial.seed, trial.device, checked.precision)
         parameters = float(sum(weights.numel() for weights in model.parameters()))
         training = Training(
-            model, data.train, problem, checked, trial, clock=clock, capturing=capturing
+            model, data.train, recipe.problem, checked, trial, clock=clock, capturing=capturing
         )
         best, waited = math.nan, 0
         for epoch in training.epochs():
-            found = evaluate(model, data.validation, problem)
+            found = evaluate(model, data.validation, recipe.problem)
             yield {
                 "epoch": epoch.epoch,
                 "steps": float(epoch.steps),
@@ -95,15 +93,15 @@ def test(
         as `train`.
     """
     checked = workload.hyperparameters.model_validate(params)
-    loaded = _load(workload, checked, trial)
-    data = workload.prepare(loaded)
-    problem = workload.problem(checked)
+    recipe = workload.recipe(checked)
+    raw = _load(workload, checked, trial)
+    data = recipe.prepare(raw)
     with float32_precision(checked.precision == "tf32"):
-        model = _network(workload, checked, trial)
+        model = seeded_network(recipe.network, trial.seed, trial.device, checked.precision)
         training = Training(
             model,
             data.train,
-            problem,
+            recipe.problem,
             checked,
             trial,
             capturing=capturing,
@@ -111,9 +109,9 @@ def test(
         )
         for _ in training.epochs():
             pass
-        on_test = evaluate(model, data.test, problem)
-        on_validation = evaluate(model, data.validation, problem)
-        _leave_figures(trial, workload.figures(checked, loaded, partial(predict, model)))
+        on_test = evaluate(model, data.test, recipe.problem)
+        on_validation = evaluate(model, data.validation, recipe.problem)
+        _leave_figures(trial, recipe.figures(raw, partial(predict, model)))
     return {
         **{f"test_{name}": value for name, value in on_test.items()},
         workload.metric: on_validation[workload.metric.removeprefix("val_")],
@@ -130,11 +128,6 @@ def _load(workload: Workload, params: TrainingParams, trial: TrialContext) -> Sp
         params.n_validation,
         params.n_test,
     )
-
-
-def _network(workload: Workload, params: TrainingParams, trial: TrialContext) -> nn.Module:
-    build = partial(workload.network, params)
-    return seeded_network(build, trial.seed, trial.device, params.precision)
 
 
 def _leave_figures(trial: TrialContext, figures: list[Figure]) -> None:
