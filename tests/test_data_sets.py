@@ -158,8 +158,9 @@ def batch(pixels: bytes, labels: bytes, dtype: bytes = b"u1", columns: bool = Fa
     kind = b"cnumpy\ndtype\n(U\x02%bK\x00K\x01tR(K\x03U\x01|NNNJ%bJ%bK\x00tb"
     kind %= (dtype, b"\xff" * 4, b"\xff" * 4)
     order = b"\x88" if columns else b"\x89"
-    state = b"(K\x01(M\x10\x27M\x00\x0ct%b%bT%btb"  # 10,000 by 3,072
-    state %= (kind, order, struct.pack("<i", len(pixels)) + pixels)
+    state = b"(K\x01(M%bM\x00\x0ct%b%bT%btb"  # so many by 3,072
+    rows = struct.pack("<H", -(-len(pixels) // 3_072))
+    state %= (rows, kind, order, struct.pack("<i", len(pixels)) + pixels)
     numbers = b"".join(b"K%c" % label for label in labels)
     return b"\x80\x02}(U\x04data" + array + state + b"U\x06labels](" + numbers + b"eu."
 
@@ -216,7 +217,7 @@ def test_a_batch_is_read_as_python_2_wrote_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (batch(PIXELS[:-1], LABELS), "cannot reshape"),
+        (batch(PIXELS[:-1], LABELS), "buffer size does not match"),
         (batch(PIXELS, LABELS, dtype=b"i1"), "unsigned bytes"),
         (batch(PIXELS, LABELS, columns=True), "unsigned bytes"),
         (batch(PIXELS, LABELS[:-1]), "cannot reshape"),

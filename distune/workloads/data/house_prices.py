@@ -20,8 +20,7 @@ COLUMNS = (*FEATURES, "SalePrice")
 # Not scikit-learn's `fetch_openml`: where a data set has columns of strings, as this one has,
 # that needs pandas.
 #: OpenML's data set 42165, `house_prices`: Kaggle's 1,460 houses in Kaggle's order.
-URL = "https://openml.org/data/v1/download/21754539/house_prices.arff"
-MD5 = "d5ca59f8d02b1b1c127034392c0f995f"  # as OpenML's description of it says
+ARFF = "house_prices.arff"
 _FILE = "house_prices.csv"
 _SIZES = (1_000, 200, 260)  # in the order of the file
 
@@ -73,27 +72,20 @@ def _table(path: Path, rows: list[dict[str, str]]) -> NDArray[np.float64]:
     return table
 
 
-def write_csv(arff: Path, path: Path) -> None:
-    """Write the file at `URL` as one that `read` knows: `COLUMNS`, the houses as there.
+def write_csv(folder: Path) -> None:
+    """Write the `ARFF` in a folder as a file that `read` knows: `COLUMNS`, the houses as there.
 
     The format (ARFF): a line `@ATTRIBUTE name type` for each column, a line `@DATA`, then a
     line for each house, with commas between its values and single quotes around some.
     """
-    with arff.open(encoding="utf-8") as file, path.open("w", encoding="utf-8") as table:
+    source, target = folder / ARFF, folder / _FILE
+    with source.open(encoding="utf-8") as file, target.open("w", encoding="utf-8") as table:
         header = [line.split() for line in takewhile(lambda line: line.strip() != "@DATA", file)]
         names = [words[1] for words in header if words[:1] == ["@ATTRIBUTE"]]
         houses = csv.DictReader(file, names, quotechar="'")
         out = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
         out.writeheader()
         out.writerows(houses)
-
-
-def download(folder: Path) -> None:
-    from distune.workloads.data.torchvision_datasets import import_datasets
-
-    arff = "house_prices.arff"
-    import_datasets().utils.download_url(URL, str(folder), arff, md5=MD5)
-    write_csv(folder / arff, folder / _FILE)
 
 
 HOUSE_PRICES = DataSet(
@@ -103,6 +95,12 @@ HOUSE_PRICES = DataSet(
     read=read,
     paths=(_FILE,),
     megabytes=0.5,
-    download=download,
+    downloads={
+        ARFF: (
+            "https://openml.org/data/v1/download/21754539/house_prices.arff",
+            "d5ca59f8d02b1b1c127034392c0f995f",  # as OpenML's description of it says
+        )
+    },
+    unpack=write_csv,
     remedy=f"write {_FILE} there yourself: Kaggle's train.csv has its columns",
 )

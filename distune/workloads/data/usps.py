@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import bz2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distune.workloads.data.data_set import DataSet, damaged
+from distune.workloads.data.data_set import DataSet, damaged, read_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from distune.workloads.data.data_set import Arrays
 
+_URL = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass"
 _SIDE = 16  # pixels
 _SIZES = (7_291, 2_007)
 _N_TRAIN = 6_000  # a random choice of the training images; the others are for validation
@@ -48,11 +48,7 @@ def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64
     """
     import numpy as np
 
-    try:
-        with bz2.open(path) as file:
-            content = file.read()
-    except (OSError, EOFError) as error:
-        raise damaged(path, str(error)) from error
+    content = read_file(path)
     size = _SIDE * _SIDE
     try:
         numbers = np.array(content.replace(b":", b" ").split(), np.float32)
@@ -70,15 +66,6 @@ def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64
     return pixels.reshape(n, 1, _SIDE, _SIDE), labels.astype(np.int64) - 1
 
 
-def download(folder: Path) -> None:
-    # The class itself would go on and read the files.
-    from distune.workloads.data.torchvision_datasets import import_datasets
-
-    datasets = import_datasets()
-    for url, name, md5 in datasets.USPS.split_list.values():
-        datasets.utils.download_url(url, str(folder), name, md5=md5)
-
-
 USPS = DataSet(
     name="usps",
     title="USPS",
@@ -88,5 +75,8 @@ USPS = DataSet(
     classes=tuple("0123456789"),
     paths=("usps.bz2", "usps.t.bz2"),
     megabytes=8.4,
-    download=download,
+    downloads={
+        "usps.bz2": (f"{_URL}/usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
+        "usps.t.bz2": (f"{_URL}/usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
+    },
 )
