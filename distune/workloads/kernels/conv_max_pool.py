@@ -20,7 +20,7 @@ from distune.workloads.kernels.functions import Kernels
 
 _LARGEST_KERNEL = 5  # that the functions know
 _LARGEST_WINDOW = 15  # the place of a winner in it is a byte
-_FEW_CHANNELS = 4  # up to which a first layer's are treated one by one
+_FEW_CHANNELS = 4  # up to which those of a first layer, whose images need no gradient, are few
 _NHWC = torch.channels_last
 
 _OPERATORS: Any = torch.library.Library("distune", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -48,31 +48,6 @@ for _name in ("pool", "convolve_and_pool", "gradients", "first_gradients"):
     _OPERATORS.impl(_name, lambda *given, name=_name: getattr(_kernels(), name)(*given), "CPU")
 
 
-class _FirstConvMaxPool(torch.autograd.Function):
-    """Of few channels, for inputs that need no gradient, with windows of 2x2."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, padding: int, relu: bool
-    ) -> Tensor:
-        images = nn.functional.pad(images.float(), [padding] * 4).contiguous()
-        bfloat16 = torch.is_autocast_enabled("cpu")
-        largest: Tensor
-        largest, winner = torch.ops.distune.convolve_and_pool(
-            images, _nhwc(weight), bias, relu, bfloat16
-        )
-        ctx.save_for_backward(winner, images, weight)
-        return largest
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, biases = torch.ops.distune.first_gradients(
-            _nhwc(gradient.float()), *ctx.saved_tensors
-        )
-        return None, weights, biases, None, None
-
-
 class _ConvMaxPool(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -84,21 +59,35 @@ class _ConvMaxPool(torch.autograd.Function):
         window: int,
         relu: bool,
     ) -> Tensor:
-        images = _nhwc(images)
-        outputs = torch.conv2d(images, weight, bias, padding=padding)
+        few = weight.shape[1] <= _FEW_CHANNELS
+        first = few and window == 2 and not ctx.needs_input_grad[0]
         largest: Tensor
-        largest, winner = torch.ops.distune.pool(_nhwc(outputs), window, relu)
+        if first:
+            images = nn.functional.pad(images.float(), [padding] * 4).contiguous()
+            bfloat16 = torch.is_autocast_enabled("cpu")
+            largest, winner = torch.ops.distune.convolve_and_pool(
+                images, _nhwc(weight), bias, relu, bfloat16
+            )
+        else:
+            images = _nhwc(images)
+            outputs = torch.conv2d(images, weight, bias, padding=padding)
+            largest, winner = torch.ops.distune.pool(_nhwc(outputs), window, relu)
         ctx.save_for_backward(winner, images, weight)
-        ctx.sizes = padding, window
+        ctx.layer = first, padding, window
         return largest
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        first, padding, window = ctx.layer
         winner, images, weight = ctx.saved_tensors
         by_images = ctx.needs_input_grad[0]
+        gradient = _nhwc(gradient.float())
+        if first:
+            weights, biases = torch.ops.distune.first_gradients(gradient, winner, images, weight)
+            return None, weights, biases, None, None, None
         weights, biases, inputs = torch.ops.distune.gradients(
-            _nhwc(gradient.float()), winner, images, _nhwc(weight), *ctx.sizes, by_images
+            gradient, winner, images, _nhwc(weight), padding, window, by_images
         )
         return inputs if by_images else None, weights, biases, None, None, None
 
@@ -121,14 +110,9 @@ class ConvMaxPool(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         conv = self.conv
-        assert conv.bias is not None
-        layer = conv.weight, conv.bias, int(conv.padding[0])
-        few = conv.weight.shape[1] <= _FEW_CHANNELS
-        pooled: Tensor
-        if few and self._window == 2 and not input.requires_grad:
-            pooled = _FirstConvMaxPool.apply(input, *layer, self._relu)  # type: ignore[no-untyped-call]
-        else:
-            pooled = _ConvMaxPool.apply(input, *layer, self._window, self._relu)  # type: ignore[no-untyped-call]
+        pooled: Tensor = _ConvMaxPool.apply(  # type: ignore[no-untyped-call]
+            input, conv.weight, conv.bias, int(conv.padding[0]), self._window, self._relu
+        )
         return pooled
 
 
