@@ -25,7 +25,7 @@ from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Split, Splits, load
 from distune.workloads.mnist_cnn import MNIST_CNN, MnistCnnParams
 from distune.workloads.trainer import trainer
-from distune.workloads.trainer.evaluation import evaluate
+from distune.workloads.trainer.network import evaluate
 from distune.workloads.trainer.optimizers import learning_rate
 from distune.workloads.workload import Recipe
 from tests.trials import Trial, figures_in, without_time, workload_of

@@ -47,13 +47,10 @@ class CapturedStep:
     call by call, as all are without a `capture`; the results are the same.
     """
 
-    def __init__(
-        self, step: Step, size: int, capture: Capture | None, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, step: Step, size: int, capture: Capture | None) -> None:
         self._step = step
         self._size = size
         self._capture = capture
-        self._say = say
         self._warm_up = _WARM_UP
         self._indices: Tensor | None = None
         self._replay: Callable[[], None] | None = None
@@ -77,7 +74,7 @@ class CapturedStep:
             self._indices = indices
         except RuntimeError as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            self._say(f"distune: the steps are not captured, but made one by one: {first}")
+            print(f"distune: the steps are not captured, but made one by one: {first}", flush=True)
             self._capture = None
             capture.free()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -35,29 +35,22 @@ class Pace:
         self.examples += examples
 
 
-class Mark(Protocol):
-    """A place in what a device has been given to do: `torch.cuda.Event`."""
-
-    def query(self) -> bool:
-        """Whether it has come there."""
-
-    def synchronize(self) -> None:
-        """Wait until it has."""
-
-
 class Behind(Pace):
     """Of a device that works on while the host goes ahead, but at most 64 steps.
 
     The host only asks for marks it set earlier, and waits for one that is at least 48 steps
     old: the device never runs dry for it. A time limit, which the host's clock measures, is so
     missed by 64 steps at most.
+
+    Args:
+        mark: sets a `torch.cuda.Event` in what the device has been given to do.
     """
 
-    def __init__(self, mark: Callable[[], Mark]) -> None:
+    def __init__(self, mark: Callable[[], Any]) -> None:
         super().__init__()
         self._mark = mark
         self._issued = (0, 0)
-        self._marks: deque[tuple[int, int, Mark]] = deque()
+        self._marks: deque[tuple[int, int, Any]] = deque()
 
     def issued(self, examples: int) -> None:
         steps, before = self._issued
@@ -89,7 +82,7 @@ class CudaPace(Behind):
         self._device = device
         self._stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def _set_mark(self) -> Mark:
+    def _set_mark(self) -> Any:
         mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         mark.record(self._stream)
         return mark

@@ -16,10 +16,8 @@ from distune.workloads.data.loading import Splits
 from distune.workloads.device import float32_precision
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.trainer.capture import Capturing, capture_for
-from distune.workloads.trainer.context import TrialContext
-from distune.workloads.trainer.epochs import Clock, Training
-from distune.workloads.trainer.evaluation import evaluate, predict
-from distune.workloads.trainer.network import seeded_network
+from distune.workloads.trainer.epochs import Clock, Training, TrialContext
+from distune.workloads.trainer.network import evaluate, predict, seeded_network
 from distune.workloads.workload import Workload
 
 
@@ -33,7 +31,7 @@ def train(
 ) -> Iterator[dict[str, float]]:
     """Train one setting of a workload; after each epoch yield how it stands.
 
-    Yields `epoch`, `steps`, `train_loss` and `seconds` (see `Epoch`), `val_loss`, a
+    Yields `epoch`, `steps`, `train_loss` and `seconds` (see `Training.epochs`), `val_loss`, a
     `val_<metric>` for each of the problem's metrics, also a `train_<metric>` if it follows the
     training, and `parameters` (how many). Ends when all epochs are over, when
     `trial.max_seconds` of training are (the epoch may be cut short, and counts), when
@@ -58,16 +56,10 @@ def train(
             model, data.train, recipe.problem, checked, trial, clock=clock, capturing=capturing
         )
         best, waited = math.nan, 0
-        for epoch in training.epochs():
+        for report, seconds in training.epochs():
             found = evaluate(model, data.validation, recipe.problem)
-            yield {
-                "epoch": epoch.epoch,
-                "steps": float(epoch.steps),
-                **{f"train_{name}": value for name, value in epoch.means.items()},
-                **{f"val_{name}": value for name, value in found.items()},
-                "seconds": epoch.seconds,
-                "parameters": parameters,
-            }
+            report.update({f"val_{name}": value for name, value in found.items()})
+            yield {**report, "seconds": seconds, "parameters": parameters}
             improved = better(found[watched], best, workload.direction)
             best, waited = (found[watched], 0) if improved else (best, waited + 1)
             if waited == checked.patience:

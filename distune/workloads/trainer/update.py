@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from distune.workloads.data.loading import Split, as_floats
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.problems import Problem
-from distune.workloads.trainer import evaluation, optimizers
+from distune.workloads.trainer import network, optimizers
 
 
 class Update:
@@ -51,9 +51,9 @@ class Update:
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._weights, self._clip_norm)
         self._step()
-        evaluation.add_to(self.totals, {"loss": loss.detach() * len(batch)})
+        network.add_to(self.totals, {"loss": loss.detach() * len(batch)})
         if self._problem.follow_training:
-            evaluation.add_to(self.totals, self._problem.metrics(outputs.detach(), targets))
+            network.add_to(self.totals, self._problem.metrics(outputs.detach(), targets))
 
     def begin_epoch(self) -> None:
         for total in self.totals.values():
