@@ -19,14 +19,13 @@ import torch
 from distune.errors import UserError
 from distune.workloads.data import DATA_SETS, cifar_10, house_prices, usps
 from distune.workloads.data.cifar_10 import CIFAR_10
-from distune.workloads.data.coloured_usps import COLOURED_USPS, COLOURS
 from distune.workloads.data.data_set import DataSet
 from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.house_prices import COLUMNS, HOUSE_PRICES
 from distune.workloads.data.loading import Splits, as_floats, check, load
 from distune.workloads.data.spirals import SPIRALS
-from distune.workloads.data.usps import USPS
+from distune.workloads.data.usps import COLOURED_USPS, COLOURS, USPS
 from tests.conftest import Lab
 
 REAL = os.environ.get("DISTUNE_DATA", "")

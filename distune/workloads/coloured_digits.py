@@ -6,8 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from distune.workloads import hyperparameters as hyper
-from distune.workloads.data.coloured_usps import COLOURED_USPS, COLOURS
-from distune.workloads.data.usps import USPS
+from distune.workloads.data.usps import COLOURED_USPS, COLOURS, USPS
 from distune.workloads.workload import Recipe, Workload
 
 if TYPE_CHECKING:

@@ -11,12 +11,9 @@ import io
 import pickle
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distune.workloads.data.data_set import DataSet, damaged, read_file
-
-if TYPE_CHECKING:
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays, DataSet, damaged, read_file
 
 _SHAPE = (3, 32, 32)
 _N = 10_000  # in each file

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from distune.errors import UserError
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Arrays = tuple[NDArray[np.number[Any]], NDArray[np.number[Any]]]  # inputs, targets
+Array: TypeAlias = "NDArray[np.number[Any]]"
+Arrays: TypeAlias = tuple[Array, Array]  # inputs, targets
+Bytes: TypeAlias = "NDArray[np.uint8]"
 
 
 @dataclass(frozen=True)

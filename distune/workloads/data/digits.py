@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import random
 from importlib.metadata import distribution
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distune.workloads.data.data_set import DataSet
-
-if TYPE_CHECKING:
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays, DataSet
 
 _SIDE = 28  # pixels, as MNIST's
 _SIZES = (1_200, 297, 300)

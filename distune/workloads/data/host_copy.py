@@ -26,15 +26,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from filelock import FileLock
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Array, Arrays
 
 _FORMAT = 1
 _ALIGNMENT = 64  # bytes: a line of a processor's cache
@@ -122,7 +118,7 @@ def _write(path: Path, arrays: list[Arrays]) -> None:
         raise
 
 
-def _write_body(file: IO[bytes], arrays: list[NDArray[np.number[Any]]]) -> dict[str, Any]:
+def _write_body(file: IO[bytes], arrays: list[Array]) -> dict[str, Any]:
     """Write the arrays one after the other; the header that describes them."""
     described: list[dict[str, Any]] = []
     digest = hashlib.sha256()

@@ -5,15 +5,8 @@ from __future__ import annotations
 import csv
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from distune.workloads.data.data_set import DataSet, damaged
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Array, Arrays, DataSet, damaged
 
 FEATURES = ("OverallQual", "YearBuilt", "TotalBsmtSF", "GrLivArea")
 COLUMNS = (*FEATURES, "SalePrice")
@@ -56,7 +49,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _table(path: Path, rows: list[dict[str, str]]) -> NDArray[np.float64]:
+def _table(path: Path, rows: list[dict[str, str]]) -> Array:
     """Houses x `COLUMNS`."""
     import numpy as np
 

@@ -6,15 +6,15 @@ import struct
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from distune.workloads.data.data_set import DataSet, damaged, packed_or_not, read_file
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import (
+    Arrays,
+    Bytes,
+    DataSet,
+    damaged,
+    packed_or_not,
+    read_file,
+)
 
 _SIDE = 28  # pixels
 _SIZES = (50_000, 10_000, 10_000)  # validation images are the last of the training files'
@@ -51,7 +51,7 @@ def _pair(images: Path, labels: Path, n: int) -> Arrays:
     return pixels[:, None], values.astype(np.int64)
 
 
-def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def read_idx(path: Path, shape: tuple[int, ...]) -> Bytes:
     """A file of unsigned bytes in the IDX format of MNIST, packed if its name ends in `.gz`.
 
     The format: two zero bytes, 8 for unsigned byte, the number of dimensions, each

@@ -1,17 +1,10 @@
-"""USPS: 16x16 images of handwritten digits, in the text format of LIBSVM, packed by bzip2."""
+"""USPS, gray and in colours: 16x16 images of handwritten digits, in the text format of LIBSVM."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from distune.workloads.data.data_set import DataSet, damaged, read_file
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays, DataSet, damaged, read_file
 
 _URL = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass"
 _SIDE = 16  # pixels
@@ -37,7 +30,7 @@ def read(train: Path, test: Path) -> list[Arrays]:
     return [(images[chosen], labels[chosen]), (images[others], labels[others]), held_out]
 
 
-def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read_libsvm(path: Path, n: int) -> Arrays:
     """`n` lines `label 1:value ... 256:value`: n x 1 x 16 x 16 pixels, labels 0 to 9.
 
     The file counts labels from 1 and has values in [-1, 1], which become 8-bit pixels as
@@ -79,4 +72,44 @@ USPS = DataSet(
         "usps.bz2": (f"{_URL}/usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
         "usps.t.bz2": (f"{_URL}/usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
     },
+)
+
+_RGB = {
+    "red": (1, 0, 0),
+    "green": (0, 1, 0),
+    "blue": (0, 0, 1),
+    "yellow": (1, 1, 0),
+    "magenta": (1, 0, 1),
+}
+COLOURS = tuple(_RGB)
+
+
+def read_coloured(train: Path, test: Path) -> list[Arrays]:
+    """Pixels (N x 3 x 16 x 16, uint8), digit and colour (N x 2, int64).
+
+    Each image has one of five colours, chosen uniformly and whatever its digit, but always the
+    same: the RGB values of a pixel are gray times that.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    import numpy as np
+
+    rgb = np.array(list(_RGB.values()), np.uint8)
+    rng = np.random.RandomState(0)  # promised never to change
+    arrays: list[Arrays] = []
+    for images, digits in read(train, test):
+        colours = rng.randint(len(rgb), size=len(digits))
+        coloured = images * rgb[colours][:, :, None, None]
+        arrays.append((coloured, np.stack([digits, colours], axis=1).astype(np.int64)))
+    return arrays
+
+
+COLOURED_USPS = DataSet(
+    name="coloured-usps",
+    title="coloured-usps",
+    sizes=USPS.sizes,
+    read=read_coloured,
+    shape=(3, 16, 16),
+    made_from=USPS,
 )

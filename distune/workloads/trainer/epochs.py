@@ -17,7 +17,6 @@ from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.problems import Problem
 from distune.workloads.trainer import optimizers, pace
 from distune.workloads.trainer.capture import Capture, CapturedStep, Capturing, capture_for
-from distune.workloads.trainer.update import Update
 
 Clock = Callable[[], float]
 
@@ -85,7 +84,7 @@ class Training:
         optimizer = optimizers.make_optimizer(
             model, params, trial.device, capturable=capture is not None
         )
-        self._update = Update(model, split, problem, params, optimizer)
+        self._update = optimizers.Update(model, split, problem, params, optimizer)
         self._step = CapturedStep(self._update, params.batch_size, capture)
         self._pace = pace.pace_for(self._there)
         self._shuffle = torch.Generator().manual_seed(trial.seed)
