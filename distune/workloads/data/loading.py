@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,8 +32,7 @@ class Split(NamedTuple):
     targets: torch.Tensor
 
 
-@dataclass(frozen=True)
-class Splits:
+class Splits(NamedTuple):
     """A data set's examples, on one device."""
 
     train: Split
@@ -71,16 +69,9 @@ def load(
         UserError: the data can neither be found nor downloaded, a file is damaged, or more
             is wanted than there is.
     """
-    train, validation, test = (
-        _split(data_set, name, wanted, arrays, device)
-        for name, wanted, arrays in zip(
-            ("train", "validation", "test"),
-            (n_train, n_validation, n_test),
-            _arrays(data_set, folders),
-            strict=True,
-        )
-    )
-    return Splits(train, validation, test)
+    wanted = n_train, n_validation, n_test
+    named = zip(Splits._fields, wanted, _arrays(data_set, folders), strict=True)
+    return Splits(*(_split(data_set, name, n, arrays, device) for name, n, arrays in named))
 
 
 def check(data_set: DataSet, folders: DataFolders) -> None:
