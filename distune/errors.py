@@ -1,17 +1,4 @@
-"""What can go wrong, as types.
-
-    DistuneError
-    ├── UserError            a mistake of the user's: one line, exit status 2
-    │   ├── SpaceError       in a space file: names the file, the key and the remedy
-    │   └── Infeasible       a configuration that no worker can train
-    ├── StudyFailed          the study cannot go on: exit status 1
-    ├── ShareError           the shared folder did not answer; try again later
-    │   └── NotAFolder       something else is where a folder should be
-    └── BadRecord            something read from the share is not what it should be
-        └── Forbidden        a file that this user may not open
-
-`UserError` and `StudyFailed` carry a message that says what, where and what to do.
-"""
+"""What can go wrong, as types."""
 
 from __future__ import annotations
 
@@ -21,7 +8,7 @@ class DistuneError(Exception):
 
 
 class UserError(DistuneError):
-    """A mistake of the user's; the message says what, where and what to do."""
+    """A mistake of the user's; the message says what, where and what to do. Exit status 2."""
 
 
 class SpaceError(UserError):
@@ -52,11 +39,11 @@ class Infeasible(UserError):
 
 
 class StudyFailed(DistuneError):
-    """The study ended without a result; the message says why."""
+    """The study cannot go on; the message says why and what to do. Exit status 1."""
 
 
 class ShareError(DistuneError):
-    """An operation on the share failed, or it is unknown whether it happened (P8)."""
+    """An operation on the share failed, or it is unknown whether it happened (P8): try again."""
 
 
 class NotAFolder(ShareError):

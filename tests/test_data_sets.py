@@ -113,8 +113,7 @@ def test_a_damaged_libsvm_file_is_an_error_that_names_it(
 
 def test_the_real_usps_is_divided_at_random_and_always_alike() -> None:
     data = real(USPS)
-    parts = (data.train, data.validation, data.test)
-    assert [tuple(split.inputs.shape) for split in parts] == [
+    assert [tuple(split.inputs.shape) for split in data] == [
         (6_000, 1, 16, 16),
         (1_291, 1, 16, 16),
         (2_007, 1, 16, 16),
@@ -127,7 +126,7 @@ def test_the_real_usps_is_divided_at_random_and_always_alike() -> None:
     ]
     assert data.train.targets[:10].tolist() == [3, 5, 6, 0, 0, 2, 7, 5, 0, 1]
     assert torch.bincount(data.validation.targets).min() > 60
-    assert all(0 == x.min() < x.max() < 1 for x in (as_floats(s.inputs) for s in parts))
+    assert all(0 == x.min() < x.max() < 1 for x in (as_floats(s.inputs) for s in data))
 
 
 def test_coloured_digits_are_the_gray_ones_in_one_of_five_colours_each() -> None:
@@ -309,9 +308,8 @@ def test_the_real_house_prices_are_those_of_ames() -> None:
 
 def test_two_spirals_lie_where_the_formula_says() -> None:
     data = load(SPIRALS, DataFolders.of(), "cpu")
-    parts = (data.train, data.validation, data.test)
-    assert [tuple(split.inputs.shape) for split in parts] == [(4_000, 2), (1_000, 2), (500, 2)]
-    for points, labels in parts:
+    assert [tuple(split.inputs.shape) for split in data] == [(4_000, 2), (1_000, 2), (500, 2)]
+    for points, labels in data:
         assert labels.sum() * 2 == len(labels)
         arm = points * (1 - 2.0 * labels)[:, None]  # class 1 turned back
         radius, angle = arm.norm(dim=1), torch.atan2(arm[:, 1], arm[:, 0])

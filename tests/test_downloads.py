@@ -100,9 +100,9 @@ def _write_archive(
 ) -> None:
     with tarfile.open(served / ARCHIVE, "w:gz", compresslevel=1) as archive:
         for name, content in batches.items():
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
             if monkeypatch is not None:
                 monkeypatch.setitem(cifar_10.MD5, name, md5(content))
 

@@ -34,14 +34,14 @@ def python(code: str) -> str:
 
 
 def test_neither_the_catalogue_nor_the_search_for_data_loads_torch_or_numpy() -> None:
-    loaded = python(
+    modules = python(
         "import distune.workloads, distune.workloads.data.loading, distune.workloads.device, sys\n"
         "from distune.workloads.data.folders import DataFolders\n"
         "from distune.workloads.data.mnist import MNIST\n"
         "DataFolders.of('nowhere').locate(MNIST)\n"
         "print({'torch', 'torchvision', 'numpy', 'sklearn'} & set(sys.modules))"
     )
-    assert loaded == "set()"
+    assert modules == "set()"
 
 
 def test_only_the_catalogue_knows_a_workload_by_its_file() -> None:

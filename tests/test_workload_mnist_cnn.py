@@ -398,10 +398,10 @@ def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 2}
     trial = Trial()
     list(train(params, trial, clock=Ticking()))
-    # A step of 50 images takes 0.1 s, so it is told at every third.
-    fractions = [fraction for fraction, _ in trial.told]
+    # A step of 50 images takes 0.1 s, so it is reported at every third.
+    fractions = [fraction for fraction, _ in trial.reported]
     assert fractions[:3] == pytest.approx([0.15, 0.3, 0.45])
-    assert [speed for _, speed in trial.told[:3]] == pytest.approx([500, 500, 500])
+    assert [speed for _, speed in trial.reported[:3]] == pytest.approx([500, 500, 500])
     assert len(fractions) == 7
     assert fractions == sorted(fractions)
     assert fractions[-1] <= 1
@@ -411,7 +411,7 @@ def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 1_000}
     trial = Trial(max_seconds=0.6)
     list(train(params, trial, clock=Ticking()))
-    assert [fraction for fraction, _ in trial.told] == pytest.approx([0.5, 1.0], abs=1e-6)
+    assert [fraction for fraction, _ in trial.reported] == pytest.approx([0.5, 1.0], abs=1e-6)
 
 
 # The final test

@@ -310,9 +310,9 @@ def test_progress_tells_of_the_steps_that_are_over_not_of_those_issued(
     trial = Trial()
     params = {**SIZES, "n_train": 100, "epochs": 1, "batch_size": 1}
     list(trainer.train(workload_of(linear, PROBLEM), params, trial))
-    told = [round(100 * fraction) for fraction, _ in trial.told]
+    percent = [round(100 * fraction) for fraction, _ in trial.reported]
     # 100 steps, of which those are known to be over that were marked 48 steps ago.
-    assert told == [0] * 63 + [16] * 16 + [32] * 16 + [48] * 5
+    assert percent == [0] * 63 + [16] * 16 + [32] * 16 + [48] * 5
 
 
 # Precision, and what a process keeps

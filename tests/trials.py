@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trial:
-    """A trial as a worker hands it out; keeps what it is told."""
+    """A trial as a worker hands it out; keeps the progress that is reported."""
 
     number: int = 0
     attempt: int = 1
@@ -37,10 +37,10 @@ class Trial:
     data: DataFolders = field(default_factory=DataFolders.of)
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)  # no folder: figures are lost there, which costs no result
-    told: list[tuple[float, float]] = field(default_factory=list)
+    reported: list[tuple[float, float]] = field(default_factory=list)
 
     def progress(self, fraction: float, images_per_second: float) -> None:
-        self.told.append((fraction, images_per_second))
+        self.reported.append((fraction, images_per_second))
 
 
 def workload_of(

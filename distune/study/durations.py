@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
+_PAIR = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
 
 
 def parse_duration(text: str | int | float) -> float:
@@ -18,10 +18,10 @@ def parse_duration(text: str | int | float) -> float:
     try:
         seconds = float(compact)
     except ValueError:
-        parts = _PART.findall(compact)
-        if not parts or "".join(number + unit for number, unit in parts) != compact:
+        pairs = _PAIR.findall(compact)
+        if not pairs or "".join(number + unit for number, unit in pairs) != compact:
             raise ValueError(f"{text!r} is not a duration: write 90s, 2h or 1h30m") from None
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in pairs)
     if not 0 < seconds < float("inf"):
         raise ValueError(f"{text!r} is not a duration: it must be longer than nothing")
     return seconds

@@ -36,8 +36,8 @@ class Stage(Strict):
 def possible_after(
     params: Mapping[str, Parameter], stages: Sequence[Stage]
 ) -> dict[str, Parameter]:
-    """Every value that a parameter may have when these stages are over, as far as they can be
-    told: not those of a continuous range.
+    """Every value that a parameter may have when these stages are over, but for those of a
+    continuous range.
     """
     possible = dict(params)
     for stage in stages:

@@ -145,7 +145,7 @@ class Trial(Record, frozen=True, kw_only=True):
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
-        configuration had so many repeats and a trial's number told which it was.
+        configuration had so many repeats, in the order of the trials' numbers.
         """
         return self.replace(configuration=self.number // repeats)
 
@@ -284,12 +284,9 @@ def summarize(
     """The report that stands for the whole training: the best one, or the last."""
     chosen: Report | None = None
     for report in reports:
-        if metric not in report.metrics:
-            continue
-        if (
-            chosen is None
-            or summary == "last"
-            or better(report.metrics[metric], chosen.metrics[metric], direction)
+        value = report.metrics.get(metric)
+        if value is not None and (
+            chosen is None or summary == "last" or better(value, chosen.metrics[metric], direction)
         ):
             chosen = report
     return chosen

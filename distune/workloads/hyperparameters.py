@@ -27,7 +27,7 @@ class TrainingParams(BaseModel):
     """How any network is trained, and on how much.
 
     Attributes:
-        optimizer: which rule makes the steps.
+        optimizer: how the steps are made of gradients.
         lr: learning rate; with schedule `one-cycle` its peak, with `cosine` its start.
         lr_final: where the schedule `cosine` ends; no other uses it.
         momentum: classical momentum, used by `sgd` and `rmsprop` only.

@@ -25,10 +25,10 @@ class Problem:
 
     Attributes:
         loss: what is minimised.
-        metrics: what else is told of N outputs and targets: for each name the sum over the
+        metrics: what else is reported of N outputs and targets: for each name the sum over the
             examples, a scalar tensor.
-        follow_training: whether the metrics are told of the training batches, too, as they
-            were when each was trained on.
+        follow_training: whether they are reported of the training batches, too, as they were
+            when each was trained on.
     """
 
     loss: Loss
@@ -99,7 +99,7 @@ def regression(loss: Literal["mse", "gaussian"]) -> Problem:
     """A number: the first output predicts it; targets are float32, N.
 
     The loss is the mean squared error, or `gaussian_nll` of the first output as mean and the
-    second as log-variance; `mse` is told of both.
+    second as log-variance; `mse` is reported of both.
     """
 
     def mse(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:

@@ -34,8 +34,8 @@ class Recipe:
         network: builds what is trained; its initial weights come from torch's global seed.
             Raises `Infeasible` if it cannot be built: names the layer and the sizes.
         problem: how the network's outputs are judged.
-        figures: of a winner, on its test data: given the data as loaded.
-        prepare: what the network is trained on, made of the data as loaded.
+        figures: of a winner, on its test data: given the data as it was read.
+        prepare: what the network is trained on, made of the data as it was read.
     """
 
     network: Callable[[], nn.Module]

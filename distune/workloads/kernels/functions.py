@@ -46,9 +46,7 @@ class Kernels:
             none of them: uint8.
         """
         n, channels, height, width = images.shape
-        shape = (n, channels, height // window, width // window)
-        largest = torch.empty(shape, dtype=images.dtype, memory_format=_NHWC)
-        winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
+        largest, winner = _pooled(n, channels, height // window, width // window, images.dtype)
         arrays = images, images.dtype == torch.bfloat16, largest, winner
         self._call("pool", n, arrays, (height, width, channels, window, relu))
         return largest, winner
@@ -65,10 +63,8 @@ class Kernels:
         """
         n, channels, height, width = images.shape
         filters, _, kernel, _ = weight.shape
-        shape = (n, filters, (height - kernel + 1) // 2, (width - kernel + 1) // 2)
-        dtype = torch.bfloat16 if bfloat16 else torch.float32
-        largest = torch.empty(shape, dtype=dtype, memory_format=_NHWC)
-        winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
+        size = (height - kernel + 1) // 2, (width - kernel + 1) // 2
+        largest, winner = _pooled(n, filters, *size, torch.bfloat16 if bfloat16 else torch.float32)
         layer = weight.data_ptr(), bias.data_ptr(), bfloat16
         sizes = height, width, channels, filters, kernel, relu
         self._call("convolve_and_pool", n, (images, *layer, largest, winner), sizes)
@@ -164,6 +160,11 @@ class _Sums:
             each[0] if len(each) == 1 else each.sum(0) for each in (self._weights, self._biases)
         )
         return weights.permute(0, 3, 1, 2), biases
+
+
+def _pooled(n: int, channels: int, height: int, width: int, dtype: torch.dtype) -> list[Tensor]:
+    shape = n, channels, height, width
+    return [torch.empty(shape, dtype=each, memory_format=_NHWC) for each in (dtype, torch.uint8)]
 
 
 def _function(name: str, width: int) -> Any:
