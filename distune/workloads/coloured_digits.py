@@ -86,11 +86,8 @@ COLOURED_DIGITS = Workload(
     recipe=recipe,
     metric="val_both_accuracy",
     reports=(
-        *(
-            f"{split}_{metric}"
-            for split in ("val", "train")
-            for metric in ("both_accuracy", "digit_accuracy", "colour_accuracy", "loss")
-        ),
+        *("val_both_accuracy", "val_digit_accuracy", "val_colour_accuracy", "val_loss"),
+        *("train_both_accuracy", "train_digit_accuracy", "train_colour_accuracy", "train_loss"),
         "seconds",
     ),
     data=COLOURED_USPS,

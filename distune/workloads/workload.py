@@ -67,9 +67,7 @@ class Workload:
     recipe: Callable[[Any], Recipe]
     metric: str = "val_accuracy"
     direction: Direction = "maximize"
-    reports: Sequence[str] = (
-        *("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
-    )
+    reports: Sequence[str] = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds")
     data: DataSet | None = None
     convolutions: bool = False
 

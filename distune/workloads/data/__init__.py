@@ -10,16 +10,5 @@ from distune.workloads.data.mnist import FASHION_MNIST, MNIST
 from distune.workloads.data.spirals import SPIRALS
 from distune.workloads.data.usps import COLOURED_USPS, USPS
 
-DATA_SETS: dict[str, DataSet] = {
-    data_set.name: data_set
-    for data_set in (
-        MNIST,
-        FASHION_MNIST,
-        USPS,
-        CIFAR_10,
-        HOUSE_PRICES,
-        DIGITS,
-        COLOURED_USPS,
-        SPIRALS,
-    )
-}
+_ALL = (MNIST, FASHION_MNIST, USPS, CIFAR_10, HOUSE_PRICES, DIGITS, COLOURED_USPS, SPIRALS)
+DATA_SETS: dict[str, DataSet] = {data_set.name: data_set for data_set in _ALL}

@@ -18,6 +18,7 @@ def read() -> list[Arrays]:
 
     Their 17 gray levels become floats (N x 1 x 28 x 28, 0 to 255); the labels are int64, N.
     """
+    import numpy as np
     import torch
 
     images, labels = _scans()
@@ -27,13 +28,10 @@ def read() -> list[Arrays]:
     # promises never to change for a seed.
     rng = random.Random(0)
     order = sorted(range(len(labels)), key=lambda _: rng.random())
-    arrays: list[Arrays] = []
-    start = 0
-    for size in _SIZES:
-        chosen = order[start : start + size]
-        arrays.append((large[chosen], labels[chosen].astype("int64")))
-        start += size
-    return arrays
+    return [
+        (large[chosen], labels[chosen].astype("int64"))
+        for chosen in np.split(order, np.cumsum(_SIZES)[:-1])
+    ]
 
 
 def _scans() -> tuple[Any, Any]:

@@ -74,13 +74,12 @@ class DataFolders:
         try:
             self.target.mkdir(parents=True, exist_ok=True)
             with FileLock(self.target / f".{data_set.name}.lock"):
-                found = self.locate(data_set)  # the process that had the lock may have brought it
-                if found is None:
+                # The process that had the lock may have brought it.
+                if self.locate(data_set) is None:
                     _download(data_set, self.target)
-                    found = self.target
         except (OSError, HTTPException) as error:
             raise self._unobtainable(data_set, error) from error
-        return found
+        return self.locate(data_set) or self.target
 
     def _unobtainable(self, data_set: DataSet, error: Exception) -> UserError:
         if isinstance(error, HTTPError):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from pathlib import Path
 
-from distune.workloads.data.data_set import Array, Arrays, DataSet, damaged
+from distune.workloads.data.data_set import Arrays, DataSet, damaged
 
 FEATURES = ("OverallQual", "YearBuilt", "TotalBsmtSF", "GrLivArea")
 COLUMNS = (*FEATURES, "SalePrice")
@@ -29,13 +29,6 @@ def read(path: Path) -> list[Arrays]:
     """
     import numpy as np
 
-    table = _table(path, _rows(path))
-    features, prices = table[:, :4], table[:, 4].astype(np.float32)
-    ends = np.cumsum((0, *_SIZES))
-    return [(features[a:b], prices[a:b]) for a, b in pairwise(ends)]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -46,23 +39,21 @@ def _rows(path: Path) -> list[dict[str, str]]:
         raise damaged(path, f"it has no column {', '.join(missing)}")
     if len(rows) != sum(_SIZES):
         raise damaged(path, f"{len(rows):,} houses, not {sum(_SIZES):,}")
-    return rows
-
-
-def _table(path: Path, rows: list[dict[str, str]]) -> Array:
-    """Houses x `COLUMNS`."""
-    import numpy as np
-
-    table = np.empty((len(rows), len(COLUMNS)))
-    for i, row in enumerate(rows):
-        for j, name in enumerate(COLUMNS):
-            try:
-                table[i, j] = float(row[name])
-            except (TypeError, ValueError):
-                raise damaged(path, f"line {i + 2}: {name} is {row[name]!r}") from None
+    table = np.array([_numbers(path, line, row) for line, row in enumerate(rows, 2)])
     if not np.isfinite(table).all():
         raise damaged(path, "a number that is not finite")
-    return table
+    splits = np.split(table, np.cumsum(_SIZES)[:-1])
+    return [(split[:, :4], split[:, 4].astype(np.float32)) for split in splits]
+
+
+def _numbers(path: Path, line: int, row: dict[str, str]) -> list[float]:
+    numbers = []
+    for name in COLUMNS:
+        try:
+            numbers.append(float(row[name]))
+        except (TypeError, ValueError):
+            raise damaged(path, f"line {line}: {name} is {row[name]!r}") from None
+    return numbers
 
 
 def write_csv(folder: Path) -> None:
