@@ -76,7 +76,7 @@ class Training:
         self._trial = trial
         self._clock = clock
         self._max_steps = max_steps
-        self._max_seconds = trial.max_seconds if max_steps is None else None
+        self._max_seconds = (trial.max_seconds if max_steps is None else None) or math.inf
         self._n = len(split.targets)
         self._total_steps = params.epochs * math.ceil(self._n / params.batch_size)
         self._there = split.targets.device
@@ -134,8 +134,8 @@ class Training:
                 # cost more.
                 self._seconds = self._clock() - self._started
                 self._tell_progress()
-                if self._steps == self._max_steps or self._time_is_over():
-                    self._over = True
+                self._over = self._steps == self._max_steps or self._seconds >= self._max_seconds
+                if self._over:
                     break
         return examples
 
@@ -147,16 +147,11 @@ class Training:
         self._steps += 1
         self._pace.issued(len(batch))
 
-    def _time_is_over(self) -> bool:
-        return self._max_seconds is not None and self._seconds >= self._max_seconds
-
     def _tell_progress(self) -> None:
         since = self._seconds - self._reported_seconds
         if since < _PROGRESS_EVERY_S:
             return
-        fraction = self._pace.steps / (self._max_steps or self._total_steps)
-        if self._max_seconds is not None:
-            fraction = max(fraction, self._seconds / self._max_seconds)
+        steps = self._pace.steps / (self._max_steps or self._total_steps)
         rate = (self._pace.examples - self._reported_examples) / since
-        self._trial.progress(min(fraction, 1.0), rate)
+        self._trial.progress(min(max(steps, self._seconds / self._max_seconds), 1.0), rate)
         self._reported_seconds, self._reported_examples = self._seconds, self._pace.examples

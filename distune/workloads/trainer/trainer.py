@@ -18,7 +18,7 @@ from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.trainer.capture import Capturing, capture_for
 from distune.workloads.trainer.epochs import Clock, Training, TrialContext
 from distune.workloads.trainer.network import evaluate, predict, seeded_network
-from distune.workloads.workload import Workload
+from distune.workloads.workload import Recipe, Workload
 
 
 def train(
@@ -45,9 +45,8 @@ def train(
         UserError: the data is not to be had (see `loading.load`), or the network cannot be
             built: names the layer and the sizes.
     """
-    checked = workload.hyperparameters.model_validate(params)
-    recipe = workload.recipe(checked)
-    data = recipe.prepare(_load(workload, checked, trial))
+    checked, recipe, raw = _begin(workload, params, trial)
+    data = recipe.prepare(raw)
     watched = workload.metric.removeprefix("val_")
     with float32_precision(checked.precision == "tf32"):
         model = seeded_network(recipe.network, trial.seed, trial.device, checked.precision)
@@ -84,20 +83,13 @@ def test(
     Raises:
         as `train`.
     """
-    checked = workload.hyperparameters.model_validate(params)
-    recipe = workload.recipe(checked)
-    raw = _load(workload, checked, trial)
+    checked, recipe, raw = _begin(workload, params, trial)
     data = recipe.prepare(raw)
     with float32_precision(checked.precision == "tf32"):
         model = seeded_network(recipe.network, trial.seed, trial.device, checked.precision)
+        steps = int(best["steps"])
         training = Training(
-            model,
-            data.train,
-            recipe.problem,
-            checked,
-            trial,
-            capturing=capturing,
-            max_steps=int(best["steps"]),
+            model, data.train, recipe.problem, checked, trial, capturing=capturing, max_steps=steps
         )
         for _ in training.epochs():
             pass
@@ -110,16 +102,14 @@ def test(
     }
 
 
-def _load(workload: Workload, params: TrainingParams, trial: TrialContext) -> Splits:
-    """As much of the workload's data as the params want, on the trial's device."""
-    return loading.load(
-        workload.data_set(params),
-        trial.data,
-        trial.device,
-        params.n_train,
-        params.n_validation,
-        params.n_test,
-    )
+def _begin(
+    workload: Workload, params: Mapping[str, Any] | TrainingParams, trial: TrialContext
+) -> tuple[TrainingParams, Recipe, Splits]:
+    """The params, checked, what they are trained by, and as much of the data as they want."""
+    checked = workload.hyperparameters.model_validate(params)
+    sizes = checked.n_train, checked.n_validation, checked.n_test
+    data = loading.load(workload.data_set(checked), trial.data, trial.device, *sizes)
+    return checked, workload.recipe(checked), data
 
 
 def _leave_figures(trial: TrialContext, figures: list[Figure]) -> None:
