@@ -74,12 +74,7 @@ def check_there_is_something(study: Study) -> None:
 
 
 def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
-    """What a study would do, in lines for people.
-
-    Args:
-        study: as it would be published.
-        limits: that end it.
-        samples: how many of its settings to show.
+    """What a study would do, in lines to read, with so many of its settings.
 
     Raises:
         UserError: there is nothing to try.

@@ -13,9 +13,7 @@ from distune.study.trial import Scalar
 def scaled(file: SpaceFile, factor: float) -> SpaceFile:
     """A fraction of the epochs, of each part of the data, and of the time a trial may take.
 
-    Args:
-        file: of a study whose objective is built in.
-        factor: in (0, 1]; however small, one epoch and one example are left.
+    However small the `factor`, in (0, 1], one epoch and one example are left.
 
     Raises:
         UserError: the objective is the user's own.

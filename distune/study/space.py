@@ -168,15 +168,13 @@ class Space(Strict):
             _check_condition(params, spec.when or {}, where)
         ordered: dict[str, Parameter] = {}
         while len(ordered) < len(params):
-            ready = [
-                name
-                for name, spec in params.items()
-                if name not in ordered and all(other in ordered for other in spec.when or {})
-            ]
-            if not ready:
+            for name, spec in params.items():
+                if name not in ordered and (spec.when or {}).keys() <= ordered.keys():
+                    ordered[name] = spec
+                    break
+            else:
                 circle = ", ".join(sorted(params.keys() - ordered.keys()))
                 raise ValueError(f"{circle}: their conditions (when) go round in a circle")
-            ordered[ready[0]] = params[ready[0]]
         return ordered
 
     @model_validator(mode="after")

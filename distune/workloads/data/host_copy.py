@@ -89,10 +89,9 @@ def _folder() -> Path:
 
 def _key(name: str, sources: Sequence[Path]) -> str:
     """Differs wherever what a copy holds, or how, could differ."""
-    made_of: list[object] = [_FORMAT, version("distune"), name]
-    for source in sources:
-        found = source.stat()
-        made_of.append(_digest(source, found.st_size, found.st_mtime_ns))
+    found = [(source, source.stat()) for source in sources]
+    digests = [_digest(source, now.st_size, now.st_mtime_ns) for source, now in found]
+    made_of = [_FORMAT, version("distune"), name, *digests]
     return hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
 
 

@@ -17,6 +17,13 @@ from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.problems import Problem
 from distune.workloads.trainer import network
 
+_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
 
 def make_optimizer(
     model: nn.Module, params: TrainingParams, device: str, *, capturable: bool = False
@@ -35,17 +42,15 @@ def make_optimizer(
         common["capturable"] = True
         # It is right to say so, but the first steps are not captured on purpose.
         warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+    if params.optimizer in ("sgd", "rmsprop"):
+        common["momentum"] = params.momentum
     if params.optimizer == "rmsprop":
-        foreach = True if capturable else None  # the other way reads the rate on the host
-        return torch.optim.RMSprop(weights, momentum=params.momentum, foreach=foreach, **common)
-    # One kernel for all weights saves up to 3 per cent of a step on a CPU, and most of the
-    # launches on a GPU; None leaves the choice to torch on other devices.
-    common["fused"] = True if device.startswith(("cpu", "cuda")) else None
-    if params.optimizer == "adam":
-        return torch.optim.Adam(weights, **common)
-    if params.optimizer == "adamw":
-        return torch.optim.AdamW(weights, **common)
-    return torch.optim.SGD(weights, momentum=params.momentum, **common)
+        common["foreach"] = True if capturable else None  # the other way reads the rate on the host
+    else:
+        # One kernel for all weights saves up to 3 per cent of a step on a CPU, and most of the
+        # launches on a GPU; None leaves the choice to torch on other devices.
+        common["fused"] = True if device.startswith(("cpu", "cuda")) else None
+    return _OPTIMIZERS[params.optimizer](weights, **common)
 
 
 def _without_compiler() -> None:
