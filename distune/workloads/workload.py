@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distune.study.trial import Direction
-from distune.workloads.data import DATA_SETS
 from distune.workloads.data.data_set import DataSet
 from distune.workloads.hyperparameters import TrainingParams
 
@@ -70,7 +69,3 @@ class Workload:
     reports: Sequence[str] = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds")
     data: DataSet | None = None
     convolutions: bool = False
-
-    def data_set(self, params: TrainingParams) -> DataSet:
-        """What these params train on."""
-        return self.data or DATA_SETS[dict(params)["dataset"]]

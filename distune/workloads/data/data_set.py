@@ -92,8 +92,7 @@ def read_file(path: Path) -> bytes:
     openers: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
     try:
         with openers.get(path.suffix, open)(path, "rb") as file:
-            content: bytes = file.read()
-            return content
+            return bytes(file.read())
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, str(error)) from error
 

@@ -11,7 +11,7 @@ from typing import Any
 from distune.share.records import encode_document
 from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import better
-from distune.workloads.data import loading
+from distune.workloads.data import DATA_SETS, loading
 from distune.workloads.data.loading import Splits
 from distune.workloads.device import float32_precision
 from distune.workloads.hyperparameters import TrainingParams
@@ -108,7 +108,8 @@ def _begin(
     """The params, checked, what they are trained by, and as much of the data as they want."""
     checked = workload.hyperparameters.model_validate(params)
     sizes = checked.n_train, checked.n_validation, checked.n_test
-    data = loading.load(workload.data_set(checked), trial.data, trial.device, *sizes)
+    data_set = workload.data or DATA_SETS[dict(checked)["dataset"]]
+    data = loading.load(data_set, trial.data, trial.device, *sizes)
     return checked, workload.recipe(checked), data
 
 
