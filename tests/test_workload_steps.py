@@ -262,7 +262,7 @@ class Done:
 
 def test_a_host_is_never_more_than_64_steps_ahead_and_waits_for_old_ones_only() -> None:
     gpu = Device()
-    ours = pace.Behind(gpu.mark)
+    ours = pace.Pace(gpu.mark)
     ahead = []
     for issued in range(1, 1001):
         ours.issued(10)
@@ -275,7 +275,7 @@ def test_a_host_is_never_more_than_64_steps_ahead_and_waits_for_old_ones_only() 
 
 def test_a_host_whose_device_keeps_up_never_waits_and_knows_what_is_over() -> None:
     gpu = Device()
-    ours = pace.Behind(gpu.mark)
+    ours = pace.Pace(gpu.mark)
     for _ in range(320):
         ours.issued(10)
         for mark in gpu.given[:-1]:
@@ -305,7 +305,7 @@ def test_progress_tells_of_the_steps_that_are_over_not_of_those_issued(
 
         def synchronize(self) -> None: ...
 
-    monkeypatch.setattr(pace, "pace_for", lambda _: pace.Behind(Never))
+    monkeypatch.setattr(pace, "pace_for", lambda _: pace.Pace(Never))
     monkeypatch.setattr(epochs, "_PROGRESS_EVERY_S", 0.0)
     trial = Trial()
     params = {**SIZES, "n_train": 100, "epochs": 1, "batch_size": 1}

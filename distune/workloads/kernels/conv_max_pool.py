@@ -24,19 +24,15 @@ _FEW_CHANNELS = 4  # up to which those of a first layer, whose images need no gr
 _NHWC = torch.channels_last
 
 _OPERATORS: Any = torch.library.Library("distune", "FRAGMENT")  # type: ignore[no-untyped-call]
-_OPERATORS.define("pool(Tensor images, int window, bool relu) -> (Tensor, Tensor)")
-_OPERATORS.define(
-    "convolve_and_pool(Tensor images, Tensor weight, Tensor bias, bool relu, bool bfloat16)"
-    " -> (Tensor, Tensor)"
-)
-_OPERATORS.define(
-    "gradients(Tensor gradient, Tensor winner, Tensor images, Tensor weight, int padding, "
-    "int window, bool by_images) -> (Tensor, Tensor, Tensor)"
-)
-_OPERATORS.define(
-    "first_gradients(Tensor gradient, Tensor winner, Tensor images, Tensor weight)"
-    " -> (Tensor, Tensor)"
-)
+_SCHEMAS = {
+    "pool": "(Tensor images, int window, bool relu) -> (Tensor, Tensor)",
+    "convolve_and_pool": "(Tensor images, Tensor weight, Tensor bias, bool relu, bool bfloat16)"
+    " -> (Tensor, Tensor)",
+    "gradients": "(Tensor gradient, Tensor winner, Tensor images, Tensor weight, int padding, "
+    "int window, bool by_images) -> (Tensor, Tensor, Tensor)",
+    "first_gradients": "(Tensor gradient, Tensor winner, Tensor images, Tensor weight)"
+    " -> (Tensor, Tensor)",
+}
 
 
 @cache
@@ -44,7 +40,8 @@ def _kernels() -> Kernels:
     return Kernels(compiled.widths()[0])
 
 
-for _name in ("pool", "convolve_and_pool", "gradients", "first_gradients"):
+for _name, _schema in _SCHEMAS.items():
+    _OPERATORS.define(_name + _schema)
     _OPERATORS.impl(_name, lambda *given, name=_name: getattr(_kernels(), name)(*given), "CPU")
 
 

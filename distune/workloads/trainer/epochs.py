@@ -130,7 +130,7 @@ class Training:
             for batch in torch.split(order, self._params.batch_size):
                 self._train_on(batch)
                 examples += len(batch)
-                # A GPU may be some steps behind (see `pace.Behind`); waiting for each would
+                # A GPU may be some steps behind (see `Pace`); waiting for each would
                 # cost more.
                 self._seconds = self._clock() - self._started
                 self._tell_progress()
