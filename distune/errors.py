@@ -51,7 +51,7 @@ class NotAFolder(ShareError):
 
     Args:
         path: of it, in the study's folder; empty for that folder itself.
-        shown: the same, for people.
+        shown: the same, for messages.
         link: whether it is a symbolic link, which distune does not follow.
     """
 

@@ -1,4 +1,4 @@
-"""Durations as people write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds."""
+"""Durations as users write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class FloatParameter(_Range):
         return [self.at_step(i) for i in range(count)]
 
     def at_step(self, i: int) -> float:
-        """`low` and `i` steps, as people write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits."""
+        """`low` and `i` steps, as users write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits."""
         value = float(f"{self.low + i * (self.step or 0.0):.12g}")
         return min(max(value, self.low), self.high)
 
@@ -104,7 +104,6 @@ class IntParameter(_Range):
     step: Annotated[int, Field(gt=0)] | None = None
 
     def grid(self) -> Sequence[Scalar] | None:
-        """All its values."""
         return range(self.low, self.high + 1, self.step or 1)
 
 
@@ -122,7 +121,6 @@ class CategoricalParameter(_Parameter):
         return choices
 
     def grid(self) -> Sequence[Scalar] | None:
-        """All its values."""
         return self.choices
 
 

@@ -19,7 +19,7 @@ class Stage(Strict):
     """One stage.
 
     Attributes:
-        name: for people.
+        name: as it is shown.
         params: what it tunes.
         sampler: how.
         settings: for the sampler `list`.

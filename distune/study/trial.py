@@ -165,7 +165,7 @@ class Trial(Record, frozen=True, kw_only=True):
 
 
 class Claim(Record, frozen=True, kw_only=True):
-    """Which worker took it, on what. `time` is the worker's own clock, for people only (P6).
+    """Which worker took it, on what. `time` is the worker's own clock, to be shown only (P6).
 
     `fingerprint` is that of the trial as the worker had read it, which may have been before it
     claimed the file: the master compares them before it counts the result.

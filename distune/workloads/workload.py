@@ -50,7 +50,7 @@ class Workload:
 
     Attributes:
         name: as a space file's `objective` names it.
-        summary: one line for people.
+        summary: one line for users.
         hyperparameters: what may be set, with bounds and defaults; forbids other keys.
         recipe: what a setting of these, checked, is trained by.
         metric: what ranks its trials, unless the space file says otherwise: one of validation.

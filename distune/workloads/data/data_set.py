@@ -34,7 +34,7 @@ class DataSet:
 
     Attributes:
         name: as a space file's `dataset` and `distune data` name it.
-        title: for people.
+        title: as messages name it.
         sizes: how many examples there are for training, validation and test.
         read: given the paths of the files, gives arrays for training, validation and test:
             inputs (the 8-bit pixels of images) and targets, as `loading.Split` describes them.

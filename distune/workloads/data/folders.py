@@ -56,7 +56,7 @@ class DataFolders:
         return None
 
     def announcement(self, data_set: DataSet) -> str:
-        """What `fetch` is about to do where `locate` found nothing: a line for people."""
+        """What `fetch` is about to do where `locate` found nothing: a line for the user."""
         return f"downloading {data_set.title} ({data_set.megabytes:g} MB) to {self.target}"
 
     def fetch(self, data_set: DataSet) -> Path:

@@ -119,9 +119,9 @@ def fuse(model: nn.Module) -> None:
     The weights stay the same objects. For a model in float32 on a CPU. Does nothing where
     nothing was compiled.
     """
-    sequences = [layer for layer in model.modules() if isinstance(layer, nn.Sequential)]
-    for sequence in sequences if compiled.widths() else ():
-        _fuse_layers(sequence)
+    if compiled.widths():
+        for sequence in [layer for layer in model.modules() if isinstance(layer, nn.Sequential)]:
+            _fuse_layers(sequence)
 
 
 def _fuse_layers(sequence: nn.Sequential) -> None:

@@ -36,7 +36,13 @@ class Kernels:
     """
 
     def __init__(self, width: int) -> None:
-        self._functions = {name: _function(name, width) for name in _ARGUMENTS}
+        self._functions: dict[str, Any] = {}
+        for name, arguments in _ARGUMENTS.items():
+            function = getattr(compiled.library(), f"distune_{name}_{width}")
+            function.argtypes = arguments
+            if name in ("pool", "first_gradients"):
+                function.restype = None  # they need no memory
+            self._functions[name] = function
 
     def pool(self, images: Tensor, window: int, relu: bool) -> tuple[Tensor, Tensor]:
         """The largest of each `window` x `window` numbers; with `relu`, zero if that is negative.
@@ -165,14 +171,6 @@ class _Sums:
 def _pooled(n: int, channels: int, height: int, width: int, dtype: torch.dtype) -> list[Tensor]:
     shape = n, channels, height, width
     return [torch.empty(shape, dtype=each, memory_format=_NHWC) for each in (dtype, torch.uint8)]
-
-
-def _function(name: str, width: int) -> Any:
-    function = getattr(compiled.library(), f"distune_{name}_{width}")
-    function.argtypes = _ARGUMENTS[name]
-    if name in ("pool", "first_gradients"):
-        function.restype = None  # they need no memory
-    return function
 
 
 def _threads(n: int) -> int:

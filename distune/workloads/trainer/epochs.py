@@ -81,10 +81,9 @@ class Training:
         self._total_steps = params.epochs * math.ceil(self._n / params.batch_size)
         self._there = split.targets.device
         capture = self._worthwhile(capturing(self._there))
-        optimizer = optimizers.make_optimizer(
-            model, params, trial.device, capturable=capture is not None
+        self._update = optimizers.Update(
+            model, split, problem, params, capturable=capture is not None
         )
-        self._update = optimizers.Update(model, split, problem, params, optimizer)
         self._step = CapturedStep(self._update, params.batch_size, capture)
         self._pace = pace.pace_for(self._there)
         self._shuffle = torch.Generator().manual_seed(trial.seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 
 def make_optimizer(
-    model: nn.Module, params: TrainingParams, device: str, *, capturable: bool = False
+    model: nn.Module, params: TrainingParams, device: torch.device, *, capturable: bool
 ) -> Optimizer:
     """One whose steps can be captured if that is wanted: then a learning rate that changes is a
     tensor, which a replay reads, and not a number, which it would repeat.
@@ -36,7 +36,7 @@ def make_optimizer(
     weights = list(model.parameters())
     if capturable and params.schedule != "constant":
         # The type that torch's kernels read it as.
-        dtype = torch.float64 if device == "cpu" else torch.float32
+        dtype = torch.float64 if device.type == "cpu" else torch.float32
         common["lr"] = torch.tensor(params.lr, dtype=dtype, device=device)
     if capturable and params.optimizer != "sgd":
         common["capturable"] = True
@@ -49,7 +49,7 @@ def make_optimizer(
     else:
         # One kernel for all weights saves up to 3 per cent of a step on a CPU, and most of the
         # launches on a GPU; None leaves the choice to torch on other devices.
-        common["fused"] = True if device.startswith(("cpu", "cuda")) else None
+        common["fused"] = True if device.type in ("cpu", "cuda") else None
     return _OPTIMIZERS[params.optimizer](weights, **common)
 
 
@@ -113,14 +113,15 @@ class Update:
         split: Split,
         problem: Problem,
         params: TrainingParams,
-        optimizer: Optimizer,
+        *,
+        capturable: bool,
     ) -> None:
         self.totals: dict[str, Tensor] = {}
         self._model = model
         self._split = split
         self._problem = problem
-        self._optimizer = optimizer
-        self._step = plain_step(optimizer)
+        self._optimizer = make_optimizer(model, params, split.targets.device, capturable=capturable)
+        self._step = plain_step(self._optimizer)
         self._weights = list(model.parameters())
         self._l1, self._clip_norm = params.l1, params.clip_norm
 
@@ -133,7 +134,9 @@ class Update:
         loss = self._problem.loss(outputs, targets, reduction="mean")
         loss.backward()  # type: ignore[no-untyped-call]
         if self._l1:
-            _add_l1(self._weights, self._l1)
+            for weights in self._weights:
+                if weights.grad is not None:
+                    weights.grad.add_(weights.detach().sign(), alpha=self._l1)
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self._weights, self._clip_norm)
         self._step()
@@ -152,10 +155,3 @@ class Update:
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
-
-
-def _add_l1(weights: Iterable[Tensor], strength: float) -> None:
-    """Add the gradient of `strength` times the sum of all absolute values."""
-    for one in weights:
-        if one.grad is not None:
-            one.grad.add_(one.detach().sign(), alpha=strength)
