@@ -37,7 +37,7 @@ def scaled(file: SpaceFile, factor: float) -> SpaceFile:
 
     stages = file.stages or []
     defaults = {
-        name: CategoricalParameter(type="categorical", choices=[size])
+        name: CategoricalParameter(choices=[size])
         for name, size in full.items()
         if name not in file.possible
     }

@@ -108,7 +108,7 @@ class IntParameter(_Range):
 
 
 class CategoricalParameter(_Parameter):
-    type: Literal["categorical"]
+    type: Literal["categorical"] = "categorical"
     choices: list[Scalar]
 
     @field_validator("choices")

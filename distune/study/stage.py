@@ -47,10 +47,9 @@ def possible_after(
             if before is None or earlier is None:
                 possible[name] = spec
             elif values is not None:
-                choices = {(type(value), value): value for value in [*earlier, *values]}
-                possible[name] = CategoricalParameter(
-                    type="categorical", choices=list(choices.values()), when=spec.when
-                )
+                distinct = {(type(value), value): value for value in [*earlier, *values]}
+                choices = list(distinct.values())
+                possible[name] = CategoricalParameter(choices=choices, when=spec.when)
     return possible
 
 
@@ -75,9 +74,7 @@ def stage_space(
     found: dict[str, Parameter] = {}
     for name, spec in specs.items():
         if name in start:
-            found[name] = CategoricalParameter(
-                type="categorical", choices=[start[name]], when=spec.when
-            )
+            found[name] = CategoricalParameter(choices=[start[name]], when=spec.when)
         elif name in params:  # no stage has needed it so far
             found[name] = params[name]
     found.update(stage.params)
