@@ -164,8 +164,7 @@ class SpaceFile(Space):
         for i, setting in enumerate(settings or []):
             here = f"{where}settings[{i}]"
             for name, spec in params.items():
-                needed = name not in self.constants and spec.is_active(setting)
-                if name not in setting and needed:
+                if name not in {**self.constants, **setting} and spec.is_active(setting):
                     raise ValueError(
                         f"{here}: {name} is missing, and params has no constant for it"
                     )
@@ -196,8 +195,7 @@ def _check_value(workload: Workload, values: Mapping[str, Scalar], where: str) -
         workload.hyperparameters.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"][:1])
-        shown = f"{name} {first['input']!r}" if name else f"{dict(values)}"
+        shown = f"{first['loc'][0]} {first['input']!r}" if first["loc"] else f"{dict(values)}"
         raise ValueError(f"{where}: {workload.name} cannot use {shown}: {first['msg']}") from None
 
 

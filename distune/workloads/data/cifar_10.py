@@ -33,9 +33,6 @@ def read(*paths: Path) -> list[Arrays]:
     """Train, validation, test: pixels (N x 3 x 32 x 32, uint8) and labels (N, int64).
 
     The paths are those of `MD5`, in that order; the fifth batch is for validation.
-
-    Raises:
-        UserError: a file is damaged.
     """
     import numpy as np
 

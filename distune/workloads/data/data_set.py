@@ -38,7 +38,7 @@ class DataSet:
         sizes: how many examples there are for training, validation and test.
         read: given the paths of the files, gives arrays for training, validation and test:
             inputs (the 8-bit pixels of images) and targets, as `loading.Split` describes them.
-            Raises `UserError` for a file that is damaged.
+            Raises `UserError` for a file that is damaged or is something else, and names it.
         shape: of images: channels, height, width; None for anything else.
         classes: what the labels stand for, in their order.
         paths: of its files, from the folder that holds them, as torchvision lays them out.

@@ -23,9 +23,6 @@ def read(path: Path) -> list[Arrays]:
 
     The file has a line of names, which may be more than `COLUMNS` and in any order,
     and a line for each of 1,460 houses.
-
-    Raises:
-        UserError: it cannot be read, or is something else; names the file.
     """
     import numpy as np
 

@@ -29,11 +29,7 @@ _FILES = (
 def read(
     train_images: Path, train_labels: Path, test_images: Path, test_labels: Path
 ) -> list[Arrays]:
-    """Train, validation, test: pixels (N x 1 x 28 x 28, uint8) and labels (N, int64).
-
-    Raises:
-        UserError: a file is damaged.
-    """
+    """Train, validation, test: pixels (N x 1 x 28 x 28, uint8) and labels (N, int64)."""
     n, n_validation, n_test = _SIZES
     images, labels = _pair(train_images, train_labels, n + n_validation)
     test = _pair(test_images, test_labels, n_test)

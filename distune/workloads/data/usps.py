@@ -16,9 +16,6 @@ def read(train: Path, test: Path) -> list[Arrays]:
     """Train, validation, test: pixels (N x 1 x 16 x 16, uint8) and labels (N, int64).
 
     The training images are divided at random, always in the same way.
-
-    Raises:
-        UserError: a file is damaged.
     """
     import numpy as np
 
@@ -89,9 +86,6 @@ def read_coloured(train: Path, test: Path) -> list[Arrays]:
 
     Each image has one of five colours, chosen uniformly and whatever its digit, but always the
     same: the RGB values of a pixel are gray times that.
-
-    Raises:
-        UserError: a file is damaged.
     """
     import numpy as np
 
