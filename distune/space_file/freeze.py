@@ -54,9 +54,9 @@ def freeze(
 
 def limits_of(file: SpaceFile) -> Limits:
     """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
-    trials = file.trials
-    if trials is None and file.stages is None and SAMPLERS[file.sampler].endless:
-        trials = DEFAULT_TRIALS if file.time_limit is None and file.target is None else None
+    endless = file.stages is None and SAMPLERS[file.sampler].endless
+    silent = all(limit is None for limit in (file.trials, file.time_limit, file.target))
+    trials = DEFAULT_TRIALS if endless and silent else file.trials
     return Limits(trials=trials, time_limit=file.time_limit, target=file.target)
 
 
