@@ -19,8 +19,6 @@ Step = Callable[[Tensor], None]
 Capturing = Callable[[torch.device], "Capture | None"]
 
 _WARM_UP = 3  # steps before a capture, as torch's documentation has it
-# A capture takes about as long as launching so many steps kernel by kernel (an estimate).
-_WORTH_CAPTURING = 300
 
 
 class Capture(Protocol):
@@ -90,7 +88,7 @@ class CudaCapture:
     would have drawn, and goes on from there.
     """
 
-    worth = _WORTH_CAPTURING
+    worth = 300  # a capture takes about as long as launching so many kernel by kernel (estimated)
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
