@@ -21,14 +21,8 @@ class SpaceError(UserError):
     """
 
     def __init__(self, source: str, key: str, problem: str) -> None:
-        super().__init__(source, key, problem)
-        self.source = source
-        self.key = key
-        self.problem = problem
-
-    def __str__(self) -> str:
-        where = f"{self.source}: {self.key}" if self.key else self.source
-        return f"{where}: {self.problem}"
+        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
+        self.source, self.key, self.problem = source, key, problem
 
 
 class Infeasible(UserError):
@@ -56,15 +50,9 @@ class NotAFolder(ShareError):
     """
 
     def __init__(self, path: str, shown: str, link: bool) -> None:
-        super().__init__(path, shown, link)
-        self.path = path
-        self.shown = shown
-        self.link = link
-
-    def __str__(self) -> str:
-        if self.link:
-            return f"{self.shown} is a symbolic link, which distune does not follow: remove it"
-        return f"{self.shown} is not a folder: remove it"
+        what = "is a symbolic link, which distune does not follow" if link else "is not a folder"
+        super().__init__(f"{shown} {what}: remove it")
+        self.path, self.link = path, link
 
 
 class BadRecord(DistuneError):
