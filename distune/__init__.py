@@ -1,11 +1,4 @@
-"""distune: tune hyperparameters over nothing but a shared folder.
-
-import distune
-
-study = distune.load("logs/mnist")
-print(study.best.params, study.best.value)
-study.to_pandas().to_csv("mnist.csv")
-"""
+"""distune: tune hyperparameters over nothing but a shared folder."""
 
 from __future__ import annotations
 
@@ -31,7 +24,7 @@ def load(path: str | os.PathLike[str], study: str | None = None) -> LoadedStudy:
         {'lr': 0.083, 'momentum': 0.71, 'n_filters': 64}
         >>> [step["val_loss"] for step in study.best.curve]
         [0.21, 0.09, 0.06]
-        >>> study.to_pandas()[["params.lr", "value"]]
+        >>> study.to_pandas()[["params.lr", "value"]].to_csv("mnist.csv")
 
     Args:
         path: the study's folder; or one that holds studies.

@@ -1,17 +1,4 @@
-"""What can go wrong, as types.
-
-    DistuneError
-    ├── UserError            a mistake of the user's: one line, exit status 2
-    │   ├── SpaceError       in a space file: names the file, the key and the remedy
-    │   └── Infeasible       a configuration that no worker can train
-    ├── StudyFailed          the study cannot go on: exit status 1
-    ├── ShareError           the shared folder did not answer; try again later
-    │   └── NotAFolder       something else is where a folder should be
-    └── BadRecord            something read from the share is not what it should be
-        └── Forbidden        a file that this user may not open
-
-`UserError` and `StudyFailed` carry a message that says what, where and what to do.
-"""
+"""What can go wrong, as types."""
 
 from __future__ import annotations
 
@@ -21,7 +8,7 @@ class DistuneError(Exception):
 
 
 class UserError(DistuneError):
-    """A mistake of the user's; the message says what, where and what to do."""
+    """A mistake of the user's; the message says what, where and what to do. Exit status 2."""
 
 
 class SpaceError(UserError):
@@ -34,14 +21,8 @@ class SpaceError(UserError):
     """
 
     def __init__(self, source: str, key: str, problem: str) -> None:
-        super().__init__(source, key, problem)
-        self.source = source
-        self.key = key
-        self.problem = problem
-
-    def __str__(self) -> str:
-        where = f"{self.source}: {self.key}" if self.key else self.source
-        return f"{where}: {self.problem}"
+        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
+        self.source, self.key, self.problem = source, key, problem
 
 
 class Infeasible(UserError):
@@ -52,11 +33,11 @@ class Infeasible(UserError):
 
 
 class StudyFailed(DistuneError):
-    """The study ended without a result; the message says why."""
+    """The study cannot go on; the message says why and what to do. Exit status 1."""
 
 
 class ShareError(DistuneError):
-    """An operation on the share failed, or it is unknown whether it happened (P8)."""
+    """An operation on the share failed, or it is unknown whether it happened (P8): try again."""
 
 
 class NotAFolder(ShareError):
@@ -64,20 +45,14 @@ class NotAFolder(ShareError):
 
     Args:
         path: of it, in the study's folder; empty for that folder itself.
-        shown: the same, for people.
+        shown: the same, for messages.
         link: whether it is a symbolic link, which distune does not follow.
     """
 
     def __init__(self, path: str, shown: str, link: bool) -> None:
-        super().__init__(path, shown, link)
-        self.path = path
-        self.shown = shown
-        self.link = link
-
-    def __str__(self) -> str:
-        if self.link:
-            return f"{self.shown} is a symbolic link, which distune does not follow: remove it"
-        return f"{self.shown} is not a folder: remove it"
+        what = "is a symbolic link, which distune does not follow" if link else "is not a folder"
+        super().__init__(f"{shown} {what}: remove it")
+        self.path, self.link = path, link
 
 
 class BadRecord(DistuneError):

@@ -101,11 +101,16 @@ def _trained(capture: Any, params: dict[str, Any]) -> tuple[Any, Any]:
 
     built: list[Any] = []
 
-    def build(wanted: Any) -> Any:
-        built.append(CONVNET.network(wanted))
-        return built[0]
+    def kept(wanted: Any) -> Any:
+        recipe = CONVNET.recipe(wanted)
 
-    workload = replace(CONVNET, network=build)
+        def build() -> Any:
+            built.append(recipe.network())
+            return built[0]
+
+        return replace(recipe, network=build)
+
+    workload = replace(CONVNET, recipe=kept)
     wanted = {**_SMALL, **params}
     reports = train(workload, wanted, Alone(3), capturing=lambda _: capture)
     curve = [{k: v for k, v in report.items() if k != "seconds"} for report in reports]

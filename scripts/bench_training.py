@@ -127,7 +127,7 @@ class Peers:
     """The peers' loop on the first images of the files in a folder."""
 
     def __init__(self, folder: str) -> None:
-        from distune.workloads.data.torchvision_datasets import import_datasets
+        from scripts.torchvision_datasets import import_datasets
 
         datasets = import_datasets()
         from torchvision import transforms

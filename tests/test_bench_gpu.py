@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from distune.workloads.trainer import evaluation, optimizers
+from distune.workloads.trainer import network, optimizers
 from scripts import bench_gpu
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -32,9 +32,9 @@ def test_without_a_gpu_it_says_so_and_checks_what_it_can(
 
 
 def test_a_step_that_waits_for_its_loss_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = evaluation.add_to
+    real = network.add_to
     monkeypatch.setattr(
-        evaluation, "add_to", lambda totals, values: (values["loss"].item(), real(totals, values))
+        network, "add_to", lambda totals, values: (values["loss"].item(), real(totals, values))
         if "loss" in values else real(totals, values)
     )  # fmt: skip
     assert bench_gpu.quick() == 1
@@ -47,7 +47,7 @@ def test_a_step_that_keeps_its_learning_rate_in_python_is_found_out(
     monkeypatch.setattr(
         optimizers,
         "make_optimizer",
-        lambda model, params, device, capturable: real(model, params, device),
+        lambda model, params, device, capturable: real(model, params, device, capturable=False),
     )
     assert bench_gpu.quick() == 1
 

@@ -13,7 +13,7 @@ from distune import presets
 from distune.space_file.read import parse_space_file
 from distune.workloads import mnist_cnn
 from distune.workloads.mnist_cnn import MnistCnnParams
-from distune.workloads.trainer import evaluation
+from distune.workloads.trainer import network
 from scripts import bench_training
 from scripts.bench_training import Quiet, peers_network, sampled
 from scripts.benching import Checks
@@ -27,8 +27,8 @@ def test_the_peers_network_is_the_labs_and_computes_the_same() -> None:
             one.copy_(nn.init.normal_(other, std=0.3))
     images = torch.rand(5, 1, 28, 28)
     torch.testing.assert_close(theirs(images), ours(images))
-    for network in (theirs.train(), ours.train()):
-        assert sum(isinstance(layer, nn.Dropout) for layer in network.modules()) in (1, 2)
+    for model in (theirs.train(), ours.train()):
+        assert sum(isinstance(layer, nn.Dropout) for layer in model.modules()) in (1, 2)
 
 
 def test_the_settings_of_the_study_are_of_scenario_five_and_spread_over_all_of_it() -> None:
@@ -66,9 +66,9 @@ def test_a_step_stays_within_its_bounds(precision: str, digits: Path) -> None:
 def test_a_step_that_waits_for_its_loss_is_found_out(
     digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = evaluation.add_to
+    real = network.add_to
     monkeypatch.setattr(
-        evaluation, "add_to", lambda totals, values: real(totals, {**values, "x": sum(
+        network, "add_to", lambda totals, values: real(totals, {**values, "x": sum(
             v.item() for v in values.values()) * torch.ones(())})
     )  # fmt: skip
     operators, read = bench_training._counted(digits, "float32")

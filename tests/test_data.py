@@ -22,7 +22,6 @@ from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Splits, as_floats, load
 from distune.workloads.data.mnist import FASHION_MNIST, MNIST, read_idx
-from distune.workloads.data.torchvision_datasets import import_datasets
 from tests.file_server import FileServer, serving
 
 NAMES = (
@@ -212,24 +211,24 @@ def server(packed: Path) -> Iterator[FileServer]:
         yield running
 
 
-def resources(packed: Path) -> list[tuple[str, str]]:
+def sources(packed: Path, url: str) -> dict[str, tuple[str, str]]:
+    """MNIST's downloads, from `url`."""
     raw = packed / "MNIST" / "raw"
-    return [(name, hashlib.md5((raw / name).read_bytes()).hexdigest()) for name in NAMES]
+    return {
+        f"MNIST/raw/{name}": (url + name, hashlib.md5((raw / name).read_bytes()).hexdigest())
+        for name in NAMES
+    }
 
 
-def downloads_from(
-    monkeypatch: pytest.MonkeyPatch, url: str, resources: list[tuple[str, str]]
-) -> None:
-    """Send torchvision's real downloader to `url` for files with these check sums."""
-    datasets = import_datasets()
-    monkeypatch.setattr(datasets.MNIST, "mirrors", [url])
-    monkeypatch.setattr(datasets.MNIST, "resources", resources)
+def downloads_from(monkeypatch: pytest.MonkeyPatch, sources: dict[str, tuple[str, str]]) -> None:
+    for name, source in sources.items():
+        monkeypatch.setitem(MNIST.downloads, name, source)
 
 
 def test_what_is_nowhere_is_downloaded_once_into_the_cache(
     packed: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    downloads_from(monkeypatch, server.url, resources(packed))
+    downloads_from(monkeypatch, sources(packed, server.url))
     server.opened.set()
     data = mnist(None, 3, 3, 3)
     assert numbers(data.validation.inputs) == [50_000, 50_001, 50_002]
@@ -246,11 +245,11 @@ def test_what_is_nowhere_is_downloaded_once_into_the_cache(
 def test_files_that_a_killed_download_did_not_finish_are_downloaded_again(
     packed: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    downloads_from(monkeypatch, server.url, resources(packed))
+    downloads_from(monkeypatch, sources(packed, server.url))
     server.opened.set()
     raw = tmp_path / ".mnist.part" / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for name in NAMES:  # unpacked, as far as it got; torchvision asks for no more
+    for name in NAMES:  # unpacked, as far as it got
         (raw / name).with_suffix("").write_bytes(idx(np.zeros((1, 28, 28), np.uint8)))
     assert numbers(mnist(tmp_path, 3, 3, 3).test.inputs) == [0, 1, 2]
     assert sorted(server.asked) == sorted(NAMES)
@@ -260,10 +259,8 @@ CHILD = """
 import sys
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.mnist import MNIST
-from distune.workloads.data.torchvision_datasets import import_datasets
-folder, url, resources = sys.argv[1:]
-mnist = import_datasets().MNIST
-mnist.mirrors, mnist.resources = [url], eval(resources)
+folder, downloads = sys.argv[1:]
+MNIST.downloads.update(eval(downloads))
 print("ready", flush=True)
 print(DataFolders.of(folder).fetch(MNIST))
 """
@@ -273,8 +270,8 @@ print(DataFolders.of(folder).fetch(MNIST))
 def test_two_processes_at_once_download_only_once(
     packed: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    downloads_from(monkeypatch, server.url, resources(packed))
-    arguments = [str(tmp_path / "both"), server.url, repr(resources(packed))]
+    downloads_from(monkeypatch, sources(packed, server.url))
+    arguments = [str(tmp_path / "both"), repr(sources(packed, server.url))]
     children = [
         subprocess.Popen(
             [sys.executable, "-c", CHILD, *arguments],
@@ -307,12 +304,11 @@ def test_a_failed_download_says_in_one_line_what_where_and_what_to_do(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    files = resources(packed)
+    url = "http://127.0.0.1:1/" if fault == "no server" else server.url
+    files = sources(packed, url)
     if fault == "wrong content":
-        files[3] = (files[3][0], "0" * 32)
-    downloads_from(
-        monkeypatch, "http://127.0.0.1:1/" if fault == "no server" else server.url, files
-    )
+        files[f"MNIST/raw/{NAMES[3]}"] = (url + NAMES[3], "0" * 32)
+    downloads_from(monkeypatch, files)
     server.opened.set()
     with pytest.raises(UserError) as error:
         mnist(tmp_path / "data")

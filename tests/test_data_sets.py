@@ -19,14 +19,13 @@ import torch
 from distune.errors import UserError
 from distune.workloads.data import DATA_SETS, cifar_10, house_prices, usps
 from distune.workloads.data.cifar_10 import CIFAR_10
-from distune.workloads.data.coloured_usps import COLOURED_USPS, COLOURS
 from distune.workloads.data.data_set import DataSet
 from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.house_prices import COLUMNS, HOUSE_PRICES
 from distune.workloads.data.loading import Splits, as_floats, check, load
 from distune.workloads.data.spirals import SPIRALS
-from distune.workloads.data.usps import USPS
+from distune.workloads.data.usps import COLOURED_USPS, COLOURS, USPS
 from tests.conftest import Lab
 
 REAL = os.environ.get("DISTUNE_DATA", "")
@@ -114,8 +113,7 @@ def test_a_damaged_libsvm_file_is_an_error_that_names_it(
 
 def test_the_real_usps_is_divided_at_random_and_always_alike() -> None:
     data = real(USPS)
-    parts = (data.train, data.validation, data.test)
-    assert [tuple(split.inputs.shape) for split in parts] == [
+    assert [tuple(split.inputs.shape) for split in data] == [
         (6_000, 1, 16, 16),
         (1_291, 1, 16, 16),
         (2_007, 1, 16, 16),
@@ -128,7 +126,7 @@ def test_the_real_usps_is_divided_at_random_and_always_alike() -> None:
     ]
     assert data.train.targets[:10].tolist() == [3, 5, 6, 0, 0, 2, 7, 5, 0, 1]
     assert torch.bincount(data.validation.targets).min() > 60
-    assert all(0 == x.min() < x.max() < 1 for x in (as_floats(s.inputs) for s in parts))
+    assert all(0 == x.min() < x.max() < 1 for x in (as_floats(s.inputs) for s in data))
 
 
 def test_coloured_digits_are_the_gray_ones_in_one_of_five_colours_each() -> None:
@@ -158,8 +156,9 @@ def batch(pixels: bytes, labels: bytes, dtype: bytes = b"u1", columns: bool = Fa
     kind = b"cnumpy\ndtype\n(U\x02%bK\x00K\x01tR(K\x03U\x01|NNNJ%bJ%bK\x00tb"
     kind %= (dtype, b"\xff" * 4, b"\xff" * 4)
     order = b"\x88" if columns else b"\x89"
-    state = b"(K\x01(M\x10\x27M\x00\x0ct%b%bT%btb"  # 10,000 by 3,072
-    state %= (kind, order, struct.pack("<i", len(pixels)) + pixels)
+    state = b"(K\x01(M%bM\x00\x0ct%b%bT%btb"  # so many by 3,072
+    rows = struct.pack("<H", -(-len(pixels) // 3_072))
+    state %= (rows, kind, order, struct.pack("<i", len(pixels)) + pixels)
     numbers = b"".join(b"K%c" % label for label in labels)
     return b"\x80\x02}(U\x04data" + array + state + b"U\x06labels](" + numbers + b"eu."
 
@@ -216,7 +215,7 @@ def test_a_batch_is_read_as_python_2_wrote_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (batch(PIXELS[:-1], LABELS), "cannot reshape"),
+        (batch(PIXELS[:-1], LABELS), "buffer size does not match"),
         (batch(PIXELS, LABELS, dtype=b"i1"), "unsigned bytes"),
         (batch(PIXELS, LABELS, columns=True), "unsigned bytes"),
         (batch(PIXELS, LABELS[:-1]), "cannot reshape"),
@@ -309,9 +308,8 @@ def test_the_real_house_prices_are_those_of_ames() -> None:
 
 def test_two_spirals_lie_where_the_formula_says() -> None:
     data = load(SPIRALS, DataFolders.of(), "cpu")
-    parts = (data.train, data.validation, data.test)
-    assert [tuple(split.inputs.shape) for split in parts] == [(4_000, 2), (1_000, 2), (500, 2)]
-    for points, labels in parts:
+    assert [tuple(split.inputs.shape) for split in data] == [(4_000, 2), (1_000, 2), (500, 2)]
+    for points, labels in data:
         assert labels.sum() * 2 == len(labels)
         arm = points * (1 - 2.0 * labels)[:, None]  # class 1 turned back
         radius, angle = arm.norm(dim=1), torch.atan2(arm[:, 1], arm[:, 0])

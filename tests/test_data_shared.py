@@ -76,12 +76,8 @@ def replace(copy: Path, content: bytes | bytearray) -> None:
 def same(one: Splits, other: Splits) -> bool:
     return all(
         torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets)
-        for a, b in zip(_splits(one), _splits(other), strict=True)
+        for a, b in zip(one, other, strict=True)
     )
-
-
-def _splits(data: Splits) -> list[Split]:
-    return [data.train, data.validation, data.test]
 
 
 TOUCH_EVERYTHING = """
@@ -95,8 +91,7 @@ me = psutil.Process()
 load(SPIRALS, DataFolders.of(), "cpu", 1, 1, 1)  # what importing and loading need once
 before = me.memory_full_info().uss
 known = load(MNIST, DataFolders.of(sys.argv[1]), "cpu")
-parts = known.train, known.validation, known.test
-total = sum(int(x.inputs[:, 0, 0, 1].sum()) + int(x.inputs.amax()) for x in parts)
+total = sum(int(x.inputs[:, 0, 0, 1].sum()) + int(x.inputs.amax()) for x in known)
 gc.collect()
 print("found", total, me.memory_full_info().uss - before, flush=True)
 sys.stdin.read()
@@ -247,7 +242,7 @@ def test_a_slice_of_the_copy_is_all_that_a_small_study_touches(packed: Path, pla
     mnist(packed)
     load.cache_clear()
     few = mnist(packed, 10, 10, 10)
-    assert [len(part.targets) for part in _splits(few)] == [10, 10, 10]
+    assert [len(part.targets) for part in few] == [10, 10, 10]
     assert few.train.inputs.untyped_storage().nbytes() < 10 * 784 + 4_096
 
 

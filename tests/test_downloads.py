@@ -1,4 +1,4 @@
-"""Downloading through torchvision from a real server, also from one that does it badly."""
+"""Downloading from a real server, also from one that does it badly."""
 
 from __future__ import annotations
 
@@ -15,24 +15,17 @@ import torch
 
 from distune.errors import UserError
 from distune.workloads.data import cifar_10, house_prices
-from distune.workloads.data.cifar_10 import CIFAR_10
+from distune.workloads.data.cifar_10 import ARCHIVE, CIFAR_10
 from distune.workloads.data.data_set import DataSet
 from distune.workloads.data.folders import DataFolders
-from distune.workloads.data.house_prices import COLUMNS, HOUSE_PRICES
+from distune.workloads.data.house_prices import ARFF, COLUMNS, HOUSE_PRICES
 from distune.workloads.data.loading import load
-from distune.workloads.data.torchvision_datasets import import_datasets
 from distune.workloads.data.usps import USPS
 from tests.file_server import FAULTS, Fault, FileServer, serving
 from tests.test_data_sets import REAL, batch, libsvm, md5
 
 each_data_set = pytest.mark.parametrize(
     "data_set", [USPS, CIFAR_10, HOUSE_PRICES], ids=lambda one: one.name
-)
-ARCHIVE = "cifar-10-python.tar.gz"
-ARFF = "house_prices.arff"
-
-pytestmark = pytest.mark.filterwarnings(  # torchvision unpacks archives of known sums only
-    "ignore:Python 3.14 will, by default, filter extracted tar:DeprecationWarning"
 )
 
 
@@ -67,16 +60,10 @@ def server(served: Path) -> Iterator[FileServer]:
 @pytest.fixture
 def here(server: FileServer, served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All is downloaded from the server; the sums are those of the files that lie there now."""
-    datasets = import_datasets()
-    known = {
-        split: [server.url + name, name, _md5(served / name)]
-        for split, name in (("train", "usps.bz2"), ("test", "usps.t.bz2"))
-    }
-    monkeypatch.setattr(datasets.USPS, "split_list", known)
-    monkeypatch.setattr(datasets.CIFAR10, "url", server.url + ARCHIVE)
-    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", _md5(served / ARCHIVE))
-    monkeypatch.setattr(house_prices, "URL", server.url + ARFF)
-    monkeypatch.setattr(house_prices, "MD5", _md5(served / ARFF))
+    for data_set in (USPS, CIFAR_10, HOUSE_PRICES):
+        for name in data_set.downloads:
+            known = server.url + name, _md5(served / name)
+            monkeypatch.setitem(data_set.downloads, name, known)
 
 
 def _md5(path: Path) -> str:
@@ -113,9 +100,9 @@ def _write_archive(
 ) -> None:
     with tarfile.open(served / ARCHIVE, "w:gz", compresslevel=1) as archive:
         for name, content in batches.items():
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
             if monkeypatch is not None:
                 monkeypatch.setitem(cifar_10.MD5, name, md5(content))
 
@@ -204,17 +191,15 @@ def test_house_prices_are_downloaded_and_read_in_the_order_of_openml(tmp_path: P
     assert _files(tmp_path / "data") == ["house_prices.csv"]
 
 
-def test_real_house_prices_come_out_as_the_file_that_is_documented(
-    served: Path, tmp_path: Path
-) -> None:
+def test_real_house_prices_come_out_as_the_file_that_is_documented(served: Path) -> None:
     path = Path(REAL) / "house_prices.csv"
     if not REAL or not path.is_file():
         pytest.skip("DISTUNE_DATA does not name a folder with house_prices.csv")
     names, *rows = (line.split(",") for line in path.read_text().splitlines())
     assert tuple(names) == COLUMNS
     _write_houses(served, rows)
-    house_prices.write_csv(served / ARFF, tmp_path / "house_prices.csv")
-    assert (tmp_path / "house_prices.csv").read_bytes() == path.read_bytes()
+    house_prices.write_csv(served)
+    assert (served / "house_prices.csv").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.usefixtures("anything", "here")
@@ -231,7 +216,9 @@ def test_a_failed_download_leaves_nothing_and_the_next_one_works(
     message = str(error.value)
     assert message.startswith(f"{data_set.title} is not in {folder}, {cache}, and down")
     reason = {"404": "404: Not Found", "500": "500: Internal Server Error"}.get(fault)
-    assert f"({'HTTP Error ' + reason if reason else 'File not found or corrupted.'})" in message
+    expected = f"HTTP Error {reason}" if reason else f"what {server.url}"
+    assert f"downloading it failed ({expected}" in message
+    assert ("has the MD5 sum " in message) == (reason is None)
     assert "give a folder that has it with --data-dir or DISTUNE_DATA, or " in message
     assert message.endswith(data_set.remedy)
     assert (_files(folder), _folders(folder)) == ([], [])
@@ -292,9 +279,8 @@ def test_the_real_usps_passes_the_check_that_it_is_downloaded_with(
         pytest.skip("DISTUNE_DATA does not name a folder with usps.bz2")
     with serving(Path(REAL)) as server:
         server.opened.set()
-        known = import_datasets().USPS.split_list
-        for split, (_, name, known_md5) in list(known.items()):
-            monkeypatch.setitem(known, split, [server.url + name, name, known_md5])
+        for name, (_, known) in list(USPS.downloads.items()):
+            monkeypatch.setitem(USPS.downloads, name, (server.url + name, known))
         DataFolders.of(tmp_path / "data").fetch(USPS)
     for name in USPS.paths:
         assert (tmp_path / "data" / name).read_bytes() == (Path(REAL) / name).read_bytes()

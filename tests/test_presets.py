@@ -13,8 +13,7 @@ from distune.errors import UserError
 from distune.presets.catalogue import describe, preset_names, read_preset, read_starter
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
-from distune.space_file.freeze import freeze, limits_of
-from distune.space_file.preview import preview
+from distune.space_file.freeze import freeze, limits_of, preview
 from distune.space_file.read import parse_space_file
 from distune.space_file.scaling import scaled
 from distune.study.study import Study
@@ -33,7 +32,7 @@ def study(text: str) -> Study:
 
 
 def test_the_presets_have_the_names_people_were_told() -> None:
-    parts = {
+    topics = {
         "cifar": ["best", "stages"],
         "coloured": ["best", "kernel", "optimizer", "trunk"],
         "houses": ["best", "depth", "gaussian", "optimizer", "width"],
@@ -42,7 +41,7 @@ def test_the_presets_have_the_names_people_were_told() -> None:
         "usps": ["activation", "batch", "best", "best-small", "depth", "kernel", "loss", "lr",
                  "optimizer"],
     }  # fmt: skip
-    names = [f"{study}-{part}" for study, those in parts.items() for part in those]
+    names = [f"{study}-{topic}" for study, those in topics.items() for topic in those]
     assert preset_names() == sorted([*names, "quickstart", "quickstart-digits"])
 
 

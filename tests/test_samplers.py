@@ -18,8 +18,7 @@ from distune.search.samplers.grid import GridSampler
 from distune.search.samplers.listed import ListSampler
 from distune.search.samplers.random import RandomSampler
 from distune.search.staged import make_sampler
-from distune.space_file.freeze import freeze, limits_of
-from distune.space_file.preview import preview
+from distune.space_file.freeze import freeze, limits_of, preview
 from distune.space_file.read import parse_space_file
 from distune.study.space import Space
 from distune.study.study import Study

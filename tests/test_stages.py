@@ -11,8 +11,7 @@ from distune.errors import SpaceError, UserError
 from distune.search.sampler import Nothing, Question
 from distune.search.staged import StagedSampler, make_sampler
 from distune.share.protocol import COUNTED
-from distune.space_file.freeze import freeze, limits_of
-from distune.space_file.preview import check_there_is_something, preview
+from distune.space_file.freeze import check_there_is_something, freeze, limits_of, preview
 from distune.space_file.read import parse_space_file
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Scalar, Trial

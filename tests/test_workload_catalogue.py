@@ -1,4 +1,4 @@
-"""The catalogue, the bounds of the hyperparameters, devices, and importing torchvision."""
+"""The catalogue, the bounds of the hyperparameters, and devices."""
 
 from __future__ import annotations
 
@@ -19,14 +19,11 @@ from distune.workloads.device import resolve
 from distune.workloads.mnist_cnn import MnistCnnParams
 
 
-def python(code: str, path: Path | None = None) -> str:
-    """What this code prints in a fresh interpreter, with `path` first on its search path."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if path is not None:
-        environment["PYTHONPATH"] = f"{path}{os.pathsep}{Path.cwd()}"
+def python(code: str) -> str:
+    """What this code prints in a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        env=environment,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -37,14 +34,14 @@ def python(code: str, path: Path | None = None) -> str:
 
 
 def test_neither_the_catalogue_nor_the_search_for_data_loads_torch_or_numpy() -> None:
-    loaded = python(
+    modules = python(
         "import distune.workloads, distune.workloads.data.loading, distune.workloads.device, sys\n"
         "from distune.workloads.data.folders import DataFolders\n"
         "from distune.workloads.data.mnist import MNIST\n"
         "DataFolders.of('nowhere').locate(MNIST)\n"
         "print({'torch', 'torchvision', 'numpy', 'sklearn'} & set(sys.modules))"
     )
-    assert loaded == "set()"
+    assert modules == "set()"
 
 
 def test_only_the_catalogue_knows_a_workload_by_its_file() -> None:
@@ -142,69 +139,3 @@ def test_what_is_no_device_is_refused_with_what_to_write(spec: str) -> None:
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(UserError, match=r"^device cuda:99: .*(use auto or cpu|last GPU)"):
         resolve("cuda:99")
-
-
-IMPORT = (
-    "from distune.workloads.data import torchvision_datasets as vision\n"
-    "datasets = vision.import_datasets()\n"
-)
-
-
-def test_torchvision_data_sets_can_be_imported_on_this_machine() -> None:
-    shown = python(
-        IMPORT + "import torchvision, torchvision.extension\n"
-        "print(datasets.MNIST.__name__, torchvision.datasets is datasets,\n"
-        "      torchvision.extension._has_ops() == (not vision._kept))"
-    )
-    assert shown == "MNIST True True"
-
-
-def stub_torchvision(folder: Path, body: str) -> Path:
-    """A package that, as the real one, loads its library and then attaches to its operators."""
-    package = folder / "torchvision"
-    package.mkdir()
-    (package / "extension.py").write_text("has_ops = False\n")
-    (package / "datasets.py").write_text("MNIST = 'found'\n")
-    (package / "__init__.py").write_text(
-        "import torch\nfrom .extension import has_ops\n"
-        "import torchvision.extension\ntorchvision.extension.has_ops\n"
-        + body
-        + "import torchvision.datasets\n"
-    )
-    return folder
-
-
-ATTACH = (
-    "torch.library.register_fake('torchvision::nms')(lambda dets, scores, threshold: None)\n"
-    "torch.library.register_fake('torchvision::qnms')(lambda dets, scores, threshold: None)\n"
-)
-DEFINE = (
-    "library = torch.library.Library('torchvision', 'DEF')\n"
-    "library.define('nms(Tensor a, Tensor b, float c) -> Tensor')\n"
-    "library.define('qnms(Tensor a, Tensor b, float c) -> Tensor')\n"
-)
-
-
-@pytest.mark.slow
-def test_missing_operators_are_declared_when_the_import_fails_for_them(tmp_path: Path) -> None:
-    stub_torchvision(tmp_path, ATTACH)
-    shown = python(IMPORT + "print(datasets.MNIST, len(vision._kept))", tmp_path)
-    assert shown == "found 1"
-
-
-def test_a_healthy_torchvision_is_left_alone(tmp_path: Path) -> None:
-    stub_torchvision(tmp_path, DEFINE + ATTACH)
-    shown = python(IMPORT + "print(datasets.MNIST, len(vision._kept))", tmp_path)
-    assert shown == "found 0"
-
-
-@pytest.mark.slow
-def test_another_failure_of_the_import_is_passed_on(tmp_path: Path) -> None:
-    stub_torchvision(tmp_path, "raise RuntimeError('operator torchvision::roi_pool is odd')\n")
-    shown = python(
-        "from distune.workloads.data import torchvision_datasets as vision\n"
-        "try:\n    vision.import_datasets()\n"
-        "except RuntimeError as error:\n    print(error, len(vision._kept))",
-        tmp_path,
-    )
-    assert shown == "operator torchvision::roi_pool is odd 0"

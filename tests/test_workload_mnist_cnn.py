@@ -25,8 +25,9 @@ from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Split, Splits, load
 from distune.workloads.mnist_cnn import MNIST_CNN, MnistCnnParams
 from distune.workloads.trainer import trainer
-from distune.workloads.trainer.evaluation import evaluate
+from distune.workloads.trainer.network import evaluate
 from distune.workloads.trainer.optimizers import learning_rate
+from distune.workloads.workload import Recipe
 from tests.trials import Trial, figures_in, without_time, workload_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -397,10 +398,10 @@ def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 2}
     trial = Trial()
     list(train(params, trial, clock=Ticking()))
-    # A step of 50 images takes 0.1 s, so it is told at every third.
-    fractions = [fraction for fraction, _ in trial.heard]
+    # A step of 50 images takes 0.1 s, so it is reported at every third.
+    fractions = [fraction for fraction, _ in trial.reported]
     assert fractions[:3] == pytest.approx([0.15, 0.3, 0.45])
-    assert [speed for _, speed in trial.heard[:3]] == pytest.approx([500, 500, 500])
+    assert [speed for _, speed in trial.reported[:3]] == pytest.approx([500, 500, 500])
     assert len(fractions) == 7
     assert fractions == sorted(fractions)
     assert fractions[-1] <= 1
@@ -410,7 +411,7 @@ def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 1_000}
     trial = Trial(max_seconds=0.6)
     list(train(params, trial, clock=Ticking()))
-    assert [fraction for fraction, _ in trial.heard] == pytest.approx([0.5, 1.0], abs=1e-6)
+    assert [fraction for fraction, _ in trial.reported] == pytest.approx([0.5, 1.0], abs=1e-6)
 
 
 # The final test
@@ -421,11 +422,14 @@ def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
 def test_the_winner_is_trained_again_bit_for_bit(schedule: str, cut_short: bool) -> None:
     made: list[nn.Module] = []
 
-    def build(params: MnistCnnParams) -> nn.Module:
-        made.append(mnist_cnn.network(params))
-        return made[-1]
+    def kept(params: MnistCnnParams) -> Recipe:
+        def build() -> nn.Module:
+            made.append(mnist_cnn.network(params))
+            return made[-1]
 
-    workload = replace(MNIST_CNN, network=build)
+        return replace(mnist_cnn.recipe(params), network=build)
+
+    workload = replace(MNIST_CNN, recipe=kept)
     params = {**DIGITS, "n_train": 330, "epochs": 4, "schedule": schedule}
     trial = Trial(seed=5, max_seconds=1.25 if cut_short else None)
     best = list(islice(trainer.train(workload, params, trial, clock=Ticking()), 2))[-1]
@@ -455,7 +459,11 @@ def test_training_never_looks_at_the_test_set() -> None:
     poisoned = Splits(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
     params = {**DIGITS, "n_train": 100, "n_validation": 50, "epochs": 1}
     expected = without_time(train(params, Trial()))
-    workload = replace(MNIST_CNN, prepare=lambda loaded: poisoned)
+
+    def prepared(params: MnistCnnParams) -> Recipe:
+        return replace(mnist_cnn.recipe(params), prepare=lambda data: poisoned)
+
+    workload = replace(MNIST_CNN, recipe=prepared)
     assert without_time(trainer.train(workload, params, Trial())) == expected
 
 

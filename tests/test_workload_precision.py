@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from distune.workloads import problems
@@ -61,9 +62,9 @@ def test_layers_compute_in_the_precision_that_is_set_in_training_and_in_evaluati
 def test_weights_losses_and_outputs_are_float32_in_either_precision() -> None:
     network, losses = Watched(), set()
 
-    def loss(outputs: Tensor, targets: Tensor, *, reduction: problems.Reduction) -> Tensor:
+    def loss(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
         losses.add(outputs.dtype)
-        return problems.cross_entropy(outputs, targets, reduction=reduction)
+        return F.cross_entropy(outputs, targets, reduction=reduction)
 
     problem = problems.Problem(loss=loss, metrics=PROBLEM.metrics)
     params = {"n_train": 200, "epochs": 1, "precision": "bfloat16"}

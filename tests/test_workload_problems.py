@@ -1,4 +1,4 @@
-"""What is minimised and what is told, against formulas written out and torch's own."""
+"""What is minimised and what is reported, against formulas written out and torch's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def both(loss: Loss, outputs: Tensor, targets: Tensor) -> float:
     return mean
 
 
-def figures(problem: Problem, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+def metrics_of(problem: Problem, outputs: Tensor, targets: Tensor) -> dict[str, float]:
     return {name: value.item() for name, value in problem.metrics(outputs, targets).items()}
 
 
@@ -48,7 +48,7 @@ def test_mean_squared_error_is_of_the_softmax_against_one_and_zeros() -> None:
 
 
 def test_accuracy_counts_right_answers_and_takes_nan_for_a_wrong_one() -> None:
-    assert figures(problems.classification("mse"), LOGITS, LABELS) == {"accuracy": 2}
+    assert metrics_of(problems.classification("mse"), LOGITS, LABELS) == {"accuracy": 2}
 
 
 def test_two_classes_are_judged_by_the_sigmoid_of_one_output() -> None:
@@ -59,7 +59,7 @@ def test_two_classes_are_judged_by_the_sigmoid_of_one_output() -> None:
     mse = ((1 - shares[0]) ** 2 + (1 - shares[1]) ** 2 + shares[2] ** 2) / 3
     assert both(problems.two_classes("bce").loss, outputs[:3], labels[:3]) == pytest.approx(bce)
     assert both(problems.two_classes("mse").loss, outputs[:3], labels[:3]) == pytest.approx(mse)
-    assert figures(problems.two_classes("bce"), outputs, labels) == {"accuracy": 1}
+    assert metrics_of(problems.two_classes("bce"), outputs, labels) == {"accuracy": 1}
 
 
 def test_digit_and_colour_are_two_answers_whose_losses_are_added() -> None:
@@ -69,7 +69,7 @@ def test_digit_and_colour_are_two_answers_whose_losses_are_added() -> None:
     colours[20:60] = (colours[20:60] + 1) % 5
     targets = torch.stack([digits, colours], 1)
     problem = problems.digit_and_colour(10)
-    assert figures(problem, outputs, targets) == {
+    assert metrics_of(problem, outputs, targets) == {
         "digit_accuracy": 170,
         "colour_accuracy": 160,
         "both_accuracy": 140,
@@ -95,4 +95,4 @@ def test_regression_tells_the_squared_error_whatever_is_minimised() -> None:
     outputs, prices = torch.tensor([[0.3, -2.0], [0.5, 0.0]]), torch.tensor([0.1, 0.7])
     assert both(problems.regression("mse").loss, outputs, prices) == pytest.approx(0.04)
     for problem in (problems.regression("mse"), problems.regression("gaussian")):
-        assert figures(problem, outputs, prices) == pytest.approx({"mse": 0.08})
+        assert metrics_of(problem, outputs, prices) == pytest.approx({"mse": 0.08})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from distune.training import executor as executor_module
@@ -18,6 +19,7 @@ from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.spirals import SPIRALS
 from distune.workloads.trainer import capture, epochs, pace, trainer
 from distune.workloads.trainer.optimizers import learning_rate
+from distune.workloads.workload import Recipe
 from scripts.taping import Tape, capturable_on_cpu
 from tests.trials import Trial, without_time, workload_of
 
@@ -70,11 +72,16 @@ def trained(using: capture.Capture | None, **params: Any) -> Trained:
     }
     built: list[nn.Module] = []
 
-    def build(params: convnet.ConvnetParams) -> nn.Module:
-        built.append(convnet.network(params))
-        return built[0]
+    def kept(params: convnet.ConvnetParams) -> Recipe:
+        recipe = convnet.recipe(params)
 
-    workload = replace(CONVNET, network=build)
+        def build() -> nn.Module:
+            built.append(recipe.network())
+            return built[0]
+
+        return replace(recipe, network=build)
+
+    workload = replace(CONVNET, recipe=kept)
     reports = trainer.train(workload, wanted, Trial(seed=3), capturing=lambda _: using)
     return without_time(reports), [one.detach() for one in built[0].state_dict().values()]
 
@@ -147,8 +154,8 @@ def test_what_cannot_be_captured_is_said_in_one_line_and_trained_one_by_one(
 
 
 def test_a_loss_that_reads_a_number_cannot_be_captured(capsys: pytest.CaptureFixture[str]) -> None:
-    def loss(outputs: Tensor, targets: Tensor, *, reduction: problems.Reduction) -> Tensor:
-        found = problems.cross_entropy(outputs, targets, reduction=reduction)
+    def loss(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
+        found = F.cross_entropy(outputs, targets, reduction=reduction)
         return found if found.item() > 0 else found * 2
 
     workload = workload_of(linear, problems.Problem(loss=loss, metrics=PROBLEM.metrics))
@@ -255,7 +262,7 @@ class Done:
 
 def test_a_host_is_never_more_than_64_steps_ahead_and_waits_for_old_ones_only() -> None:
     gpu = Device()
-    ours = pace.Behind(gpu.mark)
+    ours = pace.Pace(gpu.mark)
     ahead = []
     for issued in range(1, 1001):
         ours.issued(10)
@@ -268,7 +275,7 @@ def test_a_host_is_never_more_than_64_steps_ahead_and_waits_for_old_ones_only() 
 
 def test_a_host_whose_device_keeps_up_never_waits_and_knows_what_is_over() -> None:
     gpu = Device()
-    ours = pace.Behind(gpu.mark)
+    ours = pace.Pace(gpu.mark)
     for _ in range(320):
         ours.issued(10)
         for mark in gpu.given[:-1]:
@@ -298,14 +305,14 @@ def test_progress_tells_of_the_steps_that_are_over_not_of_those_issued(
 
         def synchronize(self) -> None: ...
 
-    monkeypatch.setattr(pace, "pace_for", lambda _: pace.Behind(Never))
+    monkeypatch.setattr(pace, "pace_for", lambda _: pace.Pace(Never))
     monkeypatch.setattr(epochs, "_PROGRESS_EVERY_S", 0.0)
     trial = Trial()
     params = {**SIZES, "n_train": 100, "epochs": 1, "batch_size": 1}
     list(trainer.train(workload_of(linear, PROBLEM), params, trial))
-    percents = [round(100 * fraction) for fraction, _ in trial.heard]
+    percent = [round(100 * fraction) for fraction, _ in trial.reported]
     # 100 steps, of which those are known to be over that were marked 48 steps ago.
-    assert percents == [0] * 63 + [16] * 16 + [32] * 16 + [48] * 5
+    assert percent == [0] * 63 + [16] * 16 + [32] * 16 + [48] * 5
 
 
 # Precision, and what a process keeps

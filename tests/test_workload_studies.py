@@ -199,20 +199,19 @@ def test_prices_are_predicted_about_as_well_as_the_report_says(
     assert titles == ["OverallQual", "YearBuilt", "TotalBsmtSF", "GrLivArea"]
 
 
-def test_facts_and_prices_are_scaled_by_what_training_knows_and_may_lie_outside() -> None:
+def test_features_and_prices_are_scaled_by_what_training_knows_and_may_lie_outside() -> None:
     training = Split(
         torch.tensor([[1.0, 5.0, 0, 0], [3.0, 5.0, 0, 8]]), torch.tensor([100_000.0, 300_000.0])
     )
-    scale = house_prices.Scale.of(training)
-    facts, prices = scale.scaled(training)
-    assert facts.tolist() == [[-1, 0, 0, -1], [1, 0, 0, 1]]
-    assert prices.tolist() == [0, 1]
-    facts, prices = scale.scaled(Split(torch.full((1, 4), 1e30), torch.tensor([500_000.0])))
-    assert facts.isfinite().all()
-    assert prices.tolist() == [2]
+    other = Split(torch.full((1, 4), 1e30), torch.tensor([500_000.0]))
+    scaled = house_prices.prepare(Splits(training, training, other))
+    assert scaled.train.inputs.tolist() == [[-1, 0, 0, -1], [1, 0, 0, 1]]
+    assert scaled.train.targets.tolist() == [0, 1]
+    assert scaled.test.inputs.isfinite().all()
+    assert scaled.test.targets.tolist() == [2]
     alone = Split(training.inputs[:1], training.targets[:1])
-    facts, prices = house_prices.Scale.of(alone).scaled(alone)
-    assert facts.tolist() == [[0, 0, 0, 0]]
+    features, prices = house_prices.prepare(Splits(alone, alone, alone)).train
+    assert features.tolist() == [[0, 0, 0, 0]]
     assert prices.tolist() == [0]
 
 
@@ -360,7 +359,7 @@ def test_the_names_of_the_classes_are_as_many_as_there_are() -> None:
     images = torch.zeros(3, 1, 28, 28)
     known = Splits(*(Split(images, torch.tensor([0, 1, 9])),) * 3)
     confusion, mistakes = drawing.draw_mistakes(
-        lambda inputs: torch.eye(10)[[0, 2, 9]], known, FASHION_MNIST.classes
+        known, lambda inputs: torch.eye(10)[[0, 2, 9]], FASHION_MNIST.classes
     )
     assert isinstance(confusion, Confusion)
     assert isinstance(mistakes, Pictures)

@@ -18,6 +18,7 @@ from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Splits
 from distune.workloads.hyperparameters import TrainingParams
+from distune.workloads.workload import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trial:
-    """A trial as a worker hands it out; keeps the progress it hears of."""
+    """A trial as a worker hands it out; keeps the progress that is reported."""
 
     number: int = 0
     attempt: int = 1
@@ -36,10 +37,10 @@ class Trial:
     data: DataFolders = field(default_factory=DataFolders.of)
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)  # no folder: figures are lost there, which costs no result
-    heard: list[tuple[float, float]] = field(default_factory=list)
+    reported: list[tuple[float, float]] = field(default_factory=list)
 
     def progress(self, fraction: float, images_per_second: float) -> None:
-        self.heard.append((fraction, images_per_second))
+        self.reported.append((fraction, images_per_second))
 
 
 def workload_of(
@@ -54,14 +55,11 @@ def workload_of(
         name="of a test",
         summary="",
         hyperparameters=TrainingParams,
-        metric="val_accuracy",
-        direction="maximize",
         reports=(),
-        network=lambda params: network(),
-        problem=lambda params: problem,
-        figures=lambda params, data, predict: [],
+        recipe=lambda params: Recipe(
+            network, problem, lambda data, predict: [], lambda data: splits or data
+        ),
         data=data,
-        prepare=lambda whole: splits or whole,
     )
 
 

@@ -16,9 +16,8 @@ from distune.share import protocol, records
 from distune.share.file_system import file_system_of, is_network
 from distune.share.folder import Folder
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
-from distune.space_file.freeze import freeze
+from distune.space_file.freeze import check_there_is_something, freeze
 from distune.space_file.model import SpaceFile
-from distune.space_file.preview import check_there_is_something
 from distune.study.study import Study, differences
 
 

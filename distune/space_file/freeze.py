@@ -1,13 +1,21 @@
-"""From a space file to the study that a master publishes."""
+"""From a space file to the study that a master publishes, and what that would do."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
+from distune.errors import UserError
+from distune.search.ranking import History
+from distune.search.sampler import Question, Suggestion
 from distune.search.samplers import SAMPLERS
+from distune.search.staged import StagedSampler, make_sampler
 from distune.space_file.model import DEFAULT_OBJECTIVE, SpaceFile
 from distune.study.study import Limits, Study
-from distune.workloads import Workload
 
 DEFAULT_TRIALS = 50
+#: More trials than this are as good as no limit.
+_MOST_COUNTED = 100_000
 
 
 def freeze(
@@ -34,7 +42,7 @@ def freeze(
         direction=direction,
         has_test=workload is not None,
         test_metric=workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy",
-        datasets=_datasets(file, workload) if workload else [],
+        datasets=[one.origin.name for one in file.data_sets if one.origin.can_be_fetched],
         sampler="stages" if file.stages else file.sampler,
         lease=lease,
         beat=beat,
@@ -44,20 +52,49 @@ def freeze(
     )
 
 
-def _datasets(file: SpaceFile, workload: Workload) -> list[str]:
-    """The data sets that its trials may want: the workload's, or values of `dataset`."""
-    field = workload.hyperparameters.model_fields.get("dataset")
-    if field is None:
-        return list(workload.datasets)
-    spec = file.possible.get("dataset")
-    return list(map(str, spec.grid() or [])) if spec is not None else [str(field.default)]
-
-
 def limits_of(file: SpaceFile) -> Limits:
     """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
-    trials = file.trials
-    endless = SAMPLERS[file.sampler].endless and file.stages is None
-    endless = endless and file.time_limit is None and file.target is None
-    if trials is None and endless:
-        trials = DEFAULT_TRIALS
+    endless = file.stages is None and SAMPLERS[file.sampler].endless
+    silent = all(limit is None for limit in (file.trials, file.time_limit, file.target))
+    trials = DEFAULT_TRIALS if endless and silent else file.trials
     return Limits(trials=trials, time_limit=file.time_limit, target=file.target)
+
+
+def check_there_is_something(study: Study) -> None:
+    """See that a study has anything to try.
+
+    Raises:
+        UserError: it has not.
+    """
+    if not isinstance(make_sampler(study).ask(Question(0, History(study))), Suggestion):
+        raise UserError(
+            f"study {study.name}: there is no setting to try: exclude leaves none; take out some "
+            "of it"
+        )
+
+
+def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
+    """What a study would do, in lines to read, with so many of its settings.
+
+    Raises:
+        UserError: there is nothing to try.
+    """
+    check_there_is_something(study)
+    sampler = make_sampler(study)
+    yield f"objective  {study.objective_name}, {study.direction} {study.metric}"
+    total = limits.trials
+    if sampler.size is not None:
+        everything = sampler.size * study.repeats
+        total = everything if total is None else min(total, everything)
+    endless = total is None or (limits.trials is None and total >= _MOST_COUNTED)
+    how_many = "without a limit on trials" if endless else f"{total} trials"
+    repeats = f", {study.repeats} repeats of each configuration" if study.repeats > 1 else ""
+    yield f"trials     {sampler.label}, {how_many}{repeats}"
+    if isinstance(sampler, StagedSampler):
+        for view in sampler.views():
+            tunes = ", ".join(view.stage.params)
+            yield f"stage      {view.stage.name}: {view.trials} trials of {tunes}"
+    for number in range(samples):
+        found = sampler.ask(Question(number, History(study)))
+        if isinstance(found, Suggestion):
+            yield f"for example {json.dumps(found.params)}"

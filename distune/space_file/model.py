@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -12,10 +12,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from distune.search.samplers import SAMPLERS
 from distune.study.command import COMMAND_WORDS, placeholders
 from distune.study.durations import parse_duration
-from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, Space
+from distune.study.space import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Space,
+    did_you_mean,
+)
 from distune.study.stage import Stage, possible_after
 from distune.study.trial import Direction, Scalar
 from distune.workloads import WORKLOADS, Workload
+from distune.workloads.data import DATA_SETS
+from distune.workloads.data.data_set import DataSet
 
 DEFAULT_OBJECTIVE = "mnist-cnn"
 
@@ -73,66 +82,30 @@ class SpaceFile(Space):
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
-        known = {**self.possible, **dict.fromkeys(COMMAND_WORDS)}
-        for setting in self.settings or []:
-            known.update(dict.fromkeys(setting))
+        words = {*self.possible, *COMMAND_WORDS}.union(*(self.settings or []))
         for word in placeholders(self.command or []):
-            if word not in known:
+            if word not in words:
                 raise ValueError(
                     f"command: {{{word}}} is not a parameter"
-                    f"{did_you_mean(word, known)}; for braces write {{{{ }}}}"
+                    f"{did_you_mean(word, words)}; for braces write {{{{ }}}}"
                 )
-        if self.stages is not None:
-            self._check_stages(self.stages)
-        else:
+        if self.stages is None:
             SAMPLERS[self.sampler].check(self.params, self.settings)
-        if self.workload is not None:
-            if self.metric is not None and self.metric not in self.workload.reports:
-                known = dict.fromkeys(self.workload.reports)
-                hint = did_you_mean(self.metric, known)
-                raise ValueError(
-                    f"metric: {self.workload.name} does not report {self.metric!r}{hint}"
-                )
-            self._check_hyperparameters(self.workload)
-        for i, setting in enumerate(self.settings or []):
-            self._check_setting(setting, f"settings[{i}]", self.params)
+        elif "sampler" in self.model_fields_set:
+            raise ValueError("sampler: each stage has its own: leave this one out")
+        reported = self.workload.reports if self.workload else ()
+        if self.workload and self.metric is not None and self.metric not in reported:
+            hint = did_you_mean(self.metric, reported)
+            raise ValueError(f"metric: {self.workload.name} does not report {self.metric!r}{hint}")
+        self._check_values("", self.params, self.settings)
+        for i, stage in enumerate(self.stages or []):
+            self._check_stage(stage, f"stages[{i}]", (self.stages or [])[:i])
+            self._check_values(f"stages[{i}].", stage.params, stage.settings)
         return self
 
     @property
     def possible(self) -> dict[str, Parameter]:
         return possible_after(self.params, self.stages or [])
-
-    def _check_stages(self, stages: Sequence[Stage]) -> None:
-        if "sampler" in self.model_fields_set:
-            raise ValueError("sampler: each stage has its own: leave this one out")
-        for name in self.params:
-            if name not in self.constants:
-                raise ValueError(
-                    f"params.{name}: a study with stages starts from single values: give it one "
-                    "here, and the values to try in a stage"
-                )
-        for i, stage in enumerate(stages):
-            where = f"stages[{i}]"
-            if stage.name in [other.name for other in stages[:i]]:
-                raise ValueError(f"{where}.name: another stage is called {stage.name!r}")
-            for name in stage.params if self.workload is None else ():
-                if name not in self.params:
-                    raise ValueError(
-                        f"{where}.params.{name}: params has no value to start from"
-                        + did_you_mean(name, self.params)
-                    )
-            try:
-                Space(params={**possible_after(self.params, stages[:i]), **stage.params})
-                _known_sampler(stage.sampler)
-                SAMPLERS[stage.sampler].check(stage.params, stage.settings)
-            except ValueError as error:
-                raise ValueError(f"{where}.{_problem_of(error)}") from None
-            if SAMPLERS[stage.sampler].endless and stage.trials is None:
-                raise ValueError(
-                    f"{where}.trials: is missing: {stage.sampler} would go on for ever"
-                )
-            for j, setting in enumerate(stage.settings or []):
-                self._check_setting(setting, f"{where}.settings[{j}]", stage.params)
 
     @property
     def workload(self) -> Workload | None:
@@ -141,38 +114,63 @@ class SpaceFile(Space):
             return None
         return WORKLOADS.get(self.objective or DEFAULT_OBJECTIVE)
 
-    def _check_hyperparameters(self, workload: Workload) -> None:
-        known = workload.hyperparameters.model_fields
-        groups = {"params": self.params}
-        groups.update({f"stages[{i}].params": s.params for i, s in enumerate(self.stages or [])})
-        for where, params in groups.items():
-            for name in params:
-                if name not in known:
-                    raise ValueError(
-                        f"{where}.{name}: {workload.name} has no such parameter"
-                        + did_you_mean(name, known)
-                    )
+    @property
+    def data_sets(self) -> list[DataSet]:
+        """What the trials of a built-in objective may train on."""
+        if self.workload is None:
+            return []
+        if self.workload.data is not None:
+            return [self.workload.data]
+        spec = self.possible.get("dataset")
+        default = self.workload.hyperparameters.model_fields["dataset"].default
+        return [DATA_SETS[str(name)] for name in (spec.grid() or [] if spec else [default])]
+
+    def _check_stage(self, stage: Stage, where: str, earlier: Sequence[Stage]) -> None:
+        for name in self.params:
+            if name not in self.constants:
+                raise ValueError(
+                    f"params.{name}: a study with stages starts from single values: give it one "
+                    "here, and the values to try in a stage"
+                )
+        if stage.name in [other.name for other in earlier]:
+            raise ValueError(f"{where}.name: another stage is called {stage.name!r}")
+        for name in stage.params if self.workload is None else ():
+            if name not in self.params:
+                raise ValueError(
+                    f"{where}.params.{name}: params has no value to start from"
+                    + did_you_mean(name, self.params)
+                )
+        try:
+            Space(params={**possible_after(self.params, earlier), **stage.params})
+            _known_sampler(stage.sampler)
+            SAMPLERS[stage.sampler].check(stage.params, stage.settings)
+        except ValueError as error:
+            raise ValueError(f"{where}.{_problem_of(error)}") from None
+        if SAMPLERS[stage.sampler].endless and stage.trials is None:
+            raise ValueError(f"{where}.trials: is missing: {stage.sampler} would go on for ever")
+
+    def _check_values(
+        self,
+        where: str,
+        params: Mapping[str, Parameter],
+        settings: Sequence[Mapping[str, Scalar]] | None,
+    ) -> None:
+        """Of the file itself, or of a stage (`where` is "stages[1].")."""
+        if self.workload is not None:
+            _check_names(self.workload, params, f"{where}params")
             for name, spec in params.items():
                 for value in _extremes(spec):
-                    _check_value(workload, {name: value}, f"{where}.{name}")
-
-    def _check_setting(
-        self, setting: Mapping[str, Scalar], where: str, params: Mapping[str, Parameter]
-    ) -> None:
-        constants = self.constants
-        for name, spec in params.items():
-            needed = name not in constants and spec.is_active(setting)
-            if name not in setting and needed:
-                raise ValueError(f"{where}: {name} is missing, and params has no constant for it")
-        if self.workload is None:
-            return
-        for name in setting:
-            if name not in self.workload.hyperparameters.model_fields:
-                raise ValueError(
-                    f"{where}.{name}: {self.workload.name} has no such parameter"
-                    + did_you_mean(name, self.workload.hyperparameters.model_fields)
-                )
-        _check_value(self.workload, setting, where)
+                    _check_value(self.workload, {name: value}, f"{where}params.{name}")
+        for i, setting in enumerate(settings or []):
+            here = f"{where}settings[{i}]"
+            for name, spec in params.items():
+                if name not in {**self.constants, **setting} and spec.is_active(setting):
+                    raise ValueError(
+                        f"{here}: {name} is missing, and params has no constant for it"
+                    )
+            if self.workload is not None:
+                _check_names(self.workload, setting, here)
+                _check_value(self.workload, setting, here)
 
 
 def _extremes(spec: Parameter) -> list[Scalar]:
@@ -184,19 +182,21 @@ def _extremes(spec: Parameter) -> list[Scalar]:
             return spec.choices
 
 
+def _check_names(workload: Workload, names: Iterable[str], where: str) -> None:
+    known = workload.hyperparameters.model_fields
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ValueError(f"{where}.{name}: {workload.name} has no such parameter{hint}")
+
+
 def _check_value(workload: Workload, values: Mapping[str, Scalar], where: str) -> None:
     try:
         workload.hyperparameters.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"][:1])
-        shown = f"{name} {first['input']!r}" if name else f"{dict(values)}"
+        shown = f"{first['loc'][0]} {first['input']!r}" if first["loc"] else f"{dict(values)}"
         raise ValueError(f"{where}: {workload.name} cannot use {shown}: {first['msg']}") from None
-
-
-def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f": did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(known))}"
 
 
 def _problem_of(error: ValueError) -> str:

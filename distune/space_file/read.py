@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from distune.errors import SpaceError
-from distune.space_file.model import SpaceFile, did_you_mean
-from distune.study.space import CategoricalParameter, FloatParameter, IntParameter
+from distune.space_file.model import SpaceFile
+from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, did_you_mean
 from distune.study.stage import Stage
 
 # The closing quote may be missing: to try each later one in turn would take for ever.
 _STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"?|//[^\n]*')
-M = TypeVar("M", bound=BaseModel)
 
 
 def parse_space_file(text: str | bytes, source: str) -> SpaceFile:
@@ -39,7 +39,10 @@ def parse_space_file(text: str | bytes, source: str) -> SpaceFile:
         raise SpaceError(source, "", f"cannot be read: {error}") from None
     if not isinstance(fields, dict):
         raise SpaceError(source, "", 'must be an object: {"params": {...}}')
-    return _validated(SpaceFile, fields, source)
+    try:
+        return SpaceFile.model_validate(fields)
+    except ValidationError as error:
+        raise _named(error, source) from None
 
 
 def _without_comments(text: str) -> str:
@@ -58,43 +61,37 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _validated(model: type[M], fields: Any, source: str) -> M:
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        # Discriminated unions report their tag as a part of the place: no key of the user's.
-        errors = error.errors(include_url=False)
-        # A misspelt key is also a missing one: the former says what to do.
-        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-        tags = {"float", "int", "categorical"}
-        loc = [part for i, part in enumerate(first["loc"]) if not (part in tags and i >= 2)]
-        key = ""
-        for part in loc:
-            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-        problem = first["msg"]
-        if first["type"] == "value_error":
-            problem = str(first["ctx"]["error"])
-            named, separator, rest = problem.partition(": ")
-            if separator and re.fullmatch(rf"{re.escape(key)}[\w.\[\]]*", named):
-                key, problem = named, rest
-        elif first["type"] == "extra_forbidden":
-            known = _known_keys(model, loc)
-            problem = "unknown key" + did_you_mean(str(loc[-1]), dict.fromkeys(known))
-        elif first["type"] == "missing":
-            problem = "is missing" + (
-                ': write "params": {"lr": [0.1, 0.2]}' if key == "params" else ""
-            )
-        elif first["type"].startswith("union_tag"):
-            problem = 'needs "type": "float", "int" or "categorical", or be a list or a constant'
-        else:
-            problem = f"{problem}; got {json.dumps(first['input'], default=str)[:60]}"
-        raise SpaceError(source, key, problem) from None
+def _named(mistake: ValidationError, source: str) -> SpaceError:
+    errors = mistake.errors(include_url=False)
+    # A misspelt key is also a missing one: the former says what to do.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    # Discriminated unions report their tag as a part of the place: no key of the user's.
+    tags = {"float", "int", "categorical"}
+    loc = [part for i, part in enumerate(first["loc"]) if not (part in tags and i >= 2)]
+    key = ""
+    for part in loc:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    problem = first["msg"]
+    if first["type"] == "value_error":
+        problem = str(first["ctx"]["error"])
+        named, separator, rest = problem.partition(": ")
+        if separator and re.fullmatch(rf"{re.escape(key)}[\w.\[\]]*", named):
+            key, problem = named, rest
+    elif first["type"] == "extra_forbidden":
+        problem = "unknown key" + did_you_mean(str(loc[-1]), _known_keys(loc))
+    elif first["type"] == "missing":
+        problem = "is missing" + (': write "params": {"lr": [0.1, 0.2]}' if key == "params" else "")
+    elif first["type"].startswith("union_tag"):
+        problem = 'needs "type": "float", "int" or "categorical", or be a list or a constant'
+    else:
+        problem = f"{problem}; got {json.dumps(first['input'], default=str)[:60]}"
+    return SpaceError(source, key, problem)
 
 
-def _known_keys(model: type[BaseModel], loc: list[int | str]) -> list[str]:
+def _known_keys(loc: list[int | str]) -> Iterable[str]:
     if len(loc) < 2:
-        return list(model.model_fields)
+        return SpaceFile.model_fields
     if loc[0] == "stages" and len(loc) == 3:
-        return list(Stage.model_fields)
+        return Stage.model_fields
     kinds = (FloatParameter, IntParameter, CategoricalParameter)
-    return sorted({name for kind in kinds for name in kind.model_fields})
+    return {name for kind in kinds for name in kind.model_fields}

@@ -8,18 +8,12 @@ from distune.errors import UserError
 from distune.space_file.model import SpaceFile
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
 from distune.study.trial import Scalar
-from distune.workloads import Workload
-from distune.workloads.data import DATA_SETS
-
-_DATA = ("n_train", "n_validation", "n_test")
 
 
 def scaled(file: SpaceFile, factor: float) -> SpaceFile:
     """A fraction of the epochs, of each part of the data, and of the time a trial may take.
 
-    Args:
-        file: of a study whose objective is built in.
-        factor: in (0, 1]; however small, one epoch and one example are left.
+    However small the `factor`, in (0, 1], one epoch and one example are left.
 
     Raises:
         UserError: the objective is the user's own.
@@ -30,7 +24,10 @@ def scaled(file: SpaceFile, factor: float) -> SpaceFile:
             "--scale: only the built-in objectives say what their epochs and their data are; "
             "make the numbers in the space file smaller instead"
         )
-    full = {"epochs": _default(workload, "epochs"), **_sizes(file, workload)}
+    full: dict[str, int] = {"epochs": workload.hyperparameters.model_fields["epochs"].default}
+    for i, name in enumerate(("n_train", "n_validation", "n_test")):
+        # Of several data sets, what all of them have.
+        full[name] = min(data_set.sizes[i] for data_set in file.data_sets)
 
     def smaller(params: Mapping[str, Parameter]) -> dict[str, Parameter]:
         return {
@@ -39,13 +36,10 @@ def scaled(file: SpaceFile, factor: float) -> SpaceFile:
         }
 
     stages = file.stages or []
-    given = {
-        name for params in (file.params, *(stage.params for stage in stages)) for name in params
-    }
     defaults = {
-        name: CategoricalParameter(type="categorical", choices=[size])
+        name: CategoricalParameter(choices=[size])
         for name, size in full.items()
-        if name not in given
+        if name not in file.possible
     }
     update = {
         "params": smaller({**file.params, **defaults}),
@@ -55,22 +49,6 @@ def scaled(file: SpaceFile, factor: float) -> SpaceFile:
         "description": f"{file.description} (scaled by {factor:g})".strip(),
     }
     return file.model_copy(update=update)
-
-
-def _default(workload: Workload, name: str) -> int:
-    default: int = workload.hyperparameters.model_fields[name].default
-    return default
-
-
-def _sizes(file: SpaceFile, workload: Workload) -> dict[str, int]:
-    """Examples in each part of its data; of several data sets, what all of them have."""
-    spec = file.possible.get("dataset")
-    names = list(spec.grid() or []) if spec else []
-    if not names and "dataset" in workload.hyperparameters.model_fields:
-        names = [workload.hyperparameters.model_fields["dataset"].default]
-    data_sets = [workload.data] if workload.data else [DATA_SETS[str(name)] for name in names]
-    sizes = [data_set.sizes for data_set in data_sets]
-    return {part: min(size[i] for size in sizes) for i, part in enumerate(_DATA)}
 
 
 def _scaled(spec: Parameter, factor: float, full: int) -> Parameter:

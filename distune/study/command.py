@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from distune.study.trial import Scalar
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
-#: What a command may be told besides its parameters.
+#: What a command may name besides its parameters.
 COMMAND_WORDS = frozenset(
     {"trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_dir"}
 )

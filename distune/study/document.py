@@ -1,4 +1,4 @@
-"""Documents: files that are one record, read seldom, whose mistakes people have to understand."""
+"""Documents: files that are one record, read seldom, whose mistakes a user has to understand."""
 
 from __future__ import annotations
 

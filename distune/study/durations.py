@@ -1,11 +1,12 @@
-"""Durations as people write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds."""
+"""Durations as users write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_PAIR = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
 
 
 def parse_duration(text: str | int | float) -> float:
@@ -18,10 +19,10 @@ def parse_duration(text: str | int | float) -> float:
     try:
         seconds = float(compact)
     except ValueError:
-        parts = _PART.findall(compact)
-        if not parts or "".join(number + unit for number, unit in parts) != compact:
+        pairs = _PAIR.findall(compact)
+        if not pairs or "".join(number + unit for number, unit in pairs) != compact:
             raise ValueError(f"{text!r} is not a duration: write 90s, 2h or 1h30m") from None
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in pairs)
     if not 0 < seconds < float("inf"):
         raise ValueError(f"{text!r} is not a duration: it must be longer than nothing")
     return seconds
@@ -34,10 +35,7 @@ def format_duration(seconds: float) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+    for (unit, size), (smaller, part) in pairwise(_UNITS.items()):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
+    return f"{whole}s"

@@ -17,12 +17,12 @@ _Numbers = Annotated[list[float], Field(max_length=100_000)]
 _Name = Annotated[str, Field(max_length=200)]
 
 
-class _Figure(BaseModel):
-    """`title` and `caption` are for people; what the caption says must not be in the picture
-    alone.
-    """
-
+class _Plain(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Figure(_Plain):
+    """`title` and `caption` are to read; what the caption says must not be in the picture alone."""
 
     title: _Name
     caption: Annotated[str, Field(max_length=2000)] = ""
@@ -36,10 +36,8 @@ class Confusion(_Figure):
     counts: Annotated[list[list[int]], Field(max_length=100)]
 
 
-class Picture(BaseModel):
+class Picture(_Plain):
     """One image: `pixels` are base64 of height x width x channels unsigned bytes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pixels: Annotated[str, Field(max_length=100_000)]
     label: _Name  # what is said under it, such as "a 3, taken for a 5"

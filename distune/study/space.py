@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from distune.study.trial import Scalar
 
@@ -31,27 +31,35 @@ def _lists_of_values(condition: Any) -> Any:
     return {k: v if isinstance(v, list) else [v] for k, v in condition.items()}
 
 
-class _Parameter(BaseModel):
+#: Parameters, and the values of which each must have one.
+_Condition = Annotated[dict[str, list[Scalar]], BeforeValidator(_lists_of_values)]
+
+
+def _holds(condition: Mapping[str, Sequence[Scalar]], setting: Mapping[str, Scalar]) -> bool:
+    return all(name in setting and setting[name] in values for name, values in condition.items())
+
+
+class Strict(BaseModel):
+    """Base of what a space is made of: immutable, and without keys that are not known."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
-    #: Values other parameters must have for this one to exist at all.
-    when: dict[str, list[Scalar]] | None = None
 
-    @field_validator("when", mode="before")
-    @classmethod
-    def _one_value_is_a_list_of_one(cls, when: Any) -> Any:
-        return _lists_of_values(when)
+class _Parameter(Strict):
+    #: Values other parameters must have for this one to exist at all.
+    when: _Condition | None = None
 
     def is_active(self, chosen: Mapping[str, Scalar]) -> bool:
         """Whether it exists, given the values of those that it asks about."""
-        conditions = (self.when or {}).items()
-        return all(other in chosen and chosen[other] in allowed for other, allowed in conditions)
+        return _holds(self.when or {}, chosen)
 
 
 class _Range(_Parameter):
     log: bool = False
 
-    def _check(self, low: float, high: float, step: float | None) -> None:
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        low, high, step = (getattr(self, name) for name in ("low", "high", "step"))
         if low > high:
             raise ValueError(f"low ({low}) is greater than high ({high}): swap them")
         if not math.isfinite(float(high) - float(low)):
@@ -64,6 +72,7 @@ class _Range(_Parameter):
             )
         if self.log and step is not None:
             raise ValueError("log and step do not go together: leave one out")
+        return self
 
 
 class FloatParameter(_Range):
@@ -71,11 +80,6 @@ class FloatParameter(_Range):
     low: float
     high: float
     step: Annotated[float, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        self._check(self.low, self.high, self.step)
-        return self
 
     def grid(self) -> Sequence[Scalar] | None:
         """All its values; None if it is continuous."""
@@ -88,7 +92,7 @@ class FloatParameter(_Range):
         return [self.at_step(i) for i in range(count)]
 
     def at_step(self, i: int) -> float:
-        """`low` and `i` steps, as people write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits."""
+        """`low` and `i` steps, as users write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits."""
         value = float(f"{self.low + i * (self.step or 0.0):.12g}")
         return min(max(value, self.low), self.high)
 
@@ -99,18 +103,12 @@ class IntParameter(_Range):
     high: _Integer
     step: Annotated[int, Field(gt=0)] | None = None
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        self._check(self.low, self.high, self.step)
-        return self
-
     def grid(self) -> Sequence[Scalar] | None:
-        """All its values."""
         return range(self.low, self.high + 1, self.step or 1)
 
 
 class CategoricalParameter(_Parameter):
-    type: Literal["categorical"]
+    type: Literal["categorical"] = "categorical"
     choices: list[Scalar]
 
     @field_validator("choices")
@@ -123,7 +121,6 @@ class CategoricalParameter(_Parameter):
         return choices
 
     def grid(self) -> Sequence[Scalar] | None:
-        """All its values."""
         return self.choices
 
 
@@ -132,8 +129,8 @@ Parameter = Annotated[
 ]
 
 
-def expand_all(params: Any) -> Any:
-    """Of parameters, a list becomes `choices`, a scalar a single choice; anything else stays."""
+def _expand_all(params: Any) -> Any:
+    """A list becomes `choices`, a scalar a single choice; anything else stays."""
     if not isinstance(params, Mapping):
         return params
     expanded = {}
@@ -144,7 +141,10 @@ def expand_all(params: Any) -> Any:
     return expanded
 
 
-class Space(BaseModel):
+Parameters = Annotated[dict[str, Parameter], BeforeValidator(_expand_all)]
+
+
+class Space(Strict):
     """Parameters by name, each after those that its `when` asks about.
 
     Attributes:
@@ -153,50 +153,32 @@ class Space(BaseModel):
             parameter one of them names, one of the values given there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-
-    params: dict[str, Parameter]
-    exclude: list[dict[str, list[Scalar]]] = []
-
-    @field_validator("params", mode="before")
-    @classmethod
-    def _shorthand(cls, params: Any) -> Any:
-        return expand_all(params)
-
-    @field_validator("exclude", mode="before")
-    @classmethod
-    def _one_value_is_a_list_of_one(cls, exclude: Any) -> Any:
-        return [_lists_of_values(one) for one in exclude] if isinstance(exclude, list) else exclude
+    params: Parameters
+    exclude: list[_Condition] = []
 
     @field_validator("params")
     @classmethod
     def _conditions_first(cls, params: dict[str, Parameter]) -> dict[str, Parameter]:
         for name, spec in params.items():
-            for other, values in (spec.when or {}).items():
-                where = f"params.{name}.when"
-                if other == name:
-                    raise ValueError(
-                        f"{where}: asks about {other!r}, which is the parameter itself"
-                    )
-                _check_condition(params, other, values, where)
+            where = f"params.{name}.when"
+            if name in (spec.when or {}):
+                raise ValueError(f"{where}: asks about {name!r}, which is the parameter itself")
+            _check_condition(params, spec.when or {}, where)
         ordered: dict[str, Parameter] = {}
         while len(ordered) < len(params):
-            ready = [
-                name
-                for name, spec in params.items()
-                if name not in ordered and all(other in ordered for other in spec.when or {})
-            ]
-            if not ready:
+            for name, spec in params.items():
+                if name not in ordered and (spec.when or {}).keys() <= ordered.keys():
+                    ordered[name] = spec
+                    break
+            else:
                 circle = ", ".join(sorted(params.keys() - ordered.keys()))
                 raise ValueError(f"{circle}: their conditions (when) go round in a circle")
-            ordered[ready[0]] = params[ready[0]]
         return ordered
 
     @model_validator(mode="after")
     def _excludes_something(self) -> Self:
         for i, combination in enumerate(self.exclude):
-            for name, values in combination.items():
-                _check_condition(self.possible, name, values, f"exclude[{i}]")
+            _check_condition(self.possible, combination, f"exclude[{i}]")
         return self
 
     @property
@@ -206,38 +188,39 @@ class Space(BaseModel):
 
     def excludes(self, setting: Mapping[str, Scalar]) -> bool:
         """Whether a setting is one of those that are not tried."""
-        return any(
-            all(name in setting and setting[name] in values for name, values in one.items())
-            for one in self.exclude
-        )
+        return any(_holds(combination, setting) for combination in self.exclude)
 
     @property
     def constants(self) -> dict[str, Scalar]:
         """Parameters that can have but one value."""
         grids = {name: spec.grid() for name, spec in self.params.items()}
-        return {
-            name: grid[0] for name, grid in grids.items() if grid is not None and len(grid) == 1
-        }
+        return {name: grid[0] for name, grid in grids.items() if grid and len(grid) == 1}
 
     def is_active(self, name: str, chosen: Mapping[str, Scalar]) -> bool:
         """Whether the parameter exists, given the values of those before it."""
         return self.params[name].is_active(chosen)
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known."""
+    near = difflib.get_close_matches(name, [*known], 1)
+    return f": did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(known))}"
+
+
 def _check_condition(
-    params: Mapping[str, Parameter], name: str, values: Sequence[Scalar], where: str
+    params: Mapping[str, Parameter], condition: Mapping[str, Sequence[Scalar]], where: str
 ) -> None:
-    """Whether a parameter can have these values at all."""
-    if name not in params:
-        near = difflib.get_close_matches(name, [*params], 1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{where}: asks about {name!r}, which is not a parameter{hint}")
-    possible = params[name].grid()
-    if possible is None:
-        raise ValueError(
-            f"{where}: {name} is continuous, so it never is exactly "
-            "that: ask about a parameter with choices or steps"
-        )
-    for value in values:
-        if value not in possible:
-            raise ValueError(f"{where}: waits for {name} to be {value!r}, which it never is")
+    """See that parameters can have the values that it names."""
+    for name, values in condition.items():
+        if name not in params:
+            hint = did_you_mean(name, params)
+            raise ValueError(f"{where}: asks about {name!r}, which is not a parameter{hint}")
+        possible = params[name].grid()
+        if possible is None:
+            raise ValueError(
+                f"{where}: {name} is continuous, so it never is exactly "
+                "that: ask about a parameter with choices or steps"
+            )
+        for value in values:
+            if value not in possible:
+                raise ValueError(f"{where}: waits for {name} to be {value!r}, which it never is")

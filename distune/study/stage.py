@@ -9,42 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
-from distune.study.space import CategoricalParameter, Parameter, Space, expand_all
+from distune.study.space import CategoricalParameter, Parameter, Parameters, Space, Strict
 from distune.study.trial import Scalar
 
 
-class Stage(BaseModel):
+class Stage(Strict):
     """One stage.
 
     Attributes:
-        name: for people.
+        name: as it is shown.
         params: what it tunes.
         sampler: how.
         settings: for the sampler `list`.
         trials: how many, repeats included; a grid or a list comes to its end without.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    params: Annotated[dict[str, Parameter], Field(min_length=1)]
+    params: Annotated[Parameters, Field(min_length=1)]
     sampler: str = "grid"
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
-
-    @field_validator("params", mode="before")
-    @classmethod
-    def _shorthand(cls, params: Any) -> Any:
-        return expand_all(params)
 
 
 def possible_after(
     params: Mapping[str, Parameter], stages: Sequence[Stage]
 ) -> dict[str, Parameter]:
-    """Every value that a parameter may have when these stages are over, as far as they can be
-    told: not those of a continuous range.
+    """Every value that a parameter may have when these stages are over, but for those of a
+    continuous range.
     """
     possible = dict(params)
     for stage in stages:
@@ -54,10 +47,9 @@ def possible_after(
             if before is None or earlier is None:
                 possible[name] = spec
             elif values is not None:
-                choices = {(type(value), value): value for value in [*earlier, *values]}
-                possible[name] = CategoricalParameter(
-                    type="categorical", choices=list(choices.values()), when=spec.when
-                )
+                distinct = {(type(value), value): value for value in [*earlier, *values]}
+                choices = list(distinct.values())
+                possible[name] = CategoricalParameter(choices=choices, when=spec.when)
     return possible
 
 
@@ -82,9 +74,7 @@ def stage_space(
     found: dict[str, Parameter] = {}
     for name, spec in specs.items():
         if name in start:
-            found[name] = CategoricalParameter(
-                type="categorical", choices=[start[name]], when=spec.when
-            )
+            found[name] = CategoricalParameter(choices=[start[name]], when=spec.when)
         elif name in params:  # no stage has needed it so far
             found[name] = params[name]
     found.update(stage.params)

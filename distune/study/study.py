@@ -47,7 +47,7 @@ class Study(Document):
         lease: seconds of silence after which a worker is lost (P6).
         beat: seconds between heartbeats, at most; five by default.
         poll: seconds between two looks at the share, at most; one by default.
-        created: by the master's clock, in seconds since 1970, for people only.
+        created: by the master's clock, in seconds since 1970, to be shown only.
     """
 
     format: Literal[1, 2] = 2

@@ -86,13 +86,12 @@ class Asked(Record, frozen=True, kw_only=True):
     before any of its trials is.
 
     Attributes:
-        study: id of the study it belongs to.
+        study: its id.
         configuration: its number, from 0.
         trial: number of the first of its trials; the others follow it.
         repeat: which repeat of the configuration that first one is, from 0.
         repeats: how many trials there are.
-        params: the setting.
-        stage: name of the stage it belongs to, if there are stages.
+        stage: its name, if there are stages.
         origin: the sampler suggested it; or the line was lost, and made again from a trial.
         state: what the sampler wanted to have beside it.
     """
@@ -121,11 +120,11 @@ class Trial(Record, frozen=True, kw_only=True):
     """What to try. The first line of every attempt's file.
 
     Attributes:
-        study: id of the study it belongs to.
-        number: of the trial in the study, from 0.
+        study: its id.
+        number: in the study, from 0.
         attempt: from 1.
-        configuration: number of the configuration that it trains, from 0.
-        repeat: which repeat of its configuration this is, from 0.
+        configuration: its number, from 0.
+        repeat: which one of the configuration this is, from 0.
         failed_on: the workers on which attempts at it have failed before, one for each; what
             was lost or given back is not its fault.
         seed: for everything random in the training.
@@ -145,7 +144,7 @@ class Trial(Record, frozen=True, kw_only=True):
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
-        configuration had so many repeats and a trial's number told which it was.
+        configuration had so many repeats, in the order of the trials' numbers.
         """
         return self.replace(configuration=self.number // repeats)
 
@@ -166,7 +165,7 @@ class Trial(Record, frozen=True, kw_only=True):
 
 
 class Claim(Record, frozen=True, kw_only=True):
-    """Which worker took it, on what. `time` is the worker's own clock, for people only (P6).
+    """Which worker took it, on what. `time` is the worker's own clock, to be shown only (P6).
 
     `fingerprint` is that of the trial as the worker had read it, which may have been before it
     claimed the file: the master compares them before it counts the result.
@@ -188,13 +187,8 @@ class Report(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """Why an attempt failed: one line, then the details a person needs to mend it.
-
-    Attributes:
-        message: the line.
-        traceback: of the exception.
-        output: the tail of what the process printed.
-        infeasible: another attempt would fail in the same way.
+    """Why an attempt failed: one line, then what a user needs to mend it. `output` is the tail of
+    what the process printed; `infeasible`: another attempt would fail in the same way.
     """
 
     message: str
@@ -206,11 +200,8 @@ class Failure(Record, frozen=True, kw_only=True):
 class Result(Record, frozen=True, kw_only=True):
     """How the attempt ended. The last line of its file.
 
-    Attributes:
-        value: of the study's metric; None if there is none.
-        metrics: of the step that `value` is from.
-        seconds: of training.
-        steps: reports made.
+    `value` is that of the study's metric, None if there is none; `metrics` are of the step that it
+    is from; `seconds` of training; `steps` that were reported.
     """
 
     outcome: Outcome
@@ -254,12 +245,7 @@ class Counted(Record, frozen=True, kw_only=True):
 
 
 def trial_seed(seed: int, configuration: int, repeat: int) -> int:
-    """The seed of a trial's training: its own, and the same whenever it is asked for.
-
-    Args:
-        seed: of the study.
-        configuration, repeat: of the trial.
-    """
+    """The seed of a trial's training: its own in the study of `seed`, and always the same."""
     text = f"{seed}/{configuration}/{repeat}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 
@@ -284,12 +270,9 @@ def summarize(
     """The report that stands for the whole training: the best one, or the last."""
     chosen: Report | None = None
     for report in reports:
-        if metric not in report.metrics:
-            continue
-        if (
-            chosen is None
-            or summary == "last"
-            or better(report.metrics[metric], chosen.metrics[metric], direction)
+        value = report.metrics.get(metric)
+        if value is not None and (
+            chosen is None or summary == "last" or better(value, chosen.metrics[metric], direction)
         ):
             chosen = report
     return chosen

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from distune.workloads.data.coloured_usps import COLOURED_USPS, COLOURS
-from distune.workloads.data.usps import USPS
-from distune.workloads.hyperparameters import ConvParams, Count, PerLayer
-from distune.workloads.workload import Workload
+from distune.workloads import hyperparameters as hyper
+from distune.workloads.data.usps import COLOURED_USPS, COLOURS, USPS
+from distune.workloads.workload import Recipe, Workload
 
 if TYPE_CHECKING:
     from torch import nn
 
     from distune.study.figures import Figure
     from distune.workloads.data.loading import Splits
-    from distune.workloads.problems import Problem
     from distune.workloads.workload import Predict
 
 _DIGITS = USPS.classes
 
 
-class ColouredDigitsParams(ConvParams):
+class ColouredDigitsParams(hyper.ConvParams):
     """Workload `coloured-digits`.
 
     Attributes:
@@ -31,15 +28,15 @@ class ColouredDigitsParams(ConvParams):
     """
 
     trunk: Literal["shared", "separate"] = "shared"
-    n_conv: Annotated[int, Field(ge=0, le=4)] = 3
-    kernel: PerLayer = "5-3-3"
-    padding: Annotated[int, Field(ge=0)] | Literal["same"] = "same"
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    lr_final: Annotated[float, Field(ge=0)] = 1e-5
-    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
-    batch_size: Count = 64
-    epochs: Count = 20
+    n_conv: hyper.FewLayers = 3
+    kernel: hyper.PerLayer = "5-3-3"
+    padding: hyper.Padding = "same"
+    optimizer: hyper.Optimizer = "adam"
+    lr: hyper.Positive = 1e-3
+    lr_final: hyper.NotNegative = 1e-5
+    schedule: hyper.Schedule = "cosine"
+    batch_size: hyper.Count = 64
+    epochs: hyper.Count = 20
 
 
 def network(params: ColouredDigitsParams) -> nn.Module:
@@ -56,13 +53,7 @@ def network(params: ColouredDigitsParams) -> nn.Module:
     return SideBySide(*(conv_network(params, shape, len(names)) for names in (_DIGITS, COLOURS)))
 
 
-def problem(params: ColouredDigitsParams) -> Problem:
-    from distune.workloads.problems import digit_and_colour
-
-    return digit_and_colour(len(_DIGITS))
-
-
-def figures(params: ColouredDigitsParams, data: Splits, predict: Predict) -> list[Figure]:
+def figures(data: Splits, predict: Predict) -> list[Figure]:
     """What was taken for what, of digits and of colours, and mistakes in either."""
     from distune.workloads.drawing import confusion, mistakes
 
@@ -82,23 +73,23 @@ def figures(params: ColouredDigitsParams, data: Splits, predict: Predict) -> lis
     ]
 
 
+def recipe(params: ColouredDigitsParams) -> Recipe:
+    from distune.workloads.problems import digit_and_colour
+
+    return Recipe(partial(network, params), digit_and_colour(len(_DIGITS)), figures)
+
+
 COLOURED_DIGITS = Workload(
     name="coloured-digits",
     summary="digit and colour of USPS images in five colours, by one network or two",
     hyperparameters=ColouredDigitsParams,
+    recipe=recipe,
     metric="val_both_accuracy",
-    direction="maximize",
     reports=(
-        *(
-            f"{split}_{metric}"
-            for split in ("val", "train")
-            for metric in ("both_accuracy", "digit_accuracy", "colour_accuracy", "loss")
-        ),
+        *("val_both_accuracy", "val_digit_accuracy", "val_colour_accuracy", "val_loss"),
+        *("train_both_accuracy", "train_digit_accuracy", "train_colour_accuracy", "train_loss"),
         "seconds",
     ),
-    network=network,
-    problem=problem,
-    figures=figures,
     data=COLOURED_USPS,
     convolutions=True,
 )

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import Literal
 
-from pydantic import Field
-
+from distune.workloads import hyperparameters as hyper
 from distune.workloads.data import DATA_SETS
-from distune.workloads.hyperparameters import ConvParams, Count, PerLayer
-from distune.workloads.workload import Workload
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from distune.study.figures import Figure
-    from distune.workloads.data.loading import Splits
-    from distune.workloads.problems import Problem
-    from distune.workloads.workload import Predict
+from distune.workloads.workload import Recipe, Workload
 
 
-class ConvnetParams(ConvParams):
+class ConvnetParams(hyper.ConvParams):
     """Workload `convnet`; its defaults are a linear classifier, where the USPS study began.
 
     Attributes:
@@ -30,45 +21,32 @@ class ConvnetParams(ConvParams):
 
     dataset: Literal["usps", "cifar-10", "mnist", "fashion-mnist", "digits"] = "usps"
     loss: Literal["cross-entropy", "mse"] = "mse"
-    n_conv: Annotated[int, Field(ge=0, le=4)] = 0
-    n_filters: PerLayer = 10
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 0
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
-    batch_size: Count = 10
-    epochs: Count = 10
+    n_conv: hyper.FewLayers = 0
+    n_filters: hyper.PerLayer = 10
+    n_fc: hyper.Layers = 0
+    lr: hyper.Positive = 0.01
+    momentum: hyper.Momentum = 0.0
+    batch_size: hyper.Count = 10
+    epochs: hyper.Count = 10
 
 
-def network(params: ConvnetParams) -> nn.Sequential:
+def recipe(params: ConvnetParams) -> Recipe:
     """Images to N x 10 logits."""
-    from distune.workloads.layers import conv_network
+    from distune.workloads import drawing, layers, problems
 
     data_set = DATA_SETS[params.dataset]
     assert data_set.shape is not None
-    return conv_network(params, data_set.shape, len(data_set.classes))
-
-
-def problem(params: ConvnetParams) -> Problem:
-    from distune.workloads.problems import classification
-
-    return classification(params.loss)
-
-
-def figures(params: ConvnetParams, data: Splits, predict: Predict) -> list[Figure]:
-    from distune.workloads.drawing import draw_mistakes
-
-    return draw_mistakes(predict, data, DATA_SETS[params.dataset].classes)
+    return Recipe(
+        network=partial(layers.conv_network, params, data_set.shape, len(data_set.classes)),
+        problem=problems.classification(params.loss),
+        figures=partial(drawing.draw_mistakes, classes=data_set.classes),
+    )
 
 
 CONVNET = Workload(
     name="convnet",
     summary="up to four convolutions, and dense layers, on USPS, CIFAR-10, MNIST or digits",
     hyperparameters=ConvnetParams,
-    metric="val_accuracy",
-    direction="maximize",
-    reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
-    network=network,
-    problem=problem,
-    figures=figures,
+    recipe=recipe,
     convolutions=True,
 )

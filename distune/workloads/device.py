@@ -71,13 +71,11 @@ def float32_precision(tf32: bool) -> Iterator[None]:
     """
     import torch
 
-    if hasattr(torch.backends.cudnn, "conv"):
-        settings: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
-        name = "fp32_precision"
-        value: str | bool = "tf32" if tf32 else "ieee"
-    else:  # before torch 2.9
-        settings = [torch.backends.cuda.matmul, torch.backends.cudnn]
-        name, value = "allow_tf32", tf32
+    cudnn: Any = torch.backends.cudnn
+    earlier = not hasattr(cudnn, "conv")  # before torch 2.9
+    name = "allow_tf32" if earlier else "fp32_precision"
+    value = tf32 if earlier else "tf32" if tf32 else "ieee"
+    settings = torch.backends.cuda.matmul, getattr(cudnn, "conv", cudnn)
     before = [getattr(setting, name) for setting in settings]
     for setting in settings:
         setattr(setting, name, value)

@@ -22,7 +22,7 @@ _MOST_MISTAKES = 40
 _GRID = 120  # places on each side of the plane
 
 
-def draw_mistakes(predict: Predict, data: Splits, classes: Sequence[str]) -> list[Figure]:
+def draw_mistakes(data: Splits, predict: Predict, classes: Sequence[str]) -> list[Figure]:
     """Of a classifier with one logit for each class: `confusion` and `mistakes` on its test."""
     logits, labels = predict(data.test.inputs), data.test.targets.cpu()
     return [
@@ -89,7 +89,7 @@ def _encode(image: Tensor) -> str:
     return base64.b64encode(pixels.numpy().tobytes()).decode()
 
 
-def draw_boundary(predict: Predict, data: Splits) -> list[Figure]:
+def draw_boundary(data: Splits, predict: Predict) -> list[Figure]:
     """What a network with the logit of class 1 says all over the plane, and the test points."""
     points, labels = data.test.inputs.cpu(), data.test.targets.cpu()
     low, high = points.min(0).values, points.max(0).values

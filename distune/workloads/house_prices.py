@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
+from distune.workloads import hyperparameters as hyper
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.house_prices import FEATURES
 from distune.workloads.data.loading import Split, Splits
-from distune.workloads.hyperparameters import Count, DenseParams, PerLayer
-from distune.workloads.workload import Workload
+from distune.workloads.workload import Recipe, Workload
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from distune.study.figures import Figure
-    from distune.workloads.problems import Problem
     from distune.workloads.workload import Predict
 
 
-class HousePricesParams(DenseParams):
+class HousePricesParams(hyper.DenseParams):
     """Workload `house-prices`.
 
     Attributes:
@@ -30,61 +27,41 @@ class HousePricesParams(DenseParams):
     """
 
     loss: Literal["mse", "gaussian"] = "mse"
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
-    width: PerLayer = 20
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    batch_size: Count = 50
-    epochs: Count = 50
-
-
-@dataclass(frozen=True)
-class Scale:
-    """From features and dollars to the numbers that a network is trained on, and back.
-
-    Attributes:
-        mean, deviation: of each feature over the training houses; float32, 4.
-        low, range: the lowest training price, and how far the highest is above it; dollars.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-    low: Tensor
-    range: Tensor
-
-    @classmethod
-    def of(cls, training: Split) -> Scale:
-        """What is the same for all houses (or if there is but one) stays as wide as it is."""
-        features, prices = training
-        deviation = features.std(0, correction=0)
-        low, wide = prices.min(), prices.max() - prices.min()
-        return cls(
-            features.mean(0), deviation.where(deviation > 0, 1.0), low, wide.where(wide > 0, 1.0)
-        )
-
-    def scaled(self, split: Split) -> Split:
-        """Features with mean 0 and deviation 1, prices from 0 to 1, if they are training's."""
-        features, prices = split
-        return Split((features - self.mean) / self.deviation, (prices - self.low) / self.range)
+    n_fc: hyper.Layers = 2
+    width: hyper.PerLayer = 20
+    optimizer: hyper.Optimizer = "adam"
+    lr: hyper.Positive = 0.01
+    batch_size: hyper.Count = 50
+    epochs: hyper.Count = 50
 
 
 def prepare(data: Splits) -> Splits:
-    """Losses are of prices that are scaled to 0 to 1 by the range of the training prices."""
-    scale = Scale.of(data.train)
-    return Splits(*(scale.scaled(split) for split in (data.train, data.validation, data.test)))
+    """Features with mean 0 and deviation 1, prices from 0 to 1, over the training houses; losses
+    are of these. What is the same for all of them stays as wide as it is.
+    """
+    mean, deviation = data.train.inputs.mean(0), data.train.inputs.std(0, correction=0)
+    deviation = deviation.where(deviation > 0, 1.0)
+    low, wide = price_range(data.train)
+    return Splits(*(Split((x - mean) / deviation, (y - low) / wide) for x, y in data))
 
 
-def network(params: HousePricesParams) -> nn.Sequential:
+def price_range(training: Split) -> tuple[Tensor, Tensor]:
+    """The lowest price, and how far the highest is above it, 1 if that is nothing; dollars."""
+    low, wide = training.targets.min(), training.targets.max() - training.targets.min()
+    return low, wide.where(wide > 0, 1.0)
+
+
+def recipe(params: HousePricesParams) -> Recipe:
     """Four features to the price, or to its mean and log-variance."""
     from distune.workloads.layers import dense_network
-
-    return dense_network(params, len(FEATURES), 1 if params.loss == "mse" else 2)
-
-
-def problem(params: HousePricesParams) -> Problem:
     from distune.workloads.problems import regression
 
-    return regression(params.loss)
+    return Recipe(
+        network=lambda: dense_network(params, len(FEATURES), 1 if params.loss == "mse" else 2),
+        problem=regression(params.loss),
+        figures=partial(figures, params),
+        prepare=prepare,
+    )
 
 
 def figures(params: HousePricesParams, data: Splits, predict: Predict) -> list[Figure]:
@@ -93,9 +70,8 @@ def figures(params: HousePricesParams, data: Splits, predict: Predict) -> list[F
     """
     from distune.workloads.drawing import scatter
 
-    scale = Scale.of(data.train)
-    outputs = predict(scale.scaled(data.test).inputs)
-    low, wide = float(scale.low), float(scale.range)
+    outputs = predict(prepare(data).test.inputs)
+    low, wide = map(float, price_range(data.train))
     deviation = (outputs[:, 1] / 2).exp() * wide if params.loss == "gaussian" else None
     against = scatter(
         "Predicted and true prices",
@@ -107,16 +83,12 @@ def figures(params: HousePricesParams, data: Splits, predict: Predict) -> list[F
     if deviation is None:
         return [against]
     features = data.test.inputs.cpu()
+    spread = "predicted standard deviation ($)", deviation
     return [
         against,
         *(
-            scatter(
-                f"Predicted standard deviation against {name}",
-                (name, features[:, i]),
-                ("predicted standard deviation ($)", deviation),
-                log_y=True,
-            )
-            for i, name in enumerate(FEATURES)
+            scatter(f"Predicted standard deviation against {name}", (name, x), spread, log_y=True)
+            for name, x in zip(FEATURES, features.unbind(1), strict=True)
         ),
     ]
 
@@ -125,12 +97,9 @@ HOUSE_PRICES = Workload(
     name="house-prices",
     summary="dense layers that predict prices, and if wanted how sure they are",
     hyperparameters=HousePricesParams,
+    recipe=recipe,
     metric="val_loss",
     direction="minimize",
     reports=("val_loss", "val_mse", "train_loss", "train_mse", "seconds"),
-    network=network,
-    problem=problem,
-    figures=figures,
     data=DATA_SETS["house-prices"],
-    prepare=prepare,
 )

@@ -10,16 +10,24 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=1)]
+Layers = Annotated[int, Field(ge=0, le=10)]
+FewLayers = Annotated[int, Field(ge=0, le=4)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Momentum = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 #: One number for all layers, or one for each of them: `32`, `"16-32-128"`.
 PerLayer = Count | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(-[1-9][0-9]{0,5}){0,9}$")]
+Padding = Annotated[int, Field(ge=0)] | Literal["same"]
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
+Schedule = Literal["constant", "cosine", "one-cycle"]
 
 
 class TrainingParams(BaseModel):
     """How any network is trained, and on how much.
 
     Attributes:
-        optimizer: which rule makes the steps.
+        optimizer: how the steps are made of gradients.
         lr: learning rate; with schedule `one-cycle` its peak, with `cosine` its start.
         lr_final: where the schedule `cosine` ends; no other uses it.
         momentum: classical momentum, used by `sgd` and `rmsprop` only.
@@ -48,15 +56,15 @@ class TrainingParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    lr_final: Annotated[float, Field(ge=0)] = 0.0
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    l1: Annotated[float, Field(ge=0)] = 0.0
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    optimizer: Optimizer = "sgd"
+    lr: Positive = 0.1
+    lr_final: NotNegative = 0.0
+    momentum: Momentum = 0.9
+    weight_decay: NotNegative = 0.0
+    l1: NotNegative = 0.0
+    clip_norm: Positive | None = None
     batch_size: Count = 500
-    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    schedule: Schedule = "constant"
     epochs: Count = 50
     patience: Count | None = None
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -76,7 +84,7 @@ class DenseParams(TrainingParams):
         batch_norm_fc: whether hidden dense layers are followed by batch normalization.
     """
 
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 1
+    n_fc: Layers = 1
     width: PerLayer = 128
     activation: Literal["none", "relu", "tanh", "sigmoid"] = "relu"
     dropout: Probability = 0.0
@@ -101,11 +109,11 @@ class ConvParams(DenseParams):
         batch_norm_conv: whether convolutions are followed by batch normalization.
     """
 
-    n_conv: Annotated[int, Field(ge=0, le=10)] = 2
+    n_conv: Layers = 2
     n_filters: PerLayer = 32
     kernel: PerLayer = 3
     stride: Count = 1
-    padding: Annotated[int, Field(ge=0)] | Literal["same"] = 0
+    padding: Padding = 0
     pool: Literal["max", "avg", "none"] = "max"
     pool_size: Count = 2
     pool_last: bool = True

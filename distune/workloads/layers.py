@@ -132,16 +132,9 @@ class BatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        spread = input.numel() > self.num_features
-        return batch_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            training=self.training and spread,
-            eps=self.eps,
-        )
+        training = self.training and input.numel() > self.num_features
+        statistics = self.running_mean, self.running_var, self.weight, self.bias
+        return batch_norm(input, *statistics, training=training, eps=self.eps)
 
 
 def per_layer(name: str, given: int | str, n: int) -> list[int]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from distune.workloads import hyperparameters as hyper
 from distune.workloads.data import DATA_SETS
-from distune.workloads.hyperparameters import ConvParams, Count, Probability, TrainingParams
-from distune.workloads.workload import Workload
+from distune.workloads.workload import Recipe, Workload
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from distune.study.figures import Figure
-    from distune.workloads.data.loading import Splits
-    from distune.workloads.problems import Problem
-    from distune.workloads.workload import Predict
 
-
-class MnistCnnParams(TrainingParams):
+class MnistCnnParams(hyper.TrainingParams):
     """Workload `mnist-cnn`.
 
     Attributes:
@@ -28,9 +24,9 @@ class MnistCnnParams(TrainingParams):
     """
 
     dataset: Literal["mnist", "fashion-mnist", "digits"] = "mnist"
-    n_filters: Count = 32
-    n_hidden: Count = 256
-    dropout: Probability = 0.5
+    n_filters: hyper.Count = 32
+    n_hidden: hyper.Count = 256
+    dropout: hyper.Probability = 0.5
 
 
 def network(params: MnistCnnParams) -> nn.Sequential:
@@ -42,7 +38,7 @@ def network(params: MnistCnnParams) -> nn.Sequential:
     """
     from distune.workloads.layers import conv_network, glorot
 
-    layers = ConvParams(
+    layers = hyper.ConvParams(
         n_conv=2,
         n_filters=params.n_filters,
         kernel=5,
@@ -55,29 +51,23 @@ def network(params: MnistCnnParams) -> nn.Sequential:
     return model
 
 
-def problem(params: MnistCnnParams) -> Problem:
-    from distune.workloads.problems import classification
+def recipe(params: MnistCnnParams) -> Recipe:
+    from distune.workloads import drawing, problems
 
-    # What it gets right in training is not followed: in so small a network that costs a few
-    # per cent.
-    return classification("cross-entropy", follow_training=False)
-
-
-def figures(params: MnistCnnParams, data: Splits, predict: Predict) -> list[Figure]:
-    from distune.workloads.drawing import draw_mistakes
-
-    return draw_mistakes(predict, data, DATA_SETS[params.dataset].classes)
+    return Recipe(
+        network=partial(network, params),
+        # What it gets right in training is not followed: in so small a network that costs a few
+        # per cent.
+        problem=problems.classification("cross-entropy", follow_training=False),
+        figures=partial(drawing.draw_mistakes, classes=DATA_SETS[params.dataset].classes),
+    )
 
 
 MNIST_CNN = Workload(
     name="mnist-cnn",
     summary="two 5x5 convolutions and two dense layers on MNIST, Fashion-MNIST or digits",
     hyperparameters=MnistCnnParams,
-    metric="val_accuracy",
-    direction="maximize",
+    recipe=recipe,
     reports=("val_accuracy", "val_loss", "train_loss", "seconds"),
-    network=network,
-    problem=problem,
-    figures=figures,
     convolutions=True,
 )

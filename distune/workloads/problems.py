@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Reduction = Literal["mean", "sum"]
-
 
 class Loss(Protocol):
     """What is minimised, of a network's outputs and the targets of the same N examples."""
 
-    def __call__(self, outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
-        """Over the examples; a scalar."""
+    def __call__(self, outputs: Tensor, targets: Tensor, /, *, reduction: str) -> Tensor:
+        """Mean or sum over the examples; a scalar."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,10 @@ class Problem:
 
     Attributes:
         loss: what is minimised.
-        metrics: what else is told of N outputs and targets: for each name the sum over the
+        metrics: what else is reported of N outputs and targets: for each name the sum over the
             examples, a scalar tensor.
-        follow_training: whether the metrics are told of the training batches, too, as they
-            were when each was trained on.
+        follow_training: whether they are reported of the training batches, too, as they were
+            when each was trained on.
     """
 
     loss: Loss
@@ -43,11 +41,11 @@ def classification(
 ) -> Problem:
     """One of C classes: outputs are logits, N x C; targets are int64, N.
 
-    The loss is the cross-entropy (nats), or `one_hot_mse`; `accuracy` is the share of right
-    answers.
+    The loss is the cross-entropy of the softmax (nats), or `one_hot_mse`; `accuracy` is the
+    share of right answers.
     """
     return Problem(
-        loss=cross_entropy if loss == "cross-entropy" else one_hot_mse,
+        loss=F.cross_entropy if loss == "cross-entropy" else one_hot_mse,
         metrics=lambda logits, labels: {"accuracy": right(logits, labels).sum()},
         follow_training=follow_training,
     )
@@ -60,19 +58,17 @@ def two_classes(loss: Literal["bce", "mse"]) -> Problem:
     against the class; `accuracy` is as in `classification`.
     """
 
-    def bce(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
-        wanted = targets.to(outputs.dtype)
-        return F.binary_cross_entropy_with_logits(outputs[:, 0], wanted, reduction=reduction)
-
-    def mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
-        wanted = targets.to(outputs.dtype)
-        return F.mse_loss(outputs[:, 0].sigmoid(), wanted, reduction=reduction)
+    def judged(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
+        logits, wanted = outputs[:, 0], targets.to(outputs.dtype)
+        if loss == "bce":
+            return F.binary_cross_entropy_with_logits(logits, wanted, reduction=reduction)
+        return F.mse_loss(logits.sigmoid(), wanted, reduction=reduction)
 
     def metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = outputs[:, 0]
         return {"accuracy": (((logits > 0) == (targets > 0)) & ~logits.isnan()).sum()}
 
-    return Problem(loss=bce if loss == "bce" else mse, metrics=metrics)
+    return Problem(loss=judged, metrics=metrics)
 
 
 def digit_and_colour(n_digits: int) -> Problem:
@@ -83,7 +79,7 @@ def digit_and_colour(n_digits: int) -> Problem:
     `colour_accuracy`, and `both_accuracy`, the share of examples in which both are right.
     """
 
-    def loss(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+    def loss(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
         digit = F.cross_entropy(outputs[:, :n_digits], targets[:, 0], reduction=reduction)
         return digit + F.cross_entropy(outputs[:, n_digits:], targets[:, 1], reduction=reduction)
 
@@ -103,10 +99,10 @@ def regression(loss: Literal["mse", "gaussian"]) -> Problem:
     """A number: the first output predicts it; targets are float32, N.
 
     The loss is the mean squared error, or `gaussian_nll` of the first output as mean and the
-    second as log-variance; `mse` is told of both.
+    second as log-variance; `mse` is reported of both.
     """
 
-    def mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+    def mse(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
         return F.mse_loss(outputs[:, 0], targets, reduction=reduction)
 
     return Problem(
@@ -115,12 +111,7 @@ def regression(loss: Literal["mse", "gaussian"]) -> Problem:
     )
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
-    """Of the softmax of N x C logits (nats), mean or sum over the examples."""
-    return F.cross_entropy(outputs, targets, reduction=reduction)
-
-
-def one_hot_mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+def one_hot_mse(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
     """Squared error of the softmax of N x C logits against 1 for the right class and 0 for
     the others, mean over the classes; mean or sum over the examples.
     """
@@ -130,7 +121,7 @@ def one_hot_mse(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Te
     return errors if reduction == "mean" else errors / outputs.shape[1]
 
 
-def gaussian_nll(outputs: Tensor, targets: Tensor, *, reduction: Reduction) -> Tensor:
+def gaussian_nll(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
     """Negative log-likelihood (nats) of a Gaussian with mean mu and variance s^2:
     log(2 pi s^2) / 2 + (y - mu)^2 / (2 s^2), mean or sum over the examples.
 

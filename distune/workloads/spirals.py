@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
+from distune.workloads import hyperparameters as hyper
 from distune.workloads.data import DATA_SETS
-from distune.workloads.hyperparameters import Count, DenseParams, PerLayer
-from distune.workloads.workload import Workload
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from distune.study.figures import Figure
-    from distune.workloads.data.loading import Splits
-    from distune.workloads.problems import Problem
-    from distune.workloads.workload import Predict
+from distune.workloads.workload import Recipe, Workload
 
 
-class SpiralsParams(DenseParams):
+class SpiralsParams(hyper.DenseParams):
     """Workload `spirals`.
 
     Attributes:
@@ -28,42 +18,29 @@ class SpiralsParams(DenseParams):
     """
 
     loss: Literal["bce", "mse"] = "bce"
-    n_fc: Annotated[int, Field(ge=0, le=10)] = 2
-    width: PerLayer = 75
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    batch_size: Count = 40
-    epochs: Count = 20
+    n_fc: hyper.Layers = 2
+    width: hyper.PerLayer = 75
+    optimizer: hyper.Optimizer = "adam"
+    lr: hyper.Positive = 0.01
+    batch_size: hyper.Count = 40
+    epochs: hyper.Count = 20
 
 
-def network(params: SpiralsParams) -> nn.Sequential:
+def recipe(params: SpiralsParams) -> Recipe:
     """A point's two coordinates, as they are, to the logit of class 1."""
-    from distune.workloads.layers import dense_network
+    from distune.workloads import drawing, layers, problems
 
-    return dense_network(params, 2, 1)
-
-
-def problem(params: SpiralsParams) -> Problem:
-    from distune.workloads.problems import two_classes
-
-    return two_classes(params.loss)
-
-
-def figures(params: SpiralsParams, data: Splits, predict: Predict) -> list[Figure]:
-    from distune.workloads.drawing import draw_boundary
-
-    return draw_boundary(predict, data)
+    return Recipe(
+        network=lambda: layers.dense_network(params, 2, 1),
+        problem=problems.two_classes(params.loss),
+        figures=drawing.draw_boundary,
+    )
 
 
 SPIRALS = Workload(
     name="spirals",
     summary="dense layers that tell two spirals in the plane apart",
     hyperparameters=SpiralsParams,
-    metric="val_accuracy",
-    direction="maximize",
-    reports=("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds"),
-    network=network,
-    problem=problem,
-    figures=figures,
+    recipe=recipe,
     data=DATA_SETS["spirals"],
 )

@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distune.workloads.data.data_set import DataSet, damaged
-
-if TYPE_CHECKING:
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays, DataSet, damaged, read_file
 
 _SHAPE = (3, 32, 32)
 _N = 10_000  # in each file
-#: As torchvision knows them.
+ARCHIVE = "cifar-10-python.tar.gz"
+#: Of the files in it. These sums, and those of what else is downloaded, are torchvision's.
 MD5 = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -34,9 +33,6 @@ def read(*paths: Path) -> list[Arrays]:
     """Train, validation, test: pixels (N x 3 x 32 x 32, uint8) and labels (N, int64).
 
     The paths are those of `MD5`, in that order; the fifth batch is for validation.
-
-    Raises:
-        UserError: a file is damaged.
     """
     import numpy as np
 
@@ -53,16 +49,16 @@ def read_batch(path: Path, md5: str) -> Arrays:
     """
     import numpy as np
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise damaged(path, str(error)) from error
+    content = read_file(path)
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
         raise damaged(path, f"its MD5 sum is {found}, not {md5}")
     try:
         batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-        images = np.frombuffer(batch[b"data"].raw, np.uint8).reshape(_N, *_SHAPE)
+        pixels = batch[b"data"]
+        if pixels.dtype != np.uint8 or not pixels.flags.c_contiguous:
+            raise ValueError("its pixels are not rows of unsigned bytes")
+        images = pixels.reshape(_N, *_SHAPE)
         labels = np.array(batch[b"labels"], np.int64).reshape(_N)
     except Exception as error:  # a pickle of something else can fail in any way
         raise damaged(path, f"it is not a batch of CIFAR-10: {error}") from error
@@ -71,57 +67,30 @@ def read_batch(path: Path, md5: str) -> Arrays:
     return images, labels
 
 
-class _Array:
-    """Stands for the array in the pickle: keeps its bytes."""
-
-    raw = b""
-
-    def __setstate__(self, state: Any) -> None:
-        _, _, dtype, fortran, raw = state
-        if dtype.name != b"u1" or fortran:
-            raise ValueError("its pixels are not rows of unsigned bytes")
-        self.raw = raw
-
-
-class _Type:
-    """Stands for the type of the array's elements: keeps its name."""
-
-    def __init__(self, name: bytes, *_: object) -> None:
-        self.name = name
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-def _new_array(*_: object) -> _Array:
-    return _Array()
-
-
 class _Unpickler(pickle.Unpickler):
-    """Of NumPy it takes the names alone, and gives its own harmless classes for them."""
-
-    _KNOWN = {
-        ("numpy.core.multiarray", "_reconstruct"): _new_array,
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Type,
-    }
+    """Knows NumPy's arrays, and nothing else that is not built into the format."""
 
     def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._KNOWN[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it wants {module}.{name}") from None
+        import numpy as np
+
+        known = {
+            # The function has moved: each version says where it is in its own pickles.
+            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it wants {module}.{name}")
+        return known[module, name]
 
 
-def download(folder: Path) -> None:
-    # The class itself would go on and unpickle what is in the archive.
-    from distune.workloads.data.torchvision_datasets import import_datasets
-
-    datasets = import_datasets()
-    known = datasets.CIFAR10
-    datasets.utils.download_and_extract_archive(
-        known.url, str(folder), filename=known.filename, md5=known.tgz_md5
-    )
+def unpack(folder: Path) -> None:
+    with tarfile.open(folder / ARCHIVE) as archive:
+        for path in CIFAR_10.paths:
+            batch = archive.extractfile(path)
+            assert batch is not None
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_bytes(batch.read())
 
 
 CIFAR_10 = DataSet(
@@ -133,5 +102,11 @@ CIFAR_10 = DataSet(
     classes=("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     paths=tuple(f"cifar-10-batches-py/{name}" for name in MD5),
     megabytes=170,
-    download=download,
+    downloads={
+        ARCHIVE: (
+            f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}",
+            "c58f30108f718f92721af3b95e74349a",
+        )
+    },
+    unpack=unpack,
 )

@@ -5,11 +5,14 @@ Importing a description loads neither torch nor numpy: what reads or downloads i
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from distune.errors import UserError
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Arrays = tuple[NDArray[np.number[Any]], NDArray[np.number[Any]]]  # inputs, targets
+Array: TypeAlias = "NDArray[np.number[Any]]"
+Arrays: TypeAlias = tuple[Array, Array]  # inputs, targets
+Bytes: TypeAlias = "NDArray[np.uint8]"
 
 
 @dataclass(frozen=True)
@@ -29,17 +34,18 @@ class DataSet:
 
     Attributes:
         name: as a space file's `dataset` and `distune data` name it.
-        title: for people.
+        title: as messages name it.
         sizes: how many examples there are for training, validation and test.
         read: given the paths of the files, gives arrays for training, validation and test:
             inputs (the 8-bit pixels of images) and targets, as `loading.Split` describes them.
-            Raises `UserError` for a file that is damaged.
+            Raises `UserError` for a file that is damaged or is something else, and names it.
         shape: of images: channels, height, width; None for anything else.
         classes: what the labels stand for, in their order.
         paths: of its files, from the folder that holds them, as torchvision lays them out.
         megabytes: how much is downloaded.
-        download: brings the files into a folder; whatever comes from the network is compared
-            with a checksum.
+        downloads: what, by its path in the folder: the URL, and the MD5 sum (hexadecimal) that
+            it must have.
+        unpack: makes the files in the folder of those downloads.
         packed: whether each file may lie there packed instead (`.gz`).
         remedy: what else to do where it cannot be downloaded.
         bundled_with: the package that brings it along, if one does.
@@ -54,7 +60,8 @@ class DataSet:
     classes: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     megabytes: float = 0
-    download: Callable[[Path], None] | None = None
+    downloads: dict[str, tuple[str, str]] = field(default_factory=dict, hash=False)
+    unpack: Callable[[Path], None] = lambda folder: None
     packed: bool = False
     remedy: str = 'use dataset "digits"'
     bundled_with: str = ""
@@ -74,6 +81,20 @@ class DataSet:
 def packed_or_not(path: Path) -> Path:
     """The file itself, or the name that its packed copy (`.gz`) would have."""
     return path if os.path.isfile(path) else path.with_name(f"{path.name}.gz")
+
+
+def read_file(path: Path) -> bytes:
+    """What a file holds, unpacked if its name ends in `.gz` or `.bz2`.
+
+    Raises:
+        UserError: it cannot be read; names it.
+    """
+    openers: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+    try:
+        with openers.get(path.suffix, open)(path, "rb") as file:
+            return bytes(file.read())
+    except (OSError, EOFError, zlib.error) as error:
+        raise damaged(path, str(error)) from error
 
 
 def damaged(path: Path, problem: str) -> UserError:

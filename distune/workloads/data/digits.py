@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import random
 from importlib.metadata import distribution
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distune.workloads.data.data_set import DataSet
-
-if TYPE_CHECKING:
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays, DataSet
 
 _SIDE = 28  # pixels, as MNIST's
 _SIZES = (1_200, 297, 300)
@@ -21,6 +18,7 @@ def read() -> list[Arrays]:
 
     Their 17 gray levels become floats (N x 1 x 28 x 28, 0 to 255); the labels are int64, N.
     """
+    import numpy as np
     import torch
 
     images, labels = _scans()
@@ -30,13 +28,10 @@ def read() -> list[Arrays]:
     # promises never to change for a seed.
     rng = random.Random(0)
     order = sorted(range(len(labels)), key=lambda _: rng.random())
-    arrays: list[Arrays] = []
-    start = 0
-    for size in _SIZES:
-        chosen = order[start : start + size]
-        arrays.append((large[chosen], labels[chosen].astype("int64")))
-        start += size
-    return arrays
+    return [
+        (large[chosen], labels[chosen].astype("int64"))
+        for chosen in np.split(order, np.cumsum(_SIZES)[:-1])
+    ]
 
 
 def _scans() -> tuple[Any, Any]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from filelock import FileLock
+from rich.console import Console
+from rich.progress import wrap_file
 
 from distune.errors import UserError
 from distune.workloads.data.data_set import DataSet, packed_or_not
 
-_SOCKET_TIMEOUT_S = 30.0
+_SILENCE_S = 30.0  # of a server, before it is given up
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class DataFolders:
         return None
 
     def announcement(self, data_set: DataSet) -> str:
-        """What `fetch` is about to do where `locate` found nothing: a line for people."""
+        """What `fetch` is about to do where `locate` found nothing: a line for the user."""
         return f"downloading {data_set.title} ({data_set.megabytes:g} MB) to {self.target}"
 
     def fetch(self, data_set: DataSet) -> Path:
@@ -73,13 +74,12 @@ class DataFolders:
         try:
             self.target.mkdir(parents=True, exist_ok=True)
             with FileLock(self.target / f".{data_set.name}.lock"):
-                found = self.locate(data_set)  # the process that had the lock may have brought it
-                if found is None:
+                # The process that had the lock may have brought it.
+                if self.locate(data_set) is None:
                     _download(data_set, self.target)
-                    found = self.target
-        except (OSError, RuntimeError, HTTPException, ImportError) as error:
+        except (OSError, HTTPException) as error:
             raise self._unobtainable(data_set, error) from error
-        return found
+        return self.locate(data_set) or self.target
 
     def _unobtainable(self, data_set: DataSet, error: Exception) -> UserError:
         if isinstance(error, HTTPError):
@@ -94,26 +94,43 @@ class DataFolders:
 
 def _download(data_set: DataSet, target: Path) -> None:
     """Bring the files; each appears in `target` complete."""
-    assert data_set.download is not None
     staging = target / f".{data_set.name}.part"
     shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
     staging.mkdir(exist_ok=True)
     try:
-        with _socket_timeout(_SOCKET_TIMEOUT_S):
-            data_set.download(staging)
-        for path in data_set.paths:
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            (staging / path).replace(target / path)
+        for name, (url, md5) in data_set.downloads.items():
+            _bring(url, staging / name, md5)
+        data_set.unpack(staging)
+        for name in data_set.paths:
+            path = packed_or_not(staging / name)
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target / path.relative_to(staging))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """torchvision sets none: a network that swallows packets would hang it for minutes."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _bring(url: str, path: Path, md5: str) -> None:
+    """Write what is at `url` to `path`, and show on a terminal how far it is.
+
+    Raises:
+        OSError, HTTPException: it is not to be had, or has another sum.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    request = Request(url, headers={"User-Agent": "distune"})
+    console = Console(stderr=True)
+    with (
+        urlopen(request, timeout=_SILENCE_S) as answer,
+        path.open("w+b") as file,
+        wrap_file(
+            answer,
+            answer.length or 0,
+            description=path.name,
+            console=console,
+            disable=not console.is_terminal,
+        ) as watched,
+    ):
+        shutil.copyfileobj(watched, file)
+        file.seek(0)
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != md5:
+        raise OSError(f"what {url} gave has the MD5 sum {found}, not {md5}")

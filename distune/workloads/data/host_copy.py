@@ -1,21 +1,22 @@
 """One copy of a data set for all training processes of a user on a host.
 
 It is a file that each of them maps into its memory, so that the pages are there once however
-many train, belong to the page cache, and are there already when the next one starts. The
-mappings are private: a process that wrote into its tensors would change them for itself alone.
-Of MNIST's 45 MB a process has 5 of its own then.
+many train, belong to the page cache, and are there already when the next one starts: of MNIST's
+45 MB a process has 5 of its own. The mappings are private: a process that wrote into its tensors
+would change them for itself alone.
 
 The file lies in `<temporary directory>/distune-<uid>`, which only that user may enter, under a
-name made of what is in it: the data set, this version, and the contents of the files it was made
-of. It is written under another name, by one process while the others wait, and has a checksum,
-so what can be opened is complete. A copy that no process has opened for 30 days is deleted when
-another is written; a process that has it mapped does not notice. Where there is no such place (a
-full disk, a folder that belongs to another user) every process keeps the data to itself.
+name made of what is in it: the data set, this version, and what is in the files it was made of.
+One process writes it under another name while the others wait, and it has a checksum, so what can
+be opened is complete. A copy that no process has opened for 30 days is deleted when another is
+written. Where there is no such place (a full disk, a folder that belongs to another user) every
+process keeps the data to itself.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import mmap
 import os
@@ -26,15 +27,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays
 
 _FORMAT = 1
 _ALIGNMENT = 64  # bytes: a line of a processor's cache
@@ -92,10 +89,9 @@ def _folder() -> Path:
 
 def _key(name: str, sources: Sequence[Path]) -> str:
     """Differs wherever what a copy holds, or how, could differ."""
-    made_of: list[object] = [_FORMAT, version("distune"), name]
-    for source in sources:
-        found = source.stat()
-        made_of.append(_digest(source, found.st_size, found.st_mtime_ns))
+    found = [(source, source.stat()) for source in sources]
+    digests = [_digest(source, now.st_size, now.st_mtime_ns) for source, now in found]
+    made_of = [_FORMAT, version("distune"), name, *digests]
     return hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
 
 
@@ -109,10 +105,19 @@ def _write(path: Path, arrays: list[Arrays]) -> None:
     """Header, then the arrays, each at a multiple of 64 bytes; complete or not at all."""
     staging = path.with_suffix(".part")  # we hold the lock: one that is there was left behind
     staging.unlink(missing_ok=True)
+    described: list[dict[str, Any]] = []
+    digest = hashlib.sha256()
     try:
         with staging.open("xb") as file:
             file.seek(_HEADER)
-            header = _write_body(file, [array for pair in arrays for array in pair])
+            for array in itertools.chain(*arrays):
+                described.append(
+                    {"type": array.dtype.str, "shape": array.shape, "offset": file.tell()}
+                )
+                padded = array.tobytes() + bytes(-array.nbytes % _ALIGNMENT)
+                digest.update(padded)
+                file.write(padded)
+            header = {"arrays": described, "sha256": digest.hexdigest()}
             file.seek(0)
             file.write(json.dumps(header).encode().ljust(_HEADER))
         staging.chmod(0o400)
@@ -120,18 +125,6 @@ def _write(path: Path, arrays: list[Arrays]) -> None:
     except OSError:
         staging.unlink(missing_ok=True)
         raise
-
-
-def _write_body(file: IO[bytes], arrays: list[NDArray[np.number[Any]]]) -> dict[str, Any]:
-    """Write the arrays one after the other; the header that describes them."""
-    described: list[dict[str, Any]] = []
-    digest = hashlib.sha256()
-    for array in arrays:
-        described.append({"type": array.dtype.str, "shape": array.shape, "offset": file.tell()})
-        padded = array.tobytes() + bytes(-array.nbytes % _ALIGNMENT)
-        digest.update(padded)
-        file.write(padded)
-    return {"arrays": described, "sha256": digest.hexdigest()}
 
 
 def _open(path: Path) -> list[Arrays]:
@@ -142,11 +135,8 @@ def _open(path: Path) -> list[Arrays]:
     """
     import numpy as np
 
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_COPY)
-    finally:
-        os.close(handle)
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     header = json.loads(mapped[:_HEADER])
     with memoryview(mapped) as whole, whole[_HEADER:] as body:
         if hashlib.sha256(body).hexdigest() != header["sha256"]:

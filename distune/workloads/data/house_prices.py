@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import csv
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from distune.workloads.data.data_set import DataSet, damaged
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays, DataSet, damaged
 
 FEATURES = ("OverallQual", "YearBuilt", "TotalBsmtSF", "GrLivArea")
 COLUMNS = (*FEATURES, "SalePrice")
 # Not scikit-learn's `fetch_openml`: where a data set has columns of strings, as this one has,
 # that needs pandas.
 #: OpenML's data set 42165, `house_prices`: Kaggle's 1,460 houses in Kaggle's order.
-URL = "https://openml.org/data/v1/download/21754539/house_prices.arff"
-MD5 = "d5ca59f8d02b1b1c127034392c0f995f"  # as OpenML's description of it says
+ARFF = "house_prices.arff"
 _FILE = "house_prices.csv"
 _SIZES = (1_000, 200, 260)  # in the order of the file
 
@@ -31,19 +23,9 @@ def read(path: Path) -> list[Arrays]:
 
     The file has a line of names, which may be more than `COLUMNS` and in any order,
     and a line for each of 1,460 houses.
-
-    Raises:
-        UserError: it cannot be read, or is something else; names the file.
     """
     import numpy as np
 
-    table = _table(path, _rows(path))
-    features, prices = table[:, :4], table[:, 4].astype(np.float32)
-    ends = np.cumsum((0, *_SIZES))
-    return [(features[a:b], prices[a:b]) for a, b in pairwise(ends)]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -54,46 +36,37 @@ def _rows(path: Path) -> list[dict[str, str]]:
         raise damaged(path, f"it has no column {', '.join(missing)}")
     if len(rows) != sum(_SIZES):
         raise damaged(path, f"{len(rows):,} houses, not {sum(_SIZES):,}")
-    return rows
-
-
-def _table(path: Path, rows: list[dict[str, str]]) -> NDArray[np.float64]:
-    """Houses x `COLUMNS`."""
-    import numpy as np
-
-    table = np.empty((len(rows), len(COLUMNS)))
-    for i, row in enumerate(rows):
-        for j, name in enumerate(COLUMNS):
-            try:
-                table[i, j] = float(row[name])
-            except (TypeError, ValueError):
-                raise damaged(path, f"line {i + 2}: {name} is {row[name]!r}") from None
+    table = np.array([_numbers(path, line, row) for line, row in enumerate(rows, 2)])
     if not np.isfinite(table).all():
         raise damaged(path, "a number that is not finite")
-    return table
+    splits = np.split(table, np.cumsum(_SIZES)[:-1])
+    return [(split[:, :4], split[:, 4].astype(np.float32)) for split in splits]
 
 
-def write_csv(arff: Path, path: Path) -> None:
-    """Write the file at `URL` as one that `read` knows: `COLUMNS`, the houses as there.
+def _numbers(path: Path, line: int, row: dict[str, str]) -> list[float]:
+    numbers = []
+    for name in COLUMNS:
+        try:
+            numbers.append(float(row[name]))
+        except (TypeError, ValueError):
+            raise damaged(path, f"line {line}: {name} is {row[name]!r}") from None
+    return numbers
+
+
+def write_csv(folder: Path) -> None:
+    """Write the `ARFF` in a folder as a file that `read` knows: `COLUMNS`, the houses as there.
 
     The format (ARFF): a line `@ATTRIBUTE name type` for each column, a line `@DATA`, then a
     line for each house, with commas between its values and single quotes around some.
     """
-    with arff.open(encoding="utf-8") as file, path.open("w", encoding="utf-8") as table:
+    source, target = folder / ARFF, folder / _FILE
+    with source.open(encoding="utf-8") as file, target.open("w", encoding="utf-8") as table:
         header = [line.split() for line in takewhile(lambda line: line.strip() != "@DATA", file)]
         names = [words[1] for words in header if words[:1] == ["@ATTRIBUTE"]]
         houses = csv.DictReader(file, names, quotechar="'")
         out = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
         out.writeheader()
         out.writerows(houses)
-
-
-def download(folder: Path) -> None:
-    from distune.workloads.data.torchvision_datasets import import_datasets
-
-    arff = "house_prices.arff"
-    import_datasets().utils.download_url(URL, str(folder), arff, md5=MD5)
-    write_csv(folder / arff, folder / _FILE)
 
 
 HOUSE_PRICES = DataSet(
@@ -103,6 +76,12 @@ HOUSE_PRICES = DataSet(
     read=read,
     paths=(_FILE,),
     megabytes=0.5,
-    download=download,
+    downloads={
+        ARFF: (
+            "https://openml.org/data/v1/download/21754539/house_prices.arff",
+            "d5ca59f8d02b1b1c127034392c0f995f",  # as OpenML's description of it says
+        )
+    },
+    unpack=write_csv,
     remedy=f"write {_FILE} there yourself: Kaggle's train.csv has its columns",
 )

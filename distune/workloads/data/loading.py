@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from distune.errors import UserError
-from distune.workloads.data.data_set import DataSet, packed_or_not
+from distune.workloads.data.data_set import Arrays, DataSet, packed_or_not
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.host_copy import read_host_copy
 
 if TYPE_CHECKING:
     import torch
-
-    from distune.workloads.data.data_set import Arrays
 
 
 class Split(NamedTuple):
@@ -36,8 +32,7 @@ class Split(NamedTuple):
     targets: torch.Tensor
 
 
-@dataclass(frozen=True)
-class Splits:
+class Splits(NamedTuple):
     """A data set's examples, on one device."""
 
     train: Split
@@ -74,16 +69,9 @@ def load(
         UserError: the data can neither be found nor downloaded, a file is damaged, or more
             is wanted than there is.
     """
-    train, validation, test = (
-        _split(data_set, name, wanted, arrays, device)
-        for name, wanted, arrays in zip(
-            ("train", "validation", "test"),
-            (n_train, n_validation, n_test),
-            _arrays(data_set, folders),
-            strict=True,
-        )
-    )
-    return Splits(train, validation, test)
+    wanted = n_train, n_validation, n_test
+    named = zip(Splits._fields, wanted, _arrays(data_set, folders), strict=True)
+    return Splits(*(_split(data_set, name, n, arrays, device) for name, n, arrays in named))
 
 
 def check(data_set: DataSet, folders: DataFolders) -> None:
@@ -92,7 +80,7 @@ def check(data_set: DataSet, folders: DataFolders) -> None:
     Raises:
         UserError: it cannot be had, or is damaged.
     """
-    _reader(data_set, _files(data_set, folders))()
+    data_set.read(*_files(data_set, folders))
 
 
 def _split(data_set: DataSet, name: str, wanted: int | None, arrays: Arrays, device: str) -> Split:
@@ -121,10 +109,10 @@ def _split(data_set: DataSet, name: str, wanted: int | None, arrays: Arrays, dev
 def _arrays(data_set: DataSet, folders: DataFolders) -> list[Arrays]:
     """What the data set's `read` gives; of images in files from this host's copy."""
     files = _files(data_set, folders)
-    read = _reader(data_set, files)
     if not files or not data_set.shape:
-        return read()
-    return read_host_copy(data_set.name, [packed_or_not(path) for path in files], read)
+        return data_set.read(*files)
+    sources = [packed_or_not(path) for path in files]
+    return read_host_copy(data_set.name, sources, partial(data_set.read, *files))
 
 
 def _files(data_set: DataSet, folders: DataFolders) -> list[Path]:
@@ -134,7 +122,3 @@ def _files(data_set: DataSet, folders: DataFolders) -> list[Path]:
         return []
     folder = folders.fetch(origin)
     return [folder / path for path in origin.paths]
-
-
-def _reader(data_set: DataSet, files: list[Path]) -> Callable[[], list[Arrays]]:
-    return partial(data_set.read, *files)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from distune.workloads.data.data_set import DataSet
-
-if TYPE_CHECKING:
-    from distune.workloads.data.data_set import Arrays
+from distune.workloads.data.data_set import Arrays, DataSet
 
 _SIZES = (4_000, 1_000, 500)
 _NOISE = 0.4  # standard deviation in each direction

@@ -1,19 +1,12 @@
-"""USPS: 16x16 images of handwritten digits, in the text format of LIBSVM, packed by bzip2."""
+"""USPS, gray and in colours: 16x16 images of handwritten digits, in the text format of LIBSVM."""
 
 from __future__ import annotations
 
-import bz2
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from distune.workloads.data.data_set import DataSet, damaged
+from distune.workloads.data.data_set import Arrays, DataSet, damaged, read_file
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from distune.workloads.data.data_set import Arrays
-
+_URL = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass"
 _SIDE = 16  # pixels
 _SIZES = (7_291, 2_007)
 _N_TRAIN = 6_000  # a random choice of the training images; the others are for validation
@@ -23,9 +16,6 @@ def read(train: Path, test: Path) -> list[Arrays]:
     """Train, validation, test: pixels (N x 1 x 16 x 16, uint8) and labels (N, int64).
 
     The training images are divided at random, always in the same way.
-
-    Raises:
-        UserError: a file is damaged.
     """
     import numpy as np
 
@@ -37,7 +27,7 @@ def read(train: Path, test: Path) -> list[Arrays]:
     return [(images[chosen], labels[chosen]), (images[others], labels[others]), held_out]
 
 
-def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read_libsvm(path: Path, n: int) -> Arrays:
     """`n` lines `label 1:value ... 256:value`: n x 1 x 16 x 16 pixels, labels 0 to 9.
 
     The file counts labels from 1 and has values in [-1, 1], which become 8-bit pixels as
@@ -48,11 +38,7 @@ def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64
     """
     import numpy as np
 
-    try:
-        with bz2.open(path) as file:
-            content = file.read()
-    except (OSError, EOFError) as error:
-        raise damaged(path, str(error)) from error
+    content = read_file(path)
     size = _SIDE * _SIDE
     try:
         numbers = np.array(content.replace(b":", b" ").split(), np.float32)
@@ -70,15 +56,6 @@ def read_libsvm(path: Path, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64
     return pixels.reshape(n, 1, _SIDE, _SIDE), labels.astype(np.int64) - 1
 
 
-def download(folder: Path) -> None:
-    # The class itself would go on and read the files.
-    from distune.workloads.data.torchvision_datasets import import_datasets
-
-    datasets = import_datasets()
-    for url, name, md5 in datasets.USPS.split_list.values():
-        datasets.utils.download_url(url, str(folder), name, md5=md5)
-
-
 USPS = DataSet(
     name="usps",
     title="USPS",
@@ -88,5 +65,45 @@ USPS = DataSet(
     classes=tuple("0123456789"),
     paths=("usps.bz2", "usps.t.bz2"),
     megabytes=8.4,
-    download=download,
+    downloads={
+        "usps.bz2": (f"{_URL}/usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
+        "usps.t.bz2": (f"{_URL}/usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
+    },
+)
+
+_RGB = {
+    "red": (1, 0, 0),
+    "green": (0, 1, 0),
+    "blue": (0, 0, 1),
+    "yellow": (1, 1, 0),
+    "magenta": (1, 0, 1),
+}
+COLOURS = tuple(_RGB)
+
+
+def read_coloured(train: Path, test: Path) -> list[Arrays]:
+    """Pixels (N x 3 x 16 x 16, uint8), digit and colour (N x 2, int64).
+
+    Each image has one of five colours, chosen uniformly and whatever its digit, but always the
+    same: the RGB values of a pixel are gray times that.
+    """
+    import numpy as np
+
+    rgb = np.array(list(_RGB.values()), np.uint8)
+    rng = np.random.RandomState(0)  # promised never to change
+    arrays: list[Arrays] = []
+    for images, digits in read(train, test):
+        colours = rng.randint(len(rgb), size=len(digits))
+        coloured = images * rgb[colours][:, :, None, None]
+        arrays.append((coloured, np.stack([digits, colours], axis=1).astype(np.int64)))
+    return arrays
+
+
+COLOURED_USPS = DataSet(
+    name="coloured-usps",
+    title="coloured-usps",
+    sizes=USPS.sizes,
+    read=read_coloured,
+    shape=(3, 16, 16),
+    made_from=USPS,
 )

@@ -20,23 +20,19 @@ from distune.workloads.kernels.functions import Kernels
 
 _LARGEST_KERNEL = 5  # that the functions know
 _LARGEST_WINDOW = 15  # the place of a winner in it is a byte
-_FEW_CHANNELS = 4  # up to which a first layer's are treated one by one
+_FEW_CHANNELS = 4  # up to which those of a first layer, whose images need no gradient, are few
 _NHWC = torch.channels_last
 
 _OPERATORS: Any = torch.library.Library("distune", "FRAGMENT")  # type: ignore[no-untyped-call]
-_OPERATORS.define("pool(Tensor images, int window, bool relu) -> (Tensor, Tensor)")
-_OPERATORS.define(
-    "convolve_and_pool(Tensor images, Tensor weight, Tensor bias, bool relu, bool bfloat16)"
-    " -> (Tensor, Tensor)"
-)
-_OPERATORS.define(
-    "gradients(Tensor gradient, Tensor winner, Tensor images, Tensor weight, int padding, "
-    "int window, bool by_images) -> (Tensor, Tensor, Tensor)"
-)
-_OPERATORS.define(
-    "first_gradients(Tensor gradient, Tensor winner, Tensor images, Tensor weight)"
-    " -> (Tensor, Tensor)"
-)
+_SCHEMAS = {
+    "pool": "(Tensor images, int window, bool relu) -> (Tensor, Tensor)",
+    "convolve_and_pool": "(Tensor images, Tensor weight, Tensor bias, bool relu, bool bfloat16)"
+    " -> (Tensor, Tensor)",
+    "gradients": "(Tensor gradient, Tensor winner, Tensor images, Tensor weight, int padding, "
+    "int window, bool by_images) -> (Tensor, Tensor, Tensor)",
+    "first_gradients": "(Tensor gradient, Tensor winner, Tensor images, Tensor weight)"
+    " -> (Tensor, Tensor)",
+}
 
 
 @cache
@@ -44,33 +40,9 @@ def _kernels() -> Kernels:
     return Kernels(compiled.widths()[0])
 
 
-for _name in ("pool", "convolve_and_pool", "gradients", "first_gradients"):
+for _name, _schema in _SCHEMAS.items():
+    _OPERATORS.define(_name + _schema)
     _OPERATORS.impl(_name, lambda *given, name=_name: getattr(_kernels(), name)(*given), "CPU")
-
-
-class _FirstConvMaxPool(torch.autograd.Function):
-    """Of few channels, for inputs that need no gradient, with windows of 2x2."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, padding: int, relu: bool
-    ) -> Tensor:
-        images = nn.functional.pad(images.float(), [padding] * 4).contiguous()
-        bfloat16 = torch.is_autocast_enabled("cpu")
-        largest: Tensor
-        largest, winner = torch.ops.distune.convolve_and_pool(
-            images, _nhwc(weight), bias, relu, bfloat16
-        )
-        ctx.save_for_backward(winner, images, weight)
-        return largest
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, biases = torch.ops.distune.first_gradients(
-            _nhwc(gradient.float()), *ctx.saved_tensors
-        )
-        return None, weights, biases, None, None
 
 
 class _ConvMaxPool(torch.autograd.Function):
@@ -84,21 +56,35 @@ class _ConvMaxPool(torch.autograd.Function):
         window: int,
         relu: bool,
     ) -> Tensor:
-        images = _nhwc(images)
-        outputs = torch.conv2d(images, weight, bias, padding=padding)
+        few = weight.shape[1] <= _FEW_CHANNELS
+        first = few and window == 2 and not ctx.needs_input_grad[0]
         largest: Tensor
-        largest, winner = torch.ops.distune.pool(_nhwc(outputs), window, relu)
+        if first:
+            images = nn.functional.pad(images.float(), [padding] * 4).contiguous()
+            bfloat16 = torch.is_autocast_enabled("cpu")
+            largest, winner = torch.ops.distune.convolve_and_pool(
+                images, _nhwc(weight), bias, relu, bfloat16
+            )
+        else:
+            images = _nhwc(images)
+            outputs = torch.conv2d(images, weight, bias, padding=padding)
+            largest, winner = torch.ops.distune.pool(_nhwc(outputs), window, relu)
         ctx.save_for_backward(winner, images, weight)
-        ctx.sizes = padding, window
+        ctx.layer = first, padding, window
         return largest
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        first, padding, window = ctx.layer
         winner, images, weight = ctx.saved_tensors
         by_images = ctx.needs_input_grad[0]
+        gradient = _nhwc(gradient.float())
+        if first:
+            weights, biases = torch.ops.distune.first_gradients(gradient, winner, images, weight)
+            return None, weights, biases, None, None, None
         weights, biases, inputs = torch.ops.distune.gradients(
-            _nhwc(gradient.float()), winner, images, _nhwc(weight), *ctx.sizes, by_images
+            gradient, winner, images, _nhwc(weight), padding, window, by_images
         )
         return inputs if by_images else None, weights, biases, None, None, None
 
@@ -121,14 +107,9 @@ class ConvMaxPool(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         conv = self.conv
-        assert conv.bias is not None
-        layer = conv.weight, conv.bias, int(conv.padding[0])
-        few = conv.weight.shape[1] <= _FEW_CHANNELS
-        pooled: Tensor
-        if few and self._window == 2 and not input.requires_grad:
-            pooled = _FirstConvMaxPool.apply(input, *layer, self._relu)  # type: ignore[no-untyped-call]
-        else:
-            pooled = _ConvMaxPool.apply(input, *layer, self._window, self._relu)  # type: ignore[no-untyped-call]
+        pooled: Tensor = _ConvMaxPool.apply(  # type: ignore[no-untyped-call]
+            input, conv.weight, conv.bias, int(conv.padding[0]), self._window, self._relu
+        )
         return pooled
 
 
@@ -139,9 +120,8 @@ def fuse(model: nn.Module) -> None:
     nothing was compiled.
     """
     if compiled.widths():
-        for layer in list(model.modules()):
-            if isinstance(layer, nn.Sequential):
-                _fuse_layers(layer)
+        for sequence in [layer for layer in model.modules() if isinstance(layer, nn.Sequential)]:
+            _fuse_layers(sequence)
 
 
 def _fuse_layers(sequence: nn.Sequential) -> None:

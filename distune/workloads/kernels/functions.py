@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -30,10 +30,19 @@ class Kernels:
 
     Images, N x C x H x W, and their gradients are NHWC in memory (torch's `channels_last`), and
     float32 or bfloat16.
+
+    Raises:
+        MemoryError: there is not enough for what is needed meanwhile.
     """
 
     def __init__(self, width: int) -> None:
-        self._functions = {name: _function(name, width) for name in _ARGUMENTS}
+        self._functions: dict[str, Any] = {}
+        for name, arguments in _ARGUMENTS.items():
+            function = getattr(compiled.library(), f"distune_{name}_{width}")
+            function.argtypes = arguments
+            if name in ("pool", "first_gradients"):
+                function.restype = None  # they need no memory
+            self._functions[name] = function
 
     def pool(self, images: Tensor, window: int, relu: bool) -> tuple[Tensor, Tensor]:
         """The largest of each `window` x `window` numbers; with `relu`, zero if that is negative.
@@ -43,19 +52,9 @@ class Kernels:
             none of them: uint8.
         """
         n, channels, height, width = images.shape
-        shape = (n, channels, height // window, width // window)
-        largest = torch.empty(shape, dtype=images.dtype, memory_format=_NHWC)
-        winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
-        bfloat16 = images.dtype == torch.bfloat16
-
-        def work(_: int, first: int, end: int) -> None:
-            arrays = (_address(each, first) for each in (largest, winner))
-            sizes = end - first, height, width, channels
-            self._functions["pool"](
-                _address(images, first), bfloat16, *arrays, *sizes, window, relu
-            )
-
-        _on_threads(work, n)
+        largest, winner = _pooled(n, channels, height // window, width // window, images.dtype)
+        arrays = images, images.dtype == torch.bfloat16, largest, winner
+        self._call("pool", n, arrays, (height, width, channels, window, relu))
         return largest, winner
 
     def convolve_and_pool(
@@ -67,27 +66,14 @@ class Kernels:
             images: float32, NCHW in memory, with their padding.
             weight: `channels_last`.
             bfloat16: of what is returned.
-
-        Raises:
-            MemoryError: as `gradients`.
         """
         n, channels, height, width = images.shape
         filters, _, kernel, _ = weight.shape
-        shape = (n, filters, (height - kernel + 1) // 2, (width - kernel + 1) // 2)
-        dtype = torch.bfloat16 if bfloat16 else torch.float32
-        largest = torch.empty(shape, dtype=dtype, memory_format=_NHWC)
-        winner = torch.empty(shape, dtype=torch.uint8, memory_format=_NHWC)
+        size = (height - kernel + 1) // 2, (width - kernel + 1) // 2
+        largest, winner = _pooled(n, filters, *size, torch.bfloat16 if bfloat16 else torch.float32)
         layer = weight.data_ptr(), bias.data_ptr(), bfloat16
-
-        def work(_: int, first: int, end: int) -> None:
-            given = _address(images, first)
-            arrays = [_address(each, first) for each in (largest, winner)]
-            sizes = end - first, height, width, channels, filters, kernel
-            _raise_if_no_memory(
-                self._functions["convolve_and_pool"](given, *layer, *arrays, *sizes, relu)
-            )
-
-        _on_threads(work, n)
+        sizes = height, width, channels, filters, kernel, relu
+        self._call("convolve_and_pool", n, (images, *layer, largest, winner), sizes)
         return largest, winner
 
     def gradients(
@@ -106,26 +92,15 @@ class Kernels:
             gradient: by what `pool` made of its outputs, with this `winner`; float32.
             images: its inputs, with `padding` zeros on each side.
             weight: float32, `channels_last`.
-
-        Raises:
-            MemoryError: there is not enough for what is needed meanwhile.
         """
         n, channels, height, width = images.shape
         filters, _, kernel, _ = weight.shape
         sums = _Sums(n, weight)
         inputs = torch.empty(images.shape if by_images else (0, 0, 0, 0), memory_format=_NHWC)
-        bfloat16 = images.dtype == torch.bfloat16
-
-        def work(i: int, first: int, end: int) -> None:
-            given = [_address(each, first) for each in (gradient, winner, images)]
-            there = _address(inputs, first) if by_images else None
-            sizes = end - first, height, width, channels, filters, kernel, padding, window
-            layer = bfloat16, weight.data_ptr()
-            _raise_if_no_memory(
-                self._functions["gradients"](*given, *layer, *sums.of(i), there, *sizes)
-            )
-
-        _on_threads(work, n)
+        layer = images.dtype == torch.bfloat16, weight.data_ptr()
+        arrays = gradient, winner, images, *layer, sums, inputs if by_images else None
+        sizes = height, width, channels, filters, kernel, padding, window
+        self._call("gradients", n, arrays, sizes)
         return *sums.total(), inputs
 
     def first_gradients(
@@ -140,14 +115,39 @@ class Kernels:
         n, channels, height, width = images.shape
         filters, _, kernel, _ = weight.shape
         sums = _Sums(n, weight)
-
-        def work(i: int, first: int, end: int) -> None:
-            given = [_address(each, first) for each in (gradient, winner, images)]
-            sizes = end - first, height, width, channels, filters, kernel
-            self._functions["first_gradients"](*given, *sums.of(i), *sizes)
-
-        _on_threads(work, n)
+        sizes = height, width, channels, filters, kernel
+        self._call("first_gradients", n, (gradient, winner, images, sums), sizes)
         return sums.total()
+
+    def _call(self, name: str, n: int, arrays: Sequence[Any], sizes: Sequence[int]) -> None:
+        """Do ranges of `n` images on torch's number of threads.
+
+        Args:
+            arrays: what comes before the number of images: a tensor of images and `_Sums` each
+                as the address of a thread's own.
+            sizes: what comes after it.
+        """
+        function = self._functions[name]
+
+        def work(thread: int, first: int, end: int) -> None:
+            given: list[int | None] = []
+            for array in arrays:
+                if isinstance(array, Tensor):
+                    # Its images lie in memory one after the other.
+                    given.append(array.data_ptr() + first * (array.nbytes // n))
+                elif isinstance(array, _Sums):
+                    given += array.of(thread)
+                else:
+                    given.append(array)
+            if function(*given, end - first, *sizes):
+                raise MemoryError("not enough memory for a convolution")
+
+        threads = _threads(n)
+        if threads == 1:
+            work(0, 0, n)
+            return
+        ends = [n * i // threads for i in range(threads + 1)]
+        list(_pool_of(threads).map(work, range(threads), ends[:-1], ends[1:]))
 
 
 class _Sums:
@@ -168,38 +168,13 @@ class _Sums:
         return weights.permute(0, 3, 1, 2), biases
 
 
-def _function(name: str, width: int) -> Any:
-    function = getattr(compiled.library(), f"distune_{name}_{width}")
-    function.argtypes = _ARGUMENTS[name]
-    return function
-
-
-def _raise_if_no_memory(failed: int) -> None:
-    if failed:
-        raise MemoryError("not enough memory for a convolution")
-
-
-def _address(images: Tensor, first: int) -> int:
-    """Of the image with this number: they lie in memory one after the other."""
-    return images.data_ptr() + first * (images.nbytes // len(images))
+def _pooled(n: int, channels: int, height: int, width: int, dtype: torch.dtype) -> list[Tensor]:
+    shape = n, channels, height, width
+    return [torch.empty(shape, dtype=each, memory_format=_NHWC) for each in (dtype, torch.uint8)]
 
 
 def _threads(n: int) -> int:
     return max(1, min(n, torch.get_num_threads()))
-
-
-def _on_threads(work: Callable[[int, int, int], None], n: int) -> None:
-    """Call `work(i, first, end)` for ranges of `n` images on torch's number of threads.
-
-    Raises:
-        what `work` raises.
-    """
-    threads = _threads(n)
-    if threads == 1:
-        work(0, 0, n)
-        return
-    ends = [n * i // threads for i in range(threads + 1)]
-    list(_pool_of(threads).map(work, range(threads), ends[:-1], ends[1:]))
 
 
 @cache

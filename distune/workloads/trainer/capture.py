@@ -19,8 +19,6 @@ Step = Callable[[Tensor], None]
 Capturing = Callable[[torch.device], "Capture | None"]
 
 _WARM_UP = 3  # steps before a capture, as torch's documentation has it
-# A capture takes about as long as launching so many steps kernel by kernel (an estimate).
-_WORTH_CAPTURING = 300
 
 
 class Capture(Protocol):
@@ -47,37 +45,32 @@ class CapturedStep:
     call by call, as all are without a `capture`; the results are the same.
     """
 
-    def __init__(
-        self, step: Step, size: int, capture: Capture | None, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, step: Step, size: int, capture: Capture | None) -> None:
         self._step = step
         self._size = size
         self._capture = capture
-        self._say = say
         self._warm_up = _WARM_UP
-        self._indices: Tensor | None = None
-        self._replay: Callable[[], None] | None = None
+        self._captured: tuple[Tensor, Callable[[], None]] | None = None
 
     def __call__(self, batch: Tensor) -> None:
-        if self._replay is None and self._capture is not None and len(batch) == self._size:
-            if self._warm_up:  # the optimizer's state, made at the first step, is not captured
-                self._warm_up -= 1
-            else:
+        if self._capture is not None and len(batch) == self._size:
+            if self._captured is None and not self._warm_up:
                 self._record(self._capture, batch)
-        if self._replay is None or self._indices is None or len(batch) != self._size:
-            self._step(batch)
-        else:
-            self._indices.copy_(batch)
-            self._replay()
+            if self._captured is not None:
+                indices, replay = self._captured
+                indices.copy_(batch)
+                replay()
+                return
+            self._warm_up -= 1  # the optimizer's state, made at the first step, is not captured
+        self._step(batch)
 
     def _record(self, capture: Capture, batch: Tensor) -> None:
         indices = batch.clone()
         try:
-            self._replay = capture.record(lambda: self._step(indices))
-            self._indices = indices
+            self._captured = indices, capture.record(lambda: self._step(indices))
         except RuntimeError as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            self._say(f"distune: the steps are not captured, but made one by one: {first}")
+            print(f"distune: the steps are not captured, but made one by one: {first}", flush=True)
             self._capture = None
             capture.free()
 
@@ -85,7 +78,7 @@ class CapturedStep:
         """No step is made after this."""
         if self._capture is not None:
             self._capture.free()
-        self._replay = self._indices = self._capture = None
+        self._captured = self._capture = None
 
 
 class CudaCapture:
@@ -95,7 +88,7 @@ class CudaCapture:
     would have drawn, and goes on from there.
     """
 
-    worth = _WORTH_CAPTURING
+    worth = 300  # a capture takes about as long as launching so many kernel by kernel (estimated)
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -5,40 +5,51 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Split
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.problems import Problem
 from distune.workloads.trainer import optimizers, pace
 from distune.workloads.trainer.capture import Capture, CapturedStep, Capturing, capture_for
-from distune.workloads.trainer.context import TrialContext
-from distune.workloads.trainer.update import Update
 
 Clock = Callable[[], float]
 
 _PROGRESS_EVERY_S = 0.25
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What one time through the training data gave.
+class TrialContext(Protocol):
+    """What the trainer wants to know of its trial, and what it tells it."""
 
-    Attributes:
-        epoch: how many are over; a fraction if this one was cut short.
-        steps: of the optimizer, so far.
-        means: of the `loss`, and of the problem's metrics if it follows the training, over the
-            examples as they were trained on in this epoch.
-        seconds: of training so far, not counting what happens between epochs.
-    """
+    @property
+    def seed(self) -> int:
+        """For initial weights, dropout and the order of the examples."""
 
-    epoch: float
-    steps: int
-    means: dict[str, float]
-    seconds: float
+    @property
+    def device(self) -> str:
+        """As torch names it."""
+
+    @property
+    def data(self) -> DataFolders:
+        """Where this host's data sets are."""
+
+    @property
+    def max_seconds(self) -> float | None:
+        """Of training, after which the trial ends with what it has; None for no limit."""
+
+    @property
+    def dir(self) -> Path:
+        """A folder for what shall be kept of the trial, made when first asked for."""
+
+    def progress(self, fraction: float, images_per_second: float) -> None:
+        """Told some four times a second: share of the trial that is over, current speed in
+        examples.
+        """
 
 
 class Training:
@@ -65,16 +76,15 @@ class Training:
         self._trial = trial
         self._clock = clock
         self._max_steps = max_steps
-        self._max_seconds = trial.max_seconds if max_steps is None else None
+        self._max_seconds = (trial.max_seconds if max_steps is None else None) or math.inf
         self._n = len(split.targets)
         self._total_steps = params.epochs * math.ceil(self._n / params.batch_size)
         self._there = split.targets.device
         capture = self._worthwhile(capturing(self._there))
-        optimizer = optimizers.make_optimizer(
-            model, params, trial.device, capturable=capture is not None
+        self._update = optimizers.Update(
+            model, split, problem, params, capturable=capture is not None
         )
-        self._update = Update(model, split, problem, params, optimizer)
-        self._step = CapturedStep(self._update, params.batch_size, capture, _say)
+        self._step = CapturedStep(self._update, params.batch_size, capture)
         self._pace = pace.pace_for(self._there)
         self._shuffle = torch.Generator().manual_seed(trial.seed)
         self._steps, self._seconds = 0, 0.0
@@ -86,17 +96,24 @@ class Training:
         enough = capture is not None and min(whole, self._max_steps or whole) >= capture.worth
         return capture if enough else None
 
-    def epochs(self) -> Iterator[Epoch]:
-        """Train; yields after each epoch, with the clock stopped."""
+    def epochs(self) -> Iterator[tuple[dict[str, float], float]]:
+        """Train until a loss is not finite; yields after each epoch, with the clock stopped.
+
+        Yields:
+            `epoch`, how many are over (a fraction if this one was cut short); `steps` of the
+            optimizer so far; and over the examples as they were trained on in this epoch the
+            means of `train_loss`, and of the problem's metrics if it follows the training. Then
+            the seconds of training so far, not counting what happens between epochs.
+        """
         try:
             for epoch in range(self._params.epochs):
                 examples = self._train_epoch()
-                means = {
-                    name: total.item() / examples for name, total in self._update.totals.items()
-                }
+                report = {"epoch": epoch + examples / self._n, "steps": float(self._steps)}
+                for name, total in self._update.totals.items():
+                    report[f"train_{name}"] = total.item() / examples
                 self._seconds = self._clock() - self._started
-                yield Epoch(epoch + examples / self._n, self._steps, means, self._seconds)
-                if self._over or not math.isfinite(means["loss"]):
+                yield report, self._seconds
+                if self._over or not math.isfinite(report["train_loss"]):
                     return
         finally:
             self._step.free()
@@ -112,12 +129,12 @@ class Training:
             for batch in torch.split(order, self._params.batch_size):
                 self._train_on(batch)
                 examples += len(batch)
-                # A GPU may be some steps behind (see `pace.Behind`); waiting for each would
+                # A GPU may be some steps behind (see `Pace`); waiting for each would
                 # cost more.
                 self._seconds = self._clock() - self._started
                 self._tell_progress()
-                if self._steps == self._max_steps or self._time_is_over():
-                    self._over = True
+                self._over = self._steps == self._max_steps or self._seconds >= self._max_seconds
+                if self._over:
                     break
         return examples
 
@@ -129,20 +146,11 @@ class Training:
         self._steps += 1
         self._pace.issued(len(batch))
 
-    def _time_is_over(self) -> bool:
-        return self._max_seconds is not None and self._seconds >= self._max_seconds
-
     def _tell_progress(self) -> None:
         since = self._seconds - self._reported_seconds
         if since < _PROGRESS_EVERY_S:
             return
-        fraction = self._pace.steps / (self._max_steps or self._total_steps)
-        if self._max_seconds is not None:
-            fraction = max(fraction, self._seconds / self._max_seconds)
+        steps = self._pace.steps / (self._max_steps or self._total_steps)
         rate = (self._pace.examples - self._reported_examples) / since
-        self._trial.progress(min(fraction, 1.0), rate)
+        self._trial.progress(min(max(steps, self._seconds / self._max_seconds), 1.0), rate)
         self._reported_seconds, self._reported_examples = self._seconds, self._pace.examples
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Optimizers as torch has them, without what torch imports around them, and learning rates."""
+"""Optimizers as torch has them, without what torch imports around them; their steps and rates."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from distune.workloads.data.loading import Split, as_floats
 from distune.workloads.hyperparameters import TrainingParams
+from distune.workloads.problems import Problem
+from distune.workloads.trainer import network
+
+_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
 
 
 def make_optimizer(
-    model: nn.Module, params: TrainingParams, device: str, *, capturable: bool = False
+    model: nn.Module, params: TrainingParams, device: torch.device, *, capturable: bool
 ) -> Optimizer:
     """One whose steps can be captured if that is wanted: then a learning rate that changes is a
     tensor, which a replay reads, and not a number, which it would repeat.
@@ -26,23 +36,21 @@ def make_optimizer(
     weights = list(model.parameters())
     if capturable and params.schedule != "constant":
         # The type that torch's kernels read it as.
-        dtype = torch.float64 if device == "cpu" else torch.float32
+        dtype = torch.float64 if device.type == "cpu" else torch.float32
         common["lr"] = torch.tensor(params.lr, dtype=dtype, device=device)
     if capturable and params.optimizer != "sgd":
         common["capturable"] = True
         # It is right to say so, but the first steps are not captured on purpose.
         warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+    if params.optimizer in ("sgd", "rmsprop"):
+        common["momentum"] = params.momentum
     if params.optimizer == "rmsprop":
-        foreach = True if capturable else None  # the other way reads the rate on the host
-        return torch.optim.RMSprop(weights, momentum=params.momentum, foreach=foreach, **common)
-    # One kernel for all weights saves up to 3 per cent of a step on a CPU, and most of the
-    # launches on a GPU; None leaves the choice to torch on other devices.
-    common["fused"] = True if device.startswith(("cpu", "cuda")) else None
-    if params.optimizer == "adam":
-        return torch.optim.Adam(weights, **common)
-    if params.optimizer == "adamw":
-        return torch.optim.AdamW(weights, **common)
-    return torch.optim.SGD(weights, momentum=params.momentum, **common)
+        common["foreach"] = True if capturable else None  # the other way reads the rate on the host
+    else:
+        # One kernel for all weights saves up to 3 per cent of a step on a CPU, and most of the
+        # launches on a GPU; None leaves the choice to torch on other devices.
+        common["fused"] = True if device.type in ("cpu", "cuda") else None
+    return _OPTIMIZERS[params.optimizer](weights, **common)
 
 
 def _without_compiler() -> None:
@@ -89,3 +97,61 @@ def learning_rate(params: TrainingParams, step: int, total_steps: int) -> float:
 
 def _between(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+class Update:
+    """Trains on a batch, over tensors that stay where they are: it can be captured.
+
+    Attributes:
+        totals: sums over the examples since `begin_epoch`, on the device: read them once an
+            epoch, because reading waits.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        split: Split,
+        problem: Problem,
+        params: TrainingParams,
+        *,
+        capturable: bool,
+    ) -> None:
+        self.totals: dict[str, Tensor] = {}
+        self._model = model
+        self._split = split
+        self._problem = problem
+        self._optimizer = make_optimizer(model, params, split.targets.device, capturable=capturable)
+        self._step = plain_step(self._optimizer)
+        self._weights = list(model.parameters())
+        self._l1, self._clip_norm = params.l1, params.clip_norm
+
+    def __call__(self, batch: Tensor) -> None:
+        """Train on the examples of these indices: int64, on the device."""
+        for weights in self._weights:
+            weights.grad = None
+        outputs = self._model(as_floats(self._split.inputs.index_select(0, batch)))
+        targets = self._split.targets.index_select(0, batch)
+        loss = self._problem.loss(outputs, targets, reduction="mean")
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._l1:
+            for weights in self._weights:
+                if weights.grad is not None:
+                    weights.grad.add_(weights.detach().sign(), alpha=self._l1)
+        if self._clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._weights, self._clip_norm)
+        self._step()
+        network.add_to(self.totals, {"loss": loss.detach() * len(batch)})
+        if self._problem.follow_training:
+            network.add_to(self.totals, self._problem.metrics(outputs.detach(), targets))
+
+    def begin_epoch(self) -> None:
+        for total in self.totals.values():
+            total.zero_()
+
+    def learn_at(self, rate: float) -> None:
+        """The learning rate of the next step."""
+        for group in self._optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate

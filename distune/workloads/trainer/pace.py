@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -14,15 +14,25 @@ _MOST_MARKS = 4  # that the device may be behind: 64 steps
 
 
 class Pace:
-    """Which of the issued steps are over: all of them, as on a CPU.
+    """Which of the issued steps are over: on a CPU all of them.
+
+    A device with a `mark` works on while the host goes ahead, but at most 64 steps. The host only
+    asks for marks it set earlier, and waits for one that is at least 48 steps old: the device
+    never runs dry for it. A time limit, which the host's clock measures, is so missed by 64 steps
+    at most.
+
+    Args:
+        mark: sets a `torch.cuda.Event` in what the device has been given to do.
 
     Attributes:
         steps, examples: completed so far.
     """
 
-    def __init__(self) -> None:
-        self.steps = 0
-        self.examples = 0
+    def __init__(self, mark: Callable[[], Any] | None = None) -> None:
+        self.steps = self.examples = 0
+        self._mark = mark
+        self._issued = (0, 0)
+        self._marks: deque[tuple[int, int, Any]] = deque()
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -31,45 +41,16 @@ class Pace:
 
     def issued(self, examples: int) -> None:
         """A step of so many examples was."""
-        self.steps += 1
-        self.examples += examples
-
-
-class Mark(Protocol):
-    """A place in what a device has been given to do: `torch.cuda.Event`."""
-
-    def query(self) -> bool:
-        """Whether it has come there."""
-
-    def synchronize(self) -> None:
-        """Wait until it has."""
-
-
-class Behind(Pace):
-    """Of a device that works on while the host goes ahead, but at most 64 steps.
-
-    The host only asks for marks it set earlier, and waits for one that is at least 48 steps
-    old: the device never runs dry for it. A time limit, which the host's clock measures, is so
-    missed by 64 steps at most.
-    """
-
-    def __init__(self, mark: Callable[[], Mark]) -> None:
-        super().__init__()
-        self._mark = mark
-        self._issued = (0, 0)
-        self._marks: deque[tuple[int, int, Mark]] = deque()
-
-    def issued(self, examples: int) -> None:
-        steps, before = self._issued
-        self._issued = steps + 1, before + examples
-        if self._issued[0] % _MARK_EVERY:
-            return
-        self._marks.append((*self._issued, self._mark()))
-        while self._marks and self._marks[0][2].query():
-            self._pass()
-        if len(self._marks) >= _MOST_MARKS:
-            self._marks[0][2].synchronize()
-            self._pass()
+        self._issued = self._issued[0] + 1, self._issued[1] + examples
+        if self._mark is None:
+            self.all_over()
+        elif self._issued[0] % _MARK_EVERY == 0:
+            self._marks.append((*self._issued, self._mark()))
+            while self._marks and self._marks[0][2].query():
+                self._pass()
+            if len(self._marks) >= _MOST_MARKS:
+                self._marks[0][2].synchronize()
+                self._pass()
 
     def _pass(self) -> None:
         self.steps, self.examples, _ = self._marks.popleft()
@@ -80,8 +61,8 @@ class Behind(Pace):
         self._marks.clear()
 
 
-class CudaPace(Behind):
-    """The same on a stream of its own, because no default stream can be captured."""
+class CudaPace(Pace):
+    """On a stream of its own, because no default stream can be captured."""
 
     def __init__(self, device: torch.device) -> None:
         # Blocking: a host that waits leaves its core to the other trainings.
@@ -89,7 +70,7 @@ class CudaPace(Behind):
         self._device = device
         self._stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def _set_mark(self) -> Mark:
+    def _set_mark(self) -> Any:
         mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         mark.record(self._stream)
         return mark

@@ -8,21 +8,17 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from distune.share.records import encode_document
 from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import better
-from distune.workloads.data import loading
+from distune.workloads.data import DATA_SETS, loading
 from distune.workloads.data.loading import Splits
 from distune.workloads.device import float32_precision
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.trainer.capture import Capturing, capture_for
-from distune.workloads.trainer.context import TrialContext
-from distune.workloads.trainer.epochs import Clock, Training
-from distune.workloads.trainer.evaluation import evaluate, predict
-from distune.workloads.trainer.network import seeded_network
-from distune.workloads.workload import Workload
+from distune.workloads.trainer.epochs import Clock, Training, TrialContext
+from distune.workloads.trainer.network import evaluate, predict, seeded_network
+from distune.workloads.workload import Recipe, Workload
 
 
 def train(
@@ -35,7 +31,7 @@ def train(
 ) -> Iterator[dict[str, float]]:
     """Train one setting of a workload; after each epoch yield how it stands.
 
-    Yields `epoch`, `steps`, `train_loss` and `seconds` (see `Epoch`), `val_loss`, a
+    Yields `epoch`, `steps`, `train_loss` and `seconds` (see `Training.epochs`), `val_loss`, a
     `val_<metric>` for each of the problem's metrics, also a `train_<metric>` if it follows the
     training, and `parameters` (how many). Ends when all epochs are over, when
     `trial.max_seconds` of training are (the epoch may be cut short, and counts), when
@@ -49,27 +45,20 @@ def train(
         UserError: the data is not to be had (see `loading.load`), or the network cannot be
             built: names the layer and the sizes.
     """
-    checked = workload.hyperparameters.model_validate(params)
-    data = workload.prepare(_load(workload, checked, trial))
-    problem = workload.problem(checked)
+    checked, recipe, raw = _begin(workload, params, trial)
+    data = recipe.prepare(raw)
     watched = workload.metric.removeprefix("val_")
     with float32_precision(checked.precision == "tf32"):
-        model = _network(workload, checked, trial)
+        model = seeded_network(recipe.network, trial.seed, trial.device, checked.precision)
         parameters = float(sum(weights.numel() for weights in model.parameters()))
         training = Training(
-            model, data.train, problem, checked, trial, clock=clock, capturing=capturing
+            model, data.train, recipe.problem, checked, trial, clock=clock, capturing=capturing
         )
         best, waited = math.nan, 0
-        for epoch in training.epochs():
-            found = evaluate(model, data.validation, problem)
-            yield {
-                "epoch": epoch.epoch,
-                "steps": float(epoch.steps),
-                **{f"train_{name}": value for name, value in epoch.means.items()},
-                **{f"val_{name}": value for name, value in found.items()},
-                "seconds": epoch.seconds,
-                "parameters": parameters,
-            }
+        for report, seconds in training.epochs():
+            found = evaluate(model, data.validation, recipe.problem)
+            report.update({f"val_{name}": value for name, value in found.items()})
+            yield {**report, "seconds": seconds, "parameters": parameters}
             improved = better(found[watched], best, workload.direction)
             best, waited = (found[watched], 0) if improved else (best, waited + 1)
             if waited == checked.patience:
@@ -94,47 +83,34 @@ def test(
     Raises:
         as `train`.
     """
-    checked = workload.hyperparameters.model_validate(params)
-    loaded = _load(workload, checked, trial)
-    data = workload.prepare(loaded)
-    problem = workload.problem(checked)
+    checked, recipe, raw = _begin(workload, params, trial)
+    data = recipe.prepare(raw)
     with float32_precision(checked.precision == "tf32"):
-        model = _network(workload, checked, trial)
+        model = seeded_network(recipe.network, trial.seed, trial.device, checked.precision)
+        steps = int(best["steps"])
         training = Training(
-            model,
-            data.train,
-            problem,
-            checked,
-            trial,
-            capturing=capturing,
-            max_steps=int(best["steps"]),
+            model, data.train, recipe.problem, checked, trial, capturing=capturing, max_steps=steps
         )
         for _ in training.epochs():
             pass
-        on_test = evaluate(model, data.test, problem)
-        on_validation = evaluate(model, data.validation, problem)
-        _leave_figures(trial, workload.figures(checked, loaded, partial(predict, model)))
+        on_test = evaluate(model, data.test, recipe.problem)
+        on_validation = evaluate(model, data.validation, recipe.problem)
+        _leave_figures(trial, recipe.figures(raw, partial(predict, model)))
     return {
         **{f"test_{name}": value for name, value in on_test.items()},
         workload.metric: on_validation[workload.metric.removeprefix("val_")],
     }
 
 
-def _load(workload: Workload, params: TrainingParams, trial: TrialContext) -> Splits:
-    """As much of the workload's data as the params want, on the trial's device."""
-    return loading.load(
-        workload.data_set(params),
-        trial.data,
-        trial.device,
-        params.n_train,
-        params.n_validation,
-        params.n_test,
-    )
-
-
-def _network(workload: Workload, params: TrainingParams, trial: TrialContext) -> nn.Module:
-    build = partial(workload.network, params)
-    return seeded_network(build, trial.seed, trial.device, params.precision)
+def _begin(
+    workload: Workload, params: Mapping[str, Any] | TrainingParams, trial: TrialContext
+) -> tuple[TrainingParams, Recipe, Splits]:
+    """The params, checked, what they are trained by, and as much of the data as they want."""
+    checked = workload.hyperparameters.model_validate(params)
+    sizes = checked.n_train, checked.n_validation, checked.n_test
+    data_set = workload.data or DATA_SETS[dict(checked)["dataset"]]
+    data = loading.load(data_set, trial.data, trial.device, *sizes)
+    return checked, workload.recipe(checked), data
 
 
 def _leave_figures(trial: TrialContext, figures: list[Figure]) -> None:

@@ -1,4 +1,4 @@
-"""The one place that imports torchvision."""
+"""The one place that imports torchvision, which the benchmarks alone need."""
 
 from __future__ import annotations
 
