@@ -13,12 +13,7 @@ from operator import attrgetter
 from typing import cast
 
 from distune.share import records
-from distune.study.trial import Counted, Outcome, Params, Record, Trial, params_key
-
-
-def configuration_key(trial: Trial) -> str:
-    """The same for all trials of one configuration, and for no others."""
-    return params_key(trial.params)
+from distune.study.trial import Counted, Outcome, Params, Record
 
 
 class Tier(IntEnum):

@@ -15,13 +15,12 @@ from distune.search.configuration import (
     Configuration,
     Rank,
     Tier,
-    configuration_key,
     decoded,
     ended_as,
 )
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Outcome, Purpose
+from distune.study.trial import Counted, Outcome, Purpose, params_key
 
 
 class CountedTrials(Sequence[Counted]):
@@ -135,7 +134,7 @@ class History:
         self.highest = max(self.highest, trial.number)
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)
-        key, ended = configuration_key(trial), ended_as(counted, line)
+        key, ended = params_key(trial.params), ended_as(counted, line)
         configuration = self._configurations.get(key)
         if configuration is None:
             configuration = Configuration(ended, self._tests_of.get(key, ()))
@@ -147,7 +146,7 @@ class History:
     def _add_test(self, counted: Counted) -> None:
         self.tests.append(counted)
         self._tests[counted.trial.number] = counted
-        key = configuration_key(counted.trial)
+        key = params_key(counted.trial.params)
         tests = self._tests_of.setdefault(key, [])
         bisect.insort(tests, counted, key=lambda test: test.trial.number)
         if key in self._configurations:
