@@ -202,7 +202,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a claim that seemed to fail is never found", "worker",
-        old="sorted(set(listed) - names)", new="[]",
+        old="sorted(listed - held)", new="[]",
     ),
     Mutation(
         "a worker's heartbeat does not change", "worker", tests=_LONG,

@@ -105,10 +105,9 @@ class Actions:
         )
 
     def _replace(self, trial: Trial) -> None:
-        """Publish a trial again whose file is nowhere in `trials/`, unless `seen/` has it.
-
-        The file may only be hidden, by a cache and a rename nearby. So it gets a name that no
-        attempt can have had: a rename is proof of its own success only while names are unique.
+        """Publish a trial again whose file is nowhere in `trials/`, unless `seen/` has it. It may
+        only be hidden, so the new one gets a name that no attempt can have had: a rename proves
+        its own success only while names are unique.
         """
         attempt, key = 0, trial.key
         for name in self._store.seen_of(trial.number):

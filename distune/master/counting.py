@@ -37,9 +37,8 @@ class Counting:
         a crash in between by the attempt's name.
         """
         if names:
-            files, elapsed = snapshot.files, snapshot.elapsed
-            study = snapshot.study
-            self.add([count_attempt(study, name, files[name], elapsed) for name in names])
+            files, study = snapshot.files, snapshot.study
+            self.add([count_attempt(study, one, files[one], snapshot.elapsed) for one in names])
         for name in names:
             self._store.settle(name)
 
@@ -68,9 +67,7 @@ class Counting:
             history.add(one, line)
 
     def keep(self) -> None:
-        """Write what is remembered anew if the file has less: the share came back in an older
-        state, or the file was removed or cut.
-        """
+        """Write what is remembered anew if the file has lost lines."""
         file, known = self._observer.history_file, self._observer.history
         if file.has_lost_lines():
             file.write_anew(known.lines())

@@ -33,24 +33,17 @@ _FILES = 20  # of `seen/`, looked at each time
 
 
 class ClaimPace:
-    """How fast workers claim: the master comes back before they have nothing to claim.
-
-    Attributes:
-        lasts: seconds in which workers will have claimed what waits for them, at the pace that
-            they had between the last two looks; 0 if they had claimed all of it.
-    """
+    """How fast workers claim: the master comes back before they have nothing to claim."""
 
     def __init__(self) -> None:
+        #: Seconds in which workers will have claimed what waits for them, at the pace that they
+        #: had between the last two looks; 0 if they had claimed all of it.
         self.lasts = math.inf
         self._left = 0  # how many waited after the last look
 
     def follow(self, waiting: int, new: int, seconds: float) -> None:
-        """Note what happened since the look before.
-
-        Args:
-            waiting: trials that were left.
-            new: trials that are about to be added.
-            seconds: since then.
+        """Take in that so many trials are left `seconds` after the look before, and so many `new`
+        ones are about to be added.
         """
         claimed, self._left = self._left - waiting, waiting + new
         if self._left == 0:
@@ -155,9 +148,7 @@ class Master:
             )
 
     def _expect_what_is_there(self) -> None:
-        """List `trials/` twice: a trial that one listing hides (an old cache, a rename nearby) must
-        not be taken for one that was never published.
-        """
+        """List `trials/` twice: what one listing hides must not seem never to have been published."""
         self.store.folder.poke(protocol.TRIALS)
         listings = [self.store.listing(), self.store.listing()]
         names = {name for listing in listings for name in listing.attempts}
@@ -242,8 +233,7 @@ class Master:
         self.store.beat_as_master(
             MasterBeat(
                 study=self.study.id,
-                host=self.identity.host,
-                pid=self.identity.pid,
+                **vars(self.identity),
                 counter=self._counter,
                 state=state,
                 elapsed=self.elapsed,

@@ -126,7 +126,7 @@ class StagedSampler:
 
     def _begin(self, first: int, start: Params) -> None:
         """Begin the next stage; those to come would all start where it does."""
-        views = []
+        views: list[StageView] = []
         for index in range(len(self._begun), len(self._stages)):
             views.append(self._view(index, not views, first, start))
             first += views[-1].configurations

@@ -25,9 +25,6 @@ class Admission:
     """What must be true of this host, and agreed to, before a worker opens a study.
 
     Args:
-        options: what the user agrees to.
-        logs: the directory with the studies.
-        device: on which the worker trains.
         offers: names of the user's objectives that it agrees to run.
         opened: called with the folder of a study that is about to be opened.
         say: takes a line for people.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from distune.errors import BadRecord
 from distune.share import protocol
 from distune.share.heartbeat import Progress
 from distune.share.protocol import AttemptName
 from distune.study.trial import Trial
 from distune.training.messages import Assignment
-from distune.worker.claims import compare
 from distune.worker.context import Trouble, WorkerContext
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import Slots
@@ -35,11 +32,8 @@ class Claiming:
         return any(study.candidates.have_rivals(now) for study in self._studies.open.values())
 
     def claim(self, *, listing: bool) -> None:
-        """Claim as many trials as there are free slots.
-
-        Args:
-            listing: whether to list studies; else only what is known is claimed, so that the
-                next training begins at once.
+        """Claim as many trials as there are free slots; without `listing` only what is known, so
+        that the next training begins at once.
         """
         studies = list(self._studies.open.values())
         self._context.rng.shuffle(studies)  # fair to all of them
@@ -91,17 +85,15 @@ class Claiming:
         return claimed is not None
 
     def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
-        """Train an attempt whose file carries the worker's id; release it if that cannot be.
-
-        Args:
-            trial: what its file says, if that was read before.
+        """Train an attempt whose file carries the worker's id and may have been read before;
+        release it if that cannot be.
         """
         slot = self._slots.free_for(study)
         if slot is None:
             study.release(name)
             return
         try:
-            trial = trial or study.read(name)
+            trial = trial or study.store.read_attempt(name).trial
         except (BadRecord, FileNotFoundError) as error:
             self._context.say(f"{name.filename} cannot be used ({error}); given back")
             study.release(name)
@@ -125,13 +117,10 @@ class Claiming:
         self._context.say(f"study {study.name} is finished")
 
     def check_ownership(self, study: OpenStudy) -> None:
-        """Look in a fresh listing for the files that the worker believes to own, and for those
-        that it owns without knowing.
-        """
+        """Compare what the worker believes to own with a fresh listing."""
         if study.lists_when_idle and not self._held(study) and self._slots.free_for(study):
             return  # it looks for something to claim, which shows the same
-        listed = study.list_mine()
-        missing, found = self._compare(study, listed)
+        missing, found = self._compare(study, study.list_mine())
         if missing:  # never conclude from one listing: a rename nearby can hide a name
             study.store.folder.poke(protocol.TRIALS)
             missing -= study.list_mine()
@@ -149,7 +138,12 @@ class Claiming:
         return [attempt.name for attempt in [*training, *study.ended]]
 
     def _compare(
-        self, study: OpenStudy, listed: Collection[AttemptName]
+        self, study: OpenStudy, listed: set[AttemptName]
     ) -> tuple[set[AttemptName], list[AttemptName]]:
-        written = [attempt.name for attempt in study.ended if attempt.written]
-        return compare(self._held(study), written, listed)
+        """What the worker holds and a listing has not, and what the listing has under its name
+        and the worker does not hold: claims that seemed to have failed (P8).
+        """
+        held = set(self._held(study))
+        # Of what has its result in it already, the rename that follows will tell.
+        written = {attempt.name for attempt in study.ended if attempt.written}
+        return held - written - listed, sorted(listed - held)

@@ -1,6 +1,4 @@
-"""What all parts of a worker share: its options, name and clocks, and what they do while the share
-does not answer (P9).
-"""
+"""A worker's options, name and clocks, and what it does while the share does not answer (P9)."""
 
 from __future__ import annotations
 
@@ -79,13 +77,9 @@ class WorkerContext:
 
 @dataclass(eq=False)
 class Backoff:
-    """How long to leave alone what has failed, if anything has.
+    """How long to leave alone what has failed, if anything has: longer each time."""
 
-    Attributes:
-        longest: seconds of a pause, or half as much again; each is longer than the one before.
-    """
-
-    longest: float = LONGEST_PAUSE
+    longest: float = LONGEST_PAUSE  # or half as much again
     until: float | None = None
     _pause: float = _SHORTEST_PAUSE
 
@@ -99,10 +93,7 @@ class Backoff:
 
 class Trouble:
     """With the share, wherever the worker meets it. It is said once, whatever else fails
-    meanwhile, and once when it is over.
-
-    Args:
-        backoffs: of everything that is tried now.
+    meanwhile, and once when it is over: when none of the `backoffs` has anything to wait for.
     """
 
     def __init__(self, context: WorkerContext, backoffs: Callable[[], Iterable[Backoff]]) -> None:

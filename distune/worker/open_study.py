@@ -14,7 +14,7 @@ from distune.share.store import Store
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result, Trial
 from distune.training.messages import TrainingProgress
-from distune.worker.claims import Candidates, left_to_others
+from distune.worker.claims import Candidates
 from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
 from distune.worker.health import Health, Peers
 
@@ -84,12 +84,7 @@ class OpenStudy:
         return self._beats > 1 and self.health.may_claim
 
     def beat(self, running: Sequence[Attempt], jobs: int) -> None:
-        """Rewrite the worker's heartbeat.
-
-        Args:
-            running: all that the worker trains.
-            jobs: how many trials it trains at a time, at most.
-        """
+        """Rewrite the worker's heartbeat, with what is `running` of at most `jobs` trials."""
         # Whether a heartbeat arrived or not, the next one must differ.
         self._beats += 1
         health = self.health
@@ -137,6 +132,7 @@ class OpenStudy:
         }
 
     def _left_to_others(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
+        """The waiting trials that failed on this worker, and that another one could try."""
         failed_on = self.candidates.failed_on
         for name in waiting:
             if name.attempt > 1 and name not in failed_on:
@@ -148,7 +144,7 @@ class OpenStudy:
         if now >= self._next_look_around and any(worker in on for on in failed_on.values()):
             self.look_at_peers()
             self._next_look_around = now + _LOOK_AROUND_EVERY
-        return left_to_others(worker, failed_on, self.peers.can_take)
+        return {n for n, on in failed_on.items() if worker in on and self.peers.can_take(on)}
 
     def claim_next(self) -> tuple[AttemptName, Trial | None] | None:
         """Claim one of those that the last listing shows: its name, and its trial if that was
@@ -173,21 +169,9 @@ class OpenStudy:
         if name is None or name in self.candidates.read:
             return
         try:
-            self.candidates.read[name] = self.read(name)
+            self.candidates.read[name] = self.store.read_attempt(name).trial
         except (FileNotFoundError, BadRecord):
             self.candidates.pop()  # the worker that claims it will see
-
-    def read(self, name: AttemptName) -> Trial:
-        """What an attempt's file says.
-
-        Raises:
-            BadRecord: it cannot be used.
-            FileNotFoundError: it is gone.
-        """
-        trial = self.store.read_attempt(name).trial
-        if trial.study != self.study.id:
-            raise BadRecord("it belongs to another study")
-        return trial
 
     # -- attempts --------------------------------------------------------------------------
 
@@ -209,10 +193,8 @@ class OpenStudy:
         return None
 
     def put_away(self) -> bool:
-        """Write the results of attempts that are over, and finish or release their files.
-
-        Returns:
-            Whether there were any.
+        """Write the results of attempts that are over, if there are any, and finish or release
+        their files.
         """
         any_ended = bool(self.ended)
         while self.ended:

@@ -86,8 +86,7 @@ class _WorkerRun:
             end_all(self._processes)
 
     def _start_processes(self) -> tuple[str, Parallelism]:
-        """Start what can train: several GPUs are dealt out among the processes in turn. Find out
-        now, not with the first trial, whether device and objectives can be used.
+        """Start what can train: several GPUs are dealt out among the processes in turn.
 
         Returns:
             The first one's device, and how many trials are trained at a time.
@@ -213,10 +212,8 @@ class _WorkerRun:
             if studies.left:
                 raise StudyFailed(f"this worker has given up ({why})")
             raise UserError(f"there is no study here that this worker can work on ({why})")
-        over = options.time_limit is not None and (
-            time.monotonic() - self._started >= options.time_limit
-        )
-        if over:
+        limit = options.time_limit
+        if limit is not None and time.monotonic() - self._started >= limit:
             worker.drain("its worker's time is over", DRAIN_SECONDS)
             say("the time limit is over; everything given back")
             return EXIT_NOTHING_LEFT

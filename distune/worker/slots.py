@@ -34,9 +34,7 @@ class ExecutorLike(Interface):
 
     slots: int
 
-    def takes(self, slot: int, study: Study) -> bool:
-        """Whether it would train a trial of the study soon if it were given it now."""
-
+    def takes(self, slot: int, study: Study) -> bool: ...
     def start(self, slot: int, assignment: Assignment) -> None: ...
     def self_test(self, slot: int, test: SelfTest) -> None: ...
     def poll(self) -> Sequence[tuple[int, Record | Died]]: ...
@@ -49,16 +47,13 @@ class ExecutorLike(Interface):
 
 @dataclass
 class OngoingSelfTest:
-    """A self-test, because of one failed attempt too many.
-
-    Attributes:
-        result: of that attempt, withheld until it is clear whose fault it is.
-        until: when it must have ended.
+    """A self-test, because of one failed attempt too many; its result is withheld until it is
+    clear whose fault it is.
     """
 
     attempt: Attempt
     result: Result
-    until: float
+    until: float  # when the test must have ended
     answer: SelfTested | None = None
 
 
@@ -67,14 +62,14 @@ class Slot:
     """Place for one trial in an executor.
 
     Attributes:
-        index, number: of the slot among the worker's, and among the executor's.
+        place, number: of the slot among the worker's, and among the executor's.
         busy: the executor works on it, be it on an attempt that is not the worker's any more.
         stop_by: when an executor that was asked to stop is killed.
         silence: seconds since something was heard of the training.
         heard: when this was last looked at.
     """
 
-    index: int
+    place: int
     executor: ExecutorLike
     number: int
     attempt: Attempt | None = None
@@ -88,11 +83,6 @@ class Slot:
     @property
     def free(self) -> bool:
         return self.attempt is None and not self.busy and self.self_test is None
-
-    def start(self, attempt: Attempt, assignment: Assignment, now: float) -> None:
-        self.executor.start(self.number, assignment)
-        self.attempt, self.busy, self.started = attempt, True, False
-        self.silence, self.heard = 0.0, now
 
     def start_self_test(self, attempt: Attempt, result: Result, folder: str, now: float) -> None:
         self.self_test = OngoingSelfTest(attempt, result, until=now + _LONGEST_SELF_TEST)
@@ -117,13 +107,11 @@ class Slot:
             self.put_down(Result(outcome=Outcome.RELEASED, failure=Failure(message=why)))
 
     def evict(self, why: str) -> None:
-        """Stop the training of an attempt that is not the worker's any more, and drop it (P7).
-        But a self-test is about the host, and goes on.
-        """
+        """Stop the training of an attempt that is not the worker's any more, and drop it (P7)."""
         assert self.attempt is not None
         self.attempt.study.drop(self.attempt, why)
         self.attempt = None
-        if self.busy and self.self_test is None:
+        if self.busy and self.self_test is None:  # which is about the host, and goes on
             self.executor.stop(self.number)
             self.stop_by = self.heard + _STOP_GRACE
 
@@ -176,11 +164,7 @@ class Slot:
 
 
 class Slots:
-    """All slots of a worker's executors, and how many of them its memory allows.
-
-    Args:
-        devices: of the executors.
-    """
+    """All slots of a worker's executors, and how many of them the devices' memory allows."""
 
     def __init__(self, executors: Sequence[ExecutorLike], devices: Sequence[str]) -> None:
         self.started = 0  # trainings, so far
@@ -223,11 +207,11 @@ class Slots:
     def free_for(self, study: OpenStudy) -> Slot | None:
         """One that takes a trial of this study now, if there is one and memory for it."""
         busy = self._busy()
-        idle = (s for s in self._slots if s.free and self._memory.allows(s.index, busy))
+        idle = (s for s in self._slots if s.free and self._memory.allows(s.place, busy))
         return next((s for s in idle if s.executor.takes(s.number, study.study)), None)
 
     def _busy(self) -> list[int]:
-        return [slot.index for slot in self._slots if not slot.free]
+        return [slot.place for slot in self._slots if not slot.free]
 
     def listen(self, now: float) -> Iterator[tuple[Slot, Record | Died]]:
         """What the executors say. Needs no share, so training never waits for it."""
@@ -242,17 +226,19 @@ class Slots:
 
     def start(self, slot: Slot, attempt: Attempt, assignment: Assignment, now: float) -> None:
         self.started += 1
-        self._memory.began(slot.index, self._busy())
-        slot.start(attempt, assignment, now)
+        self._memory.began(slot.place, self._busy())
+        slot.executor.start(slot.number, assignment)
+        slot.attempt, slot.busy, slot.started = attempt, True, False
+        slot.silence, slot.heard = 0.0, now
 
     def ended(self, slot: Slot, result: Result, *, killed: bool) -> MemoryShortage | None:
         """A slot's trial is over; whether memory was short because of the others."""
         slot.busy, slot.stop_by = False, None
-        others = [index for index in self._busy() if index != slot.index]
+        others = [place for place in self._busy() if place != slot.place]
         attempt, trial = slot.attempt, None
         if attempt is not None:
             trial = (attempt.study.study.id, attempt.name.purpose, attempt.name.trial)
-        return self._memory.ended(slot.index, others, result.outcome, trial, killed=killed)
+        return self._memory.ended(slot.place, others, result.outcome, trial, killed=killed)
 
     def forget(self, study: OpenStudy, why: str) -> None:
         """Drop all that is held of a study."""

@@ -55,9 +55,8 @@ class Studies:
 
     @property
     def deleted(self) -> list[OpenStudy]:
-        """The open studies whose folders are gone while others are there.
-
-        An empty logs directory says nothing: the share may just be unmounted (P9).
+        """The open studies whose folders are gone while others are there: an empty logs directory
+        may just be unmounted (P9).
         """
         return [study for study in self.open.values() if study.unlisted >= _LISTINGS_TO_FORGET]
 

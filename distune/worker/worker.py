@@ -1,7 +1,5 @@
-"""A worker: claim, train, report, until nothing is left.
-
-It is a small supervisor without torch. Training happens in executors, child processes
-that stay warm from trial to trial; whatever becomes of one, the worker lives on.
+"""A worker: claim, train, report, until nothing is left. It is a small supervisor without torch;
+training happens in executors, child processes, and whatever becomes of one, the worker lives on.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ from distune.study.trial import FAILURES, Failure, Outcome, Result
 from distune.training.messages import Died
 from distune.worker.claiming import Claiming
 from distune.worker.context import Backoff, Trouble, WorkerContext, WorkerIdentity
-from distune.worker.health import LeaveStudy, Pause
 from distune.worker.memory import HOST, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import ExecutorLike, Slot, Slots
@@ -38,8 +35,7 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: each trains one trial at a time, while there is memory for it.
         devices: of the executors; all on the identity's by default.
-        may_open: whether this host has by now what a study of some name needs; raises
-            `UserError` if the worker cannot work on it.
+        may_open: see `Admission`.
         forever: wait for more when every study is finished.
         say: takes a line for people.
         monotonic, wall, sleep, rng: its clocks, and randomness for claims and pauses.
@@ -138,10 +134,8 @@ class Worker:
             study.store.rest()
 
     def drain(self, reason: str, seconds: float) -> bool:
-        """Release everything: first stop the training, then give the files back (P7).
-
-        Returns:
-            False if the share did not answer in time; then the lease will tell (P6).
+        """Release everything: first stop the training, then give the files back (P7). False if
+        the share did not answer in time; then the lease runs out (P6).
         """
         self._listen(self._monotonic())
         deadline = self._monotonic() + seconds
@@ -251,15 +245,15 @@ class Worker:
             self._say(f"study {study.name}: nothing is wrong with this host; going on")
         else:
             study.health.heed(verdict, now)
-        match verdict:
-            case Pause(seconds, reason):
-                self._say(f"study {study.name}: {reason}; pausing for {format_duration(seconds)}")
-            case LeaveStudy(reason):
-                self.studies.left[study.name] = reason
-                self._say(f"study {study.name}: giving up here: {reason}")
+            if verdict.pause is None:
+                self.studies.left[study.name] = verdict.reason
+                how = f"giving up here: {verdict.reason}"
                 if test.answer.problem is not None:  # then it is not the trial's fault
-                    failure = Failure(message=f"its worker gave up: {reason}")
+                    failure = Failure(message=f"its worker gave up: {verdict.reason}")
                     result = Result(outcome=Outcome.RELEASED, failure=failure)
+            else:
+                how = f"{verdict.reason}; pausing for {format_duration(verdict.pause)}"
+            self._say(f"study {study.name}: {how}")
         study.next_beat = now  # say so
         if slot.attempt is test.attempt:  # else it was taken back meanwhile
             slot.put_down(result)
