@@ -230,7 +230,7 @@ class Bench:
 
     def rest(self) -> None:
         """Have nobody hold a directory open, as between two looks."""
-        self.master.store.rest()
+        self.master.store.folder.rest()
         self.worker.rest()
 
     def new_master(self) -> Master:

@@ -143,7 +143,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a new master writes behind half a line of the one before", "master", tests=_MASTER,
-        old="        file.distrust_tail()\n        if file.problem", new="        if file.problem",
+        old="        self._store.distrust_tail(protocol.HISTORY)\n", new="",
     ),
     # -- the planner ---------------------------------------------------------------------
     Mutation(

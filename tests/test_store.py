@@ -557,7 +557,7 @@ def test_nothing_is_held_open_at_rest(tmp_path: Path) -> None:
     store.publish(trial())
     store.listing()
     assert held_open(tmp_path)
-    store.rest()
+    store.folder.rest()
     assert held_open(tmp_path) == []
 
 
@@ -577,7 +577,7 @@ def test_a_failure_that_is_kept_holds_nothing_open(
         patched.setattr(os, "listdir", broken)
         with pytest.raises(ShareError) as listing:
             store.folder.names("seen")
-    store.rest()
+    store.folder.rest()
     assert held_open(tmp_path) == []
     assert moving.tb
     assert listing.tb

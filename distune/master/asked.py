@@ -19,7 +19,7 @@ _MOST_AHEAD = 1000  # trials: a master publishes no more before the first of the
 
 
 class Remembered:
-    """`Remembered(store, study).so_far` has what earlier masters have asked for, once it is read."""
+    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read."""
 
     def __init__(self, store: Store, study: Study) -> None:
         self.so_far = AskedSoFar(study)
@@ -37,7 +37,7 @@ class Remembered:
             return
         self._is_read = True
         self.so_far = AskedSoFar(self._study, history)
-        self._file.distrust_tail()
+        self._store.distrust_tail(protocol.ASKED)
         self._catch_up()
         # A trial is published after its line is whole: half a line says that more is missing.
         self._lacks_lines = self._file.torn or not len(self.so_far)

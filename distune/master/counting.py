@@ -26,7 +26,7 @@ class Counting:
     def mend(self) -> None:
         """Make the file say what is known, now that `seen/` has been compared with it."""
         file, known = self._observer.history_file, self._observer.history.lines()
-        file.distrust_tail()
+        self._store.distrust_tail(protocol.HISTORY)
         if file.problem is not None:
             file.write_anew(known)
         else:

@@ -148,7 +148,7 @@ class Master:
             )
 
     def _expect_what_is_there(self) -> None:
-        """List `trials/` twice: what one listing hides must not seem never to have been published."""
+        """List `trials/` twice: one listing may hide what must not seem never published."""
         self.store.folder.poke(protocol.TRIALS)
         listings = [self.store.listing(), self.store.listing()]
         names = {name for listing in listings for name in listing.attempts}

@@ -1,4 +1,4 @@
-"""The beginning of a master's run: what it was asked for, and the study that it opens or creates."""
+"""The beginning of a master's run: its options, and the study that it opens or creates."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class _MasterLoop:
                 break
             self._workers.look_after(master.observer)
             if not master.active:
-                master.store.rest()
+                master.store.folder.rest()
             pause = min(pause * 1.5, self._longest_pause(looked - began))
             pause = SHORTEST_WAIT if master.active else pause
             # Sooner if workers will have nothing left by then.

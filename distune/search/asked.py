@@ -1,7 +1,5 @@
-"""What was asked: the configurations of a study, as their sampler gave them. Pure.
-
-Settings are remembered, never computed again: a sampler that learns cannot give its answer
-twice.
+"""What was asked: the configurations of a study, as their sampler gave them. Remembered, never
+computed again: a sampler that learns cannot give its answer twice. Pure.
 """
 
 from __future__ import annotations
@@ -18,14 +16,9 @@ from distune.study.trial import Asked, Purpose, Trial, trial_seed
 
 
 class AskedSoFar:
-    """The configurations that were asked for, by the numbers of their trials.
-
-    The history has the params of those that are over; so only the lines of the others are kept,
-    and sixteen bytes for each configuration.
-
-    Args:
-        study: whose they are.
-        history: what is counted; it may only ever grow.
+    """The configurations that were asked for, by the numbers of their trials. The history, which
+    may only ever grow, has the params of those that are over; so only the lines of the others are
+    kept, and sixteen bytes for each configuration.
 
     Attributes:
         next_configuration: the lowest number that is higher than all of them.
@@ -46,14 +39,8 @@ class AskedSoFar:
         return len(self._first)
 
     def add(self, asked: Asked, line: bytes | None = None) -> bool:
-        """Take one in; the first that names a trial counts.
-
-        Args:
-            asked: of this study.
-            line: what it is encoded as, if that is known.
-
-        Returns:
-            Whether it is new.
+        """Take one in, with the line that it is encoded as, if that is known. False if another has
+        one of its trials already, which then stands.
         """
         last = asked.trial + asked.repeats - 1
         place = bisect_right(self._first, last)

@@ -24,10 +24,8 @@ from distune.study.trial import Counted, Outcome, Purpose, params_key
 
 
 class CountedTrials(Sequence[Counted]):
-    """Counted trials, in the order in which they were counted.
-
-    Each is kept as its line and decoded when asked for: half a kilobyte instead of a whole one,
-    and 4 us to decode it.
+    """Counted trials, in the order in which they were counted. Each is kept as its line and decoded
+    when asked for: half a kilobyte instead of a whole one, and 4 us to decode it.
     """
 
     def __init__(self) -> None:
@@ -110,11 +108,8 @@ class History:
         return None if line is None else decoded(line)
 
     def add(self, counted: Counted, line: bytes | None = None) -> bool:
-        """Count a trial; False if it has been counted before, which then stands.
-
-        Args:
-            counted: the trial.
-            line: what it is in the file, if that is known.
+        """Count a trial, with its line in the file, if that is known. False if it has been counted
+        before, which then stands.
         """
         if self.has(counted.key):
             return False

@@ -72,9 +72,8 @@ class StageView:
 class StagedSampler:
     """Configurations of the first stage, then of the second, and so on.
 
-    There is none of a stage before all trials of the one before are counted, however they
-    ended; it starts from the best of them or, if none has a result, from where they did.
-    What was read of a history is remembered: it must only ever grow.
+    There is none of a stage before all trials of the one before are counted; it starts from the
+    best of them or, if none has a result, from where they did. A history must only ever grow.
     """
 
     endless = False

@@ -1,5 +1,5 @@
-"""Files of records, a line each, that the master appends to and others follow: `asked.jsonl`
-and `history.jsonl`.
+"""`asked.jsonl` and `history.jsonl`: records, a line each, that the master appends to and others
+follow.
 """
 
 from __future__ import annotations
@@ -19,15 +19,8 @@ L = TypeVar("L", Asked, Counted)
 
 
 class LinesFile(Generic[L]):
-    """One of them: `LinesFile(store, "history.jsonl", Counted, study).read()`.
-
-    Only the study's master writes it.
-
-    Args:
-        store: of the study.
-        path: of the file.
-        kind: of its records.
-        study: whose records they are.
+    """One of them: `LinesFile(store, "history.jsonl", Counted, study).read()`. Only the study's
+    master writes it.
 
     Attributes:
         problem: why the file, as far as it was read, is not what this study's master wrote;
@@ -93,9 +86,9 @@ class LinesFile(Generic[L]):
         for record, line in records.decode_with_lines(data, self._judge):
             if not isinstance(record, self._kind):
                 self.problem = "a line in it is of another kind"
-            elif record.study_id != self._study.id:
+            elif _study_of(record) != self._study.id:
                 self.problem = "a line in it belongs to another study"
-            elif self._study.is_current:
+            elif self._study.is_current or isinstance(record, Asked):
                 yield record, line
             else:
                 now = record.as_of_now(self._study.repeats)
@@ -108,9 +101,8 @@ class LinesFile(Generic[L]):
             self.problem = "a line in it is no record"
 
     def is_whole(self) -> bool:
-        """Whether the file still has, in its place, the last line that it had when this was
-        asked before, and all that was added since. A share that came back in an older state
-        has not.
+        """Whether the file still has the last line that it had when this was asked before, and all
+        that was added since. A share that came back in an older state has not.
         """
         offset, line = self._mark
         try:
@@ -133,12 +125,7 @@ class LinesFile(Generic[L]):
             return True
 
     def append(self, lines: Sequence[bytes], whole: Iterable[bytes]) -> None:
-        """Add lines.
-
-        Args:
-            lines: to be added.
-            whole: all lines, these among them, in case the file has to be made anew.
-        """
+        """Add lines; `whole` has all, these among them, in case the file has to be made anew."""
         try:
             self._store.append_lines(self._path, lines)
             self._unchecked.update(line.rstrip(b"\n") for line in lines)
@@ -158,9 +145,9 @@ class LinesFile(Generic[L]):
         self._unchecked.clear()
         self.lost = False
 
-    def distrust_tail(self) -> None:
-        """The master before this one may have died in the middle of a line."""
-        self._store.distrust_tail(self._path)
+
+def _study_of(record: Asked | Counted) -> str:
+    return record.study if isinstance(record, Asked) else record.trial.study
 
 
 def _last_line(data: bytes, offset: int) -> tuple[int, bytes]:

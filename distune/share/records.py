@@ -100,9 +100,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def with_finite_numbers(value: Any) -> Any:
-    """Plain data that is JSON: numbers that are not finite become the texts "NaN", "Infinity"
-    and "-Infinity".
-    """
+    """Plain data that is JSON: "NaN", "Infinity", "-Infinity" for what is not finite."""
     if isinstance(value, dict):
         return {key: with_finite_numbers(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -258,14 +256,9 @@ def decode_lines(data: bytes, on_bad: Callable[[bytes], None] | None = None) -> 
 def decode_with_lines(
     data: bytes, on_bad: Callable[[bytes], None] | None = None
 ) -> Iterator[tuple[Record, bytes]]:
-    """All complete, sound records in `data`, each with its line; torn or foreign lines are
-    passed over.
-
-    The last line counts only with its newline: a reader may come in the middle of a write.
-
-    Args:
-        data: the lines.
-        on_bad: is told each line that is no record.
+    """All complete, sound records in `data`, each with its line. The last one counts only with its
+    newline, because a reader may come in the middle of a write; `on_bad` is called with each line
+    that is no record.
 
     Raises:
         BadRecord: so many lines are no records that the file was not made by distune.
@@ -304,10 +297,8 @@ class AttemptFile:
 
 
 def parse_attempt(data: bytes) -> AttemptFile:
-    """Read a whole attempt's file.
-
-    A worker that was not sure whether its append arrived has written it again: of
-    reports with one step the first counts, and so does the first result.
+    """Read a whole attempt's file. A worker that was not sure whether its append arrived has
+    written it again: of reports with one step the first counts, and so does the first result.
 
     Raises:
         BadRecord: there is no trial in it.

@@ -86,12 +86,10 @@ class Asked(Record, frozen=True, kw_only=True):
     before any of its trials is.
 
     Attributes:
-        study: id of the study it belongs to.
         configuration: its number, from 0.
         trial: number of the first of its trials; the others follow it.
         repeat: which repeat of the configuration that first one is, from 0.
         repeats: how many trials there are.
-        params: the setting.
         stage: name of the stage it belongs to, if there are stages.
         origin: the sampler suggested it; or the line was lost, and made again from a trial.
         state: what the sampler wanted to have beside it.
@@ -106,15 +104,6 @@ class Asked(Record, frozen=True, kw_only=True):
     stage: str = ""
     origin: Literal["sampler", "recovered"] = "sampler"
     state: dict[str, Scalar] = {}
-
-    @property
-    def study_id(self) -> str:
-        """Of the study that keeps it."""
-        return self.study
-
-    def as_of_now(self, repeats: int) -> Self:
-        """As it would be written now: no study of the layout before has any."""
-        return self
 
 
 class Trial(Record, frozen=True, kw_only=True):
@@ -168,8 +157,8 @@ class Trial(Record, frozen=True, kw_only=True):
 class Claim(Record, frozen=True, kw_only=True):
     """Which worker took it, on what. `time` is the worker's own clock, for people only (P6).
 
-    `fingerprint` is that of the trial as the worker had read it, which may have been before it
-    claimed the file: the master compares them before it counts the result.
+    `fingerprint` is that of the trial as the worker had read it, maybe before it claimed the file:
+    the master compares them before it counts the result.
     """
 
     worker: str
@@ -188,19 +177,12 @@ class Report(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """Why an attempt failed: one line, then the details a person needs to mend it.
-
-    Attributes:
-        message: the line.
-        traceback: of the exception.
-        output: the tail of what the process printed.
-        infeasible: another attempt would fail in the same way.
-    """
+    """Why an attempt failed: one line, then the details a person needs to mend it."""
 
     message: str
     traceback: str = ""
-    output: str = ""
-    infeasible: bool = False
+    output: str = ""  # the tail of what the process printed
+    infeasible: bool = False  # another attempt would fail in the same way
 
 
 class Result(Record, frozen=True, kw_only=True):
@@ -238,11 +220,6 @@ class Counted(Record, frozen=True, kw_only=True):
     device: str = ""
     result: Result
     elapsed: float | None = None
-
-    @property
-    def study_id(self) -> str:
-        """Of the study that keeps it."""
-        return self.trial.study
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now; see `Trial.as_of_now`."""

@@ -19,17 +19,12 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train.
+    """A trial to train."""
 
-    Attributes:
-        study: None on the way: it is a message of its own, sent before.
-        slot: the number of the trial among those that the executor has; its messages bear it.
-    """
-
-    study: Study | None
+    study: Study | None  # None on the way: it is a message of its own, sent before
     trial: Trial
     folder: str
-    slot: int = 0
+    slot: int = 0  # its number among those that the executor has; its messages bear it
 
 
 class InTurn(Record, frozen=True, kw_only=True):
@@ -99,9 +94,7 @@ _STUDY = b"Study"
 
 
 def encode_message(message: Record | Study, slot: int = 0) -> bytes:
-    """One line: the record's type and its fields; before them the slot of the trial it is about,
-    if that is not the first.
-    """
+    """One line: the slot of the trial it is about, unless that is 0; type; fields."""
     if isinstance(message, Study):
         return b"%s %s\n" % (_STUDY, message.model_dump_json().encode())
     about = b"%d " % slot if slot else b""

@@ -16,15 +16,10 @@ Objective = Callable[..., Any]
 
 
 class Offer(Record, frozen=True):
-    """What `--objective train:train` names.
+    """What `--objective train:train` names."""
 
-    Attributes:
-        name: as a study names it, `module:function`.
-        path: of the file, if the module is not simply imported.
-    """
-
-    name: str
-    path: str | None = None
+    name: str  # as a study names it, `module:function`
+    path: str | None = None  # of the file, if the module is not simply imported
 
     @classmethod
     def parse(cls, text: str) -> Offer:
@@ -35,15 +30,15 @@ class Offer(Record, frozen=True):
         """
         module, _, function = text.rpartition(":")
         path = Path(module).resolve() if module.endswith(".py") else None
-        parts = [path.stem] if path is not None else module.split(".")
-        if not all(part.isidentifier() for part in [*parts, function]):
+        names = [path.stem] if path is not None else module.split(".")
+        if not all(name.isidentifier() for name in [*names, function]):
             raise UserError(
                 f"--objective {text}: write module:function or path/to/file.py:function, "
                 "with names that Python can import"
             )
         if path is not None and not path.is_file():
             raise UserError(f"--objective {text}: there is no file {path}")
-        return cls(f"{'.'.join(parts)}:{function}", str(path) if path else None)
+        return cls(f"{'.'.join(names)}:{function}", str(path) if path else None)
 
     def load(self) -> Objective:
         """Import it; raises whatever its code raises."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import IO
 
 from distune.study.study import Study
@@ -46,9 +46,8 @@ _GPU_MEMORY = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
 
 
 class ExecutorProcess:
-    """A worker's end of one executor: `start(assignment)`, then `poll()` for messages.
-
-    The process is started when it is first needed, and again when it has died.
+    """A worker's end of one executor: `start(assignment)`, then `poll()` for messages. The process
+    is started when it is first needed, and again when it has died.
 
     Args:
         prepare: what to tell it first.
@@ -88,7 +87,7 @@ class ExecutorProcess:
         reading, writing = os.pipe()
         command = [sys.executable, "-u", "-m", "distune.training.executor"]
         process = subprocess.Popen(
-            [*command, "--messages", str(writing), "--parent", str(os.getpid())],
+            [*command, str(writing), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -145,7 +144,6 @@ class ExecutorProcess:
         self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
 
     def self_test(self, test: SelfTest) -> None:
-        """Have it test its host; it answers with `SelfTested`."""
         self._tell_study(test.study)
         self._ask(test.replace(study=None))
 
@@ -226,19 +224,12 @@ class ExecutorProcess:
         return self._tail.text()
 
 
-def end_all(executors: Iterable[ExecutorProcess]) -> None:
-    """End them at once."""
-    for executor in executors:
-        executor.end(grace=0.0)
-
-
 def executor_environment(threads: int) -> dict[str, str]:
     """For an executor's process; what the user has set stays.
 
-    Keeping freed memory (glibc gives large blocks back at once by default) made training
-    up to 1.45 times faster at batch 500. On GPUs, segments that can grow leave fewer holes in a
-    memory that several trials share, and cuBLAS computes the same each time only if its
-    workspaces have a fixed size.
+    Keeping freed memory made training up to 1.45 times faster at batch 500. On GPUs, segments that
+    can grow leave fewer holes in a memory that several trials share, and cuBLAS computes the same
+    each time only if its workspaces have a fixed size.
     """
     return {
         **({} if "PYTORCH_ALLOC_CONF" in os.environ else _GPU_MEMORY),
@@ -251,8 +242,8 @@ def executor_environment(threads: int) -> dict[str, str]:
 
 
 def _largest_mmap_threshold() -> int:
-    """That every glibc of this version takes. One that is refused is worse than none: the other
-    variable alone has every block of more than 128 KB given back at once.
+    """That this glibc takes: one that it refuses is worse than none, because the other variable
+    alone has every block of more than 128 KB given back at once.
     """
     try:
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")

@@ -16,9 +16,7 @@ _TAIL_BYTES = 8192
 
 
 class Tail:
-    """The last few kilobytes of a stream, read by a thread so that its writer never waits; the
-    thread closes it at its end.
-    """
+    """The last few kilobytes of a stream, read and closed by a thread: its writer never waits."""
 
     def __init__(self, stream: IO[bytes], echo: Callable[[str], None] | None = None) -> None:
         self._stream = stream

@@ -1,7 +1,5 @@
-"""Several short trials at a time for one training process, which trains one after the other.
-
-Handing over each of them takes longer than training it. Eight at a time are what eight workers
-need for a thousand trials a second (`scripts/bench_coordination.py speed`).
+"""Several short trials at a time for one training process, which trains one after the other:
+handing over each of them takes longer than training it.
 """
 
 from __future__ import annotations
@@ -28,7 +26,8 @@ class TrialsInTurn:
 
     Args:
         wake: called when `poll` should be called soon.
-        slots: how many short trials it takes at a time.
+        slots: how many short trials it takes at a time; eight are what eight workers need for a
+            thousand trials a second (`scripts/bench_coordination.py speed`).
     """
 
     def __init__(

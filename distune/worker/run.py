@@ -19,7 +19,7 @@ from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
 from distune.training.messages import Died, Prepare, Ready
 from distune.training.offer import Offer
-from distune.training.process import ExecutorProcess, end_all
+from distune.training.process import ExecutorProcess
 from distune.training.turns import TrialsInTurn
 from distune.worker import host
 from distune.worker.admission import Admission
@@ -83,7 +83,7 @@ class _WorkerRun:
                 worker.drain(f"its worker failed: {error}", DRAIN_SECONDS)
                 raise
         finally:
-            end_all(self._processes)
+            self._end_processes()
 
     def _start_processes(self) -> tuple[str, Parallelism]:
         """Start what can train: several GPUs are dealt out among the processes in turn.
@@ -113,8 +113,12 @@ class _WorkerRun:
             if found != "cpu" or not gpus:
                 return found, parallelism
             # A GPU without a torch that can use it: the CPU is what `auto` finds then.
-            end_all(self._processes)
+            self._end_processes()
             devices = ["cpu"]
+
+    def _end_processes(self) -> None:
+        for process in self._processes:
+            process.end(grace=0.0)
 
     def _device_of(self, process: ExecutorProcess) -> str:
         on_cpu = process.device == "cpu"

@@ -131,7 +131,7 @@ class Worker:
     def rest(self) -> None:
         """Hold nothing open on the share: nothing happens for a while."""
         for study in self._open:
-            study.store.rest()
+            study.store.folder.rest()
 
     def drain(self, reason: str, seconds: float) -> bool:
         """Release everything: first stop the training, then give the files back (P7). False if
