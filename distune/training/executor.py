@@ -31,8 +31,6 @@ from distune.training.messages import (
     InTurn,
     Prepare,
     Ready,
-    SelfTest,
-    SelfTested,
     Stop,
     TrainingProgress,
     TrainingStarted,
@@ -86,10 +84,6 @@ class _Executor:
                     self._train(assignment)
                 case InTurn(assignments=assignments):
                     self._train_in_turn(assignments)
-                case SelfTest() as test:
-                    assert self._study is not None  # it came before the test
-                    problem = find_problem(self._study, test.folder, self._device, self._data)
-                    self._say(SelfTested(problem=problem))
 
     def _listen(self) -> None:
         for line in self._lines():
@@ -204,10 +198,15 @@ class _Executor:
         self._say(result, assignment.slot)
 
     def _result_of(self, assignment: Assignment) -> Result:
-        if self._problem is not None:
-            raise UserError(self._problem)
         study = self._study
         assert study is not None  # it came before the assignment
+        if assignment.self_test:
+            problem = find_problem(study, assignment.folder, self._device, self._data)
+            if problem is None:
+                return Result(outcome=Outcome.COMPLETE)
+            return Result(outcome=Outcome.FAILED, failure=Failure(message=problem))
+        if self._problem is not None:
+            raise UserError(self._problem)
         trial, slot = assignment.trial, assignment.slot
         objective = find(study, trial, self._objectives)
         context = TrialContext(

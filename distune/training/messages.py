@@ -19,12 +19,15 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train."""
+    """A trial to train; with `self_test`, a test of device, data and places to write to, which ends
+    with a result, too.
+    """
 
     study: Study | None  # None on the way: it is a message of its own, sent before
     trial: Trial
     folder: str
     slot: int = 0  # its number among those that the executor has; its messages bear it
+    self_test: bool = False
 
 
 class InTurn(Record, frozen=True, kw_only=True):
@@ -35,19 +38,6 @@ class InTurn(Record, frozen=True, kw_only=True):
 
 class Stop(Record, frozen=True, kw_only=True):
     """A request to end a training between two of its steps."""
-
-
-class SelfTest(Record, frozen=True, kw_only=True):
-    """A request to test oneself: device, data, places to write to; `study` as above."""
-
-    study: Study | None
-    folder: str
-
-
-class SelfTested(Record, frozen=True, kw_only=True):
-    """The answer to `SelfTest`; None if nothing is wrong."""
-
-    problem: str | None = None
 
 
 class Ready(Record, frozen=True, kw_only=True):
@@ -85,8 +75,8 @@ class Died:
         )
 
 
-_REQUESTS = (Prepare, Assignment, InTurn, Stop, SelfTest)
-_ANSWERS = (Ready, TrainingStarted, TrainingProgress, Report, Result, SelfTested)
+_REQUESTS = (Prepare, Assignment, InTurn, Stop)
+_ANSWERS = (Ready, TrainingStarted, TrainingProgress, Report, Result)
 _MESSAGES: dict[bytes, type[Record]] = {
     model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)
 }

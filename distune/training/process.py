@@ -23,7 +23,6 @@ from distune.training.messages import (
     InTurn,
     Prepare,
     Ready,
-    SelfTest,
     Stop,
     decode_message,
     encode_message,
@@ -139,26 +138,18 @@ class ExecutorProcess:
 
     def start(self, *assignments: Assignment) -> None:
         """Have it train a trial, or several short ones one after the other."""
-        self._tell_study(assignments[0].study)
-        shortened = [one.replace(study=None) for one in assignments]
-        self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
-
-    def self_test(self, test: SelfTest) -> None:
-        self._tell_study(test.study)
-        self._ask(test.replace(study=None))
-
-    def _tell_study(self, study: Study | None) -> None:
-        """Once, not with each trial: it is ten times as long (`bench_coordination.py speed`)."""
         self._launch()
+        study = assignments[0].study
+        # Once, not with each trial: it is ten times as long (`bench_coordination.py speed`).
         if study is not None and study is not self._study:
             self._study = study
             self._send(encode_message(study))
-
-    def _ask(self, message: Record) -> None:
         assert self._tail is not None
         self._tail.clear()
         if (now := time.monotonic()) >= self._counted_kills + _COUNT_KILLS_EVERY:
             self._memory_kills, self._counted_kills = children.memory_kills(), now
+        shortened = [one.replace(study=None) for one in assignments]
+        message = shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened)
         self._send(encode_message(message))
 
     def stop(self, slot: int = 0) -> None:

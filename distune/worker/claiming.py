@@ -100,11 +100,11 @@ class Claiming:
             return
         now = self._context.monotonic()
         progress = Progress(file=name.filename, study=study.study.id)
-        attempt = Attempt(study, name, progress, [self._context.claim(trial)], flushed=now)
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
         folder = self._context.path_of(study.name, folder)
         assignment = Assignment(study=study.study, trial=trial, folder=folder)
-        self._slots.start(slot, attempt, assignment, now)
+        claim = self._context.claim(trial)
+        self._slots.start(slot, Attempt(study, name, assignment, progress, [claim], now), now)
         self._context.say(f"trial {name.label}: claimed in {study.name}")
 
     def _close(self, study: OpenStudy) -> None:

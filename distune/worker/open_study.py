@@ -13,7 +13,7 @@ from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result, Trial
-from distune.training.messages import TrainingProgress
+from distune.training.messages import Assignment, TrainingProgress
 from distune.worker.claims import Candidates
 from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
 from distune.worker.health import Health, Peers
@@ -28,6 +28,7 @@ class Attempt:
 
     study: OpenStudy
     name: AttemptName
+    assignment: Assignment
     progress: Progress
     unwritten: list[Record] = field(default_factory=list)
     flushed: float = 0.0  # when it had been written last

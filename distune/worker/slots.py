@@ -12,8 +12,6 @@ from distune.study.trial import Failure, Outcome, Record, Report, Result
 from distune.training.messages import (
     Assignment,
     Died,
-    SelfTest,
-    SelfTested,
     TrainingProgress,
     TrainingStarted,
 )
@@ -36,7 +34,6 @@ class ExecutorLike(Interface):
 
     def takes(self, slot: int, study: Study) -> bool: ...
     def start(self, slot: int, assignment: Assignment) -> None: ...
-    def self_test(self, slot: int, test: SelfTest) -> None: ...
     def poll(self) -> Sequence[tuple[int, Record | Died]]: ...
     def stop(self, slot: int) -> None: ...
     def terminate(self) -> None: ...
@@ -54,7 +51,7 @@ class OngoingSelfTest:
     attempt: Attempt
     result: Result
     until: float  # when the test must have ended
-    answer: SelfTested | None = None
+    answer: Result | None = None
 
 
 @dataclass(eq=False)
@@ -86,8 +83,8 @@ class Slot:
 
     def start_self_test(self, attempt: Attempt, result: Result, folder: str, now: float) -> None:
         self.self_test = OngoingSelfTest(attempt, result, until=now + _LONGEST_SELF_TEST)
-        test = SelfTest(study=attempt.study.study, folder=folder)
-        self.executor.self_test(self.number, test)
+        test = attempt.assignment.replace(folder=folder, self_test=True)
+        self.executor.start(self.number, test)
         self.busy = True
 
     def end(self, grace: float = 0.0) -> None:
@@ -121,24 +118,15 @@ class Slot:
         match message:
             case TrainingStarted():
                 self.started = True
-            case SelfTested():
-                self._answered(message)
             case TrainingProgress() if self.attempt is not None:
                 self.attempt.progressed(message)
             case Report() if self.attempt is not None:
                 self.attempt.report(message)
             case Result():
                 return message
-            case Died() if self.self_test is not None:
-                self._answered(SelfTested(problem=f"the training process {message.reason}"))
             case Died() if self.busy:
                 return message.as_result()
         return None
-
-    def _answered(self, answer: SelfTested) -> None:
-        if self.self_test is not None:
-            self.self_test.answer = answer
-            self.busy = False
 
     def check_time(self, now: float) -> Result | None:
         """Kill an executor that hangs, or does not stop when it is asked to; the result of a
@@ -147,11 +135,11 @@ class Slot:
         if self.stop_by is not None and now >= self.stop_by:
             self.end()
         if self.self_test is not None:
-            if self.busy and now >= self.self_test.until:
-                self.end()
-                within = format_duration(_LONGEST_SELF_TEST)
-                self._answered(SelfTested(problem=f"the self-test did not end within {within}"))
-            return None
+            if not self.busy or now < self.self_test.until:
+                return None
+            self.end()
+            message = f"the self-test did not end within {format_duration(_LONGEST_SELF_TEST)}"
+            return Result(outcome=Outcome.TIMEOUT, failure=Failure(message=message))
         timeout = self.attempt.study.study.trial_timeout if self.attempt is not None else None
         # Importing torch over a network may take longer than a short trial.
         if timeout is None or self.silence < (
@@ -224,10 +212,10 @@ class Slots:
             for number, message in executor.poll():
                 yield self._slot_of[id(executor), number], message
 
-    def start(self, slot: Slot, attempt: Attempt, assignment: Assignment, now: float) -> None:
+    def start(self, slot: Slot, attempt: Attempt, now: float) -> None:
         self.started += 1
         self._memory.began(slot.place, self._busy())
-        slot.executor.start(slot.number, assignment)
+        slot.executor.start(slot.number, attempt.assignment)
         slot.attempt, slot.busy, slot.started = attempt, True, False
         slot.silence, slot.heard = 0.0, now
 

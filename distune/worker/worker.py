@@ -196,6 +196,9 @@ class Worker:
                 self._ended(slot, result)
 
     def _ended(self, slot: Slot, result: Result, *, killed: bool = False) -> None:
+        if slot.self_test is not None:
+            slot.self_test.answer, slot.busy = result, False
+            return
         shortage = self._slots.ended(slot, result, killed=killed)
         attempt = slot.attempt
         if shortage is not None:
@@ -237,9 +240,9 @@ class Worker:
         test = slot.self_test
         if test is None or test.answer is None:
             return
-        study, result = test.attempt.study, test.result
+        study, result, problem = test.attempt.study, test.result, test.answer.failure
         study.look_at_peers()
-        verdict = study.health.judge(test.answer.problem, study.peers)
+        verdict = study.health.judge(problem.message if problem else None, study.peers)
         slot.self_test = None
         if verdict is None:
             self._say(f"study {study.name}: nothing is wrong with this host; going on")
@@ -248,7 +251,7 @@ class Worker:
             if verdict.pause is None:
                 self.studies.left[study.name] = verdict.reason
                 how = f"giving up here: {verdict.reason}"
-                if test.answer.problem is not None:  # then it is not the trial's fault
+                if problem is not None:  # then it is not the trial's fault
                     failure = Failure(message=f"its worker gave up: {verdict.reason}")
                     result = Result(outcome=Outcome.RELEASED, failure=failure)
             else:
