@@ -18,7 +18,7 @@ import pytest
 
 from distune.share.find_studies import open_study
 from distune.share.protocol import State
-from distune.training.tail import Tail
+from distune.training.process import Tail
 from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 
 MISBEHAVING = """\

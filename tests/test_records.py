@@ -232,7 +232,7 @@ def test_blank_lines_are_nothing() -> None:
         (sealed(b'"text'), "no record"),
         (sealed(b'{"step":1'), "KeyError"),
         (sealed(b'{"kind":"party","step":1'), "KeyError"),
-        (sealed(b'{"kind":["report"],"step":1'), "TypeError"),
+        (sealed(b'{"kind":["report"],"step":1'), "AttributeError"),
         (sealed(b'{"kind":"report","metrics":{},"seconds":1.0'), "ValidationError"),
         (sealed(b'{"kind":"report","step":-1,"metrics":{},"seconds":1.0'), "ValidationError"),
         (sealed(b'{"kind":"report","step":1,"metrics":{"a":"x"},"seconds":1'), "ValidationError"),

@@ -1,6 +1,4 @@
-"""The master of a study: scan, plan, apply, again. All state is in the directory, so a
-restart is the normal path (P4).
-"""
+"""The master of a study: scan, plan, apply, again. All state is in the directory (P4)."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ class ClaimPace:
         self._left = 0  # how many waited after the last look
 
     def follow(self, waiting: int, new: int, seconds: float) -> None:
-        """Take in that so many trials are left `seconds` after the look before, and so many `new`
-        ones are about to be added.
-        """
+        """Take in what was left waiting `seconds` after the look before, and what is new."""
         claimed, self._left = self._left - waiting, waiting + new
         if self._left == 0:
             self.lasts = math.inf

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from distune.search.asked import AskedSoFar, trial_of
@@ -126,7 +126,12 @@ class _Plan:
         self.sampler = sampler
         self.new: list[Asked] = []  # asked for now
         self.nothing: Nothing | None = None  # that the sampler had, when it was asked last
-        self.live = _live_attempts(n for n in snapshot.attempts if n not in snapshot.bad)
+        #: The highest attempt that may still succeed, for each trial that has one.
+        self.live = {
+            name.key: name.attempt
+            for name in sorted(snapshot.attempts)
+            if name.state in LIVE and name not in snapshot.bad
+        }
         self.settled_now: set[tuple[Purpose, int]] = set()
 
     def actions(self) -> Iterator[Action]:
@@ -278,9 +283,7 @@ class _Plan:
         return None if asked is None else trial_of(self.study, asked, number)
 
     def _asked(self, number: int) -> Asked | None:
-        """What asks for a trial; the sampler is asked now for the next one after all of them. None
-        if that has nothing to try.
-        """
+        """What asks for a trial, now if it is the next one; None if there is nothing to try."""
         known = self.asked.of(number)
         if known is not None or self.nothing is not None:
             return known
@@ -393,15 +396,6 @@ class _Plan:
             )
             for counted in trained
         ]
-
-
-def _live_attempts(attempts: Iterable[AttemptName]) -> dict[tuple[Purpose, int], int]:
-    """The highest attempt that may still succeed, for each trial that has one."""
-    highest: dict[tuple[Purpose, int], int] = {}
-    for name in attempts:
-        if name.state in LIVE:
-            highest[name.key] = max(name.attempt, highest.get(name.key, 0))
-    return highest
 
 
 def _same_attempt(counted: Counted, name: AttemptName) -> bool:

@@ -82,9 +82,7 @@ class AskedSoFar:
         return self._trials < self.next_trial
 
     def gaps(self) -> Iterator[Asked]:
-        """What is missing: lines without params, each with the lowest configuration's number
-        that is free.
-        """
+        """What is missing: lines without params, with the lowest free configuration's numbers."""
         if not self.has_gaps():
             return
         known = {self._at(place).configuration for place in range(len(self))}
@@ -138,9 +136,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
-    """The line that asked for a trial, made again from it; None if this study cannot have asked
-    for it.
-    """
+    """The line that asked for a trial, made again from it; None if it is none of this study's."""
     first = trial.number - trial.repeat
     its_own = trial.study == study.id and trial.repeat < study.repeats and first >= 0
     if not its_own or trial.seed != trial_seed(study.seed, trial.configuration, trial.repeat):

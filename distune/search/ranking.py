@@ -108,9 +108,7 @@ class History:
         return None if line is None else decoded(line)
 
     def add(self, counted: Counted, line: bytes | None = None) -> bool:
-        """Count a trial, with its line in the file, if that is known. False if it has been counted
-        before, which then stands.
-        """
+        """Count a trial, with its line in the file; False if it has been counted before."""
         if self.has(counted.key):
             return False
         if counted.trial.purpose is Purpose.TEST:

@@ -100,9 +100,7 @@ def _patiently(act: Callable[[], T]) -> T:
 
 
 class Folder:
-    """`Folder(Path("logs/mnist")).names("trials")`; `network` says whether other hosts see it too,
-    and None finds out.
-    """
+    """`Folder(Path("logs/mnist")).names("trials")`; `network`: whether other hosts see it."""
 
     def __init__(self, root: Path, network: bool | None = None) -> None:
         self.root = root

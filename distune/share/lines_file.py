@@ -1,6 +1,4 @@
-"""`asked.jsonl` and `history.jsonl`: records, a line each, that the master appends to and others
-follow.
-"""
+"""`asked.jsonl` and `history.jsonl`: records, a line each, that the master appends to."""
 
 from __future__ import annotations
 

@@ -195,9 +195,7 @@ def parse_seen_folder(name: str) -> str:
 
 
 def aside_name(path: str, token: str = "") -> str:
-    """Where something is put that makes no sense: its own name; if that is taken, with a token, as
-    far as a name may be that long.
-    """
+    """Where something is put that makes no sense: its own name; with a token if that is taken."""
     name = path.rpartition("/")[2]
     if not token:
         return name

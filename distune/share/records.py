@@ -38,16 +38,9 @@ LINE_LIMIT = 2**20
 _MOST_BAD_LINES = 1000
 _STRETCH = 2**18  # bytes that are split into lines at a time
 
-_KINDS: dict[str, type[Record]] = {
-    "trial": Trial,
-    "claim": Claim,
-    "report": Report,
-    "result": Result,
-    "counted": Counted,
-    "asked": Asked,
-}
-_NAMES = {model: kind.encode() for kind, model in _KINDS.items()}
-_MODELS = {kind.encode(): model for kind, model in _KINDS.items()}
+_LINES: tuple[type[Record], ...] = (Trial, Claim, Report, Result, Counted, Asked)
+_MODELS = {model.__name__.lower().encode(): model for model in _LINES}
+_NAMES = {model: kind for kind, model in _MODELS.items()}
 _HEAD = b'{"kind":"'
 _CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}', re.ASCII)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -233,7 +226,7 @@ def decode(line: bytes) -> Record:
             return record
     try:
         found = _strict_json(body + b"}")
-        return _convert(_KINDS[found.pop("kind")], found)
+        return _convert(_MODELS[found.pop("kind").encode()], found)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadRecord(f"a line that is no record ({type(error).__name__})") from error
 

@@ -72,17 +72,14 @@ class StudyFiles:
         try:
             moved = self._in_folder(protocol.QUARANTINE, put_away)
         except ShareError as error:
-            self._get_stuck(path, why, error)
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in _FOR_EVER:
+                raise
+            self._stuck.add(path)
+            self.tell(f"{shown(path)} is left alone: {why}; {error}")
         else:
             if moved:
                 self.tell(f"{shown(path)} set aside as {shown(target)}: {why}")
-
-    def _get_stuck(self, path: str, why: str, error: ShareError) -> None:
-        cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno not in _FOR_EVER:
-            raise error
-        self._stuck.add(path)
-        self.tell(f"{shown(path)} is left alone: {why}; {error}")
 
     def _free_name(self, path: str) -> str:
         """A name in `quarantine/` that nothing has."""

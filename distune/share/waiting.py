@@ -1,6 +1,4 @@
-"""What the loops of master, worker and viewer share: signals, pauses, and what they do about a
-share that does not answer (P9).
-"""
+"""What the loops of master, worker and viewer share: signals, and a silent share (P9)."""
 
 from __future__ import annotations
 

@@ -19,9 +19,7 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train; with `self_test`, a test of device, data and places to write to, which ends
-    with a result, too.
-    """
+    """A trial to train; with `self_test`, a test of device, data and places to write to."""
 
     study: Study | None  # None on the way: it is a message of its own, sent before
     trial: Trial
@@ -75,11 +73,9 @@ class Died:
         )
 
 
-_REQUESTS = (Prepare, Assignment, InTurn, Stop)
-_ANSWERS = (Ready, TrainingStarted, TrainingProgress, Report, Result)
-_MESSAGES: dict[bytes, type[Record]] = {
-    model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)
-}
+_REQUESTS: tuple[type[Record], ...] = (Prepare, Assignment, InTurn, Stop)
+_ANSWERS: tuple[type[Record], ...] = (Ready, TrainingStarted, TrainingProgress, Report, Result)
+_MESSAGES = {model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)}
 _STUDY = b"Study"
 
 
@@ -98,9 +94,7 @@ def decode_request(line: bytes) -> tuple[int, Record | Study]:
 
 
 def decode_message(line: bytes) -> tuple[int, Record]:
-    """The slot and the record that `encode_message` made a line of; both ends are distune's, so
-    a bad one is a bug and raises.
-    """
+    """The slot and the record that `encode_message` made a line of."""
     kind, _, fields = line.partition(b" ")
     slot = 0
     if kind.isdigit():

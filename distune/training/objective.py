@@ -246,9 +246,7 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Python's own, or torch's, by name: nothing here imports torch. Of the CPU's and Apple's
-    allocator it is a bare RuntimeError.
-    """
+    """Python's own, or torch's, by name; of some allocators it is a bare RuntimeError."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     said = str(error)

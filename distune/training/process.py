@@ -1,16 +1,21 @@
-"""A worker's end of one training process."""
+"""A worker's end of one training process, and what that printed last."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
+import platform
 import queue
+import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from typing import IO
 
@@ -27,10 +32,10 @@ from distune.training.messages import (
     decode_message,
     encode_message,
 )
-from distune.training.tail import Tail
 
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
 _PIPE_BYTES = 65536
+_TAIL_BYTES = 8192
 _COUNT_KILLS_EVERY = 1.0  # seconds
 #: How many threads the numerical libraries start, as each of them reads it.
 _THREADS = (
@@ -42,6 +47,60 @@ _THREADS = (
 )
 # By its older name, which all versions of torch know.
 _GPU_MEMORY = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+
+
+class Tail:
+    """The last few kilobytes of a stream, read and closed by a thread: its writer never waits."""
+
+    def __init__(self, stream: IO[bytes], echo: Callable[[str], None] | None = None) -> None:
+        self._stream = stream
+        self._echo = echo
+        self._bytes = bytearray()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        rest = b""
+        while True:
+            select.select([self._stream], [], [])
+            with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
+                piece = os.read(self._stream.fileno(), _TAIL_BYTES)
+                self._bytes += piece
+                del self._bytes[:-_TAIL_BYTES]
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > _TAIL_BYTES or not piece:
+                lines, rest = [*lines, *([rest] if rest else [])], b""
+            if self._echo is not None:
+                for line in lines:
+                    self._echo(line.decode(errors="replace"))
+            if not piece:
+                break
+        with self._lock:
+            self._stream.close()
+
+    def catch_up(self, seconds: float) -> None:
+        """Wait until all that its writer has written by now is read, but no longer than that."""
+        until = time.monotonic() + seconds
+        unread = array("i", [0])
+        while time.monotonic() < until:
+            with self._lock:
+                if self._stream.closed:
+                    return
+                fcntl.ioctl(self._stream.fileno(), termios.FIONREAD, unread)
+            if not unread[0]:
+                return
+            time.sleep(0.005)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._bytes.clear()
+
+    def text(self, wait: float = 0.0) -> str:
+        """What it holds; `wait` seconds for the stream's end, if its writer is dead."""
+        self._thread.join(wait)
+        with self._lock:
+            return self._bytes.decode(errors="replace")
 
 
 class ExecutorProcess:
@@ -236,9 +295,6 @@ def _largest_mmap_threshold() -> int:
     """That this glibc takes: one that it refuses is worse than none, because the other variable
     alone has every block of more than 128 KB given back at once.
     """
-    try:
-        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
-        major, minor = map(int, version.split(".")[:2])
-    except (ValueError, OSError):  # not glibc, which is what reads it
-        return 2**25
-    return 2**30 if name == "glibc" and (major, minor) >= (2, 36) else 2**25
+    library, version = platform.libc_ver()
+    takes_more = library == "glibc" and [*map(int, version.split(".")[:2])] >= [2, 36]
+    return 2**30 if takes_more else 2**25

@@ -32,9 +32,7 @@ class Claiming:
         return any(study.candidates.have_rivals(now) for study in self._studies.open.values())
 
     def claim(self, *, listing: bool) -> None:
-        """Claim as many trials as there are free slots; without `listing` only what is known, so
-        that the next training begins at once.
-        """
+        """Claim as many trials as there are free slots; without `listing` only what is known."""
         studies = list(self._studies.open.values())
         self._context.rng.shuffle(studies)  # fair to all of them
         if not listing:
@@ -85,9 +83,7 @@ class Claiming:
         return claimed is not None
 
     def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
-        """Train an attempt whose file carries the worker's id and may have been read before;
-        release it if that cannot be.
-        """
+        """Train an attempt whose file carries the worker's id; release it if that cannot be."""
         slot = self._slots.free_for(study)
         if slot is None:
             study.release(name)
@@ -112,7 +108,7 @@ class Claiming:
         for name in self._held(study):
             study.release(name)
         self._slots.forget(study, "the study is finished")
-        study.remove_beat()
+        study.store.remove_beat(self._context.worker)
         self._studies.is_over(study)
         self._context.say(f"study {study.name} is finished")
 

@@ -66,9 +66,7 @@ class Candidates:
         return self._names.pop() if self._names else None
 
     def lost_one(self, now: float, rng: random.Random) -> None:
-        """Another worker was faster, and is likely to claim the ones after that, too: go on
-        elsewhere.
-        """
+        """Another worker was faster, and likely claims the next ones, too: go on elsewhere."""
         self._lost = now
         if self._names:
             place = rng.randrange(len(self._names))

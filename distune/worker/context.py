@@ -17,9 +17,7 @@ LONGEST_PAUSE = 15.0  # seconds
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and `threads`
-    to choose them.
-    """
+    """What `distune worker` was asked for; None for `jobs` and `threads` to choose them."""
 
     logs: Path
     study: str | None = None
@@ -29,7 +27,7 @@ class WorkerOptions:
     objectives: Sequence[str] = ()
     allow_commands: bool = False
     data_dir: Path | None = None
-    time_limit: float | None = None
+    time_limit: float | None = None  # seconds
     forever: bool = False
     verbose: bool = False
     any_owner: bool = False

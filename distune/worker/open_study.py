@@ -104,9 +104,6 @@ class OpenStudy:
         )
         self.next_beat = self._context.monotonic() + self.study.beat_interval
 
-    def remove_beat(self) -> None:
-        self.store.remove_beat(self._context.worker)
-
     def look_at_peers(self) -> None:
         self.peers.look(self.store.beats(), self._context.monotonic())
 
@@ -194,9 +191,7 @@ class OpenStudy:
         return None
 
     def put_away(self) -> bool:
-        """Write the results of attempts that are over, if there are any, and finish or release
-        their files.
-        """
+        """Write the results of attempts that are over, if any; finish or release their files."""
         any_ended = bool(self.ended)
         while self.ended:
             attempt = self.ended[0]

@@ -44,9 +44,7 @@ class ExecutorLike(Interface):
 
 @dataclass
 class OngoingSelfTest:
-    """A self-test, because of one failed attempt too many; its result is withheld until it is
-    clear whose fault it is.
-    """
+    """A self-test because of an attempt, whose result waits until it is clear whose fault it is."""
 
     attempt: Attempt
     result: Result
@@ -129,9 +127,7 @@ class Slot:
         return None
 
     def check_time(self, now: float) -> Result | None:
-        """Kill an executor that hangs, or does not stop when it is asked to; the result of a
-        trial that hung.
-        """
+        """Kill an executor that hangs, or does not stop; the result of what hung."""
         if self.stop_by is not None and now >= self.stop_by:
             self.end()
         if self.self_test is not None:

@@ -55,9 +55,7 @@ class Studies:
 
     @property
     def deleted(self) -> list[OpenStudy]:
-        """The open studies whose folders are gone while others are there: an empty logs directory
-        may just be unmounted (P9).
-        """
+        """The open studies whose folders are gone while others are there (else see P9)."""
         return [study for study in self.open.values() if study.unlisted >= _LISTINGS_TO_FORGET]
 
     def is_over(self, study: OpenStudy) -> None:

@@ -147,7 +147,7 @@ class Worker:
                 for study in self._open:
                     study.put_away()
                 for study in self._open:
-                    study.remove_beat()
+                    study.store.remove_beat(self.identity.worker)
                 return True
             except (ShareError, FileNotFoundError):
                 if self._monotonic() >= deadline:
