@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from distune.errors import BadRecord
 from distune.share import protocol, records
@@ -15,13 +16,13 @@ from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
 
+@dataclass(eq=False)
 class Counting:
     """What the master has counted, in the observer's history and in `history.jsonl`."""
 
-    def __init__(self, store: Store, observer: Observer) -> None:
-        self._store = store
-        self._observer = observer
-        self._unsure = False  # an append failed: some of its lines may be there
+    _store: Store
+    _observer: Observer
+    _unsure: bool = False  # an append failed: some of its lines may be there
 
     def mend(self) -> None:
         """Make the file say what is known, now that `seen/` has been compared with it."""

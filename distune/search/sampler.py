@@ -69,21 +69,13 @@ class SpaceSampler(Sampler, Protocol):
 
     @classmethod
     def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
-        """See that it can sample these parameters.
+        """See that it can sample these parameters; most samplers choose by themselves.
 
         Raises:
             ValueError: it cannot; `key: problem`, as of a space file's mistakes.
         """
+        if settings is not None:
+            raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')
 
     def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
         """One for this space; `settings` are those of the space file, for a list of them."""
-
-
-def takes_no_settings(settings: Sequence[Params] | None) -> None:
-    """A part of `check` for samplers that choose by themselves.
-
-    Raises:
-        ValueError: there are settings.
-    """
-    if settings is not None:
-        raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')

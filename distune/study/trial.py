@@ -261,12 +261,9 @@ def summarize(
     """The report that stands for the whole training: the best one, or the last."""
     chosen: Report | None = None
     for report in reports:
-        if metric not in report.metrics:
+        value = report.metrics.get(metric)
+        if value is None:
             continue
-        if (
-            chosen is None
-            or summary == "last"
-            or better(report.metrics[metric], chosen.metrics[metric], direction)
-        ):
+        if chosen is None or summary == "last" or better(value, chosen.metrics[metric], direction):
             chosen = report
     return chosen

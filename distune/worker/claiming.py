@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from distune.errors import BadRecord
 from distune.share import protocol
 from distune.share.heartbeat import Progress
@@ -14,16 +16,14 @@ from distune.worker.slots import Slots
 from distune.worker.studies import Studies
 
 
+@dataclass(eq=False)
 class Claiming:
     """What a worker does to have its slots train."""
 
-    def __init__(
-        self, context: WorkerContext, studies: Studies, slots: Slots, trouble: Trouble
-    ) -> None:
-        self._context = context
-        self._studies = studies
-        self._slots = slots
-        self._trouble = trouble
+    _context: WorkerContext
+    _studies: Studies
+    _slots: Slots
+    _trouble: Trouble
 
     @property
     def has_rivals(self) -> bool:

@@ -17,16 +17,12 @@ _RIVALS_LIST_EVERY = 0.1  # seconds at least: what comes meanwhile is found with
 
 
 class Candidates:
-    """The trials of a study that its last listing shows as waiting, the next one to claim last.
-
-    Attributes:
-        failed_on: of the trials that wait for another attempt: the workers that failed.
-        read: trials that were read before they are claimed.
-    """
+    """The trials of a study that its last listing shows as waiting, the next one to claim last."""
 
     def __init__(self) -> None:
+        #: Of the trials that wait for another attempt: the workers that failed.
         self.failed_on: dict[AttemptName, list[str]] = {}
-        self.read: dict[AttemptName, Trial] = {}
+        self.read: dict[AttemptName, Trial] = {}  # before they are claimed
         self._names: list[AttemptName] = []
         self._listed = -math.inf
         self._next_listing = -math.inf

@@ -89,16 +89,15 @@ class Backoff:
         self.until, self._pause = None, _SHORTEST_PAUSE
 
 
+@dataclass(eq=False)
 class Trouble:
     """With the share, wherever the worker meets it. It is said once, whatever else fails
     meanwhile, and once when it is over: when none of the `backoffs` has anything to wait for.
     """
 
-    def __init__(self, context: WorkerContext, backoffs: Callable[[], Iterable[Backoff]]) -> None:
-        #: When the share stopped answering; None while it answers.
-        self.since: float | None = None
-        self._backoffs = backoffs
-        self._context = context
+    _context: WorkerContext
+    _backoffs: Callable[[], Iterable[Backoff]]
+    since: float | None = None  # when the share stopped answering; None while it answers
 
     def try_to(self, backoff: Backoff, act: Callable[..., None], *arguments: Any) -> None:
         """Do something on the share, unless it has just failed."""

@@ -57,17 +57,12 @@ class Verdict:
 
 
 class Health:
-    """How a worker fares with one study.
-
-    Attributes:
-        completed, failed: how many of its attempts ended so.
-        reason: why the worker has paused or left the study; else empty.
-    """
+    """How a worker fares with one study."""
 
     def __init__(self) -> None:
-        self.completed = 0
+        self.completed = 0  # of its attempts, like `failed`
         self.failed = 0
-        self.reason = ""
+        self.reason = ""  # why the worker has paused or left the study, if so
         self.has_left = False
         self._paused_until: float | None = None
         self._in_a_row = 0
