@@ -57,8 +57,11 @@ def unlucky(failures: int) -> Health:
 
 def test_a_worker_tests_itself_after_so_many_failures_at_once_in_a_row() -> None:
     health = Health()
-    told = [health.ended(AT_ONCE) for _ in range(2 * FAILURES_TO_DOUBT)]
-    assert [i for i, due in enumerate(told, 1) if due] == [FAILURES_TO_DOUBT, 2 * FAILURES_TO_DOUBT]
+    doubts = [health.ended(AT_ONCE) for _ in range(2 * FAILURES_TO_DOUBT)]
+    assert [i for i, due in enumerate(doubts, 1) if due] == [
+        FAILURES_TO_DOUBT,
+        2 * FAILURES_TO_DOUBT,
+    ]
 
 
 def test_a_success_or_a_failure_after_a_report_ends_the_row() -> None:

@@ -68,7 +68,7 @@ def test_a_master_knows_for_how_long_what_waits_will_last() -> None:
     world = StudyInMemory(trials=40)
     master = world.master()
     master.step()
-    assert master.pace.lasts == math.inf  # nobody has claimed anything yet
+    assert master.pace.lasts == math.inf  # no worker has claimed anything yet
     world.now = 1.0
     world.train(0)
     master.step()
@@ -389,7 +389,7 @@ def test_the_time_of_a_study_goes_on_where_the_last_master_stopped() -> None:
     for _ in range(9):
         world.now += 10
         master.step()
-    world.now += 1000  # nobody's time: no master runs
+    world.now += 1000  # no master runs: this time counts for none
     again = world.master()
     again.step()
     assert again.elapsed == pytest.approx(90)

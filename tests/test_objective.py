@@ -140,9 +140,9 @@ def test_the_folder_of_a_trial_is_made_when_it_is_first_asked_for(tmp_path: Path
 
 
 def test_progress_is_told_as_it_comes() -> None:
-    told: list[tuple[float, float | None]] = []
+    reported: list[tuple[float, float | None]] = []
     context = TrialContext(
-        1, 1, 0, "cpu", "/nonexistent", report_progress=lambda f, rate: told.append((f, rate))
+        1, 1, 0, "cpu", "/nonexistent", report_progress=lambda f, rate: reported.append((f, rate))
     )
 
     def objective(params: Any, trial: TrialContext) -> float:
@@ -151,7 +151,7 @@ def test_progress_is_told_as_it_comes() -> None:
         return 1.0
 
     result(objective, context=context)
-    assert told == [(0.5, None), (1.0, 320.0)]
+    assert reported == [(0.5, None), (1.0, 320.0)]
 
 
 # -- generators ------------------------------------------------------------------------------------
@@ -601,7 +601,7 @@ def test_a_command_that_is_not_there_fails_its_trial(tmp_path: Path) -> None:
 
 @pytest.fixture
 def typed_input() -> Iterator[None]:
-    """As if somebody had typed a line at the terminal."""
+    """As if a user had typed a line at the terminal."""
     kept, (reading, writing) = os.dup(0), os.pipe()
     os.write(writing, b"secret\n")
     os.close(writing)
@@ -709,7 +709,7 @@ def test_what_a_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
 
 
 def not_running(pid: int) -> bool:
-    """Gone, or dead and not yet collected by whoever inherited it."""
+    """Gone, or dead and not yet collected by the process that inherited it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:

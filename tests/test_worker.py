@@ -477,7 +477,7 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
     executor.says.append(SOUND)
     bench.step()
     assert "while others succeed" in bench.worker.studies.left["s"]
-    # Nothing is wrong with the host that anybody could find: this one is the trial's failure.
+    # Nothing is wrong with the host that its test could find: this one is the trial's failure.
     assert {bench.result_of(n).outcome for n in (0, 1, 2)} == {Outcome.FAILED}  # type: ignore[union-attr]
 
 
