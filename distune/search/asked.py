@@ -19,16 +19,12 @@ class AskedSoFar:
     """The configurations that were asked for, by the numbers of their trials. The history, which
     may only ever grow, has the params of those that are over; so only the lines of the others are
     kept, and sixteen bytes for each configuration.
-
-    Attributes:
-        next_configuration: the lowest number that is higher than all of them.
-        next_trial: likewise, of their trials.
     """
 
     def __init__(self, study: Study, history: History | None = None) -> None:
         self.study = study
-        self.next_configuration = 0
-        self.next_trial = 0
+        self.next_configuration = 0  # the lowest number that is higher than all of them
+        self.next_trial = 0  # likewise, of their trials
         self._history = history if history is not None else History(study)
         self._first = array("q")  # of a line's trials, in their order; and the last one of each
         self._last = array("q")

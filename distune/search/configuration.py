@@ -58,17 +58,13 @@ Rank = tuple[int, float, int, "Configuration"]
 
 
 class Configuration:
-    """One setting and the trials made of it, which are decoded when asked for.
-
-    Attributes:
-        tests: its trials on the test set, by number.
-    """
+    """One setting and the trials made of it, which are decoded when asked for."""
 
     __slots__ = ("_ended", "rank", "tests")
 
     def __init__(self, first: Ended, tests: Sequence[Counted]) -> None:
         self._ended = [first]
-        self.tests = tests
+        self.tests = tests  # its trials on the test set, by number
         self.rank: Rank | None = None
 
     def add(self, ended: Ended) -> None:

@@ -47,29 +47,19 @@ class CountedTrials(Sequence[Counted]):
 
 
 class History:
-    """Every counted trial, once (P3), and the ranking that follows from them.
-
-    Adding one costs the same however many there are (P11), but for a search in the ranking.
-
-    Attributes:
-        trials: those counted, in the order in which they were; tests are not among them.
-        tests: likewise.
-        outcomes: how many of the trials ended how.
-        retried: attempts at them that failed and were tried again.
-        taken_back: attempts at them that were lost or given back, and tried again.
-        highest: the highest number of a trial; -1 if there is none.
-        elapsed: how long the study had run when a trial was counted, at the latest.
+    """Every counted trial, once (P3), and the ranking that follows from them. Adding one costs the
+    same however many there are (P11), but for a search in the ranking.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.trials = CountedTrials()
+        self.trials = CountedTrials()  # in the order in which they were; without tests
         self.tests: list[Counted] = []
-        self.outcomes: Counter[Outcome] = Counter()
-        self.retried = 0
-        self.taken_back = 0
-        self.highest = -1
-        self.elapsed = 0.0
+        self.outcomes: Counter[Outcome] = Counter()  # of the trials
+        self.retried = 0  # attempts that failed and were tried again
+        self.taken_back = 0  # attempts that were lost or given back, and tried again
+        self.highest = -1  # number of a trial
+        self.elapsed = 0.0  # seconds that the study had run when the last trial was counted
         self._lines: dict[int, bytes] = {}  # of trials, by number
         self._tests: dict[int, Counted] = {}  # by number
         self._tests_of: dict[str, list[Counted]] = {}  # by configuration

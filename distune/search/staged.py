@@ -26,24 +26,15 @@ def make_sampler(study: Study) -> Sampler:
 
 @dataclass(eq=False)
 class StageView:
-    """How a stage stands; what it will start from and have, while it waits.
-
-    Attributes:
-        stage: which.
-        begun: the stages before it are over.
-        first: number of its first configuration.
-        configurations: how many it has.
-        start: the setting that it starts from.
-        history: its own trials that are counted.
-    """
+    """How a stage stands; what it will start from and have, while it waits."""
 
     stage: Stage
-    begun: bool
-    first: int
-    configurations: int
+    begun: bool  # the stages before it are over
+    first: int  # number of its first configuration
+    configurations: int  # how many it has
     sampler: SpaceSampler = field(repr=False)
-    start: Params
-    history: History = field(repr=False)
+    start: Params  # the setting that it starts from
+    history: History = field(repr=False)  # its own trials that are counted
 
     @property
     def state(self) -> Literal["waiting", "running", "over"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from distune.errors import BadRecord
@@ -16,30 +17,24 @@ _SIZE_LIMIT = 2**32
 L = TypeVar("L", Asked, Counted)
 
 
+@dataclass(eq=False)
 class LinesFile(Generic[L]):
     """One of them: `LinesFile(store, "history.jsonl", Counted, study).read()`. Only the study's
     master writes it.
-
-    Attributes:
-        problem: why the file, as far as it was read, is not what this study's master wrote;
-            None if it is. A torn line is no problem.
-        torn: whether it ended in half a line when it was read last.
-        lost: whether lines were missing once that had been there; until it is written anew.
     """
 
-    def __init__(self, store: Store, path: str, kind: type[L], study: Study) -> None:
-        self._store = store
-        self._path = path
-        self._kind: type[L] = kind
-        self._study = study
-        self._beginning = records.beginning_of(kind)
-        self.problem: str | None = None
-        self.torn = False
-        self.lost = False
-        self._offset = 0  # where the next unread line begins
-        #: Where the last known line begins, and that line.
-        self._mark = 0, b""
-        self._unchecked: set[bytes] = set()  # lines added since that
+    _store: Store
+    _path: str
+    _kind: type[L]
+    _study: Study
+    #: Why the file, as far as it was read, is not what this study's master wrote, if so. A torn
+    #: line is no problem.
+    problem: str | None = None
+    torn: bool = False  # it ended in half a line when it was read last
+    lost: bool = False  # lines were missing that had been there; until it is written anew
+    _offset: int = 0  # where the next unread line begins
+    _mark: tuple[int, bytes] = (0, b"")  # where the last known line begins, and that line
+    _unchecked: set[bytes] = field(default_factory=set)  # lines added since that
 
     def read(self) -> Iterator[tuple[L, bytes]]:
         """The records that were not read before, each with its line; all of them again if the file
@@ -94,7 +89,7 @@ class LinesFile(Generic[L]):
 
     def _judge(self, line: bytes) -> None:
         """What is no record may be half of one: then there was a crash."""
-        known = self._beginning[: len(line)]
+        known = records.beginning_of(self._kind)[: len(line)]
         if line[: len(known)] != known:
             self.problem = "a line in it is no record"
 

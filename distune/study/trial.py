@@ -84,57 +84,39 @@ FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 class Asked(Record, frozen=True, kw_only=True):
     """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
     before any of its trials is.
-
-    Attributes:
-        configuration: its number, from 0.
-        trial: number of the first of its trials; the others follow it.
-        repeat: which repeat of the configuration that first one is, from 0.
-        repeats: how many trials there are.
-        stage: name of the stage it belongs to, if there are stages.
-        origin: the sampler suggested it; or the line was lost, and made again from a trial.
-        state: what the sampler wanted to have beside it.
     """
 
-    study: str
-    configuration: Count
-    trial: Count
-    repeat: Count = 0
-    repeats: Annotated[int, Meta(ge=1, le=10**6)]
+    study: str  # its id
+    configuration: Count  # its number, from 0
+    trial: Count  # number of the first of its trials; the others follow it
+    repeat: Count = 0  # which repeat of the configuration that first one is, from 0
+    repeats: Annotated[int, Meta(ge=1, le=10**6)]  # how many trials there are
     params: dict[str, Scalar]
-    stage: str = ""
+    stage: str = ""  # name of the stage it belongs to, if there are stages
+    #: The sampler suggested it; or the line was lost, and made again from a trial.
     origin: Literal["sampler", "recovered"] = "sampler"
-    state: dict[str, Scalar] = {}
+    state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
 
 
 class Trial(Record, frozen=True, kw_only=True):
-    """What to try. The first line of every attempt's file.
+    """What to try. The first line of every attempt's file."""
 
-    Attributes:
-        study: id of the study it belongs to.
-        number: of the trial in the study, from 0.
-        attempt: from 1.
-        configuration: number of the configuration that it trains, from 0.
-        repeat: which repeat of its configuration this is, from 0.
-        failed_on: the workers on which attempts at it have failed before, one for each; what
-            was lost or given back is not its fault.
-        seed: for everything random in the training.
-        best: for a test, the report of the winning step that shall be trained again.
-    """
-
-    study: str
-    number: Count
+    study: str  # its id
+    number: Count  # of the trial in the study, from 0
     attempt: Annotated[int, Meta(ge=1)]
     purpose: Purpose = Purpose.TRAIN
-    configuration: Count = 0
-    repeat: Count = 0
+    configuration: Count = 0  # number of the one that it trains, from 0
+    repeat: Count = 0  # which repeat of its configuration this is, from 0
+    #: The workers on which attempts at it have failed before, one for each; what was lost or given
+    #: back is not its fault.
     failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
-    seed: int = 0
+    seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
-    best: dict[str, float] | None = None
+    best: dict[str, float] | None = None  # for a test: the step's report that won
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
-        configuration had so many repeats and a trial's number told which it was.
+        configuration had so many repeats and a trial's number said which it was.
         """
         return self.replace(configuration=self.number // repeats)
 
@@ -186,20 +168,13 @@ class Failure(Record, frozen=True, kw_only=True):
 
 
 class Result(Record, frozen=True, kw_only=True):
-    """How the attempt ended. The last line of its file.
-
-    Attributes:
-        value: of the study's metric; None if there is none.
-        metrics: of the step that `value` is from.
-        seconds: of training.
-        steps: reports made.
-    """
+    """How the attempt ended. The last line of its file."""
 
     outcome: Outcome
-    value: float | None = None
-    metrics: dict[str, float] = {}
-    seconds: float = 0.0
-    steps: Count = 0
+    value: float | None = None  # of the study's metric
+    metrics: dict[str, float] = {}  # of the step that `value` is from
+    seconds: float = 0.0  # of training
+    steps: Count = 0  # reports made
     failure: Failure | None = None
 
     @property
@@ -209,16 +184,14 @@ class Result(Record, frozen=True, kw_only=True):
 
 
 class Counted(Record, frozen=True, kw_only=True):
-    """A trial that is over, as the history keeps it: exactly one for each (P3).
-
-    `elapsed` is how long the study had run when it was counted, in seconds, on its
-    masters' clocks; None where the history had to be rebuilt from the files.
-    """
+    """A trial that is over, as the history keeps it: exactly one for each (P3)."""
 
     trial: Trial
     worker: str
     device: str = ""
     result: Result
+    #: Seconds that the study had run when it was counted, on its masters' clocks; None where the
+    #: history had to be rebuilt from the files.
     elapsed: float | None = None
 
     def as_of_now(self, repeats: int) -> Self:

@@ -24,13 +24,9 @@ _LONGEST_SELF_TEST = 180.0  # seconds, torch's import included
 
 
 class ExecutorLike(Interface):
-    """What a worker needs of an executor.
+    """What a worker needs of an executor."""
 
-    Attributes:
-        slots: how many trials it may be given at a time; they are numbered from 0.
-    """
-
-    slots: int
+    slots: int  # how many trials it may be given at a time; they are numbered from 0
 
     def takes(self, slot: int, study: Study) -> bool: ...
     def start(self, slot: int, assignment: Assignment) -> None: ...
@@ -54,24 +50,16 @@ class OngoingSelfTest:
 
 @dataclass(eq=False)
 class Slot:
-    """Place for one trial in an executor.
+    """Place for one trial in an executor."""
 
-    Attributes:
-        place, number: of the slot among the worker's, and among the executor's.
-        busy: the executor works on it, be it on an attempt that is not the worker's any more.
-        stop_by: when an executor that was asked to stop is killed.
-        silence: seconds since something was heard of the training.
-        heard: when this was last looked at.
-    """
-
-    place: int
+    place: int  # of the slot among the worker's
     executor: ExecutorLike
-    number: int
+    number: int  # of the slot among the executor's
     attempt: Attempt | None = None
-    busy: bool = False
-    stop_by: float | None = None
-    silence: float = 0.0
-    heard: float = 0.0
+    busy: bool = False  # the executor works, be it on an attempt that is not the worker's any more
+    stop_by: float | None = None  # when an executor that was asked to stop is killed
+    silence: float = 0.0  # seconds since something was heard of the training
+    heard: float = 0.0  # when this was last looked at
     started: bool = False
     self_test: OngoingSelfTest | None = None
 
