@@ -278,7 +278,11 @@ def test_a_test_of_the_host_gives_back_what_is_trained_and_goes_before_what_wait
     said = row.say()
     assert [outcome(each) for each in said[:7]] == [Outcome.RELEASED] * 7
     assert row.process.given[-1] == [0]
+    row.executor.start(1, a_trial(1).replace(self_test=True))
+    assert row.process.given[-1] == [0], "a test that is under way goes on"
     assert row.say((0, DONE))[0] == [DONE]
+    assert row.process.given[-1] == [1]
+    assert row.say((1, DONE))[1] == [DONE]
     assert row.process.given[-1] == [8]
 
 

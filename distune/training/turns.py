@@ -59,7 +59,7 @@ class TrialsInTurn:
     def start(self, slot: int, assignment: Assignment) -> None:
         assert assignment.study is not None
         if assignment.self_test:  # alone, and at once; the trials that are trained are given back
-            if self._row:
+            if any(not one.self_test for one in self._row.values()):
                 self._process.end(grace=0.0)
                 self._process_ended()
             self._waiting = {slot: assignment.replace(slot=slot), **self._waiting}
