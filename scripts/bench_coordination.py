@@ -39,7 +39,7 @@ import psutil
 from distune.share.find_studies import find_studies
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result
-from distune.training.messages import Assignment, Died, SelfTest
+from distune.training.messages import Assignment, Died
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 
@@ -589,7 +589,6 @@ class Instant:
         said, self._says = self._says, []
         return said
 
-    def self_test(self, slot: int, test: SelfTest) -> None: ...
     def stop(self, slot: int) -> None: ...
     def terminate(self) -> None: ...
     def end(self, slot: int, grace: float) -> None: ...

@@ -147,7 +147,7 @@ class ForkedExecutor:
                     except OSError:
                         pass  # the descriptor of the listing itself
             try:
-                executor.main(arguments)
+                executor.main(*map(int, arguments))
             finally:
                 os._exit(1)
         os.close(requests)

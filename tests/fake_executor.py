@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Record, Report, Result, Trial
-from distune.training.messages import Assignment, Died, SelfTest, SelfTested, TrainingStarted
+from distune.training.messages import Assignment, Died, TrainingStarted
 
 
 class FakeExecutor:
@@ -27,11 +27,11 @@ class FakeExecutor:
         return True
 
     def start(self, slot: int, assignment: Assignment) -> None:
+        if assignment.self_test:
+            self.self_tests += 1
+            return
         self.trials.append(assignment.trial)
         self.says.append(TrainingStarted())
-
-    def self_test(self, slot: int, test: SelfTest) -> None:
-        self.self_tests += 1
 
     def poll(self) -> Sequence[tuple[int, Record | Died]]:
         said, self.says = self.says, []
@@ -61,6 +61,10 @@ def objective(params: Params) -> float:
     return math.sin(12 * x) * (1 - x)
 
 
+_SOUND = Result(outcome=Outcome.COMPLETE)
+_BROKEN = Result(outcome=Outcome.FAILED, failure=Failure(message="the device is broken"))
+
+
 class SimulatedExecutor(FakeExecutor):
     """Trains in simulated time; two reports, then a result. Sometimes it fails or dies."""
 
@@ -81,6 +85,9 @@ class SimulatedExecutor(FakeExecutor):
         self._due: list[tuple[float, Record | Died]] = []
 
     def start(self, slot: int, assignment: Assignment) -> None:
+        if assignment.self_test:
+            self._say_after((1.0, _BROKEN if self._broken else _SOUND))
+            return
         self.trials.append(assignment.trial)
         value = objective(assignment.trial.params)
         assert assignment.study is not None
@@ -107,10 +114,6 @@ class SimulatedExecutor(FakeExecutor):
         self.says = [message for when, message in self._due if when <= self._now()]
         self._due = [(when, message) for when, message in self._due if when > self._now()]
         return super().poll()
-
-    def self_test(self, slot: int, test: SelfTest) -> None:
-        problem = "the device is broken" if self._broken else None
-        self._say_after((1.0, SelfTested(problem=problem)))
 
     def stop(self, slot: int) -> None:
         self._say_after((0.5, Result(outcome=Outcome.RELEASED)))
@@ -149,10 +152,6 @@ class SimulatedProcess:
             assignment = self._turns.pop(0)
             self._slot, self._trains = assignment.slot, self._make()
             self._trains.start(0, assignment)
-
-    def self_test(self, test: SelfTest) -> None:
-        self._trains = self._make()
-        self._trains.self_test(0, test)
 
     def poll(self) -> list[tuple[int, Record | Died]]:
         said, self._said = self._said, []

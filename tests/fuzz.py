@@ -40,7 +40,7 @@ from distune.study.trial import (
     Trial,
 )
 from distune.training.messages import Assignment, Ready, decode_message, encode_message
-from tests.garbage import ALL, CONTENTS, NAMES, Bench, place, resealed, spoil
+from tests.garbage import ALL, CHANGES, NAMES, Bench, place, resealed, spoil
 from tests.histories import make_study
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -337,7 +337,7 @@ def throw(rng: random.Random, bench: Bench) -> int:
         valid = path.read_bytes() if path.stat().st_size < 2**20 and path.is_file() else valid
     except OSError:
         pass
-    if garbage in CONTENTS and CONTENTS[garbage](valid) == valid:
+    if garbage in CHANGES and CHANGES[garbage](valid) == valid:
         return 0
     spoil(path, garbage, valid)
     return 1

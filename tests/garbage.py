@@ -44,7 +44,7 @@ _MOST_RESEALED = 100  # lines: what was spoiled before may have a million, each 
 
 
 def resealed(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Valid bytes, changed by an attacker who knows how the checksums are made."""
+    """Valid bytes, changed by a program that knows how the checksums are made."""
     if re.search(rb'\n  "crc": "[0-9a-f]{8}"\n\}\s*$', data):
         body = change(data.rpartition(b',\n  "crc"')[0])
         return b'%s,\n  "crc": "%08x"\n}\n' % (body, zlib.crc32(body))
@@ -75,7 +75,7 @@ def _version_99(body: bytes) -> bytes:
     return newer if newer != body else with_field(b'{"format":99}')(body)
 
 
-CONTENTS: dict[str, Callable[[bytes], bytes]] = {
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda valid: b"",
     "truncated": lambda valid: valid[: (valid + b"\n").index(b"\n") // 2],
     "nul": lambda valid: bytes(max(len(valid), 100)),
@@ -105,7 +105,7 @@ CONTENTS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def _socket(path: Path) -> None:
-    # By a short relative name: a socket's path has room for a hundred characters.
+    # By a short relative name: a socket's path has a hundred characters at most.
     before = os.open(".", os.O_RDONLY)
     try:
         os.chdir(path.parent)
@@ -142,7 +142,7 @@ THINGS: dict[str, Callable[[Path], None]] = {
 if os.geteuid() == 0:
     THINGS["device"] = lambda path: os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5))
 
-ALL = [*CONTENTS, *THINGS]
+ALL = [*CHANGES, *THINGS]
 
 
 def outside(path: Path) -> Path:
@@ -167,7 +167,7 @@ def spoil(path: Path, garbage: str, valid: bytes | None = None) -> None:
         return
     if valid is None:
         valid = path.read_bytes()
-    bad = CONTENTS[garbage](valid)
+    bad = CHANGES[garbage](valid)
     assert bad != valid, garbage
     wipe(path)
     path.write_bytes(bad)
@@ -215,7 +215,7 @@ class Bench:
         self.outside = root / "outside"
         (self.outside / "folder").mkdir(parents=True)
         for file in (self.outside / "file", self.outside / "folder" / "file"):
-            file.write_text("none of its business")
+            file.write_text("another program's business")
         self._folder = folder
         self.study, self.limits = make_study(trials)
         Store(folder(self.path)).create(self.study)
@@ -230,7 +230,7 @@ class Bench:
 
     def rest(self) -> None:
         """Have no process hold a directory open, as between two looks."""
-        self.master.store.rest()
+        self.master.store.folder.rest()
         self.worker.rest()
 
     def new_master(self) -> Master:
@@ -262,7 +262,7 @@ class Bench:
 
     def _listen(self) -> None:
         for event in list(self.master.observer.events):
-            if not any(event is said for said in self._say):
+            if not any(event is known for known in self._say):
                 self._say.append(event)
                 self.lines.append(event.text)
 
@@ -370,4 +370,4 @@ class Bench:
         assert sorted(os.listdir(self.outside)) == ["file", "folder"]
         assert os.listdir(self.outside / "folder") == ["file"]
         for file in (self.outside / "file", self.outside / "folder" / "file"):
-            assert file.read_text() == "none of its business"
+            assert file.read_text() == "another program's business"

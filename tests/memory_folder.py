@@ -208,8 +208,8 @@ class MemoryFolder:
         self._fresh_until[folder] = self._now() + 1.0
 
     @contextmanager
-    def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
-        yield lambda path: self.publish(path, contents[path])
+    def drafts(self, files: Mapping[str, bytes], /) -> Iterator[Callable[[str], None]]:
+        yield lambda path: self.publish(path, files[path])
 
     def sync(self, folder: str) -> None:
         self._before("sync", folder)

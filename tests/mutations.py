@@ -143,7 +143,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a new master writes behind half a line of the one before", "master", tests=_MASTER,
-        old="        file.distrust_tail()\n        if file.problem", new="        if file.problem",
+        old="        self._store.distrust_tail(protocol.HISTORY)\n", new="",
     ),
     # -- the planner ---------------------------------------------------------------------
     Mutation(
@@ -202,7 +202,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a claim that seemed to fail is never found", "worker",
-        old="sorted(set(listed) - names)", new="[]",
+        old="sorted(listed - held)", new="[]",
     ),
     Mutation(
         "a worker's heartbeat does not change", "worker", tests=_LONG,

@@ -231,7 +231,7 @@ class World:
         for path, name in self.attempts():
             trial = records.parse_attempt(self.share.files[path]).trial
             line = asked.of(name.trial)
-            assert line is not None, f"{where}: the master never asked for {path}"
+            assert line is not None, f"{where}: no master asked for {path}"
             wanted = trial_of(self.study, line, name.trial)
             same = {"attempt": name.attempt, "failed_on": [], "purpose": name.purpose, "best": None}
             again = trial.replace(**same)

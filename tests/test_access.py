@@ -1,4 +1,4 @@
-"""Who may do what: groups that share, strangers that plant, disks that cannot be written to.
+"""What users may do: groups that share, strangers that plant, disks that cannot be written to.
 
 Real users, so most of this needs root, to become them.
 """
@@ -30,7 +30,7 @@ needs_root = pytest.mark.skipif(
 
 
 def as_user(uid: int, group: int) -> list[str]:
-    """Before a command: run it as another user, who may write where that user may, but read
+    """Before a command: run it as another user, with that user's right to write, but to read
     everything, because this Python may lie in root's home.
     """
     reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
@@ -62,10 +62,10 @@ class Users:
         return logs
 
     def start(
-        self, uid: int, *arguments: str, umask: int = 0o002, member: bool = True
+        self, uid: int, *arguments: str, umask: int = 0o002, in_group: bool = True
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*as_user(uid, LAB if member else uid), *DISTUNE, *arguments],
+            [*as_user(uid, LAB if in_group else uid), *DISTUNE, *arguments],
             cwd=self.folder,
             env={**os.environ, "HOME": f"{self.folder}/home-{uid}", "PYTHONDONTWRITEBYTECODE": "1"},
             umask=umask,
@@ -79,8 +79,10 @@ class Users:
     def master(self, uid: int, *arguments: str, umask: int = 0o002) -> subprocess.Popen[str]:
         return self.start(uid, "master", "--space", "space.json", *arguments, umask=umask)
 
-    def worker(self, uid: int, *arguments: str, member: bool = True) -> subprocess.Popen[str]:
-        return self.start(uid, "worker", "--objective", "train:quick", *arguments, member=member)
+    def worker(self, uid: int, *arguments: str, in_group: bool = True) -> subprocess.Popen[str]:
+        return self.start(
+            uid, "worker", "--objective", "train:quick", *arguments, in_group=in_group
+        )
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ def test_a_worker_that_may_not_write_says_so_at_its_start(users: Users) -> None:
     logs = users.make_logs(0o2775)
     users.master(ALICE)
     wait_until(lambda: exists(logs / "space" / "study.json"))
-    worker = users.worker(CAROL, member=False)
+    worker = users.worker(CAROL, in_group=False)
     said = output_of(worker)
     assert worker.returncode == 2, said
     assert f"no write access to {logs}/space" in said
@@ -228,7 +230,7 @@ def test_the_unpickler_of_the_one_data_set_that_needs_one_makes_nothing_but_data
 
 
 class Trap:
-    """The process that unpickles it calls something."""
+    """Unpickling it calls something."""
 
     def __init__(self, made: Any, path: str) -> None:
         self.made, self.path = made, path

@@ -242,8 +242,8 @@ def test_a_file_that_was_harmed_is_made_again_from_the_trials(
             path.mkdir()
     again = Master(Store(store.folder), LIMITS, Identity("h", 1))
     assert asked_for(store) == before
-    said = [event.text for event in again.observer.events if protocol.ASKED in event.text]
-    assert said, "a line says so"
+    lines = [event.text for event in again.observer.events if protocol.ASKED in event.text]
+    assert lines, "a line says so"
     assert Restless.questions == list(range(len(before)))
 
 
@@ -282,7 +282,7 @@ def test_what_no_trial_tells_of_is_asked_for_anew_under_its_own_number(tmp_path:
 def test_repeats_beyond_a_limit_are_published_when_it_is_raised(
     restless: Study, tmp_path: Path
 ) -> None:
-    """There was room for two of the first configuration's three."""
+    """The limit left two of the first configuration's three."""
     store = a_store(tmp_path, restless)
     a_master(store, Limits(trials=2)).step()
     assert len(store.folder.names(protocol.TRIALS)) == 2

@@ -5,17 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import AttemptName
 from distune.study.trial import Purpose
-from distune.worker.claims import Candidates, compare, left_to_others, order_of_claims
+from distune.worker.claims import Candidates, order_of_claims
 
 
 def waiting(trial: int, attempt: int = 1, purpose: Purpose = Purpose.TRAIN) -> AttemptName:
     return AttemptName(trial, attempt, purpose=purpose)
-
-
-def taken(trial: int) -> AttemptName:
-    return AttemptName(trial, 1, state=State.TAKEN, worker="me")
 
 
 def order(
@@ -57,20 +53,6 @@ def test_what_is_left_to_others_is_not_claimed_at_all() -> None:
     names = [waiting(number) for number in range(3)]
     assert set(order(names, others=names[:2])) == {names[2]}
     assert order(names, others=names) == []
-
-
-def test_only_a_trial_that_failed_here_and_that_another_worker_can_take_is_left() -> None:
-    names = [waiting(number, attempt=2) for number in range(3)]
-    failed_on = {names[0]: ["me"], names[1]: ["other"], names[2]: ["me", "other"]}
-    assert left_to_others("me", failed_on, lambda on: "other" not in on) == {names[0]}
-    assert left_to_others("me", failed_on, lambda on: False) == set()
-
-
-def test_a_listing_shows_what_is_missing_and_what_was_claimed_without_knowing() -> None:
-    held = [taken(0), taken(1), taken(2)]
-    missing, found = compare(held, written=[taken(1)], listed=[taken(2), taken(4), taken(3)])
-    assert missing == {taken(0)}, "where the result is written, the rename will tell"
-    assert found == [taken(3), taken(4)]
 
 
 def test_candidates_of_a_worker_with_rivals_are_listed_ten_times_a_second() -> None:

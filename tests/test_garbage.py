@@ -98,22 +98,22 @@ def test_what_is_set_aside_is_kept_as_it_was(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.step_master()
     path = bench.put(1, State.DONE)
-    path.write_bytes(b"\x00\xffsomething of a stranger's")
+    path.write_bytes(b"\x00\xffsomething of a user's")
     bench.run()
     (kept,) = bench.quarantined()
-    assert (bench.path / "quarantine" / kept).read_bytes() == b"\x00\xffsomething of a stranger's"
+    assert (bench.path / "quarantine" / kept).read_bytes() == b"\x00\xffsomething of a user's"
 
 
 def test_nothing_in_quarantine_is_overwritten(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    contents = [b"first", b"second", b"third"]
-    for content in contents:
+    notes = [b"first", b"second", b"third"]
+    for content in notes:
         (bench.path / "trials" / "notes").write_bytes(content)
         (bench.path / "workers" / "notes").write_bytes(content + b" of a worker")
         bench.now += 100  # on patrol
         bench.step()
     kept = [(bench.path / "quarantine" / name).read_bytes() for name in bench.quarantined()]
-    assert sorted(kept) == sorted([*contents, *(c + b" of a worker" for c in contents)])
+    assert sorted(kept) == sorted([*notes, *(note + b" of a worker" for note in notes)])
     bench.run()
     bench.check()
 
@@ -162,7 +162,7 @@ def test_a_history_that_is_rebuilt_counts_no_garbage_and_makes_its_trials_again(
         set_aside_once(bench, path.name)
 
 
-# -- results never asked for -------------------------------------------------------------------
+# -- results no master asked for ----------------------------------------------------------------
 
 
 def ghost(number: int, attempt: int = 1, state: State = State.DONE) -> AttemptName:
@@ -194,15 +194,15 @@ def test_files_that_say_what_cannot_be_are_set_aside(tmp_path: Path) -> None:
     for _ in range(4):
         bench.step_master()
     trial, claim, result = bench.ended(bench.trial(0)).splitlines(keepends=True)
-    unasked = {
+    planted = {
         0: trial + result,  # a result without a claim
         1: bench.ended(bench.trial(2)),  # another trial's
-        2: bench.ended(bench.trial(2), worker="stranger-1-else00"),
+        2: bench.ended(bench.trial(2), worker="another-1-else00"),
         3: bench.ended(bench.trial(3, attempt=2)),
     }
-    unasked[0] = unasked[0].replace(trial, records.encode(bench.trial(0)))
+    planted[0] = planted[0].replace(trial, records.encode(bench.trial(0)))
     assert claim
-    for number, content in unasked.items():
+    for number, content in planted.items():
         path = bench.put(number, State.DONE)
         path.write_bytes(content)
     test = AttemptName(3, 1, Purpose.TEST, GHOST, State.DONE)
@@ -210,7 +210,7 @@ def test_files_that_say_what_cannot_be_are_set_aside(tmp_path: Path) -> None:
     (bench.path / test.live_path).write_bytes(bench.ended(asked))
     bench.run()
     bench.check()
-    for number in unasked:
+    for number in planted:
         set_aside_once(bench, ghost(number).filename)
     set_aside_once(bench, test.filename)
 
@@ -340,18 +340,18 @@ def test_garbage_in_place_of_ones_own_file_is_moved_and_the_file_made_anew(
     bench.step(4)
     path = bench.path / name
 
-    def lines_said() -> list[str]:
+    def said() -> list[str]:
         return [n for n in bench.lines + bench.said if n.startswith(f"{name} set aside as ")]
 
     for garbage in ALL:
         spoil(path, garbage, VALID)
-        before = len(lines_said())
+        before = len(said())
         mended(bench)
         assert path.is_file(), garbage
         assert not path.is_symlink(), garbage
         bench.look()
         if garbage in THINGS and garbage != "ten sparse gigabytes":  # else written over
-            assert len(lines_said()) == before + 1, garbage
+            assert len(said()) == before + 1, garbage
     bench.check_outside()
 
 
@@ -421,14 +421,14 @@ def test_heartbeats_of_no_worker_are_set_aside(tmp_path: Path) -> None:
     bench = Bench(tmp_path, trials=60)
     bench.step(2)
     beat = Beat(worker="other", host="h", pid=1, device="cpu", jobs=1, counter=1, state="idle")
-    contents = {
+    strange = {
         "garbage": b"\x00" * 4096,
         "half": records.encode_document(beat)[:50],
         "other-name": records.encode_document(beat),
         "flipped": flipped(records.encode_document(beat)),
         "nan": resealed(records.encode_document(beat), lambda b: b.replace(b": 1,", b": NaN,")),
     }
-    for name, content in contents.items():
+    for name, content in strange.items():
         (bench.path / "workers" / f"{name}.beat").write_bytes(content)
     for thing in THINGS:
         spoil(bench.path / "workers" / f"{thing.replace(' ', '-')}.beat", thing)
@@ -436,7 +436,7 @@ def test_heartbeats_of_no_worker_are_set_aside(tmp_path: Path) -> None:
         mended(bench)
     bench.run()
     bench.check()
-    for name in [*contents, *(thing.replace(" ", "-") for thing in THINGS)]:
+    for name in [*strange, *(thing.replace(" ", "-") for thing in THINGS)]:
         set_aside_once(bench, f"workers/{name}.beat")
 
 
@@ -745,7 +745,7 @@ def start(lab: Lab, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def test_garbage_neither_hangs_real_processes_nor_fills_their_memory(lab: Lab) -> None:
-    """FIFOs without a writer, links to /dev/zero, and ten sparse gigabytes, everywhere."""
+    """FIFOs that no process writes, links to /dev/zero, and ten sparse gigabytes, everywhere."""
     (lab.folder / "outside" / "folder").mkdir(parents=True)
     kinds = ["fifo", "link to zeros", "ten sparse gigabytes", "socket", "link to itself"]
     lab.write_space(trials=40, params={"x": {"type": "float", "low": 0.0, "high": 1.0}})
@@ -833,11 +833,11 @@ def test_a_lock_that_is_no_file_is_set_aside(tmp_path: Path, thing: str) -> None
 def test_the_output_of_local_workers_goes_into_no_garbage(lab: Lab, thing: str) -> None:
     lab.write_space(trials=2)
     (lab.folder / "outside").mkdir()
-    (lab.folder / "outside" / "file").write_text("none of its business")
+    (lab.folder / "outside" / "file").write_text("another program's business")
     logs = lab.logs / "space" / protocol.LOCAL_LOGS
     logs.mkdir(parents=True)
     spoil(logs / "worker-1.log", thing)
     done = lab.run("master", "--space", "space.json", "--plain", "--workers", "1", timeout=60)
     assert done.returncode == 1
     assert "worker-1.log: it is a" in done.stderr
-    assert (lab.folder / "outside" / "file").read_text() == "none of its business"
+    assert (lab.folder / "outside" / "file").read_text() == "another program's business"

@@ -9,7 +9,7 @@ from distune.share.heartbeat import Beat, BeatState
 from distune.share.store import Store
 from distune.study.trial import Failure, Outcome, Result
 from distune.watch.observer import Observer
-from distune.worker.health import FAILURES_TO_DOUBT, Health, LeaveStudy, Pause, Peers
+from distune.worker.health import FAILURES_TO_DOUBT, Health, Peers, Verdict
 from distune.worker.worker import Worker
 from tests.histories import LEASE
 from tests.memory_folder import Faults
@@ -57,8 +57,8 @@ def unlucky(failures: int) -> Health:
 
 def test_a_worker_tests_itself_after_so_many_failures_at_once_in_a_row() -> None:
     health = Health()
-    due_after = [health.ended(AT_ONCE) for _ in range(2 * FAILURES_TO_DOUBT)]
-    assert [i for i, due in enumerate(due_after, 1) if due] == [
+    doubts = [health.ended(AT_ONCE) for _ in range(2 * FAILURES_TO_DOUBT)]
+    assert [i for i, due in enumerate(doubts, 1) if due] == [
         FAILURES_TO_DOUBT,
         2 * FAILURES_TO_DOUBT,
     ]
@@ -82,9 +82,8 @@ def test_params_that_cannot_be_trained_say_nothing_about_the_worker() -> None:
 
 def test_a_failed_self_test_is_a_reason_to_leave_whatever_fails_elsewhere() -> None:
     for peers in (peers_of(), peers_of(beat("w0", completed=9))):
-        assert unlucky(3).judge("cuda:0 cannot compute", peers) == LeaveStudy(
-            "cuda:0 cannot compute"
-        )
+        verdict = unlucky(3).judge("cuda:0 cannot compute", peers)
+        assert verdict == Verdict("cuda:0 cannot compute", pause=None)
 
 
 def test_a_worker_alone_in_failing_or_with_none_to_compare_goes_on() -> None:
@@ -96,33 +95,38 @@ def test_where_others_succeed_it_pauses_longer_each_time_and_leaves() -> None:
     peers = peers_of(beat("w0", completed=4), beat("w1", completed=3))
     health = unlucky(3)
     first = health.judge(None, peers)
-    assert isinstance(first, Pause)
+    assert first is not None
+    assert first.pause is not None
     assert first.reason == (
         "3 trials in a row failed here at once while others succeed; the last: no kernel image"
     )
-    seen = [first]
+    pauses = [first.pause]
     while True:
         assert health.ended(AT_ONCE)  # each one now: it is on probation
         verdict = health.judge(None, peers)
-        if isinstance(verdict, LeaveStudy):
+        assert verdict is not None
+        if verdict.pause is None:
             assert "no kernel image" in verdict.reason
             break
-        assert isinstance(verdict, Pause)
-        assert verdict.seconds > seen[-1].seconds
-        seen.append(verdict)
-        assert len(seen) < 5
+        assert verdict.pause > pauses[-1]
+        pauses.append(verdict.pause)
+        assert len(pauses) < 5
 
 
 def test_where_others_fail_as_often_a_row_of_failures_is_bad_luck() -> None:
     peers = peers_of(beat("w0", completed=40, failed=60))
     assert unlucky(6).judge(None, peers) is None
-    assert isinstance(unlucky(12).judge(None, peers), Pause)
+    verdict = unlucky(12).judge(None, peers)
+    assert verdict is not None
+    assert verdict.pause is not None
 
 
 def test_a_success_after_a_pause_forgives_everything() -> None:
     peers = peers_of(beat("w0", completed=10))
     health = unlucky(3)
-    assert isinstance(health.judge(None, peers), Pause)
+    verdict = health.judge(None, peers)
+    assert verdict is not None
+    assert verdict.pause is not None
     health.ended(COMPLETE)
     assert not health.doubtful
     assert not health.ended(AT_ONCE)

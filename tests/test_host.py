@@ -304,8 +304,7 @@ def test_a_study_wants_bfloat16_if_one_of_its_trials_may(value: object, may_be: 
 
 
 def test_a_worker_says_once_what_makes_it_slow_at_what_a_study_wants(lab: Lab) -> None:
-    """By a worker whose kernel says that there are no such instructions, and who finds nothing
-    compiled."""
+    """Where the kernel says that there are no such instructions, and nothing is compiled."""
     code = (
         "import sys; from distune import cli; from distune.worker import host; "
         "host.computes_bfloat16 = lambda: False; "

@@ -59,7 +59,7 @@ def test_a_torn_line_costs_only_itself_and_is_no_problem(
 ) -> None:
     add(file, TRIALS[0])
     store.folder.append(protocol.HISTORY, records.encode(TRIALS[1])[:30])
-    file.distrust_tail()
+    store.distrust_tail(protocol.HISTORY)
     add(file, TRIALS[2])
     assert read(file) == [TRIALS[0], TRIALS[2]]
     assert file.problem is None

@@ -389,7 +389,7 @@ def test_the_time_of_a_study_goes_on_where_the_last_master_stopped() -> None:
     for _ in range(9):
         world.now += 10
         master.step()
-    world.now += 1000  # time that does not count: no master runs
+    world.now += 1000  # no master runs: this time counts for none
     again = world.master()
     again.step()
     assert again.elapsed == pytest.approx(90)

@@ -1,4 +1,4 @@
-"""Names of files, and who may move them where: the contract of PROTOCOL.md."""
+"""Names of files, and what may move them where: the contract of PROTOCOL.md."""
 
 from __future__ import annotations
 

@@ -141,9 +141,9 @@ def test_the_folder_of_a_trial_is_made_when_it_is_first_asked_for(tmp_path: Path
 
 
 def test_progress_is_told_as_it_comes() -> None:
-    progress: list[tuple[float, float | None]] = []
+    reported: list[tuple[float, float | None]] = []
     context = TrialContext(
-        1, 1, 0, "cpu", "/nonexistent", report_progress=lambda f, rate: progress.append((f, rate))
+        1, 1, 0, "cpu", "/nonexistent", report_progress=lambda f, rate: reported.append((f, rate))
     )
 
     def objective(params: Any, trial: TrialContext) -> float:
@@ -152,7 +152,7 @@ def test_progress_is_told_as_it_comes() -> None:
         return 1.0
 
     result(objective, context=context)
-    assert progress == [(0.5, None), (1.0, 320.0)]
+    assert reported == [(0.5, None), (1.0, 320.0)]
 
 
 # -- generators ------------------------------------------------------------------------------------
@@ -606,7 +606,7 @@ def test_a_command_that_is_not_there_fails_its_trial(tmp_path: Path) -> None:
 
 @pytest.fixture
 def typed_input() -> Iterator[None]:
-    """As if the user had typed a line at the terminal."""
+    """As if a user had typed a line at the terminal."""
     kept, (reading, writing) = os.dup(0), os.pipe()
     os.write(writing, b"secret\n")
     os.close(writing)

@@ -21,9 +21,9 @@ def rows_below(heading: str) -> list[list[str]]:
 
 def test_the_page_has_the_transition_table_of_the_code() -> None:
     table: dict[tuple[State, State], frozenset[Actor]] = {}
-    for source, target, who, _ in rows_below("The moves"):
+    for source, target, movers, _ in rows_below("The moves"):
         if "nothing" not in (source, target):
-            actors = frozenset(Actor(name.strip()) for name in who.split(","))
+            actors = frozenset(Actor(name.strip()) for name in movers.split(","))
             table[State(source), State(target)] = actors
     assert table == TRANSITIONS
 

@@ -88,7 +88,7 @@ ATTEMPT: list[Record] = [TRIAL, CLAIM, report(1, 0.91), report(2, 0.97), RESULT]
 
 
 def sealed(body: bytes) -> bytes:
-    """A line as an attacker who can write to the share could make it: its checksum is right."""
+    """A line as any program that writes to the share could make it: its checksum is right."""
     return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
@@ -197,7 +197,7 @@ def test_a_file_cut_anywhere_gives_its_complete_lines_and_no_more() -> None:
 
 
 def test_a_record_that_may_not_be_is_not_written() -> None:
-    """It could not be read again."""
+    """No process could read it again."""
     for bad in (TRIAL.replace(number=-1), TRIAL.replace(params={"x": math.nan}),
                 TRIAL.replace(failed_on=["w" * 81]), CLAIM.replace(worker=None)):  # fmt: skip
         with pytest.raises(ValueError):  # noqa: PT011  of the library, or of its decoder
@@ -232,7 +232,7 @@ def test_blank_lines_are_nothing() -> None:
         (sealed(b'"text'), "no record"),
         (sealed(b'{"step":1'), "KeyError"),
         (sealed(b'{"kind":"party","step":1'), "KeyError"),
-        (sealed(b'{"kind":["report"],"step":1'), "TypeError"),
+        (sealed(b'{"kind":["report"],"step":1'), "AttributeError"),
         (sealed(b'{"kind":"report","metrics":{},"seconds":1.0'), "ValidationError"),
         (sealed(b'{"kind":"report","step":-1,"metrics":{},"seconds":1.0'), "ValidationError"),
         (sealed(b'{"kind":"report","step":1,"metrics":{"a":"x"},"seconds":1'), "ValidationError"),

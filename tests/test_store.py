@@ -473,9 +473,9 @@ def test_several_trials_are_published_at_once_and_what_is_there_stays(tmp_path: 
     trials = [trial().replace(number=number) for number in range(30)]
     there = trial().replace(number=7, params={"lr": 7.0})
     store.publish(there)
-    published: list[Trial] = []
-    store.publish_all(trials, published.append)
-    assert published == trials
+    begun: list[Trial] = []
+    store.publish_all(trials, begun.append)
+    assert begun == trials
     listed = store.listing().attempts
     assert [name.trial for name in listed] == list(range(30))
     found = {name.trial: store.read_attempt(name).trial for name in listed}
@@ -510,19 +510,19 @@ def test_what_cannot_be_written_keeps_all_of_its_company_from_being_published(
     store.mend_folders()
     trials = [trial().replace(number=number) for number in range(6)]
     (tmp_path / "trials").chmod(0o500)
-    published: list[Trial] = []
+    begun: list[Trial] = []
     if os.getuid() == 0:  # whom no mode keeps out
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
     try:
         with pytest.raises(ShareError):
-            store.publish_all(trials, published.append)
+            store.publish_all(trials, begun.append)
     finally:
         if os.getuid() == 0:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         (tmp_path / "trials").chmod(0o700)
-    assert published == []
+    assert begun == []
     assert os.listdir(tmp_path / "trials") == []
 
 
@@ -539,13 +539,13 @@ def test_several_are_published_in_their_order_up_to_the_one_that_fails(
         real(folder, draft, name, at)
 
     monkeypatch.setattr(Folder, "_name_draft", name_draft)
-    published: list[int] = []
+    begun: list[int] = []
     with pytest.raises(ShareError, match="no answer"):
         store.publish_all(
             [trial().replace(number=number) for number in range(6)],
-            lambda one: published.append(one.number),
+            lambda one: begun.append(one.number),
         )
-    assert published == [0, 1, 2, 3]
+    assert begun == [0, 1, 2, 3]
     assert [n.trial for n in store.listing().attempts] == [0, 1, 2]
     drafts = [name for name in os.listdir(tmp_path / "trials") if name.startswith(".")]
     assert len(drafts) <= 1  # of the one whose fate is unknown
@@ -557,7 +557,7 @@ def test_nothing_is_held_open_at_rest(tmp_path: Path) -> None:
     store.publish(trial())
     store.listing()
     assert held_open(tmp_path)
-    store.rest()
+    store.folder.rest()
     assert held_open(tmp_path) == []
 
 
@@ -577,7 +577,7 @@ def test_a_failure_that_is_kept_holds_nothing_open(
         patched.setattr(os, "listdir", broken)
         with pytest.raises(ShareError) as listing:
             store.folder.names("seen")
-    store.rest()
+    store.folder.rest()
     assert held_open(tmp_path) == []
     assert moving.tb
     assert listing.tb

@@ -20,8 +20,6 @@ from distune.training.messages import (
     Died,
     Prepare,
     Ready,
-    SelfTest,
-    SelfTested,
     TrainingProgress,
 )
 from distune.training.offer import Offer
@@ -39,7 +37,7 @@ class FakeProcess:
     def __init__(self) -> None:
         self.given: list[list[int]] = []  # numbers of the trials of each row
         self.stopped: list[int] = []
-        self.ends = self.self_tests = 0
+        self.ends = 0
         self.says: list[tuple[int, Record | Died]] = []
 
     def start(self, *assignments: Assignment) -> None:
@@ -47,9 +45,6 @@ class FakeProcess:
 
     def tail(self) -> str:
         return "what it printed"
-
-    def self_test(self, test: SelfTest) -> None:
-        self.self_tests += 1
 
     def stop(self, slot: int) -> None:
         self.stopped.append(slot)
@@ -277,12 +272,17 @@ def test_a_test_of_the_host_gives_back_what_is_trained_and_goes_before_what_wait
     row = Row()
     row.train(1, 0.001)
     row.start(*(a_trial(number) for number in range(1, 8)), a_trial(8, attempt=2))
-    row.executor.self_test(0, SelfTest(study=STUDY, folder="f"))
-    assert (row.process.ends, row.process.self_tests) == (1, 1)
+    row.executor.start(0, a_trial(0).replace(self_test=True))
+    assert row.process.ends == 1
+    assert row.process.given[-1] == [0], "alone"
     said = row.say()
     assert [outcome(each) for each in said[:7]] == [Outcome.RELEASED] * 7
-    assert row.process.given[-1] == [1, 2, 3, 4, 5, 6, 7]
-    assert row.say((0, SelfTested()))[0] == [SelfTested()]
+    assert row.process.given[-1] == [0]
+    row.executor.start(1, a_trial(1).replace(self_test=True))
+    assert row.process.given[-1] == [0], "a test that is under way goes on"
+    assert row.say((0, DONE))[0] == [DONE]
+    assert row.process.given[-1] == [1]
+    assert row.say((1, DONE))[1] == [DONE]
     assert row.process.given[-1] == [8]
 
 

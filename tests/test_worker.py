@@ -13,14 +13,20 @@ from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
-from distune.training.messages import Died, SelfTested
+from distune.training.messages import Died
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
 from tests.histories import make_study
 from tests.memory_folder import Faults, MemoryFolder, Share
 
-FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no kernel image"))
+
+def failed(message: str) -> Result:
+    return Result(outcome=Outcome.FAILED, failure=Failure(message=message))
+
+
+FAILED = failed("no kernel image")
+SOUND = Result(outcome=Outcome.COMPLETE)  # of a self-test
 
 
 class Bench:
@@ -375,7 +381,7 @@ def test_the_failure_that_made_it_doubt_is_not_the_trials_if_the_host_is_broken(
                                                      output="the last words"))
     ] * 2  # fmt: skip
     assert bench.names(State.TAKEN), "the third waits for the verdict"
-    bench.answer(SelfTested(problem="cuda:0 cannot compute"))
+    bench.answer(failed("cuda:0 cannot compute"))
     last = bench.result_of(2)
     assert last is not None
     assert last.outcome is Outcome.RELEASED
@@ -396,7 +402,7 @@ def test_a_self_test_goes_on_when_its_trial_is_taken_back() -> None:
     bench.publish(3)
     bench.step(seconds=5)
     assert bench.executors[0].stops == 0
-    bench.answer(SelfTested())
+    bench.answer(SOUND)
     bench.step(seconds=1)
     assert [name.trial for name in bench.names(State.TAKEN)] == [3]
 
@@ -426,7 +432,7 @@ def test_giving_up_gives_back_what_the_other_executors_train() -> None:
         bench.publish(number)
         bench.step()
     bench.answer(FAILED)
-    bench.answer(SelfTested(problem="the disk is gone"))
+    bench.answer(failed("the disk is gone"))
     bench.step()
     other = bench.result_of(1 - mine)
     assert other is not None
@@ -449,7 +455,7 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
         bench.step()
         if executor.self_tests > sum(checked.values()):
             checked[executor] = executor.self_tests
-            executor.says.append(SelfTested())
+            executor.says.append(SOUND)
             bench.step()
 
     ended: dict[FakeExecutor, list[int]] = {executor: [] for executor in bench.executors}
@@ -468,10 +474,10 @@ def test_where_others_succeed_it_pauses_tries_one_and_gives_up() -> None:
     (executor,) = [p for p in bench.executors if len(p.trials) > len(ended[p])]
     executor.says.append(FAILED)
     bench.step()
-    executor.says.append(SelfTested())
+    executor.says.append(SOUND)
     bench.step()
     assert "while others succeed" in bench.worker.studies.left["s"]
-    # Nothing is wrong with the host that a test could find: this one is the trial's failure.
+    # Nothing is wrong with the host that its test could find: this one is the trial's failure.
     assert {bench.result_of(n).outcome for n in (0, 1, 2)} == {Outcome.FAILED}  # type: ignore[union-attr]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeGuard
 
 from distune.export.leaderboard import best_space, leaderboard_csv
@@ -20,24 +21,21 @@ from distune.watch.snapshot import Snapshot
 _PUBLISH_TOGETHER = 16  # trials
 
 
+@dataclass(eq=False)
 class Actions:
-    """`Actions(...).apply(plan, snapshot)`: each may be done again, by another master, too.
+    """`Actions(...).apply(plan, snapshot)`: each may be done again, by another master, too."""
 
-    Attributes:
-        finished: how the study ended, when it has.
-    """
+    _store: Store
+    _observer: Observer
+    _asked: Remembered
+    _counting: Counting
+    finished: Finished | None = None  # how the study ended, when it has
+    _elapsed: float = 0.0
 
-    def __init__(
-        self, store: Store, observer: Observer, asked: Remembered, counting: Counting
-    ) -> None:
-        self.finished: Finished | None = None
-        self._store = store
-        self._observer = observer
-        self._asked = asked
-        self._counting = counting
-        self._elapsed = 0.0
+    def __post_init__(self) -> None:
+        over = self._store.is_finished()
         #: Trials without a file, because the end came before a worker had claimed them.
-        self._withdrawn = observer.expected.unseen if store.is_finished() else frozenset()
+        self._withdrawn = self._observer.expected.unseen if over else frozenset()
 
     def apply(self, plan: Sequence[planner.Action], snapshot: Snapshot) -> None:
         """Do all of it; what was asked is on the disk before anything is published.
@@ -105,10 +103,9 @@ class Actions:
         )
 
     def _replace(self, trial: Trial) -> None:
-        """Publish a trial again whose file is nowhere in `trials/`, unless `seen/` has it.
-
-        The file may only be hidden, by a cache and a rename nearby. So it gets a name that no
-        attempt can have had: a rename is proof of its own success only while names are unique.
+        """Publish a trial again whose file is nowhere in `trials/`, unless `seen/` has it. It may
+        only be hidden, so the new one gets a name that no attempt can have had: a rename proves
+        its own success only while names are unique.
         """
         attempt, key = 0, trial.key
         for name in self._store.seen_of(trial.number):

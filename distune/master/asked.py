@@ -1,6 +1,4 @@
-"""What the master has asked its sampler for: in memory, and in `asked.jsonl` before a trial of it
-is published.
-"""
+"""What the master has asked its sampler for: in memory, and in `asked.jsonl`."""
 
 from __future__ import annotations
 
@@ -21,11 +19,7 @@ _MOST_AHEAD = 1000  # trials: a master publishes no more before the first of the
 
 
 class Remembered:
-    """`Remembered(store, study)` knows what earlier masters have asked for, once it is read.
-
-    Attributes:
-        so_far: all of it.
-    """
+    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read."""
 
     def __init__(self, store: Store, study: Study) -> None:
         self.so_far = AskedSoFar(study)
@@ -38,16 +32,12 @@ class Remembered:
         self._is_read = False
 
     def read(self, history: History) -> None:
-        """Read what earlier masters have asked for, if that was not done before.
-
-        Args:
-            history: what is counted; its configurations need not be kept.
-        """
+        """Read what earlier masters have asked for, if that was not done before."""
         if self._is_read:
             return
         self._is_read = True
         self.so_far = AskedSoFar(self._study, history)
-        self._file.distrust_tail()
+        self._store.distrust_tail(protocol.ASKED)
         self._catch_up()
         # A trial is published after its line is whole: half a line says that more is missing.
         self._lacks_lines = self._file.torn or not len(self.so_far)
@@ -83,12 +73,8 @@ class Remembered:
         if asked is None:
             return True
         wanted = trial_of(self._study, asked, trial.number)
-        return (trial.params, trial.seed, trial.configuration, trial.repeat) != (
-            wanted.params,
-            wanted.seed,
-            wanted.configuration,
-            wanted.repeat,
-        )
+        same = ("params", "seed", "configuration", "repeat")
+        return any(getattr(trial, name) != getattr(wanted, name) for name in same)
 
     def recover(self, trials: Iterable[Trial], history: History) -> None:
         """Make lines that were lost again, from trials that they have asked for. Where nothing says
@@ -107,11 +93,7 @@ class Remembered:
 
     def recover_all(self, names: Iterable[AttemptName], history: History) -> None:
         """See that everything is known that was asked for: where lines are lost, trials tell of
-        it.
-
-        Args:
-            names: what lies in `trials/`.
-            history: what is counted.
+        it, those that are counted and those in `trials/`.
         """
         if self._has_less_than(history):
             self.recover((counted.trial for counted in history.trials), history)
@@ -124,10 +106,7 @@ class Remembered:
 
     def mend(self, sampler: Sampler, history: History) -> str | None:
         """Make the file say what is known, now that all trials have been looked at. What no trial
-        tells of is asked for anew.
-
-        Returns:
-            A line for people, if anything was lost.
+        tells of is asked for anew. Returns a line for people, if anything was lost.
 
         Raises:
             UserError: the sampler has nothing in the place of what was lost.
@@ -152,12 +131,7 @@ class Remembered:
         )
 
     def keep(self) -> str | None:
-        """Write all of it anew if the file has less than is known: it was removed or cut,
-        or the share came back in an older state.
-
-        Returns:
-            A line for people, if so.
-        """
+        """Write all of it anew if the file has lost lines; a line for people, if so."""
         self.so_far.forget_what_is_over()
         if not self._file.has_lost_lines():
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from distune.errors import BadRecord
 from distune.share import protocol, records
@@ -15,18 +16,18 @@ from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
 
+@dataclass(eq=False)
 class Counting:
     """What the master has counted, in the observer's history and in `history.jsonl`."""
 
-    def __init__(self, store: Store, observer: Observer) -> None:
-        self._store = store
-        self._observer = observer
-        self._unsure = False  # an append failed: some of its lines may be there
+    _store: Store
+    _observer: Observer
+    _unsure: bool = False  # an append failed: some of its lines may be there
 
     def mend(self) -> None:
         """Make the file say what is known, now that `seen/` has been compared with it."""
         file, known = self._observer.history_file, self._observer.history.lines()
-        file.distrust_tail()
+        self._store.distrust_tail(protocol.HISTORY)
         if file.problem is not None:
             file.write_anew(known)
         else:
@@ -37,9 +38,8 @@ class Counting:
         a crash in between by the attempt's name.
         """
         if names:
-            files, elapsed = snapshot.files, snapshot.elapsed
-            study = snapshot.study
-            self.add([count_attempt(study, name, files[name], elapsed) for name in names])
+            files, study = snapshot.files, snapshot.study
+            self.add([count_attempt(study, one, files[one], snapshot.elapsed) for one in names])
         for name in names:
             self._store.settle(name)
 
@@ -68,9 +68,7 @@ class Counting:
             history.add(one, line)
 
     def keep(self) -> None:
-        """Write what is remembered anew if the file has less: the share came back in an older
-        state, or the file was removed or cut.
-        """
+        """Write what is remembered anew if the file has lost lines."""
         file, known = self._observer.history_file, self._observer.history
         if file.has_lost_lines():
             file.write_anew(known.lines())

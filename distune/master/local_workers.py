@@ -31,11 +31,7 @@ class _LocalWorker:
 
 
 class LocalWorkers:
-    """`--workers N`: workers of this master's own, which live no longer than it.
-
-    Attributes:
-        parallelism: of each of them.
-    """
+    """`--workers N`: workers of this master's own, which live no longer than it."""
 
     def __init__(self, options: MasterOptions, folder: Path, study: Study) -> None:
         self._options = options
@@ -106,9 +102,7 @@ class LocalWorkers:
                 )
 
     def end(self, patience: float) -> None:
-        """Wait `patience` seconds for them to leave by themselves; then have them give back
-        what they hold.
-        """
+        """Have them give back what they hold, if they do not leave in `patience` seconds."""
         running = [one.process for one in self._workers if one.process is not None]
         until = time.monotonic() + patience
         while time.monotonic() < until and any(process.poll() is None for process in running):

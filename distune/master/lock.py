@@ -27,11 +27,9 @@ class Identity:
 def only_master(
     study_folder: Path, store: Store, identity: Identity, wait: Callable[[float], None] = time.sleep
 ) -> Iterator[None]:
-    """Be this study's only master.
-
-    The lock is for the ordinary case. Where it cannot be trusted (sshfs lets both win),
-    the heartbeat of a master on another host is watched as well; and if both fail, two
-    masters still count every trial once.
+    """Be this study's only master. Where the lock cannot be trusted (sshfs lets both win), the
+    heartbeat of a master on another host is watched as well; and if both fail, two masters still
+    count every trial once.
 
     Raises:
         UserError: there is one already; says where.
@@ -64,8 +62,8 @@ def only_master(
 
 def _second_master(study_folder: Path, store: Store) -> str:
     beat = store.read_master()
-    who = f"on {beat.host}, pid {beat.pid}" if beat else "just starting"
+    where = f"on {beat.host}, pid {beat.pid}" if beat else "just starting"
     return (
-        f"the study {study_folder.name!r} has a master already ({who}); "
+        f"the study {study_folder.name!r} has a master already ({where}); "
         "watch it with: distune top, or stop that one first"
     )

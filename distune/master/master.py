@@ -1,6 +1,4 @@
-"""The master of a study: scan, plan, apply, again. All state is in the directory, so a
-restart is the normal path (P4).
-"""
+"""The master of a study: scan, plan, apply, again. All state is in the directory (P4)."""
 
 from __future__ import annotations
 
@@ -33,25 +31,16 @@ _FILES = 20  # of `seen/`, looked at each time
 
 
 class ClaimPace:
-    """How fast workers claim: the master comes back before they have nothing to claim.
-
-    Attributes:
-        lasts: seconds in which workers will have claimed what waits for them, at the pace that
-            they had between the last two looks; 0 if they had claimed all of it.
-    """
+    """How fast workers claim: the master comes back before they have nothing to claim."""
 
     def __init__(self) -> None:
+        #: Seconds in which workers will have claimed what waits for them, at the pace that they
+        #: had between the last two looks; 0 if they had claimed all of it.
         self.lasts = math.inf
         self._left = 0  # how many waited after the last look
 
     def follow(self, waiting: int, new: int, seconds: float) -> None:
-        """Note what happened since the look before.
-
-        Args:
-            waiting: trials that were left.
-            new: trials that are about to be added.
-            seconds: since then.
-        """
+        """Take in what was left waiting `seconds` after the look before, and what is new."""
         claimed, self._left = self._left - waiting, waiting + new
         if self._left == 0:
             self.lasts = math.inf
@@ -155,9 +144,7 @@ class Master:
             )
 
     def _expect_what_is_there(self) -> None:
-        """List `trials/` twice: a trial that one listing hides (an old cache, a rename nearby) must
-        not be taken for one that was never published.
-        """
+        """List `trials/` twice: one listing may hide what must not seem never published."""
         self.store.folder.poke(protocol.TRIALS)
         listings = [self.store.listing(), self.store.listing()]
         names = {name for listing in listings for name in listing.attempts}
@@ -178,10 +165,10 @@ class Master:
         # since, no master has.
         beyond = self._started and limit is not None and trial.number >= limit
         if beyond or self._asked.refuses(trial):
-            return "nobody asked for such a trial"
+            return "no master asked for such a trial"
         if trial.purpose is Purpose.TEST:
             known = history.has((Purpose.TRAIN, trial.number))
-            return None if known else "nobody asked for such a test"
+            return None if known else "no master asked for such a test"
         return None
 
     def step(self, *, curves: bool = False) -> Snapshot:
@@ -242,8 +229,7 @@ class Master:
         self.store.beat_as_master(
             MasterBeat(
                 study=self.study.id,
-                host=self.identity.host,
-                pid=self.identity.pid,
+                **vars(self.identity),
                 counter=self._counter,
                 state=state,
                 elapsed=self.elapsed,

@@ -1,6 +1,4 @@
-"""The beginning of a master's run: what it was asked for, and the study it goes on with, or
-creates.
-"""
+"""The beginning of a master's run: its options, and the study that it opens or creates."""
 
 from __future__ import annotations
 
@@ -23,19 +21,13 @@ from distune.study.study import Study, differences
 
 @dataclass(frozen=True)
 class MasterOptions:
-    """What to search, where, and which workers to start.
-
-    Attributes:
-        source: of the space file, for people.
-        name: of the study.
-        workers: how many to start on this machine; `worker_arguments` and `device` are theirs.
-    """
+    """What to search, where, and which workers to start."""
 
     space: SpaceFile
-    source: str
+    source: str  # of the space file, for people
     name: str
     logs: Path
-    workers: int = 0
+    workers: int = 0  # to start on this machine; `worker_arguments` and `device` are theirs
     device: str = "auto"
     worker_arguments: Sequence[str] = ()
     any_owner: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from distune.search.asked import AskedSoFar, trial_of
@@ -27,73 +27,66 @@ _AHEAD = 12  # times as many waiting as ended since the last look
 _MOST_WAITING = 1000
 
 
+class Action:
+    """Something that the master has to do."""
+
+
 @dataclass(frozen=True)
-class Ask:
+class Ask(Action):
     """Remember a configuration, before any of its trials is published."""
 
     asked: Asked
 
 
 @dataclass(frozen=True)
-class Publish:
+class Publish(Action):
     """Make an attempt's file."""
 
     trial: Trial
 
 
 @dataclass(frozen=True)
-class Replace:
+class Replace(Action):
     """A trial's file has vanished: see what `seen/` knows of it, else publish it again."""
 
     trial: Trial
 
 
 @dataclass(frozen=True)
-class Count:
+class _OnAttempt(Action):
+    name: AttemptName
+
+
+class Count(_OnAttempt):
     """Put a done attempt into the history."""
 
-    name: AttemptName
+
+class Lose(_OnAttempt):
+    """Make an attempt lost: its worker is, or it failed and is tried again."""
+
+
+class Prune(_OnAttempt):
+    """Stop a running attempt; what it has reached is counted."""
+
+
+class Withdraw(_OnAttempt):
+    """Take a trial back that no worker has claimed; it is published again if the study goes on."""
+
+
+class Settle(_OnAttempt):
+    """Put a file away about which there is nothing left to do."""
 
 
 @dataclass(frozen=True)
-class CountUnreadable:
+class CountUnreadable(_OnAttempt):
     """End a trial as failed: what its last attempt has left cannot be read."""
 
-    name: AttemptName
     trial: Trial
     why: str
 
 
 @dataclass(frozen=True)
-class Lose:
-    """Make an attempt lost: its worker is, or it failed and is tried again."""
-
-    name: AttemptName
-
-
-@dataclass(frozen=True)
-class Prune:
-    """Stop a running attempt; what it has reached is counted."""
-
-    name: AttemptName
-
-
-@dataclass(frozen=True)
-class Withdraw:
-    """Take a trial back that no worker has claimed; it is published again if the study goes on."""
-
-    name: AttemptName
-
-
-@dataclass(frozen=True)
-class Settle:
-    """Put a file away about which there is nothing left to do."""
-
-    name: AttemptName
-
-
-@dataclass(frozen=True)
-class Quarantine:
+class Quarantine(Action):
     """Set a file aside that makes no sense."""
 
     filename: str
@@ -101,43 +94,23 @@ class Quarantine:
 
 
 @dataclass(frozen=True)
-class Finish:
+class RemoveHeartbeat(Action):
+    """Remove the heartbeat of a worker that has been silent for long and holds nothing."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Finish(Action):
     """The study is over."""
 
     reason: str
     failed: bool = False
 
 
-@dataclass(frozen=True)
-class RemoveHeartbeat:
-    """Remove the heartbeat of a worker that has been silent for long and holds nothing."""
-
-    worker: str
-
-
-Action = (
-    Ask
-    | Publish
-    | Replace
-    | Count
-    | CountUnreadable
-    | Lose
-    | Prune
-    | Withdraw
-    | Settle
-    | Quarantine
-    | RemoveHeartbeat
-    | Finish
-)
-
-
 def plan(snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> list[Action]:
-    """What the master has to do about what it sees, in the order to do it in.
-
-    Args:
-        snapshot: what it sees.
-        asked: what was asked before.
-        sampler: to be asked for more, once for each configuration.
+    """What the master has to do about what it sees, in the order to do it in. The sampler is asked
+    once for each configuration that was not asked for before.
     """
     found = _Plan(snapshot, asked, sampler)
     actions = list(found.actions())
@@ -153,7 +126,12 @@ class _Plan:
         self.sampler = sampler
         self.new: list[Asked] = []  # asked for now
         self.nothing: Nothing | None = None  # that the sampler had, when it was asked last
-        self.live = _live_attempts(n for n in snapshot.attempts if n not in snapshot.bad)
+        #: The highest attempt that may still succeed, for each trial that has one.
+        self.live = {
+            name.key: name.attempt
+            for name in sorted(snapshot.attempts)
+            if name.state in LIVE and name not in snapshot.bad
+        }
         self.settled_now: set[tuple[Purpose, int]] = set()
 
     def actions(self) -> Iterator[Action]:
@@ -193,12 +171,10 @@ class _Plan:
             yield Count(name)
 
     def _is_tried_again(self, name: AttemptName) -> bool:
-        file = self.snapshot.files[name]
-        if file.result is None or file.result.outcome not in FAILURES:
+        trial, result = self.snapshot.files[name].trial, self.snapshot.files[name].result
+        if result is None or result.outcome not in FAILURES or result.infeasible:
             return False
-        if file.result.infeasible:
-            return False
-        return file.trial.failures + 1 < self.study.max_attempts
+        return trial.failures + 1 < self.study.max_attempts
 
     def _unreadable(self, name: AttemptName) -> Iterator[Action]:
         # It says no more how often it has failed. An objective whose results cannot be read
@@ -307,9 +283,7 @@ class _Plan:
         return None if asked is None else trial_of(self.study, asked, number)
 
     def _asked(self, number: int) -> Asked | None:
-        """What asks for a trial; if it is the next one after all that were asked for, the sampler
-        is asked now. None if that has nothing to try.
-        """
+        """What asks for a trial, now if it is the next one; None if there is nothing to try."""
         known = self.asked.of(number)
         if known is not None or self.nothing is not None:
             return known
@@ -361,9 +335,7 @@ class _Plan:
         """Why no more trials are wanted, if so. Only what is counted counts."""
         snapshot, history = self.snapshot, self.snapshot.history
         total = len(history)
-        failures = (
-            0 if self._counted_results else sum(history.outcomes[outcome] for outcome in FAILURES)
-        )
+        failures = 0 if self._counted_results else sum(history.outcomes[one] for one in FAILURES)
         winner = history.target_reached(snapshot.limits.target)
         if winner is not None:
             return Finish(f"the target {snapshot.limits.target} is reached by trial {winner.first}")
@@ -402,13 +374,10 @@ class _Plan:
         if any(name.purpose is Purpose.TRAIN for name in (*ended, *running)):
             return
         tests = self._wanted_tests() if not ending.failed else []
-        open_tests = [
-            t for t in tests if self.snapshot.history.get((Purpose.TEST, t.number)) is None
-        ]
+        open_tests = [test for test in tests if self.snapshot.history.get(test.key) is None]
         for test in open_tests:
-            key = (Purpose.TEST, test.number)
-            listings = self.snapshot.absent.get(key)
-            if key in self.live:
+            listings = self.snapshot.absent.get(test.key)
+            if test.key in self.live:
                 continue
             if listings is None:
                 yield Publish(test)
@@ -420,31 +389,13 @@ class _Plan:
     def _wanted_tests(self) -> list[Trial]:
         """The winner's trials, to be evaluated on the test set: once each."""
         winner = self.snapshot.history.winner() if self.study.has_test else None
-        if winner is None:
-            return []
+        trained = winner.complete if winner is not None else []
         return [
-            Trial(
-                study=self.study.id,
-                number=run.trial.number,
-                attempt=1,
-                purpose=Purpose.TEST,
-                configuration=run.trial.configuration,
-                repeat=run.trial.repeat,
-                seed=run.trial.seed,
-                params=dict(run.trial.params),
-                best=dict(run.result.metrics),
+            counted.trial.replace(
+                attempt=1, purpose=Purpose.TEST, failed_on=[], best=counted.result.metrics
             )
-            for run in winner.complete
+            for counted in trained
         ]
-
-
-def _live_attempts(attempts: Iterable[AttemptName]) -> dict[tuple[Purpose, int], int]:
-    """The highest attempt that may still succeed, for each trial that has one."""
-    highest: dict[tuple[Purpose, int], int] = {}
-    for name in attempts:
-        if name.state in LIVE:
-            highest[name.key] = max(name.attempt, highest.get(name.key, 0))
-    return highest
 
 
 def _same_attempt(counted: Counted, name: AttemptName) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from distune.errors import NotAFolder, ShareError, StudyFailed, UserError
@@ -94,22 +94,16 @@ def _show_end(
         )
 
 
+@dataclass(eq=False)
 class _MasterLoop:
-    """Step until the study is over or a signal comes.
+    """Step until the study is over or a signal comes."""
 
-    Attributes:
-        snapshot: what was seen last.
-    """
-
-    def __init__(
-        self, master: Master, workers: LocalWorkers, interrupt: Interrupt, screen: Screen
-    ) -> None:
-        self.snapshot: Snapshot | None = None
-        self._master = master
-        self._workers = workers
-        self._interrupt = interrupt
-        self._screen = screen
-        self._outage = Outage()
+    _master: Master
+    _workers: LocalWorkers
+    _interrupt: Interrupt
+    _screen: Screen
+    snapshot: Snapshot | None = None  # what was seen last
+    _outage: Outage = field(default_factory=Outage)
 
     def run(self) -> None:
         master, event = self._master, self._interrupt.event
@@ -130,7 +124,7 @@ class _MasterLoop:
                 break
             self._workers.look_after(master.observer)
             if not master.active:
-                master.store.rest()
+                master.store.folder.rest()
             pause = min(pause * 1.5, self._longest_pause(looked - began))
             pause = SHORTEST_WAIT if master.active else pause
             # Sooner if workers will have nothing left by then.

@@ -1,7 +1,5 @@
-"""What was asked: the configurations of a study, as their sampler gave them. Pure.
-
-Settings are remembered, never computed again: a sampler that learns cannot give its answer
-twice.
+"""What was asked: the configurations of a study, as their sampler gave them. Remembered, never
+computed again: a sampler that learns cannot give its answer twice. Pure.
 """
 
 from __future__ import annotations
@@ -18,24 +16,15 @@ from distune.study.trial import Asked, Purpose, Trial, trial_seed
 
 
 class AskedSoFar:
-    """The configurations that were asked for, by the numbers of their trials.
-
-    The history has the params of those that are over; so only the lines of the others are kept,
-    and sixteen bytes for each configuration.
-
-    Args:
-        study: whose they are.
-        history: what is counted; it may only ever grow.
-
-    Attributes:
-        next_configuration: the lowest number that is higher than all of them.
-        next_trial: likewise, of their trials.
+    """The configurations that were asked for, by the numbers of their trials. The history, which
+    may only ever grow, has the params of those that are over; so only the lines of the others are
+    kept, and sixteen bytes for each configuration.
     """
 
     def __init__(self, study: Study, history: History | None = None) -> None:
         self.study = study
-        self.next_configuration = 0
-        self.next_trial = 0
+        self.next_configuration = 0  # the lowest number that is higher than all of them
+        self.next_trial = 0  # likewise, of their trials
         self._history = history if history is not None else History(study)
         self._first = array("q")  # of a line's trials, in their order; and the last one of each
         self._last = array("q")
@@ -46,14 +35,8 @@ class AskedSoFar:
         return len(self._first)
 
     def add(self, asked: Asked, line: bytes | None = None) -> bool:
-        """Take one in; the first that names a trial counts.
-
-        Args:
-            asked: of this study.
-            line: what it is encoded as, if that is known.
-
-        Returns:
-            Whether it is new.
+        """Take one in, with the line that it is encoded as, if that is known. False if another has
+        one of its trials already, which then stands.
         """
         last = asked.trial + asked.repeats - 1
         place = bisect_right(self._first, last)
@@ -95,9 +78,7 @@ class AskedSoFar:
         return self._trials < self.next_trial
 
     def gaps(self) -> Iterator[Asked]:
-        """What is missing: lines without params, each with the lowest configuration's number
-        that is free.
-        """
+        """What is missing: lines without params, with the lowest free configuration's numbers."""
         if not self.has_gaps():
             return
         known = {self._at(place).configuration for place in range(len(self))}
@@ -151,9 +132,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
-    """The line that asked for a trial, made again from it; None if this study cannot have asked
-    for it.
-    """
+    """The line that asked for a trial, made again from it; None if it is none of this study's."""
     first = trial.number - trial.repeat
     its_own = trial.study == study.id and trial.repeat < study.repeats and first >= 0
     if not its_own or trial.seed != trial_seed(study.seed, trial.configuration, trial.repeat):

@@ -1,7 +1,4 @@
-"""A configuration, the trials made of it, and what it is ranked by. Pure.
-
-Configurations are ranked, not trials: a configuration's trials (its repeats) are pooled.
-"""
+"""A configuration, the trials made of it, which are pooled, and what it is ranked by. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +10,7 @@ from operator import attrgetter
 from typing import cast
 
 from distune.share import records
-from distune.study.trial import Counted, Outcome, Params, Record, Trial, params_key
-
-
-def configuration_key(trial: Trial) -> str:
-    """The same for all trials of one configuration, and for no others."""
-    return params_key(trial.params)
+from distune.study.trial import Counted, Outcome, Params, Record
 
 
 class Tier(IntEnum):
@@ -39,16 +31,11 @@ def decoded(line: bytes) -> Counted:
 
 
 class Ended(Record, frozen=True):
-    """What the ranking keeps of a trial, and the line that has the rest.
-
-    Attributes:
-        tier: that of a configuration which needs no other trial.
-        value: None if it is not finite.
-    """
+    """What the ranking keeps of a trial, and the line that has the rest."""
 
     number: int
-    tier: Tier
-    value: float | None
+    tier: Tier  # that of a configuration which needs no other trial
+    value: float | None  # None if it is not finite
     line: bytes
 
 
@@ -71,19 +58,13 @@ Rank = tuple[int, float, int, "Configuration"]
 
 
 class Configuration:
-    """One setting and the trials made of it.
-
-    What it is ranked by is at hand; its trials are decoded when asked for.
-
-    Attributes:
-        tests: its trials on the test set, by number.
-    """
+    """One setting and the trials made of it, which are decoded when asked for."""
 
     __slots__ = ("_ended", "rank", "tests")
 
     def __init__(self, first: Ended, tests: Sequence[Counted]) -> None:
         self._ended = [first]
-        self.tests = tests
+        self.tests = tests  # its trials on the test set, by number
         self.rank: Rank | None = None
 
     def add(self, ended: Ended) -> None:

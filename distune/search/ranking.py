@@ -15,20 +15,17 @@ from distune.search.configuration import (
     Configuration,
     Rank,
     Tier,
-    configuration_key,
     decoded,
     ended_as,
 )
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Outcome, Purpose
+from distune.study.trial import Counted, Outcome, Purpose, params_key
 
 
 class CountedTrials(Sequence[Counted]):
-    """Counted trials, in the order in which they were counted.
-
-    Each is kept as its line and decoded when asked for: half a kilobyte instead of a whole one,
-    and 4 us to decode it.
+    """Counted trials, in the order in which they were counted. Each is kept as its line and decoded
+    when asked for: half a kilobyte instead of a whole one, and 4 us to decode it.
     """
 
     def __init__(self) -> None:
@@ -50,29 +47,19 @@ class CountedTrials(Sequence[Counted]):
 
 
 class History:
-    """Every counted trial, once (P3), and the ranking that follows from them.
-
-    Adding one costs the same however many there are (P11), but for a search in the ranking.
-
-    Attributes:
-        trials: those counted, in the order in which they were; tests are not among them.
-        tests: likewise.
-        outcomes: how many of the trials ended how.
-        retried: attempts at them that failed and were tried again.
-        taken_back: attempts at them that were lost or given back, and tried again.
-        highest: the highest number of a trial; -1 if there is none.
-        elapsed: how long the study had run when a trial was counted, at the latest.
+    """Every counted trial, once (P3), and the ranking that follows from them. Adding one costs the
+    same however many there are (P11), but for a search in the ranking.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.trials = CountedTrials()
+        self.trials = CountedTrials()  # in the order in which they were; without tests
         self.tests: list[Counted] = []
-        self.outcomes: Counter[Outcome] = Counter()
-        self.retried = 0
-        self.taken_back = 0
-        self.highest = -1
-        self.elapsed = 0.0
+        self.outcomes: Counter[Outcome] = Counter()  # of the trials
+        self.retried = 0  # attempts that failed and were tried again
+        self.taken_back = 0  # attempts that were lost or given back, and tried again
+        self.highest = -1  # number of a trial
+        self.elapsed = 0.0  # seconds that the study had run when the last trial was counted
         self._lines: dict[int, bytes] = {}  # of trials, by number
         self._tests: dict[int, Counted] = {}  # by number
         self._tests_of: dict[str, list[Counted]] = {}  # by configuration
@@ -111,12 +98,7 @@ class History:
         return None if line is None else decoded(line)
 
     def add(self, counted: Counted, line: bytes | None = None) -> bool:
-        """Count a trial; False if it has been counted before, which then stands.
-
-        Args:
-            counted: the trial.
-            line: what it is in the file, if that is known.
-        """
+        """Count a trial, with its line in the file; False if it has been counted before."""
         if self.has(counted.key):
             return False
         if counted.trial.purpose is Purpose.TEST:
@@ -135,7 +117,7 @@ class History:
         self.highest = max(self.highest, trial.number)
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)
-        key, ended = configuration_key(trial), ended_as(counted, line)
+        key, ended = params_key(trial.params), ended_as(counted, line)
         configuration = self._configurations.get(key)
         if configuration is None:
             configuration = Configuration(ended, self._tests_of.get(key, ()))
@@ -147,7 +129,7 @@ class History:
     def _add_test(self, counted: Counted) -> None:
         self.tests.append(counted)
         self._tests[counted.trial.number] = counted
-        key = configuration_key(counted.trial)
+        key = params_key(counted.trial.params)
         tests = self._tests_of.setdefault(key, [])
         bisect.insort(tests, counted, key=lambda test: test.trial.number)
         if key in self._configurations:

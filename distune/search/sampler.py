@@ -21,33 +21,21 @@ class Nothing(Enum):
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A setting to try.
+    """A setting to try."""
 
-    Attributes:
-        params: the caller's own.
-        stage: the name of the stage that it belongs to, if there are stages.
-        state: what the sampler wants to have written beside it, as JSON; it finds it again in
-            what was asked, after any number of restarts.
-    """
-
-    params: dict[str, Scalar]
-    stage: str = ""
+    params: dict[str, Scalar]  # the caller's own
+    stage: str = ""  # the name of the one that it belongs to, if there are stages
+    #: What the sampler wants to have written beside it: it finds it again in what was asked.
     state: dict[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a sampler is asked.
+    """What a sampler is asked."""
 
-    Attributes:
-        number: of the configuration that is wanted, from 0.
-        history: what is counted, with its ranking: repeats of a configuration are one entry with
-            a mean and a spread.
-        in_flight: gives the configurations that were asked for and are not over, oldest first.
-    """
-
-    number: int
-    history: History
+    number: int  # of the configuration that is wanted, from 0
+    history: History  # what is counted, with its ranking
+    #: Gives the configurations that were asked for and are not over, oldest first.
     in_flight: Callable[[], Sequence[Asked]] = tuple
 
 
@@ -61,7 +49,7 @@ class Sampler(Protocol):
     Attributes:
         endless: whether a study with it needs some other limit to end.
         exchangeable: whether its settings might as well have come in any other order.
-        size: how many configurations it has, where that can be told.
+        size: how many configurations it has, where that is known.
         label: what the search is, for people: "random search".
     """
 
@@ -81,21 +69,13 @@ class SpaceSampler(Sampler, Protocol):
 
     @classmethod
     def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
-        """See that it can sample these parameters.
+        """See that it can sample these parameters; most samplers choose by themselves.
 
         Raises:
-            ValueError: it cannot; `key: problem`, as a space file's mistakes are told.
+            ValueError: it cannot; `key: problem`, as of a space file's mistakes.
         """
+        if settings is not None:
+            raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')
 
     def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
         """One for this space; `settings` are those of the space file, for a list of them."""
-
-
-def takes_no_settings(settings: Sequence[Params] | None) -> None:
-    """A part of `check` for samplers that choose by themselves.
-
-    Raises:
-        ValueError: there are settings.
-    """
-    if settings is not None:
-        raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')

@@ -1,7 +1,5 @@
-"""What this user may do in a study's folder, found out before there is anything to lose.
-
-Asked of the file system by doing it: mode bits say little on NFS (root squash), SMB and
-sshfs (one owner for all).
+"""What this user may do in a study's folder, found out by doing it before there is anything to
+lose: mode bits say little on NFS (root squash), SMB and sshfs (one owner for all).
 """
 
 from __future__ import annotations

@@ -104,9 +104,7 @@ def link_new(draft: str, name: str, at: int) -> None:
 
 
 def sync_all(descriptors: Sequence[int]) -> None:
-    """By a few threads where one takes its time: a disk, or a server, does several in hardly
-    more time than one.
-    """
+    """By a few threads where one takes its time: several take hardly longer."""
     began = time.monotonic()
     _sync(descriptors[:1])
     rest = descriptors[1:]

@@ -14,9 +14,7 @@ _LOCAL = frozenset(
 
 
 def file_system_of(path: Path) -> str:
-    """The type of the file system a path lies on, as Linux calls it (`ext4`, `nfs4`);
-    `unknown` elsewhere.
-    """
+    """The type of the file system a path lies on, as Linux calls it (`nfs4`), else `unknown`."""
     if not sys.platform.startswith("linux"):
         return "unknown"
     target = os.path.realpath(path)
@@ -31,7 +29,5 @@ def file_system_of(path: Path) -> str:
 
 
 def is_network(path: Path) -> bool:
-    """Whether other hosts may see this directory. Where nothing is known, the careful
-    answer is yes.
-    """
+    """Whether other hosts may see this directory; the careful answer is yes."""
     return file_system_of(path) not in _LOCAL

@@ -13,8 +13,8 @@ from distune.share.store import Store
 
 
 def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
-    """The studies in a logs directory, by name; one that is a symbolic link is among them,
-    and says so when it is loaded.
+    """The studies in a logs directory, by name; one that is a symbolic link is among them, and
+    `Store.load` says so.
 
     Raises:
         ShareError: the directory cannot be listed now.

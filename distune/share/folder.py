@@ -1,7 +1,5 @@
-"""A directory of the share: the handful of file operations that the protocol needs.
-
-Only `store` uses them on trial files. A simulated share has the same operations (see
-`tests/`), so that everything above runs over either.
+"""A directory of the share: the handful of file operations that the protocol needs. A simulated
+share has the same (see `tests/`), so that everything above runs over either.
 
 Two kinds of failure leave here. `FileNotFoundError` and `FileExistsError` are answers.
 `ShareError` means that the share did not answer or its answer says nothing: the caller keeps
@@ -52,7 +50,7 @@ class FolderLike(Interface):
     ) -> bytes: ...
     def publish(self, path: str, data: bytes) -> None: ...
     def drafts(
-        self, contents: Mapping[str, bytes]
+        self, files: Mapping[str, bytes], /
     ) -> AbstractContextManager[Callable[[str], None]]: ...
     def move(self, source: str, target: str) -> None: ...
     def append(self, path: str, data: bytes) -> None: ...
@@ -90,9 +88,7 @@ class answers:
 
 
 def _patiently(act: Callable[[], T]) -> T:
-    """Do something that may be done twice. A look at a study is a hundred requests and more:
-    where one in a hundred fails, hardly any look would come to its end.
-    """
+    """Do something that may be done twice: of a look's hundred requests one may well fail."""
     for _ in range(_TRIES - 1):
         began = time.monotonic()
         try:
@@ -104,12 +100,7 @@ def _patiently(act: Callable[[], T]) -> T:
 
 
 class Folder:
-    """`Folder(Path("logs/mnist")).names("trials")`.
-
-    Args:
-        root: the directory.
-        network: whether other hosts see it too; None finds out.
-    """
+    """`Folder(Path("logs/mnist")).names("trials")`; `network`: whether other hosts see it."""
 
     def __init__(self, root: Path, network: bool | None = None) -> None:
         self.root = root
@@ -193,8 +184,8 @@ class Folder:
                 raise
 
     def publish(self, path: str, data: bytes) -> None:
-        """Give complete content a name, never over an existing one (P1). After a power cut
-        the name may be gone again, until the folder is synced.
+        """Give complete content a name, never over an existing one (P1). A power cut may take it
+        away again, until the folder is synced.
 
         Raises:
             FileExistsError: the name is taken; nothing was changed.
@@ -203,13 +194,9 @@ class Folder:
             publish(path)
 
     @contextmanager
-    def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
-        """Write several complete files at once, to be published one after the other: waiting for
-        a disk or a server takes most of the time of each.
-
-            with folder.drafts(contents) as publish:
-                for path in contents:
-                    publish(path)
+    def drafts(self, files: Mapping[str, bytes], /) -> Iterator[Callable[[str], None]]:
+        """Write several complete files at once, to be published one after the other by calling
+        what this gives with their paths: waiting for a disk or a server takes most of the time.
 
         Raises:
             ShareError: one of them could not be written; none is published.
@@ -221,11 +208,11 @@ class Folder:
             self._at("publish", path, partial(self._name_draft, draft), again=False)
 
         try:
-            with answers("publish", self.root), ExitStack() as files:
+            with answers("publish", self.root), ExitStack() as opened:
                 descriptors = []
-                for path, data in contents.items():
+                for path, data in files.items():
                     written[path], fd = self._at("publish", path, drafts.begin)
-                    files.callback(os.close, fd)
+                    opened.callback(os.close, fd)
                     descriptors.append(fd)
                     with answers("publish", self._open.full(path)):
                         drafts.write_all(fd, data)
@@ -309,9 +296,8 @@ class Folder:
             raise ShareError(f"cannot write {shown(self._open.full(path))}: {error}") from error
 
     def rewrite(self, path: str, data: bytes) -> None:
-        """Overwrite in place: a replaced file is not noticed on SMB and NFS 4.
-
-        Readers may see half of it.
+        """Overwrite in place, because a replaced file is not noticed on SMB and NFS 4; readers may
+        see half of it.
 
         Raises:
             BadRecord: it is no file of our own.

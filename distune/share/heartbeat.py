@@ -17,14 +17,11 @@ Seconds = Annotated[float, Meta(ge=0)]
 
 
 class Progress(Record, frozen=True, kw_only=True):
-    """How far a worker is with one attempt, between two reports.
-
-    `fraction` of the whole training, in [0, 1]; None if that cannot be known.
-    """
+    """How far a worker is with one attempt, between two reports."""
 
     file: str
     study: str
-    fraction: float | None = None
+    fraction: float | None = None  # of the whole training, in [0, 1]; None if that is not known
     images_per_second: float | None = None
     seconds: float = 0.0
 
@@ -35,41 +32,30 @@ WILLING = frozenset({"idle", "working"})
 
 
 class Beat(Record, frozen=True, kw_only=True):
-    """A worker's heartbeat: one small file, rewritten in place, so that it changes.
-
-    Attributes:
-        jobs: trials that it trains at a time.
-        completed, failed: how its attempts in this study have ended.
-        trouble: why it has paused or given up, for people.
-    """
+    """A worker's heartbeat: one small file, rewritten in place, so that it changes."""
 
     worker: str
     host: str
     pid: int
     device: str
-    jobs: Count
+    jobs: Count  # trials that it trains at a time
     counter: Count
     state: BeatState
     running: list[Progress] = []
-    completed: Count = 0
+    completed: Count = 0  # of its attempts in this study, like `failed`
     failed: Count = 0
-    trouble: str = ""
+    trouble: str = ""  # why it has paused or given up, for people
 
 
 class MasterBeat(Record, frozen=True, kw_only=True):
-    """The master's heartbeat.
+    """The master's heartbeat."""
 
-    Attributes:
-        study: id of the study.
-        elapsed: seconds that masters have run it, in sum.
-    """
-
-    study: str = ""
+    study: str = ""  # its id
     host: str
     pid: int
     counter: Count
     state: Literal["running", "stopped", "finished"]
-    elapsed: Seconds
+    elapsed: Seconds  # that masters have run it, in sum
     limits: Limits
 
 
@@ -84,11 +70,9 @@ class Finished(Record, frozen=True, kw_only=True):
 
 
 class Watch:
-    """How long each worker has been silent, as this watcher could see.
-
-    Only the watcher's own monotonic clock is used. Time in which it could not look (the
-    share was gone, or it was itself stopped) is no worker's silence: a look counts at most
-    `longest_step` seconds, and `blind()` makes the next one count nothing.
+    """How long each worker has been silent, by the watcher's own monotonic clock. Time in which it
+    could not look (the share was gone, or it was itself stopped) is no silence: a look counts at
+    most `longest_step` seconds, and `blind()` makes the next one count nothing.
     """
 
     def __init__(self, longest_step: float) -> None:

@@ -1,10 +1,9 @@
-"""Files of records, a line each, that the master appends to and others follow: `asked.jsonl`
-and `history.jsonl`.
-"""
+"""`asked.jsonl` and `history.jsonl`: records, a line each, that the master appends to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from distune.errors import BadRecord
@@ -18,37 +17,24 @@ _SIZE_LIMIT = 2**32
 L = TypeVar("L", Asked, Counted)
 
 
+@dataclass(eq=False)
 class LinesFile(Generic[L]):
-    """One of them: `LinesFile(store, "history.jsonl", Counted, study).read()`.
-
-    Only the study's master writes it.
-
-    Args:
-        store: of the study.
-        path: of the file.
-        kind: of its records.
-        study: whose records they are.
-
-    Attributes:
-        problem: why the file, as far as it was read, is not what this study's master wrote;
-            None if it is. A torn line is no problem.
-        torn: whether it ended in half a line when it was read last.
-        lost: whether lines were missing once that had been there; until it is written anew.
+    """One of them: `LinesFile(store, "history.jsonl", Counted, study).read()`. Only the study's
+    master writes it.
     """
 
-    def __init__(self, store: Store, path: str, kind: type[L], study: Study) -> None:
-        self._store = store
-        self._path = path
-        self._kind: type[L] = kind
-        self._study = study
-        self._beginning = records.beginning_of(kind)
-        self.problem: str | None = None
-        self.torn = False
-        self.lost = False
-        self._offset = 0  # where the next unread line begins
-        #: Where the last known line begins, and that line.
-        self._mark = 0, b""
-        self._unchecked: set[bytes] = set()  # lines added since that
+    _store: Store
+    _path: str
+    _kind: type[L]
+    _study: Study
+    #: Why the file, as far as it was read, is not what this study's master wrote, if so. A torn
+    #: line is no problem.
+    problem: str | None = None
+    torn: bool = False  # it ended in half a line when it was read last
+    lost: bool = False  # lines were missing that had been there; until it is written anew
+    _offset: int = 0  # where the next unread line begins
+    _mark: tuple[int, bytes] = (0, b"")  # where the last known line begins, and that line
+    _unchecked: set[bytes] = field(default_factory=set)  # lines added since that
 
     def read(self) -> Iterator[tuple[L, bytes]]:
         """The records that were not read before, each with its line; all of them again if the file
@@ -93,9 +79,9 @@ class LinesFile(Generic[L]):
         for record, line in records.decode_with_lines(data, self._judge):
             if not isinstance(record, self._kind):
                 self.problem = "a line in it is of another kind"
-            elif record.study_id != self._study.id:
+            elif _study_of(record) != self._study.id:
                 self.problem = "a line in it belongs to another study"
-            elif self._study.is_current:
+            elif self._study.is_current or isinstance(record, Asked):
                 yield record, line
             else:
                 now = record.as_of_now(self._study.repeats)
@@ -103,14 +89,13 @@ class LinesFile(Generic[L]):
 
     def _judge(self, line: bytes) -> None:
         """What is no record may be half of one: then there was a crash."""
-        known = self._beginning[: len(line)]
+        known = records.beginning_of(self._kind)[: len(line)]
         if line[: len(known)] != known:
             self.problem = "a line in it is no record"
 
     def is_whole(self) -> bool:
-        """Whether the file still has, in its place, the last line that it had when this was
-        asked before, and all that was added since. A share that came back in an older state
-        has not.
+        """Whether the file still has the last line that it had when this was asked before, and all
+        that was added since. A share that came back in an older state has not.
         """
         offset, line = self._mark
         try:
@@ -133,12 +118,7 @@ class LinesFile(Generic[L]):
             return True
 
     def append(self, lines: Sequence[bytes], whole: Iterable[bytes]) -> None:
-        """Add lines.
-
-        Args:
-            lines: to be added.
-            whole: all lines, these among them, in case the file has to be made anew.
-        """
+        """Add lines; `whole` has all, these among them, in case the file has to be made anew."""
         try:
             self._store.append_lines(self._path, lines)
             self._unchecked.update(line.rstrip(b"\n") for line in lines)
@@ -158,9 +138,9 @@ class LinesFile(Generic[L]):
         self._unchecked.clear()
         self.lost = False
 
-    def distrust_tail(self) -> None:
-        """The master before this one may have died in the middle of a line."""
-        self._store.distrust_tail(self._path)
+
+def _study_of(record: Asked | Counted) -> str:
+    return record.study if isinstance(record, Asked) else record.trial.study
 
 
 def _last_line(data: bytes, offset: int) -> tuple[int, bytes]:

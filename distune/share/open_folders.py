@@ -75,9 +75,8 @@ class OpenFolders:
         return opened
 
     def inside(self, folder: str, act: Callable[[int], T], *, again: bool = True) -> T:
-        """Do something with a descriptor of a folder. If the folder has been replaced since it
-        was opened, the answer shows it, and it is done again in the new one; without `again`, not
-        where the answer is that a name is missing.
+        """Do something with a descriptor of a folder; again in the new one, if the answer shows
+        that the folder was replaced since. Without `again`, not where a name is missing.
         """
         opened = self._kept.get(folder)
         try:

@@ -173,9 +173,7 @@ def _filename(name: AttemptName) -> str:
 
 
 def trained_trial(filename: str) -> int | None:
-    """The trial of a file, from its name alone, if it has one and is no test's: a first look,
-    much quicker than `AttemptName.parse` and less strict.
-    """
+    """The trial of a name that is no test's; quicker than `AttemptName.parse`, not strict."""
     number = filename.partition(".")[0]
     return int(number) if number.isdecimal() and ".test." not in filename else None
 
@@ -197,9 +195,7 @@ def parse_seen_folder(name: str) -> str:
 
 
 def aside_name(path: str, token: str = "") -> str:
-    """Where something is put that makes no sense: its own name, as far as one may be that
-    long; with a token, if that is taken.
-    """
+    """Where something is put that makes no sense: its own name; with a token if that is taken."""
     name = path.rpartition("/")[2]
     if not token:
         return name
@@ -230,8 +226,6 @@ def parse_beat(filename: str) -> str:
 
 
 def worker_id(host: str, pid: int, token: str) -> str:
-    """Host for people, pid for `kill`, randomness because a restarted container
-    keeps both and hosts may share names.
-    """
+    """Host for people, pid for `kill`, randomness because a restarted container keeps both."""
     readable = re.sub(r"[^a-z0-9]+", "-", host.split(".")[0].lower()).strip("-")[:40] or "host"
     return f"{readable}-{pid}-{token}"

@@ -38,16 +38,9 @@ LINE_LIMIT = 2**20
 _MOST_BAD_LINES = 1000
 _STRETCH = 2**18  # bytes that are split into lines at a time
 
-_KINDS: dict[str, type[Record]] = {
-    "trial": Trial,
-    "claim": Claim,
-    "report": Report,
-    "result": Result,
-    "counted": Counted,
-    "asked": Asked,
-}
-_NAMES = {model: kind.encode() for kind, model in _KINDS.items()}
-_MODELS = {kind.encode(): model for kind, model in _KINDS.items()}
+_LINES: tuple[type[Record], ...] = (Trial, Claim, Report, Result, Counted, Asked)
+_MODELS = {model.__name__.lower().encode(): model for model in _LINES}
+_NAMES = {model: kind for kind, model in _MODELS.items()}
 _HEAD = b'{"kind":"'
 _CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}', re.ASCII)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -100,9 +93,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def with_finite_numbers(value: Any) -> Any:
-    """Plain data that is JSON: numbers that are not finite become the texts "NaN", "Infinity"
-    and "-Infinity".
-    """
+    """Plain data that is JSON: "NaN", "Infinity", "-Infinity" for what is not finite."""
     if isinstance(value, dict):
         return {key: with_finite_numbers(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -235,7 +226,7 @@ def decode(line: bytes) -> Record:
             return record
     try:
         found = _strict_json(body + b"}")
-        return _convert(_KINDS[found.pop("kind")], found)
+        return _convert(_MODELS[found.pop("kind").encode()], found)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadRecord(f"a line that is no record ({type(error).__name__})") from error
 
@@ -258,14 +249,9 @@ def decode_lines(data: bytes, on_bad: Callable[[bytes], None] | None = None) -> 
 def decode_with_lines(
     data: bytes, on_bad: Callable[[bytes], None] | None = None
 ) -> Iterator[tuple[Record, bytes]]:
-    """All complete, sound records in `data`, each with its line; torn or foreign lines are
-    passed over.
-
-    The last line counts only with its newline: a reader may come in the middle of a write.
-
-    Args:
-        data: the lines.
-        on_bad: is told each line that is no record.
+    """All complete, sound records in `data`, each with its line. The last one counts only with its
+    newline, because a reader may come in the middle of a write; `on_bad` is called with each line
+    that is no record.
 
     Raises:
         BadRecord: so many lines are no records that the file was not made by distune.
@@ -304,10 +290,8 @@ class AttemptFile:
 
 
 def parse_attempt(data: bytes) -> AttemptFile:
-    """Read a whole attempt's file.
-
-    A worker that was not sure whether its append arrived has written it again: of
-    reports with one step the first counts, and so does the first result.
+    """Read a whole attempt's file. A worker that was not sure whether its append arrived has
+    written it again: of reports with one step the first counts, and so does the first result.
 
     Raises:
         BadRecord: there is no trial in it.

@@ -1,6 +1,4 @@
-"""The attempts of a study on the share. The only code that renames trial files, appends to them or
-lists them.
-"""
+"""The attempts of a study: the only code that renames, appends to or lists trial files."""
 
 from __future__ import annotations
 
@@ -35,11 +33,9 @@ class Store(StudyDocuments):
         self._unsynced = False
 
     def listing(self, *, viewer: bool = False) -> Listing:
-        """What lies in `trials/` now. A file renamed meanwhile may be missing from it:
-        nothing is ever concluded from one absence.
-
-        Args:
-            viewer: takes a copy of a study that has lost its empty folders as it is.
+        """What lies in `trials/` now. A file renamed meanwhile may be missing from it: nothing is
+        ever concluded from one absence. A viewer takes a copy of a study that has lost its empty
+        folders as it is.
         """
         attempts, strangers = [], []
         for name in self._trial_names(viewer):
@@ -76,13 +72,7 @@ class Store(StudyDocuments):
         return file
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
-        """What the file of an attempt says that is over; a result counts if it is from the
-        worker in the name, which had claimed the trial.
-
-        Raises:
-            FileNotFoundError: it has moved on.
-            BadRecord: it is not what its name says.
-        """
+        """The same of an attempt that is over; its result must be of the worker in the name."""
         file = self.read_attempt(name, seen=seen)
         if name.state in (State.DONE, State.SEEN):
             if file.result is None:
@@ -142,20 +132,15 @@ class Store(StudyDocuments):
 
     def publish_all(self, trials: Iterable[Trial], before: Callable[[Trial], None]) -> None:
         """Nothing -> waiting, for several: see `publish`. In their order, so that a crash leaves
-        no gap.
-
-        Args:
-            trials: to be published.
-            before: is told of each when it may be there from now on.
+        no gap; `before` is called with each, which may be there from then on.
 
         Raises:
-            ShareError: that of which `before` was told last may be there or not, those after it
-                are not.
+            ShareError: the last one that `before` had may be there or not, those after it are not.
         """
         self._unsynced = True
         paths = {AttemptName.waiting(trial).live_path: trial for trial in trials}
-        contents = {path: records.encode(trial) for path, trial in paths.items()}
-        with self.folder.drafts(contents) as publish:
+        files = {path: records.encode(trial) for path, trial in paths.items()}
+        with self.folder.drafts(files) as publish:
             for path, trial in paths.items():
                 before(trial)
                 try:
@@ -222,11 +207,8 @@ class Store(StudyDocuments):
     # -- history -----------------------------------------------------------------------
 
     def seen(self, known: Container[int] = ()) -> Iterator[AttemptName]:
-        """Everything in `seen/`. As long as the history: only for a start and for repairs.
-
-        Args:
-            known: trials that may be left out, but for their tests; most of a long history is,
-                and need not be taken apart.
+        """Everything in `seen/`, as long as the history: only for a start and for repairs. Trials
+        that are `known` may be left out, but for their tests.
         """
         for name in self._names_in(protocol.SEEN):
             try:
@@ -252,9 +234,7 @@ class Store(StudyDocuments):
         return found
 
     def inspect_seen(self) -> Iterator[tuple[str, str | None]]:
-        """Each path in `seen/`, and why it has no business there, if so. Reads every file:
-        for going through a few at a time.
-        """
+        """Each path in `seen/`, and why it has no business there, if so. Reads every file."""
         for name in self._names_in(protocol.SEEN):
             try:
                 folder = protocol.parse_seen_folder(name)

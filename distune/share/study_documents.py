@@ -44,9 +44,8 @@ class StudyDocuments(StudyFiles):
         self._study: Study | None = None
 
     def create(self, study: Study) -> Study:
-        """Publish a new study, or find the one that is there already.
-
-        `study.json` comes last: a process that sees it may rely on the rest.
+        """Publish a new study, or find the one that is there already. `study.json` comes last: a
+        process that sees it may rely on the rest.
         """
         self.mend_folders()
         for path, data in (
@@ -122,9 +121,8 @@ class StudyDocuments(StudyFiles):
         """Rewrite one's heartbeat in place, always the same length or longer."""
         path = protocol.beat_path(worker)
 
-        def rewrite() -> bool:
+        def rewrite() -> None:
             self._insist(path, lambda: self.folder.rewrite(path, padded(record)))
-            return True
 
         self._in_folder(protocol.WORKERS, rewrite)
 

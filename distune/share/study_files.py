@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import secrets
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol
@@ -15,25 +16,19 @@ from distune.share.open_folders import shown
 
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}
+T = TypeVar("T")
 
 
 class StudyFiles:
-    """The files of one study: `StudyFiles(Folder(Path("logs/mnist")))`.
-
-    Attributes:
-        tell: takes a line for people, about something that was set aside.
-    """
+    """The files of one study: `StudyFiles(Folder(Path("logs/mnist")))`."""
 
     def __init__(self, folder: FolderLike) -> None:
         self.folder = folder
+        #: Takes a line for people, about something that was set aside.
         self.tell: Callable[[str], None] = lambda line: None
         self._torn: set[str] = set()  # files whose last append may have left half a line
         self._made: set[str] = set()
         self._stuck: set[str] = set()  # what cannot be set aside
-
-    def rest(self) -> None:
-        """Hold nothing open on the share until the next operation."""
-        self.folder.rest()
 
     def write_document(self, path: str, data: bytes) -> None:
         """A file that is read once it is complete."""
@@ -77,17 +72,14 @@ class StudyFiles:
         try:
             moved = self._in_folder(protocol.QUARANTINE, put_away)
         except ShareError as error:
-            self._get_stuck(path, why, error)
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in _FOR_EVER:
+                raise
+            self._stuck.add(path)
+            self.tell(f"{shown(path)} is left alone: {why}; {error}")
         else:
             if moved:
                 self.tell(f"{shown(path)} set aside as {shown(target)}: {why}")
-
-    def _get_stuck(self, path: str, why: str, error: ShareError) -> None:
-        cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno not in _FOR_EVER:
-            raise error
-        self._stuck.add(path)
-        self.tell(f"{shown(path)} is left alone: {why}; {error}")
 
     def _free_name(self, path: str) -> str:
         """A name in `quarantine/` that nothing has."""
@@ -113,13 +105,12 @@ class StudyFiles:
                 raise ShareError(f"cannot write {shown(path)}: {again}") from error
 
     def _move(self, source: str, target: str, *, look: bool = True) -> bool:
-        """Rename, and find out whether it happened: believe the state, not the answer (P8).
-
-        Every target is a name that only this mover would make, so finding it is proof. Without
-        `look`, that the old name is gone is believed.
+        """Rename, and find out whether it happened: believe the state, not the answer (P8). Every
+        target is a name that only this mover would make, so finding it is proof. Without `look`,
+        that the old name is gone is believed.
 
         Returns:
-            True if the file has its new name; False if the old name was gone.
+            Whether the file has its new name; else the old name was gone.
 
         Raises:
             ShareError: it may have happened, or not. Do the same again later.
@@ -160,11 +151,7 @@ class StudyFiles:
         return self.folder.names(folder)
 
     def mend_folders(self) -> None:
-        """See that the study's own folders are there, and are folders.
-
-        Raises:
-            NotAFolder: one is a symbolic link, and what it should hold may lie behind it.
-        """
+        """See that the study's own folders are there, and are folders: see `_ensure_folder`."""
         for folder in protocol.FOLDERS:
             self._made.discard(folder)
             self._ensure_folder(folder)
@@ -194,7 +181,7 @@ class StudyFiles:
             self.folder.make_folder(folder)
         self._made.add(folder)
 
-    def _in_folder(self, folder: str, act: Callable[[], bool]) -> bool:
+    def _in_folder(self, folder: str, act: Callable[[], T]) -> T:
         """Do something that needs a folder, which may have been deleted since."""
         try:
             self._ensure_folder(folder)

@@ -1,6 +1,4 @@
-"""What the loops around a master, a worker and a viewer share: signals, how long they wait, and
-what they do about a share that does not answer (P9).
-"""
+"""What the loops of master, worker and viewer share: signals, and a silent share (P9)."""
 
 from __future__ import annotations
 
@@ -89,9 +87,9 @@ class Stall:
         finally:
             with self._lock:
                 seconds, self._seconds = self._seconds or 0, None
-                told = seconds >= self._after and not self._known
+                said = seconds >= self._after and not self._known
                 self._known = failed
-            if told and not failed:
+            if said and not failed:
                 self._say(f"the share is back after {time.monotonic() - began:.0f} s")
 
     def _watch(self) -> None:
@@ -102,8 +100,8 @@ class Stall:
                     continue
                 # Counted, not measured: a process that was itself stopped blames no server.
                 self._seconds += 1
-                tell = self._seconds == self._after and not self._known
-            if tell:
+                is_news = self._seconds == self._after and not self._known
+            if is_news:
                 self._say(
                     f"the share has not answered for {self._after} s; {self._meanwhile}, waiting"
                 )

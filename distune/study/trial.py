@@ -84,67 +84,39 @@ FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 class Asked(Record, frozen=True, kw_only=True):
     """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
     before any of its trials is.
-
-    Attributes:
-        study: its id.
-        configuration: its number, from 0.
-        trial: number of the first of its trials; the others follow it.
-        repeat: which repeat of the configuration that first one is, from 0.
-        repeats: how many trials there are.
-        stage: its name, if there are stages.
-        origin: the sampler suggested it; or the line was lost, and made again from a trial.
-        state: what the sampler wanted to have beside it.
     """
 
-    study: str
-    configuration: Count
-    trial: Count
-    repeat: Count = 0
-    repeats: Annotated[int, Meta(ge=1, le=10**6)]
+    study: str  # its id
+    configuration: Count  # its number, from 0
+    trial: Count  # number of the first of its trials; the others follow it
+    repeat: Count = 0  # which repeat of the configuration that first one is, from 0
+    repeats: Annotated[int, Meta(ge=1, le=10**6)]  # how many trials there are
     params: dict[str, Scalar]
-    stage: str = ""
+    stage: str = ""  # name of the stage it belongs to, if there are stages
+    #: The sampler suggested it; or the line was lost, and made again from a trial.
     origin: Literal["sampler", "recovered"] = "sampler"
-    state: dict[str, Scalar] = {}
-
-    @property
-    def study_id(self) -> str:
-        """Of the study that keeps it."""
-        return self.study
-
-    def as_of_now(self, repeats: int) -> Self:
-        """As it would be written now: no study of the layout before has any."""
-        return self
+    state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
 
 
 class Trial(Record, frozen=True, kw_only=True):
-    """What to try. The first line of every attempt's file.
+    """What to try. The first line of every attempt's file."""
 
-    Attributes:
-        study: its id.
-        number: in the study, from 0.
-        attempt: from 1.
-        configuration: its number, from 0.
-        repeat: which one of the configuration this is, from 0.
-        failed_on: the workers on which attempts at it have failed before, one for each; what
-            was lost or given back is not its fault.
-        seed: for everything random in the training.
-        best: for a test, the report of the winning step that shall be trained again.
-    """
-
-    study: str
-    number: Count
+    study: str  # its id
+    number: Count  # of the trial in the study, from 0
     attempt: Annotated[int, Meta(ge=1)]
     purpose: Purpose = Purpose.TRAIN
-    configuration: Count = 0
-    repeat: Count = 0
+    configuration: Count = 0  # number of the one that it trains, from 0
+    repeat: Count = 0  # which repeat of its configuration this is, from 0
+    #: The workers on which attempts at it have failed before, one for each; what was lost or given
+    #: back is not its fault.
     failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
-    seed: int = 0
+    seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
-    best: dict[str, float] | None = None
+    best: dict[str, float] | None = None  # for a test: the step's report that won
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
-        configuration had so many repeats, in the order of the trials' numbers.
+        configuration had so many repeats and a trial's number said which it was.
         """
         return self.replace(configuration=self.number // repeats)
 
@@ -167,8 +139,8 @@ class Trial(Record, frozen=True, kw_only=True):
 class Claim(Record, frozen=True, kw_only=True):
     """Which worker took it, on what. `time` is the worker's own clock, to be shown only (P6).
 
-    `fingerprint` is that of the trial as the worker had read it, which may have been before it
-    claimed the file: the master compares them before it counts the result.
+    `fingerprint` is that of the trial as the worker had read it, maybe before it claimed the file:
+    the master compares them before it counts the result.
     """
 
     worker: str
@@ -187,28 +159,22 @@ class Report(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """Why an attempt failed: one line, then what a user needs to mend it. `output` is the tail of
-    what the process printed; `infeasible`: another attempt would fail in the same way.
-    """
+    """Why an attempt failed: one line, then the details a person needs to mend it."""
 
     message: str
     traceback: str = ""
-    output: str = ""
-    infeasible: bool = False
+    output: str = ""  # the tail of what the process printed
+    infeasible: bool = False  # another attempt would fail in the same way
 
 
 class Result(Record, frozen=True, kw_only=True):
-    """How the attempt ended. The last line of its file.
-
-    `value` is that of the study's metric, None if there is none; `metrics` are of the step that it
-    is from; `seconds` of training; `steps` that were reported.
-    """
+    """How the attempt ended. The last line of its file."""
 
     outcome: Outcome
-    value: float | None = None
-    metrics: dict[str, float] = {}
-    seconds: float = 0.0
-    steps: Count = 0
+    value: float | None = None  # of the study's metric
+    metrics: dict[str, float] = {}  # of the step that `value` is from
+    seconds: float = 0.0  # of training
+    steps: Count = 0  # reports made
     failure: Failure | None = None
 
     @property
@@ -218,22 +184,15 @@ class Result(Record, frozen=True, kw_only=True):
 
 
 class Counted(Record, frozen=True, kw_only=True):
-    """A trial that is over, as the history keeps it: exactly one for each (P3).
-
-    `elapsed` is how long the study had run when it was counted, in seconds, on its
-    masters' clocks; None where the history had to be rebuilt from the files.
-    """
+    """A trial that is over, as the history keeps it: exactly one for each (P3)."""
 
     trial: Trial
     worker: str
     device: str = ""
     result: Result
+    #: Seconds that the study had run when it was counted, on its masters' clocks; None where the
+    #: history had to be rebuilt from the files.
     elapsed: float | None = None
-
-    @property
-    def study_id(self) -> str:
-        """Of the study that keeps it."""
-        return self.trial.study
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now; see `Trial.as_of_now`."""
@@ -271,8 +230,8 @@ def summarize(
     chosen: Report | None = None
     for report in reports:
         value = report.metrics.get(metric)
-        if value is not None and (
-            chosen is None or summary == "last" or better(value, chosen.metrics[metric], direction)
-        ):
+        if value is None:
+            continue
+        if chosen is None or summary == "last" or better(value, chosen.metrics[metric], direction):
             chosen = report
     return chosen

@@ -24,11 +24,8 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") el
 
 
 def die_with_parent(parent: int, sig: int = signal.SIGKILL) -> None:
-    """Ask the kernel for `sig` when the parent dies (prctl(2), Linux); leave at once if it
-    has died already. Elsewhere a child notices the end of its standard input.
-
-    Args:
-        parent: its pid, as the parent itself has it.
+    """Ask the kernel for `sig` when the parent dies (prctl(2), Linux); leave at once if it is no
+    more of that pid. Elsewhere a child notices the end of its standard input.
     """
     _prctl(_PR_SET_PDEATHSIG, sig)
     if os.getppid() != parent:
@@ -181,9 +178,7 @@ def last_line(output: bytes) -> str:
 
 class Leftovers:
     """Processes that a trial starts and leaves behind: `Leftovers()` before it, `clear()` after.
-
-    Orphans become this process's children, so that a daemon of a trial's cannot hide in a session
-    of its own.
+    Orphans become this process's children: no daemon of a trial's hides in a session of its own.
     """
 
     def __init__(self) -> None:

@@ -1,13 +1,11 @@
 """The training process: `python -m distune.training.executor`, started and fed by a worker.
 
-It takes assignments from its standard input and sends messages to a pipe, one JSON
-object a line, and stays warm in between: what an objective imports, loads and compiles
-is paid for once. What the objective prints goes to standard output, as anywhere.
+It takes assignments from its standard input, sends messages to a pipe, a line each, and stays
+warm in between. What the objective prints goes to standard output, as anywhere.
 """
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import importlib
 import os
@@ -33,8 +31,6 @@ from distune.training.messages import (
     InTurn,
     Prepare,
     Ready,
-    SelfTest,
-    SelfTested,
     Stop,
     TrainingProgress,
     TrainingStarted,
@@ -88,10 +84,6 @@ class _Executor:
                     self._train(assignment)
                 case InTurn(assignments=assignments):
                     self._train_in_turn(assignments)
-                case SelfTest() as test:
-                    assert self._study is not None  # it came before the test
-                    problem = find_problem(self._study, test.folder, self._device, self._data)
-                    self._say(SelfTested(problem=problem))
 
     def _listen(self) -> None:
         for line in self._lines():
@@ -127,9 +119,7 @@ class _Executor:
             yield from lines
 
     def _look_after_turns(self) -> None:
-        """Send what was said, and give back what waits for a trial that takes longer than it
-        should: other workers may have time for it.
-        """
+        """Send what was said, and give back what waits for a trial that takes too long."""
         if time.monotonic() - self._turn_began >= _LONG_TURN:
             with self._lock:
                 while self._turns:
@@ -169,7 +159,7 @@ class _Executor:
         return None
 
     def _train_in_turn(self, assignments: Sequence[Assignment]) -> None:
-        """Train short trials one after the other, and tell of all at the end."""
+        """Train short trials one after the other; what they say is sent together."""
         with self._lock:
             self._turns.extend(assignments)
         while (assignment := self._next_turn()) is not None:
@@ -208,10 +198,15 @@ class _Executor:
         self._say(result, assignment.slot)
 
     def _result_of(self, assignment: Assignment) -> Result:
-        if self._problem is not None:
-            raise UserError(self._problem)
         study = self._study
         assert study is not None  # it came before the assignment
+        if assignment.self_test:
+            problem = find_problem(study, assignment.folder, self._device, self._data)
+            if problem is None:
+                return Result(outcome=Outcome.COMPLETE)
+            return Result(outcome=Outcome.FAILED, failure=Failure(message=problem))
+        if self._problem is not None:
+            raise UserError(self._problem)
         trial, slot = assignment.trial, assignment.slot
         objective = find(study, trial, self._objectives)
         context = TrialContext(
@@ -281,12 +276,9 @@ def by_name(module: str) -> Any:
     return importlib.import_module(f"distune.workloads.{module}")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m distune.training.executor")
-    parser.add_argument("--messages", type=int, required=True, help="file descriptor to write to")
-    parser.add_argument("--parent", type=int, required=True, help="pid of the worker")
-    options = parser.parse_args(arguments)
-    children.die_with_parent(options.parent)
+def main(descriptor: int, parent: int) -> None:
+    """Train what the worker of that pid asks for; answer to a file descriptor."""
+    children.die_with_parent(parent)
     # A crash leaves its Python stack in the output, and SIGUSR1 (before a hanging trial is
     # killed) shows where it hangs.
     faulthandler.enable()
@@ -295,9 +287,9 @@ def main(arguments: list[str] | None = None) -> None:
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
     sys.stdin = open(os.devnull)  # noqa: SIM115
     os.dup2(sys.stdin.fileno(), 0)
-    with os.fdopen(options.messages, "wb") as messages:
+    with os.fdopen(descriptor, "wb") as messages:
         _Executor(requests, messages).run()
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -19,17 +19,13 @@ class Prepare(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A trial to train.
+    """A trial to train; with `self_test`, a test of device, data and places to write to."""
 
-    Attributes:
-        study: None on the way: it is a message of its own, sent before.
-        slot: the number of the trial among those that the executor has; its messages bear it.
-    """
-
-    study: Study | None
+    study: Study | None  # None on the way: it is a message of its own, sent before
     trial: Trial
     folder: str
-    slot: int = 0
+    slot: int = 0  # its number among those that the executor has; its messages bear it
+    self_test: bool = False
 
 
 class InTurn(Record, frozen=True, kw_only=True):
@@ -40,19 +36,6 @@ class InTurn(Record, frozen=True, kw_only=True):
 
 class Stop(Record, frozen=True, kw_only=True):
     """A request to end a training between two of its steps."""
-
-
-class SelfTest(Record, frozen=True, kw_only=True):
-    """A request to test oneself: device, data, places to write to; `study` as above."""
-
-    study: Study | None
-    folder: str
-
-
-class SelfTested(Record, frozen=True, kw_only=True):
-    """The answer to `SelfTest`; None if nothing is wrong."""
-
-    problem: str | None = None
 
 
 class Ready(Record, frozen=True, kw_only=True):
@@ -90,18 +73,14 @@ class Died:
         )
 
 
-_REQUESTS = (Prepare, Assignment, InTurn, Stop, SelfTest)
-_ANSWERS = (Ready, TrainingStarted, TrainingProgress, Report, Result, SelfTested)
-_MESSAGES: dict[bytes, type[Record]] = {
-    model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)
-}
+_REQUESTS: tuple[type[Record], ...] = (Prepare, Assignment, InTurn, Stop)
+_ANSWERS: tuple[type[Record], ...] = (Ready, TrainingStarted, TrainingProgress, Report, Result)
+_MESSAGES = {model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)}
 _STUDY = b"Study"
 
 
 def encode_message(message: Record | Study, slot: int = 0) -> bytes:
-    """One line: the record's type and its fields; before them the slot of the trial it is about,
-    if that is not the first.
-    """
+    """One line: the slot of the trial it is about, unless that is 0; type; fields."""
     if isinstance(message, Study):
         return b"%s %s\n" % (_STUDY, message.model_dump_json().encode())
     about = b"%d " % slot if slot else b""
@@ -115,9 +94,7 @@ def decode_request(line: bytes) -> tuple[int, Record | Study]:
 
 
 def decode_message(line: bytes) -> tuple[int, Record]:
-    """The slot and the record that `encode_message` made a line of; both ends are distune's, so
-    a bad one is a bug and raises.
-    """
+    """The slot and the record that `encode_message` made a line of."""
     kind, _, fields = line.partition(b" ")
     slot = 0
     if kind.isdigit():

@@ -1,4 +1,4 @@
-"""An objective: load it, and drive it from its params to its result.
+"""An objective, driven from its params to its result.
 
 An objective is a function from `params` to a number or a dict of numbers, or a generator
 that yields one per step. It may take a second argument, the trial. A built-in one is
@@ -246,9 +246,7 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Python's own, or torch's: `torch.OutOfMemoryError`, or a bare RuntimeError of the CPU's
-    or Apple's allocator. By name, because nothing here imports torch.
-    """
+    """Python's own, or torch's, by name; of some allocators it is a bare RuntimeError."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     said = str(error)
@@ -274,9 +272,8 @@ def _encodable(text: str) -> str:
 def run_command(
     command: Sequence[str], params: Mapping[str, Scalar], context: TrialContext
 ) -> Iterator[Metrics]:
-    """Run a program of the user's and yield the JSON objects it prints, a line each.
-
-    Its other lines and its standard error go where this process's output goes.
+    """Run a program of the user's and yield the JSON objects it prints, a line each; its other
+    lines and its standard error go where this process's output goes.
 
     Raises:
         RuntimeError: it ended with another status than 0.

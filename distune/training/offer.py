@@ -16,17 +16,12 @@ Objective = Callable[..., Any]
 
 
 class Offer(Record, frozen=True):
-    """What `--objective train:train` names.
+    """What `--objective train:train` names."""
 
-    Attributes:
-        name: as a study names it, `module:function`.
-        path: of the file, if the module is not simply imported.
-        folder: where Python looks for modules after everywhere else: that of the file, or the one
-            in which the worker was started.
-    """
-
-    name: str
-    path: str | None = None
+    name: str  # as a study names it, `module:function`
+    path: str | None = None  # of the file, if the module is not simply imported
+    #: Where Python looks for modules after everywhere else: the file's folder, or the one in which
+    #: the worker was started.
     folder: str | None = None
 
     @classmethod
@@ -43,9 +38,9 @@ class Offer(Record, frozen=True):
         """
         module, _, function = text.rpartition(":")
         path = Path(module).resolve() if module.endswith(".py") else None
-        parts = [path.stem] if path is not None else module.split(".")
-        name = f"{'.'.join(parts)}:{function}"
-        if not all(part.isidentifier() for part in [*parts, function]):
+        names = [path.stem] if path is not None else module.split(".")
+        name = f"{'.'.join(names)}:{function}"
+        if not all(one.isidentifier() for one in [*names, function]):
             raise UserError(
                 f"--objective {text}: write module:function or path/to/file.py:function, "
                 "with names that Python can import"
@@ -55,7 +50,7 @@ class Offer(Record, frozen=True):
         folder = path.parent if path else Path.cwd()
         if not folder.is_relative_to(logs.resolve()):
             return cls(name, str(path) if path else None, str(folder))
-        if path or any((folder / f"{parts[0]}{end}").exists() for end in ("", ".py")):
+        if path or any((folder / f"{names[0]}{end}").exists() for end in ("", ".py")):
             raise UserError(
                 f"--objective {text}: it lies in {folder}, which is in the logs directory; others "
                 "may change it there. Keep your code elsewhere, or choose another --logs"

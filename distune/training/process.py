@@ -1,16 +1,21 @@
-"""A worker's end of one training process."""
+"""A worker's end of one training process, and what that printed last."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
+import platform
 import queue
+import select
 import signal
 import subprocess
+import termios
 import threading
 import time
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable
 from typing import IO
 
 from distune.study.study import Study
@@ -22,15 +27,14 @@ from distune.training.messages import (
     InTurn,
     Prepare,
     Ready,
-    SelfTest,
     Stop,
     decode_message,
     encode_message,
 )
-from distune.training.tail import Tail
 
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
 _PIPE_BYTES = 65536
+_TAIL_BYTES = 8192
 _COUNT_KILLS_EVERY = 1.0  # seconds
 #: How many threads the numerical libraries start, as each of them reads it.
 _THREADS = (
@@ -44,10 +48,63 @@ _THREADS = (
 _GPU_MEMORY = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
 
 
-class ExecutorProcess:
-    """A worker's end of one executor: `start(assignment)`, then `poll()` for messages.
+class Tail:
+    """The last few kilobytes of a stream, read and closed by a thread: its writer never waits."""
 
-    The process is started when it is first needed, and again when it has died.
+    def __init__(self, stream: IO[bytes], echo: Callable[[str], None] | None = None) -> None:
+        self._stream = stream
+        self._echo = echo
+        self._bytes = bytearray()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        rest = b""
+        while True:
+            select.select([self._stream], [], [])
+            with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
+                piece = os.read(self._stream.fileno(), _TAIL_BYTES)
+                self._bytes += piece
+                del self._bytes[:-_TAIL_BYTES]
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > _TAIL_BYTES or not piece:
+                lines, rest = [*lines, *([rest] if rest else [])], b""
+            if self._echo is not None:
+                for line in lines:
+                    self._echo(line.decode(errors="replace"))
+            if not piece:
+                break
+        with self._lock:
+            self._stream.close()
+
+    def catch_up(self, seconds: float) -> None:
+        """Wait until all that its writer has written by now is read, but no longer than that."""
+        until = time.monotonic() + seconds
+        unread = array("i", [0])
+        while time.monotonic() < until:
+            with self._lock:
+                if self._stream.closed:
+                    return
+                fcntl.ioctl(self._stream.fileno(), termios.FIONREAD, unread)
+            if not unread[0]:
+                return
+            time.sleep(0.005)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._bytes.clear()
+
+    def text(self, wait: float = 0.0) -> str:
+        """What it holds; `wait` seconds for the stream's end, if its writer is dead."""
+        self._thread.join(wait)
+        with self._lock:
+            return self._bytes.decode(errors="replace")
+
+
+class ExecutorProcess:
+    """A worker's end of one executor: `start(assignment)`, then `poll()` for messages. The process
+    is started when it is first needed, and again when it has died.
 
     Args:
         prepare: what to tell it first.
@@ -85,7 +142,7 @@ class ExecutorProcess:
         if self._process is not None:
             return
         reading, writing = os.pipe()
-        options = ["--messages", str(writing), "--parent", str(os.getpid())]
+        options = [str(writing), str(os.getpid())]
         process = subprocess.Popen(
             children.python_command("distune.training.executor", *options),
             stdin=subprocess.PIPE,
@@ -139,27 +196,18 @@ class ExecutorProcess:
 
     def start(self, *assignments: Assignment) -> None:
         """Have it train a trial, or several short ones one after the other."""
-        self._tell_study(assignments[0].study)
-        shortened = [one.replace(study=None) for one in assignments]
-        self._ask(shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened))
-
-    def self_test(self, test: SelfTest) -> None:
-        """Have it test its host; it answers with `SelfTested`."""
-        self._tell_study(test.study)
-        self._ask(test.replace(study=None))
-
-    def _tell_study(self, study: Study | None) -> None:
-        """Once, not with each trial: it is ten times as long (`bench_coordination.py speed`)."""
         self._launch()
+        study = assignments[0].study
+        # Once, not with each trial: it is ten times as long (`bench_coordination.py speed`).
         if study is not None and study is not self._study:
             self._study = study
             self._send(encode_message(study))
-
-    def _ask(self, message: Record) -> None:
         assert self._tail is not None
         self._tail.clear()
         if (now := time.monotonic()) >= self._counted_kills + _COUNT_KILLS_EVERY:
             self._memory_kills, self._counted_kills = children.memory_kills(), now
+        shortened = [one.replace(study=None) for one in assignments]
+        message = shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened)
         self._send(encode_message(message))
 
     def stop(self, slot: int = 0) -> None:
@@ -225,19 +273,12 @@ class ExecutorProcess:
         return self._tail.text()
 
 
-def end_all(executors: Iterable[ExecutorProcess]) -> None:
-    """End them at once."""
-    for executor in executors:
-        executor.end(grace=0.0)
-
-
 def executor_environment(threads: int) -> dict[str, str]:
     """For an executor's process; what the user has set stays.
 
-    Keeping freed memory (glibc gives large blocks back at once by default) made training
-    up to 1.45 times faster at batch 500. On GPUs, segments that can grow leave fewer holes in a
-    memory that several trials share, and cuBLAS computes the same each time only if its
-    workspaces have a fixed size.
+    Keeping freed memory made training up to 1.45 times faster at batch 500. On GPUs, segments that
+    can grow leave fewer holes in a memory that several trials share, and cuBLAS computes the same
+    each time only if its workspaces have a fixed size.
     """
     return {
         **({} if "PYTORCH_ALLOC_CONF" in os.environ else _GPU_MEMORY),
@@ -250,12 +291,9 @@ def executor_environment(threads: int) -> dict[str, str]:
 
 
 def _largest_mmap_threshold() -> int:
-    """That every glibc of this version takes. One that is refused is worse than none: the other
-    variable alone has every block of more than 128 KB given back at once.
+    """That this glibc takes: one that it refuses is worse than none, because the other variable
+    alone has every block of more than 128 KB given back at once.
     """
-    try:
-        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
-        major, minor = map(int, version.split(".")[:2])
-    except (ValueError, OSError):  # not glibc, which is what reads it
-        return 2**25
-    return 2**30 if name == "glibc" and (major, minor) >= (2, 36) else 2**25
+    library, version = platform.libc_ver()
+    takes_more = library == "glibc" and [*map(int, version.split(".")[:2])] >= [2, 36]
+    return 2**30 if takes_more else 2**25

@@ -1,7 +1,5 @@
-"""Several short trials at a time for one training process, which trains one after the other.
-
-Handing over each of them takes longer than training it. Eight at a time are what eight workers
-need for a thousand trials a second (`scripts/bench_coordination.py speed`).
+"""Several short trials at a time for one training process, which trains one after the other:
+handing over each of them takes longer than training it.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
-from distune.training.messages import Assignment, Died, Ready, SelfTest, SelfTested
+from distune.training.messages import Assignment, Died, Ready
 from distune.training.process import ExecutorProcess
 
 #: Seconds, about, that a trial which is claimed may wait for those before it.
@@ -28,7 +26,8 @@ class TrialsInTurn:
 
     Args:
         wake: called when `poll` should be called soon.
-        slots: how many short trials it takes at a time.
+        slots: how many short trials it takes at a time; eight are what eight workers need for a
+            thousand trials a second (`scripts/bench_coordination.py speed`).
     """
 
     def __init__(
@@ -47,13 +46,11 @@ class TrialsInTurn:
         self._length = 0  # of the row when it began
         self._began = 0.0
         self._seconds: dict[str, float] = {}  # that each of a study's last trials took
-        self._testing: int | None = None
         self._said: list[tuple[int, Record | Died]] = []
 
     def takes(self, slot: int, study: Study) -> bool:
         """Whether the process would train a trial of this study soon, given to this slot."""
-        busy = self._row or self._said or self._testing is not None
-        return not busy and slot < self._longest_row(study.id)
+        return not (self._row or self._said) and slot < self._longest_row(study.id)
 
     def _longest_row(self, study: str) -> int:
         seconds = max(self._seconds.get(study, math.inf), 1e-6)
@@ -61,20 +58,19 @@ class TrialsInTurn:
 
     def start(self, slot: int, assignment: Assignment) -> None:
         assert assignment.study is not None
+        if assignment.self_test:  # alone, and at once; the trials that are trained are given back
+            if any(not one.self_test for one in self._row.values()):
+                self._process.end(grace=0.0)
+                self._process_ended()
+            self._waiting = {slot: assignment.replace(slot=slot), **self._waiting}
+            self._feed()
+            return
         self._waiting[slot] = assignment.replace(slot=slot)
         others = (other for other in range(self.slots) if other not in self._waiting)
         if any(self.takes(other, assignment.study) for other in others):
             self._wake()  # with the next look the worker has claimed what there was
         else:
             self._feed()
-
-    def self_test(self, slot: int, test: SelfTest) -> None:
-        """Have the process test its host; the trials that it has are given back."""
-        if self._row:
-            self._process.end(grace=0.0)
-            self._process_ended()
-        self._testing = slot
-        self._process.self_test(test)
 
     def poll(self) -> Sequence[tuple[int, Record | Died]]:
         for slot, message in self._process.poll():
@@ -98,7 +94,7 @@ class TrialsInTurn:
     def end(self, slot: int, grace: float) -> None:
         """End what this slot was given; with the process, if that has it already."""
         self._waiting.pop(slot, None)
-        if self._row.pop(slot, None) or slot == self._testing:
+        if self._row.pop(slot, None):
             self._process.end(grace)
             self._process_ended()
         self._said = [one for one in self._said if one[0] != slot]
@@ -111,13 +107,15 @@ class TrialsInTurn:
 
     def _feed(self) -> None:
         """Give the process its next row, if it is free and there is one."""
-        if self._row or self._testing is not None or not self._waiting:
+        if self._row or not self._waiting:
             return
         first = next(iter(self._waiting.values()))
         alike = [
             slot
             for slot, one in self._waiting.items()
-            if one.study is first.study and one.trial.attempt == first.trial.attempt == 1
+            if not first.self_test
+            and one.study is first.study
+            and one.trial.attempt == first.trial.attempt == 1
         ]
         slots = alike[: self._longest_row(first.trial.study)] or [first.slot]
         self._row = {slot: self._waiting.pop(slot) for slot in slots}
@@ -127,9 +125,6 @@ class TrialsInTurn:
     def _hear(self, slot: int, message: Record | Died) -> None:
         if isinstance(message, Died):
             self._died(message)
-        elif isinstance(message, SelfTested) and self._testing is not None:
-            self._said.append((self._testing, message))
-            self._testing = None
         elif slot in self._row:
             if isinstance(message, Result):
                 message = self._ended(slot, message)
@@ -138,20 +133,19 @@ class TrialsInTurn:
         self._said += [(slot, Ready()) for slot in self._waiting]
 
     def _ended(self, slot: int, result: Result) -> Result:
-        study = self._row.pop(slot).trial.study
+        ended = self._row.pop(slot)
         if result.outcome in FAILURES:  # the process has dropped the others
             self._waiting, self._row = {**self._row, **self._waiting}, {}
             # Output of this trial, until the next row begins: before the worker asks for it.
             if result.failure is not None and not result.failure.output:
                 failure = result.failure.replace(output=self._process.tail())
                 result = result.replace(failure=failure)
-        if not self._row:
-            self._seconds[study] = (self._monotonic() - self._began) / self._length
+        if not self._row and not ended.self_test:
+            seconds = self._monotonic() - self._began
+            self._seconds[ended.trial.study] = seconds / self._length
         return result
 
     def _died(self, died: Died) -> None:
-        if self._testing is not None:
-            self._said.append((self._testing, died))
         if self._length == 1:
             self._said += [(slot, died) for slot in self._row]
             self._row = {}
@@ -162,7 +156,7 @@ class TrialsInTurn:
         why += f" (one of {self._length} trained in turn; it is tried again alone)"
         for slot in self._row:
             self._give_back(slot, why)
-        self._row, self._testing = {}, None
+        self._row = {}
         self._seconds.clear()
 
     def _give_back(self, slot: int, why: str) -> None:

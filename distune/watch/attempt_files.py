@@ -72,7 +72,7 @@ class AttemptFiles:
         if name.state in COUNTED:
             return f"what is {name.state} has no business in {protocol.TRIALS}/"
         if name.trial >= reach + LONGEST_LEAP or name.attempt > _MOST_ATTEMPTS:
-            return "nobody asked for such a trial"
+            return "no master asked for such a trial"
         if name.purpose is Purpose.TEST and not self.history.study.has_test:
             return "this study has no test"
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -20,37 +21,22 @@ from distune.workloads.data.folders import DataFolders
 from distune.workloads.kernels import compiled
 
 
+@dataclass(eq=False)
 class Admission:
-    """What must be true of this host, and agreed to, before a worker opens a study.
+    """What must be true of this host, and agreed to, before a worker opens a study."""
 
-    Args:
-        options: what the user agrees to.
-        logs: the directory with the studies.
-        device: on which the worker trains.
-        offers: names of the user's objectives that it agrees to run.
-        opened: called with the folder of a study that is about to be opened.
-        say: takes a line for people.
-    """
+    _options: WorkerOptions
+    _logs: Path
+    _device: str
+    _offers: Collection[str]  # names of the user's objectives that the worker agrees to run
+    _opened: Callable[[str], None]  # called with the folder of a study that is about to be opened
+    _say: Callable[[str], None]  # takes a line for people
+    _downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=dict)
+    _failed: dict[str, str] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
 
-    def __init__(
-        self,
-        options: WorkerOptions,
-        logs: Path,
-        device: str,
-        offers: Collection[str],
-        opened: Callable[[str], None],
-        say: Callable[[str], None],
-    ) -> None:
-        self._options = options
-        self._logs = logs
-        self._device = device
-        self._offers = offers
-        self._folders = DataFolders.of(options.data_dir)
-        self._downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
-        self._failed: dict[str, str] = {}
-        self._opened = opened
-        self._say = say
-        self._said: set[str] = set()
+    def __post_init__(self) -> None:
+        self._folders = DataFolders.of(self._options.data_dir)
 
     def may_open(self, name: str, study: Study) -> bool:
         """False while something is still being downloaded.

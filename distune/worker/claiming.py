@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import dataclass
 
 from distune.errors import BadRecord
 from distune.share import protocol
@@ -10,23 +10,20 @@ from distune.share.heartbeat import Progress
 from distune.share.protocol import AttemptName
 from distune.study.trial import Trial
 from distune.training.messages import Assignment
-from distune.worker.claims import compare
 from distune.worker.context import Trouble, WorkerContext
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import Slots
 from distune.worker.studies import Studies
 
 
+@dataclass(eq=False)
 class Claiming:
     """What a worker does to have its slots train."""
 
-    def __init__(
-        self, context: WorkerContext, studies: Studies, slots: Slots, trouble: Trouble
-    ) -> None:
-        self._context = context
-        self._studies = studies
-        self._slots = slots
-        self._trouble = trouble
+    _context: WorkerContext
+    _studies: Studies
+    _slots: Slots
+    _trouble: Trouble
 
     @property
     def has_rivals(self) -> bool:
@@ -35,12 +32,7 @@ class Claiming:
         return any(study.candidates.have_rivals(now) for study in self._studies.open.values())
 
     def claim(self, *, listing: bool) -> None:
-        """Claim as many trials as there are free slots.
-
-        Args:
-            listing: whether to list studies; else only what is known is claimed, so that the
-                next training begins at once.
-        """
+        """Claim as many trials as there are free slots; without `listing` only what is known."""
         studies = list(self._studies.open.values())
         self._context.rng.shuffle(studies)  # fair to all of them
         if not listing:
@@ -91,28 +83,24 @@ class Claiming:
         return claimed is not None
 
     def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
-        """Train an attempt whose file carries the worker's id; release it if that cannot be.
-
-        Args:
-            trial: what its file says, if that was read before.
-        """
+        """Train an attempt whose file carries the worker's id; release it if that cannot be."""
         slot = self._slots.free_for(study)
         if slot is None:
             study.release(name)
             return
         try:
-            trial = trial or study.read(name)
+            trial = trial or study.store.read_attempt(name).trial
         except (BadRecord, FileNotFoundError) as error:
             self._context.say(f"{name.filename} cannot be used ({error}); given back")
             study.release(name)
             return
         now = self._context.monotonic()
         progress = Progress(file=name.filename, study=study.study.id)
-        attempt = Attempt(study, name, progress, [self._context.claim(trial)], flushed=now)
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
         folder = self._context.path_of(study.name, folder)
         assignment = Assignment(study=study.study, trial=trial, folder=folder)
-        self._slots.start(slot, attempt, assignment, now)
+        claim = self._context.claim(trial)
+        self._slots.start(slot, Attempt(study, name, assignment, progress, [claim], now), now)
         self._context.say(f"trial {name.label}: claimed in {study.name}")
 
     def _close(self, study: OpenStudy) -> None:
@@ -120,18 +108,15 @@ class Claiming:
         for name in self._held(study):
             study.release(name)
         self._slots.forget(study, "the study is finished")
-        study.remove_beat()
+        study.store.remove_beat(self._context.worker)
         self._studies.is_over(study)
         self._context.say(f"study {study.name} is finished")
 
     def check_ownership(self, study: OpenStudy) -> None:
-        """Look in a fresh listing for the files that the worker believes to own, and for those
-        that it owns without knowing.
-        """
+        """Compare what the worker believes to own with a fresh listing."""
         if study.lists_when_idle and not self._held(study) and self._slots.free_for(study):
             return  # it looks for something to claim, which shows the same
-        listed = study.list_mine()
-        missing, found = self._compare(study, listed)
+        missing, found = self._compare(study, study.list_mine())
         if missing:  # never conclude from one listing: a rename nearby can hide a name
             study.store.folder.poke(protocol.TRIALS)
             missing -= study.list_mine()
@@ -149,7 +134,12 @@ class Claiming:
         return [attempt.name for attempt in [*training, *study.ended]]
 
     def _compare(
-        self, study: OpenStudy, listed: Collection[AttemptName]
+        self, study: OpenStudy, listed: set[AttemptName]
     ) -> tuple[set[AttemptName], list[AttemptName]]:
-        written = [attempt.name for attempt in study.ended if attempt.written]
-        return compare(self._held(study), written, listed)
+        """What the worker holds and a listing has not, and what the listing has under its name
+        and the worker does not hold: claims that seemed to have failed (P8).
+        """
+        held = set(self._held(study))
+        # Of what has its result in it already, the rename that follows will tell.
+        written = {attempt.name for attempt in study.ended if attempt.written}
+        return held - written - listed, sorted(listed - held)

@@ -1,12 +1,10 @@
-"""Which waiting trials a worker claims, and in which order. Pure: time and randomness are
-arguments.
-"""
+"""Which waiting trials a worker claims, and in which order. Pure."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 
 from distune.share.protocol import AttemptName
 from distune.study.trial import Purpose, Trial
@@ -19,16 +17,12 @@ _RIVALS_LIST_EVERY = 0.1  # seconds at least: what comes meanwhile is found with
 
 
 class Candidates:
-    """The trials of a study that its last listing shows as waiting, the next one to claim last.
-
-    Attributes:
-        failed_on: of the trials that wait for another attempt: the workers that failed.
-        read: trials that were read before they are claimed.
-    """
+    """The trials of a study that its last listing shows as waiting, the next one to claim last."""
 
     def __init__(self) -> None:
+        #: Of the trials that wait for another attempt: the workers that failed.
         self.failed_on: dict[AttemptName, list[str]] = {}
-        self.read: dict[AttemptName, Trial] = {}
+        self.read: dict[AttemptName, Trial] = {}  # before they are claimed
         self._names: list[AttemptName] = []
         self._listed = -math.inf
         self._next_listing = -math.inf
@@ -68,9 +62,7 @@ class Candidates:
         return self._names.pop() if self._names else None
 
     def lost_one(self, now: float, rng: random.Random) -> None:
-        """Another worker was faster, and is likely to claim the ones after that, too: go on
-        elsewhere.
-        """
+        """Another worker was faster, and likely claims the next ones, too: go on elsewhere."""
         self._lost = now
         if self._names:
             place = rng.randrange(len(self._names))
@@ -98,30 +90,3 @@ def order_of_claims(
 
 def _is_urgent(name: AttemptName) -> bool:
     return name.purpose is Purpose.TEST or name.attempt > 1
-
-
-def left_to_others(
-    worker: str,
-    failed_on: Mapping[AttemptName, Collection[str]],
-    others_can_take: Callable[[Collection[str]], bool],
-) -> set[AttemptName]:
-    """The waiting trials that failed on this worker, and that another one could try."""
-    return {name for name, on in failed_on.items() if worker in on and others_can_take(on)}
-
-
-def compare(
-    held: Names, written: Names, listed: Names
-) -> tuple[set[AttemptName], list[AttemptName]]:
-    """Compare the attempts a worker holds with the ones that a listing shows under its name.
-
-    Args:
-        held: all that it holds.
-        written: those of them whose results are in their files; the rename that follows will
-            tell whether they are its own.
-        listed: what the listing shows.
-
-    Returns:
-        Those that are not there, and those whose claim seemed to have failed (P8).
-    """
-    names = set(held)
-    return names - set(written) - set(listed), sorted(set(listed) - names)

@@ -1,6 +1,4 @@
-"""What all parts of a worker share: its options, name and clocks, and what they do while the share
-does not answer (P9).
-"""
+"""A worker's options, name and clocks, and what it does while the share does not answer (P9)."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ LONGEST_PAUSE = 15.0  # seconds
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What `distune worker` was asked for; `time_limit` in seconds, None for `jobs` and `threads`
-    to choose them.
-    """
+    """What `distune worker` was asked for; None for `jobs` and `threads` to choose them."""
 
     logs: Path
     study: str | None = None
@@ -31,7 +27,7 @@ class WorkerOptions:
     objectives: Sequence[str] = ()
     allow_commands: bool = False
     data_dir: Path | None = None
-    time_limit: float | None = None
+    time_limit: float | None = None  # seconds
     forever: bool = False
     verbose: bool = False
     any_owner: bool = False
@@ -79,13 +75,9 @@ class WorkerContext:
 
 @dataclass(eq=False)
 class Backoff:
-    """How long to leave alone what has failed, if anything has.
+    """How long to leave alone what has failed, if anything has: longer each time."""
 
-    Attributes:
-        longest: seconds of a pause, or half as much again; each is longer than the one before.
-    """
-
-    longest: float = LONGEST_PAUSE
+    longest: float = LONGEST_PAUSE  # or half as much again
     until: float | None = None
     _pause: float = _SHORTEST_PAUSE
 
@@ -97,19 +89,15 @@ class Backoff:
         self.until, self._pause = None, _SHORTEST_PAUSE
 
 
+@dataclass(eq=False)
 class Trouble:
     """With the share, wherever the worker meets it. It is said once, whatever else fails
-    meanwhile, and once when it is over.
-
-    Args:
-        backoffs: of everything that is tried now.
+    meanwhile, and once when it is over: when none of the `backoffs` has anything to wait for.
     """
 
-    def __init__(self, context: WorkerContext, backoffs: Callable[[], Iterable[Backoff]]) -> None:
-        #: When the share stopped answering; None while it answers.
-        self.since: float | None = None
-        self._backoffs = backoffs
-        self._context = context
+    _context: WorkerContext
+    _backoffs: Callable[[], Iterable[Backoff]]
+    since: float | None = None  # when the share stopped answering; None while it answers
 
     def try_to(self, backoff: Backoff, act: Callable[..., None], *arguments: Any) -> None:
         """Do something on the share, unless it has just failed."""

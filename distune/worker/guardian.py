@@ -1,10 +1,9 @@
-"""A second process beside a worker, which gives its trials back should it be killed.
+"""A second process beside a worker, which gives its trials back should it be killed: else they
+would wait for the lease to run out, two minutes on a network file system.
 
-Without it, what a killed worker held would wait for the lease to run out, two minutes on a
-network file system. The guardian sleeps until the pipe from its worker ends. If the worker
-has not said goodbye, it is dead: the guardian ends its training processes, whatever they
-have started included, and only then gives the files back (P7). It dies itself where
-everything dies at once (a power cut, a container's end); then there is still the lease.
+The guardian sleeps until the pipe from its worker ends. If the worker has not said goodbye, it
+is dead: the guardian ends its training processes, whatever they have started included, and only
+then gives the files back (P7). Where everything dies at once, there is still the lease.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Whether a worker should doubt itself, and which others could do its work. Pure: time is an
-argument.
-"""
+"""Whether a worker should doubt itself, and which others could do its work. Pure."""
 
 from __future__ import annotations
 
@@ -49,32 +47,22 @@ class Peers:
 
 
 @dataclass(frozen=True)
-class Pause:
-    """Claim nothing for so many seconds, then one trial to see."""
-
-    seconds: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class LeaveStudy:
-    """Leave the study to other workers."""
+class Verdict:
+    """What a worker does that should doubt itself: claim nothing for `pause` seconds, then one
+    trial to see; without, leave the study to other workers.
+    """
 
     reason: str
+    pause: float | None = None
 
 
 class Health:
-    """How a worker fares with one study.
-
-    Attributes:
-        completed, failed: how many of its attempts ended so.
-        reason: why the worker has paused or left the study; else empty.
-    """
+    """How a worker fares with one study."""
 
     def __init__(self) -> None:
-        self.completed = 0
+        self.completed = 0  # of its attempts, like `failed`
         self.failed = 0
-        self.reason = ""
+        self.reason = ""  # why the worker has paused or left the study, if so
         self.has_left = False
         self._paused_until: float | None = None
         self._in_a_row = 0
@@ -100,37 +88,40 @@ class Health:
         """The last attempts all failed at once: one at a time is enough."""
         return self._in_a_row >= FAILURES_TO_DOUBT
 
-    def judge(self, problem: str | None, peers: Peers) -> Pause | LeaveStudy | None:
-        """What to do after a self-test.
+    def judge(self, problem: str | None, peers: Peers) -> Verdict | None:
+        """What to do after a self-test; None to go on.
 
-        A test that fails is a reason to give up. Else the worker compares itself with the
-        others: as often as they fail (by Laplace's rule of succession, k failures of n are
-        (k + 1) / (n + 2)), so often a healthy one would. If all its failures in a row are
-        too unlikely a piece of bad luck, it pauses; if they are very unlikely, it gives up.
+        A problem is a reason to give up. Else the worker compares itself with the others: as
+        often as they fail (by Laplace's rule of succession, k failures of n are (k + 1) / (n + 2)),
+        so often a healthy one would. If that makes all its failures in a row too unlikely a piece
+        of bad luck, it pauses; if very unlikely, it gives up.
         """
         if problem is not None:
-            return LeaveStudy(problem)
+            return Verdict(problem)
         completed = sum(beat.completed for beat in peers.beats.values())
         failed = sum(beat.failed for beat in peers.beats.values())
         if completed == 0:
             return None  # no worker succeeds: the study's fault, and the master will stop it
         chance = (failed + 1) / (failed + completed + 2)
         luck = chance**self._in_a_row
-        said = f"{self._in_a_row} trials in a row failed here at once while others succeed"
+        said = (
+            f"{self._in_a_row} trials in a row failed here at once while others succeed; "
+            f"the last: {self._last}"
+        )
         if luck < _GIVE_UP_BELOW and self._pauses > 0:
-            return LeaveStudy(f"{said}; the last: {self._last}")
+            return Verdict(said)
         if luck < _PAUSE_BELOW:
             self._pauses += 1
             seconds = min(_FIRST_PAUSE * 2 ** (self._pauses - 1), _LONGEST_PAUSE)
-            return Pause(seconds, f"{said}; the last: {self._last}")
+            return Verdict(said, pause=seconds)
         return None
 
-    def heed(self, verdict: Pause | LeaveStudy, now: float) -> None:
+    def heed(self, verdict: Verdict, now: float) -> None:
         self.reason = verdict.reason
-        if isinstance(verdict, Pause):
-            self._paused_until = now + verdict.seconds
-        else:
+        if verdict.pause is None:
             self.has_left = True
+        else:
+            self._paused_until = now + verdict.pause
 
     @property
     def may_claim(self) -> bool:

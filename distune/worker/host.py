@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,11 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True)
 class Parallelism:
-    """How many trials a worker trains at a time, and on how many threads each.
-
-    Attributes:
-        jobs: at least 1.
-        threads: of each; at least 1.
-        limit: what keeps it from more jobs, for people.
-    """
+    """How many trials a worker trains at a time, and on how many threads each."""
 
     jobs: int
     threads: int
-    limit: str
+    limit: str  # what keeps it from more jobs, for people
 
     def describe(self, workers: int = 1) -> str:
         """In words what so many workers do; also what is wrong with it."""
@@ -118,10 +111,8 @@ def _reclaimable(group: Path) -> int:
 
 
 def _own_groups(controller: str, groups: Path, own: Path) -> Iterator[Path]:
-    """The folders of the cgroups that this process is in, from the innermost to the root.
-
-    A limit can be at any of them. In a container the root is its own; the path in
-    `/proc/self/cgroup` is then `/`, or one that is not there.
+    """The folders of the cgroups that this process is in, from the innermost to the root: a limit
+    can be at any of them. In a container the path in `/proc/self/cgroup` may not be there.
     """
     try:
         lines = own.read_text().splitlines()
@@ -143,9 +134,7 @@ def _own_groups(controller: str, groups: Path, own: Path) -> Iterator[Path]:
 
 
 def visible_gpus() -> list[str]:
-    """NVIDIA GPUs that this process is given, as `CUDA_VISIBLE_DEVICES` names them; without
-    importing torch.
-    """
+    """NVIDIA GPUs that this process is given, as `CUDA_VISIBLE_DEVICES` names them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [part.strip() for part in visible.split(",") if part.strip() not in ("", "-1")]
@@ -155,13 +144,11 @@ def visible_gpus() -> list[str]:
 
 
 def computes_bfloat16(information: Path = Path("/proc/cpuinfo")) -> bool | None:
-    """Whether the CPU has instructions for bfloat16; None where that cannot be told."""
-    if not sys.platform.startswith("linux"):
-        return None
+    """Whether the CPU has instructions for bfloat16; None where that is not known."""
     try:
         words = set(information.read_text().split())
-    except OSError:
-        words = set()
+    except OSError:  # no Linux
+        return None
     if not words & {"flags", "Features"}:
         return None
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})

@@ -17,17 +17,11 @@ _PATIENCE = 10
 
 @dataclass(frozen=True)
 class MemoryShortage:
-    """An attempt was out of memory beside others.
+    """An attempt was out of memory beside others."""
 
-    Attributes:
-        memory: which was too small: a device, or `HOST`.
-        most: how many may share it from now on.
-        alone: because the same trial was there for the second time: for its next try only.
-    """
-
-    memory: str
-    most: int
-    alone: bool = False
+    memory: str  # which was too small: a device, or `HOST`
+    most: int  # how many may share it from now on
+    alone: bool = False  # the same trial was there for the second time: for its next try only
 
 
 class MemoryLimit:

@@ -13,8 +13,8 @@ from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Study
 from distune.study.trial import Outcome, Record, Report, Result, Trial
-from distune.training.messages import TrainingProgress
-from distune.worker.claims import Candidates, left_to_others
+from distune.training.messages import Assignment, TrainingProgress
+from distune.worker.claims import Candidates
 from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
 from distune.worker.health import Health, Peers
 
@@ -28,6 +28,7 @@ class Attempt:
 
     study: OpenStudy
     name: AttemptName
+    assignment: Assignment
     progress: Progress
     unwritten: list[Record] = field(default_factory=list)
     flushed: float = 0.0  # when it had been written last
@@ -84,12 +85,7 @@ class OpenStudy:
         return self._beats > 1 and self.health.may_claim
 
     def beat(self, running: Sequence[Attempt], jobs: int) -> None:
-        """Rewrite the worker's heartbeat.
-
-        Args:
-            running: all that the worker trains.
-            jobs: how many trials it trains at a time, at most.
-        """
+        """Rewrite the worker's heartbeat, with what is `running` of at most `jobs` trials."""
         # Whether a heartbeat arrived or not, the next one must differ.
         self._beats += 1
         health = self.health
@@ -107,9 +103,6 @@ class OpenStudy:
             ),
         )
         self.next_beat = self._context.monotonic() + self.study.beat_interval
-
-    def remove_beat(self) -> None:
-        self.store.remove_beat(self._context.worker)
 
     def look_at_peers(self) -> None:
         self.peers.look(self.store.beats(), self._context.monotonic())
@@ -137,6 +130,7 @@ class OpenStudy:
         }
 
     def _left_to_others(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
+        """The waiting trials that failed on this worker, and that another one could try."""
         failed_on = self.candidates.failed_on
         for name in waiting:
             if name.attempt > 1 and name not in failed_on:
@@ -148,7 +142,7 @@ class OpenStudy:
         if now >= self._next_look_around and any(worker in on for on in failed_on.values()):
             self.look_at_peers()
             self._next_look_around = now + _LOOK_AROUND_EVERY
-        return left_to_others(worker, failed_on, self.peers.can_take)
+        return {n for n, on in failed_on.items() if worker in on and self.peers.can_take(on)}
 
     def claim_next(self) -> tuple[AttemptName, Trial | None] | None:
         """Claim one of those that the last listing shows: its name, and its trial if that was
@@ -173,21 +167,9 @@ class OpenStudy:
         if name is None or name in self.candidates.read:
             return
         try:
-            self.candidates.read[name] = self.read(name)
+            self.candidates.read[name] = self.store.read_attempt(name).trial
         except (FileNotFoundError, BadRecord):
             self.candidates.pop()  # the worker that claims it will see
-
-    def read(self, name: AttemptName) -> Trial:
-        """What an attempt's file says.
-
-        Raises:
-            BadRecord: it cannot be used.
-            FileNotFoundError: it is gone.
-        """
-        trial = self.store.read_attempt(name).trial
-        if trial.study != self.study.id:
-            raise BadRecord("it belongs to another study")
-        return trial
 
     # -- attempts --------------------------------------------------------------------------
 
@@ -209,11 +191,7 @@ class OpenStudy:
         return None
 
     def put_away(self) -> bool:
-        """Write the results of attempts that are over, and finish or release their files.
-
-        Returns:
-            Whether there were any.
-        """
+        """Write the results of attempts that are over, if any; finish or release their files."""
         any_ended = bool(self.ended)
         while self.ended:
             attempt = self.ended[0]

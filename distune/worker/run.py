@@ -19,7 +19,7 @@ from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
 from distune.training.messages import Died, Prepare, Ready
 from distune.training.offer import Offer
-from distune.training.process import ExecutorProcess, end_all
+from distune.training.process import ExecutorProcess
 from distune.training.turns import TrialsInTurn
 from distune.worker import host
 from distune.worker.admission import Admission
@@ -83,11 +83,10 @@ class _WorkerRun:
                 worker.drain(f"its worker failed: {error}", DRAIN_SECONDS)
                 raise
         finally:
-            end_all(self._processes)
+            self._end_processes()
 
     def _start_processes(self) -> tuple[str, Parallelism]:
-        """Start what can train: several GPUs are dealt out among the processes in turn. Find out
-        now, not with the first trial, whether device and objectives can be used.
+        """Start what can train: several GPUs are dealt out among the processes in turn.
 
         Returns:
             The first one's device, and how many trials are trained at a time.
@@ -114,8 +113,12 @@ class _WorkerRun:
             if found != "cpu" or not gpus:
                 return found, parallelism
             # A GPU without a torch that can use it: the CPU is what `auto` finds then.
-            end_all(self._processes)
+            self._end_processes()
             devices = ["cpu"]
+
+    def _end_processes(self) -> None:
+        for process in self._processes:
+            process.end(grace=0.0)
 
     def _device_of(self, process: ExecutorProcess) -> str:
         on_cpu = process.device == "cpu"
@@ -213,10 +216,8 @@ class _WorkerRun:
             if studies.left:
                 raise StudyFailed(f"this worker has given up ({why})")
             raise UserError(f"there is no study here that this worker can work on ({why})")
-        over = options.time_limit is not None and (
-            time.monotonic() - self._started >= options.time_limit
-        )
-        if over:
+        limit = options.time_limit
+        if limit is not None and time.monotonic() - self._started >= limit:
             worker.drain("its worker's time is over", DRAIN_SECONDS)
             say("the time limit is over; everything given back")
             return EXIT_NOTHING_LEFT

@@ -12,8 +12,6 @@ from distune.study.trial import Failure, Outcome, Record, Report, Result
 from distune.training.messages import (
     Assignment,
     Died,
-    SelfTest,
-    SelfTested,
     TrainingProgress,
     TrainingStarted,
 )
@@ -26,19 +24,12 @@ _LONGEST_SELF_TEST = 180.0  # seconds, torch's import included
 
 
 class ExecutorLike(Interface):
-    """What a worker needs of an executor.
+    """What a worker needs of an executor."""
 
-    Attributes:
-        slots: how many trials it may be given at a time; they are numbered from 0.
-    """
+    slots: int  # how many trials it may be given at a time; they are numbered from 0
 
-    slots: int
-
-    def takes(self, slot: int, study: Study) -> bool:
-        """Whether it would train a trial of the study soon if it were given it now."""
-
+    def takes(self, slot: int, study: Study) -> bool: ...
     def start(self, slot: int, assignment: Assignment) -> None: ...
-    def self_test(self, slot: int, test: SelfTest) -> None: ...
     def poll(self) -> Sequence[tuple[int, Record | Died]]: ...
     def stop(self, slot: int) -> None: ...
     def terminate(self) -> None: ...
@@ -49,39 +40,26 @@ class ExecutorLike(Interface):
 
 @dataclass
 class OngoingSelfTest:
-    """A self-test, because of one failed attempt too many.
-
-    Attributes:
-        result: of that attempt, withheld until it is clear whose fault it is.
-        until: when it must have ended.
-    """
+    """A self-test because of an attempt, whose result waits until it is clear whose fault it is."""
 
     attempt: Attempt
     result: Result
-    until: float
-    answer: SelfTested | None = None
+    until: float  # when the test must have ended
+    answer: Result | None = None
 
 
 @dataclass(eq=False)
 class Slot:
-    """Place for one trial in an executor.
+    """Place for one trial in an executor."""
 
-    Attributes:
-        index, number: of the slot among the worker's, and among the executor's.
-        busy: the executor works on it, be it on an attempt that is not the worker's any more.
-        stop_by: when an executor that was asked to stop is killed.
-        silence: seconds since something was heard of the training.
-        heard: when this was last looked at.
-    """
-
-    index: int
+    place: int  # of the slot among the worker's
     executor: ExecutorLike
-    number: int
+    number: int  # of the slot among the executor's
     attempt: Attempt | None = None
-    busy: bool = False
-    stop_by: float | None = None
-    silence: float = 0.0
-    heard: float = 0.0
+    busy: bool = False  # the executor works, be it on an attempt that is not the worker's any more
+    stop_by: float | None = None  # when an executor that was asked to stop is killed
+    silence: float = 0.0  # seconds since something was heard of the training
+    heard: float = 0.0  # when this was last looked at
     started: bool = False
     self_test: OngoingSelfTest | None = None
 
@@ -89,15 +67,10 @@ class Slot:
     def free(self) -> bool:
         return self.attempt is None and not self.busy and self.self_test is None
 
-    def start(self, attempt: Attempt, assignment: Assignment, now: float) -> None:
-        self.executor.start(self.number, assignment)
-        self.attempt, self.busy, self.started = attempt, True, False
-        self.silence, self.heard = 0.0, now
-
     def start_self_test(self, attempt: Attempt, result: Result, folder: str, now: float) -> None:
         self.self_test = OngoingSelfTest(attempt, result, until=now + _LONGEST_SELF_TEST)
-        test = SelfTest(study=attempt.study.study, folder=folder)
-        self.executor.self_test(self.number, test)
+        test = attempt.assignment.replace(folder=folder, self_test=True)
+        self.executor.start(self.number, test)
         self.busy = True
 
     def end(self, grace: float = 0.0) -> None:
@@ -117,13 +90,11 @@ class Slot:
             self.put_down(Result(outcome=Outcome.RELEASED, failure=Failure(message=why)))
 
     def evict(self, why: str) -> None:
-        """Stop the training of an attempt that is not the worker's any more, and drop it (P7).
-        But a self-test is about the host, and goes on.
-        """
+        """Stop the training of an attempt that is not the worker's any more, and drop it (P7)."""
         assert self.attempt is not None
         self.attempt.study.drop(self.attempt, why)
         self.attempt = None
-        if self.busy and self.self_test is None:
+        if self.busy and self.self_test is None:  # which is about the host, and goes on
             self.executor.stop(self.number)
             self.stop_by = self.heard + _STOP_GRACE
 
@@ -133,37 +104,26 @@ class Slot:
         match message:
             case TrainingStarted():
                 self.started = True
-            case SelfTested():
-                self._answered(message)
             case TrainingProgress() if self.attempt is not None:
                 self.attempt.progressed(message)
             case Report() if self.attempt is not None:
                 self.attempt.report(message)
             case Result():
                 return message
-            case Died() if self.self_test is not None:
-                self._answered(SelfTested(problem=f"the training process {message.reason}"))
             case Died() if self.busy:
                 return message.as_result()
         return None
 
-    def _answered(self, answer: SelfTested) -> None:
-        if self.self_test is not None:
-            self.self_test.answer = answer
-            self.busy = False
-
     def check_time(self, now: float) -> Result | None:
-        """Kill an executor that hangs, or does not stop when it is asked to; the result of a
-        trial that hung.
-        """
+        """Kill an executor that hangs, or does not stop; the result of what hung."""
         if self.stop_by is not None and now >= self.stop_by:
             self.end()
         if self.self_test is not None:
-            if self.busy and now >= self.self_test.until:
-                self.end()
-                within = format_duration(_LONGEST_SELF_TEST)
-                self._answered(SelfTested(problem=f"the self-test did not end within {within}"))
-            return None
+            if not self.busy or now < self.self_test.until:
+                return None
+            self.end()
+            message = f"the self-test did not end within {format_duration(_LONGEST_SELF_TEST)}"
+            return Result(outcome=Outcome.TIMEOUT, failure=Failure(message=message))
         timeout = self.attempt.study.study.trial_timeout if self.attempt is not None else None
         # Importing torch over a network may take longer than a short trial.
         if timeout is None or self.silence < (
@@ -176,11 +136,7 @@ class Slot:
 
 
 class Slots:
-    """All slots of a worker's executors, and how many of them its memory allows.
-
-    Args:
-        devices: of the executors.
-    """
+    """All slots of a worker's executors, and how many of them the devices' memory allows."""
 
     def __init__(self, executors: Sequence[ExecutorLike], devices: Sequence[str]) -> None:
         self.started = 0  # trainings, so far
@@ -223,11 +179,11 @@ class Slots:
     def free_for(self, study: OpenStudy) -> Slot | None:
         """One that takes a trial of this study now, if there is one and memory for it."""
         busy = self._busy()
-        idle = (s for s in self._slots if s.free and self._memory.allows(s.index, busy))
+        idle = (s for s in self._slots if s.free and self._memory.allows(s.place, busy))
         return next((s for s in idle if s.executor.takes(s.number, study.study)), None)
 
     def _busy(self) -> list[int]:
-        return [slot.index for slot in self._slots if not slot.free]
+        return [slot.place for slot in self._slots if not slot.free]
 
     def listen(self, now: float) -> Iterator[tuple[Slot, Record | Died]]:
         """What the executors say. Needs no share, so training never waits for it."""
@@ -240,19 +196,21 @@ class Slots:
             for number, message in executor.poll():
                 yield self._slot_of[id(executor), number], message
 
-    def start(self, slot: Slot, attempt: Attempt, assignment: Assignment, now: float) -> None:
+    def start(self, slot: Slot, attempt: Attempt, now: float) -> None:
         self.started += 1
-        self._memory.began(slot.index, self._busy())
-        slot.start(attempt, assignment, now)
+        self._memory.began(slot.place, self._busy())
+        slot.executor.start(slot.number, attempt.assignment)
+        slot.attempt, slot.busy, slot.started = attempt, True, False
+        slot.silence, slot.heard = 0.0, now
 
     def ended(self, slot: Slot, result: Result, *, killed: bool) -> MemoryShortage | None:
         """A slot's trial is over; whether memory was short because of the others."""
         slot.busy, slot.stop_by = False, None
-        others = [index for index in self._busy() if index != slot.index]
+        others = [place for place in self._busy() if place != slot.place]
         attempt, trial = slot.attempt, None
         if attempt is not None:
             trial = (attempt.study.study.id, attempt.name.purpose, attempt.name.trial)
-        return self._memory.ended(slot.index, others, result.outcome, trial, killed=killed)
+        return self._memory.ended(slot.place, others, result.outcome, trial, killed=killed)
 
     def forget(self, study: OpenStudy, why: str) -> None:
         """Drop all that is held of a study."""

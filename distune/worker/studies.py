@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol
@@ -15,33 +16,23 @@ _DISCOVER_EVERY, _DISCOVER_AT_WORK_EVERY = 2.0, 8.0  # seconds between looks for
 _LISTINGS_TO_FORGET = 15
 
 
+@dataclass(eq=False)
 class Studies:
-    """`studies.discover()` once in a while; then `open` has what there is to work on.
+    """`studies.discover()` once in a while; then `open` has what there is to work on, by name."""
 
-    Attributes:
-        open: by name.
-        refused: those that this worker cannot work on, and why.
-        left: those that it has left to others, because its trials failed, and why.
-        all_finished: with the last discovery, there were some, and nothing is left to do.
-    """
-
-    def __init__(
-        self,
-        context: WorkerContext,
-        find: Callable[[], Mapping[str, Store]],
-        may_open: Callable[[str, Study], bool],
-    ) -> None:
-        self.open: dict[str, OpenStudy] = {}
-        self.refused: dict[str, str] = {}
-        self.left: dict[str, str] = {}
-        self.all_finished = False
-        self._next_discovery = 0.0
-        self._over: set[str] = set()
-        self._bad: dict[str, str] = {}  # studies that cannot be read, and why
-        self._preparing: set[str] = set()
-        self._context = context
-        self._find = find
-        self._may_open = may_open
+    _context: WorkerContext
+    _find: Callable[[], Mapping[str, Store]]
+    _may_open: Callable[[str, Study], bool]
+    open: dict[str, OpenStudy] = field(default_factory=dict)
+    #: Those that this worker cannot work on, and why.
+    refused: dict[str, str] = field(default_factory=dict)
+    #: Those that it has left to others, because its trials failed, and why.
+    left: dict[str, str] = field(default_factory=dict)
+    all_finished: bool = False  # the last discovery found some, and nothing is left to do
+    _next_discovery: float = 0.0
+    _over: set[str] = field(default_factory=set)
+    _bad: dict[str, str] = field(default_factory=dict)  # studies that cannot be read, and why
+    _preparing: set[str] = field(default_factory=set)
 
     @property
     def knows_nothing(self) -> bool:
@@ -55,10 +46,7 @@ class Studies:
 
     @property
     def deleted(self) -> list[OpenStudy]:
-        """The open studies whose folders are gone while others are there.
-
-        An empty logs directory says nothing: the share may just be unmounted (P9).
-        """
+        """The open studies whose folders are gone while others are there (else see P9)."""
         return [study for study in self.open.values() if study.unlisted >= _LISTINGS_TO_FORGET]
 
     def is_over(self, study: OpenStudy) -> None:

@@ -1,7 +1,5 @@
-"""A worker: claim, train, report, until nothing is left.
-
-It is a small supervisor without torch. Training happens in executors, child processes
-that stay warm from trial to trial; whatever becomes of one, the worker lives on.
+"""A worker: claim, train, report, until nothing is left. It is a small supervisor without torch;
+training happens in executors, child processes, and whatever becomes of one, the worker lives on.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ from distune.study.trial import FAILURES, Failure, Outcome, Result
 from distune.training.messages import Died
 from distune.worker.claiming import Claiming
 from distune.worker.context import Backoff, Trouble, WorkerContext, WorkerIdentity
-from distune.worker.health import LeaveStudy, Pause
 from distune.worker.memory import HOST, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import ExecutorLike, Slot, Slots
@@ -38,8 +35,7 @@ class Worker:
         find_studies: the studies there are, by name.
         executors: each trains one trial at a time, while there is memory for it.
         devices: of the executors; all on the identity's by default.
-        may_open: whether this host has by now what a study of some name needs; raises
-            `UserError` if the worker cannot work on it.
+        may_open: see `Admission`.
         forever: wait for more when every study is finished.
         say: takes a line for people.
         monotonic, wall, sleep, rng: its clocks, and randomness for claims and pauses.
@@ -135,13 +131,11 @@ class Worker:
     def rest(self) -> None:
         """Hold nothing open on the share: nothing happens for a while."""
         for study in self._open:
-            study.store.rest()
+            study.store.folder.rest()
 
     def drain(self, reason: str, seconds: float) -> bool:
-        """Release everything: first stop the training, then give the files back (P7).
-
-        Returns:
-            False if the share did not answer in time; then the lease will tell (P6).
+        """Release everything: first stop the training, then give the files back (P7). False if
+        the share did not answer in time; then the lease runs out (P6).
         """
         self._listen(self._monotonic())
         deadline = self._monotonic() + seconds
@@ -153,7 +147,7 @@ class Worker:
                 for study in self._open:
                     study.put_away()
                 for study in self._open:
-                    study.remove_beat()
+                    study.store.remove_beat(self.identity.worker)
                 return True
             except (ShareError, FileNotFoundError):
                 if self._monotonic() >= deadline:
@@ -202,6 +196,9 @@ class Worker:
                 self._ended(slot, result)
 
     def _ended(self, slot: Slot, result: Result, *, killed: bool = False) -> None:
+        if slot.self_test is not None:
+            slot.self_test.answer, slot.busy = result, False
+            return
         shortage = self._slots.ended(slot, result, killed=killed)
         attempt = slot.attempt
         if shortage is not None:
@@ -243,23 +240,23 @@ class Worker:
         test = slot.self_test
         if test is None or test.answer is None:
             return
-        study, result = test.attempt.study, test.result
+        study, result, problem = test.attempt.study, test.result, test.answer.failure
         study.look_at_peers()
-        verdict = study.health.judge(test.answer.problem, study.peers)
+        verdict = study.health.judge(problem.message if problem else None, study.peers)
         slot.self_test = None
         if verdict is None:
             self._say(f"study {study.name}: nothing is wrong with this host; going on")
         else:
             study.health.heed(verdict, now)
-        match verdict:
-            case Pause(seconds, reason):
-                self._say(f"study {study.name}: {reason}; pausing for {format_duration(seconds)}")
-            case LeaveStudy(reason):
-                self.studies.left[study.name] = reason
-                self._say(f"study {study.name}: giving up here: {reason}")
-                if test.answer.problem is not None:  # then it is not the trial's fault
-                    failure = Failure(message=f"its worker gave up: {reason}")
+            if verdict.pause is None:
+                self.studies.left[study.name] = verdict.reason
+                how = f"giving up here: {verdict.reason}"
+                if problem is not None:  # then it is not the trial's fault
+                    failure = Failure(message=f"its worker gave up: {verdict.reason}")
                     result = Result(outcome=Outcome.RELEASED, failure=failure)
+            else:
+                how = f"{verdict.reason}; pausing for {format_duration(verdict.pause)}"
+            self._say(f"study {study.name}: {how}")
         study.next_beat = now  # say so
         if slot.attempt is test.attempt:  # else it was taken back meanwhile
             slot.put_down(result)

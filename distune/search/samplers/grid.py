@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from distune.search.sampler import Nothing, Question, Suggestion, takes_no_settings
+from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
 from distune.study.space import Parameter, Space
 from distune.study.trial import Params, Scalar
 
@@ -17,7 +17,7 @@ _REMEMBERED = 1000
 _MOST_COUNTED = 100_000
 
 
-class GridSampler:
+class GridSampler(SpaceSampler):
     """All combinations of finitely many values; a parameter whose `when` does not hold is left
     out, so no combination comes twice. It leaves out what the space excludes.
     """
@@ -35,7 +35,7 @@ class GridSampler:
 
     @classmethod
     def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
-        takes_no_settings(settings)
+        super().check(params, settings)
         for name, spec in params.items():
             if spec.grid() is None:
                 raise ValueError(

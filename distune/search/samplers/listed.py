@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from distune.search.sampler import Nothing, Question, Suggestion
+from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
 from distune.study.space import Parameter, Space
 from distune.study.trial import Params, Scalar
 
 
-class ListSampler:
+class ListSampler(SpaceSampler):
     """Each setting of the list that the space does not exclude; the space's constants fill in
     what a setting leaves out.
     """

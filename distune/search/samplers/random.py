@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
-from distune.search.sampler import Nothing, Question, Suggestion, takes_no_settings
+from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
 from distune.study.space import (
     CategoricalParameter,
     FloatParameter,
@@ -20,7 +20,7 @@ from distune.study.trial import Params, Scalar
 _MOST_DRAWS = 10_000
 
 
-class RandomSampler:
+class RandomSampler(SpaceSampler):
     """Configuration *i* is drawn by a generator seeded with (seed, i), whatever came before;
     again, as long as the space excludes it.
     """
@@ -33,10 +33,6 @@ class RandomSampler:
     def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None = None) -> None:
         self._space = space
         self._seed = seed
-
-    @classmethod
-    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
-        takes_no_settings(settings)
 
     def ask(self, question: Question) -> Suggestion | Nothing:
         # Seeding from a string is defined by its SHA-512: the same on every platform.
