@@ -1,7 +1,5 @@
 """What can go wrong, as types."""
 
-from __future__ import annotations
-
 
 class DistuneError(Exception):
     """Base of everything distune raises on purpose."""

@@ -1,7 +1,5 @@
 """The registry of the commands, how one is found, and how errors become an exit status."""
 
-from __future__ import annotations
-
 import os
 import sys
 from importlib import import_module

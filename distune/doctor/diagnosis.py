@@ -3,8 +3,6 @@
 Seconds, unless said otherwise. None means: not measured.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field

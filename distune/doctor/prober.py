@@ -5,8 +5,6 @@ The doctor hears what it finds in lines of JSON, so that whatever the prober wai
 doctor, which does not wait, can say what that is.
 """
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil

@@ -1,7 +1,5 @@
 """The diagnosis for people: a table, what fails and what to do, one line at the end."""
 
-from __future__ import annotations
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text

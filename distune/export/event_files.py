@@ -6,8 +6,6 @@
 Of TensorBoard only its messages and its record format are used: neither TensorFlow nor torch.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The formats of `distune export`, and where each is written."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What remains of a study for other programs: a table and the winner, as text. Pure."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """A history as an Optuna study: for Optuna's analyses, and for its storages and dashboard."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys

@@ -1,7 +1,5 @@
 """Trials in an Optuna storage: a file of SQLite or of Optuna's journal, or a database."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """A study's trials as a table: the same rows and columns for every format. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields

@@ -1,7 +1,5 @@
 """Doing what the planner has decided."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard

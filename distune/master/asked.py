@@ -1,7 +1,5 @@
 """What the master has asked its sampler for: in memory, and in `asked.jsonl`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from distune.errors import BadRecord, UserError

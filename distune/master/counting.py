@@ -1,7 +1,5 @@
 """Counting trials: `history.jsonl` first, then the rename, and both kept alike."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The workers that a master starts on its own machine."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """One master a study: the lock, and the heartbeat of a master on another host."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The master of a study: scan, plan, apply, again. All state is in the directory (P4)."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import time

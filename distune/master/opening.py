@@ -1,7 +1,5 @@
 """The beginning of a master's run: its options, and the study that it opens or creates."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The master's mind: a snapshot in, actions out. Pure: no file, no clock, no randomness."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The run of a master: `distune master`, until the study is over or the user stops it."""
 
-from __future__ import annotations
-
 import os
 import socket
 import time

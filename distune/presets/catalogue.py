@@ -1,7 +1,5 @@
 """Which built-in studies there are, and what each says of itself."""
 
-from __future__ import annotations
-
 import json
 from importlib import resources
 from typing import NamedTuple

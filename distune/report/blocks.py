@@ -3,8 +3,6 @@
 They hold plain text, and no markup.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Section: what is reached in which time: the Pareto front, the best under T seconds. Pure."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence

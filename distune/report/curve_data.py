@@ -1,7 +1,5 @@
 """What learning curves measure, by step and by time, and the middle of many of them. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Trials by the value that they have of a parameter. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

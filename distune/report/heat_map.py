@@ -1,7 +1,5 @@
 """Two parameters at a time: the values of each in classes, and what was reached where. Pure."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Optuna's own plots, in this page's colours. Pure."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Sequence

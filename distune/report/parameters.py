@@ -1,7 +1,5 @@
 """Section: what was reached with which params: slices, pairs, all at once. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

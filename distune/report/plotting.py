@@ -3,8 +3,6 @@
 No other module has to think of what Plotly takes for markup.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape

@@ -1,7 +1,5 @@
 """Section: the best value so far, against trials and against time. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """Reads from the share what a report needs of a study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Set
 from functools import partial
 

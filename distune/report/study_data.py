@@ -1,7 +1,5 @@
 """What was read of a study, and which few of its trials stand for the many. Pure."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Section: what was found, in words; the ranked table; what failed. Pure."""
 
-from __future__ import annotations
-
 import math
 import statistics
 

@@ -1,7 +1,5 @@
 """Section: the figures that a workload left beside its winner. Pure."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io

@@ -1,7 +1,5 @@
 """Section: which worker trained when, how busy it was, and what was lost and repeated. Pure."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections import Counter

@@ -5,8 +5,6 @@ policy lets no script run but the ones written here: Plotly's and the page's own
 What the plots draw is data, which no browser runs.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

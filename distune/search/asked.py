@@ -2,8 +2,6 @@
 computed again: a sampler that learns cannot give its answer twice. Pure.
 """
 
-from __future__ import annotations
-
 import itertools
 from array import array
 from bisect import bisect_right

@@ -1,7 +1,5 @@
 """A configuration, the trials made of it, which are pooled, and what it is ranked by. Pure."""
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The history of a study and the ranking of its configurations. Pure."""
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections import Counter

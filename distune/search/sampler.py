@@ -1,7 +1,5 @@
 """What a sampler is: asked once for each configuration, it says what to try."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum

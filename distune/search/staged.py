@@ -1,7 +1,5 @@
 """Stages, one after the other, each with a sampler of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal

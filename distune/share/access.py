@@ -2,8 +2,6 @@
 lose: mode bits say little on NFS (root squash), SMB and sshfs (one owner for all).
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import pwd

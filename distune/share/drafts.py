@@ -1,7 +1,5 @@
 """Complete files under names that nothing reads, and how they get the names they are for."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

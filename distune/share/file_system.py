@@ -1,7 +1,5 @@
 """Which file system a directory lies on, and whether other hosts may see it too."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

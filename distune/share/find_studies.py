@@ -1,7 +1,5 @@
 """The studies in a logs directory."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -7,8 +7,6 @@ what it has and does the same again later (P8, P9). `BadRecord` is about what li
 none of ours (P10).
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import secrets

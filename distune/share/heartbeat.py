@@ -1,7 +1,5 @@
 """Heartbeats, and when silence has lasted too long (P6). Pure: time is an argument."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 

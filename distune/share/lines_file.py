@@ -1,7 +1,5 @@
 """`asked.jsonl` and `history.jsonl`: records, a line each, that the master appends to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar

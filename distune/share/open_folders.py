@@ -1,7 +1,5 @@
 """Folders of a study by their descriptors: no symbolic link leads out of the study (P10)."""
 
-from __future__ import annotations
-
 import errno
 import os
 import time

@@ -9,8 +9,6 @@ as. All else (NaN, which has to be a string; a key twice; fields of another rele
 and strict way.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import math

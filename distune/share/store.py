@@ -1,7 +1,5 @@
 """The attempts of a study: the only code that renames, appends to or lists trial files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """A study's own documents: what it is, how it ended, and the heartbeats of master and workers."""
 
-from __future__ import annotations
-
 from distune.errors import BadRecord
 from distune.share import protocol, records
 from distune.share.folder import FolderLike

@@ -2,8 +2,6 @@
 an append after half a line, a folder that has been deleted, and what makes no sense set aside.
 """
 
-from __future__ import annotations
-
 import errno
 import secrets
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """What the loops of master, worker and viewer share: signals, and a silent share (P9)."""
 
-from __future__ import annotations
-
 import gc
 import os
 import random

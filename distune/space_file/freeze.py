@@ -1,7 +1,5 @@
 """From a space file to the study that a master publishes, and what that would do."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 

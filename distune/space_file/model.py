@@ -1,7 +1,5 @@
 """A space file as the user writes it, with everything that can be checked before anything runs."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Reading a space file: JSON with comments, and a mistake named with its place and its remedy."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

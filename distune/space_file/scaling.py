@@ -1,7 +1,5 @@
 """A smaller version of a study of a built-in objective, for a first look. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from distune.errors import UserError

@@ -1,7 +1,5 @@
 """A command as an objective: its placeholders, and how they are filled in. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Documents: files that are one record, read seldom, whose mistakes a user has to understand."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 

@@ -1,7 +1,5 @@
 """Durations as users write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 

@@ -4,8 +4,6 @@ drawings. The report knows these kinds and no workload.
 A workload's test writes `figures.json` into the trial's folder (`artifacts/000017.1/`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

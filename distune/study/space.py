@@ -5,8 +5,6 @@ distributions. A list is short for `choices`, a bare scalar for a constant, and
 `when` makes a parameter conditional on the values of others.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ A stage starts from the best setting of the one before, changes its own paramete
 all others as they are. (Coordinate descent, by groups.)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """The frozen study, `study.json`, and the limits that end it. Pure."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta

@@ -6,8 +6,6 @@ has its own seed. An *attempt* is one try at a trial and owns one file, whose li
 a configuration, `Counted` what the history keeps of a trial once the master has counted it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import zlib

@@ -1,7 +1,5 @@
 """Child processes that never outlive their parent, and what becomes of them."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -4,8 +4,6 @@ It takes assignments from its standard input, sends messages to a pipe, a line e
 warm in between. What the objective prints goes to standard output, as anywhere.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import importlib
 import os

@@ -1,7 +1,5 @@
 """What a worker and its executor say to each other, a line each. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from distune.share import records

@@ -5,8 +5,6 @@ that yields one per step. It may take a second argument, the trial. A built-in o
 called in the same way; a command becomes a generator over the JSON lines it prints.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """A worker's end of one training process, and what that printed last."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import math

@@ -2,8 +2,6 @@
 handing over each of them takes longer than training it.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Following heartbeats: the workers' and the master's, and how long each has been silent."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Set
 

@@ -1,7 +1,5 @@
 """What happened lately, found out from one look to the next."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The trials whose files should be there, and how long they have not been."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from distune.search.ranking import History

@@ -3,8 +3,6 @@
 The master and every viewer watch with this; it writes nothing.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """Where a study is shown: a live view on a terminal, plain lines elsewhere, or JSON."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What is known about a study at one moment. Everything that decides or shows takes one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

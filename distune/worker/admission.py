@@ -1,7 +1,5 @@
 """What a host must have before a worker opens a study: the right to write, and the data."""
 
-from __future__ import annotations
-
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator

@@ -1,7 +1,5 @@
 """Claiming trials for free slots, and finding out which files are the worker's."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from distune.errors import BadRecord

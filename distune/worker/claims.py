@@ -1,7 +1,5 @@
 """Which waiting trials a worker claims, and in which order. Pure."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Collection

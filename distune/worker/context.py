@@ -1,7 +1,5 @@
 """A worker's options, name and clocks, and what it does while the share does not answer (P9)."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

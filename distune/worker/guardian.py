@@ -6,8 +6,6 @@ is dead: the guardian ends its training processes, whatever they have started in
 then gives the files back (P7). Where everything dies at once, there is still the lease.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Whether a worker should doubt itself, and which others could do its work. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What this process may use of its host: cores, memory, GPUs, instructions. Without torch."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass

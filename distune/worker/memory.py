@@ -1,7 +1,5 @@
 """How many trials a worker trains at a time where they share a memory. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass

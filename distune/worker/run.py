@@ -1,7 +1,5 @@
 """The run of a worker: `distune worker`, until nothing is left or the user stops it."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import signal

@@ -1,7 +1,5 @@
 """What a worker trains its trials in: executors, and a slot for each trial they can be given."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface

@@ -1,7 +1,5 @@
 """The studies that a worker finds in its logs directory: open, left alone, left to others, over."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

@@ -2,8 +2,6 @@
 training happens in executors, child processes, and whatever becomes of one, the worker lives on.
 """
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

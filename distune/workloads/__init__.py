@@ -1,7 +1,5 @@
 """The built-in objectives, by name."""
 
-from __future__ import annotations
-
 from distune.workloads.coloured_digits import COLOURED_DIGITS
 from distune.workloads.convnet import CONVNET
 from distune.workloads.house_prices import HOUSE_PRICES

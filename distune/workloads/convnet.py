@@ -1,7 +1,5 @@
 """Workload `convnet`: images of ten classes, by convolutions and dense layers."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Which device to train on."""
 
-from __future__ import annotations
-
 import gc
 import re
 from collections.abc import Iterator

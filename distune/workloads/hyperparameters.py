@@ -3,8 +3,6 @@
 A default is where the study that a workload comes from started, if it says so.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -1,7 +1,5 @@
 """Networks from their hyperparameters: convolutions, then dense layers."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm

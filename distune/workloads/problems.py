@@ -1,7 +1,5 @@
 """Kinds of problems: how a network's answer is judged, in training and afterwards."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

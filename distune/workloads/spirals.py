@@ -1,7 +1,5 @@
 """Workload `spirals`: which of two spirals a point in the plane is of, by dense layers."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from distune.workloads import hyperparameters as hyper

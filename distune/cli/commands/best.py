@@ -1,7 +1,5 @@
 """`distune best`: the winner."""
 
-from __future__ import annotations
-
 import typer
 
 from distune.cli import terminal

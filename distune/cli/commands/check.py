@@ -1,7 +1,5 @@
 """`distune check`: a space file in words."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`distune data`: the data sets of the built-in workloads."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

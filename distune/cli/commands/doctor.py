@@ -1,7 +1,5 @@
 """`distune doctor`: whether this very directory keeps the protocol's promises."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`distune export`: the trials for other programs."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

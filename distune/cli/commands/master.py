@@ -1,7 +1,5 @@
 """`distune master`: owns one study."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

@@ -1,7 +1,5 @@
 """`distune presets`: the built-in studies."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`distune report`: an HTML page about a study."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

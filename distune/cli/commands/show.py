@@ -1,7 +1,5 @@
 """`distune show`: one trial."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

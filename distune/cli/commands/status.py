@@ -1,7 +1,5 @@
 """`distune status`: one snapshot of a study."""
 
-from __future__ import annotations
-
 from distune.cli import terminal
 from distune.cli.options import LOGS, Json, Logs, OneStudy
 from distune.cli.reading import look

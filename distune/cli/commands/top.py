@@ -1,7 +1,5 @@
 """`distune top`: the live view, for any number of viewers."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

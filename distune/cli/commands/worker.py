@@ -1,7 +1,5 @@
 """`distune worker`: trains the trials of the studies it sees."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """How long it takes until this host sees what the other has done."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How two doctors find each other, talk, and part."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import threading

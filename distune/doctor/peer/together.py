@@ -1,7 +1,5 @@
 """Everything that two doctors try together."""
 
-from __future__ import annotations
-
 import fcntl
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Whether files are published, renamed, rewritten and listed as the protocol needs it."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

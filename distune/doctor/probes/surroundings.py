@@ -1,7 +1,5 @@
 """What kind of directory it is: names, links, locks, space, speed and times."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """Whether each trial gets one owner, each claimer knows what it owns, and lines stay."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time

@@ -1,7 +1,5 @@
 """Whether each file has one owner and one name, and reads as it was written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from distune.doctor.diagnosis import CheckResult, Claims

@@ -1,7 +1,5 @@
 """The verdict on all that was measured."""
 
-from __future__ import annotations
-
 from distune.doctor.diagnosis import CheckResult, Diagnosis, Grade
 from distune.doctor.verdict.files import files
 from distune.doctor.verdict.news import Intervals, advise, news_between

@@ -1,7 +1,5 @@
 """What one host sees of the other's doings, and the lease and intervals that suit it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """How a check says what it found, and its measurements in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 

@@ -1,7 +1,5 @@
 """Whether the hosts could be examined, what they are, and what the protocol hardly depends on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from distune.doctor.diagnosis import CheckResult, HostMeasurements, Names, Space

@@ -1,7 +1,5 @@
 """Samplers: what to try next. A new one is a file beside this and a line in `SAMPLERS`."""
 
-from __future__ import annotations
-
 from distune.search.sampler import SpaceSampler
 from distune.search.samplers.grid import GridSampler
 from distune.search.samplers.listed import ListSampler

@@ -1,7 +1,5 @@
 """Grid search: every combination, the last parameter changing fastest."""
 
-from __future__ import annotations
-
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """An explicit list of settings, in its order."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion

@@ -1,7 +1,5 @@
 """Random search (Bergstra and Bengio, JMLR 13, 2012): independent draws."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from random import Random

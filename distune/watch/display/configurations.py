@@ -1,7 +1,5 @@
 """What is said of configurations in every view."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from rich.console import RenderableType

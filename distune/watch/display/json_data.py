@@ -1,7 +1,5 @@
 """A snapshot, or a trial, as plain data for programs: strict JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The ranking of a study: as a table, its stages, its winner in words, and the end of it all."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

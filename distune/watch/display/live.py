@@ -1,7 +1,5 @@
 """The live view, which fills a screen and never more, and the same without that limit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """How a study stands: in words and numbers, as a view's first lines, as plain lines for logs."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from rich.text import Text

@@ -4,8 +4,6 @@ Tables are laid out here rather than by rich, because a live view must never wra
 fit is left out, least important first.
 """
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """All that is known of one trial."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType

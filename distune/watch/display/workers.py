@@ -1,7 +1,5 @@
 """A study's workers and the attempts that they run: what is known of each, and their lines."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

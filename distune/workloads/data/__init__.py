@@ -1,7 +1,5 @@
 """The data sets, by name."""
 
-from __future__ import annotations
-
 from distune.workloads.data.cifar_10 import CIFAR_10
 from distune.workloads.data.data_set import DataSet
 from distune.workloads.data.digits import DIGITS

@@ -4,8 +4,6 @@ A pickle can run any code when it is read. So a file must have the MD5 sum that 
 by, and is then read by an unpickler that knows nothing but bytes, numbers, lists and dicts.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import pickle

@@ -1,7 +1,5 @@
 """Real handwriting, 8x8, which comes with scikit-learn and needs no files."""
 
-from __future__ import annotations
-
 import random
 from importlib.metadata import distribution
 from typing import Any

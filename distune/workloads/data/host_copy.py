@@ -13,8 +13,6 @@ written. Where there is no such place (a full disk, a folder that belongs to ano
 process keeps the data to itself.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

@@ -1,7 +1,5 @@
 """House prices in Ames, Iowa: four features of a house, and what it was sold for."""
 
-from __future__ import annotations
-
 import csv
 from itertools import takewhile
 from pathlib import Path

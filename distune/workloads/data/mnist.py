@@ -1,7 +1,5 @@
 """MNIST and Fashion-MNIST, from the four files of either, packed or not."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import replace
 from math import prod

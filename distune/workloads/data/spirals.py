@@ -1,7 +1,5 @@
 """Two spirals in the plane, wound about each other: generated, not read."""
 
-from __future__ import annotations
-
 from distune.workloads.data.data_set import Arrays, DataSet
 
 _SIZES = (4_000, 1_000, 500)

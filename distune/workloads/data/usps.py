@@ -1,7 +1,5 @@
 """USPS, gray and in colours: 16x16 images of handwritten digits, in the text format of LIBSVM."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from distune.workloads.data.data_set import Arrays, DataSet, damaged, read_file

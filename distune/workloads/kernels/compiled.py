@@ -3,8 +3,6 @@
 Loads neither torch nor numpy: a worker asks, too.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Sequence
 from functools import cache

@@ -6,8 +6,6 @@ torch's but for the order in which they are added up. Where distune was installe
 compiler there are no such functions, and torch does it all.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The functions of `winners.c`, as functions of tensors on a CPU."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

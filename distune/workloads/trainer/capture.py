@@ -5,8 +5,6 @@ the host to launch. Captured in a CUDA graph they are launched as one. What may 
 and writes tensors only that stay where they are, and never waits for a number in one of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol
 

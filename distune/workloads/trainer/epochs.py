@@ -1,7 +1,5 @@
 """A training, an epoch at a time."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator

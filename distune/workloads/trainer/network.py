@@ -1,7 +1,5 @@
 """A trial's network on its device, made to compute fast and always the same; its answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Optimizers as torch has them, without what torch imports around them; their steps and rates."""
 
-from __future__ import annotations
-
 import inspect
 import math
 import warnings

@@ -1,7 +1,5 @@
 """How far a host may run ahead of the device that it gives steps to."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """`train` and `test`, for any workload."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Mapping
