@@ -26,11 +26,11 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished, MasterBeat, Progress
 from distune.share.protocol import AttemptName, State
 from distune.space_file.read import parse_space_file
-from distune.study.document import Document
 from distune.study.study import Limits, Study
 from distune.study.trial import (
     Claim,
     Counted,
+    Document,
     Failure,
     Outcome,
     Purpose,

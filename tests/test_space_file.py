@@ -397,7 +397,7 @@ def test_a_parameter_exists_when_all_its_conditions_hold(
             }
         }
     )
-    assert space.is_active("momentum", chosen) is active
+    assert space.params["momentum"].is_active(chosen) is active
 
 
 @pytest.mark.parametrize(

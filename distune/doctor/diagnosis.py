@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
-from distune.study.document import Document
-from distune.study.trial import Count
+from distune.study.trial import Count, Document
 
 Grade = Literal["ok", "warn", "fail"]
 #: The promises that a directory can break, as PROTOCOL.md has them.
@@ -161,13 +160,6 @@ class Space(Document):
     inodes_free: int | None
 
 
-class Times(Document):
-    """Stamps of files. `ahead`: the server's clock before this host's."""
-
-    granularity: float
-    ahead: float
-
-
 class HostMeasurements(Document):
     """What one host found.
 
@@ -197,7 +189,7 @@ class HostMeasurements(Document):
     links: bool | None = None
     flock: bool | None = None  # a second lock on a locked file is refused
     space: Space | None = None
-    times: Times | None = None
+    clock: float | None = None  # how far the one that stamps files is ahead of this host's
     speed: dict[str, float] | None = None
     troubles: dict[str, str] = {}
     repeated: Count = 0

@@ -28,7 +28,7 @@ from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol, records
 from distune.share.protocol import worker_id
-from distune.study.document import Document
+from distune.study.trial import Document
 
 _SAY_EVERY = 0.5  # seconds
 NOT_WRITTEN = "the diagnosis was not written"
@@ -46,7 +46,7 @@ PROBES: dict[str, Callable[[WatchedFolder], object]] = {
     "names": surroundings.probe_names,
     "links": surroundings.probe_links,
     "flock": surroundings.probe_flock,
-    "times": surroundings.probe_times,
+    "clock": surroundings.probe_clock,
 }
 assert PROBES.keys() <= HostMeasurements.model_fields.keys()
 

@@ -33,8 +33,7 @@ def _explain(checks: list[CheckResult]) -> Text:
     """What checks that are not fine mean, and what to do."""
     check = checks[0]
     names = ", ".join(clean(one.name) for one in checks)
-    breaks = ""
-    if check.promise is not None:
-        breaks = f"breaks {check.promise} ({PROMISES[check.promise].rstrip('.')}): "
+    promise = PROMISES[check.promise].rstrip(".") if check.promise else ""
+    breaks = f"breaks {check.promise} ({promise}): " if promise else ""
     means = f": {breaks}{clean(check.advice)}."
     return Text.assemble((names, _STYLES[check.grade]), means, overflow="fold")

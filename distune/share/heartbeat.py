@@ -1,10 +1,12 @@
 """Heartbeats, and when silence has lasted too long (P6). Pure: time is an argument."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from distune.errors import BadRecord
 from distune.share import records
 from distune.study.study import Limits
 from distune.study.trial import Count, Record
@@ -71,6 +73,9 @@ class Watch:
     """How long each worker has been silent, by the watcher's own monotonic clock. Time in which it
     could not look (the share was gone, or it was itself stopped) is no silence: a look counts at
     most `longest_step` seconds, and `blind()` makes the next one count nothing.
+
+    Attributes:
+        said: the last whole heartbeat of each worker.
     """
 
     def __init__(self, longest_step: float) -> None:
@@ -78,6 +83,7 @@ class Watch:
         self._last: float | None = None
         self._beats: dict[str, bytes | None] = {}
         self._silence: dict[str, float] = {}
+        self.said: dict[str, Beat] = {}
 
     def blind(self) -> None:
         """The share could not be read."""
@@ -95,12 +101,20 @@ class Watch:
             beat = beats.get(worker, self._beats.get(worker))
             if worker not in self._silence or beat != self._beats[worker]:
                 self._silence[worker] = 0.0
+                self._read(worker, beat or b"")
             else:
                 self._silence[worker] += step
             self._beats[worker] = beat
         for worker in self._silence.keys() - workers:
             del self._silence[worker], self._beats[worker]
+            self.said.pop(worker, None)
         return dict(self._silence)
+
+    def _read(self, worker: str, beat: bytes) -> None:
+        with suppress(BadRecord):  # in the middle of a rewrite: what it said before stands
+            said = records.decode_document(Beat, beat)
+            if said.worker == worker:
+                self.said[worker] = said
 
 
 def padded(record: Record) -> bytes:

@@ -23,8 +23,7 @@ from msgspec import inspect
 from pydantic import ValidationError
 
 from distune.errors import BadRecord
-from distune.study.document import Document
-from distune.study.trial import Asked, Claim, Counted, Record, Report, Result, Trial
+from distune.study.trial import Asked, Claim, Counted, Document, Record, Report, Result, Trial
 
 R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound=Document)

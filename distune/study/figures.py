@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from distune.study.document import Document
+from distune.study.trial import Document
 
 FILE = "figures.json"
 _Numbers = Annotated[list[float], Field(max_length=100_000)]

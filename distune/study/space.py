@@ -194,10 +194,6 @@ class Space(Strict):
         grids = {name: spec.grid() for name, spec in self.params.items()}
         return {name: grid[0] for name, grid in grids.items() if grid and len(grid) == 1}
 
-    def is_active(self, name: str, chosen: Mapping[str, Scalar]) -> bool:
-        """Whether the parameter exists, given the values of those before it."""
-        return self.params[name].is_active(chosen)
-
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message about a name that is not known."""

@@ -6,10 +6,9 @@ from msgspec import Meta
 from pydantic import Field, model_validator
 
 from distune.errors import UserError
-from distune.study.document import Document
 from distune.study.space import Parameter, Space
 from distune.study.stage import Stage
-from distune.study.trial import Direction, Record, Scalar
+from distune.study.trial import Direction, Document, Record, Scalar
 
 #: What can name a study: its folder, and files that are made of it.
 STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
-from pydantic import Field, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 
 def _scalar(value: object) -> object:
@@ -51,6 +51,14 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         """Its fields, and those of the records in it, as plain data."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
+
+
+class Document(BaseModel):
+    """Base of files that are one record, read seldom, whose mistakes a user has to understand:
+    immutable, and NaN and Infinity survive JSON (as strings).
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings", extra="ignore")
 
 
 class Purpose(StrEnum):

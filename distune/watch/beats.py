@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable, Set
 
-from distune.errors import BadRecord
 from distune.share import records
-from distune.share.heartbeat import Beat, MasterBeat, Watch
+from distune.share.heartbeat import MasterBeat, Watch
 from distune.share.store import Store
 from distune.study.study import Study
 from distune.watch.snapshot import WorkerView
@@ -33,7 +32,7 @@ class Heartbeats:
         self._monotonic = monotonic
         self._on_trouble = on_trouble
         self._watch = Watch(longest_step=study.lease / 4)
-        self._beats: dict[str, Beat] = {}
+        self._trouble: dict[str, str] = {}  # that each worker was last in
         self._views: tuple[WorkerView, ...] = ()
         self._next = -math.inf
         self._master_watch = Watch(longest_step=60.0)
@@ -49,25 +48,13 @@ class Heartbeats:
             now = self._monotonic()
             silence = self._watch.look(beats, now, set(holders))
             self._next = now + self._lasts
-            for worker, data in beats.items():
-                self._take_in(worker, data)
-            self._beats = {w: b for w, b in self._beats.items() if w in silence}
-            self._views = tuple(
-                WorkerView(w, self._beats.get(w), silence[w]) for w in sorted(silence)
-            )
+            said = self._watch.said
+            for worker, beat in said.items():
+                if beat.trouble and beat.trouble != self._trouble.get(worker):
+                    self._on_trouble(f"{worker} {beat.state}: {beat.trouble}")
+            self._trouble = {worker: beat.trouble for worker, beat in said.items()}
+            self._views = tuple(WorkerView(w, said.get(w), silence[w]) for w in sorted(silence))
         return self._views
-
-    def _take_in(self, worker: str, data: bytes) -> None:
-        try:
-            beat = records.decode_document(Beat, data)
-        except BadRecord:
-            return  # caught in the middle of a rewrite: what it said before stands
-        if beat.worker != worker:
-            return
-        before = self._beats.get(worker)
-        if beat.trouble and (before is None or before.trouble != beat.trouble):
-            self._on_trouble(f"{worker} {beat.state}: {beat.trouble}")
-        self._beats[worker] = beat
 
     def master(self, now: float) -> tuple[MasterBeat | None, float]:
         """What the master said last, and how long it has been silent."""

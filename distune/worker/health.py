@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from distune.errors import BadRecord
-from distune.share import records
 from distune.share.heartbeat import WILLING, Beat, BeatState, Watch
 from distune.study.trial import FAILURES, Result
 
@@ -22,17 +20,15 @@ class Peers:
         self._lease = lease
         self._watch = Watch(longest_step=lease / 4)
         self._silence: dict[str, float] = {}
-        self.beats: dict[str, Beat] = {}
 
     def look(self, beats: Mapping[str, bytes], now: float) -> None:
         """Take in what all heartbeats say at a moment."""
         self._silence = self._watch.look(beats, now)
-        for worker, data in beats.items():
-            try:
-                self.beats[worker] = records.decode_document(Beat, data)
-            except BadRecord:
-                continue  # in the middle of a rewrite
-        self.beats = {w: b for w, b in self.beats.items() if w in beats and w != self._me}
+
+    @property
+    def beats(self) -> dict[str, Beat]:
+        """What each of them said last."""
+        return {worker: said for worker, said in self._watch.said.items() if worker != self._me}
 
     def can_take(self, failed_on: Collection[str]) -> bool:
         """Whether another worker lives that has not failed at a trial yet."""

@@ -15,8 +15,7 @@ from distune.doctor.watched_folder import Operations, WatchedFolder
 from distune.errors import BadRecord, DistuneError, ShareError
 from distune.share import records
 from distune.share.folder import Folder
-from distune.study.document import Document
-from distune.study.trial import Count
+from distune.study.trial import Count, Document
 
 _VERSION = 2
 _BEAT_EVERY = 1.0  # seconds between two signs of life of a doctor

@@ -35,8 +35,7 @@ from distune.errors import ShareError
 from distune.share import protocol
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.document import Document
-from distune.study.trial import Claim
+from distune.study.trial import Claim, Document
 
 D = TypeVar("D", bound=Document)
 _HEARTBEATS = 20

@@ -1,4 +1,4 @@
-"""What kind of directory it is: names, links, locks, space, speed and times."""
+"""What kind of directory it is: names, links, locks, space, speed and clock."""
 
 import errno
 import fcntl
@@ -7,11 +7,11 @@ import socket
 import time
 import timeit
 from collections.abc import Callable
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from statistics import median
 
-from distune.doctor.diagnosis import Names, Space, Times
+from distune.doctor.diagnosis import Names, Space
 from distune.doctor.probes.files import heartbeat
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import ShareError
@@ -25,7 +25,6 @@ _LONGEST_NAME = (
     f".{AttemptName(10**12 - 1, 10**6 - 1, Purpose.TEST, 'w' * 80, State.PRUNED).filename}.{0:012}"
 )
 _TIMES = 15  # that an operation is timed
-_GRANULARITIES = [2.0, 1.0, 0.1, 0.01, 0.004, 0.001, 1e-6, 1e-7, 1e-9]  # seconds
 
 
 def identify(path: Path) -> dict[str, object]:
@@ -134,30 +133,10 @@ def _median_seconds(do: Callable[[int], object]) -> float:
     return median(timeit.repeat(lambda: do(next(rounds)), number=1, repeat=_TIMES))
 
 
-def probe_times(folder: WatchedFolder) -> Times:
-    """The unit of file times, and whose clock makes them. Shown only: no clock is used (P6)."""
-    stamps: list[int] = []
-    ahead = 0.0
-    for i in range(20):
-        if i >= 16:  # whole seconds: even and odd ones have to be seen, however slow it is here
-            if _unit(stamps) < 1.0 or (i > 16 and _unit(stamps) < 2.0):
-                break
-            time.sleep(1.01)
-        before = time.time()
-        folder.rewrite("file", heartbeat(i))
-        with folder.operations.doing("reading the times of times/file"):
-            stamp = os.stat(folder.root / "file").st_mtime_ns
-        stamps.append(stamp)
-        ahead = stamp / 1e9 - (before + time.time()) / 2
-        time.sleep(0.0031)
-    return Times(granularity=_unit(stamps), ahead=ahead)
-
-
-def _unit(stamps: list[int]) -> float:
-    """Seconds of which all these stamps (in nanoseconds) are multiples, or between two ticks."""
-    unit = next((g for g in _GRANULARITIES if all(s % round(g * 1e9) == 0 for s in stamps)), 1e-9)
-    # A clock that ticks: its tick counts, not its digits. Seconds may have been missed.
-    if unit < 1.0 and len(set(stamps)) < len(stamps):
-        steps = [b - a for a, b in pairwise(stamps) if b > a]
-        unit = max([unit, *([min(steps) / 1e9] if steps else [])])
-    return unit
+def probe_clock(folder: WatchedFolder) -> float:
+    """Seconds that the clock which stamps files is ahead of this host's. Shown only (P6)."""
+    before = time.time()
+    folder.rewrite("file", heartbeat(0))
+    with folder.operations.doing("reading the time of clock/file"):
+        stamp = os.stat(folder.root / "file").st_mtime
+    return stamp - (before + time.time()) / 2

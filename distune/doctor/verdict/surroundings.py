@@ -18,7 +18,7 @@ _PROBE_NAMES = {
     "own_listing": "listing",
     "links": "hard links",
     "flock": "locks",
-    "times": "file times",
+    "clock": "clocks",
     "peer": "second host",
 }
 _NOT_ALLOWED = "this user must be able to write there: check owner, group and mode"
@@ -147,12 +147,8 @@ def _speed(name: str, seconds: Mapping[str, float]) -> CheckResult:
 
 
 def _clocks(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
-    timed = [(host.host, host.times) for host in hosts if host.times]
-    words = [f"files {signed(times.ahead)} of {host}" for host, times in timed]
+    words = [f"files {signed(h.clock)} of {h.host}" for h in hosts if h.clock is not None]
     words += [f"{p.other} {signed(p.clock_ahead)} of {p.host}"
               for p in pairs[:1] if p.clock_ahead is not None]  # fmt: skip
-    if timed:
-        unit = duration(max(times.granularity for _, times in timed))
-        yield ok("file times", f"in steps of {unit}; heartbeats are told apart by content")
     if words:
         yield ok("clocks", f"{', '.join(words)}; distune compares none")

@@ -71,7 +71,7 @@ class GridSampler(SpaceSampler):
                 yield dict(chosen)
             return
         name = self._names[depth]
-        if not self._space.is_active(name, chosen):
+        if not self._space.params[name].is_active(chosen):
             yield from self._walk(chosen, depth + 1)
             return
         for value in self._values(name):
@@ -82,7 +82,7 @@ class GridSampler(SpaceSampler):
         if not names:
             return 1
         name, rest = names[0], names[1:]
-        if not self._space.is_active(name, chosen):
+        if not self._space.params[name].is_active(chosen):
             return self._combinations_of(rest, chosen)
         values = self._values(name)
         if not any(name in (self._space.params[other].when or {}) for other in rest):

@@ -38,6 +38,6 @@ class ListSampler(SpaceSampler):
 def _filled_in(space: Space, setting: Params) -> dict[str, Scalar]:
     chosen = dict(setting)
     for name, value in space.constants.items():
-        if space.is_active(name, chosen):
+        if space.params[name].is_active(chosen):
             chosen.setdefault(name, value)
     return chosen

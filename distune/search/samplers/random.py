@@ -47,7 +47,7 @@ class RandomSampler(SpaceSampler):
         for name, spec in self._space.params.items():
             # Drawn even when it is left out: a condition must not shift the others.
             value = draw(spec, rng)
-            if self._space.is_active(name, chosen):
+            if self._space.params[name].is_active(chosen):
                 chosen[name] = value
         return chosen
 

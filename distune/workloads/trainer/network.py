@@ -47,12 +47,9 @@ class _InBfloat16(nn.Module):
 def evaluate(model: nn.Module, split: Split, problem: Problem) -> dict[str, float]:
     """Means over a split: `loss`, and each of the problem's metrics."""
     totals: dict[str, Tensor] = {}
+    batches = torch.split(split.targets, _batch(split.inputs))
     with torch.inference_mode():
-        for outputs, targets in zip(
-            _outputs(model, split.inputs),
-            torch.split(split.targets, _batch(split.inputs)),
-            strict=True,
-        ):
+        for outputs, targets in zip(_outputs(model, split.inputs), batches, strict=True):
             add_to(totals, {"loss": problem.loss(outputs, targets, reduction="sum")})
             add_to(totals, problem.metrics(outputs, targets))
     return {name: total.item() / len(split.targets) for name, total in totals.items()}
