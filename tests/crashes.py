@@ -352,7 +352,7 @@ class Lane:
         return True
 
     def _cut_power(self, mount: Any, running: dict[str, Process]) -> None:
-        """A process hangs in an operation. Its host loses power: whoever runs there is gone, and
+        """A process hangs in an operation. Its host loses power: the processes there are gone, and
         the file system with all that was not sent.
         """
         here = [running[who] for who in running if self.mounts[who] is mount]

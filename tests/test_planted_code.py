@@ -1,5 +1,5 @@
-"""Code that another user left in a shared folder, and that must not run when somebody works
-there (SECURITY.md).
+"""Code that another user left in a shared folder, and that must not run when a user types
+commands there (SECURITY.md).
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ LINE_LIMIT = 2**20
 _MOST_BAD_LINES = 1000
 _STRETCH = 2**18  # bytes that are split into lines at a time
 
+#: A line says its class's name: another name would be another layout.
 _LINES: tuple[type[Record], ...] = (Trial, Claim, Report, Result, Counted, Asked)
 _MODELS = {model.__name__.lower().encode(): model for model in _LINES}
 _NAMES = {model: kind for kind, model in _MODELS.items()}

@@ -70,7 +70,7 @@ class Store(StudyDocuments):
         return file
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
-        """The same of an attempt that is over; its result must be of the worker in the name."""
+        """`read_attempt` of one that is over; its result must be of the worker in the name."""
         file = self.read_attempt(name, seen=seen)
         if name.state in (State.DONE, State.SEEN):
             if file.result is None:
