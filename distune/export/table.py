@@ -141,7 +141,10 @@ class Column:
 
 #: Fields of a row that are columns, and what their values are like, also where there is none.
 _EXAMPLES: dict[str, Scalar] = {"int": 0, "float": 0.0, "str": ""}
-_TYPES = {one.name: str(one.type).removesuffix(" | None") for one in fields(TrialRow)}
+_TYPES = {
+    one.name: getattr(one.type, "__name__", f"{one.type}".removesuffix(" | None"))
+    for one in fields(TrialRow)
+}
 _DESCRIBED = {name: _EXAMPLES[of] for name, of in _TYPES.items() if of in _EXAMPLES}
 
 

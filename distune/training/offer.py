@@ -20,16 +20,13 @@ class Offer(Record, frozen=True):
 
     name: str  # as a study names it, `module:function`
     path: str | None = None  # of the file, if the module is not simply imported
-    #: Where Python looks for modules after everywhere else: the file's folder, or the one in which
-    #: the worker was started.
-    folder: str | None = None
+    folder: str | None = None  # where Python looks last: the file's, or the worker's current one
 
     @classmethod
     def parse(cls, text: str, logs: Path) -> Offer:
         """`Offer.parse("examples/plain.py:train", logs)` offers `plain:train`.
 
         Args:
-            text: of `--objective`.
             logs: the shared folder, from which no code is loaded: others may change it there.
 
         Raises:
