@@ -67,21 +67,21 @@ class Studies:
         # Not before it has succeeded. A worker without time for another study looks seldom.
         free = not self.open or any(map(has_time_for, self.open.values()))
         self._next_discovery = now + (_DISCOVER_EVERY if free else _DISCOVER_AT_WORK_EVERY)
-        trouble: ShareError | FileNotFoundError | None = None
+        trouble: list[ShareError | FileNotFoundError] = []
         for name, store in found.items():
             if name in self.open or name in self.left:
                 continue
             try:
                 self._look_at(name, store)
             except (ShareError, FileNotFoundError) as error:
-                trouble = error  # the others may answer
+                trouble = [error]  # the others may answer
         for study in self.open.values():
             study.unlisted = study.unlisted + 1 if found and study.name not in found else 0
         for name in list(self.refused):
             if name not in found or name in self._over:
                 del self.refused[name]
-        if trouble is not None:
-            raise trouble
+        if trouble:
+            raise trouble.pop()  # a frame that keeps what it raises is never let go
         waiting = self.open or self.refused or self.left or self._preparing
         self.all_finished = bool(self._over) and not waiting
 
