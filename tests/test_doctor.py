@@ -18,6 +18,7 @@ from distune.doctor.diagnosis import (
     Claims,
     Delay,
     Diagnosis,
+    FreeSpace,
     HostMeasurements,
     Lines,
     Names,
@@ -26,7 +27,6 @@ from distune.doctor.diagnosis import (
     Publishing,
     Renames,
     Rewrites,
-    Space,
 )
 from distune.doctor.peer.session import Here
 from distune.doctor.prober import PROBES
@@ -172,8 +172,8 @@ def test_each_thing_that_goes_wrong_between_two_hosts_breaks_a_promise(
 @pytest.mark.parametrize(
     "fields",
     [
-        {"space": Space(bytes_free=2**20, inodes_free=None)},
-        {"space": Space(bytes_free=2**40, inodes_free=100)},
+        {"space": FreeSpace(bytes_free=2**20, inodes_free=None)},
+        {"space": FreeSpace(bytes_free=2**40, inodes_free=100)},
         {"links": False, "publishing": Publishing(tries=9, two_winners=2)},
         {"names": Names(needed=132, longest=132, case_sensitive=False)},
         {"flock": False},

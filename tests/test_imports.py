@@ -108,7 +108,7 @@ def test_a_training_does_not_load_torchs_compiler(optimizer: str) -> None:
     }  # fmt: skip
     code = (
         "from distune.workloads.mnist_cnn import MNIST_CNN\n"
-        "from distune.workloads.trainer.trainer import train\nfrom tests.trials import Trial\n"
-        f"assert len(list(train(MNIST_CNN, {params}, Trial()))) == 1"
+        "from distune.workloads.trainer.trainer import train\nfrom tests.trials import QuietTrial\n"
+        f"assert len(list(train(MNIST_CNN, {params}, QuietTrial()))) == 1"
     )
     assert loaded_by(code) & {"sympy", "torch"} == {"torch"}

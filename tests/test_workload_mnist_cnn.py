@@ -28,7 +28,7 @@ from distune.workloads.trainer import trainer
 from distune.workloads.trainer.network import evaluate
 from distune.workloads.trainer.optimizers import learning_rate
 from distune.workloads.workload import Recipe
-from tests.trials import Trial, figures_in, without_time, workload_of
+from tests.trials import QuietTrial, figures_in, without_time, workload_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -119,7 +119,7 @@ def test_weights_are_glorot_uniform_and_biases_zero() -> None:
 
 def test_each_epoch_yields_how_it_went() -> None:
     params = {**DIGITS, "n_train": 230, "epochs": 3}
-    reports = list(train(params, Trial()))
+    reports = list(train(params, QuietTrial()))
     assert [report["epoch"] for report in reports] == [1, 2, 3]
     assert [report["steps"] for report in reports] == [5, 10, 15]  # four of 50 and one of 30
     assert reports[0].keys() == {
@@ -138,10 +138,10 @@ def test_each_epoch_yields_how_it_went() -> None:
 
 def test_a_seed_decides_everything_whatever_ran_before() -> None:
     params = {**DIGITS, "n_train": 200, "epochs": 2}
-    first = without_time(train(params, Trial(seed=7)))
-    other = without_time(train({**params, "dropout": 0.1}, Trial(seed=8)))
-    again = without_time(train(params, Trial(seed=7)))
-    another_seed = without_time(train(params, Trial(seed=8)))
+    first = without_time(train(params, QuietTrial(seed=7)))
+    other = without_time(train({**params, "dropout": 0.1}, QuietTrial(seed=8)))
+    again = without_time(train(params, QuietTrial(seed=7)))
+    another_seed = without_time(train(params, QuietTrial(seed=8)))
     assert again == first
     assert first[0]["train_loss"] not in (other[0]["train_loss"], another_seed[0]["train_loss"])
 
@@ -154,14 +154,14 @@ def test_every_optimizer_and_schedule_learns_digits(
     optimizer: str, lr: float, schedule: str
 ) -> None:
     params = {**DIGITS, "optimizer": optimizer, "lr": lr, "schedule": schedule, "epochs": 3}
-    *_, last = train({**params, "dropout": 0.1}, Trial())
+    *_, last = train({**params, "dropout": 0.1}, QuietTrial())
     assert last["val_accuracy"] > 0.6
 
 
 @pytest.mark.skipif("DISTUNE_DATA" not in os.environ, reason="DISTUNE_DATA is not set")
 def test_real_mnist_is_learnt_in_an_epoch_of_a_few_thousand_images() -> None:
     params = {"n_train": 4_000, "n_validation": 1_000, "n_filters": 16, "batch_size": 50}
-    (report,) = train({**params, "lr": 0.02, "dropout": 0.2, "epochs": 1}, Trial())
+    (report,) = train({**params, "lr": 0.02, "dropout": 0.2, "epochs": 1}, QuietTrial())
     assert report["val_accuracy"] > 0.85
 
 
@@ -190,7 +190,7 @@ def test_sgd_makes_the_steps_of_the_textbook(schedule: str) -> None:
         "weight_decay": decay,
         "schedule": schedule,
     }
-    reports = list(train(params, Trial(seed=3)))
+    reports = list(train(params, QuietTrial(seed=3)))
 
     torch.manual_seed(3)
     model = network(4, 32, 0)
@@ -219,7 +219,7 @@ def steps_by_hand(
     with other gradients.
     """
     plain = {**DIGITS, "n_train": 50, "epochs": 5, "dropout": 0, "lr": 0.1, "momentum": 0.0}
-    reports = list(train({**plain, **params}, Trial(seed=3)))
+    reports = list(train({**plain, **params}, QuietTrial(seed=3)))
     torch.manual_seed(3)
     model = network(4, 32, 0)
     known = digits(n_train=50)
@@ -266,14 +266,14 @@ def test_a_cosine_ends_at_the_final_rate() -> None:
 
 def test_a_training_ends_when_patience_does() -> None:
     params = {**DIGITS, "n_train": 50, "epochs": 50, "patience": 3, "lr": 1e-12}
-    accuracies = [report["val_accuracy"] for report in train(params, Trial())]
+    accuracies = [report["val_accuracy"] for report in train(params, QuietTrial())]
     assert len(set(accuracies)) == 1
     assert len(accuracies) == 1 + 3  # the first is the best
 
 
 def test_patience_begins_anew_with_each_better_epoch() -> None:
     params = {**DIGITS, "n_train": 300, "epochs": 60, "patience": 4, "lr": 0.02}
-    accuracies = [report["val_accuracy"] for report in train(params, Trial())]
+    accuracies = [report["val_accuracy"] for report in train(params, QuietTrial())]
     best = max(range(len(accuracies)), key=lambda i: (accuracies[i], -i))
     assert 4 < best < len(accuracies) - 1
     assert len(accuracies) == best + 1 + 4
@@ -281,7 +281,7 @@ def test_patience_begins_anew_with_each_better_epoch() -> None:
 
 def test_a_training_ends_within_an_epoch_when_its_time_is_over() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 9}
-    reports = list(train(params, Trial(max_seconds=1.45), clock=Ticking()))
+    reports = list(train(params, QuietTrial(max_seconds=1.45), clock=Ticking()))
     # The clock is read at each of the ten steps of an epoch, and once when it ends.
     assert [report["epoch"] for report in reports] == [1, 1.4]
     assert [report["steps"] for report in reports] == [10, 14]
@@ -291,20 +291,20 @@ def test_a_training_ends_within_an_epoch_when_its_time_is_over() -> None:
 
 def test_no_second_report_is_made_when_the_time_ends_with_the_epoch() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 9}
-    reports = list(train(params, Trial(max_seconds=0.95), clock=Ticking()))
+    reports = list(train(params, QuietTrial(max_seconds=0.95), clock=Ticking()))
     assert [report["epoch"] for report in reports] == [1]
 
 
 def test_however_little_time_there_is_a_step_is_made() -> None:
     params = {**DIGITS, "n_train": 500}
-    reports = list(train(params, Trial(max_seconds=1e-9)))
+    reports = list(train(params, QuietTrial(max_seconds=1e-9)))
     assert [(report["epoch"], report["steps"]) for report in reports] == [(0.1, 1)]
 
 
 def test_what_happens_between_two_epochs_is_no_training_time() -> None:
     clock = Ticking()
     params = {**DIGITS, "n_train": 50, "epochs": 3}
-    trial = Trial(max_seconds=100)
+    trial = QuietTrial(max_seconds=100)
     seconds = []
     for report in train(params, trial, clock=clock):
         seconds.append(report["seconds"])
@@ -315,7 +315,7 @@ def test_what_happens_between_two_epochs_is_no_training_time() -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_diverging_is_a_result_that_ends_the_training(optimizer: str) -> None:
     params = {**DIGITS, "n_train": 200, "optimizer": optimizer, "lr": 1e30, "momentum": 0.9}
-    reports = list(train(params, Trial()))
+    reports = list(train(params, QuietTrial()))
     assert [report["epoch"] for report in reports] == [1]
     assert not math.isfinite(reports[0]["train_loss"])
     assert 0 <= reports[0]["val_accuracy"] < 0.2
@@ -367,7 +367,7 @@ def test_the_training_loss_is_the_mean_over_images_not_over_batches() -> None:
     recorder = Recorder()
     params = {"batch_size": 32, "epochs": 1, "lr": 1e-12}
     workload = workload_of(lambda: recorder, PROBLEM, splits=everything)
-    (report,) = trainer.train(workload, params, Trial())
+    (report,) = trainer.train(workload, params, QuietTrial())
     found = evaluate(recorder, everything.train, PROBLEM)
     assert report["train_loss"] == pytest.approx(found["loss"], rel=1e-5)
 
@@ -379,7 +379,7 @@ def seen_by_epoch(seed: int) -> list[list[float]]:
     params = {"batch_size": 32, "epochs": 3, "lr": 1e-6}
     everything = Splits(numbered, random_split(5), random_split(5))
     workload = workload_of(lambda: recorder, PROBLEM, splits=everything)
-    list(trainer.train(workload, params, Trial(seed=seed)))
+    list(trainer.train(workload, params, QuietTrial(seed=seed)))
     return [recorder.seen[i : i + 70] for i in range(0, len(recorder.seen), 70)]
 
 
@@ -396,7 +396,7 @@ def test_every_epoch_shows_each_image_once_in_a_new_order_that_the_seed_decides(
 
 def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 2}
-    trial = Trial()
+    trial = QuietTrial()
     list(train(params, trial, clock=Ticking()))
     # A step of 50 images takes 0.1 s, so it is reported at every third.
     fractions = [fraction for fraction, _ in trial.reported]
@@ -409,7 +409,7 @@ def test_progress_is_told_a_few_times_a_second_with_speed_and_share() -> None:
 
 def test_the_share_that_is_over_is_that_of_the_time_if_this_is_more() -> None:
     params = {**DIGITS, "n_train": 500, "epochs": 1_000}
-    trial = Trial(max_seconds=0.6)
+    trial = QuietTrial(max_seconds=0.6)
     list(train(params, trial, clock=Ticking()))
     assert [fraction for fraction, _ in trial.reported] == pytest.approx([0.5, 1.0], abs=1e-6)
 
@@ -431,12 +431,12 @@ def test_the_winner_is_trained_again_bit_for_bit(schedule: str, cut_short: bool)
 
     workload = replace(MNIST_CNN, recipe=kept)
     params = {**DIGITS, "n_train": 330, "epochs": 4, "schedule": schedule}
-    trial = Trial(seed=5, max_seconds=1.25 if cut_short else None)
+    trial = QuietTrial(seed=5, max_seconds=1.25 if cut_short else None)
     best = list(islice(trainer.train(workload, params, trial, clock=Ticking()), 2))[-1]
     assert best["epoch"] == (1 + 250 / 330 if cut_short else 2)
 
     # The limit of time is no business of the test's, which may run on a busier machine.
-    hurried = Trial(seed=5, max_seconds=1e-9)
+    hurried = QuietTrial(seed=5, max_seconds=1e-9)
     result = trainer.test(workload, params, hurried, best)
     for weights, again in zip(made[0].parameters(), made[1].parameters(), strict=True):
         assert torch.equal(weights, again)
@@ -447,8 +447,8 @@ def test_the_winner_is_trained_again_bit_for_bit(schedule: str, cut_short: bool)
 
 def test_the_test_of_a_winner_gives_the_accuracy_it_won_with() -> None:
     params = {**DIGITS, "epochs": 5, "lr": 0.05, "dropout": 0.1, "n_test": 200}
-    best = max(train(params, Trial(seed=2)), key=lambda report: report["val_accuracy"])
-    result = on_test_set(params, Trial(seed=2), best)
+    best = max(train(params, QuietTrial(seed=2)), key=lambda report: report["val_accuracy"])
+    result = on_test_set(params, QuietTrial(seed=2), best)
     assert result.keys() == {"test_accuracy", "test_loss", "val_accuracy"}
     assert result["val_accuracy"] == best["val_accuracy"]
     assert result["test_accuracy"] > 0.5
@@ -458,18 +458,18 @@ def test_training_never_looks_at_the_test_set() -> None:
     known = digits(n_train=100, n_validation=50)
     poisoned = Splits(known.train, known.validation, Split(torch.zeros(1), torch.zeros(9)))
     params = {**DIGITS, "n_train": 100, "n_validation": 50, "epochs": 1}
-    expected = without_time(train(params, Trial()))
+    expected = without_time(train(params, QuietTrial()))
 
     def prepared(params: MnistCnnParams) -> Recipe:
         return replace(mnist_cnn.recipe(params), prepare=lambda data: poisoned)
 
     workload = replace(MNIST_CNN, recipe=prepared)
-    assert without_time(trainer.train(workload, params, Trial())) == expected
+    assert without_time(trainer.train(workload, params, QuietTrial())) == expected
 
 
 def test_the_test_of_a_winner_leaves_its_confusion_matrix_and_its_mistakes(tmp_path: Path) -> None:
     params = {**DIGITS, "epochs": 2, "n_test": 200}
-    trial = Trial(seed=2, dir=tmp_path)
+    trial = QuietTrial(seed=2, dir=tmp_path)
     *_, last = train(params, trial)
     result = on_test_set(params, trial, last)
     confusion, mistakes = figures_in(tmp_path)
@@ -487,8 +487,8 @@ def test_a_folder_that_takes_no_figures_does_not_cost_the_result(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     params = {**DIGITS, "epochs": 1, "n_train": 100}
-    *_, last = train(params, Trial())
-    assert on_test_set(params, Trial(), last)["val_accuracy"] == last["val_accuracy"]
+    *_, last = train(params, QuietTrial())
+    assert on_test_set(params, QuietTrial(), last)["val_accuracy"] == last["val_accuracy"]
     assert capsys.readouterr().out.startswith("distune: the figures could not be kept: ")
 
 
@@ -497,9 +497,9 @@ def test_a_folder_that_takes_no_figures_does_not_cost_the_result(
 
 def test_a_hyperparameter_it_does_not_have_is_refused() -> None:
     with pytest.raises(ValidationError, match="learning_rate"):
-        next(train({"learning_rate": 0.1}, Trial()))
+        next(train({"learning_rate": 0.1}, QuietTrial()))
 
 
 def test_more_training_images_than_digits_has_is_refused() -> None:
     with pytest.raises(UserError, match="digits has 1,200 train images"):
-        next(train({**DIGITS, "n_train": 5_000}, Trial()))
+        next(train({**DIGITS, "n_train": 5_000}, QuietTrial()))

@@ -16,7 +16,7 @@ from distune.workloads.convnet import CONVNET
 from distune.workloads.mnist_cnn import MNIST_CNN, MnistCnnParams
 from distune.workloads.spirals import SPIRALS
 from distune.workloads.trainer import trainer
-from tests.trials import Trial, without_time, workload_of
+from tests.trials import QuietTrial, without_time, workload_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -55,7 +55,7 @@ def test_layers_compute_in_the_precision_that_is_set_in_training_and_in_evaluati
 ) -> None:
     network = Watched()
     params = {"n_train": 200, "epochs": 1, "precision": precision}
-    list(trainer.train(workload_of(lambda: network, PROBLEM), params, Trial()))
+    list(trainer.train(workload_of(lambda: network, PROBLEM), params, QuietTrial()))
     assert network.seen == {(True, dtype), (False, dtype)}
 
 
@@ -68,7 +68,7 @@ def test_weights_losses_and_outputs_are_float32_in_either_precision() -> None:
 
     problem = problems.Problem(loss=loss, metrics=PROBLEM.metrics)
     params = {"n_train": 200, "epochs": 1, "precision": "bfloat16"}
-    list(trainer.train(workload_of(lambda: network, problem), params, Trial()))
+    list(trainer.train(workload_of(lambda: network, problem), params, QuietTrial()))
     assert losses == {torch.float32}
     for weights in network.parameters():
         assert weights.dtype == torch.float32
@@ -79,17 +79,19 @@ def test_weights_losses_and_outputs_are_float32_in_either_precision() -> None:
 
 
 def test_digits_are_learnt_about_as_well_as_in_float32() -> None:
-    *_, half = trainer.train(MNIST_CNN, HALF, Trial())
-    *_, full = trainer.train(MNIST_CNN, DIGITS, Trial())
+    *_, half = trainer.train(MNIST_CNN, HALF, QuietTrial())
+    *_, full = trainer.train(MNIST_CNN, DIGITS, QuietTrial())
     assert half["val_accuracy"] == pytest.approx(full["val_accuracy"], abs=0.05)
     assert half["val_loss"] != full["val_loss"]
     assert half["val_accuracy"] > 0.8
 
 
 def test_a_seed_decides_everything_and_the_winner_is_trained_again_bit_for_bit() -> None:
-    first, again = (without_time(trainer.train(MNIST_CNN, HALF, Trial(seed=5))) for _ in range(2))
+    first, again = (
+        without_time(trainer.train(MNIST_CNN, HALF, QuietTrial(seed=5))) for _ in range(2)
+    )
     assert first == again
-    found = trainer.test(MNIST_CNN, HALF, Trial(seed=5), first[1])
+    found = trainer.test(MNIST_CNN, HALF, QuietTrial(seed=5), first[1])
     assert found["val_accuracy"] == first[1]["val_accuracy"]
 
 
@@ -106,9 +108,9 @@ def test_networks_with_batch_normalization_and_of_dense_layers_only_train_in_it_
         "epochs": 1,
         "precision": "bfloat16",
     }
-    (report,) = trainer.train(CONVNET, params, Trial())
+    (report,) = trainer.train(CONVNET, params, QuietTrial())
     assert report["val_accuracy"] > 0.5
-    (report,) = trainer.train(SPIRALS, {"precision": "bfloat16", "epochs": 1}, Trial())
+    (report,) = trainer.train(SPIRALS, {"precision": "bfloat16", "epochs": 1}, QuietTrial())
     assert 0.4 < report["val_accuracy"] <= 1
 
 
@@ -140,6 +142,6 @@ def test_no_step_of_an_epoch_waits_for_the_number_of_another(
     for batch_size in (300, 30):
         params = {"n_train": 300, "epochs": 1, "batch_size": batch_size, "precision": precision}
         with Counted() as counted:
-            list(trainer.train(workload_of(Watched, problem), params, Trial()))
+            list(trainer.train(workload_of(Watched, problem), params, QuietTrial()))
         reads.append(counted.read)
     assert reads[0] == reads[1]  # one step, and ten

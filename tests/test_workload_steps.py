@@ -21,7 +21,7 @@ from distune.workloads.trainer import capture, epochs, pace, trainer
 from distune.workloads.trainer.optimizers import learning_rate
 from distune.workloads.workload import Recipe
 from scripts.taping import Tape, capturable_on_cpu
-from tests.trials import Trial, without_time, workload_of
+from tests.trials import QuietTrial, without_time, workload_of
 
 PROBLEM = problems.classification("cross-entropy")
 Trained = tuple[list[dict[str, float]], list[Tensor]]
@@ -82,7 +82,7 @@ def trained(using: capture.Capture | None, **params: Any) -> Trained:
         return replace(recipe, network=build)
 
     workload = replace(CONVNET, recipe=kept)
-    reports = trainer.train(workload, wanted, Trial(seed=3), capturing=lambda _: using)
+    reports = trainer.train(workload, wanted, QuietTrial(seed=3), capturing=lambda _: using)
     return without_time(reports), [one.detach() for one in built[0].state_dict().values()]
 
 
@@ -123,7 +123,7 @@ def test_dense_networks_and_patience_are_captured_too() -> None:
     }  # fmt: skip
 
     def reports(using: capture.Capture | None) -> list[dict[str, float]]:
-        return without_time(trainer.train(SPIRALS, params, Trial(), capturing=lambda _: using))
+        return without_time(trainer.train(SPIRALS, params, QuietTrial(), capturing=lambda _: using))
 
     tape = Tape()
     found = reports(tape)
@@ -134,9 +134,9 @@ def test_dense_networks_and_patience_are_captured_too() -> None:
 def test_the_winner_is_trained_again_with_captured_steps_and_is_the_same() -> None:
     params = {"dataset": "digits", "batch_size": 20, "epochs": 3, "lr": 0.05, "dropout": 0.2}
     params |= {**SIZES, "loss": "cross-entropy"}
-    *_, last = trainer.train(CONVNET, params, Trial(), capturing=lambda _: Tape())
+    *_, last = trainer.train(CONVNET, params, QuietTrial(), capturing=lambda _: Tape())
     tape = Tape()
-    found = trainer.test(CONVNET, params, Trial(), last, capturing=lambda _: tape)
+    found = trainer.test(CONVNET, params, QuietTrial(), last, capturing=lambda _: tape)
     assert found["val_accuracy"] == last["val_accuracy"]
     assert tape.replayed > 0
 
@@ -161,7 +161,7 @@ def test_a_loss_that_reads_a_number_cannot_be_captured(capsys: pytest.CaptureFix
     workload = workload_of(linear, problems.Problem(loss=loss, metrics=PROBLEM.metrics))
     params = {**SIZES, "epochs": 1, "batch_size": 10}
     tape = Tape()
-    (report,) = trainer.train(workload, params, Trial(), capturing=lambda _: tape)
+    (report,) = trainer.train(workload, params, QuietTrial(), capturing=lambda _: tape)
     assert report["steps"] == 13
     assert tape.recorded == tape.replayed == 0
     assert "a number is read" in capsys.readouterr().out
@@ -181,7 +181,7 @@ def test_a_capture_is_freed_when_a_training_is_given_up_in_its_middle() -> None:
     tape = Tape()
     params = {**SIZES, "epochs": 5, "batch_size": 10}
     workload = workload_of(linear, PROBLEM)
-    reports = trainer.train(workload, params, Trial(), capturing=lambda _: tape)
+    reports = trainer.train(workload, params, QuietTrial(), capturing=lambda _: tape)
     next(reports)
     assert (tape.recorded, tape.freed) == (1, 0)
     reports.close()  # type: ignore[attr-defined]
@@ -307,7 +307,7 @@ def test_progress_tells_of_the_steps_that_are_over_not_of_those_issued(
 
     monkeypatch.setattr(pace, "pace_for", lambda _: pace.Pace(Never))
     monkeypatch.setattr(epochs, "_PROGRESS_EVERY_S", 0.0)
-    trial = Trial()
+    trial = QuietTrial()
     params = {**SIZES, "n_train": 100, "epochs": 1, "batch_size": 1}
     list(trainer.train(workload_of(linear, PROBLEM), params, trial))
     percent = [round(100 * fraction) for fraction, _ in trial.reported]
@@ -338,7 +338,7 @@ def test_a_gpus_precision_is_set_while_a_trial_trains_and_reset_after_it(
             return super().forward(images.flatten(1))
 
     params = {**SIZES, "epochs": 3, "precision": precision}
-    reports = trainer.train(workload_of(lambda: Looking(784, 10), PROBLEM), params, Trial())
+    reports = trainer.train(workload_of(lambda: Looking(784, 10), PROBLEM), params, QuietTrial())
     next(reports)
     reports.close()  # type: ignore[attr-defined]
     assert seen

@@ -29,7 +29,7 @@ from distune.workloads.data.mnist import FASHION_MNIST
 from distune.workloads.house_prices import HOUSE_PRICES
 from distune.workloads.spirals import SPIRALS
 from distune.workloads.trainer import trainer
-from tests.trials import Trial, figures_in, without_time
+from tests.trials import QuietTrial, figures_in, without_time
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -68,7 +68,7 @@ def test_each_workload_reports_what_the_catalogue_says_and_tests_its_winner(
 ) -> None:
     workload = WORKLOADS[name]
     params = {**SMALL[name], **SIZES}
-    trial = Trial(seed=3, dir=tmp_path)
+    trial = QuietTrial(seed=3, dir=tmp_path)
     reports = list(trainer.train(workload, params, trial))
     assert [report["epoch"] for report in reports] == [1, 2]
     assert reports[0].keys() == {*workload.reports, "epoch", "steps", "parameters"}
@@ -78,7 +78,7 @@ def test_each_workload_reports_what_the_catalogue_says_and_tests_its_winner(
     wanted = {key.replace("val_", "test_") for key in reports[0] if key.startswith("val_")}
     assert result.keys() == {*wanted, workload.metric}
     assert figures_in(tmp_path)
-    again = without_time(trainer.train(workload, params, Trial(seed=3)))
+    again = without_time(trainer.train(workload, params, QuietTrial(seed=3)))
     assert again == without_time(iter(reports))
 
 
@@ -86,11 +86,11 @@ def test_each_workload_reports_what_the_catalogue_says_and_tests_its_winner(
 def test_each_workload_refuses_what_it_does_not_have(name: str) -> None:
     workload = WORKLOADS[name]
     with pytest.raises(ValidationError, match="learning_rate"):
-        next(trainer.train(workload, {"learning_rate": 0.1}, Trial()))
+        next(trainer.train(workload, {"learning_rate": 0.1}, QuietTrial()))
     with pytest.raises(
         UserError, match=r"^n_test = 99,999: .* has [0-9,]+ test (images|rows); use"
     ):
-        next(trainer.train(workload, {**SMALL[name], "n_test": 99_999}, Trial()))
+        next(trainer.train(workload, {**SMALL[name], "n_test": 99_999}, QuietTrial()))
 
 
 @every_workload
@@ -101,7 +101,7 @@ def test_diverging_is_a_result_of_each_workload_and_can_be_tested(
     wild = {"optimizer": "sgd", "lr": 1e38, "momentum": 0.9, "schedule": "constant"}
     if name == "convnet":
         wild["loss"] = "cross-entropy"  # the gradient of the other vanishes
-    trial = Trial(dir=tmp_path)
+    trial = QuietTrial(dir=tmp_path)
     params = {**SMALL[name], **SIZES, **wild}
     *_, last = trainer.train(workload, params, trial)
     assert not math.isfinite(last["train_loss"])
@@ -139,15 +139,15 @@ def test_a_study_knows_the_data_sets_that_its_workers_must_have(
 
 
 def test_two_hidden_layers_tell_the_spirals_apart_and_none_do_not(tmp_path: Path) -> None:
-    reports = list(trainer.train(SPIRALS, {}, Trial(dir=tmp_path)))
+    reports = list(trainer.train(SPIRALS, {}, QuietTrial(dir=tmp_path)))
     best = max(reports, key=lambda report: report["val_accuracy"])
     assert best["val_accuracy"] > 0.95
     assert best["parameters"] == 2 * 75 + 75 + 75 * 75 + 75 + 75 + 1
-    *_, linear = trainer.train(SPIRALS, {"n_fc": 0, "epochs": 3}, Trial())
+    *_, linear = trainer.train(SPIRALS, {"n_fc": 0, "epochs": 3}, QuietTrial())
     assert 0.5 < linear["val_accuracy"] < 0.7
     assert linear["parameters"] == 3
 
-    result = trainer.test(SPIRALS, {}, Trial(dir=tmp_path), best)
+    result = trainer.test(SPIRALS, {}, QuietTrial(dir=tmp_path), best)
     assert result["test_accuracy"] > 0.95
     (boundary,) = figures_in(tmp_path)
     assert isinstance(boundary, Boundary)
@@ -170,7 +170,7 @@ def test_two_hidden_layers_tell_the_spirals_apart_and_none_do_not(tmp_path: Path
 def test_prices_are_predicted_about_as_well_as_the_report_says(
     loss: str, best_found: float, tmp_path: Path
 ) -> None:
-    trial = Trial(seed=1, dir=tmp_path)
+    trial = QuietTrial(seed=1, dir=tmp_path)
     reports = list(trainer.train(HOUSE_PRICES, {"loss": loss}, trial))
     best = min(reports, key=lambda report: report["val_loss"])
     known = load(DATA_SETS["house-prices"], DataFolders.of(), "cpu")
@@ -248,7 +248,7 @@ def test_a_convnet_learns_digits_with_everything_on() -> None:
         "batch_size": 50,
         "epochs": 3,
     }
-    *_, last = trainer.train(CONVNET, params, Trial())
+    *_, last = trainer.train(CONVNET, params, QuietTrial())
     assert last["val_accuracy"] > 0.8
     assert last["train_accuracy"] > 0.8
     convolutions = (25 + 1) * 8 + 2 * 8 + (9 * 8 + 1) * 16 + 2 * 16
@@ -258,7 +258,7 @@ def test_a_convnet_learns_digits_with_everything_on() -> None:
 
 @needs(USPS)
 def test_the_usps_study_begins_with_a_linear_classifier_and_squared_errors() -> None:
-    *_, last = trainer.train(CONVNET, {"epochs": 3}, Trial())
+    *_, last = trainer.train(CONVNET, {"epochs": 3}, QuietTrial())
     assert last["parameters"] == 2_570
     assert 0.2 < last["val_accuracy"] < 0.9
     assert last["val_loss"] < 0.09  # of saying nothing: 9 times 0.01 and 0.81, over 10
@@ -266,7 +266,7 @@ def test_the_usps_study_begins_with_a_linear_classifier_and_squared_errors() -> 
 
 def test_training_accuracy_is_that_of_the_examples_as_they_were_trained_on() -> None:
     params = {"dataset": "digits", "n_train": 40, "batch_size": 40, "lr": 1e-12, "epochs": 1}
-    (report,) = trainer.train(CONVNET, params, Trial(seed=4))
+    (report,) = trainer.train(CONVNET, params, QuietTrial(seed=4))
     torch.manual_seed(4)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     images, labels = load(DIGITS, DataFolders.of(), "cpu", 40).train
@@ -294,7 +294,7 @@ def test_a_convnet_learns_cifar_10() -> None:
         "momentum": 0.9,
         "batch_size": 32,
     }
-    *_, last = trainer.train(CONVNET, params, Trial())
+    *_, last = trainer.train(CONVNET, params, QuietTrial())
     assert last["val_accuracy"] > 0.35
 
 
@@ -302,7 +302,7 @@ def test_a_convnet_learns_cifar_10() -> None:
 @pytest.mark.parametrize("trunk", ["shared", pytest.param("separate", marks=pytest.mark.slow)])
 def test_colours_are_learnt_at_once_and_digits_soon(trunk: str, tmp_path: Path) -> None:
     params = {"trunk": trunk, "n_train": 1_500, "n_test": 300, "epochs": 3, "batch_size": 16}
-    trial = Trial(dir=tmp_path)
+    trial = QuietTrial(dir=tmp_path)
     *_, last = trainer.train(COLOURED_DIGITS, {**params, "lr": 3e-3}, trial)
     assert last["val_colour_accuracy"] > 0.95
     assert last["val_digit_accuracy"] > 0.6

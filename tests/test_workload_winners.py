@@ -21,7 +21,7 @@ from distune.workloads.kernels.conv_max_pool import ConvMaxPool
 from distune.workloads.kernels.functions import Kernels
 from distune.workloads.mnist_cnn import MNIST_CNN
 from distune.workloads.trainer import trainer
-from tests.trials import Trial, without_time
+from tests.trials import QuietTrial, without_time
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILER = shutil.which("cc")
@@ -238,10 +238,10 @@ def test_a_training_takes_the_same_course_with_it_as_without(
         **params, "precision": precision, "dataset": "digits", "batch_size": 30, "lr": 0.05,
         "n_train": 200, "n_validation": 130, "epochs": 3, "dropout": 0.2,
     }  # fmt: skip
-    found = without_time(trainer.train(workload, setting, Trial(seed=5)))
+    found = without_time(trainer.train(workload, setting, QuietTrial(seed=5)))
     monkeypatch.setattr(compiled, "widths", list)
     monkeypatch.setattr(conv_max_pool, "_kernels", None)  # what is not to be used
-    expected = without_time(trainer.train(workload, setting, Trial(seed=5)))
+    expected = without_time(trainer.train(workload, setting, QuietTrial(seed=5)))
     tolerance = 1e-4 if precision == "float32" else 2e-2
     for one, other in zip(found, expected, strict=True):
         for name in ("train_loss", "val_loss"):
@@ -252,7 +252,7 @@ def test_a_training_takes_the_same_course_with_it_as_without(
 def test_a_training_is_the_same_to_the_last_bit_when_it_is_repeated(width: int) -> None:
     setting = {"dataset": "digits", "n_filters": 9, "n_train": 200, "epochs": 2, "batch_size": 50}
     first, again = (
-        without_time(trainer.train(MNIST_CNN, setting, Trial(seed=5))) for _ in range(2)
+        without_time(trainer.train(MNIST_CNN, setting, QuietTrial(seed=5))) for _ in range(2)
     )
     assert first == again
 
@@ -295,6 +295,6 @@ def test_it_is_what_workloads_train_with(width: int, monkeypatch: pytest.MonkeyP
     for name in step:
         monkeypatch.setattr(Kernels, name, noted(name, getattr(Kernels, name)))
     setting = {"dataset": "digits", "n_filters": 5, "n_train": 40, "epochs": 1, "batch_size": 20}
-    assert len(list(trainer.train(MNIST_CNN, setting, Trial()))) == 1
+    assert len(list(trainer.train(MNIST_CNN, setting, QuietTrial()))) == 1
     assert used[:8] == 2 * step
     assert set(used[8:]) == {"convolve_and_pool", "pool"}  # validation

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Trial:
+class QuietTrial:
     """A trial as a worker hands it out; keeps the progress that is reported."""
 
     number: int = 0

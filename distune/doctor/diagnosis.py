@@ -153,7 +153,7 @@ class Names(Document):
     changed: bool = False  # a name comes back other than it was written
 
 
-class Space(Document):
+class FreeSpace(Document):
     """Free bytes and inodes; None where the file system does not count inodes."""
 
     bytes_free: int
@@ -188,7 +188,7 @@ class HostMeasurements(Document):
     names: Names | None = None
     links: bool | None = None
     flock: bool | None = None  # a second lock on a locked file is refused
-    space: Space | None = None
+    space: FreeSpace | None = None
     clock: float | None = None  # how far the one that stamps files is ahead of this host's
     speed: dict[str, float] | None = None
     troubles: dict[str, str] = {}

@@ -127,8 +127,8 @@ class WatchedFolder:
             raise
 
     @contextmanager
-    def drafts(self, contents: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
-        yield lambda path: self.publish(path, contents[path])
+    def drafts(self, files: Mapping[str, bytes]) -> Iterator[Callable[[str], None]]:
+        yield lambda path: self.publish(path, files[path])
 
     def rest(self) -> None:
         self.unwatched.rest()

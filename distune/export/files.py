@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from distune.errors import UserError
 from distune.export.leaderboard import csv_text
-from distune.export.table import Column, Kind, TrialTable, curve_of
+from distune.export.table import ExportColumn, Kind, TrialTable, curve_of
 from distune.share.records import with_finite_numbers
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def data_frame(table: TrialTable) -> pandas.DataFrame:
 
     text = pandas.Series([""]).dtype  # as this version of pandas has it
 
-    def dtype(column: Column) -> Any:
+    def dtype(column: ExportColumn) -> Any:
         own = text if column.kind is Kind.TEXT else column.kind.value
         return _WITH_GAPS.get(column.kind, own) if None in column.values else own
 

@@ -131,7 +131,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Column:
+class ExportColumn:
     """One column of the table; a value that a trial does not have is None."""
 
     name: str
@@ -169,7 +169,7 @@ class TrialTable:
             self.tell(done)
 
     @cached_property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[ExportColumn]:
         """One for each field of a `TrialRow`, then one for each param, metric and test.
 
         A column is as wide as its values need: integers with other numbers are numbers; where a
@@ -190,7 +190,7 @@ class TrialTable:
         return [*described, *self.params, *measured]
 
     @cached_property
-    def params(self) -> list[Column]:
+    def params(self) -> list[ExportColumn]:
         """Those of the parameters: `params.lr`."""
         study = self.history.study
         spaces = [study.params, *(stage.params for stage in study.stages or [])]
@@ -208,13 +208,13 @@ def _examples(spec: Parameter) -> Sequence[Scalar]:
     return [spec.low, spec.high] if isinstance(spec, IntParameter) else [float(spec.low)]
 
 
-def _column(name: str, values: list[Scalar], examples: Sequence[Scalar]) -> Column:
+def _column(name: str, values: list[Scalar], examples: Sequence[Scalar]) -> ExportColumn:
     kind = _kind([*examples, *values])
     if kind is Kind.NUMBER:
         values = [None if value is None else float(value) for value in values]
     elif kind is Kind.TEXT:
         values = [None if value is None else str(value) for value in values]
-    return Column(name, kind, values)
+    return ExportColumn(name, kind, values)
 
 
 def _kind(values: Sequence[Scalar]) -> Kind:

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from distune.doctor.diagnosis import Names, Space
+from distune.doctor.diagnosis import FreeSpace, Names
 from distune.doctor.probes.files import heartbeat
 from distune.doctor.watched_folder import WatchedFolder
 from distune.errors import ShareError
@@ -103,11 +103,11 @@ def lock(fd: int, how: Callable[[int, int], object]) -> bool:
     return True
 
 
-def probe_space(folder: WatchedFolder) -> Space:
+def probe_space(folder: WatchedFolder) -> FreeSpace:
     """Free bytes and inodes, as far as a user other than root may fill them."""
     with folder.operations.doing(f"asking how full {folder.root} is"):
         status = os.statvfs(folder.root)
-    return Space(
+    return FreeSpace(
         bytes_free=status.f_bavail * status.f_frsize,
         inodes_free=status.f_favail if status.f_files else None,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from distune.doctor.diagnosis import CheckResult, HostMeasurements, Names, Space
+from distune.doctor.diagnosis import CheckResult, FreeSpace, HostMeasurements, Names
 from distune.doctor.verdict.results import Hosts, Pairs, duration, fail, ok, signed, warn, warn_if
 
 _LITTLE_SPACE, _FEW_INODES = 2**30, 10_000
@@ -120,7 +120,7 @@ def _locks(hosts: Hosts, pairs: Pairs) -> Iterator[CheckResult]:
         yield warn("locks", "none", advice)
 
 
-def _space(found: Sequence[Space]) -> CheckResult:
+def _space(found: Sequence[FreeSpace]) -> CheckResult:
     free = min(f.bytes_free for f in found)
     inodes = min((f.inodes_free for f in found if f.inodes_free is not None), default=None)
     text = _size(free) if inodes is None else f"{_size(free)}, {inodes:,} inodes"

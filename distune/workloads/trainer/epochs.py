@@ -21,7 +21,7 @@ Clock = Callable[[], float]
 _PROGRESS_EVERY_S = 0.25
 
 
-class TrialContext(Protocol):
+class TrialLike(Protocol):
     """What the trainer wants to know of its trial, and what it tells it."""
 
     @property
@@ -63,7 +63,7 @@ class Training:
         split: Split,
         problem: Problem,
         params: TrainingParams,
-        trial: TrialContext,
+        trial: TrialLike,
         *,
         clock: Clock = time.perf_counter,
         capturing: Capturing = capture_for,

@@ -14,7 +14,7 @@ from distune.workloads.data.loading import Splits
 from distune.workloads.device import float32_precision
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.trainer.capture import Capturing, capture_for
-from distune.workloads.trainer.epochs import Clock, Training, TrialContext
+from distune.workloads.trainer.epochs import Clock, Training, TrialLike
 from distune.workloads.trainer.network import evaluate, predict, seeded_network
 from distune.workloads.workload import Recipe, Workload
 
@@ -22,7 +22,7 @@ from distune.workloads.workload import Recipe, Workload
 def train(
     workload: Workload,
     params: Mapping[str, Any] | TrainingParams,
-    trial: TrialContext,
+    trial: TrialLike,
     *,
     clock: Clock = time.perf_counter,
     capturing: Capturing = capture_for,
@@ -66,7 +66,7 @@ def train(
 def test(
     workload: Workload,
     params: Mapping[str, Any] | TrainingParams,
-    trial: TrialContext,
+    trial: TrialLike,
     best: Mapping[str, float],
     *,
     capturing: Capturing = capture_for,  # noqa: PT028
@@ -101,7 +101,7 @@ def test(
 
 
 def _begin(
-    workload: Workload, params: Mapping[str, Any] | TrainingParams, trial: TrialContext
+    workload: Workload, params: Mapping[str, Any] | TrainingParams, trial: TrialLike
 ) -> tuple[TrainingParams, Recipe, Splits]:
     """The params, checked, what they are trained by, and as much of the data as they want."""
     checked = workload.hyperparameters.model_validate(params)
@@ -111,7 +111,7 @@ def _begin(
     return checked, workload.recipe(checked), data
 
 
-def _leave_figures(trial: TrialContext, figures: list[Figure]) -> None:
+def _leave_figures(trial: TrialLike, figures: list[Figure]) -> None:
     """Write `figures.json` into the trial's folder, complete or not at all.
 
     A share that does not take it costs the figures, not the result.
