@@ -27,7 +27,7 @@ class Offer(Record, frozen=True):
         """`Offer.parse("examples/plain.py:train", logs)` offers `plain:train`.
 
         Args:
-            logs: the shared folder, from which no code is loaded: others may change it there.
+            logs: the shared folder, resolved; no code is loaded from it, where others may write.
 
         Raises:
             UserError: it is neither `module:function` nor `file.py:function`, or its code lies in
@@ -45,7 +45,7 @@ class Offer(Record, frozen=True):
         if path is not None and not path.is_file():
             raise UserError(f"--objective {text}: there is no file {path}")
         folder = path.parent if path else Path.cwd()
-        if not folder.is_relative_to(logs.resolve()):
+        if not folder.is_relative_to(logs):
             return cls(name, str(path) if path else None, str(folder))
         if path or any((folder / f"{names[0]}{end}").exists() for end in ("", ".py")):
             raise UserError(

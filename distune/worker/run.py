@@ -60,7 +60,7 @@ class _WorkerRun:
         self._guardian = guardian
         self._say = say
         self._interrupt = Interrupt()
-        self._offers = [Offer.parse(text, options.logs) for text in options.objectives]
+        self._offers: list[Offer] = []
         self._processes: list[ExecutorProcess] = []
         self._started = self._last_busy = time.monotonic()
         self._said_idle = False
@@ -69,6 +69,7 @@ class _WorkerRun:
         options = self._options
         with Stall(self._say, "no work yet").watched():
             logs = options.logs.resolve()
+            self._offers = [Offer.parse(text, logs) for text in options.objectives]
             if not logs.exists() and not logs.parent.exists():
                 raise UserError(
                     f"{logs} does not exist, nor does the folder it is in; check --logs"
