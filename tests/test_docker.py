@@ -150,6 +150,15 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> No
         time.sleep(0.05)
 
 
+def pip_constraints() -> list[Path]:
+    """The files of constraints that pip is configured to keep to on this machine."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    )
+    settings = re.findall(r"^[^=]*\.constraint='(.*)'$", done.stdout, re.MULTILINE)
+    return [Path(file) for setting in settings for file in setting.split()]
+
+
 @dataclass(frozen=True)
 class Rig:
     """Podman and podman-compose for one compose project of this test's own."""
@@ -188,6 +197,9 @@ class Rig:
         arguments = [self.project, str(self.context), str(dockerfile)]
         # An empty index is the one that pip is configured for.
         arguments += ["--layers", "--build-arg", "TORCH_INDEX="]
+        # The rig lends pip's configuration, not the constraints that it may name.
+        for file in pip_constraints():
+            arguments += ["--volume", f"{file}:{file}:ro"]
         self.run("build.sh", *arguments, seconds=600)
         layers = "{{range .RootFS.Layers}}{{.}} {{end}}"
         return self.pod("image", "inspect", self.project, "--format", layers).split()
@@ -229,7 +241,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 def test_a_worker_container_is_stopped_mid_trial_and_the_study_still_ends_whole(rig: Rig) -> None:
     layers = rig.build()
-    with (rig.context / "distune" / "worker.py").open("a") as code:
+    with (rig.context / "distune" / "worker" / "run.py").open("a") as code:
         code.write("# changed\n")
     with (rig.context / "pyproject.toml").open("a") as settings:
         settings.write("# changed\n")
