@@ -18,6 +18,8 @@ from typing import Any
 import psutil
 import pytest
 
+from distune.share.protocol import AttemptName, State
+
 DISTUNE = [sys.executable, "-m", "distune"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would all that tests start and interrupt.
@@ -129,6 +131,11 @@ class Lab:
 
     def seen(self, study: str = "space") -> list[str]:
         return [n for sub in self.names("seen", study) for n in self.names(f"seen/{sub}", study)]
+
+    def counted(self, study: str = "space") -> list[int]:
+        """The trials that have their one name in `seen/`."""
+        names = map(AttemptName.parse, self.seen(study))
+        return sorted(name.trial for name in names if name.state is State.SEEN)
 
     def taken_by(self, process: subprocess.Popen[bytes], study: str = "space") -> list[str]:
         """The attempts a worker process holds."""

@@ -40,7 +40,7 @@ from distune.master.opening import MasterOptions
 from distune.master.run import run_master
 from distune.share import protocol
 from distune.share.folder import Folder
-from distune.share.protocol import COUNTED, State
+from distune.share.protocol import State
 from distune.share.records import decode_lines
 from distune.share.store import Store
 from distune.space_file.read import parse_space_file
@@ -407,19 +407,20 @@ def check(folder: Path, space: dict[str, Any]) -> None:
     assert store.folder.names(protocol.QUARANTINE) == [], "something was quarantined"
     seen = list(store.seen())
     files = {name: store.read_attempt(name, seen=True) for name in seen}  # every one is readable
-    counted = [name for name in seen if name.state in COUNTED]
+    counted = [name for name in seen if name.state is State.SEEN]
     numbers = Counter(name.trial for name in counted)
     twice = {number for number, times in numbers.items() if times > 1}
     assert not twice, f"counted twice in seen/: {twice}"
-    attempts = Counter((name.trial, name.attempt) for name in seen)
+    attempts = Counter((file.trial.key, file.trial.attempt) for file in files.values())
     assert set(attempts.values()) <= {1}, f"an attempt has two files: {attempts}"
     lines = [
         line
         for line in decode_lines((folder / protocol.HISTORY).read_bytes())
         if isinstance(line, Counted)
     ]
+    ended = [files[name] for name in counted]
     assert {(li.trial.number, li.trial.attempt, li.worker) for li in lines} == {
-        (name.trial, name.attempt, name.worker) for name in counted
+        (file.trial.number, file.trial.attempt, file.claim.worker) for file in ended if file.claim
     }, f"history.jsonl and seen/ disagree: {lines} {counted}"
     observer = Observer(store)
     assert not observer.recovered

@@ -13,7 +13,7 @@ from distune.search.sampler import Question, Sampler, Suggestion
 from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.lines_file import LinesFile
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.space_file.freeze import freeze
 from distune.space_file.read import parse_space_file
@@ -123,16 +123,12 @@ def write_study(
     store = Store(Folder(folder))
     store.create(of)
     for one in many:
-        pruned = one.result.outcome is Outcome.PRUNED
-        state = State.PRUNED if pruned else State.SEEN
-        name = AttemptName(
-            one.trial.number, one.trial.attempt, one.trial.purpose, one.worker, state
-        )
-        path = folder / name.seen_path
+        path = folder / AttemptName.counted(one.key).seen_path
         path.parent.mkdir(exist_ok=True)
         claim = Claim(worker=one.worker, host="gpu7", device=one.device, time=0.0)
-        lines: list[Record] = [one.trial, claim, *curves.get(one.trial.number, [])]
-        path.write_bytes(b"".join(map(records.encode, [*lines, *([] if pruned else [one.result])])))
+        reports = curves.get(one.trial.number, [])
+        lines: list[Record] = [one.trial, claim, *reports, one.result]
+        path.write_bytes(b"".join(map(records.encode, lines)))
     (folder / protocol.HISTORY).write_bytes(b"".join(map(records.encode, many)))
     asked = AskedSoFar(of)
     for one in many:

@@ -91,9 +91,9 @@ class MemoryFolder:
             raise Crash
         if self._happens(self.faults.lies):
             self._trace("  and says it failed")
-            if verb == "move" and self._rng.random() < 0.5:
+            if verb in ("move", "move_new") and self._rng.random() < 0.5:
                 raise FileNotFoundError(errno.ENOENT, "lost reply", path)
-            if verb == "publish" and self._rng.random() < 0.5:
+            if verb in ("publish", "move_new") and self._rng.random() < 0.5:
                 raise FileExistsError(errno.EEXIST, "lost reply", path)
             raise ShareError(f"lost reply to {verb} {path}")
 
@@ -168,6 +168,29 @@ class MemoryFolder:
             self.share.renamed[target] = self._now(), self
 
         self._operate("move", f"{source} -> {target}", act)
+
+    def move_new(self, source: str, target: str) -> None:
+        """A rename that replaces nothing; or a second name and then the first removed, as on NFS,
+        where a crash may come in between.
+        """
+        linked = self._happens(self.faults.crash * 10)
+
+        def act() -> None:
+            if (
+                source not in self.share.files
+                or target.rpartition("/")[0] not in self.share.folders
+            ):
+                raise FileNotFoundError(errno.ENOENT, "no such file", source)
+            if target in self.share.files:
+                raise FileExistsError(errno.EEXIST, "exists", target)
+            self.share.files[target] = self.share.files[source]
+            if linked:
+                self._trace(f"crash between {target} and {source}, which are one file")
+                raise Crash
+            del self.share.files[source]
+            self.share.renamed[target] = self._now(), self
+
+        self._operate("move_new", f"{source} -> {target}", act)
 
     def append(self, path: str, data: bytes) -> None:
         def act() -> None:

@@ -21,7 +21,7 @@ import pytest
 from distune.errors import ShareError
 from distune.share import protocol
 from distune.share.folder import Folder
-from distune.share.protocol import COUNTED, AttemptName
+from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
 from distune.watch.observer import Observer
 from tests.conftest import Lab, wait_until
@@ -121,11 +121,11 @@ class Hosts(Lab):
         """Every trial is ranked once (P3); with `lost` false, each needed one attempt."""
         assert self.names() == []
         assert self.names(protocol.QUARANTINE) == []
-        counted = sorted(n.trial for n in self.attempts() if n.state in COUNTED)
+        counted = sorted(n.trial for n in self.attempts() if n.state is State.SEEN)
         assert counted == list(range(trials))
         self.check_ranking(trials)
         if not lost:
-            assert {n.attempt for n in self.attempts()} == {1}, self.seen()
+            assert {n.attempt for n in self.attempts()} == {0}, self.seen()
 
     def check_ranking(self, trials: int) -> None:
         store = Store(Folder(self.folder_of_study, network=False))
@@ -437,7 +437,7 @@ def test_a_share_that_comes_back_in_an_older_state_loses_no_counted_trial(hosts:
     assert len(hosts.seen()) <= counted
     hosts.end_well(master, *processes)
     hosts.check_ranking(trials)
-    files = Counter(n.trial for n in hosts.attempts() if n.state in COUNTED)
+    files = Counter(n.trial for n in hosts.attempts() if n.state is State.SEEN)
     assert set(files.values()) == {1}
     assert hosts.names() == []
     assert "history.jsonl had lost lines" in hosts.log_of(master)

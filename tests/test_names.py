@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from distune.errors import BadRecord
 from distune.share.protocol import (
-    COUNTED,
     LIVE,
     Actor,
     AttemptName,
@@ -102,6 +101,8 @@ def test_a_name_with_a_character_changed_is_refused_or_means_just_itself(
             "000000.1.test.jsonl.a.pruned",
             AttemptName(0, 1, Purpose.TEST, "a", State.PRUNED),
         ),
+        ("000017.jsonl", AttemptName.counted((Purpose.TRAIN, 17))),
+        ("000017.test.jsonl", AttemptName.counted((Purpose.TEST, 17))),
     ],
 )
 def test_names_look_as_the_protocol_says(filename: str, name: AttemptName) -> None:
@@ -219,9 +220,9 @@ def test_only_a_proper_worker_can_claim(worker: str | None) -> None:
 
 def test_what_is_counted_never_moves_again() -> None:
     for end, actor in itertools.product(State, Actor):
-        for state in (*COUNTED, State.LOST):
+        for state in (State.SEEN, State.LOST):
             assert not _may_move(state, end, actor)
-    assert not LIVE & COUNTED
+    assert frozenset({State.SEEN, State.LOST}) == frozenset(State) - LIVE
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from distune.master.planner import (
     Lose,
     Prune,
     Publish,
+    PutAway,
     Quarantine,
     RemoveHeartbeat,
     Replace,
-    Settle,
     Withdraw,
 )
 from distune.search.asked import AskedSoFar
@@ -140,21 +140,21 @@ def test_the_successor_is_published_before_the_lost_file_is_put_away() -> None:
     actions = plan(seen_by(lost))
     successor = next(a for a in actions if isinstance(a, Publish) and a.trial.number == 0)
     assert successor.trial == trial(0, attempt=2)
-    assert actions.index(successor) < actions.index(Settle(lost))
+    assert actions.index(successor) < actions.index(PutAway(lost))
 
 
 def test_a_lost_file_whose_successor_is_under_way_is_only_put_away() -> None:
     lost = name(0, State.LOST)
     for state in (State.WAITING, State.TAKEN):
-        actions = planned(seen_by(lost, name(0, state, attempt=2, worker="w-2")), Publish, Settle)
-        assert Settle(lost) in actions
+        actions = planned(seen_by(lost, name(0, state, attempt=2, worker="w-2")), Publish, PutAway)
+        assert PutAway(lost) in actions
         assert not [a for a in actions if isinstance(a, Publish) and a.trial.number == 0]
 
 
 def test_a_lost_file_of_a_trial_that_is_counted_is_only_put_away() -> None:
     lost = name(0, State.LOST, attempt=2)
-    actions = planned(seen_by(lost, history=[counted(0)]), Publish, Settle)
-    assert Settle(lost) in actions
+    actions = planned(seen_by(lost, history=[counted(0)]), Publish, PutAway)
+    assert PutAway(lost) in actions
     assert not [a for a in actions if isinstance(a, Publish) and a.trial.number == 0]
 
 
@@ -220,9 +220,15 @@ def test_heartbeats_of_the_dead_are_removed_but_reasons_for_giving_up_stay() -> 
     ]
 
 
-def test_a_done_file_that_the_history_has_is_put_away_and_not_counted_again() -> None:
+def test_a_done_file_that_the_history_has_gets_its_trial_s_name_again() -> None:
     done = name(0, State.DONE)
-    assert planned(seen_by(done, history=[counted(0)]), Count, Settle, Lose) == [Settle(done)]
+    assert planned(seen_by(done, history=[counted(0)]), Count, Lose) == [Count(done)]
+
+
+def test_what_was_stopped_is_counted_even_if_its_worker_says_that_it_failed() -> None:
+    pruned = name(0, State.PRUNED)
+    file = AttemptFile(trial(0), None, (), result(Outcome.FAILED, None))
+    assert planned(seen_by(pruned, files={pruned: file}), Count, Lose) == [Count(pruned)]
 
 
 def test_a_pruned_attempt_whose_rename_a_power_cut_has_undone_is_pruned_again() -> None:

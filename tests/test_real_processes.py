@@ -62,8 +62,7 @@ def test_forty_trials_over_four_workers_two_killed_and_one_stopped_are_ranked_on
     assert master.wait(120) == 0, lab.log_of(master)
     ranked = lab.status()["ranking"]
     assert sorted(t for row in ranked for t in row["trials"]) == list(range(40))
-    counted = [n for n in lab.seen() if n.endswith((".seen", ".pruned"))]
-    assert sorted(int(n[:6]) for n in counted) == list(range(40))
+    assert lab.counted() == list(range(40))
     lost = [n for n in lab.seen() if n.endswith(".lost")]
     assert len(lost) >= 3
     for lost_name in lost:
@@ -467,6 +466,5 @@ def test_random_kills_of_workers_and_masters_lose_nothing(lab: Lab) -> None:
         running[victim] = lab.worker() if victim else lab.master("--plain")
         print(f"seed {seed}, round {round_}: killed {'worker' if victim else 'master'}")
     assert running[0].wait(90) == 0, lab.log_of(running[0])
-    counted = [n for n in lab.seen() if n.endswith((".seen", ".pruned"))]
-    assert sorted(int(n[:6]) for n in counted) == list(range(50)), f"seed {seed}"
+    assert lab.counted() == list(range(50)), f"seed {seed}"
     assert sorted(t for r in lab.status()["ranking"] for t in r["trials"]) == list(range(50))

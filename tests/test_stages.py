@@ -10,7 +10,7 @@ import pytest
 from distune.errors import SpaceError, UserError
 from distune.search.sampler import Nothing, Question
 from distune.search.staged import StagedSampler, make_sampler
-from distune.share.protocol import COUNTED
+from distune.share.protocol import State
 from distune.space_file.freeze import check_there_is_something, freeze, limits_of, preview
 from distune.space_file.read import parse_space_file
 from distune.study.study import Study
@@ -255,7 +255,7 @@ def test_after_any_history_each_stage_has_started_from_the_winner_of_the_one_bef
             seed, faults, study=study, limits=limits_of(file), masters=1 + (seed % 5 == 0)
         )
         world.run()
-        counted = {n.trial for path, n in world.attempts() if n.state in COUNTED}
+        counted = {n.trial for path, n in world.attempts() if n.state is State.SEEN}
         assert counted == set(range(8)), seed
         params = {number: trial for number, trial in _params_of(world).items() if number in counted}
         assert [params[i]["x"] for i in range(3)] == [0.1, 0.3, 0.9]
@@ -269,7 +269,7 @@ def _params_of(world: World) -> dict[int, dict[str, Scalar]]:
     return {
         name.trial: parse_attempt(world.share.files[path]).trial.params
         for path, name in world.attempts()
-        if name.state in COUNTED
+        if name.state is State.SEEN
     }
 
 

@@ -341,7 +341,7 @@ def test_an_attempt_walks_from_waiting_to_seen(store: Store) -> None:
     (done,) = store.listing().attempts
     assert done.state is State.DONE
     assert store.read_attempt(done).result == result()
-    assert store.settle(done)
+    assert store.count(done)
     assert store.listing().attempts == ()
     (seen,) = store.seen()
     assert seen.state is State.SEEN
@@ -410,7 +410,7 @@ def test_seen_of_a_trial_reads_only_its_own_thousand(store: Store) -> None:
         taken = store.claim(waiting, "w-1")
         assert taken is not None
         assert store.finish(taken)
-        assert store.settle(taken.moved(State.DONE, Actor.OWNER))
+        assert store.count(taken.moved(State.DONE, Actor.OWNER))
     assert [n.trial for n in store.seen_of(1007)] == [1007]
     assert store.folder.names("seen") == ["000", "001"]
 

@@ -117,6 +117,7 @@ class WatchedFolder:
     make_folder = _watched("making", FolderLike.make_folder)
     poke = _watched("changing", FolderLike.poke)
     sync = _watched("syncing", FolderLike.sync)
+    move_new = _watched("renaming", FolderLike.move_new)
     _move = _watched("renaming", FolderLike.move)
 
     def move(self, source: str, target: str) -> None:

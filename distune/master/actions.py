@@ -10,9 +10,9 @@ from distune.master.asked import Remembered
 from distune.master.counting import Counting
 from distune.share import protocol, records
 from distune.share.heartbeat import Finished
-from distune.share.protocol import COUNTED, Actor, AttemptName, State
+from distune.share.protocol import Actor, State
 from distune.share.store import Store
-from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial
+from distune.study.trial import Trial
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
@@ -61,15 +61,16 @@ class Actions:
             case planner.Replace(trial):
                 self._replace(trial)
             case planner.CountUnreadable(name, trial, why):
-                self._count_unreadable(name, trial, why)
+                self._counting.count_unreadable(name, trial, why, self._elapsed)
+                self._store.quarantine(name.filename, why)
             case planner.Lose(name):
                 self._store.lose(name, Actor.MASTER)
             case planner.Prune(name):
-                self._prune(name)
+                self._store.prune(name)
             case planner.Withdraw(name):
                 self._store.withdraw(name)
-            case planner.Settle(name):
-                self._settle(name)
+            case planner.PutAway(name):
+                self._store.put_away(name)
             case planner.Quarantine(filename, why):
                 self._store.quarantine(filename, why)
             case planner.RemoveHeartbeat(worker):
@@ -110,8 +111,8 @@ class Actions:
             if name.purpose is not trial.purpose:
                 continue
             attempt = max(attempt, name.attempt)
-            if name.state in COUNTED:
-                self._counting.count_seen(name, self._elapsed)
+            if name.state is State.SEEN:
+                self._counting.count_seen(key, self._elapsed)
                 return
         if key not in self._withdrawn:
             attempt = max(attempt + 1, self._observer.expected.last_attempt(key))
@@ -124,33 +125,6 @@ class Actions:
             self._observer.add_event(
                 "trouble", f"trial {trial.number}: its file was gone; published again"
             )
-
-    # -- what is over ----------------------------------------------------------------------
-
-    def _count_unreadable(self, name: AttemptName, trial: Trial, why: str) -> None:
-        failure = Failure(message=f"its file cannot be read: {why}")
-        result = Result(outcome=Outcome.FAILED, failure=failure)
-        counted = Counted(trial=trial, worker=name.worker, result=result, elapsed=self._elapsed)
-        self._counting.add([counted])
-        self._store.quarantine(name.filename, why)
-
-    def _settle(self, name: AttemptName) -> None:
-        if name.state is State.DONE and self._is_put_away(name.key):
-            self._store.lose(name, Actor.MASTER)
-        else:
-            self._store.settle(name)
-
-    def _is_put_away(self, key: tuple[Purpose, int]) -> bool:
-        """Whether `seen/` has what was counted of a trial; then nothing may take its place."""
-        return any(n.key == key and n.state in COUNTED for n in self._store.seen_of(key[1]))
-
-    def _prune(self, name: AttemptName) -> None:
-        if self._observer.history.has(name.key) and self._is_put_away(name.key):
-            self._store.lose(name, Actor.MASTER)
-            return
-        pruned = self._store.prune(name)
-        if pruned is not None:
-            self._counting.count_seen(pruned, self._elapsed)
 
     def _finish(self, action: planner.Finish) -> None:
         # The listing that said so may have been an old one.

@@ -1,14 +1,26 @@
-"""Counting trials: `history.jsonl` first, then the rename, and both kept alike."""
+"""Counting trials: first a trial's one name in `seen/`, then the line of `history.jsonl`, made
+from the file that has won that name. So two masters count alike, whoever was faster.
+"""
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distune.errors import BadRecord
 from distune.share import protocol, records
-from distune.share.protocol import AttemptName
+from distune.share.protocol import Actor, AttemptName, State
+from distune.share.records import AttemptFile
 from distune.share.store import Store
-from distune.study.trial import Counted
+from distune.study.trial import (
+    Claim,
+    Counted,
+    Failure,
+    Outcome,
+    Purpose,
+    Record,
+    Result,
+    Trial,
+)
 from distune.watch.attempt_files import count_attempt
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
@@ -21,6 +33,7 @@ class Counting:
     _store: Store
     _observer: Observer
     _unsure: bool = False  # an append failed: some of its lines may be there
+    _won: list[Counted] = field(default_factory=list)  # in `seen/`, and maybe not in the history
 
     def mend(self) -> None:
         """Make the file say what is known, now that `seen/` has been compared with it."""
@@ -32,25 +45,67 @@ class Counting:
             file.append([records.encode(one) for one in self._observer.recovered], known)
 
     def count(self, names: Sequence[AttemptName], snapshot: Snapshot) -> None:
-        """Count done attempts, and put them away. History first, then the rename: the planner sees
-        a crash in between by the attempt's name.
-        """
-        if names:
-            files, study = snapshot.files, snapshot.study
-            self.add([count_attempt(study, one, files[one], snapshot.elapsed) for one in names])
+        """Count done and pruned attempts, those that are the first of their trial."""
         for name in names:
-            self._store.settle(name)
+            self._count(name, snapshot.files[name], snapshot.elapsed)
+        self.write_won()
 
-    def count_seen(self, name: AttemptName, elapsed: float) -> None:
-        """Count an attempt that lies in `seen/` already."""
+    def _count(self, name: AttemptName, file: AttemptFile, elapsed: float) -> None:
+        counted = count_attempt(self._observer.study, name, file, elapsed)
+        if name.state is State.PRUNED:
+            # A power cut may have undone a rename, but not the line of history.
+            counted = self._observer.history.get(name.key) or counted
+            won = self._store.count_as(name.key, lines_of(counted, file))
+        else:
+            won = self._store.count(name)
+        if won:
+            self._won.append(counted)
+        elif not self._take_winner(name.key, elapsed):
+            return  # what took the name is no file: the next look counts this one
+        if name.state is State.PRUNED or not won:
+            self._store.lose(name, Actor.MASTER)
+
+    def count_unreadable(self, name: AttemptName, trial: Trial, why: str, elapsed: float) -> None:
+        """Count a trial as failed whose last attempt cannot be read."""
+        failure = Failure(message=f"its file cannot be read: {why}")
+        result = Result(outcome=Outcome.FAILED, failure=failure)
+        counted = Counted(trial=trial, worker=name.worker, result=result, elapsed=elapsed)
+        if self._store.count_as(name.key, lines_of(counted)):
+            self._won.append(counted)
+        else:
+            self._take_winner(name.key, elapsed)
+        self.write_won()
+
+    def count_seen(self, key: tuple[Purpose, int], elapsed: float) -> None:
+        """Count a trial that has its name in `seen/` already."""
+        self._take_winner(key, elapsed)
+        self.write_won()
+
+    def _take_winner(self, key: tuple[Purpose, int], elapsed: float) -> bool:
+        """Have what has the one name of a trial written into the history; False if that is gone,
+        or nothing that counts.
+        """
+        name = AttemptName.counted(key)
         try:
-            file = self._store.read_attempt(name, seen=True)
+            file = self._store.read_ended(name, seen=True)
         except FileNotFoundError:
-            return  # the next look will miss it
+            return False
         except BadRecord as error:
             self._store.set_aside(name.seen_path, str(error))
-            return
-        self.add([count_attempt(self._observer.study, name, file, elapsed)])
+            return False
+        self._unsure = True  # another master may have counted it, and written so
+        self._won.append(count_attempt(self._observer.study, name, file, elapsed))
+        return True
+
+    def write_won(self) -> None:
+        """Have the history say what `seen/` does, those trials that this master has put there.
+
+        Raises:
+            ShareError: it may say so, or not. Do the same again later.
+        """
+        if self._won:
+            self.add(self._won)
+            self._won.clear()
 
     def add(self, counted: Sequence[Counted]) -> None:
         """Add trials to the history, those of them that it lacks."""
@@ -74,3 +129,12 @@ class Counting:
             self._observer.add_event(
                 "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"
             )
+
+
+def lines_of(counted: Counted, file: AttemptFile | None = None) -> list[Record]:
+    """A file that says what was counted, with the reports of the attempt's own."""
+    claim = file.claim if file is not None else None
+    if claim is None:
+        claim = Claim(worker=counted.worker, host="", device=counted.device, time=0.0)
+    reports = file.reports if file is not None else ()
+    return [counted.trial, claim, *reports, counted.result]

@@ -191,6 +191,7 @@ class Master:
         if now >= self._next_check:
             self._next_check = now + min(_CHECK_EVERY, self.study.lease / 4)
             self._check_files()
+        self._counting.write_won()
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         plan = planner.plan(snapshot, self._asked.so_far, self._sampler)
         self.active = bool(plan)

@@ -56,7 +56,7 @@ class _OnAttempt(Action):
 
 
 class Count(_OnAttempt):
-    """Put a done attempt into the history."""
+    """Give a done or pruned attempt its trial's one name in `seen/`, unless another has it."""
 
 
 class Lose(_OnAttempt):
@@ -64,15 +64,15 @@ class Lose(_OnAttempt):
 
 
 class Prune(_OnAttempt):
-    """Stop a running attempt; what it has reached is counted."""
+    """Stop a running attempt; what it has reached is counted at the next look."""
 
 
 class Withdraw(_OnAttempt):
     """Take a trial back that no worker has claimed; it is published again if the study goes on."""
 
 
-class Settle(_OnAttempt):
-    """Put a file away about which there is nothing left to do."""
+class PutAway(_OnAttempt):
+    """Put a lost file away about which there is nothing left to do."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ class _Plan:
         strangers = self.snapshot.strangers.items()
         for stranger, why in itertools.islice(strangers, _MOST_SET_ASIDE):
             yield Quarantine(stranger, why)
-        for name in self.snapshot.in_state(State.DONE):
-            yield from self._done(name)
+        for name in self.snapshot.in_state(State.DONE, State.PRUNED):
+            yield from self._over(name)
         for name in self.snapshot.in_state(State.LOST):
             yield from self._lost(name)
         yield from self._taken_in_vain()
@@ -151,18 +151,17 @@ class _Plan:
 
     # -- attempts that ended ---------------------------------------------------------------
 
-    def _done(self, name: AttemptName) -> Iterator[Action]:
+    def _over(self, name: AttemptName) -> Iterator[Action]:
         counted = self.snapshot.history.get(name.key)
         if name in self.snapshot.bad:
             yield from self._unreadable(name)
         elif name not in self.snapshot.files:
             return  # it moved on while we looked
-        elif counted is not None or name.key in self.settled_now:
-            if counted is not None and _same_attempt(counted, name):
-                yield Settle(name)  # a crash came between counting and renaming
-            else:
-                yield Lose(name)  # two masters raced: its trial has been counted already
-        elif self._is_tried_again(name):
+        elif name.key in self.settled_now or (
+            counted is not None and not _same_attempt(counted, name)
+        ):
+            yield Lose(name)  # two masters raced: its trial has been counted already
+        elif counted is None and name.state is State.DONE and self._is_tried_again(name):
             yield Lose(name)
         else:
             self.settled_now.add(name.key)
@@ -204,7 +203,7 @@ class _Plan:
         successor = self._successor(name)
         if successor is not None:
             yield Publish(successor)
-        yield Settle(name)
+        yield PutAway(name)
 
     def _successor(self, name: AttemptName) -> Trial | None:
         """The next attempt at the same trial, unless it is counted or already under way."""
@@ -361,7 +360,7 @@ class _Plan:
         return f"all of the first {len(failures)} trials failed{why}"
 
     def _end(self, ending: Finish) -> Iterator[Action]:
-        ended = self.snapshot.in_state(State.DONE, State.LOST)
+        ended = self.snapshot.in_state(State.DONE, State.PRUNED, State.LOST)
         running = self.snapshot.in_state(State.TAKEN)
         for name in self.snapshot.in_state(State.WAITING):
             if name.purpose is Purpose.TRAIN:

@@ -65,16 +65,16 @@ def discard(draft: str, at: int) -> None:
         pass  # a dot file more: nothing reads it
 
 
-def rename_new(draft: str, name: str, at: int) -> bool:
-    """Rename a draft, never over an existing name (renameat2(2)); False if this file system
-    knows no such rename, as NFS does not.
+def rename_new(source: str, here: int, name: str, there: int) -> bool:
+    """Rename, never over an existing name (renameat2(2)); False if this file system knows no
+    such rename, as NFS does not. Where, descriptors say.
 
     Raises:
         FileExistsError: the name is taken.
     """
     if _renameat2 is None:
         return False
-    if _renameat2(at, os.fsencode(draft), at, os.fsencode(name), _RENAME_NOREPLACE) == 0:
+    if _renameat2(here, os.fsencode(source), there, os.fsencode(name), _RENAME_NOREPLACE) == 0:
         return True
     failure = ctypes.get_errno()
     if failure in _NO_RENAME_NEW:
@@ -82,23 +82,23 @@ def rename_new(draft: str, name: str, at: int) -> bool:
     raise OSError(failure, os.strerror(failure), name)
 
 
-def link_new(draft: str, name: str, at: int) -> None:
-    """The same, where there is no such rename.
+def link_new(source: str, here: int, name: str, there: int) -> None:
+    """The same, where there is no such rename; a crash may leave the file both names.
 
     Raises:
         FileExistsError: the name is taken.
     """
     try:
-        os.link(draft, name, src_dir_fd=at, dst_dir_fd=at)
+        os.link(source, name, src_dir_fd=here, dst_dir_fd=there)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # No hard links here. One master publishes, so looking first is enough.
-        if name in os.listdir(at):
+        # No hard links here. A study has one master, so looking first is enough.
+        if name in os.listdir(there):
             raise FileExistsError(errno.EEXIST, "exists", name) from error
-        os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
+        os.rename(source, name, src_dir_fd=here, dst_dir_fd=there)
     else:
-        discard(draft, at)
+        discard(source, here)
 
 
 def sync_all(descriptors: Sequence[int]) -> None:

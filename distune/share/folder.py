@@ -51,6 +51,7 @@ class FolderLike(Interface):
         self, files: Mapping[str, bytes], /
     ) -> AbstractContextManager[Callable[[str], None]]: ...
     def move(self, source: str, target: str) -> None: ...
+    def move_new(self, source: str, target: str) -> None: ...
     def append(self, path: str, data: bytes) -> None: ...
     def rewrite(self, path: str, data: bytes) -> None: ...
     def replace(self, path: str, data: bytes) -> None: ...
@@ -223,13 +224,16 @@ class Folder:
 
     def _name_draft(self, draft: str, name: str, at: int) -> None:
         try:
-            if self._renames_new:
-                self._renames_new = drafts.rename_new(draft, name, at)
-            if not self._renames_new:
-                drafts.link_new(draft, name, at)
+            self._rename_new(draft, at, name, at)
         except BaseException:
             drafts.discard(draft, at)
             raise
+
+    def _rename_new(self, source: str, here: int, name: str, there: int) -> None:
+        if self._renames_new:
+            self._renames_new = drafts.rename_new(source, here, name, there)
+        if not self._renames_new:
+            drafts.link_new(source, here, name, there)
 
     def sync(self, folder: str) -> None:
         """Have the names in a folder survive a power cut; a network server sees to it itself."""
@@ -244,10 +248,8 @@ class Folder:
         Raises:
             BadRecord: a directory has the target's name.
         """
-        (folder, _, name), (target_folder, _, new) = source.rpartition("/"), target.rpartition("/")
-        inside = self._open.inside
 
-        def rename(here: int, there: int) -> None:
+        def rename(name: str, here: int, new: str, there: int) -> None:
             try:
                 os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
             except OSError as error:
@@ -255,14 +257,30 @@ class Folder:
                     raise BadRecord(f"something else is called {new}") from error
                 raise
 
-        def rename_into(there: int) -> None:
-            inside(folder, lambda here: rename(here, there), again=False)
+        self._between(source, target, rename)
+
+    def move_new(self, source: str, target: str) -> None:
+        """One rename, never over a name that is there, whatever has it. Its answer may be a lie,
+        too, and a crash may leave the file both names.
+
+        Raises:
+            FileExistsError: the name is taken.
+        """
+        self._between(source, target, self._rename_new)
+
+    def _between(self, source: str, target: str, act: Callable[[str, int, str, int], None]) -> None:
+        """Do something with two names, each with a descriptor of the folder that it is in."""
+        (folder, _, name), (target_folder, _, new) = source.rpartition("/"), target.rpartition("/")
+        inside = self._open.inside
+
+        def act_into(there: int) -> None:
+            inside(folder, lambda here: act(name, here, new, there), again=False)
 
         with answers("rename", self._open.full(source)):
             if folder == target_folder:
-                inside(folder, lambda at: rename(at, at), again=False)
+                inside(folder, lambda at: act(name, at, new, at), again=False)
             else:
-                inside(target_folder, rename_into)
+                inside(target_folder, act_into)
 
     def append(self, path: str, data: bytes) -> None:
         """Append to an existing file, and have it on the disk when this returns.

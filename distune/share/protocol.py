@@ -5,9 +5,9 @@ One attempt, one file; its name says where it stands:
     000017.1.jsonl                      waiting
     000017.1.jsonl.gpu7-812-4f2a9c.taken   being trained by that worker
     000017.1.jsonl.gpu7-812-4f2a9c.done    finished, not yet counted
-    000017.1.jsonl.gpu7-812-4f2a9c.seen    counted
     000017.1.jsonl.gpu7-812-4f2a9c.lost    given up; the next attempt is a new file
-    000017.1.jsonl.gpu7-812-4f2a9c.pruned  stopped by the master, counted
+    000017.1.jsonl.gpu7-812-4f2a9c.pruned  stopped by the master, not yet counted
+    000017.jsonl                        counted: the one name of trial 17
     000017.1.test.jsonl...              the winner's test, same moves
 
 No other module knows a suffix or joins a path. Pure: nothing here touches a disk.
@@ -74,21 +74,22 @@ TRANSITIONS: dict[tuple[State, State], frozenset[Actor]] = {
     (State.TAKEN, State.DONE): frozenset({Actor.OWNER}),
     (State.TAKEN, State.LOST): frozenset({Actor.OWNER, Actor.MASTER}),
     (State.TAKEN, State.PRUNED): frozenset({Actor.MASTER}),
+    # What it has reported is counted in a file of the master's own.
+    (State.PRUNED, State.LOST): frozenset({Actor.MASTER}),
     (State.DONE, State.SEEN): frozenset({Actor.MASTER}),
-    # A failed attempt that is tried again, and the second of two when masters raced.
+    # A failed attempt that is tried again, or one of a trial that another attempt has ended.
     (State.DONE, State.LOST): frozenset({Actor.MASTER}),
 }
 
-#: States in which an attempt may still become the trial's result.
-LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE})
-#: States that end a trial: one file of a trial, no more, ever gets there (P3).
-COUNTED = frozenset({State.SEEN, State.PRUNED})
+#: States in which an attempt may still become its trial's result.
+LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE, State.PRUNED})
 
 _NAME = re.compile(
     r"(?P<trial>\d{6,12})\.(?P<attempt>[1-9]\d{0,5})(?P<test>\.test)?\.jsonl"
     r"(?:\.(?P<worker>[a-z0-9][a-z0-9-]{0,79})\.(?P<state>taken|done|seen|lost|pruned))?",
     re.ASCII,
 )
+_COUNTED_NAME = re.compile(r"(?P<trial>\d{6,12})(?P<test>\.test)?\.jsonl", re.ASCII)
 _WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,79}", re.ASCII)
 _BEAT = ".beat"
 
@@ -97,7 +98,7 @@ class AttemptName(NamedTuple):
     """The name of an attempt's file, taken apart. Sorts by trial, then attempt."""
 
     trial: int
-    attempt: int
+    attempt: int  # 0 in the name that says that a trial is counted; its file says which it was
     purpose: Purpose = Purpose.TRAIN
     worker: str = ""  # none, while it waits
     state: State = State.WAITING
@@ -110,13 +111,13 @@ class AttemptName(NamedTuple):
         Raises:
             BadRecord: no file of the protocol is called so (P10).
         """
-        match = _NAME.fullmatch(filename)
-        if match is None:
+        if (match := _NAME.fullmatch(filename)) is not None:
+            worker, state = match["worker"] or "", State(match["state"] or "waiting")
+            name = cls(int(match["trial"]), int(match["attempt"]), _purpose(match), worker, state)
+        elif (match := _COUNTED_NAME.fullmatch(filename)) is not None:
+            name = cls.counted((_purpose(match), int(match["trial"])))
+        else:
             raise BadRecord(f"{filename!r} is not the name of an attempt")
-        purpose = Purpose.TEST if match["test"] else Purpose.TRAIN
-        state = State(match["state"] or "waiting")
-        attempt = int(match["attempt"])
-        name = cls(int(match["trial"]), attempt, purpose, match["worker"] or "", state)
         if name.filename != filename:  # 0000017 and 000017 must not be two names of one trial
             raise BadRecord(f"{filename!r} is not the name of an attempt")
         return name
@@ -124,6 +125,12 @@ class AttemptName(NamedTuple):
     @classmethod
     def waiting(cls, trial: Trial) -> AttemptName:
         return cls(trial.number, trial.attempt, trial.purpose)
+
+    @classmethod
+    def counted(cls, key: tuple[Purpose, int]) -> AttemptName:
+        """The one name of a trial that says that it is counted, whichever attempt has won it."""
+        purpose, trial = key
+        return cls(trial, 0, purpose, "", State.SEEN)
 
     @property
     def filename(self) -> str:
@@ -137,7 +144,7 @@ class AttemptName(NamedTuple):
     @property
     def label(self) -> str:
         """`17`, `17.2` for a second attempt, `17 test`: as people read it."""
-        attempt = "" if self.attempt == 1 else f".{self.attempt}"
+        attempt = "" if self.attempt <= 1 else f".{self.attempt}"
         return f"{self.trial}{attempt}" + (" test" if self.purpose is Purpose.TEST else "")
 
     def moved(self, to: State, actor: Actor, worker: str | None = None) -> AttemptName:
@@ -152,6 +159,8 @@ class AttemptName(NamedTuple):
             if worker is None or not _WORKER.fullmatch(worker):
                 raise ValueError(f"{worker!r} is not a worker's id")
             return self._replace(worker=worker, state=to)
+        if to is State.SEEN:
+            return AttemptName.counted(self.key)
         return self._replace(state=to)
 
     @property
@@ -168,8 +177,13 @@ class AttemptName(NamedTuple):
 @lru_cache(maxsize=4096)
 def _filename(name: AttemptName) -> str:
     test = ".test" if name.purpose is Purpose.TEST else ""
-    base = f"{name.trial:06d}.{name.attempt}{test}.jsonl"
+    attempt = f".{name.attempt}" if name.attempt else ""
+    base = f"{name.trial:06d}{attempt}{test}.jsonl"
     return base if not name.worker else f"{base}.{name.worker}.{name.state}"
+
+
+def _purpose(match: re.Match[str]) -> Purpose:
+    return Purpose.TEST if match["test"] else Purpose.TRAIN
 
 
 def trained_trial(filename: str) -> int | None:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from distune.errors import BadRecord, NotAFolder
+from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
 from distune.share.open_folders import shown
-from distune.share.protocol import COUNTED, LIVE, Actor, AttemptName, State
+from distune.share.protocol import Actor, AttemptName, State
 from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
 
@@ -21,6 +21,14 @@ class Listing:
 
     attempts: tuple[AttemptName, ...]
     strangers: tuple[str, ...]
+
+
+def as_attempt(name: AttemptName, file: records.AttemptFile) -> AttemptName:
+    """A name that says which attempt it is and whose; that of what is counted does not."""
+    if name.attempt:
+        return name
+    worker = file.claim.worker if file.claim else ""
+    return name._replace(attempt=file.trial.attempt, worker=worker)
 
 
 class Store(StudyDocuments):
@@ -63,21 +71,22 @@ class Store(StudyDocuments):
         data = self.folder.read(name.seen_path if seen else name.live_path)
         file = records.parse_attempt(data)
         self._check_study(file.trial.study)
-        if (file.trial.key, file.trial.attempt) != (name.key, name.attempt):
+        if file.trial.key != name.key or name.attempt not in (0, file.trial.attempt):
             raise BadRecord(f"it holds attempt {file.trial.attempt} of trial {file.trial.number}")
         if self._study is not None and not self._study.is_current:
             return replace(file, trial=file.trial.as_of_now(self._study.repeats))
         return file
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
-        """`read_attempt` of one that is over; its result must be of the worker in the name."""
+        """`read_attempt` of one that is over; what counts must be of the worker in the name."""
         file = self.read_attempt(name, seen=seen)
         if name.state in (State.DONE, State.SEEN):
             if file.result is None:
                 raise BadRecord("there is no result in it")
             if file.claim is None:
                 raise BadRecord("there is a result in it, but no claim")
-            if file.claim.worker != name.worker:
+        if name.state is not State.LOST and file.claim is not None:
+            if name.worker not in ("", file.claim.worker):
                 raise BadRecord(f"it was claimed by another worker, {shown(file.claim.worker)}")
             if file.claim.fingerprint not in ("", file.trial.fingerprint):
                 raise BadRecord("its worker had read another setting under that name")
@@ -89,29 +98,31 @@ class Store(StudyDocuments):
         found = []
         for name, seen in [(n, False) for n in live] + [(n, True) for n in self.seen_of(trial)]:
             try:
-                found.append((name, self.read_attempt(name, seen=seen)))
+                file = self.read_attempt(name, seen=seen)
             except (FileNotFoundError, BadRecord):
                 continue
+            found.append((as_attempt(name, file), file))
         return sorted(found, key=lambda pair: (pair[0].purpose, pair[0].attempt))
 
     def read_counted(self, counted: Counted) -> records.AttemptFile:
-        """The file of a counted trial: in `seen/`, or where its master still has it.
+        """The file of a counted trial.
 
         Raises:
             FileNotFoundError: it is gone.
             BadRecord: it is not what it should be.
         """
+        if self._study is None or self._study.is_current:
+            name = AttemptName.counted(counted.key)
+            file = self.read_attempt(name, seen=True)
+            found = as_attempt(name, file)
+            if (found.attempt, found.worker) != (counted.trial.attempt, counted.worker):
+                raise BadRecord("it is not the attempt that the history has")
+            return file
         trial, pruned = counted.trial, counted.result.outcome is Outcome.PRUNED
         state = State.PRUNED if pruned else State.SEEN
         name = AttemptName(trial.number, trial.attempt, trial.purpose, counted.worker, state)
         AttemptName.parse(name.filename)  # the worker is any text that the history has
-        try:
-            return self.read_attempt(name, seen=True)
-        except FileNotFoundError:
-            for found, file in self.attempts_of(trial.number):
-                if (found.key, found.attempt) == (name.key, name.attempt):
-                    return file
-            raise
+        return self.read_attempt(name, seen=True)
 
     def read_artifact(self, trial: Trial, name: str, limit: int) -> bytes:
         """A file that an attempt's objective left in its folder.
@@ -176,11 +187,11 @@ class Store(StudyDocuments):
         return self._move(name.live_path, name.moved(State.LOST, actor).live_path)
 
     def prune(self, name: AttemptName) -> AttemptName | None:
-        """Taken -> pruned; None if it was faster."""
+        """Taken -> pruned, still in `trials/`, where no worker adds to it any more; None if it
+        was faster.
+        """
         pruned = name.moved(State.PRUNED, Actor.MASTER)
-        folder = protocol.seen_folder(name.trial)
-        moved = self._in_folder(folder, lambda: self._move(name.live_path, pruned.seen_path))
-        return pruned if moved else None
+        return pruned if self._move(name.live_path, pruned.live_path) else None
 
     def withdraw(self, name: AttemptName) -> None:
         """Waiting -> nothing. A claim that is faster wins, and this does nothing."""
@@ -192,11 +203,79 @@ class Store(StudyDocuments):
         except BadRecord as error:  # not distune's: its owner may want to see it
             self.set_aside(name.live_path, str(error))
 
-    def settle(self, name: AttemptName) -> bool:
-        """Done -> seen, or put a lost one away: there is nothing left to do about it."""
-        settled = name if name.state is State.LOST else name.moved(State.SEEN, Actor.MASTER)
+    def put_away(self, name: AttemptName) -> None:
+        """A lost one into `seen/`: there is nothing left to do about it."""
         folder = protocol.seen_folder(name.trial)
-        return self._in_folder(folder, lambda: self._move(name.live_path, settled.seen_path))
+        self._in_folder(folder, lambda: self._move(name.live_path, name.seen_path))
+
+    def count(self, name: AttemptName) -> bool:
+        """Done -> seen: the one name of its trial, unless another attempt has won that.
+
+        Returns:
+            Whether it has that name now. If not, another has, or the file is gone.
+
+        Raises:
+            ShareError: it may have it, or not. Do the same again later.
+        """
+        counted = name.moved(State.SEEN, Actor.MASTER)
+        folder = protocol.seen_folder(name.trial)
+        try:
+            self._in_folder(folder, lambda: self.folder.move_new(name.live_path, counted.seen_path))
+        except (FileExistsError, FileNotFoundError):
+            if not self._has_won(name):
+                return False
+        except ShareError:
+            if not self._has_won(name):
+                raise
+        else:
+            return True
+        self._drop_double(name)
+        return True
+
+    def _has_won(self, name: AttemptName) -> bool:
+        """Whether an attempt's file has its trial's one name, by this master's move or another's.
+        What the name is proves nothing here, as anywhere else (P8), but what the file says.
+        """
+        counted = AttemptName.counted(name.key)
+        if counted.filename not in self._look_again(protocol.seen_folder(name.trial)):
+            return False
+        try:
+            file = self.read_ended(counted, seen=True)
+        except (FileNotFoundError, BadRecord):
+            return False
+        assert file.claim is not None
+        return (file.trial.attempt, file.claim.worker) == (name.attempt, name.worker)
+
+    def _drop_double(self, name: AttemptName) -> None:
+        """Remove the first name of a file that has its second (a crash came between the two);
+        what only has the same attempt and worker, and says something else, is lost.
+        """
+        try:
+            double = self.folder.read(name.live_path)
+            if double == self.folder.read(AttemptName.counted(name.key).seen_path):
+                self.folder.remove(name.live_path)
+            else:
+                self.lose(name, Actor.MASTER)
+        except FileNotFoundError:
+            pass
+        except BadRecord as error:
+            self.set_aside(name.live_path, str(error))
+
+    def count_as(self, key: tuple[Purpose, int], lines: Iterable[Record]) -> bool:
+        """Nothing -> seen: a whole file of the master's own gets the one name of a trial, where
+        the attempt's own is not to be counted as it is.
+
+        Returns:
+            Whether it has; if not, that name is taken.
+        """
+        counted = AttemptName.counted(key)
+        data = b"".join(map(records.encode, lines))
+        folder = protocol.seen_folder(counted.trial)
+        try:
+            self._in_folder(folder, lambda: self.folder.publish(counted.seen_path, data))
+        except FileExistsError:
+            return False
+        return True
 
     def quarantine(self, filename: str, why: str) -> None:
         """Set a file of `trials/` aside that makes no sense here (P10)."""
@@ -226,10 +305,20 @@ class Store(StudyDocuments):
             names = [name for name in names if protocol.trained_trial(name) not in known]
         for name in names:
             try:
-                found.append(_parse_seen(folder, name))
+                found.append(self._parse_seen(folder, name))
             except BadRecord:
                 continue
         return found
+
+    def _parse_seen(self, folder: str, filename: str) -> AttemptName:
+        name = AttemptName.parse(filename)
+        if protocol.seen_folder(name.trial) != folder:
+            raise BadRecord(f"trial {name.trial} belongs into {protocol.seen_folder(name.trial)}/")
+        earlier = self._study is not None and not self._study.is_current
+        counts = name.state is State.SEEN and (name.attempt > 0) == earlier
+        if not (counts or name.state is State.LOST or (earlier and name.state is State.PRUNED)):
+            raise BadRecord(f"such a name has no business in {protocol.SEEN}/")
+        return name
 
     def inspect_seen(self) -> Iterator[tuple[str, str | None]]:
         """Each path in `seen/`, and why it has no business there, if so. Reads every file."""
@@ -249,32 +338,12 @@ class Store(StudyDocuments):
     def _inspect_seen_folder(
         self, folder: str, names: Iterable[str]
     ) -> Iterator[tuple[str, str | None]]:
-        attempts = []
         for name in names:
             try:
-                attempts.append(_parse_seen(folder, name))
-            except BadRecord as error:
-                yield f"{folder}/{name}", str(error)
-        ended: dict[tuple[Purpose, int], AttemptName] = {}
-        for attempt in sorted(attempts):
-            try:
-                self.read_ended(attempt, seen=True)
-                if attempt.state in COUNTED:
-                    first = ended.setdefault(attempt.key, attempt)
-                    if first != attempt:
-                        raise BadRecord(f"{first.filename} has been counted for this trial")
+                self.read_ended(self._parse_seen(folder, name), seen=True)
             except FileNotFoundError:
                 continue
             except BadRecord as error:
-                yield attempt.seen_path, str(error)
+                yield f"{folder}/{name}", str(error)
             else:
-                yield attempt.seen_path, None
-
-
-def _parse_seen(folder: str, filename: str) -> AttemptName:
-    name = AttemptName.parse(filename)
-    if name.state in LIVE:
-        raise BadRecord(f"what is {name.state} has no business in {protocol.SEEN}/")
-    if protocol.seen_folder(name.trial) != folder:
-        raise BadRecord(f"trial {name.trial} belongs into {protocol.seen_folder(name.trial)}/")
-    return name
+                yield f"{folder}/{name}", None

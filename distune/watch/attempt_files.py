@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from distune.errors import BadRecord
 from distune.search.ranking import History
 from distune.share import protocol
-from distune.share.protocol import COUNTED, AttemptName, State
+from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
 from distune.study.study import Study
@@ -67,7 +67,7 @@ class AttemptFiles:
         return tuple(known), strangers
 
     def _misplaced(self, name: AttemptName, reach: int) -> str | None:
-        if name.state in COUNTED:
+        if name.state is State.SEEN:
             return f"what is {name.state} has no business in {protocol.TRIALS}/"
         if name.trial >= reach + LONGEST_LEAP or name.attempt > _MOST_ATTEMPTS:
             return "no master asked for such a trial"
@@ -84,11 +84,11 @@ class AttemptFiles:
             return str(error)
 
     def ended(self, attempts: Iterable[AttemptName]) -> tuple[Files, dict[AttemptName, str]]:
-        """The files of done and lost attempts; and which cannot be used, and why."""
+        """The files of attempts that are over; and which cannot be used, and why."""
         files: Files = {}
         bad: dict[AttemptName, str] = {}
         for name in attempts:
-            if name.state in (State.DONE, State.LOST):
+            if name.state in (State.DONE, State.PRUNED, State.LOST):
                 try:
                     files[name] = self.store.read_ended(name)
                 except BadRecord as error:
@@ -130,7 +130,7 @@ def count_attempt(
         )
     return Counted(
         trial=file.trial,
-        worker=name.worker,
+        worker=name.worker or (file.claim.worker if file.claim else ""),
         device=file.claim.device if file.claim else "",
         result=result,
         elapsed=elapsed,
@@ -139,8 +139,7 @@ def count_attempt(
 
 def recover(store: Store, history: History, refuse: Refuse) -> list[Counted]:
     """Add to the history what `seen/` has and it lacks: a crash came between, or the cache is
-    gone. Of two files of one trial (two masters raced) the lower attempt counts. What cannot
-    be read there counts nothing: its trial is made again.
+    gone. What cannot be read there counts nothing: its trial is made again.
 
     Returns:
         What was added, each trial after those that it rests upon: by number, tests last.
@@ -149,7 +148,7 @@ def recover(store: Store, history: History, refuse: Refuse) -> list[Counted]:
     reach = len(history)
     unknown = store.seen(history.counted)
     for name in sorted(unknown, key=lambda n: (n.purpose is Purpose.TEST, n.trial, n)):
-        if name.state not in COUNTED or history.has(name.key):
+        if name.state is State.LOST or history.has(name.key):
             continue
         if name.trial > reach + LONGEST_LEAP:
             continue
