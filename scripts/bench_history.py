@@ -42,7 +42,7 @@ from distune.search.sampler import Question, Suggestion
 from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.folder import Folder
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.space_file.freeze import freeze
 from distune.space_file.read import parse_space_file
@@ -52,7 +52,6 @@ from distune.study.trial import (
     Claim,
     Counted,
     Outcome,
-    Purpose,
     Report,
     Result,
     Trial,
@@ -137,8 +136,7 @@ def make_study(logs: Path, count: int) -> Path:
         for one in counted_trials(study, count):
             asked.write(records.encode(asked_for(one.trial)))
             history.write(records.encode(one))
-            name = AttemptName(one.trial.number, 1, Purpose.TRAIN, one.worker, State.SEEN)
-            path = folder / name.seen_path
+            path = folder / AttemptName.counted(one.key).seen_path
             if one.trial.number % protocol.SEEN_PER_FOLDER == 0:
                 path.parent.mkdir(exist_ok=True)
             claim = Claim(worker=one.worker, host="gpu", device=one.device, time=1.7e9)

@@ -182,7 +182,7 @@ NAMES: list[bytes] = [
     b"1000000000000000000.1.jsonl", b"999999999999.1.jsonl", b"000777.1.jsonl.w-1-a.done",
     b"099999.1.jsonl", b"000003.0.jsonl", b"000003.999999.jsonl", b"000003.01.jsonl",
     b"000003.1.jsonl.--help.taken", b"000003.1.jsonl.-.done", b"000003.1.jsonl.a.b.done",
-    b"000003.jsonl", b"000003.test.jsonl", b"000003.1.jsonl.w-1-a.seen",
+    b"000099.jsonl", b"000003.test.jsonl", b"000003.1.jsonl.w-1-a.seen",
     b"000003.1.jsonl.w-1-a.pruned", b"000003.1.jsonl.w-1-a",
     b"000003.1.test.jsonl", b"-00003.1.jsonl", b"con", b"Thumbs.db", b"desktop.ini",
     b"000003.1 (conflicted copy).jsonl", b"000003.1.jsonl\n", b"000003.1.jsonl.gpu7.Taken",

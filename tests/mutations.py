@@ -108,6 +108,61 @@ MUTATIONS = (
         old='if not data.startswith(line) or not self._unchecked.issubset(data.split(b"\\n")):',
         new="if False:",
     ),
+    # -- counting ------------------------------------------------------------------------
+    Mutation(
+        "the name of a trial replaces what has it", "share/folder", tests=_STORE,
+        old="        self._between(source, target, self._rename_new)",
+        new="        self.move(source, target)",
+    ),
+    Mutation(
+        "whoever finds the name of a trial taken believes that he has it", "share/store",
+        old="            if not self._has_won(name):\n                return False\n",
+        new="            pass\n",
+    ),
+    Mutation(
+        "whoever finds the name of a trial taken believes that he has not", "share/store",
+        tests=_STORE,
+        old="            if not self._has_won(name):\n                return False\n",
+        new="            return False\n",
+    ),
+    Mutation(
+        "a name won with a reply that was lost is taken for not won", "share/store", tests=_STORE,
+        old="            if not self._has_won(name):\n                raise\n",
+        new="            raise\n",
+    ),
+    Mutation(
+        "another worker's result of the attempt is taken for its own", "share/store",
+        tests=_STORE,
+        old="return (file.trial.attempt, file.claim.worker) == (name.attempt, name.worker)",
+        new="return file.trial.attempt == name.attempt",
+    ),
+    Mutation(
+        "the first name of a file that has its second stays", "share/store", tests=_STORE,
+        old="                self.folder.remove(name.live_path)\n",
+        new="                pass\n",
+    ),
+    Mutation(
+        "the history has the attempt that lost", "master/counting",
+        old="        if won:\n            self._won.append(counted)\n        elif not",
+        new="        self._won.append(counted)\n        if not won and not",
+    ),
+    Mutation(
+        "what has won but could not be written into the history is forgotten", "master",
+        tests=_MASTER,
+        old="        self._counting.write_won()\n", new="",
+    ),
+    Mutation(
+        "a file that is counted in another stays among those to be counted", "master/counting",
+        tests=_MASTER,
+        old="        if name.state is State.PRUNED:\n            self._store.lose",
+        new="        if False:\n            self._store.lose",
+    ),
+    Mutation(
+        "an attempt is lost although what has its trial's name is garbage", "master/counting",
+        tests=_MASTER,
+        old="            return  # what took the name is no file: the next look counts this one\n",
+        new="            pass\n",
+    ),
     # -- the master ----------------------------------------------------------------------
     Mutation(
         "a master that starts lists trials/ once", "master", tests=_MASTER,
@@ -147,8 +202,11 @@ MUTATIONS = (
     ),
     # -- the planner ---------------------------------------------------------------------
     Mutation(
-        "a trial is counted a second time", "master/planner", tests=_MASTER,
-        old="elif counted is not None or name.key in self.settled_now:", new="elif False:",
+        "an attempt is counted although its trial has another", "master/planner",
+        tests="tests/test_planner.py",
+        old="elif name.key in self.settled_now or (\n            counted is not None and not "
+        "_same_attempt(counted, name)\n        ):",
+        new="elif False:",
     ),
     Mutation(
         "a trial that is counted gets a successor", "master/planner",
@@ -161,8 +219,8 @@ MUTATIONS = (
         "what is lost is put away without a successor", "master/planner",
         tests="tests/test_planner.py",
         old="        if successor is not None:\n            yield Publish(successor)\n"
-        "        yield Settle(name)",
-        new="        yield Settle(name)",
+        "        yield PutAway(name)",
+        new="        yield PutAway(name)",
     ),
     Mutation(
         "no attempt is ever taken back", "master/planner",

@@ -121,7 +121,7 @@ def test_a_group_shares_a_study_in_a_setgid_directory(users: Users) -> None:
         assert status.st_gid == LAB, path
         assert status.st_mode & 0o060 == 0o060, f"{path}: the group cannot write"
         assert not status.st_mode & 0o002, f"{path}: everybody can write"
-    owners = {path.stat().st_uid for path in (study / "seen").rglob("*.seen")}
+    owners = {path.stat().st_uid for path in (study / "seen").rglob("??????.jsonl")}
     assert owners == {ALICE}
 
 

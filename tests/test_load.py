@@ -18,8 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import distune
 from distune.errors import ShareError, UserError
-from distune.share.protocol import AttemptName, State
-from distune.study.trial import Outcome
+from distune.share.protocol import AttemptName
+from distune.study.trial import Outcome, Purpose
 from tests.conftest import Lab, wait_until
 from tests.histories import (
     WORKER,
@@ -57,8 +57,8 @@ def logs(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
-def seen_file(logs: Path, number: int, state: State = State.SEEN) -> Path:
-    return logs / "digits" / AttemptName(number, 1, worker=WORKER, state=state).seen_path
+def seen_file(logs: Path, number: int) -> Path:
+    return logs / "digits" / AttemptName.counted((Purpose.TRAIN, number)).seen_path
 
 
 def test_a_study_is_loaded_from_its_folder_or_from_the_one_around_it(logs: Path) -> None:
@@ -97,14 +97,6 @@ def test_the_curve_of_a_trial_is_read_from_its_file_when_it_is_asked_for(logs: P
     seen_file(logs, 0).unlink()  # it was not read before
     assert found.trials[0].curve == []
     assert found.curves.unreadable == [0]
-
-
-def test_the_curve_of_a_trial_is_found_before_its_master_has_put_the_file_away(logs: Path) -> None:
-    done = AttemptName(0, 1, worker=WORKER, state=State.DONE)
-    shutil.move(seen_file(logs, 0), logs / "digits" / done.live_path)
-    found = distune.load(logs)
-    assert [step["loss"] for step in found.trials[0].curve] == [0.75, 0.5]
-    assert found.curves.unreadable == []
 
 
 @pytest.mark.parametrize("content", [b"", b"spoilt\n", b'{"kind":"trial"}\n'])
@@ -264,7 +256,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def written(real: Lab) -> list[dict[str, list[Any]]]:
     """What the lines of each trial's file say, by their kind, as the files have them."""
     found = []
-    for path in sorted((real.logs / "space" / "seen").rglob("*.seen")):
+    for path in sorted((real.logs / "space" / "seen").rglob("??????.jsonl")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         kinds: dict[str, list[Any]] = {}
         for line in lines:

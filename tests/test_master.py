@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,16 @@ from distune.errors import ShareError, UserError
 from distune.master.lock import Identity, only_master
 from distune.master.master import Master
 from distune.master.planner import LISTINGS_TO_VANISH
+from distune.search.staged import make_sampler
 from distune.share import protocol
 from distune.share.folder import Folder
 from distune.share.heartbeat import MasterBeat
-from distune.share.protocol import Actor, State
+from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Limits
-from distune.study.trial import Claim, Outcome, Purpose, Result
+from distune.study.trial import Claim, Outcome, Purpose, Report, Result
 from distune.watch.observer import Observer
-from tests.histories import make_study, read_history
+from tests.histories import asked_trial, make_study, read_history
 from tests.memory_folder import Faults, MemoryFolder, Share
 
 
@@ -161,8 +163,8 @@ def test_what_was_counted_stays_when_its_attempt_turns_up_once_more(state: State
     before = world.folder.share.files[path]
     again = first._replace(worker="w-1", state=state)
     world.folder.share.files[again.live_path] = before + b"\n"
-    master.step()
-    master.step()
+    for _ in range(4):
+        master.step()
     assert world.folder.share.files[path] == before
     assert sorted(n.state for n in world.store.seen()) == [State.LOST, State.SEEN]
     assert world.counted() == [0]
@@ -250,26 +252,123 @@ def test_a_study_that_ends_leaves_no_second_attempt_at_a_test_behind() -> None:
     assert world.store.listing().attempts == ()
 
 
-def test_a_master_that_died_between_counting_and_renaming_counts_once() -> None:
+@pytest.mark.parametrize("restarts", [True, False])
+def test_a_trial_that_has_its_name_but_no_line_of_history_is_counted_once(restarts: bool) -> None:
     world = StudyInMemory(trials=1)
-    first = world.master()
-    first.step()
+    master = world.master()
+    master.step()
     world.train(0)
-    real = world.folder.move
+    real = world.folder.append
 
-    def dies(source: str, target: str) -> None:
-        raise ShareError(f"the power went off before {source} -> {target}")
+    def fails(path: str, data: bytes) -> None:
+        raise ShareError(f"the power went off before {path} was written to")
 
-    world.folder.move = dies  # type: ignore[method-assign]
+    world.folder.append = fails  # type: ignore[method-assign]
     with pytest.raises(ShareError):
-        first.step()
-    world.folder.move = real  # type: ignore[method-assign]
-    second = world.master()
+        master.step()
+    world.folder.append = real  # type: ignore[method-assign]
+    assert ([name.state for name in world.store.seen()], world.counted()) == ([State.SEEN], [])
+    if restarts:
+        master = world.master()
+    else:
+        events = master.step().events  # of a look that knows of it
+        assert [event.text for event in events] == ["trial 0 complete, y 1"]
+    assert world.counted() == [0]
     for _ in range(3):
-        second.step()
-    assert second.finished is not None
+        master.step()
+    assert master.finished is not None
     assert world.counted() == [0]
     assert [name.state for name in world.store.seen()] == [State.SEEN]
+
+
+def two_attempts_done(world: StudyInMemory, master: Master) -> None:
+    """Two workers have each trained trial 0, as two masters had published it."""
+    master.step()
+    world.store.publish(asked_trial(master.study, make_sampler(master.study), 0).replace(attempt=2))
+    for name in sorted(world.store.listing().attempts):
+        if name.trial == 0:
+            worker = f"w-{name.attempt}"
+            taken = world.store.claim(name, worker)
+            assert taken is not None
+            claim = Claim(worker=worker, host="h", device="cpu", time=0.0)
+            result = Result(outcome=Outcome.COMPLETE, value=1.0 * name.attempt)
+            world.store.append(taken, [claim, result])
+            assert world.store.finish(taken)
+
+
+def test_two_masters_that_each_have_an_attempt_done_count_the_same_one() -> None:
+    world = StudyInMemory(trials=1)
+    one, other = world.master(), world.master()
+    two_attempts_done(world, one)
+    _, second = sorted(world.store.listing().attempts)
+    seen_by_other = other.observer.look(elapsed=1.0, limits=world.limits)
+    later = replace(
+        seen_by_other,
+        attempts=(second,),
+        files={second: world.store.read_ended(second)},
+    )
+    one.step()  # counts the first attempt
+    other._counting.count([second], later)  # as the old listing of the other master says
+    assert [c.result.value for c in other.observer.history.trials] == [1.0]
+    assert [c.result.value for c in read_history(world.store)] == [1.0]
+    for _ in range(3):
+        other.step()
+    assert sorted((n.state, n.attempt) for n in world.store.seen()) == [
+        (State.LOST, 2),
+        (State.SEEN, 0),
+    ]
+
+
+def test_what_was_stopped_is_counted_in_a_file_that_its_worker_cannot_add_to() -> None:
+    world = StudyInMemory(trials=2)
+    master = world.master()
+    master.step()
+    world.train(0)
+    (taken,) = filter(
+        None, (world.store.claim(n, "w-2") for n in world.store.listing().attempts if n.trial == 1)
+    )
+    claim = Claim(worker="w-2", host="h", device="cpu", time=0.0)
+    world.store.append(taken, [claim, Report(step=1, metrics={"y": 0.5}, seconds=2.0)])
+    master.limits = Limits(trials=2, target=1.0)  # which trial 0 has reached
+    for _ in range(5):
+        master.step()
+    assert master.finished is not None
+    counted = {line.trial.number: line.result for line in read_history(world.store)}
+    assert (counted[1].outcome, counted[1].value) == (Outcome.PRUNED, 0.5)
+    file = world.store.read_ended(AttemptName.counted((Purpose.TRAIN, 1)), seen=True)
+    assert (file.result, file.claim, len(file.reports)) == (counted[1], claim, 1)
+    (lost,) = (n for n in world.store.seen() if n.state is State.LOST)
+    assert (lost.trial, lost.worker) == (1, "w-2")
+
+
+def test_what_was_stopped_is_counted_although_garbage_has_its_trial_s_name() -> None:
+    world = StudyInMemory(trials=2)
+    master = world.master()
+    master.step()
+    world.train(0)
+    waiting = next(n for n in world.store.listing().attempts if n.trial == 1)
+    assert world.store.claim(waiting, "w-2")
+    world.folder.make_folder("seen/000")
+    world.folder.share.files[AttemptName.counted((Purpose.TRAIN, 1)).seen_path] = b"garbage"
+    master.limits = Limits(trials=2, target=1.0)  # which trial 0 has reached
+    for _ in range(6):
+        master.step()
+    assert sorted(world.counted()) == [0, 1]
+
+
+def test_a_counted_file_that_cannot_be_read_gives_way_to_the_attempt_that_comes_second() -> None:
+    world = StudyInMemory(trials=1)
+    master = world.master()
+    master.step()
+    world.folder.make_folder("seen/000")
+    path = AttemptName.counted((Purpose.TRAIN, 0)).seen_path
+    world.folder.share.files[path] = b"garbage"
+    world.train(0)
+    for _ in range(4):
+        master.step()
+    assert world.counted() == [0]
+    assert world.store.read_ended(AttemptName.counted((Purpose.TRAIN, 0)), seen=True)
+    assert world.folder.names("quarantine") == [path.rpartition("/")[2]]
 
 
 def test_lines_that_a_full_disk_took_before_it_was_full_are_not_written_again() -> None:
@@ -341,11 +440,10 @@ def test_a_successor_that_a_listing_misses_is_not_published_again() -> None:
 
 
 def test_the_end_is_checked_with_a_fresh_listing() -> None:
-    """The trial is counted but not put away, and the cache of the directory hides that."""
+    """A second attempt at what is counted is still there, and the directory's cache hides it."""
     world = StudyInMemory(trials=1)
     master = world.master()
-    master.step()
-    world.train(0)
+    two_attempts_done(world, master)
     real_move, real_names, real_poke = world.folder.move, world.folder.names, world.folder.poke
 
     def refuses(source: str, target: str) -> None:

@@ -32,6 +32,9 @@ OWNED = st.builds(
     worker=WORKERS,
     state=st.sampled_from([state for state in State if state is not State.WAITING]),
 )
+COUNTED = st.builds(
+    AttemptName.counted, st.tuples(st.sampled_from(Purpose), st.integers(0, 10**12 - 1))
+)
 WAITING = st.builds(
     AttemptName,
     trial=st.integers(0, 10**12 - 1),
@@ -40,7 +43,7 @@ WAITING = st.builds(
     worker=st.just(""),
     state=st.just(State.WAITING),
 )
-NAMES = OWNED | WAITING
+NAMES = OWNED | WAITING | COUNTED
 
 #: What DESIGN section 2 and the module's own comments allow, written down a second time.
 MOVES = {
@@ -49,6 +52,7 @@ MOVES = {
     ("taken", "lost", "the worker in the name"),
     ("taken", "lost", "master"),
     ("taken", "pruned", "master"),
+    ("pruned", "lost", "master"),
     ("done", "seen", "master"),
     ("done", "lost", "master"),
 }
@@ -127,7 +131,8 @@ def test_names_look_as_the_protocol_says(filename: str, name: AttemptName) -> No
         "000017.0.jsonl",
         "000017.01.jsonl",
         "000017.1000000.jsonl",
-        "000017.jsonl",
+        "0000017.jsonl",
+        "000017.jsonl.gpu7.seen",
         "000017.1.json",
         "000017.1.jsonl\n",
         "\n000017.1.jsonl",
@@ -193,7 +198,10 @@ def test_an_allowed_move_changes_the_state_and_at_most_the_owner(
     name = attempt_in(start)
     moved = name.moved(end, actor, worker="new-1-ff")
     owner = "new-1-ff" if end is State.TAKEN else "gpu7-812-4f2a9c"
-    assert moved == AttemptName(17, 2, Purpose.TRAIN, owner, end)
+    if end is State.SEEN:
+        assert moved == AttemptName.counted(name.key)
+    else:
+        assert moved == AttemptName(17, 2, Purpose.TRAIN, owner, end)
     assert AttemptName.parse(moved.filename) == moved
 
 
@@ -236,7 +244,7 @@ def test_what_is_counted_never_moves_again() -> None:
     ],
 )
 def test_history_lies_in_folders_of_a_thousand(trial: int, folder: str) -> None:
-    name = AttemptName(trial, 1, Purpose.TRAIN, "a", State.SEEN)
+    name = AttemptName.counted((Purpose.TRAIN, trial))
     assert name.seen_path == f"{folder}/{name.filename}"
     assert name.live_path == f"trials/{name.filename}"
 

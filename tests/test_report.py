@@ -745,8 +745,8 @@ def test_curves_of_counted_trials_and_attempts_that_were_given_up_are_read(
         counted(2, 0.7, params={"x": 0.3}, steps=12, worker="w-1-a"),  # its file is gone
     ]
     append_history(store, *ended)
-    for one, state in ((ended[0], State.SEEN), (ended[1], State.PRUNED)):
-        name = AttemptName(one.trial.number, 1, worker="w-1-a", state=state)
+    for one in ended[:2]:
+        name = AttemptName.counted(one.key)
         put(store, tmp_path, name, a_file(one.trial, "w-1-a", 5.0, curve(0.5, 10.0)))
     lost = AttemptName(3, 1, worker="w-2-b", state=State.LOST)
     trial = counted(3, None, params={"x": 0.4}).trial
@@ -765,7 +765,7 @@ def test_of_many_trials_few_files_are_read(store: Store, tmp_path: Path) -> None
     many = [counted(i, i / 1000, params={"x": i / 1000}, steps=12) for i in range(1000)]
     append_history(store, *many)
     for one in many:
-        name = AttemptName(one.trial.number, 1, worker=one.worker, state=State.SEEN)
+        name = AttemptName.counted(one.key)
         put(store, tmp_path, name, a_file(one.trial, one.worker, 5.0, curve(0.5, 10.0)[:2]))
     made = read_study(store)
     assert len(made.files) == 300

@@ -28,10 +28,10 @@ def line(number: int, value: float = 1.0) -> str:
 SOUND = Evidence(
     names=[
         "study.json",
-        "seen/000/000000.1.jsonl.a-1-x.seen",
+        "seen/000/000000.jsonl",
         "seen/000/000001.1.jsonl.a-1-x.lost",
-        "seen/000/000001.2.jsonl.b-1-y.seen",
-        "seen/000/000002.1.jsonl.b-1-y.pruned",
+        "seen/000/000001.jsonl",
+        "seen/000/000002.jsonl",
         "workers/a-1-x.beat",
     ],
     history=line(0) + line(1) + line(2),
@@ -56,11 +56,11 @@ def test_a_sound_study_has_nothing_wrong_with_it() -> None:
         ({"history": SOUND.history + line(1, 2.0)}, "each trial is in the history once"),
         ({"history": SOUND.history + line(3)}, "each trial is in the history once"),
         (
-            {"names": [n for n in SOUND.names if not n.endswith("y.seen")]},
+            {"names": [n for n in SOUND.names if not n.endswith("1.jsonl")]},
             "each trial has one file that counts",
         ),
         (
-            {"names": [*SOUND.names, "seen/000/000000.2.jsonl.b-1-y.seen"]},
+            {"names": [*SOUND.names, "seen/001/000000.jsonl"]},
             "each trial has one file that counts",
         ),
         ({"status": {"ranking": [{"trials": [0, 1]}]}}, "each trial is ranked once"),

@@ -25,7 +25,7 @@ from distune.share.find_studies import find_studies, open_study
 from distune.share.folder import Folder, FolderLike
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.trial import Counted, Outcome, Report, Result, Trial
+from distune.study.trial import Claim, Counted, Outcome, Purpose, Report, Result, Trial
 from tests.histories import make_study
 from tests.memory_folder import Faults, MemoryFolder, Share
 
@@ -42,7 +42,14 @@ def network_folder(path: Path) -> Folder:
     return Folder(path, network=True)
 
 
-@pytest.fixture(params=[memory_folder, local_folder, network_folder])
+def linking_folder(path: Path) -> Folder:
+    """Where there is no rename that replaces nothing, as on NFS."""
+    folder = network_folder(path)
+    folder._renames_new = False
+    return folder
+
+
+@pytest.fixture(params=[memory_folder, local_folder, network_folder, linking_folder])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> FolderLike:
     made: FolderLike = request.param(tmp_path)
     return made
@@ -336,7 +343,8 @@ def test_an_attempt_walks_from_waiting_to_seen(store: Store) -> None:
     (waiting,) = store.listing().attempts
     taken = store.claim(waiting, "w-1")
     assert taken is not None
-    store.append(taken, [Report(step=1, metrics={"y": 1.0}, seconds=2.0), result()])
+    claim = Claim(worker="w-1", host="h", device="cpu", time=0.0)
+    store.append(taken, [claim, Report(step=1, metrics={"y": 1.0}, seconds=2.0), result()])
     assert store.finish(taken)
     (done,) = store.listing().attempts
     assert done.state is State.DONE
@@ -403,6 +411,83 @@ def test_creating_a_study_again_finds_the_first(store: Store) -> None:
     assert store.create(other).id == "s-1"
 
 
+def done_by(store: Store, worker: str, attempt: int = 1, value: float = 0.5) -> AttemptName:
+    """An attempt at trial 0 that this worker has finished."""
+    waiting = AttemptName.waiting(trial(attempt=attempt))
+    store.publish(trial(attempt=attempt))
+    taken = store.claim(waiting, worker)
+    assert taken is not None
+    claim = Claim(worker=worker, host="h", device="cpu", time=0.0)
+    store.append(taken, [claim, result().replace(value=value)])
+    assert store.finish(taken)
+    return taken.moved(State.DONE, Actor.OWNER)
+
+
+def test_of_two_attempts_that_are_done_one_wins_the_name_of_their_trial(store: Store) -> None:
+    first, second = done_by(store, "w-1", 1, 0.1), done_by(store, "w-2", 2, 0.2)
+    assert store.count(first)
+    assert not store.count(second)
+    assert store.listing().attempts == (second,)
+    (seen,) = store.seen()
+    assert store.read_ended(seen, seen=True).result == result().replace(value=0.1)
+
+
+@pytest.mark.parametrize("answer", [FileNotFoundError, FileExistsError, lambda: ShareError("EIO")])
+def test_a_name_that_was_won_with_a_reply_that_was_lost_is_won(
+    store: Store, answer: Callable[[], Exception]
+) -> None:
+    done = done_by(store, "w-1")
+    lying_once(store, answer, does_it=True, operation="move_new")
+    assert store.count(done)
+    assert store.listing().attempts == ()
+    assert [n.filename for n in store.seen()] == ["000000.jsonl"]
+
+
+def test_a_name_that_may_not_be_won_yet_is_tried_for_again(store: Store) -> None:
+    done = done_by(store, "w-1")
+    lying_once(store, lambda: ShareError("EIO"), does_it=False, operation="move_new")
+    with pytest.raises(ShareError):
+        store.count(done)
+    assert store.listing().attempts == (done,)
+    assert store.count(done)
+
+
+def test_a_file_that_a_crash_has_left_both_names_keeps_that_of_its_trial(store: Store) -> None:
+    done = done_by(store, "w-1")
+    data = store.folder.read(done.live_path)
+    assert store.count(done)
+    store.folder.publish(done.live_path, data)
+    assert store.count(done)
+    assert store.listing().attempts == ()
+    assert [n.filename for n in store.seen()] == ["000000.jsonl"]
+
+
+def test_another_result_of_the_same_attempt_by_the_same_worker_is_lost(store: Store) -> None:
+    assert store.count(done_by(store, "w-1", 1, 0.1))
+    again = done_by(store, "w-1", 1, 0.2)
+    assert store.count(again)
+    assert [n.state for n in store.listing().attempts] == [State.LOST]
+    (seen,) = store.seen()
+    assert store.read_ended(seen, seen=True).result == result().replace(value=0.1)
+
+
+def test_of_two_workers_that_have_trained_one_attempt_one_wins(store: Store) -> None:
+    first, second = done_by(store, "w-1", 1, 0.1), done_by(store, "w-2", 1, 0.2)
+    assert store.count(second)
+    assert not store.count(first)
+    assert store.listing().attempts == (first,)
+
+
+def test_a_file_of_the_master_s_own_takes_no_name_that_an_attempt_has_won(store: Store) -> None:
+    claim = Claim(worker="w-9", host="h", device="cpu", time=0.0)
+    lines = [trial(attempt=3), claim, result()]
+    assert store.count_as((Purpose.TRAIN, 0), lines)
+    assert not store.count_as((Purpose.TRAIN, 0), lines)
+    assert not store.count(done_by(store, "w-1"))
+    (seen,) = store.seen()
+    assert store.read_ended(seen, seen=True).trial.attempt == 3
+
+
 def test_seen_of_a_trial_reads_only_its_own_thousand(store: Store) -> None:
     for number in (7, 1007):
         store.publish(trial(number))
@@ -418,17 +503,19 @@ def test_seen_of_a_trial_reads_only_its_own_thousand(store: Store) -> None:
 # -- ambiguous answers (P8) ----------------------------------------------------------------
 
 
-def lying_once(store: Store, error: Callable[[], Exception], *, does_it: bool) -> None:
-    """The next move fails with `error`, though it happened, or did not."""
-    real = store.folder.move
+def lying_once(
+    store: Store, error: Callable[[], Exception], *, does_it: bool, operation: str = "move"
+) -> None:
+    """The next such move fails with `error`, though it happened, or did not."""
+    real = getattr(store.folder, operation)
 
     def lie(source: str, target: str) -> None:
-        store.folder.move = real  # type: ignore[method-assign]
+        setattr(store.folder, operation, real)
         if does_it:
             real(source, target)
         raise error()
 
-    store.folder.move = lie  # type: ignore[method-assign]
+    setattr(store.folder, operation, lie)
 
 
 def test_a_claim_whose_reply_was_lost_is_a_claim(store: Store) -> None:

@@ -62,7 +62,7 @@ class Counting:
             self._won.append(counted)
         elif not self._take_winner(name.key, elapsed):
             return  # what took the name is no file: the next look counts this one
-        if name.state is State.PRUNED or not won:
+        if name.state is State.PRUNED:
             self._store.lose(name, Actor.MASTER)
 
     def count_unreadable(self, name: AttemptName, trial: Trial, why: str, elapsed: float) -> None:

@@ -17,10 +17,10 @@ study.json     what is searched; frozen
 trials/        000017.1.jsonl                   waiting (trial 17, attempt 1)
                000017.1.jsonl.WORKER.taken      being trained by WORKER
                000017.1.jsonl.WORKER.done       finished, not yet counted
-seen/000/      000017.1.jsonl.WORKER.seen       counted: history
+               000017.1.jsonl.WORKER.pruned     stopped by the master, not yet counted
+seen/000/      000017.jsonl                     counted: history
                000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
-               000017.1.jsonl.WORKER.pruned     stopped by the master, counted
-               000017.1.test.jsonl.WORKER.seen  the winner, evaluated on the test set
+               000017.test.jsonl                the winner, evaluated on the test set
 asked.jsonl    one line per configuration, written before its first trial is published
 history.jsonl  one line per counted trial; a cache, rebuilt from seen/
 workers/       heartbeats of the workers

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ATTEMPT = re.compile(
-    r"(?P<trial>\d{6,})\.(?P<attempt>\d+)\.jsonl(?:\.(?P<worker>[a-z0-9-]+)\.(?P<state>[a-z]+))?"
+    r"(?P<trial>\d{6,})(?:\.(?P<attempt>\d+))?\.jsonl(?:\.(?P<worker>[a-z0-9-]+)\.(?P<state>[a-z]+))?"
 )
 _SHOWN = 5
 
@@ -57,7 +57,7 @@ class Evidence:
 def judge(evidence: Evidence, trials: int) -> dict[str, list[str]]:
     """What is wrong, by check; all of it empty if nothing is."""
     wanted = Counter(range(trials))
-    ended = [m for m in evidence.files("seen") if m["state"] in ("seen", "pruned")]
+    ended = [m for m in evidence.files("seen") if m["attempt"] is None]
     # A line of which its worker did not know whether it had arrived is written again; only the
     # first of two that are the same counts, and two that differ would be two results.
     history = Counter(number for number, _ in _history(evidence.history))
