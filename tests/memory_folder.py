@@ -76,6 +76,9 @@ class MemoryFolder:
         self._trace = trace
         self._out_until = -math.inf
         self._fresh_until: dict[str, float] = {}
+        #: What this client has written in place; where it `remembers`, it reads that for ever.
+        self._written: dict[str, bytes] = {}
+        self.remembers = False
 
     def _happens(self, probability: float) -> bool:
         return probability > 0 and self._rng.random() < probability
@@ -144,6 +147,8 @@ class MemoryFolder:
         del part
         self.operations["read"] += 1
         self._before("read", path)
+        if self.remembers and path in self._written:
+            return self._written[path][offset : offset + limit]
         if path not in self.share.files:
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
         return self.share.files[path][offset : offset + limit]
@@ -205,7 +210,7 @@ class MemoryFolder:
 
     def rewrite(self, path: str, data: bytes) -> None:
         def act() -> None:
-            self.share.files[path] = data
+            self.share.files[path] = self._written[path] = data
             if self._happens(self.faults.torn):
                 self.share.files[path] = data[: self._rng.randrange(len(data))]
                 raise Crash  # only a crash leaves half of a small overwrite

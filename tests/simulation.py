@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from distune.errors import ShareError
+from distune.errors import ShareError, UserError
 from distune.master.lock import Identity
 from distune.master.master import Master
 from distune.search.asked import trial_of
@@ -60,6 +60,7 @@ class World:
         trials: int = 6,
         workers: int = 3,
         masters: int = 1,
+        remembers: bool = False,
         broken: int = 0,
         failing: float = 0.0,
         training: float = TRAINING,
@@ -76,6 +77,7 @@ class World:
         self.training = training
         self.slots = slots  # for trials in turn, of each worker's process
         self.masters = masters
+        self.remembers = remembers  # each host its own heartbeats: no master sees the other's
         self.learns = False  # the sampler, which never answers in the same way twice
         self.meddled = False  # a test has deleted files
         self.healed = False
@@ -95,7 +97,9 @@ class World:
         def trace(line: str) -> None:
             self._trace(f"{self.clock:8.2f} {name}: {line}")
 
-        return MemoryFolder(self.share, self.rng, lambda: self.clock, faults, trace)
+        folder = MemoryFolder(self.share, self.rng, lambda: self.clock, faults, trace)
+        folder.remembers = self.remembers
+        return folder
 
     # -- the scheduler ------------------------------------------------------------------
 
@@ -127,7 +131,7 @@ class World:
             if actor.process is None:
                 actor.process = self._start(actor)
             self._step(actor.process)
-        except Crash:
+        except (Crash, UserError):  # the latter: another master is there
             actor.process = None
             actor.wakes_at = self.clock + self.rng.uniform(0.1, 1.5 * LEASE)
         except (ShareError, FileNotFoundError):
@@ -152,9 +156,8 @@ class World:
             return self.clock + offset
 
         if actor.name.startswith("master"):
-            return Master(
-                store, self.limits, Identity(actor.name, 1), monotonic=monotonic, wall=monotonic
-            )
+            identity = Identity(actor.name, 1, f"{self.rng.randrange(16**8):08x}")
+            return Master(store, self.limits, identity, monotonic=monotonic, wall=monotonic)
 
         def make() -> SimulatedExecutor:
             broken = actor.name in self.broken
@@ -313,6 +316,7 @@ def simulate(
         workers=workers,
         slots=random.Random(f"slots {seed}").choice([1, 1, 1, 3]),
         masters=masters or (2 if rng.random() < 0.8 else 1),
+        remembers=random.Random(f"remembers {seed}").random() < 0.5,
         failing=rng.choice([0.0, 0.0, 0.2]),
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,

@@ -6,11 +6,12 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from distune.errors import ShareError, UserError
-from distune.master.lock import Identity, only_master
+from distune.master.lock import Identity, Rivals, only_master
 from distune.master.master import Master
 from distune.master.planner import LISTINGS_TO_VANISH
 from distune.search.staged import make_sampler
@@ -542,3 +543,56 @@ def test_a_beating_master_on_another_host_is_found_even_without_locks(tmp_path: 
         raise AssertionError("there are two")
     with only_master(tmp_path, store, Identity("here", 1), wait=lambda seconds: None):
         pass  # the other one is silent: it is dead
+
+
+def beat_of(token: str, counter: int, **fields: Any) -> MasterBeat:
+    said = {"host": "h", "pid": 7, "term": 1, "state": "running", "elapsed": 1.0, **fields}
+    return MasterBeat(token=token, counter=counter, limits=Limits(), **said)
+
+
+def test_of_two_masters_that_started_together_exactly_one_goes() -> None:
+    one, other = Rivals(1, "a"), Rivals(1, "b")
+    for counter in range(2):
+        assert not one.is_outranked_by(beat_of("b", counter))
+    assert [other.is_outranked_by(beat_of("a", counter)) for counter in range(2)] == [False, True]
+
+
+def test_the_later_of_two_masters_goes_whatever_their_tokens_are() -> None:
+    earlier, later = Rivals(1, "b"), Rivals(2, "a")
+    for counter in range(2):
+        assert not earlier.is_outranked_by(beat_of("a", counter, term=2))
+    assert [later.is_outranked_by(beat_of("b", counter)) for counter in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "beats",
+    [
+        [None, None, None],
+        [beat_of("a", 5), beat_of("a", 5), beat_of("a", 4)],  # a dead one's, and an old copy of it
+        [beat_of("b", 5), beat_of("b", 6), beat_of("b", 7)],  # its own
+        [beat_of("a", 5), beat_of("a", 6, state="stopped"), beat_of("a", 7, state="finished")],
+    ],
+)
+def test_no_master_goes_because_of_one_that_does_not_run(beats: list[MasterBeat | None]) -> None:
+    rivals = Rivals(2, "b")
+    assert not any(map(rivals.is_outranked_by, beats))
+
+
+def test_a_second_master_leaves_the_study_to_the_first_within_two_beats() -> None:
+    world = StudyInMemory(trials=4)
+    masters = [
+        Master(Store(world.folder), world.limits, Identity(h, 1, h), monotonic=lambda: world.now)
+        for h in ("first", "second")
+    ]
+    interval = masters[0].study.beat_interval
+    masters[0].step()
+    masters[1].step()
+    world.now += interval
+    masters[0].step()
+    with pytest.raises(UserError, match=r"'s' has a master already \(on first, pid 1\)"):
+        masters[1].step()
+    before = world.folder.share.files[protocol.MASTER]
+    masters[1].leave()
+    assert world.folder.share.files[protocol.MASTER] == before, "it is the first one's now"
+    world.now += interval
+    masters[0].step()

@@ -468,3 +468,21 @@ def test_random_kills_of_workers_and_masters_lose_nothing(lab: Lab) -> None:
     assert running[0].wait(90) == 0, lab.log_of(running[0])
     assert lab.counted() == list(range(50)), f"seed {seed}"
     assert sorted(t for r in lab.status()["ranking"] for t in r["trials"]) == list(range(50))
+
+
+def test_a_second_master_that_a_lying_lock_lets_in_goes_and_the_first_ends_the_study(
+    lab: Lab,
+) -> None:
+    lab.write_space(trials=12, lease="2s")
+    first = lab.master("--plain")
+    wait_until(lambda: "master.beat" in lab.names(""), what="the first master runs")
+    (lab.logs / "space" / "master.lock").unlink()  # the next one locks another file
+    second = lab.master("--plain")
+    assert second.wait(60) == 2, lab.log_of(second)
+    assert "'space' has a master already (on " in lab.log_of(second)
+    worker = lab.worker()
+    assert first.wait(90) == 0, lab.log_of(first)
+    assert worker.wait(30) == 0
+    assert lab.counted() == list(range(12))
+    history = (lab.logs / "space" / "history.jsonl").read_text()
+    assert history.count('"kind":"counted"') == 12

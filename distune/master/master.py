@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from distune.errors import BadRecord, NotAFolder, ShareError
+from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.master import planner
 from distune.master.actions import Actions, is_new
 from distune.master.asked import Remembered
 from distune.master.counting import Counting
-from distune.master.lock import Identity
+from distune.master.lock import Identity, Rivals, second_master
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
 from distune.share import protocol
@@ -134,6 +134,8 @@ class Master:
         #: Seconds that masters have run this study, in sum.
         self.elapsed = before.elapsed if before else self.observer.history.elapsed
         self._counter = before.counter if before else 0
+        self._rivals = Rivals(before.term + 1 if before else 1, self.identity.token)
+        self._has_yielded = False
         if before is not None and before.state == "running":
             self.observer.add_event(
                 "trouble",
@@ -175,6 +177,7 @@ class Master:
         Raises:
             ShareError: the share did not answer. What was not done is done at the next
                 step; call `observer.blind()` and come again.
+            UserError: another master was there before; this one has to end.
         """
         try:
             return self._step(curves)
@@ -217,18 +220,27 @@ class Master:
             self.store.set_aside(protocol.FINISHED, str(error))
 
     def leave(self) -> None:
-        """Say in the heartbeat that the study is at rest, if the share can be reached."""
+        """Say in the heartbeat that the study is at rest, if the share can be reached, and the
+        study is not another master's.
+        """
+        if self._has_yielded:
+            return
         try:
             self._beat("finished" if self.finished else "stopped")
         except (ShareError, FileNotFoundError):
             pass
 
     def _beat(self, state: Literal["running", "stopped", "finished"]) -> None:
+        found = self.store.read_master()
+        if self._rivals.is_outranked_by(found):
+            self._has_yielded = True
+            raise UserError(second_master(self.study.name, found))
         self._counter += 1
         self.store.beat_as_master(
             MasterBeat(
                 study=self.study.id,
                 **vars(self.identity),
+                term=self._rivals.term,
                 counter=self._counter,
                 state=state,
                 elapsed=self.elapsed,

@@ -1,6 +1,7 @@
 """The run of a master: `distune master`, until the study is over or the user stops it."""
 
 import os
+import secrets
 import socket
 import time
 from dataclasses import dataclass, field, replace
@@ -35,14 +36,14 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         The exit status: 0, or 128 + the signal that stopped it.
 
     Raises:
-        UserError: the study cannot be started like this.
+        UserError: the study cannot be started like this, or has another master.
         StudyFailed: it ended without a result.
     """
     interrupt = Interrupt()
     with Stall(screen.say, "nothing is lost").watched():
         folder = _make_folder(options)
         store, study = open_or_create(folder, options, screen.say)
-    identity = Identity(socket.gethostname(), os.getpid())
+    identity = Identity(socket.gethostname(), os.getpid(), secrets.token_hex(4))
     with only_master(folder, store, identity):
         try:
             master = Master(store, limits_of(options.space), identity)

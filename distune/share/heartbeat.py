@@ -53,6 +53,8 @@ class MasterBeat(Record, frozen=True, kw_only=True):
     study: str = ""  # its id
     host: str
     pid: int
+    token: str = ""  # random: hosts and pids are not unique
+    term: Count = 0  # one more than that of the beat which this master found when it started
     counter: Count
     state: Literal["running", "stopped", "finished"]
     elapsed: Seconds  # that masters have run it, in sum
