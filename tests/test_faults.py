@@ -7,6 +7,7 @@ faults of their own. What the folder really holds is looked at directly.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,20 @@ class Hosts(Lab):
         ranked = sorted(counted.trial.number for counted in observer.history.trials)
         assert ranked == list(range(trials))
 
+    def check_counted_alike(self, trials: int) -> None:
+        """Every trial has its one name and is ranked, and all lines of the history that are about
+        it say what that file does.
+        """
+        assert self.counted() == list(range(trials))
+        store = Store(Folder(self.folder_of_study, network=False))
+        for line in read_history(store):
+            counted = store.read_ended(AttemptName.counted(line.key), seen=True)
+            assert counted.claim is not None
+            file = counted.trial, counted.claim.worker, counted.result
+            assert (line.trial, line.worker, line.result) == file
+        ranked = sorted(one.trial.number for one in Observer(store).history.trials)
+        assert ranked == list(range(trials))
+
     def check_said_once(self, *processes: subprocess.Popen[bytes]) -> None:
         """One line when an outage began, with path, error and comfort, and one when it was over."""
         for process in processes:
@@ -264,6 +279,41 @@ def test_a_client_that_remembers_old_listings_beside_one_that_does_not(hosts: Ho
     master, processes = hosts.begin(_TRIALS, lease="15s", workers=2)
     hosts.end_well(master, *processes, seconds=180)
     hosts.check(_TRIALS)
+
+
+@pytest.mark.slow
+def test_two_masters_whose_locks_lie_and_whose_caches_are_old_count_alike(hosts: Hosts) -> None:
+    """Each host grants its own master the lock; who ends, and a worker, are started again."""
+    hosts.set(**CLIENTS["NFS"])
+    trials, rng = 200, random.Random(7)
+    params = {"x": {"type": "float", "low": 0.0, "high": 1.0}, "steps": 2}
+    hosts.write_space(trials=trials, lease="2.5s", params=params)
+
+    def start_master(mount: str) -> subprocess.Popen[bytes]:
+        return Lab.master(hosts, "--logs", mount, "--plain")
+
+    masters = {mount: start_master(mount) for mount in ("a", "b")}
+    workers = [hosts.worker() for _ in range(3)]
+    yielded = 0
+    deadline, kill_at = time.monotonic() + 300.0, time.monotonic() + 5.0
+    while all(master.poll() != 0 for master in masters.values()):
+        assert time.monotonic() < deadline
+        for mount, master in masters.items():
+            if master.poll() == 2:
+                assert "has a master already" in hosts.log_of(master)
+                yielded += 1
+                masters[mount] = start_master(mount)
+        if time.monotonic() > kill_at:
+            kill_at = time.monotonic() + rng.uniform(1.0, 3.0)
+            victim = rng.randrange(3)
+            workers[victim].kill()
+            workers[victim] = hosts.worker()
+        time.sleep(0.05)
+    assert yielded, "the two have met"
+    for master in masters.values():
+        assert master.wait(60) in (0, 2), hosts.log_of(master)
+    hosts.heal()
+    hosts.check_counted_alike(trials)
 
 
 # -- outages -------------------------------------------------------------------------------
