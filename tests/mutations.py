@@ -163,6 +163,40 @@ MUTATIONS = (
         old="            return  # what took the name is no file: the next look counts this one\n",
         new="            pass\n",
     ),
+    Mutation(
+        "a trial that another master has counted gets a second line", "master/counting",
+        tests=_MASTER,
+        old="        self._unsure = True  # another master may have counted it, and written so\n",
+        new="",
+    ),
+    Mutation(
+        "what seen/ has and the history lacks stays uncounted", "watch/attempt_files",
+        tests=_MASTER,
+        old="            history.add(found[-1])\n", new="            found.pop()\n",
+    ),
+    Mutation(
+        "a result without a claim counts", "share/store", tests="tests/test_garbage.py",
+        old='                raise BadRecord("there is a result in it, but no claim")\n',
+        new="                pass\n",
+    ),
+    # -- two masters ---------------------------------------------------------------------
+    Mutation(
+        "a master goes because of a dead one", "master/lock", tests=_MASTER,
+        old="return lives and (beat.term", new="return (beat.term",
+    ),
+    Mutation(
+        "both of two masters go", "master/lock", tests=_MASTER,
+        old="return lives and (beat.term, beat.token) < (self.term, self.token)",
+        new="return lives",
+    ),
+    Mutation(
+        "neither of two masters goes", "master", tests=_MASTER,
+        old="        if self._rivals.is_outranked_by(found):\n", new="        if False:\n",
+    ),
+    Mutation(
+        "the master that goes says that the study is at rest", "master", tests=_MASTER,
+        old="        if self._has_yielded:\n            return\n", new="",
+    ),
     # -- the master ----------------------------------------------------------------------
     Mutation(
         "a master that starts lists trials/ once", "master", tests=_MASTER,
@@ -236,6 +270,42 @@ MUTATIONS = (
         "the study ends a trial early", "master/planner",
         old="if (self.limit is not None and total >= self.limit) or",
         new="if (self.limit is not None and total + 1 >= self.limit) or",
+    ),
+    Mutation(
+        "the next attempt has the number of the one before", "master/planner",
+        tests="tests/test_planner.py",
+        old="        return file.trial.replace(\n            attempt=name.attempt + 1,",
+        new="        return file.trial.replace(\n            attempt=name.attempt,",
+    ),
+    Mutation(
+        "what failed is counted at once", "master/planner", tests="tests/test_planner.py",
+        old="return trial.failures + 1 < self.study.max_attempts", new="return False",
+    ),
+    Mutation(
+        "a trial without a file is not missed", "watch/expected", tests=_MASTER,
+        old="self.absent[key] = 0 if key in present else self.absent[key] + 1",
+        new="self.absent[key] = 0",
+    ),
+    # -- what lies there -----------------------------------------------------------------
+    Mutation(
+        "a checksum that does not fit is believed", "share/records",
+        tests="tests/test_records.py",
+        old='        raise BadRecord("a line whose checksum does not match")\n',
+        new="        pass\n",
+    ),
+    Mutation(
+        "what is set aside replaces what was", "share/study_files", tests="tests/test_garbage.py",
+        old="        while name in there:\n", new="        while False:\n",
+    ),
+    Mutation(
+        "a symbolic link is followed", "share/folder", tests="tests/test_garbage.py",
+        old="flags |= os.O_NOFOLLOW | os.O_NONBLOCK", new="flags |= os.O_NONBLOCK",
+    ),
+    Mutation(
+        "a trial that nobody has asked for is counted", "master/asked",
+        tests="tests/test_garbage.py",
+        old="        return any(getattr(trial, name) != getattr(wanted, name) for name in same)",
+        new="        return False",
     ),
     # -- heartbeats ----------------------------------------------------------------------
     Mutation(
