@@ -70,7 +70,7 @@ def test_a_time_limit_ends_the_training_and_the_winner_is_tested_all_the_same(la
     params |= {"n_filters": 6, "lr": 0.1}
     lab.write_space(**{**SMALL, "params": params, "trials": None, "time_limit": "1h"})
     master, worker = lab.master("--plain"), lab.start("worker", "--jobs", "1")
-    wait_until(lambda: any(name.endswith(".seen") for name in lab.seen()), what="one is counted")
+    wait_until(lab.counted, what="one is counted")
     master.kill()
     master.wait()
     assert lab.master("--plain", "--time-limit", "1s").wait(120) == 0

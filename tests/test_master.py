@@ -15,7 +15,7 @@ from distune.master.lock import Identity, Rivals, only_master
 from distune.master.master import Master
 from distune.master.planner import LISTINGS_TO_VANISH
 from distune.search.staged import make_sampler
-from distune.share import protocol
+from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.heartbeat import MasterBeat
 from distune.share.protocol import Actor, AttemptName, State
@@ -169,6 +169,22 @@ def test_what_was_counted_stays_when_its_attempt_turns_up_once_more(state: State
     assert world.folder.share.files[path] == before
     assert sorted(n.state for n in world.store.seen()) == [State.LOST, State.SEEN]
     assert world.counted() == [0]
+
+
+def test_a_trial_of_a_known_number_with_a_setting_that_nobody_asked_for_is_set_aside() -> None:
+    world = StudyInMemory(trials=2)
+    world.master().step()
+    name = max(world.store.listing().attempts)
+    trial = world.store.read_attempt(name).trial
+    other = records.encode(trial.replace(params={"x": 0.123456}))
+    world.folder.share.files[name.live_path] = other
+    master = world.master()
+    for _ in range(LISTINGS_TO_VANISH + 2):
+        master.step()
+    assert world.folder.names("quarantine") == [name.filename]
+    again = max(world.store.listing().attempts)
+    assert (again.trial, again.attempt) == (name.trial, 2)
+    assert world.store.read_attempt(again).trial.params == trial.params
 
 
 def test_trials_that_the_end_took_back_go_on_as_first_attempts() -> None:
