@@ -116,25 +116,19 @@ MUTATIONS = (
     ),
     Mutation(
         "whoever finds the name of a trial taken believes that he has it", "share/store",
-        old="            if not self._has_won(name):\n                return False\n",
-        new="            pass\n",
+        old="        except (FileExistsError, FileNotFoundError):\n            return False\n",
+        new="        except (FileExistsError, FileNotFoundError):\n            return True\n",
     ),
     Mutation(
-        "whoever finds the name of a trial taken believes that he has not", "share/store",
-        tests=_STORE,
-        old="            if not self._has_won(name):\n                return False\n",
-        new="            return False\n",
-    ),
-    Mutation(
-        "a name won with a reply that was lost is taken for not won", "share/store", tests=_STORE,
-        old="            if not self._has_won(name):\n                raise\n",
+        "a name won with a reply that was lost is not looked for", "share/store", tests=_STORE,
+        old="            if counted.filename in self._look_again(folder):\n"
+        "                return False\n            raise\n",
         new="            raise\n",
     ),
     Mutation(
-        "another worker's result of the attempt is taken for its own", "share/store",
-        tests=_STORE,
-        old="return (file.trial.attempt, file.claim.worker) == (name.attempt, name.worker)",
-        new="return file.trial.attempt == name.attempt",
+        "an attempt that comes second is left to be counted again", "master/counting",
+        tests=_MASTER,
+        old="            self._store.drop(name)\n", new="            pass\n",
     ),
     Mutation(
         "the first name of a file that has its second stays", "share/store", tests=_STORE,

@@ -325,7 +325,8 @@ def simulate(
         world.run()
         world.check()
     except AssertionError:
-        print(f"\nreplay with: python -m tests.simulation --seeds {seed} --trace", file=sys.stderr)
+        again = f"--seeds {seed}" + (f" --masters {masters}" if masters else "")
+        print(f"\nreplay with: python -m tests.simulation {again} --trace", file=sys.stderr)
         raise
     return world
 

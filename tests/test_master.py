@@ -336,6 +336,25 @@ def test_two_masters_that_each_have_an_attempt_done_count_the_same_one() -> None
     ]
 
 
+def test_one_attempt_that_its_worker_has_trained_twice_counts_as_the_file_says_that_has_won() -> (
+    None
+):
+    world = StudyInMemory(trials=1)
+    master = world.master()
+    master.step()
+    world.train(0)
+    (done,) = (n for n in world.store.listing().attempts if n.state is State.DONE)
+    counted = AttemptName.counted(done.key).seen_path
+    world.folder.make_folder("seen/000")
+    *lines, _ = world.folder.share.files[done.live_path].splitlines(keepends=True)
+    again = Result(outcome=Outcome.COMPLETE, value=1.5, metrics={"y": 1.0})
+    world.folder.share.files[counted] = b"".join([*lines, records.encode(again)])
+    for _ in range(4):
+        master.step()
+    assert [line.result.value for line in read_history(world.store)] == [1.5]
+    assert sorted(n.state for n in world.store.seen()) == [State.LOST, State.SEEN]
+
+
 def test_what_was_stopped_is_counted_in_a_file_that_its_worker_cannot_add_to() -> None:
     world = StudyInMemory(trials=2)
     master = world.master()

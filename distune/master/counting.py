@@ -64,6 +64,8 @@ class Counting:
             return  # what took the name is no file: the next look counts this one
         if name.state is State.PRUNED:
             self._store.lose(name, Actor.MASTER)
+        elif not won:
+            self._store.drop(name)
 
     def count_unreadable(self, name: AttemptName, trial: Trial, why: str, elapsed: float) -> None:
         """Count a trial as failed whose last attempt cannot be read."""

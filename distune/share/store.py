@@ -209,55 +209,41 @@ class Store(StudyDocuments):
         self._in_folder(folder, lambda: self._move(name.live_path, name.seen_path))
 
     def count(self, name: AttemptName) -> bool:
-        """Done -> seen: the one name of its trial, unless another attempt has won that.
+        """Done -> seen: the one name of its trial, unless that is taken.
 
         Returns:
-            Whether it has that name now. If not, another has, or the file is gone.
+            Whether it has won that name. If not, the file that has it tells which attempt has:
+            another one, or this one, where a reply was lost. Or the file to be counted is gone.
 
         Raises:
-            ShareError: it may have it, or not. Do the same again later.
+            ShareError: it may have won, or not. Do the same again later.
         """
         counted = name.moved(State.SEEN, Actor.MASTER)
         folder = protocol.seen_folder(name.trial)
         try:
             self._in_folder(folder, lambda: self.folder.move_new(name.live_path, counted.seen_path))
         except (FileExistsError, FileNotFoundError):
-            if not self._has_won(name):
-                return False
+            return False
         except ShareError:
-            if not self._has_won(name):
-                raise
-        else:
-            return True
-        self._drop_double(name)
+            if counted.filename in self._look_again(folder):
+                return False
+            raise
         return True
 
-    def _has_won(self, name: AttemptName) -> bool:
-        """Whether an attempt's file has its trial's one name, by this master's move or another's.
-        What the name is proves nothing here, as anywhere else (P8), but what the file says.
-        """
-        counted = AttemptName.counted(name.key)
-        if counted.filename not in self._look_again(protocol.seen_folder(name.trial)):
-            return False
-        try:
-            file = self.read_ended(counted, seen=True)
-        except (FileNotFoundError, BadRecord):
-            return False
-        assert file.claim is not None
-        return (file.trial.attempt, file.claim.worker) == (name.attempt, name.worker)
-
-    def _drop_double(self, name: AttemptName) -> None:
-        """Remove the first name of a file that has its second (a crash came between the two);
-        what only has the same attempt and worker, and says something else, is lost.
+    def drop(self, name: AttemptName) -> None:
+        """Done -> lost, as another file has the name of its trial; but what is only the first name
+        of that very file (a crash came between the two) is removed.
         """
         try:
-            double = self.folder.read(name.live_path)
-            if double == self.folder.read(AttemptName.counted(name.key).seen_path):
+            same = self.folder.read(name.live_path) == self.folder.read(
+                AttemptName.counted(name.key).seen_path
+            )
+            if same:
                 self.folder.remove(name.live_path)
             else:
                 self.lose(name, Actor.MASTER)
         except FileNotFoundError:
-            pass
+            pass  # it has moved on
         except BadRecord as error:
             self.set_aside(name.live_path, str(error))
 
