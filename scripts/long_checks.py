@@ -64,6 +64,14 @@ _GARBAGE = Check(
     3,
     ("python -m tests.fuzz --seconds 90 --seed 500000",),
 )
+_TWO_MASTERS = Check(
+    "a hundred thousand histories, each with two masters and no lock",
+    90,
+    (
+        "python -m tests.simulation --masters 2 --seeds 2000000:2050000",
+        "python -m tests.simulation --masters 2 --seeds 2050000:2100000",
+    ),
+)
 _ENDURANCE = Check(
     "half an hour of random faults, and whether anything grows",
     45,
@@ -90,6 +98,7 @@ RARE: tuple[Check, ...] = (
     _soak("sshfs", minutes=25, lease="default"),
     _soak("faultfs", minutes=30, lease="default"),
     _ENDURANCE,
+    _TWO_MASTERS,
 )
 
 
