@@ -137,8 +137,11 @@ MUTATIONS = (
     ),
     Mutation(
         "the history has the attempt that lost", "master/counting",
-        old="        if won:\n            self._won.append(counted)\n        elif not",
-        new="        self._won.append(counted)\n        if not won and not",
+        old="        if won and name.state is State.PRUNED:\n", new="        if True:\n",
+    ),
+    Mutation(
+        "the history has what was read, whatever was moved", "master/counting", tests=_MASTER,
+        old="        if won and name.state is State.PRUNED:\n", new="        if won:\n",
     ),
     Mutation(
         "what has won but could not be written into the history is forgotten", "master",
