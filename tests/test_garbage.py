@@ -591,6 +591,21 @@ def test_a_study_that_cannot_be_read_is_left_alone_until_it_is_mended(
     bench.check()
 
 
+@pytest.mark.parametrize("garbage", ["empty", "flipped bit", "directory", "dangling link"])
+def test_a_study_json_that_is_spoiled_under_its_master_is_set_aside_and_written_anew(
+    tmp_path: Path, garbage: str
+) -> None:
+    bench = Bench(tmp_path)
+    bench.step(3)
+    path = bench.path / protocol.STUDY
+    before = path.read_bytes()
+    spoil(path, garbage)
+    bench.run()
+    bench.check()
+    assert path.read_bytes() == before
+    set_aside_once(bench, protocol.STUDY)
+
+
 def test_a_worker_goes_on_with_the_studies_that_are_sound(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     logs = bench.logs

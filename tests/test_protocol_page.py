@@ -8,6 +8,7 @@ from pathlib import Path
 from distune.share import protocol
 from distune.share.protocol import TRANSITIONS, Actor, AttemptName, State
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE
+from tests import test_restores
 
 PAGE = (Path(__file__).parent.parent / "PROTOCOL.md").read_text()
 
@@ -56,3 +57,10 @@ def test_every_promise_that_the_code_cites_is_on_the_page() -> None:
 def test_the_leases_of_the_page_are_those_of_the_code() -> None:
     assert f"{LOCAL_LEASE:.0f} seconds on a local file system" in PAGE.replace("\n", " ")
     assert f"{NETWORK_LEASE:.0f} on any other" in PAGE.replace("\n", " ")
+
+
+def test_each_way_to_lose_a_trial_is_a_test_of_its_own() -> None:
+    sentences = [f"test {did} {lost}" for did, lost, *_ in rows_below("How to lose a trial")]
+    rows = [re.sub("[^a-z]+", "_", sentence.lower()) for sentence in sentences]
+    tests = [name for name in vars(test_restores) if name.startswith("test_")]
+    assert sorted(rows) == sorted(tests)

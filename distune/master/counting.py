@@ -127,6 +127,7 @@ class Counting:
         """Write what is remembered anew if the file has lost lines."""
         file, known = self._observer.history_file, self._observer.history
         if file.has_lost_lines():
+            self._observer.catch_up()  # a second master, or that of a copy, may have written
             file.write_anew(known.lines())
             count = len(known) + len(known.tests)
             self._observer.add_event(

@@ -177,7 +177,8 @@ class Master:
         Raises:
             ShareError: the share did not answer. What was not done is done at the next
                 step; call `observer.blind()` and come again.
-            UserError: another master was there before; this one has to end.
+            UserError: this master has to end, because another was there before, or because
+                another study was put in the place of this one.
         """
         try:
             return self._step(curves)
@@ -189,45 +190,70 @@ class Master:
         now = self._monotonic()
         seconds, self._last_step = now - self._last_step, now
         self.elapsed += seconds
-        if now >= self._next_beat:
-            self._beat("running")
         if now >= self._next_check:
             self._next_check = now + min(_CHECK_EVERY, self.study.lease / 4)
             self._check_files()
+        if now >= self._next_beat:
+            self._beat("running")
         self._counting.write_won()
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         plan = planner.plan(snapshot, self._asked.so_far, self._sampler)
         self.active = bool(plan)
+        patrols = now >= self._next_patrol
+        if plan or patrols:
+            self._keep_study()  # or it would set another study's trials aside
         self.pace.follow(len(snapshot.in_state(State.WAITING)), sum(map(is_new, plan)), seconds)
         self._actions.apply(plan, snapshot)
         if self.finished is not None:
             self._beat("finished")
-        if now >= self._next_patrol:
+        if patrols:
             self._patrol.look(snapshot.workers)
             self._next_patrol = now + self.study.lease / 4
         return snapshot
 
+    def _keep_study(self) -> None:
+        written = self.store.keep_study()
+        if written is not None:
+            self.observer.add_event("trouble", written)
+
     def _check_files(self) -> None:
         """See that the study's own files are what this master has made of them."""
+        self._keep_study()
         self._counting.keep()
         lost = self._asked.keep()
         if lost is not None:
             self.observer.add_event("trouble", lost)
-        # Only a second master, where locks cannot be trusted, could have ended it.
         try:
-            self._actions.finished = self.store.read_finished()
+            finished = self.store.read_finished()
         except BadRecord as error:
             self.store.set_aside(protocol.FINISHED, str(error))
+        else:
+            self._heed(finished)
+
+    def _heed(self, finished: Finished | None) -> None:
+        """Stop where a second master has ended the study, which needs locks that lie. A copy of the
+        study that was put back says so, too, and leaves more to do.
+        """
+        if finished is not None:
+            self.observer.catch_up()
+            missing = finished.trials > len(self.observer.history)
+            if missing or self.store.listing().attempts:
+                self.store.reopen()
+                why = "another master wrote it, and there is more to do"
+                self.observer.add_event("trouble", f"{protocol.FINISHED} removed: {why}")
+                return
+        self._actions.finished = finished
 
     def leave(self) -> None:
-        """Say in the heartbeat that the study is at rest, if the share can be reached, and the
-        study is not another master's.
+        """Say in the heartbeat that the study is at rest, if it is there, can be reached, and is
+        not another master's.
         """
         if self._has_yielded:
             return
         try:
+            self._keep_study()
             self._beat("finished" if self.finished else "stopped")
-        except (ShareError, FileNotFoundError):
+        except (ShareError, FileNotFoundError, UserError):
             pass
 
     def _beat(self, state: Literal["running", "stopped", "finished"]) -> None:

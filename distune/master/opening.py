@@ -11,6 +11,8 @@ from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol, records
 from distune.share.file_system import file_system_of, is_network
 from distune.share.folder import Folder
+from distune.share.lines_file import study_in
+from distune.share.open_folders import shown
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.space_file.freeze import check_there_is_something, freeze
 from distune.space_file.model import SpaceFile
@@ -56,6 +58,7 @@ def open_or_create(
         created=time.time(),
     )
     check_there_is_something(wanted)
+    _refuse_anothers_trials(store, folder)
     try:
         study = store.create(wanted)
     except NotAFolder as error:
@@ -80,6 +83,26 @@ def open_or_create(
             f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
         )
     return store, study
+
+
+def _refuse_anothers_trials(store: Store, folder: Path) -> None:
+    """See that the trials there are not another study's: `study.json` was deleted or replaced, and
+    the master would set aside all that it does not name.
+    """
+    asked, counted = (study_in(store, path) for path in (protocol.ASKED, protocol.HISTORY))
+    try:
+        its_own = store.load().id
+    except FileNotFoundError:
+        its_own, other = None, asked or counted
+    except (BadRecord, NotAFolder, ShareError):
+        return  # `create` says what is wrong with it
+    else:
+        other = asked if asked == counted else None
+    if other not in (None, its_own):
+        raise UserError(
+            f"{folder} has the trials of {shown(other)}, and not its {protocol.STUDY}: put that "
+            "back, or choose another name with --study, or delete that folder"
+        )
 
 
 def _refuse_earlier(store: Store) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from distune.errors import BadRecord
+from distune.errors import BadRecord, ShareError
 from distune.share import records
 from distune.share.store import Store
 from distune.study.study import Study
@@ -135,6 +135,18 @@ class LinesFile(Generic[L]):
         self._mark = 0, b""
         self._unchecked.clear()
         self.lost = False
+
+
+def study_in(store: Store, path: str) -> str | None:
+    """The study that the first sound line of a file is of; None if there is none to be read."""
+    try:
+        data = store.folder.read(path, 0, _CHUNK, part=True)
+        for record in records.decode_lines(data):
+            if isinstance(record, Asked | Counted):
+                return _study_of(record)
+    except (FileNotFoundError, BadRecord, ShareError):
+        pass
+    return None
 
 
 def _study_of(record: Asked | Counted) -> str:

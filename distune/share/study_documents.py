@@ -1,6 +1,8 @@
 """A study's own documents: what it is, how it ended, and the heartbeats of master and workers."""
 
-from distune.errors import BadRecord
+import errno
+
+from distune.errors import BadRecord, UserError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
 from distune.share.heartbeat import Finished, MasterBeat, padded
@@ -66,9 +68,54 @@ class StudyDocuments(StudyFiles):
             FileNotFoundError: there is none here.
             BadRecord: `study.json` is not what it should be.
         """
-        data = self.folder.read(protocol.STUDY, limit=records.LINE_LIMIT)
-        self._study = records.decode_document(Study, data)
+        self._study = self._read_study()
         return self._study
+
+    def _read_study(self) -> Study:
+        data = self.folder.read(protocol.STUDY, limit=records.LINE_LIMIT)
+        return records.decode_document(Study, data)
+
+    def is_replaced(self) -> bool:
+        """Whether another study lies now where this one was when it was loaded.
+
+        Raises:
+            FileNotFoundError: none does, or the share is away.
+            BadRecord: `study.json` is not what it should be.
+        """
+        assert self._study is not None
+        if protocol.STUDY not in self.folder.names(""):  # what is kept open may be the old folder
+            raise FileNotFoundError(errno.ENOENT, "no such file", protocol.STUDY)
+        return self._read_study().id != self._study.id
+
+    def keep_study(self) -> str | None:
+        """See that `study.json` says of which study this folder is, as long as its master runs; a
+        line for people, if it had to be written anew.
+
+        Raises:
+            FileNotFoundError: the folder is gone, or the share is away.
+            UserError: another study lies there, which its own master must have for itself.
+        """
+        assert self._study is not None
+        name, why = self._study.name, "it was gone"
+        try:
+            if self.is_replaced():
+                raise UserError(
+                    f"study {name!r} was moved away or replaced: another study lies in its folder "
+                    "now, and this master leaves it alone; to go on with the one before, put its "
+                    "folder back, or start the master where it is"
+                )
+            return None
+        except FileNotFoundError:
+            pass
+        except BadRecord as error:
+            why = str(error)
+            self.set_aside(protocol.STUDY, why)
+        try:
+            self.folder.publish(protocol.STUDY, records.encode_document(self._study))
+        except FileExistsError:
+            return None
+        self.folder.sync("")
+        return f"{protocol.STUDY}: {why}; written anew"
 
     def is_finished(self) -> bool:
         """Whether a master has said so; garbage of that name says nothing."""

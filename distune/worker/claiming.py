@@ -48,7 +48,7 @@ class Claiming:
             study.next_beat = 0.0
         if not study.health.may_claim:
             return
-        while self._slots.free_for(study) is not None:
+        while self._slots.free_for(study) is not None and not study.replaced:
             if study.health.doubtful and self._slots.holding(study):
                 return
             if not self._claim_one(study, listing):
@@ -91,6 +91,7 @@ class Claiming:
         except (BadRecord, FileNotFoundError) as error:
             self._context.say(f"{name.filename} cannot be used ({error}); given back")
             study.release(name)
+            study.look_for_another()
             return
         now = self._context.monotonic()
         progress = Progress(file=name.filename, study=study.study.id)

@@ -72,6 +72,7 @@ class OpenStudy:
         self.claimed_last = False  # the last look for something to claim has found something
         self.unchecked = True  # since the last heartbeat: which files the worker owns
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
+        self.replaced = False  # another study lies now where it was
         self.next_beat = 0.0
         self._beats = 0
         self._next_look_around = self._next_look_for_end = -math.inf
@@ -170,6 +171,13 @@ class OpenStudy:
             self.candidates.read[name] = self.store.read_attempt(name).trial
         except (FileNotFoundError, BadRecord):
             self.candidates.pop()  # the worker that claims it will see
+
+    def look_for_another(self) -> None:
+        """See whether another study was put in the place of this one."""
+        try:
+            self.replaced = self.store.is_replaced()
+        except (FileNotFoundError, BadRecord):
+            pass  # its master will see
 
     # -- attempts --------------------------------------------------------------------------
 

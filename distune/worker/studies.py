@@ -43,9 +43,15 @@ class Studies:
         return bool(self.refused or self.left) and not self.open and not self._preparing
 
     @property
-    def deleted(self) -> list[OpenStudy]:
-        """The open studies whose folders are gone while others are there (else see P9)."""
-        return [study for study in self.open.values() if study.unlisted >= _LISTINGS_TO_FORGET]
+    def gone(self) -> list[OpenStudy]:
+        """The open studies whose folders another study has now, or which are deleted while others
+        are there (else see P9).
+        """
+        return [
+            study
+            for study in self.open.values()
+            if study.replaced or study.unlisted >= _LISTINGS_TO_FORGET
+        ]
 
     def is_over(self, study: OpenStudy) -> None:
         self._over.add(study.name)

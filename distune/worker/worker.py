@@ -154,8 +154,8 @@ class Worker:
 
     def _discover(self) -> None:
         self.studies.discover(self._monotonic(), lambda one: self._slots.free_for(one) is not None)
-        for study in self.studies.deleted:
-            self._slots.forget(study, f"the study {study.name} was deleted")
+        for study in self.studies.gone:
+            self._slots.forget(study, f"the study {study.name} was deleted or replaced")
             self.studies.is_over(study)
             self._say(f"study {study.name} is gone")
 
