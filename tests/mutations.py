@@ -136,12 +136,9 @@ MUTATIONS = (
         new="                pass\n",
     ),
     Mutation(
-        "the history has the attempt that lost", "master/counting",
-        old="        if won and name.state is State.PRUNED:\n", new="        if True:\n",
-    ),
-    Mutation(
-        "the history has what was read, whatever was moved", "master/counting", tests=_MASTER,
-        old="        if won and name.state is State.PRUNED:\n", new="        if won:\n",
+        "the history has the attempt that lost", "master/counting", tests=_MASTER,
+        old="        if won:\n            self._won.append(counted)\n        elif not",
+        new="        self._won.append(counted)\n        if not won and not",
     ),
     Mutation(
         "what has won but could not be written into the history is forgotten", "master",
@@ -320,6 +317,10 @@ MUTATIONS = (
         new='        """The share could not be read."""',
     ),
     # -- the worker ----------------------------------------------------------------------
+    Mutation(
+        "a worker trains one attempt twice", "worker/claiming", tests=_WORKER,
+        old="if slot is None or name in study.begun:", new="if slot is None:",
+    ),
     Mutation(
         "a worker believes one listing without its file", "worker", tests=_OLD_LISTINGS,
         old="            missing -= study.list_mine()\n", new="",

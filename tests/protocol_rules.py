@@ -38,6 +38,7 @@ BROKEN = {
     "history-first": "the line comes first, and then each attempt is counted under its own name",
     "replacing": "the move that counts replaces what has the name already",
     "own-line": "the line is made of what the master has read, whoever has the name",
+    "trains-twice": "a worker trains again what it has begun before, under the same name",
     "no-look": "a move that counts is believed when it says that it failed",
     "pruned-in-place": "the very file that a worker was adding to is counted",
     "no-adoption": "a worker does not look for claims whose answer was lost",
@@ -93,6 +94,7 @@ class Share(NamedTuple):
     counted: tuple[File, ...] = ()  # in `seen/`, under the trial's one name
     lines: tuple[File, ...] = ()  # in the history, those that differ
     put_away: int = 0  # the highest lost attempt in `seen/`
+    begun: frozenset[tuple[str, int]] = frozenset()  # who remembers to have begun which attempt
 
     def find(self, attempt: int, state: State, worker: str = "") -> File | None:
         name = (attempt, state, worker)
@@ -112,7 +114,12 @@ class Share(NamedTuple):
 
     def called(self, ids: Ids) -> Share:
         files, counted, lines = (_called(some, ids) for some in self[:3])
-        return Share(files, counted, lines, self.put_away)
+        begun = {(ids.get(worker, worker), attempt) for worker, attempt in self.begun}
+        remembered = frozenset(one for one in begun if not one[0].startswith("dead"))
+        return Share(files, counted, lines, self.put_away, remembered)
+
+    def begins(self, worker: str, attempt: int) -> Share:
+        return self._replace(begun=self.begun | {(worker, attempt)})
 
 
 class Hold(NamedTuple):
@@ -322,8 +329,9 @@ class Rules:
         own = [f for f in share.files if f.state is State.TAKEN and f.worker == worker]
         if self.broken != "no-adoption":
             for file in own:
-                if hold is None:
-                    yield Work(Hold(trial, file.attempt), share, f"finds out that it has {file}")
+                if hold is None and self._may_begin(worker, file, share):
+                    begun = share.begins(worker, file.attempt)
+                    yield Work(Hold(trial, file.attempt), begun, f"finds out that it has {file}")
                 elif hold != (trial, file.attempt):
                     lost = share.lost(file, Actor.OWNER)
                     yield Work(hold, lost, f"finds out that it has {file}, too; gives it back")
@@ -335,8 +343,16 @@ class Rules:
             if file.state is State.WAITING:
                 taken = file.moved(State.TAKEN, Actor.ANY_WORKER, worker)
                 said, claimed = f"claims trial {trial}, {file}", share.renamed(file, taken)
-                yield Work(Hold(trial, file.attempt), claimed, said)
+                if self._may_begin(worker, file, share):
+                    begun = claimed.begins(worker, file.attempt)
+                    yield Work(Hold(trial, file.attempt), begun, said)
+                else:
+                    yield Work(None, claimed, f"{said}, which it has begun before")
                 yield Work(None, claimed, f"{said}, and is told that this failed", 1)
+
+    def _may_begin(self, worker: str, file: File, share: Share) -> bool:
+        begun = (worker, file.attempt) in share.begun
+        return not begun or self.broken in ("trains-twice", "one-id")
 
     def _train(self, worker: str, hold: Hold, share: Share) -> Iterator[Work]:
         what = f"attempt {hold.attempt} at trial {hold.trial}"
@@ -380,17 +396,10 @@ class Rules:
 
     def decided(self, view: View) -> Master:
         """A master that has looked, and knows what to do."""
-        ops = [self._without_content(op) for op in decide(view)]
+        ops = [op if op.kind == "count" else op._replace(content="") for op in decide(view)]
         if self.broken == "no-replacement":
             ops = [op for op in ops if op.kind != "replace"]
         return Master(view.known, view.last, tuple(ops))
-
-    def _without_content(self, op: Op) -> Op:
-        """What a master has read of a file matters only to some of what it does; where it does
-        not, states that differ in it are one.
-        """
-        of_use = op.kind == "count" and (op.state is State.PRUNED or self.broken == "own-line")
-        return op if of_use else op._replace(content="")
 
     def act(self, master: Master, share: Share) -> Iterator[Act]:
         """What may come of the next thing that a master wants to do.
@@ -469,12 +478,13 @@ class Rules:
             believing = idle.knowing(op.trial, hearsay).first(_then("lose", op))
             return Act(believing, share, text, mishaps)
         then = _then("lose" if op.state is State.PRUNED else "drop", op)
-        return Act(idle.writing(op.trial, op.content).first(then), share, text, mishaps)
+        read = op.content if self.broken == "own-line" else ""
+        return Act(idle.writing(op.trial, read).first(then), share, text, mishaps)
 
     def _write(self, idle: Master, op: Op, share: Share) -> Iterator[Act]:
         """Add what is counted of a trial to the history."""
         line = share.counted[0]
-        if self.broken == "own-line" and op.content:
+        if op.content:  # of what the master has moved, or made, itself
             line = line._replace(content=op.content)
         knowing = idle.knowing(op.trial, line)
         yield Act(knowing, _with_line(share, line), f"writes a line: trial {op.trial}, {line}")

@@ -40,13 +40,13 @@ class StudyInMemory:
     def master(self) -> Master:
         return Master(Store(self.folder), self.limits, Identity("h", 1), monotonic=lambda: self.now)
 
-    def train(self, *numbers: int, value: float = 1.0) -> None:
+    def train(self, *numbers: int) -> None:
         """Be a worker: claim these trials and finish them."""
         for name in self.store.listing().attempts:
             if name.trial in numbers and name.state is State.WAITING:
                 taken = self.store.claim(name, "w-1")
                 assert taken is not None
-                result = Result(outcome=Outcome.COMPLETE, value=value, metrics={"y": value})
+                result = Result(outcome=Outcome.COMPLETE, value=1.0, metrics={"y": 1.0})
                 claim = Claim(worker="w-1", host="h", device="cpu", time=0.0)
                 self.store.append(taken, [claim, result])
                 assert self.store.finish(taken)
@@ -353,18 +353,6 @@ def test_one_attempt_that_its_worker_has_trained_twice_counts_as_the_file_says_t
         master.step()
     assert [line.result.value for line in read_history(world.store)] == [1.5]
     assert sorted(n.state for n in world.store.seen()) == [State.LOST, State.SEEN]
-
-
-def test_what_its_worker_has_trained_again_since_the_look_counts_as_its_file_says() -> None:
-    world = StudyInMemory(trials=1)
-    master = world.master()
-    master.step()
-    world.train(0)
-    seen = master.observer.look(elapsed=1.0, limits=world.limits)
-    world.store.publish(asked_trial(master.study, make_sampler(master.study), 0))
-    world.train(0, value=2.0)  # in place of the first
-    master._counting.count(list(seen.files), seen)
-    assert [line.result.value for line in read_history(world.store)] == [2.0]
 
 
 def test_what_was_stopped_is_counted_in_a_file_that_its_worker_cannot_add_to() -> None:

@@ -27,6 +27,7 @@ SHOWN = {
     "history-first": "the history says something else than what is counted",
     "replacing": "what was counted has changed",
     "own-line": "the history says something else than what is counted",
+    "trains-twice": "the history says something else than what is counted",
     "no-look": "the history lacks a trial",
     "pruned-in-place": "what was counted has changed",
     "no-adoption": "a file is left in trials/",

@@ -106,6 +106,21 @@ def test_what_has_been_tried_before_goes_before_what_is_new() -> None:
     assert [trial.number for trial in bench.executors[0].trials] == [15]
 
 
+def test_what_is_published_twice_is_trained_once_by_a_worker_and_then_given_back() -> None:
+    """Two masters may do so; the name of a file and what it says belong together."""
+    bench = Bench()
+    bench.publish(0)
+    bench.step()
+    bench.answer(Result(outcome=Outcome.COMPLETE, value=1.0))
+    (done,) = bench.names(State.DONE)
+    before = bench.folder.read(done.live_path)
+    bench.publish(0)
+    bench.step(seconds=5.0)
+    assert len(bench.executors[0].trials) == 1
+    assert bench.folder.read(done.live_path) == before
+    assert [(n.trial, n.attempt) for n in bench.names(State.LOST)] == [(0, 1)]
+
+
 def test_the_next_training_is_one_rename_away_when_the_one_before_ends() -> None:
     bench = Bench()
     for number in range(4):

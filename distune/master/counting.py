@@ -58,9 +58,8 @@ class Counting:
             won = self._store.count_as(name.key, lines_of(counted, file))
         else:
             won = self._store.count(name)
-        if won and name.state is State.PRUNED:
+        if won:
             self._won.append(counted)
-        # What was read is not always what was moved: a worker may have trained it once more.
         elif not self._take_winner(name.key, elapsed):
             return  # what took the name is no file: the next look counts this one
         if name.state is State.PRUNED:

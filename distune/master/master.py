@@ -218,7 +218,6 @@ class Master:
 
     def _check_files(self) -> None:
         """See that the study's own files are what this master has made of them."""
-        self._keep_study()
         self._counting.keep()
         lost = self._asked.keep()
         if lost is not None:

@@ -83,7 +83,9 @@ class Claiming:
     def _adopt(self, study: OpenStudy, name: AttemptName, trial: Trial | None = None) -> None:
         """Train an attempt whose file carries the worker's id; release it if that cannot be."""
         slot = self._slots.free_for(study)
-        if slot is None:
+        # What was published twice, as two masters may do, must not be trained twice under one
+        # name: a file's name and what it says would not belong together any more (P8).
+        if slot is None or name in study.begun:
             study.release(name)
             return
         try:
@@ -93,6 +95,7 @@ class Claiming:
             study.release(name)
             study.look_for_another()
             return
+        study.begun.add(name)
         now = self._context.monotonic()
         progress = Progress(file=name.filename, study=study.study.id)
         folder = protocol.artifacts_folder(trial.number, trial.attempt)

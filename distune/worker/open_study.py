@@ -69,6 +69,7 @@ class OpenStudy:
         longest = min(LONGEST_PAUSE, study.lease / 8)
         self.backoff, self.claim_backoff = Backoff(longest), Backoff(longest)
         self.ended: list[Attempt] = []  # trained, but not put away yet
+        self.begun: set[AttemptName] = set()  # by this worker; it trains none of them again
         self.claimed_last = False  # the last look for something to claim has found something
         self.unchecked = True  # since the last heartbeat: which files the worker owns
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
