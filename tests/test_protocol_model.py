@@ -26,7 +26,7 @@ SMALL = {
 SHOWN = {
     "history-first": "the history says something else than what is counted",
     "replacing": "what was counted has changed",
-    "own-line": "the history says something else than what is counted",
+    "own-line": "the history has two lines that differ",
     "trains-twice": "the history says something else than what is counted",
     "no-look": "the history lacks a trial",
     "pruned-in-place": "what was counted has changed",
