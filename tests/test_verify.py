@@ -18,6 +18,7 @@ from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.study.trial import Asked, Counted, Outcome, Purpose, Record, trial_seed
 from tests.conftest import Lab
+from tests.damage import damage_study
 from tests.garbage import Bench
 from tests.histories import (
     counted,
@@ -344,3 +345,8 @@ def test_what_was_asked_for_and_is_not_over_is_written_again_from_memory(tmp_pat
     lose_line(protocol.ASKED, 1)(bench)
     bench.master._asked.read_again()
     assert [one for one in lines_in(bench, protocol.ASKED) if _is_of(1, one)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_damage_while_masters_and_workers_are_killed_costs_no_other_trial(seed: int) -> None:
+    damage_study(seed)
