@@ -71,6 +71,7 @@ class Mutation:
 
 
 _STORE = "tests/test_store.py"
+_VERIFY = "tests/test_verify.py"
 _MASTER = "tests/test_master.py"
 _WORKER = "tests/test_worker.py"
 _HEARTBEAT = "tests/test_heartbeat.py"
@@ -297,8 +298,21 @@ MUTATIONS = (
     ),
     Mutation(
         "a setting that nobody has asked for is trained", "master/asked", tests=_MASTER,
-        old="        return any(getattr(trial, name) != getattr(wanted, name) for name in same)",
-        new="        return False",
+        old="return asked is None or not asks_for(self._study, asked, trial)",
+        new="return False",
+    ),
+    # -- damage --------------------------------------------------------------------------
+    Mutation(
+        "a study ends without a look at its files", "master/actions", tests=_VERIFY,
+        old="if not self._checking.go_on():", new="if False:",
+    ),
+    Mutation(
+        "a start makes no file again", "master/master", tests=_VERIFY,
+        old="        checking.restore_files()\n", new="",
+    ),
+    Mutation(
+        "a damaged file keeps the name of the new one", "master/mending", tests=_VERIFY,
+        old="                self._store.set_aside(path, why)\n", new="",
     ),
     # -- heartbeats ----------------------------------------------------------------------
     Mutation(

@@ -27,6 +27,7 @@ COMMANDS = {
     "show": "Show everything about one trial.",
     "report": "Write an HTML page with plots of a study.",
     "export": "Write the trials to a file for other programs.",
+    "verify": "Check that a study has each of its trials once, and mend it.",
     "doctor": "Test whether a shared folder can be trusted.",
     "init": "Write a space file to start from.",
     "check": "Check a space file and show what it would try.",

@@ -7,6 +7,7 @@ from typing import TypeGuard
 from distune.export.leaderboard import best_space, leaderboard_csv
 from distune.master import planner
 from distune.master.asked import Remembered
+from distune.master.checking import Checking
 from distune.master.counting import Counting
 from distune.share import protocol, records
 from distune.share.heartbeat import Finished
@@ -27,6 +28,7 @@ class Actions:
     _observer: Observer
     _asked: Remembered
     _counting: Counting
+    _checking: Checking
     finished: Finished | None = None  # how the study ended, when it has
     _elapsed: float = 0.0
 
@@ -134,7 +136,8 @@ class Actions:
             return
         for name in attempts:  # one more attempt at what has been counted, seen only now
             self._store.withdraw(name)
-        self._counting.keep()
+        if not self._checking.go_on():
+            return
         history = self._observer.history
         self._store.write_document(protocol.LEADERBOARD, leaderboard_csv(history).encode())
         best = best_space(history)

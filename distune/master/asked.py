@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from distune.errors import BadRecord, UserError
-from distune.search.asked import AskedSoFar, recovered_from, trial_of
+from distune.search.asked import AskedSoFar, asks_for, recovered_from
 from distune.search.ranking import History
 from distune.search.sampler import Question, Sampler, Suggestion
 from distune.share import protocol, records
@@ -23,7 +23,7 @@ class Remembered:
         self.so_far = AskedSoFar(study)
         self._store = store
         self._study = study
-        self._file = LinesFile(store, protocol.ASKED, Asked, study)
+        self.file = LinesFile(store, protocol.ASKED, Asked, study)
         self._unwritten: list[bytes] = []
         self._recovered = 0
         self._lacks_lines = False
@@ -38,15 +38,28 @@ class Remembered:
         self._store.distrust_tail(protocol.ASKED)
         self._catch_up()
         # A trial is published after its line is whole: half a line says that more is missing.
-        self._lacks_lines = self._file.torn or not len(self.so_far)
+        self._lacks_lines = self.file.torn or not len(self.so_far)
 
     def _catch_up(self) -> None:
         """Take in what the file has and is not known."""
         try:
-            for asked, line in self._file.read():
+            for asked, line in self.file.read():
                 self.so_far.add(asked, line)
         except BadRecord as error:
-            self._file.problem = str(error)  # what is known stands
+            self.file.problem = str(error)  # what is known stands
+
+    def read_again(self) -> AskedSoFar:
+        """All lines that the file has now, and those that it should have of what is not over."""
+        asked = AskedSoFar(self._study)
+        try:
+            for one, line in self.file.read_again():
+                asked.add(one, line)
+        except BadRecord as error:
+            self.file.problem = str(error)
+        lost = sum(asked.add(one) for one in self.so_far.not_over())
+        if lost:
+            self.file.write_anew(asked.lines())
+        return asked
 
     def add(self, new: Sequence[Asked]) -> None:
         """Remember configurations that were asked for now; all of them are on the disk after it.
@@ -59,7 +72,7 @@ class Remembered:
             if self.so_far.add(asked, line):
                 self._unwritten.append(line)
         if self._unwritten:
-            self._file.append(self._unwritten, self.so_far.lines())
+            self.file.append(self._unwritten, self.so_far.lines())
             self._unwritten.clear()
 
     def refuses(self, trial: Trial) -> bool:
@@ -68,17 +81,13 @@ class Remembered:
         if asked is None:
             self._catch_up()  # where locks lie, a second master may have
             asked = self.so_far.of(trial.number)
-        if asked is None:
-            return True
-        wanted = trial_of(self._study, asked, trial.number)
-        same = ("params", "seed", "configuration", "repeat")
-        return any(getattr(trial, name) != getattr(wanted, name) for name in same)
+        return asked is None or not asks_for(self._study, asked, trial)
 
     def recover(self, trials: Iterable[Trial], history: History) -> None:
         """Make lines that were lost again, from trials that they have asked for. Where nothing says
         that the file lacks lines, a trial that it does not name is a stranger.
         """
-        self._lacks_lines |= self._file.problem is not None or self._has_less_than(history)
+        self._lacks_lines |= self.file.problem is not None or self._has_less_than(history)
         for trial in trials if self._lacks_lines else ():
             asked = recovered_from(self._study, trial)
             known = max(self.so_far.next_trial, history.highest)
@@ -119,10 +128,10 @@ class Remembered:
             asked = gap.replace(params=found.params, stage=found.stage, state=found.state)
             self._recovered += self.so_far.add(asked)
         lost, self._recovered = self._recovered, 0
-        if not lost and self._file.problem is None:
+        if not lost and self.file.problem is None:
             return None
-        why = self._file.problem
-        self._file.write_anew(self.so_far.lines())
+        why = self.file.problem
+        self.file.write_anew(self.so_far.lines())
         return (
             f"{protocol.ASKED}: {why or 'it lacked some lines'}; written anew with all "
             f"{len(self.so_far)} configurations, {lost} of them made again from their trials"
@@ -131,8 +140,8 @@ class Remembered:
     def keep(self) -> str | None:
         """Write all of it anew if the file has lost lines; a line for people, if so."""
         self.so_far.forget_what_is_over()
-        if not self._file.has_lost_lines():
+        if not self.file.has_lost_lines():
             return None
         self._catch_up()  # where locks lie, a second master may have written
-        self._file.write_anew(self.so_far.lines())
+        self.file.write_anew(self.so_far.lines())
         return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"

@@ -37,12 +37,13 @@ class Counting:
 
     def mend(self) -> None:
         """Make the file say what is known, now that `seen/` has been compared with it."""
-        file, known = self._observer.history_file, self._observer.history.lines()
+        file, known = self._observer.history_file, self._observer.history
         self._store.distrust_tail(protocol.HISTORY)
         if file.problem is not None:
-            file.write_anew(known)
+            self._write_anew()
         else:
-            file.append([records.encode(one) for one in self._observer.recovered], known)
+            recovered = [records.encode(one) for one in self._observer.recovered]
+            file.append(recovered, known.lines())
 
     def count(self, names: Sequence[AttemptName], snapshot: Snapshot) -> None:
         """Count done and pruned attempts, those that are the first of their trial."""
@@ -122,16 +123,36 @@ class Counting:
         for one, line in new:
             history.add(one, line)
 
+    def compare(self) -> None:
+        """Read all of the file again, and write it anew if it is not what is remembered."""
+        file, known = self._observer.history_file, self._observer.history
+        missing, differ = set(known.lines()), False
+        try:
+            for counted, line in file.read_again():
+                if line in missing:
+                    missing.discard(line)
+                elif (first := known.get(counted.key)) is None:
+                    self._observer.take_in(counted, line)  # a second master's
+                else:
+                    differ |= records.encode(first) != line
+        except BadRecord as error:
+            file.problem = str(error)
+        if missing or differ:
+            self._write_anew()
+
     def keep(self) -> None:
         """Write what is remembered anew if the file has lost lines."""
-        file, known = self._observer.history_file, self._observer.history
-        if file.has_lost_lines():
+        if self._observer.history_file.has_lost_lines():
             self._observer.catch_up()  # a second master, or that of a copy, may have written
-            file.write_anew(known.lines())
-            count = len(known) + len(known.tests)
-            self._observer.add_event(
-                "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"
-            )
+            self._write_anew()
+
+    def _write_anew(self) -> None:
+        known = self._observer.history
+        self._observer.history_file.write_anew(known.lines())
+        count = len(known) + len(known.tests)
+        self._observer.add_event(
+            "trouble", f"{protocol.HISTORY} had lost lines; all {count} written anew"
+        )
 
 
 def lines_of(counted: Counted, file: AttemptFile | None = None) -> list[Record]:

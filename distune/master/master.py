@@ -10,6 +10,7 @@ from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.master import planner
 from distune.master.actions import Actions, is_new
 from distune.master.asked import Remembered
+from distune.master.checking import Checking
 from distune.master.counting import Counting
 from distune.master.lock import Identity, Rivals, second_master
 from distune.search.ranking import History
@@ -51,9 +52,10 @@ class ClaimPace:
 class Patrol:
     """Looks for what has no business outside `trials/`, a few places at a time (P11)."""
 
-    def __init__(self, store: Store, lease: float) -> None:
+    def __init__(self, store: Store, lease: float, checking: Checking) -> None:
         self._store = store
         self._lease = lease
+        self._checking = checking
         self._seen = store.inspect_seen()
 
     def look(self, workers: Iterable[WorkerView]) -> None:
@@ -64,10 +66,10 @@ class Patrol:
             if view.beat is None and view.silence >= self._lease:
                 self._store.set_aside(protocol.beat_path(view.worker), "it is no heartbeat")
         looked_at = 0
-        for path, problem in itertools.islice(self._seen, _FILES):
+        for one in itertools.islice(self._seen, _FILES):
             looked_at += 1
-            if problem is not None:
-                self._store.set_aside(path, problem)
+            if one.file is None:
+                self._checking.look_into(one)
         if looked_at < _FILES:
             self._seen = self._store.inspect_seen()  # all over again
 
@@ -117,8 +119,10 @@ class Master:
         self._counting.mend()
         self._succeed(store.read_master())
         self._expect_what_is_there()
-        self._actions = Actions(store, self.observer, self._asked, self._counting)
-        self._patrol = Patrol(store, self.study.lease)
+        checking = Checking(store, self.observer, self._asked, self._counting)
+        checking.restore_files()
+        self._actions = Actions(store, self.observer, self._asked, self._counting, checking)
+        self._patrol = Patrol(store, self.study.lease, checking)
         self._last_step = monotonic()
         self._next_beat = self._next_patrol = self._next_check = self._last_step
         store.reopen()

@@ -49,6 +49,21 @@ class AskedSoFar:
         self.next_trial = max(self.next_trial, last + 1)
         return True
 
+    def put_right(self, asked: Asked) -> bool:
+        """Take one in in the place of the line that asks for the same trials; False if lines
+        that ask for others, too, are in its way.
+        """
+        place = bisect_right(self._first, asked.trial) - 1
+        last = asked.trial + asked.repeats - 1
+        if place >= 0 and (self._first[place], self._last[place]) == (asked.trial, last):
+            self._lines[asked.trial] = records.encode(asked)
+            return True
+        return self.add(asked)
+
+    def not_over(self) -> Iterator[Asked]:
+        """The configurations of which a trial is not counted yet."""
+        return (self._at(bisect_right(self._first, first) - 1) for first in list(self._lines))
+
     def of(self, trial: int) -> Asked | None:
         """The line that asks for a trial."""
         place = bisect_right(self._first, trial) - 1
@@ -127,6 +142,13 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         seed=trial_seed(study.seed, asked.configuration, repeat),
         params=asked.params,
     )
+
+
+def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
+    """Whether a line asks for just this trial, whichever attempt or test of it this is."""
+    wanted = trial_of(study, asked, trial.number)
+    same = ("params", "seed", "configuration", "repeat")
+    return all(getattr(trial, name) == getattr(wanted, name) for name in same)
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:

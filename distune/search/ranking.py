@@ -82,6 +82,11 @@ class History:
         """The trials that have been counted, by their numbers."""
         return self._lines.keys()
 
+    def keys(self) -> list[tuple[Purpose, int]]:
+        """Each trial that has been counted, and each test."""
+        trained = [(Purpose.TRAIN, number) for number in self._lines]
+        return trained + [(Purpose.TEST, number) for number in self._tests]
+
     def missing(self, start: int, stop: int) -> Iterable[int]:
         """The trials from one number to before another that have not been counted."""
         if start == 0 and stop == len(self._lines) == self.highest + 1:
@@ -132,6 +137,11 @@ class History:
         bisect.insort(tests, counted, key=lambda test: test.trial.number)
         if key in self._configurations:
             self._configurations[key].tests = tests
+
+    def begin_anew(self, many: Iterable[Counted]) -> None:
+        """Forget all of it and count these: some lines were not what their trials had been."""
+        vars(self).update(vars(History(self.study)))
+        self.extend(many)
 
     def extend(self, many: Iterable[Counted]) -> None:
         for counted in many:

@@ -28,6 +28,7 @@ class LinesFile(Generic[L]):
     #: Why the file, as far as it was read, is not what this study's master wrote, if so. A torn
     #: line is no problem.
     problem: str | None = None
+    altered: int = 0  # lines whose checksum does not match
     torn: bool = False  # it ended in half a line when it was read last
     lost: bool = False  # lines were missing that had been there; until it is written anew
     _offset: int = 0  # where the next unread line begins
@@ -69,8 +70,14 @@ class LinesFile(Generic[L]):
             if self._offset > _SIZE_LIMIT:
                 raise BadRecord("it is too large")
 
+    def read_again(self) -> Iterator[tuple[L, bytes]]:
+        """All that the file has now, as if it had never been read: see `read`."""
+        self._start_over()
+        self.problem = None
+        return self.read()
+
     def _start_over(self) -> None:
-        self._offset = 0
+        self._offset = self.altered = 0
         self._mark = 0, b""
 
     def _sound_in(self, data: bytes) -> Iterator[tuple[L, bytes]]:
@@ -90,6 +97,8 @@ class LinesFile(Generic[L]):
         known = records.beginning_of(self._kind)[: len(line)]
         if line[: len(known)] != known:
             self.problem = "a line in it is no record"
+        else:
+            self.altered += records.is_altered(line)
 
     def is_whole(self) -> bool:
         """Whether the file still has the last line that it had when this was asked before, and all
@@ -132,6 +141,7 @@ class LinesFile(Generic[L]):
             self._store.set_aside(self._path, self.problem)
         self._store.write_document(self._path, b"".join(lines))
         self.problem = None
+        self.altered = 0
         self._mark = 0, b""
         self._unchecked.clear()
         self.lost = False

@@ -239,6 +239,13 @@ def decode_again(line: bytes) -> Record:
         return decode(line)
 
 
+def is_altered(line: bytes) -> bool:
+    """Whether a line that is no record was one: it ends in a checksum, as no half of a line does,
+    which a crash leaves.
+    """
+    return _CHECKSUM.fullmatch(line.strip()[-_TAIL:]) is not None
+
+
 def decode_lines(data: bytes, on_bad: Callable[[bytes], None] | None = None) -> Iterator[Record]:
     """All complete, sound records in `data`: see `decode_with_lines`."""
     return (record for record, _ in decode_with_lines(data, on_bad))
@@ -285,6 +292,7 @@ class AttemptFile:
     claim: Claim | None
     reports: tuple[Report, ...]
     result: Result | None
+    altered: int = 0  # lines whose checksum does not match
 
 
 def parse_attempt(data: bytes) -> AttemptFile:
@@ -298,7 +306,8 @@ def parse_attempt(data: bytes) -> AttemptFile:
     claim: Claim | None = None
     reports: dict[int, Report] = {}
     result: Result | None = None
-    for record in decode_lines(data):
+    bad: list[bytes] = []
+    for record in decode_lines(data, bad.append):
         match record:
             case Trial():
                 trial = trial or record
@@ -310,7 +319,7 @@ def parse_attempt(data: bytes) -> AttemptFile:
                 result = result or record
     if trial is None:
         raise BadRecord("no trial in it")
-    return AttemptFile(trial, claim, tuple(reports.values()), result)
+    return AttemptFile(trial, claim, tuple(reports.values()), result, sum(map(is_altered, bad)))
 
 
 def encode_document(record: Record | Document) -> bytes:

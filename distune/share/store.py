@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol, records
@@ -29,6 +30,16 @@ def as_attempt(name: AttemptName, file: records.AttemptFile) -> AttemptName:
         return name
     worker = file.claim.worker if file.claim else ""
     return name._replace(attempt=file.trial.attempt, worker=worker)
+
+
+@dataclass(frozen=True)
+class SeenFile:
+    """Something that lies in `seen/`."""
+
+    path: str
+    name: AttemptName | None = None  # None if no file of history is called so
+    file: records.AttemptFile | None = None  # None if it cannot be used
+    problem: str = ""  # why it cannot
 
 
 class Store(StudyDocuments):
@@ -296,18 +307,35 @@ class Store(StudyDocuments):
                 continue
         return found
 
+    @property
+    def _is_earlier(self) -> bool:
+        """Whether the study is one of the earlier layout."""
+        return self._study is not None and not self._study.is_current
+
     def _parse_seen(self, folder: str, filename: str) -> AttemptName:
         name = AttemptName.parse(filename)
         if protocol.seen_folder(name.trial) != folder:
             raise BadRecord(f"trial {name.trial} belongs into {protocol.seen_folder(name.trial)}/")
-        earlier = self._study is not None and not self._study.is_current
+        earlier = self._is_earlier
         counts = name.state is State.SEEN and (name.attempt > 0) == earlier
         if not (counts or name.state is State.LOST or (earlier and name.state is State.PRUNED)):
             raise BadRecord(f"such a name has no business in {protocol.SEEN}/")
         return name
 
-    def inspect_seen(self) -> Iterator[tuple[str, str | None]]:
-        """Each path in `seen/`, and why it has no business there, if so. Reads every file."""
+    def lacking(self, keys: Iterable[tuple[Purpose, int]]) -> Iterator[tuple[Purpose, int]]:
+        """Those of these trials and tests that have no counted file, by the names alone."""
+        by_folder = sorted(keys, key=lambda key: key[1])
+        for folder, some in groupby(by_folder, lambda key: protocol.seen_folder(key[1])):
+            names = set(self._names_in(folder))
+            if self._is_earlier:
+                there = self._seen_in(folder)
+                names = {
+                    AttemptName.counted(n.key).filename for n in there if n.state is not State.LOST
+                }
+            yield from (key for key in some if AttemptName.counted(key).filename not in names)
+
+    def inspect_seen(self) -> Iterator[SeenFile]:
+        """Everything in `seen/`, what is of one trial together. Reads every file."""
         for name in self._names_in(protocol.SEEN):
             try:
                 folder = protocol.parse_seen_folder(name)
@@ -315,21 +343,31 @@ class Store(StudyDocuments):
             except (BadRecord, NotAFolder) as error:
                 if isinstance(error, NotAFolder) and error.link:
                     raise
-                yield f"{protocol.SEEN}/{name}", "it is not a folder of history"
-                continue
+                path = f"{protocol.SEEN}/{name}"
+                yield SeenFile(path, problem="it is not a folder of history")
             except FileNotFoundError:
                 continue
-            yield from self._inspect_seen_folder(folder, names)
-
-    def _inspect_seen_folder(
-        self, folder: str, names: Iterable[str]
-    ) -> Iterator[tuple[str, str | None]]:
-        for name in names:
-            try:
-                self.read_ended(self._parse_seen(folder, name), seen=True)
-            except FileNotFoundError:
-                continue
-            except BadRecord as error:
-                yield f"{folder}/{name}", str(error)
             else:
-                yield f"{folder}/{name}", None
+                yield from self._inspect(folder, names)
+
+    def inspect_counted(self, key: tuple[Purpose, int]) -> Iterator[SeenFile]:
+        """What `seen/` has of a trial, or of a test, that is counted."""
+        names = [AttemptName.counted(key)]
+        if self._is_earlier:
+            there = self.seen_of(key[1])
+            names = [n for n in there if n.key == key and n.state is not State.LOST]
+        return self._inspect(protocol.seen_folder(key[1]), [name.filename for name in names])
+
+    def _inspect(self, folder: str, names: Iterable[str]) -> Iterator[SeenFile]:
+        for filename in names:
+            path, name = f"{folder}/{filename}", None
+            try:
+                name = self._parse_seen(folder, filename)
+                yield SeenFile(path, name, self.read_ended(name, seen=True))
+            except FileNotFoundError:
+                continue
+            except NotAFolder as error:
+                if error.link:
+                    raise
+            except BadRecord as error:
+                yield SeenFile(path, name, problem=str(error))

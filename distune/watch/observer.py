@@ -141,11 +141,15 @@ class Observer:
         """Take in what the history file has and this observer lacks."""
         try:
             for counted, line in self.history_file.read():
-                reach = max(len(self.history), self.history.highest) + LONGEST_LEAP
-                if counted.trial.number <= reach:
-                    self.history.add(counted, line)
+                self.take_in(counted, line)
         except BadRecord as error:
             self.history_file.problem = str(error)  # what is known stands; the master mends it
+
+    def take_in(self, counted: Counted, line: bytes) -> None:
+        """Add a line of the history file, if a master of this study can have written it."""
+        reach = max(len(self.history), self.history.highest) + LONGEST_LEAP
+        if counted.trial.number <= reach:
+            self.history.add(counted, line)
 
     def _read_finished(self) -> Finished | None:
         try:
