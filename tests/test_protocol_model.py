@@ -24,7 +24,7 @@ SMALL = {
 }
 #: How it shows, what is broken.
 SHOWN = {
-    "history-first": "the history says something else than what is counted",
+    "history-first": "the history has two lines that differ",
     "replacing": "what was counted has changed",
     "own-line": "the history has two lines that differ",
     "trains-twice": "the history says something else than what is counted",
