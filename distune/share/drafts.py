@@ -94,8 +94,9 @@ def link_new(draft: str, name: str, at: int) -> None:
         if error.errno not in _NO_LINKS:
             raise
         # No hard links here. One master publishes, so looking first is enough.
-        if name in os.listdir(at):
-            raise FileExistsError(errno.EEXIST, "exists", name) from error
+        with os.scandir(at) as entries:
+            if any(entry.name == name for entry in entries):
+                raise FileExistsError(errno.EEXIST, "exists", name) from error
         os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
     else:
         discard(draft, at)

@@ -78,7 +78,7 @@ class Observer:
 
     def expect_all(self, listing: Listing) -> None:
         """Expect the trials of a listing."""
-        for name in self._files.split(listing)[0]:
+        for name in self._files.split(listing, everything=True)[0]:
             self.expected.expect(name.key, name.attempt)
 
     def blind(self) -> None:
@@ -141,8 +141,8 @@ class Observer:
         """Take in what the history file has and this observer lacks."""
         try:
             for counted, line in self.history_file.read():
-                reach = max(len(self.history), self.history.highest) + LONGEST_LEAP
-                if counted.trial.number <= reach:
+                # Of the count, not of the highest: a few lines must not leap to a trillion.
+                if counted.trial.number <= len(self.history) + LONGEST_LEAP:
                     self.history.add(counted, line)
         except BadRecord as error:
             self.history_file.problem = str(error)  # what is known stands; the master mends it
