@@ -60,9 +60,12 @@ _HISTORIES = Check(
     "ten thousand other histories", 6, ("python -m tests.simulation --seeds 100000:110000",)
 )
 _GARBAGE = Check(
-    "garbage for the parsers and for live studies",
-    3,
-    ("python -m tests.fuzz --seconds 90 --seed 500000",),
+    "garbage for the parsers and for live studies, and what hostile shares cost",
+    4,
+    (
+        "python -m tests.fuzz --seconds 90 --seed 500000",
+        "python -m tests.fuzz --names 20000 --hostile",
+    ),
 )
 _ENDURANCE = Check(
     "half an hour of random faults, and whether anything grows",

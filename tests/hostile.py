@@ -456,8 +456,8 @@ def things(names: int) -> dict[str, Thing]:
         "100,000 keys": _field(b"{" + b",".join(b'"%x":1' % i for i in range(100_000)) + b"}"),
         "60 MiB without a line's end": _attempts(State.DONE, lambda: [b"x" * MIB] * 60),
         "a million torn lines": _lines(protocol.HISTORY, partial(_torn, count=10**6)),
-        "200,000 trials counted": _lines(
-            protocol.HISTORY, partial(_history, count=200_000), MEMORY_FOR_HISTORY
+        "100,000 trials counted": _lines(
+            protocol.HISTORY, partial(_history, count=100_000), MEMORY_FOR_HISTORY
         ),
         "counted trials, far apart": _lines(
             protocol.HISTORY, partial(_history, count=3000, leap=99_990)
