@@ -117,6 +117,20 @@ def test_too_many_names_are_said_and_waited_for(
     assert all(name.attempt == 1 for name in bench.master.store.seen()), "no training was lost"
 
 
+def test_a_flood_of_history_holds_up_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    bench.step(2)
+    monkeypatch.setattr(folder, "MOST_NAMES", 20)
+    for i in range(30):
+        (bench.path / protocol.SEEN / f"stranger-{i}").touch()
+    bench.now += 100  # on patrol
+    bench.run()
+    assert bench.lines_about("/seen: there are more than 20 names in it")
+    assert len(bench.master.observer.history) == bench.trials
+
+
 def test_a_flood_is_set_aside_without_listing_where_it_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
