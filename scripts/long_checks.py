@@ -64,9 +64,10 @@ _GARBAGE = Check(
     4,
     (
         "python -m tests.fuzz --seconds 90 --seed 500000",
-        "python -m tests.fuzz --names 20000 --hostile",
+        "python -m tests.fuzz --names 10000 --hostile TiB GiB far trillion deep digits jobs",
     ),
 )
+_HOSTILE = Check("what hostile shares cost", 40, ("python -m tests.fuzz --hostile",))
 _ENDURANCE = Check(
     "half an hour of random faults, and whether anything grows",
     45,
@@ -92,6 +93,7 @@ RARE: tuple[Check, ...] = (
     _soak("gluster", minutes=25, lease="default"),
     _soak("sshfs", minutes=25, lease="default"),
     _soak("faultfs", minutes=30, lease="default"),
+    _HOSTILE,
     _ENDURANCE,
 )
 

@@ -220,6 +220,10 @@ class Thing:
     one_share: bool = False  # for all readers, because it takes long to make
 
 
+def _some(*names: str) -> dict[str, Reader]:
+    return {name: READERS[name] for name in names}
+
+
 def _grow(path: Path, size: int = _SPARSE) -> None:
     """A file that has so many bytes, and does not take them."""
     path.touch()
@@ -277,7 +281,7 @@ def _flood(
             os.close(os.open(name(i), os.O_WRONLY | os.O_CREAT, 0o666, dir_fd=at))
         os.close(at)
 
-    return Thing(make, readers={one: READERS[one] for one in readers}, one_share=True)
+    return Thing(make, readers=_some(*readers), one_share=True)
 
 
 def _stranger(i: int) -> str:
@@ -350,7 +354,7 @@ def _attempts(
             begins = records.encode(bench.trial(number)) + records.encode(claim)
             path.write_bytes(begins + ends)
 
-    return Thing(make, memory)
+    return Thing(make, memory, _some("status", "top", "running master") if count > 1 else None)
 
 
 def _reports(count: int, metrics: Mapping[str, float], first: int = 0) -> Iterator[bytes]:
@@ -477,17 +481,17 @@ def things(names: int) -> dict[str, Thing]:
         "100,000 reports, done": _attempts(
             State.DONE, partial(_reports, 100_000, _FEW), memory=MEMORY_FOR_REPORTS
         ),
-        "300,000 reports, running, 8 times": _attempts(
-            State.TAKEN, partial(_reports, 300_000, {}), 8, MEMORY_FOR_REPORTS
+        "300,000 reports, running, 4 times": _attempts(
+            State.TAKEN, partial(_reports, 300_000, {}), 4, MEMORY_FOR_REPORTS
         ),
-        "300,000 reports, done, 8 times": _attempts(
-            State.DONE, partial(_reports, 300_000, {}), 8, MEMORY_FOR_REPORTS
+        "300,000 reports, done, 4 times": _attempts(
+            State.DONE, partial(_reports, 300_000, {}), 4, MEMORY_FOR_REPORTS
         ),
-        "a million numbers, running, 8 times": _attempts(
-            State.TAKEN, partial(_reports, 1000, _TINY), 8, MEMORY_FOR_REPORTS
+        "a million numbers, running, 4 times": _attempts(
+            State.TAKEN, partial(_reports, 1000, _TINY), 4, MEMORY_FOR_REPORTS
         ),
-        "a million numbers, done, 8 times": _attempts(
-            State.DONE, partial(_reports, 1000, _TINY), 8, MEMORY_FOR_REPORTS
+        "a million numbers, done, 4 times": _attempts(
+            State.DONE, partial(_reports, 1000, _TINY), 4, MEMORY_FOR_REPORTS
         ),
         "100,000 metrics": _attempts(
             State.TAKEN, lambda: _reports(50, {f"{i:x}": 0.0 for i in range(90_000)})
