@@ -3,7 +3,7 @@ the disk of whoever looks. Each thing is measured with all that read it, each re
 of its own, against the same look at the same study without it:
 
     python -m tests.fuzz --hostile                   # all of them: minutes
-    python -m tests.fuzz --hostile history 1\ TiB     # those with one of these in their names
+    python -m tests.fuzz --hostile history "1 TiB"     # those with one of these in their names
 """
 
 from __future__ import annotations
