@@ -62,9 +62,12 @@ _HISTORIES = Check(
     ("python -m tests.simulation --seeds 100000:110000", "python -m tests.protocol_model"),
 )
 _GARBAGE = Check(
-    "garbage for the parsers and for live studies",
-    3,
-    ("python -m tests.fuzz --seconds 90 --seed 500000",),
+    "garbage for the parsers and for live studies, and what hostile shares cost",
+    4,
+    (
+        "python -m tests.fuzz --seconds 90 --seed 500000",
+        "python -m tests.fuzz --names 10000 --hostile TiB GiB far trillion deep digits jobs",
+    ),
 )
 _TWO_MASTERS = Check(
     "a hundred thousand histories, each with two masters and no lock",
@@ -74,6 +77,7 @@ _TWO_MASTERS = Check(
         "python -m tests.simulation --masters 2 --seeds 2050000:2100000",
     ),
 )
+_HOSTILE = Check("what hostile shares cost", 40, ("python -m tests.fuzz --hostile",))
 _ENDURANCE = Check(
     "half an hour of random faults, and whether anything grows",
     45,
@@ -99,6 +103,7 @@ RARE: tuple[Check, ...] = (
     _soak("gluster", minutes=25, lease="default"),
     _soak("sshfs", minutes=25, lease="default"),
     _soak("faultfs", minutes=30, lease="default"),
+    _HOSTILE,
     _ENDURANCE,
     _TWO_MASTERS,
 )

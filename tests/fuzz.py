@@ -4,6 +4,10 @@ Everything random comes from one seed, so that a failure can be replayed:
 
     python -m tests.fuzz --seconds 60             # until the time is over
     python -m tests.fuzz --seed 4711 --only parsers --inputs 1
+
+What a hostile share costs in memory and time is another part, without chance: see `tests.hostile`.
+
+    python -m tests.fuzz --hostile                # a table; exit status 1 beyond a bound
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ from distune.study.trial import (
     Trial,
 )
 from distune.training.messages import Assignment, Ready, decode_message, encode_message
+from tests import hostile
 from tests.garbage import ALL, CHANGES, NAMES, Bench, place, resealed, spoil
 from tests.histories import make_study
 
@@ -352,8 +357,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="begin with this one")
     parser.add_argument("--inputs", type=int, default=sys.maxsize, help="stop after so many seeds")
     parser.add_argument("--only", choices=["parsers", "studies"], help="fuzz but these")
+    parser.add_argument(
+        "--hostile", nargs="*", metavar="WORD", help="measure hostile shares; those so called"
+    )
+    parser.add_argument("--names", type=int, help="in a flood of them; by default 99,900")
     options = parser.parse_args()
     os.fsync = lambda fd: None  # nothing here waits for a disk
+    if options.hostile is not None:
+        sys.exit(hostile.run(options.hostile, options.names))
     until = time.monotonic() + options.seconds
     inputs = studies = pieces = 0
     seed = options.seed

@@ -27,6 +27,7 @@ from distune.share.records import AttemptFile
 from distune.study.space import Space
 from distune.study.study import Limits, Study
 from distune.study.trial import Claim, Counted, Failure, Outcome, Purpose, Report, Result, Trial
+from distune.watch.display import live
 from distune.watch.display.configurations import varying_parameters
 from distune.watch.display.json_data import snapshot_json, trial_json
 from distune.watch.display.leaderboard import best_text, final_table
@@ -755,6 +756,15 @@ def test_a_status_shows_all_that_runs_however_much_it_is() -> None:
     assert text.count("img/s") == 55 + 1
     running = text.split("Running")[1].split("Workers")[0].split("\n")[1:-2]
     assert [int(line.split()[0]) for line in running] == list(range(50, 110))
+
+
+def test_a_status_of_thousands_says_how_many_more_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "_MOST_ROWS", 5)
+    text = text_of(status_text(a_busy_snapshot(3, 60, 55), 100))
+    assert ("and 55 more" in text, "and 50 more" in text) == (True, True)
+    assert text.count("img/s") == 5 + 1
 
 
 def test_a_trials_detail_tells_each_attempts_story() -> None:

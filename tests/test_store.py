@@ -657,7 +657,7 @@ def test_a_failure_that_is_kept_holds_nothing_open(
         raise OSError(errno.EIO, "no answer")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "listdir", broken)
+        patched.setattr(os, "scandir", broken)
         with pytest.raises(ShareError) as listing:
             store.folder.names("seen")
     store.folder.rest()

@@ -1,6 +1,6 @@
 """What the master has asked its sampler for: in memory, and in `asked.jsonl`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 
 from distune.errors import BadRecord, UserError
 from distune.search.asked import AskedSoFar, asks_for, recovered_from
@@ -14,6 +14,8 @@ from distune.study.study import Study
 from distune.study.trial import Asked, Purpose, Trial
 
 _MOST_AHEAD = 1000  # trials: a master publishes no more before the first of them is counted
+#: Trials that lost lines have asked for, at most: what is missing is asked for anew, one by one.
+_MOST_MISSING = 100_000
 
 
 class Remembered:
@@ -24,6 +26,7 @@ class Remembered:
         self._store = store
         self._study = study
         self.file = LinesFile(store, protocol.ASKED, Asked, study)
+        self._history: Sized = ()
         self._unwritten: list[bytes] = []
         self._recovered = 0
         self._lacks_lines = False
@@ -34,6 +37,7 @@ class Remembered:
         if self._is_read:
             return
         self._is_read = True
+        self._history = history
         self.so_far = AskedSoFar(self._study, history)
         self._store.distrust_tail(protocol.ASKED)
         self._catch_up()
@@ -44,7 +48,10 @@ class Remembered:
         """Take in what the file has and is not known."""
         try:
             for asked, line in self.file.read():
-                self.so_far.add(asked, line)
+                if self._may_have_asked(asked):
+                    self.so_far.add(asked, line)
+                else:
+                    self.file.problem = "a line in it asks for trials far beyond all others"
         except BadRecord as error:
             self.file.problem = str(error)  # what is known stands
 
@@ -60,6 +67,12 @@ class Remembered:
         if lost:
             self.file.write_anew(asked.lines())
         return asked
+
+    def _may_have_asked(self, asked: Asked) -> bool:
+        """Whether a master of this study may have, given how many trials there are."""
+        known = max(self.so_far.trials, len(self._history))
+        near = asked.trial <= known + _MOST_MISSING
+        return near and asked.repeats <= self._study.repeats
 
     def add(self, new: Sequence[Asked]) -> None:
         """Remember configurations that were asked for now; all of them are on the disk after it.
@@ -91,7 +104,9 @@ class Remembered:
         for trial in trials if self._lacks_lines else ():
             asked = recovered_from(self._study, trial)
             known = max(self.so_far.next_trial, history.highest)
-            if asked is not None and asked.trial <= known + _MOST_AHEAD:
+            if asked is None or asked.trial > known + _MOST_AHEAD:
+                continue
+            if self._may_have_asked(asked):
                 self._recovered += self.so_far.add(asked)
 
     def _has_less_than(self, history: History) -> bool:

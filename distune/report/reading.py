@@ -1,6 +1,8 @@
 """Reads from the share what a report needs of a study."""
 
+import math
 from collections.abc import Callable, Set
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from distune.errors import BadRecord, NotAFolder
@@ -8,7 +10,7 @@ from distune.export.files import need
 from distune.report.study_data import StudyData, sample
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State
-from distune.share.records import AttemptFile, decode_document
+from distune.share.records import AttemptFile, Room, decode_document
 from distune.share.store import Store
 from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import Counted, Outcome
@@ -18,6 +20,7 @@ from distune.watch.observer import Observer
 CURVES_OF_BEST, CURVES_OF_OTHERS = 60, 240
 GIVEN_UP = 300  # attempts that ended no trial, of which the file is read
 TIMEKEEPERS = 3  # trials by worker
+_POINTS = 120  # of a curve: no more are drawn
 FIGURES_LIMIT = 16 * 2**20  # bytes
 
 
@@ -31,13 +34,18 @@ def read_study(store: Store) -> StudyData:
     history = snapshot.history
     lost = sorted(name for name in store.seen() if name.state is State.LOST)
     given_up: dict[AttemptName, AttemptFile | None] = dict.fromkeys(lost)
+    reading = _Reading()
     for name in lost[:GIVEN_UP]:
-        given_up[name] = _file(partial(store.read_attempt, name, seen=True))
+        given_up[name] = reading.file(partial(store.read_attempt, name, seen=True))
     chosen = sample(history, CURVES_OF_BEST, CURVES_OF_OTHERS)
     wanted = [one for one in chosen if one.result.steps > 1]
     wanted += _timekeepers(history, {name.worker for name in lost})
-    files = {one.trial.number: _file(partial(store.read_counted, one)) for one in wanted}
+    files = {one.trial.number: reading.file(partial(store.read_counted, one)) for one in wanted}
     figures, problems = _figures(store, history)
+    if reading.left_out:
+        problems.append(
+            f"The reports of {reading.left_out} attempts are left out: all together are too many."
+        )
     return StudyData(
         snapshot=snapshot,
         files={number: file for number, file in files.items() if file is not None},
@@ -48,11 +56,26 @@ def read_study(store: Store) -> StudyData:
     )
 
 
-def _file(read: Callable[[], AttemptFile]) -> AttemptFile | None:
-    """The file of an attempt; None if it is not to be had."""
-    try:
-        return read()
-    except (FileNotFoundError, BadRecord):
+@dataclass
+class _Reading:
+    """Files of attempts, as long as they do not fill the memory."""
+
+    left_out: int = 0
+    _room: Room = field(default_factory=Room)
+
+    def file(self, read: Callable[[], AttemptFile]) -> AttemptFile | None:
+        """The file of an attempt, with as many of its reports as are drawn, spread over all of
+        them; None if it is not to be had.
+        """
+        try:
+            file = read()
+        except (FileNotFoundError, BadRecord):
+            return None
+        every = math.ceil(len(file.reports) / _POINTS) or 1
+        file = replace(file, reports=file.reports[::-every][::-1])
+        if self._room.takes(file):
+            return file
+        self.left_out += 1
         return None
 
 

@@ -26,7 +26,7 @@ class AskedSoFar:
         self._history = history if history is not None else History(study)
         self._first = array("q")  # of a line's trials, in their order; and the last one of each
         self._last = array("q")
-        self._trials = 0
+        self.trials = 0  # how many were asked for
         self._lines: dict[int, bytes] = {}  # by the first trial: of what is not over
 
     def __len__(self) -> int:
@@ -42,7 +42,7 @@ class AskedSoFar:
             return False
         self._first.insert(place, asked.trial)
         self._last.insert(place, last)
-        self._trials += asked.repeats
+        self.trials += asked.repeats
         if not self._is_over(asked.trial, last):
             self._lines[asked.trial] = line or records.encode(asked)
         self.next_configuration = max(self.next_configuration, asked.configuration + 1)
@@ -88,7 +88,7 @@ class AskedSoFar:
 
     def has_gaps(self) -> bool:
         """Whether lines were lost, and no trial tells of them."""
-        return self._trials < self.next_trial
+        return self.trials < self.next_trial
 
     def gaps(self) -> Iterator[Asked]:
         """What is missing: lines without params, with the lowest free configuration's numbers."""

@@ -94,8 +94,9 @@ def link_new(source: str, here: int, name: str, there: int) -> None:
         if error.errno not in _NO_LINKS:
             raise
         # No hard links here. A study has one master, so looking first is enough.
-        if name in os.listdir(there):
-            raise FileExistsError(errno.EEXIST, "exists", name) from error
+        with os.scandir(there) as entries:
+            if any(entry.name == name for entry in entries):
+                raise FileExistsError(errno.EEXIST, "exists", name) from error
         os.rename(source, name, src_dir_fd=here, dst_dir_fd=there)
     else:
         discard(source, here)

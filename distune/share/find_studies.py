@@ -5,9 +5,13 @@ from pathlib import Path
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol
-from distune.share.folder import Folder, answers
+from distune.share.folder import Folder, TooManyNames, answers
 from distune.share.open_folders import shown
 from distune.share.store import Store
+
+#: In a logs directory. A worker looks into each of them every few seconds, and must not be late
+#: with its heartbeat for it.
+_MOST_FOLDERS = 10_000
 
 
 def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
@@ -19,13 +23,11 @@ def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
     """
     with answers("list", logs):
         try:
-            names = sorted(os.listdir(logs))
+            names = _folders_in(logs, only)
         except FileNotFoundError:
             return {}
     found: dict[str, Store] = {}
     for name in names:
-        if name.startswith(".") or (only is not None and name != only):
-            continue
         folder = Folder(logs / name, network=True)
         try:
             if protocol.STUDY in folder.names(""):
@@ -36,11 +38,24 @@ def find_studies(logs: Path, only: str | None = None) -> dict[str, Store]:
         except FileNotFoundError:
             continue  # gone again
         except ShareError as error:
-            # Another user's folder is not for this one. Anything else must not look as if the
-            # study had been deleted.
-            if not isinstance(error.__cause__, PermissionError):
+            # Another user's folder is not for this one, and a flooded one for nobody. Anything else
+            # must not look as if the study had been deleted.
+            if not isinstance(error.__cause__, PermissionError | TooManyNames):
                 raise
     return found
+
+
+def _folders_in(logs: Path, only: str | None) -> list[str]:
+    """What may be a study; files are none, and so many of them as there may be."""
+    names = []
+    with os.scandir(logs) as entries:
+        for entry in entries:
+            its = only is None or entry.name == only
+            if its and not entry.name.startswith(".") and not entry.is_file(follow_symlinks=False):
+                names.append(entry.name)
+                if len(names) > _MOST_FOLDERS:
+                    raise TooManyNames(_MOST_FOLDERS, "folders")
+    return sorted(names)
 
 
 def open_study(logs: Path, name: str | None) -> Store:

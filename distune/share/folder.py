@@ -24,6 +24,9 @@ from distune.share import drafts, records
 from distune.share.file_system import is_network
 from distune.share.open_folders import OpenFolders, shown
 
+#: In one directory; more would fill the memory of all who look. A thousand workers with sixteen
+#: trials each have some tens of thousands in `trials/`, and no other folder has more.
+MOST_NAMES = 100_000
 _READ_AT_ONCE = 2**20
 #: What opening something that is no regular file may answer, or a file that may not be opened.
 _NO_FILE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV, errno.EOPNOTSUPP}
@@ -60,6 +63,14 @@ class FolderLike(Interface):
     def poke(self, folder: str) -> None: ...
     def sync(self, folder: str) -> None: ...
     def rest(self) -> None: ...
+
+
+class TooManyNames(OSError):
+    """A directory with which somebody means to fill the memory of whoever lists it."""
+
+    def __init__(self, most: int, what: str = "names") -> None:
+        said = f"there are more than {most:,} {what} in it: move what is not distune's elsewhere"
+        super().__init__(errno.EMFILE, said)
 
 
 class answers:
@@ -118,12 +129,16 @@ class Folder:
         self._open.rest()
 
     def names(self, folder: str) -> list[str]:
-        """A fresh listing, without dot files (unfinished writes, `.nfs*`, `.fuse_hidden*`)."""
+        """A fresh listing, without dot files (unfinished writes, `.nfs*`, `.fuse_hidden*`).
+
+        Raises:
+            ShareError: so many names are there that most of them cannot be distune's.
+        """
 
         def look() -> list[str]:
             opened = self._open.open(folder)  # one that was listed before shows old news on NFS
             try:
-                return sorted({n for n in os.listdir(opened.fd) if not n.startswith(".")})
+                return _list(opened.fd)
             finally:
                 del opened  # as in `OpenFolders.inside`
 
@@ -403,6 +418,22 @@ class Folder:
 
         with answers("write in", self._open.full(folder)):
             self._open.inside(folder, touch)
+
+
+def _list(folder: int) -> list[str]:
+    """The names in a directory, sorted, without those that begin with a dot.
+
+    Raises:
+        TooManyNames: there are more than distune would make.
+    """
+    names: set[str] = set()
+    with os.scandir(folder) as entries:
+        for count, entry in enumerate(entries):
+            if count >= MOST_NAMES:
+                raise TooManyNames(MOST_NAMES)
+            if not entry.name.startswith("."):
+                names.add(entry.name)
+    return sorted(names)
 
 
 def _read(fd: int, offset: int, limit: int, size: int) -> bytes:

@@ -14,7 +14,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -31,6 +31,10 @@ D = TypeVar("D", bound=Document)
 #: More than this in one file is not something distune wrote.
 SIZE_LIMIT = 64 * 2**20
 LINE_LIMIT = 2**20
+#: What the reports of one attempt come to, by `size_of_report`: half of what its file may have, in
+#: case all of them were written twice. An objective that reports more is stopped.
+REPORTS_LIMIT = 32 * 2**20
+_REPORT_SIZE, _NUMBER_SIZE = 100, 28  # bytes of a line, at most, besides the metrics' names
 #: A crash, or a full disk, leaves half a line now and then. More than this is something else.
 _MOST_BAD_LINES = 1000
 _STRETCH = 2**18  # bytes that are split into lines at a time
@@ -295,16 +299,22 @@ class AttemptFile:
     altered: int = 0  # lines whose checksum does not match
 
 
+def size_of_report(metrics: Mapping[str, float]) -> int:
+    """The bytes of a report's line, at most. In memory, each number takes four times as much."""
+    return _REPORT_SIZE + sum(len(name) + _NUMBER_SIZE for name in metrics)
+
+
 def parse_attempt(data: bytes) -> AttemptFile:
     """Read a whole attempt's file. A worker that was not sure whether its append arrived has
     written it again: of reports with one step the first counts, and so does the first result.
 
     Raises:
-        BadRecord: there is no trial in it.
+        BadRecord: there is no trial in it, or more reports than any objective makes.
     """
     trial: Trial | None = None
     claim: Claim | None = None
     reports: dict[int, Report] = {}
+    size = 0
     result: Result | None = None
     bad: list[bytes] = []
     for record in decode_lines(data, bad.append):
@@ -313,13 +323,33 @@ def parse_attempt(data: bytes) -> AttemptFile:
                 trial = trial or record
             case Claim():
                 claim = claim or record
-            case Report():
-                reports.setdefault(record.step, record)
+            case Report() if record.step not in reports:
+                size += size_of_report(record.metrics)
+                if size > REPORTS_LIMIT:
+                    raise BadRecord(f"its reports fill more than {REPORTS_LIMIT >> 20} MB")
+                reports[record.step] = record
             case Result():
                 result = result or record
     if trial is None:
         raise BadRecord("no trial in it")
     return AttemptFile(trial, claim, tuple(reports.values()), result, sum(map(is_altered, bad)))
+
+
+class Room:
+    """For the files of attempts that are kept at a time, twice what one attempt may report; anyone
+    who can write to the share can fill all that there are. `room.takes(file)`.
+    """
+
+    def __init__(self) -> None:
+        self._left = 2 * REPORTS_LIMIT
+
+    def takes(self, file: AttemptFile) -> bool:
+        """Whether there is room for this one, which then is taken."""
+        size = sum(size_of_report(report.metrics) for report in file.reports)
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
 
 
 def encode_document(record: Record | Document) -> bytes:

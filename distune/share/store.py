@@ -1,5 +1,6 @@
 """The attempts of a study: the only code that renames, appends to or lists trial files."""
 
+import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -13,6 +14,7 @@ from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
 
 LOCAL_LEASE = 20.0  # seconds
+_MOST_ATTEMPTS = 1000  # at a trial, of which the files are read; a tenth of it would be many
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
 
 
@@ -47,6 +49,8 @@ class Store(StudyDocuments):
 
     def __init__(self, folder: FolderLike) -> None:
         super().__init__(folder)
+        #: Bytes of attempts' files, so far: what a look has read tells when it has read enough.
+        self.bytes_read = 0
         self._unsynced = False
 
     def listing(self, *, viewer: bool = False) -> Listing:
@@ -79,7 +83,10 @@ class Store(StudyDocuments):
             FileNotFoundError: it has moved on.
             BadRecord: it is not what its name says.
         """
-        data = self.folder.read(name.seen_path if seen else name.live_path)
+        waiting = name.state is State.WAITING  # one line
+        limit = records.LINE_LIMIT if waiting else records.SIZE_LIMIT
+        data = self.folder.read(name.seen_path if seen else name.live_path, limit=limit)
+        self.bytes_read += len(data)
         file = records.parse_attempt(data)
         self._check_study(file.trial.study)
         if file.trial.key != name.key or name.attempt not in (0, file.trial.attempt):
@@ -104,14 +111,21 @@ class Store(StudyDocuments):
         return file
 
     def attempts_of(self, trial: int) -> list[tuple[AttemptName, records.AttemptFile]]:
-        """All attempts at one trial, wherever they lie, in their order."""
+        """All attempts at one trial, wherever they lie, in their order. Of so many, or such long
+        ones, that they could fill the memory, the last ones.
+        """
         live = [n for n in self.listing(viewer=True).attempts if n.trial == trial]
-        found = []
-        for name, seen in [(n, False) for n in live] + [(n, True) for n in self.seen_of(trial)]:
+        there = [(n, False) for n in live] + [(n, True) for n in self.seen_of(trial)]
+        there.sort(key=lambda pair: (pair[0].purpose, pair[0].attempt or math.inf))
+        found: list[tuple[AttemptName, records.AttemptFile]] = []
+        room = records.Room()
+        for name, seen in reversed(there[-_MOST_ATTEMPTS:]):
             try:
                 file = self.read_attempt(name, seen=seen)
             except (FileNotFoundError, BadRecord):
                 continue
+            if not room.takes(file):
+                break
             found.append((as_attempt(name, file), file))
         return sorted(found, key=lambda pair: (pair[0].purpose, pair[0].attempt))
 

@@ -2,7 +2,7 @@
 
 import errno
 
-from distune.errors import BadRecord, UserError
+from distune.errors import BadRecord, ShareError, UserError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
 from distune.share.heartbeat import Finished, MasterBeat, padded
@@ -11,6 +11,8 @@ from distune.study.study import Study
 from distune.study.trial import Record
 
 _BEAT_LIMIT = 256 * 2**10  # bytes
+#: Of all heartbeats together: a thousand workers have four, with a hundred trials each twenty.
+_BEATS_LIMIT = 64 * 2**20
 
 _README = """\
 This is the folder of the distune study {name!r}. You can look at everything here with ls and cat.
@@ -188,10 +190,17 @@ class StudyDocuments(StudyFiles):
     def _read_beats(self) -> tuple[dict[str, bytes], dict[str, str]]:
         found: dict[str, bytes] = {}
         strange: dict[str, str] = {}
+        size = 0
         for name in self._names_in(protocol.WORKERS):
             try:
                 worker = protocol.parse_beat(name)
                 found[worker] = self.folder.read(protocol.beat_path(worker), limit=_BEAT_LIMIT)
+                size += len(found[worker])
+                if size > _BEATS_LIMIT:
+                    raise ShareError(
+                        f"the heartbeats in {protocol.WORKERS}/ have more than "
+                        f"{_BEATS_LIMIT >> 20} MB: remove those of no worker"
+                    )
             except BadRecord as error:
                 strange[f"{protocol.WORKERS}/{name}"] = str(error)
             except FileNotFoundError:

@@ -80,12 +80,22 @@ class StudyFiles:
                 self.tell(f"{shown(path)} set aside as {shown(target)}: {why}")
 
     def _free_name(self, path: str) -> str:
-        """A name in `quarantine/` that nothing has."""
-        there = set(self.folder.names(protocol.QUARANTINE))
+        """A name in `quarantine/` that nothing has. Asked for by name, not listed: whoever fills
+        the folders fills this one.
+        """
         name = protocol.aside_name(path)
-        while name in there:
+        while self._is_there(target := f"{protocol.QUARANTINE}/{name}"):
             name = protocol.aside_name(path, secrets.token_hex(4))
-        return f"{protocol.QUARANTINE}/{name}"
+        return target
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self.folder.read(path, limit=0, part=True)
+        except FileNotFoundError:
+            return False
+        except BadRecord:
+            pass  # no file, but something
+        return True
 
     def _insist(self, path: str, write: Callable[[], None]) -> None:
         """Write a file of the study's own, whatever has been put in its place.

@@ -22,6 +22,7 @@ from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune.errors import Infeasible, UserError
+from distune.share import records
 from distune.study.command import fill_in
 from distune.study.study import Study
 from distune.study.trial import (
@@ -41,10 +42,8 @@ from distune.workloads.data.folders import DataFolders
 
 _MOST_METRICS = 1000
 _LONGEST_NAME = 200  # characters of a metric's name
-_MOST_REPORTED = 32 * 2**20  # bytes of one trial's reports, about; half of what is ever read
 _GRACE = 2.0  # seconds between TERM and KILL for a command
 _LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
-_REPORTED_LINE, _REPORTED_NUMBER = 100, 28  # bytes, at most, besides the names
 
 
 @dataclass
@@ -129,10 +128,10 @@ def drive(
             for step, (metrics, inside) in enumerate(steps, 1):
                 reported = metrics.get("seconds", inside)
                 seconds = reported if 0 <= reported < math.inf else inside
-                size += sum(len(name) + _REPORTED_NUMBER for name in metrics) + _REPORTED_LINE
-                if size > _MOST_REPORTED:
+                size += records.size_of_report(metrics)
+                if size > records.REPORTS_LIMIT:
                     raise ValueError(
-                        f"its reports fill more than {_MOST_REPORTED >> 20} MB after {step} "
+                        f"its reports fill more than {records.REPORTS_LIMIT >> 20} MB after {step} "
                         "steps: report less often, or less"
                     )
                 reports.append(Report(step=step, metrics=metrics, seconds=seconds))

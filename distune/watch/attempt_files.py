@@ -3,11 +3,11 @@ keeps of these.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from distune.errors import BadRecord
 from distune.search.ranking import History
-from distune.share import protocol
+from distune.share import protocol, records
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
@@ -15,11 +15,18 @@ from distune.study.study import Study
 from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial, summarize
 from distune.watch.expected import ExpectedTrials
 
-#: A number so far beyond the known ones was not published by a master of this study.
+#: A number that is higher than that of all counted trials by so much was not published by a master
+#: of this study, which is ahead by what waits and is trained.
 LONGEST_LEAP = 100_000
 _MOST_ATTEMPTS = 900_000  # a trial's; names can hold a few more
+#: At a look: what lies there will still lie there at the next one.
+_MOST_EXAMINED = 1000  # files
+_MOST_ENDED = 10_000  # files
+_MOST_READ = 128 * 2**20  # bytes
 _CURVES_READ = 40
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
+
+_OVER = frozenset({State.DONE, State.PRUNED, State.LOST})
 
 Files = dict[AttemptName, AttemptFile]
 #: Why a trial is none that the study has asked for, if so, given what was counted before.
@@ -43,27 +50,39 @@ class AttemptFiles:
     _verdicts: dict[AttemptName, str | None] = field(default_factory=dict)  # of the last listing
     _curves: dict[AttemptName, tuple[float, AttemptFile]] = field(default_factory=dict)
 
-    def split(self, listing: Listing) -> tuple[tuple[AttemptName, ...], dict[str, str]]:
-        """The study's attempts; and the names of all other files, and why they are strangers."""
+    def split(
+        self, listing: Listing, *, everything: bool = False
+    ) -> tuple[tuple[AttemptName, ...], dict[str, str]]:
+        """The study's attempts; and the names of all other files, and why they are strangers. What
+        it would take too long to examine now is neither, unless `everything` is to be.
+        """
         known: list[AttemptName] = []
         strangers = dict.fromkeys(listing.strangers, "it is not the name of an attempt")
-        reach = max(self.expected.next_number, len(self.history))
+        reach = len(self.history)
+        if self.refuse is not None:  # then what is expected was asked for
+            reach = max(reach, self.expected.next_number)
         verdicts, self._verdicts = self._verdicts, {}
-        caught_up = False
+        caught_up, begin = False, self.store.bytes_read
+        left = len(listing.attempts) if everything else _MOST_EXAMINED
         for name in sorted(listing.attempts):
             why = self._misplaced(name, reach)
             if why is None and self.refuse is not None and not self.expected.has(name.key):
+                if name not in verdicts:
+                    if left == 0 or self.store.bytes_read - begin > _MOST_READ:
+                        continue
+                    left -= 1
                 why = verdicts[name] if name in verdicts else self._examine(name, self.refuse)
                 if why is not None and name not in verdicts and not caught_up:
                     # Where locks lie a second master may have asked for it.
                     self.catch_up()
                     caught_up, why = True, self._examine(name, self.refuse)
                 self._verdicts[name] = why
-            if why is None:
-                known.append(name)
-                reach = max(reach, name.trial + 1)
-            else:
+            if why is not None:
                 strangers[name.filename] = why
+                continue
+            known.append(name)
+            if self.refuse is not None:
+                reach = max(reach, name.trial + 1)
         return tuple(known), strangers
 
     def _misplaced(self, name: AttemptName, reach: int) -> str | None:
@@ -84,17 +103,25 @@ class AttemptFiles:
             return str(error)
 
     def ended(self, attempts: Iterable[AttemptName]) -> tuple[Files, dict[AttemptName, str]]:
-        """The files of attempts that are over; and which cannot be used, and why."""
+        """The files of attempts that are over, those that count as they are without their reports;
+        and which cannot be used, and why. Of very many the first ones: the others have their turn
+        when these are settled.
+        """
         files: Files = {}
         bad: dict[AttemptName, str] = {}
-        for name in attempts:
-            if name.state in (State.DONE, State.PRUNED, State.LOST):
-                try:
-                    files[name] = self.store.read_ended(name)
-                except BadRecord as error:
-                    bad[name] = str(error)
-                except FileNotFoundError:
-                    continue
+        begin = self.store.bytes_read
+        over = [name for name in attempts if name.state in _OVER]
+        for name in over[:_MOST_ENDED]:
+            if self.store.bytes_read - begin > _MOST_READ:
+                break
+            try:
+                file = self.store.read_ended(name)
+                # What was stopped is counted by what it has reported.
+                files[name] = file if name.state is State.PRUNED else replace(file, reports=())
+            except BadRecord as error:
+                bad[name] = str(error)
+            except FileNotFoundError:
+                continue
         return files, bad
 
     def running(self, attempts: Iterable[AttemptName], now: float) -> Files:
@@ -105,10 +132,19 @@ class AttemptFiles:
             if name in self._curves and now - self._curves[name][0] < _CURVE_AGE:
                 continue
             try:
-                self._curves[name] = (now, self.store.read_attempt(name))
+                self._curves[name] = (now, self._curve(name))
             except (BadRecord, FileNotFoundError):
                 continue
+        room = records.Room()
+        self._curves = {name: c for name, c in self._curves.items() if room.takes(c[1])}
         return {name: file for name, (_, file) in self._curves.items()}
+
+    def _curve(self, name: AttemptName) -> AttemptFile:
+        """What a running attempt has reported of the metric that is ranked."""
+        file, metric = self.store.read_attempt(name), self.history.study.metric
+        values = ({k: v for k, v in one.metrics.items() if k == metric} for one in file.reports)
+        reports = zip(file.reports, values, strict=True)
+        return replace(file, reports=tuple(one.replace(metrics=of) for one, of in reports))
 
 
 def count_attempt(
@@ -145,19 +181,17 @@ def recover(store: Store, history: History, refuse: Refuse) -> list[Counted]:
         What was added, each trial after those that it rests upon: by number, tests last.
     """
     found: list[Counted] = []
-    reach = len(history)
     unknown = store.seen(history.counted)
     for name in sorted(unknown, key=lambda n: (n.purpose is Purpose.TEST, n.trial, n)):
         if name.state is State.LOST or history.has(name.key):
             continue
-        if name.trial > reach + LONGEST_LEAP:
+        if name.trial > len(history) + LONGEST_LEAP:
             continue
         try:
             file = store.read_ended(name, seen=True)
         except (FileNotFoundError, BadRecord):
             continue
         if refuse(file.trial, history) is None:
-            reach = max(reach, name.trial)
             found.append(count_attempt(history.study, name, file, None))
             history.add(found[-1])
     return found

@@ -11,6 +11,7 @@ from distune.study.trial import FAILURES, Outcome, Result
 from distune.watch.snapshot import Event
 
 _EVENTS_KEPT = 200
+_LONGEST_TEXT = 2000  # characters; what a worker says of a failure has 500
 
 
 class EventLog:
@@ -25,7 +26,7 @@ class EventLog:
         self._stages_begun = 0
 
     def add(self, kind: str, text: str) -> None:
-        self.events.append(Event(self._wall(), kind, text))
+        self.events.append(Event(self._wall(), kind, text[:_LONGEST_TEXT]))
 
     def counted(self) -> None:
         """Trials and tests that were counted since the look before."""

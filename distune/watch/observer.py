@@ -78,7 +78,7 @@ class Observer:
 
     def expect_all(self, listing: Listing) -> None:
         """Expect the trials of a listing."""
-        for name in self._files.split(listing)[0]:
+        for name in self._files.split(listing, everything=True)[0]:
             self.expected.expect(name.key, name.attempt)
 
     def blind(self) -> None:
@@ -147,8 +147,8 @@ class Observer:
 
     def take_in(self, counted: Counted, line: bytes) -> None:
         """Add a line of the history file, if a master of this study can have written it."""
-        reach = max(len(self.history), self.history.highest) + LONGEST_LEAP
-        if counted.trial.number <= reach:
+        # Of the count, not of the highest: a few lines must not leap to a trillion.
+        if counted.trial.number <= len(self.history) + LONGEST_LEAP:
             self.history.add(counted, line)
 
     def _read_finished(self) -> Finished | None:

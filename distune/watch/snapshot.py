@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from distune.search.ranking import History
 from distune.search.staged import StageView
@@ -66,6 +67,11 @@ class Snapshot:
     master: MasterBeat | None = None
     master_silence: float = 0.0
     trials_per_second: float | None = None
+
+    @cached_property
+    def beats(self) -> Mapping[str, Beat | None]:
+        """What each worker says of itself."""
+        return {view.worker: view.beat for view in self.workers}
 
     def in_state(self, *states: State) -> list[AttemptName]:
         return [name for name in self.attempts if name.state in states]

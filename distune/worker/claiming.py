@@ -13,6 +13,8 @@ from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import Slots
 from distune.worker.studies import Studies
 
+_MOST_IN_VAIN = 20  # at a step: a flood of garbage must not delay the heartbeat
+
 
 @dataclass(eq=False)
 class Claiming:
@@ -48,11 +50,15 @@ class Claiming:
             study.next_beat = 0.0
         if not study.health.may_claim:
             return
-        while self._slots.free_for(study) is not None and not study.replaced:
+        in_vain = 0  # claims of files that are no trials
+        while in_vain < _MOST_IN_VAIN and (slot := self._slots.free_for(study)) is not None:
+            if study.replaced:
+                return
             if study.health.doubtful and self._slots.holding(study):
                 return
             if not self._claim_one(study, listing):
                 return
+            in_vain += slot.free
 
     def _claim_one(self, study: OpenStudy, listing: bool) -> bool:
         now = self._context.monotonic()

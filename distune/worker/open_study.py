@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol
@@ -19,6 +20,7 @@ from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
 from distune.worker.health import Health, Peers
 
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at other workers' heartbeats, or for the end
+_MOST_READ = 200  # files of trials that wait for another attempt, after each listing
 _MOST_LOST = 2  # claims in a row, until a listing is not believed any more
 
 
@@ -134,12 +136,12 @@ class OpenStudy:
     def _left_to_others(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
         """The waiting trials that failed on this worker, and that another one could try."""
         failed_on = self.candidates.failed_on
-        for name in waiting:
-            if name.attempt > 1 and name not in failed_on:
-                try:
-                    failed_on[name] = self.store.read_attempt(name).trial.failed_on
-                except (BadRecord, FileNotFoundError):
-                    continue  # the worker that claims it will see
+        unknown = (name for name in waiting if name.attempt > 1 and name not in failed_on)
+        for name in islice(unknown, _MOST_READ):
+            try:
+                failed_on[name] = self.store.read_attempt(name).trial.failed_on
+            except (BadRecord, FileNotFoundError):
+                continue  # the worker that claims it will see
         worker, now = self._context.worker, self._context.monotonic()
         if now >= self._next_look_around and any(worker in on for on in failed_on.values()):
             self.look_at_peers()

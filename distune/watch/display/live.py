@@ -22,6 +22,7 @@ from distune.watch.display.workers import (
 from distune.watch.snapshot import Snapshot
 
 #: Sign, style of the sign, style of the text: trouble strikes the eye, routine does not.
+_MOST_ROWS = 1000  # of a panel, where nothing else limits it
 _KINDS: dict[str, tuple[str, str, str]] = {
     "claimed": ("›", "blue", "dim"),
     "complete": ("✓", "green", ""),
@@ -147,13 +148,15 @@ def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
 
 
 def status_text(snapshot: Snapshot, width: int) -> RenderableType:
-    """One snapshot as text: the live view without a limit to its height."""
+    """One snapshot as text: the live view, as high as it needs to be, but for thousands of workers
+    and of their trials.
+    """
     lines = [indented(line, width) for line in study_lines(snapshot, width - 2, 3)]
     most = {"Ranking": 20, "Events": 10}
     for panel in _panels(snapshot, header=True):
         if panel.title == "Events" and not panel.total:
             continue  # nothing has happened since the only look
-        rows = min(max(panel.total, 1), most.get(panel.title, 10**9))
+        rows = min(max(panel.total, 1), most.get(panel.title, _MOST_ROWS))
         block = _panel_lines(panel, snapshot, width, rows)
         while block and not block[-1].plain:
             block.pop()

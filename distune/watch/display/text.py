@@ -8,6 +8,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -128,7 +129,7 @@ class Column:
     optional: bool = False
     cells: Sequence[Text] = ()
 
-    @property
+    @cached_property  # asked for with each row
     def width(self) -> int:
         # A parameter's long name must not take the space of three: it is cut.
         name = min(cell_len(self.name), 14)

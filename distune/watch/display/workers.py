@@ -179,7 +179,7 @@ class RunningAttempt:
 
 
 def running_attempt(snapshot: Snapshot, name: AttemptName) -> RunningAttempt:
-    beat = next((view.beat for view in snapshot.workers if view.worker == name.worker), None)
+    beat = snapshot.beats.get(name.worker)
     mine = (name.filename, snapshot.study.id)
     said = (one for one in beat.running if (one.file, one.study) == mine) if beat else iter(())
     progress, file = next(said, None), snapshot.files.get(name)
