@@ -41,7 +41,7 @@ from distune.master.run import run_master
 from distune.share import protocol
 from distune.share.folder import Folder
 from distune.share.protocol import State
-from distune.share.records import decode_lines
+from distune.share.records import AttemptFile, decode_lines
 from distune.share.store import Store
 from distune.space_file.read import parse_space_file
 from distune.study.trial import Counted, Outcome
@@ -393,6 +393,10 @@ def _text(path: Path) -> str:
 # -- what must hold afterwards -------------------------------------------------------------
 
 
+def _was_stopped(file: AttemptFile) -> bool:
+    return file.result is not None and file.result.outcome is Outcome.PRUNED
+
+
 def check(folder: Path, space: dict[str, Any]) -> None:
     """The study is over, and every trial is ranked exactly once (P3).
 
@@ -411,7 +415,13 @@ def check(folder: Path, space: dict[str, Any]) -> None:
     numbers = Counter(name.trial for name in counted)
     twice = {number for number, times in numbers.items() if times > 1}
     assert not twice, f"counted twice in seen/: {twice}"
-    attempts = Counter((file.trial.key, file.trial.attempt) for file in files.values())
+    # What was stopped is counted in a file of the master's own.
+    stopped = {name.key for name in counted if _was_stopped(files[name])}
+    attempts = Counter(
+        (file.trial.key, file.trial.attempt)
+        for name, file in files.items()
+        if name.state is State.SEEN or name.key not in stopped
+    )
     assert set(attempts.values()) <= {1}, f"an attempt has two files: {attempts}"
     lines = [
         line

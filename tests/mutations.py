@@ -289,7 +289,8 @@ MUTATIONS = (
     ),
     Mutation(
         "what is set aside replaces what was", "share/study_files", tests="tests/test_garbage.py",
-        old="        while name in there:\n", new="        while False:\n",
+        old='        while self._is_there(target := f"{protocol.QUARANTINE}/{name}"):\n',
+        new='        target = f"{protocol.QUARANTINE}/{name}"\n        while False:\n',
     ),
     Mutation(
         "a symbolic link is followed", "share/folder", tests="tests/test_garbage.py",

@@ -95,7 +95,7 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         "check": [str(space)],
         "presets": [],
         "data": ["imagenet"],  # a mistake: it downloads nothing
-        **{name: ["--logs", "."] for name in ("top", "status", "best")},
+        **{name: ["--logs", "."] for name in ("top", "status", "best", "verify")},
     }
     assert set(typed) == set(COMMANDS)
     for command, arguments in typed.items():

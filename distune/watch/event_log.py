@@ -54,7 +54,7 @@ class EventLog:
             match name.state:
                 case State.TAKEN:
                     self.add("claimed", f"trial {name.label} claimed by {name.worker}")
-                case State.LOST:
+                case State.LOST if not self._history.has(name.key):
                     self._add_lost(name, files.get(name))
                 case State.WAITING if name.attempt > 1:
                     self.add("retried", f"trial {name.trial}: attempt {name.attempt} published")

@@ -93,6 +93,8 @@ class Claiming:
         # name: a file's name and what it says would not belong together any more (P8).
         if slot is None or name in study.begun:
             study.release(name)
+            if slot is not None:
+                study.look_for_another()
             return
         try:
             trial = trial or study.store.read_attempt(name).trial
