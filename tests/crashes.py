@@ -440,7 +440,7 @@ def check(folder: Path, space: dict[str, Any]) -> None:
         assert ranked == list(range(space["trials"])), f"ranked: {ranked}"
     for name in counted:
         file = files[name]
-        if name.state is State.SEEN:
+        if name.key not in stopped:
             assert file.result is not None, f"{name.filename} has no result"
             assert file.result.outcome is Outcome.COMPLETE, f"{name.filename}: {file.result}"
             x = file.trial.params["x"]
