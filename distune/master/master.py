@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
@@ -24,7 +24,7 @@ from distune.study.trial import Purpose, Trial
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot, WorkerView
 
-_CHECK_EVERY = 4.0  # seconds between two looks at what only accidents change
+_CHECK_EVERY = 5.0  # seconds between two looks at what only accidents change
 _AT_ONCE = 0.01  # seconds
 _FILES = 20  # of `seen/`, looked at each time
 
@@ -194,7 +194,8 @@ class Master:
         now = self._monotonic()
         seconds, self._last_step = now - self._last_step, now
         self.elapsed += seconds
-        if now >= self._next_check:
+        checks, patrols = now >= self._next_check, now >= self._next_patrol
+        if checks:
             self._next_check = now + min(_CHECK_EVERY, self.study.lease / 4)
             self._check_files()
         if now >= self._next_beat:
@@ -203,8 +204,7 @@ class Master:
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         plan = planner.plan(snapshot, self._asked.so_far, self._sampler)
         self.active = bool(plan)
-        patrols = now >= self._next_patrol
-        if plan or patrols:
+        if plan or (patrols and not checks):
             self._keep_study()  # or it would set another study's trials aside
         self.pace.follow(len(snapshot.in_state(State.WAITING)), sum(map(is_new, plan)), seconds)
         self._actions.apply(plan, snapshot)
@@ -215,19 +215,21 @@ class Master:
             self._next_patrol = now + self.study.lease / 4
         return snapshot
 
-    def _keep_study(self) -> None:
-        written = self.store.keep_study()
+    def _keep_study(self, names: Collection[str] | None = None) -> None:
+        written = self.store.keep_study(names)
         if written is not None:
             self.observer.add_event("trouble", written)
 
     def _check_files(self) -> None:
         """See that the study's own files are what this master has made of them."""
+        names = self.store.folder.names("")
+        self._keep_study(names)
         self._counting.keep()
         lost = self._asked.keep()
         if lost is not None:
             self.observer.add_event("trouble", lost)
         try:
-            finished = self.store.read_finished()
+            finished = self.store.read_finished(names)
         except BadRecord as error:
             self.store.set_aside(protocol.FINISHED, str(error))
         else:

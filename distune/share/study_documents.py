@@ -1,6 +1,7 @@
 """A study's own documents: what it is, how it ended, and the heartbeats of master and workers."""
 
 import errno
+from collections.abc import Collection
 
 from distune.errors import BadRecord, ShareError, UserError
 from distune.share import protocol, records
@@ -77,21 +78,23 @@ class StudyDocuments(StudyFiles):
         data = self.folder.read(protocol.STUDY, limit=records.LINE_LIMIT)
         return records.decode_document(Study, data)
 
-    def is_replaced(self) -> bool:
-        """Whether another study lies now where this one was when it was loaded.
+    def is_replaced(self, names: Collection[str] | None = None) -> bool:
+        """Whether another study lies now where this one was when it was loaded. `names`: a listing
+        of the folder that has just been made, if one has.
 
         Raises:
             FileNotFoundError: none does, or the share is away.
             BadRecord: `study.json` is not what it should be.
         """
         assert self._study is not None
-        if protocol.STUDY not in self.folder.names(""):  # what is kept open may be the old folder
+        # What is kept open may be the old folder.
+        if protocol.STUDY not in (self.folder.names("") if names is None else names):
             raise FileNotFoundError(errno.ENOENT, "no such file", protocol.STUDY)
         return self._read_study().id != self._study.id
 
-    def keep_study(self) -> str | None:
+    def keep_study(self, names: Collection[str] | None = None) -> str | None:
         """See that `study.json` says of which study this folder is, as long as its master runs; a
-        line for people, if it had to be written anew.
+        line for people, if it had to be written anew. `names`: as above.
 
         Raises:
             FileNotFoundError: the folder is gone, or the share is away.
@@ -100,7 +103,7 @@ class StudyDocuments(StudyFiles):
         assert self._study is not None
         name, why = self._study.name, "it was gone"
         try:
-            if self.is_replaced():
+            if self.is_replaced(names):
                 raise UserError(
                     f"study {name!r} was moved away or replaced: another study lies in its folder "
                     "now, and this master leaves it alone; to go on with the one before, put its "
@@ -126,13 +129,13 @@ class StudyDocuments(StudyFiles):
         except BadRecord:
             return False
 
-    def read_finished(self) -> Finished | None:
-        """How the study ended; None if it has not.
+    def read_finished(self, names: Collection[str] | None = None) -> Finished | None:
+        """How the study ended; None if it has not. `names`: as above.
 
         Raises:
             BadRecord: something is called so that no master of this study wrote.
         """
-        if protocol.FINISHED not in self.folder.names(""):
+        if protocol.FINISHED not in (self.folder.names("") if names is None else names):
             return None  # asked for by name, it might be missing long after it came
         try:
             data = self.folder.read(protocol.FINISHED, limit=records.LINE_LIMIT)
