@@ -209,6 +209,14 @@ def test_what_no_two_agree_on_is_named_and_left(bench: Bench) -> None:
     assert sorted(results(bench)) == [0, 2, 3]
 
 
+def test_whatever_is_in_a_name_what_is_said_of_it_is_one_line(bench: Bench) -> None:
+    (counted_file(bench, 3).parent / "000003.1.jsonl\n\x1b[31m").write_bytes(b"x")
+    said = [*map(str, look(bench).found), *map(str, mend(bench).found)]
+    assert len(said) == 2
+    assert all(line.isprintable() for line in said), said
+    assert look(bench).is_sound
+
+
 def test_a_line_of_a_curve_that_is_damaged_costs_that_line_only(tmp_path: Path) -> None:
     of = study(params={"x": [1, 2]}, metric="v", direction="maximize", objective="m:f")
     trial = {"seed": trial_seed(of.seed, 0, 0)}

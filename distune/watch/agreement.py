@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from distune.search.asked import asks_for, recovered_from
 from distune.share import protocol, records
+from distune.share.open_folders import shown
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.study import Study
@@ -63,7 +64,7 @@ class SetAside(Mend):
     why: str
 
     def __str__(self) -> str:
-        return f"{self.path} set aside"
+        return f"{shown(self.path)} set aside"
 
 
 @dataclass(frozen=True)

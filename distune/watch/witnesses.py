@@ -12,6 +12,7 @@ from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
 from distune.share import protocol
 from distune.share.lines_file import LinesFile
+from distune.share.open_folders import shown
 from distune.share.protocol import State
 from distune.share.store import SeenFile, Store
 from distune.study.study import Study
@@ -138,7 +139,8 @@ class Witnesses:
             if one.name is not None and one.name.state is not State.LOST:
                 counted.setdefault(one.name.key, []).append(one)
             elif one.file is None:
-                found.append(Finding(one.path, one.problem, [SetAside(one.path, one.problem)]))
+                aside = SetAside(one.path, one.problem)
+                found.append(Finding(shown(one.path), one.problem, [aside]))
         for key, some in counted.items():
             found += self._judge(self._said(key, some))
         return found
