@@ -187,10 +187,6 @@ MUTATIONS = (
         "neither of two masters goes", "master", tests=_MASTER,
         old="        if self._rivals.is_outranked_by(found):\n", new="        if False:\n",
     ),
-    Mutation(
-        "the master that goes says that the study is at rest", "master", tests=_MASTER,
-        old="        if self._has_yielded:\n            return\n", new="",
-    ),
     # -- the master ----------------------------------------------------------------------
     Mutation(
         "a master that starts lists trials/ once", "master", tests=_MASTER,

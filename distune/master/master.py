@@ -139,7 +139,6 @@ class Master:
         self.elapsed = before.elapsed if before else self.observer.history.elapsed
         self._counter = before.counter if before else 0
         self._rivals = Rivals(before.term + 1 if before else 1, self.identity.token)
-        self._has_yielded = False
         if before is not None and before.state == "running":
             self.observer.add_event(
                 "trouble",
@@ -253,8 +252,6 @@ class Master:
         """Say in the heartbeat that the study is at rest, if it is there, can be reached, and is
         not another master's.
         """
-        if self._has_yielded:
-            return
         try:
             self._keep_study()
             self._beat("finished" if self.finished else "stopped")
@@ -264,7 +261,6 @@ class Master:
     def _beat(self, state: Literal["running", "stopped", "finished"]) -> None:
         found = self.store.read_master()
         if self._rivals.is_outranked_by(found):
-            self._has_yielded = True
             raise UserError(second_master(self.study.name, found))
         self._counter += 1
         self.store.beat_as_master(
