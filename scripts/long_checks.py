@@ -57,9 +57,9 @@ _POWER = Check(
 )
 _SLOW = Check("the slow tests", 12, ("pytest -n 4 --dist worksteal -m slow",))
 _HISTORIES = Check(
-    "ten thousand other histories, and the model of the protocol",
+    "six thousand other histories, and the model of the protocol",
     6,
-    ("python -m tests.simulation --seeds 100000:110000", "python -m tests.protocol_model"),
+    ("python -m tests.simulation --seeds 100000:106000", "python -m tests.protocol_model"),
 )
 _GARBAGE = Check(
     "garbage for the parsers and for live studies, and what hostile shares cost",
