@@ -12,7 +12,7 @@ from distune.share import protocol, records
 from distune.share.file_system import file_system_of, is_network
 from distune.share.folder import Folder
 from distune.share.lines_file import study_in
-from distune.share.open_folders import shown
+from distune.share.shown_paths import shown
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.space_file.freeze import check_there_is_something, freeze
 from distune.space_file.model import SpaceFile

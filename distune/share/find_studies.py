@@ -6,7 +6,7 @@ from pathlib import Path
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.share import protocol
 from distune.share.folder import Folder, TooManyNames, answers
-from distune.share.open_folders import shown
+from distune.share.shown_paths import shown
 from distune.share.store import Store
 
 #: In a logs directory. A worker looks into each of them every few seconds, and must not be late

@@ -22,7 +22,8 @@ from typing import Protocol as Interface
 from distune.errors import BadRecord, Forbidden, ShareError
 from distune.share import drafts, records
 from distune.share.file_system import is_network
-from distune.share.open_folders import OpenFolders, shown
+from distune.share.open_folders import OpenFolders
+from distune.share.shown_paths import shown
 
 #: In one directory; more would fill the memory of all who look. A thousand workers with sixteen
 #: trials each have some tens of thousands in `trials/`, and no other folder has more.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from distune.errors import NotAFolder
+from distune.share.shown_paths import shown
 
 #: What an operation in a directory may answer that has been replaced since it was opened.
 _REPLACED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ENOTCONN}
@@ -92,9 +93,3 @@ class OpenFolders:
     def rest(self) -> None:
         """Hold nothing open: a process that waits must not keep a share from being unmounted."""
         self._kept.clear()
-
-
-def shown(path: str) -> str:
-    """A path as part of one line for people, whatever is in its name."""
-    text = path if path.isprintable() and " " not in path else ascii(path)
-    return text if len(text) <= 120 else f"{text[:100]}...{text[-16:]}"

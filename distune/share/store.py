@@ -8,8 +8,8 @@ from itertools import groupby
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
-from distune.share.open_folders import shown
 from distune.share.protocol import Actor, AttemptName, State
+from distune.share.shown_paths import shown
 from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
 

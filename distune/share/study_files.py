@@ -10,7 +10,7 @@ from typing import TypeVar
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol
 from distune.share.folder import FolderLike
-from distune.share.open_folders import shown
+from distune.share.shown_paths import shown
 
 #: Answers that will be the same later: such a thing cannot be set aside.
 _FOR_EVER = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EROFS}

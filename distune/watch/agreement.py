@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from distune.search.asked import asks_for, recovered_from
 from distune.share import protocol, records
-from distune.share.open_folders import shown
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
+from distune.share.shown_paths import shown
 from distune.study.study import Study
 from distune.study.trial import Asked, Counted, Purpose
 

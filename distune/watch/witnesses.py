@@ -12,8 +12,8 @@ from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
 from distune.share import protocol
 from distune.share.lines_file import LinesFile
-from distune.share.open_folders import shown
 from distune.share.protocol import State
+from distune.share.shown_paths import shown
 from distune.share.store import SeenFile, Store
 from distune.study.study import Study
 from distune.study.trial import Asked, Counted, Purpose
