@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from distune.errors import ShareError
-from distune.share import records
+from distune.share import protocol, records
 from tests.histories import LEASE
 
 _RENAME_TAKES = 0.5  # seconds in which a listing may miss the name
+_OLD_FOR = 1.0  # seconds in which a client may read of a file what it was before it grew
 
 
 class Crash(BaseException):
@@ -31,6 +32,7 @@ class Faults:
     torn: float = 0.0  # an append writes a part and fails
     lag: float = 0.0  # a listing is old
     hides: float = 0.0  # a listing taken during a rename has neither of its names
+    old: float = 0.0  # a file of an attempt is read as it was before it grew
     outage: float = 0.0  # the share is gone for this client, for a while
     freeze: float = 0.0  # the process is stopped, and goes on later
 
@@ -44,6 +46,8 @@ class Share:
     past: dict[str, list[tuple[float, list[str]]]] = field(default_factory=dict)
     published: Counter[str] = field(default_factory=Counter)
     renamed: dict[str, tuple[float, object]] = field(default_factory=dict)
+    #: Of an attempt's file: when it grew, by which client, and what it was before.
+    grown: dict[str, list[tuple[float, object, bytes]]] = field(default_factory=dict)
 
     def names(self, folder: str) -> list[str]:
         prefix = f"{folder}/" if folder else ""
@@ -151,7 +155,16 @@ class MemoryFolder:
             return self._written[path][offset : offset + limit]
         if path not in self.share.files:
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
-        return self.share.files[path][offset : offset + limit]
+        return self._content(path)[offset : offset + limit]
+
+    def _content(self, path: str) -> bytes:
+        """What a file has, or had a moment ago, before another client made it longer."""
+        since = self._now() - _OLD_FOR
+        old = [was for when, who, was in self.share.grown.get(path, []) if when > since]
+        if old and self.share.grown[path][-1][1] is not self and self._happens(self.faults.old):
+            self._trace(f"  and {path} is read as it was")
+            return self._rng.choice(old)
+        return self.share.files[path]
 
     def publish(self, path: str, data: bytes) -> None:
         def act() -> None:
@@ -171,6 +184,7 @@ class MemoryFolder:
                 raise FileNotFoundError(errno.ENOENT, "no such file", source)
             self.share.files[target] = self.share.files.pop(source)
             self.share.renamed[target] = self._now(), self
+            self.share.grown[target] = self.share.grown.pop(source, [])
 
         self._operate("move", f"{source} -> {target}", act)
 
@@ -189,6 +203,7 @@ class MemoryFolder:
             if target in self.share.files:
                 raise FileExistsError(errno.EEXIST, "exists", target)
             self.share.files[target] = self.share.files[source]
+            self.share.grown[target] = self.share.grown.get(source, [])
             if linked:
                 self._trace(f"crash between {target} and {source}, which are one file")
                 raise Crash
@@ -201,6 +216,9 @@ class MemoryFolder:
         def act() -> None:
             if path not in self.share.files:
                 raise FileNotFoundError(errno.ENOENT, "no such file", path)
+            if path.startswith(protocol.TRIALS):
+                was = self._now(), self, self.share.files[path]
+                self.share.grown.setdefault(path, []).append(was)
             if self._happens(self.faults.torn):
                 self.share.files[path] += data[: self._rng.randrange(len(data))]
                 raise ShareError(f"no space left for {path}")

@@ -299,6 +299,22 @@ MUTATIONS = (
     ),
     # -- damage --------------------------------------------------------------------------
     Mutation(
+        "an attempt's file is bad at the first sight", "watch/attempt_files",
+        old="if self.doubts.confirmed(name.live_path):", new="if True:",
+    ),
+    Mutation(
+        "a counted file is bad at the first sight of the patrol", "master/checking",
+        old="if not self._doubts.confirmed(one.path):", new="if False:",
+    ),
+    Mutation(
+        "a counted file is bad at the first sight of the last check", "master/checking",
+        old="return self._doubts.confirmed(found.subject)", new="return True",
+    ),
+    Mutation(
+        "the winner of a name is bad at the first sight", "master/counting",
+        old="if self._doubts.confirmed(name.seen_path):", new="if True:",
+    ),
+    Mutation(
         "a study ends without a look at its files", "master/actions", tests=_VERIFY,
         old="if not self._checking.go_on():", new="if False:",
     ),

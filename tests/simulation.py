@@ -221,6 +221,9 @@ class World:
         # A worker that slept through the end may still hold a file; no other process may.
         left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
         assert not left or self.masters > 1, f"{where}: left over: {left}"
+        # Half a heartbeat of a process that died may be; an attempt never.
+        aside = [n for n in self.share.names(protocol.QUARANTINE) if not n.endswith(".beat")]
+        assert not aside or self.meddled, f"{where}: set aside, and nothing was wrong: {aside}"
         self._check_asked(where)
         self._check_history(expected, where)
         self._check_tests({trial for purpose, trial in by_key if purpose is Purpose.TEST}, where)
@@ -273,7 +276,15 @@ class World:
 
 
 ROUGH = Faults(
-    crash=0.004, fails=0.02, lies=0.02, torn=0.02, lag=0.15, hides=0.1, outage=0.002, freeze=0.004
+    crash=0.004,
+    fails=0.02,
+    lies=0.02,
+    torn=0.02,
+    lag=0.15,
+    hides=0.1,
+    old=0.1,
+    outage=0.002,
+    freeze=0.004,
 )
 
 
@@ -304,6 +315,7 @@ def simulate(
     rng = random.Random(f"shape {seed}")
     workers = rng.randint(1, 4)
     faults = random_faults(rng)
+    faults.old = random.Random(f"old {seed}").choice([0.0, 0.1, 0.5])
     # A generator of its own: other histories stay what they were. The workload's name is all
     # that is of it: what has one has a test.
     tested = random.Random(f"tested {seed}").random() < 0.25

@@ -16,6 +16,7 @@ from distune.master.master import Master
 from distune.master.planner import LISTINGS_TO_VANISH
 from distune.search.staged import make_sampler
 from distune.share import protocol, records
+from distune.share.doubts import PATIENCE
 from distune.share.folder import Folder
 from distune.share.heartbeat import MasterBeat
 from distune.share.protocol import Actor, AttemptName, State
@@ -389,6 +390,7 @@ def test_what_was_stopped_is_counted_although_garbage_has_its_trial_s_name() -> 
     master.limits = Limits(trials=2, target=1.0)  # which trial 0 has reached
     for _ in range(6):
         master.step()
+        world.now += PATIENCE / 2
     assert sorted(world.counted()) == [0, 1]
 
 
@@ -400,8 +402,9 @@ def test_a_counted_file_that_cannot_be_read_gives_way_to_the_attempt_that_comes_
     path = AttemptName.counted((Purpose.TRAIN, 0)).seen_path
     world.folder.share.files[path] = b"garbage"
     world.train(0)
-    for _ in range(4):
+    for _ in range(6):
         master.step()
+        world.now += PATIENCE / 2
     assert world.counted() == [0]
     assert world.store.read_ended(AttemptName.counted((Purpose.TRAIN, 0)), seen=True)
     assert world.folder.names("quarantine") == [path.rpartition("/")[2]]

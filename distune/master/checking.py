@@ -10,6 +10,7 @@ from distune.master.asked import Remembered
 from distune.master.counting import Counting
 from distune.master.mending import Mender
 from distune.search.asked import AskedSoFar
+from distune.share.doubts import Doubts
 from distune.share.protocol import State
 from distune.share.store import SeenFile, Store
 from distune.watch.agreement import Finding
@@ -27,6 +28,8 @@ class Checking:
     _observer: Observer
     _asked: Remembered
     _counting: Counting
+    _doubts: Doubts
+    _doubtful: bool = False  # whether this check has found what may only have been read too early
     _rest: Iterator[list[Finding]] | None = None  # of the last check, which has begun
     _mender: Mender | None = field(default=None, repr=False)
 
@@ -40,6 +43,11 @@ class Checking:
         """On patrol: make a file again that cannot be read, if its trial is counted; set aside
         what else has no business in `seen/`.
         """
+        if one.file is not None:
+            self._doubts.dropped(one.path)
+            return
+        if not self._doubts.confirmed(one.path):
+            return  # until it is met again
         name, history = one.name, self._observer.history
         if name is not None and name.state is not State.LOST and history.has(name.key):
             witnesses = self._witnesses(self._asked.so_far)
@@ -61,11 +69,17 @@ class Checking:
             asked = self._asked.read_again()
             witnesses = self._witnesses(asked)
             rest, self._mender = witnesses.findings(), Mender(self._store, witnesses)
+            self._doubtful = False
         some = list(itertools.islice(rest, _AT_ONCE))
-        self._mend(self._mender, some)
+        certain = [found for found in some if all(map(self._is_certain, found))]
+        self._doubtful |= len(certain) < len(some)
+        self._mend(self._mender, certain)
         if len(some) == _AT_ONCE:
             self._rest = rest
-        return self._rest is None
+        return self._rest is None and not self._doubtful
+
+    def _is_certain(self, found: Finding) -> bool:
+        return self._doubts.confirmed(found.subject)
 
     def _witnesses(self, asked: AskedSoFar) -> Witnesses:
         observer = self._observer

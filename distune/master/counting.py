@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from distune.errors import BadRecord
 from distune.share import protocol, records
+from distune.share.doubts import Doubts
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Store
@@ -32,7 +33,10 @@ class Counting:
 
     _store: Store
     _observer: Observer
-    _unsure: bool = False  # an append failed: some of its lines may be there
+    _doubts: Doubts
+    #: Whether the file may have lines that are not known: an append failed, or another master has
+    #: counted.
+    _unsure: bool = False
     _won: list[Counted] = field(default_factory=list)  # in `seen/`, and maybe not in the history
 
     def mend(self) -> None:
@@ -62,7 +66,7 @@ class Counting:
         if won:
             self._won.append(counted)
         elif not self._take_winner(name.key, elapsed):
-            return  # what took the name is no file: the next look counts this one
+            return  # what took the name is no such file, or not read yet: the next look tries again
         if name.state is State.PRUNED:
             self._store.lose(name, Actor.MASTER)
         elif not won:
@@ -86,7 +90,7 @@ class Counting:
 
     def _take_winner(self, key: tuple[Purpose, int], elapsed: float) -> bool:
         """Have what has the one name of a trial written into the history; False if that is gone,
-        or nothing that counts.
+        or nothing that counts, or not yet to be read.
         """
         name = AttemptName.counted(key)
         try:
@@ -94,9 +98,11 @@ class Counting:
         except FileNotFoundError:
             return False
         except BadRecord as error:
-            self._store.set_aside(name.seen_path, str(error))
+            if self._doubts.confirmed(name.seen_path):
+                self._store.set_aside(name.seen_path, str(error))
             return False
-        self._unsure = True  # another master may have counted it, and written so
+        self._doubts.dropped(name.seen_path)
+        self._unsure = True
         self._won.append(count_attempt(self._observer.study, name, file, elapsed))
         return True
 

@@ -16,6 +16,7 @@ from distune.master.lock import Identity, Rivals, second_master
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
 from distune.share import protocol
+from distune.share.doubts import Doubts
 from distune.share.heartbeat import Finished, MasterBeat
 from distune.share.protocol import State
 from distune.share.store import Store
@@ -68,8 +69,7 @@ class Patrol:
         looked_at = 0
         for one in itertools.islice(self._seen, _FILES):
             looked_at += 1
-            if one.file is None:
-                self._checking.look_into(one)
+            self._checking.look_into(one)
         if looked_at < _FILES:
             self._seen = self._store.inspect_seen()  # all over again
 
@@ -115,11 +115,12 @@ class Master:
         for line in said:
             store.tell(line)
         self._asked.read(self.observer.history)
-        self._counting = Counting(store, self.observer)
+        doubts = Doubts.of(store.folder, monotonic)
+        self._counting = Counting(store, self.observer, doubts)
         self._counting.mend()
         self._succeed(store.read_master())
         self._expect_what_is_there()
-        checking = Checking(store, self.observer, self._asked, self._counting)
+        checking = Checking(store, self.observer, self._asked, self._counting, doubts)
         checking.restore_files()
         self._actions = Actions(store, self.observer, self._asked, self._counting, checking)
         self._patrol = Patrol(store, self.study.lease, checking)

@@ -1,5 +1,6 @@
 """The check that a person asks for: `distune verify`, while no master runs or beside one."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from distune.master.lock import Identity, only_master
 from distune.master.mending import Mended, Mender
 from distune.share import protocol
+from distune.share.doubts import PATIENCE
 from distune.share.store import Store
 from distune.study.study import Study
 from distune.study.trial import Purpose
@@ -48,7 +50,7 @@ def verify(store: Store, around: Around = nullcontext) -> Verification:
     """
     with around():
         witnesses = Witnesses.read(store)
-    found = list(_findings(witnesses, around))
+    found = _findings(witnesses, around)
     with around():
         if found:
             witnesses.catch_up()  # a master may be at work: what it has done since is not wrong
@@ -79,14 +81,19 @@ def repair(
     return _verification(witnesses, found)
 
 
-def _findings(witnesses: Witnesses, around: Around) -> Iterator[Finding]:
+def _findings(witnesses: Witnesses, around: Around) -> list[Finding]:
+    """What seems wrong, and need not be only old any more: each is looked at again."""
+    found: list[Finding] = []
     looks = witnesses.findings()
     while True:
         with around():
-            found = next(looks, None)
-        if found is None:
-            return
-        yield from found
+            some = next(looks, None)
+        if some is None:
+            break
+        found += some
+    if found and witnesses.store.folder.network:
+        time.sleep(PATIENCE)
+    return found
 
 
 def _verification(witnesses: Witnesses, found: list[Mended]) -> Verification:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from distune.errors import BadRecord
 from distune.search.ranking import History
 from distune.share import protocol, records
+from distune.share.doubts import Doubts
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
@@ -40,6 +41,7 @@ class AttemptFiles:
     Args:
         refuse: why a trial is none of this study's, if so; None to believe the names.
         catch_up: reads what a master may have counted since.
+        doubts: which of them could not be used when they were read last.
     """
 
     store: Store
@@ -47,6 +49,7 @@ class AttemptFiles:
     expected: ExpectedTrials
     refuse: Refuse | None
     catch_up: Callable[[], None]
+    doubts: Doubts
     _verdicts: dict[AttemptName, str | None] = field(default_factory=dict)  # of the last listing
     _curves: dict[AttemptName, tuple[float, AttemptFile]] = field(default_factory=dict)
 
@@ -105,7 +108,7 @@ class AttemptFiles:
     def ended(self, attempts: Iterable[AttemptName]) -> tuple[Files, dict[AttemptName, str]]:
         """The files of attempts that are over, those that count as they are without their reports;
         and which cannot be used, and why. Of very many the first ones: the others have their turn
-        when these are settled.
+        when these are settled. What may only be old is neither.
         """
         files: Files = {}
         bad: dict[AttemptName, str] = {}
@@ -119,9 +122,11 @@ class AttemptFiles:
                 # What was stopped is counted by what it has reported.
                 files[name] = file if name.state is State.PRUNED else replace(file, reports=())
             except BadRecord as error:
-                bad[name] = str(error)
+                if self.doubts.confirmed(name.live_path):
+                    bad[name] = str(error)
             except FileNotFoundError:
                 continue
+        self.doubts.keep(name.live_path for name in over if name not in files)
         return files, bad
 
     def running(self, attempts: Iterable[AttemptName], now: float) -> Files:

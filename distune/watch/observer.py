@@ -11,6 +11,7 @@ from distune.errors import BadRecord
 from distune.search.ranking import History
 from distune.search.staged import StagedSampler, StageView, make_sampler
 from distune.share import protocol
+from distune.share.doubts import Doubts
 from distune.share.heartbeat import Finished
 from distune.share.lines_file import LinesFile
 from distune.share.protocol import State
@@ -66,7 +67,14 @@ class Observer:
         self.recovered = recover(store, self.history, refuse or (lambda trial, history: None))
         self._log = EventLog(self.history, wall)
         self.expected = ExpectedTrials(self.history)
-        self._files = AttemptFiles(store, self.history, self.expected, refuse, self.catch_up)
+        self._files = AttemptFiles(
+            store,
+            self.history,
+            self.expected,
+            refuse,
+            self.catch_up,
+            Doubts.of(store.folder, monotonic),
+        )
 
     def add_event(self, kind: str, text: str) -> None:
         self._log.add(kind, text)
