@@ -134,6 +134,32 @@ def test_the_page_in_the_default_logs_directory_is_taken_for_no_study(lab: Lab) 
     assert "no study 'README.md'" in lab.run("status", "--study", "README.md").stderr
 
 
+def test_a_study_whose_folder_was_renamed_goes_on_with_workers_of_its_master(lab: Lab) -> None:
+    finished(lab, trials=2)
+    (lab.logs / "space").rename(lab.logs / "renamed")
+    lab.write_space(objective="train:quick", trials=4)
+    going_on = ["master", "--space", "space.json", "--study", "renamed", "--workers", "1"]
+    done = lab.run(*going_on, "--objective", "train:quick")
+    assert done.returncode == 0, done.stderr
+    assert lab.status("renamed")["trials"]["counted"] == 4
+    assert lab.run("verify", "renamed", "--repair").returncode == 0
+
+
+def test_a_worker_that_waits_for_a_study_names_those_that_are_there(lab: Lab) -> None:
+    finished(lab, trials=1)
+    worker = lab.start("worker", "--study", "spcae", "--jobs", "1")
+    lab.wait_for_words(worker, "no study 'spcae' in logs yet (there: space)")
+
+
+def test_the_name_to_export_to_chooses_the_format(lab: Lab) -> None:
+    finished(lab, trials=1)
+    assert lab.run("export", "--out", "trials.jsonl").stdout == "wrote 1 trial to trials.jsonl\n"
+    (line,) = (lab.folder / "trials.jsonl").read_text().splitlines()
+    assert json.loads(line)["outcome"] == "complete"
+    assert lab.run("export", "--out", "trials.txt").returncode == 0
+    assert (lab.folder / "trials.txt").read_text().startswith("number,configuration,rank,")
+
+
 def test_json_of_a_master_is_a_snapshot_a_line(lab: Lab) -> None:
     lab.write_space(trials=5)
     done = lab.run(

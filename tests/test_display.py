@@ -460,6 +460,36 @@ def test_a_running_trial_shows_its_worker_progress_value_and_curve() -> None:
     assert line.split()[4:] == ["42%", "31s", "0.3000", "best", "0.9000", "▁█▃"]
 
 
+def test_what_waits_for_its_turn_stands_below_what_is_trained() -> None:
+    names = [taken(number, "gpu7-812-4f2a9c") for number in (3, 4, 5)]
+    running = [progress_of(one, None, begun=one is names[2]) for one in names]
+    snapshot = a_snapshot(
+        attempts=tuple(names), workers=(a_view("gpu7-812-4f2a9c", running, jobs=1),)
+    )
+    lines = [line for line in screen_of(snapshot, 100, 30) if "gpu7 4f2a9c" in line][:3]
+    assert [line.split()[0] for line in lines] == ["5", "3", "4"]
+    assert ["queued" in line for line in lines] == [False, True, True]
+    begun = [one["begun"] for one in snapshot_json(snapshot)["running"]]
+    assert begun == [True, False, False]
+
+
+def test_what_has_failed_has_no_rank() -> None:
+    history = [
+        counted(0, None, Outcome.FAILED, settings(0)),
+        counted(1, 0.9, params=settings(1)),
+    ]
+    snapshot = a_snapshot(history=history)
+    assert [row["rank"] for row in snapshot_json(snapshot)["ranking"]] == [1, None]
+    lines = [line.split() for line in text_of(final_table(snapshot, 100), 100).splitlines()]
+    assert [line[0] for line in lines if "0.9000" in line or "failed" in line][:2] == ["★", "–"]
+
+
+def test_the_reason_of_the_end_keeps_its_capital_letters() -> None:
+    finished = Finished(study="s1", reason="its trial failed: OSError: No GPU", trials=1, elapsed=2)
+    lines = text_of(final_table(a_snapshot(finished=finished), 100), 100).splitlines()
+    assert any(line.strip() == "Finished: its trial failed: OSError: No GPU" for line in lines)
+
+
 def test_unknown_progress_looks_like_neither_none_nor_all() -> None:
     assert progress_bar(None, 10).plain == "╌" * 10
     assert progress_bar(math.nan, 10).plain == "╌" * 10
@@ -714,7 +744,7 @@ def test_attempts_that_came_to_nothing_are_counted_by_why() -> None:
     snapshot = a_snapshot(history=[*history, *again])
     assert (snapshot.history.taken_back, snapshot.history.retried) == (2, 2)
     text = "\n".join(screen_of(snapshot, 120, 30))
-    assert "3 complete · 2 lost and tried again · 2 failed and tried again" in text
+    assert "3 complete · 2 lost or given back · 2 failed and tried again" in text
 
 
 # -- the end -------------------------------------------------------------------------------

@@ -330,6 +330,7 @@ def test_an_exception_fails_the_trial_with_its_line_and_traceback() -> None:
     assert last.failure.message == "ZeroDivisionError: division by zero"
     assert 'return float(1 / (params["epochs"] - 3))' in last.failure.traceback
     assert last.failure.traceback.endswith("ZeroDivisionError: division by zero\n")
+    assert "distune/training" not in last.failure.traceback, "it begins with the objective's own"
 
 
 def test_an_exception_in_a_later_step_keeps_the_steps_before() -> None:

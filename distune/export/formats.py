@@ -22,6 +22,13 @@ _ENDINGS = {"optuna": ".db", "tensorboard": "-tensorboard"}
 _SHOWN_BY_TENSORBOARD = 499
 
 
+def format_of(out: str | None) -> str:
+    """What a name to write to says of the format: `trials.parquet`; without a word, CSV."""
+    ending = Path(out or "").suffix
+    by_ending = {".parquet": "parquet", ".jsonl": "jsonl", ".db": "optuna", ".log": "optuna"}
+    return "optuna" if out and "://" in out else by_ending.get(ending, "csv")
+
+
 def export_table(table: TrialTable, format: str, out: str | None) -> str:
     """Write a study's trials, all or nothing.
 
@@ -45,7 +52,7 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
     need(*FORMATS[format], extra="export")
     count, everything = len(table.rows), len(table.history)
     of = "" if count == everything else f" of {everything}"
-    wrote = f"wrote {count}{of} trials to "
+    wrote = f"wrote {count}{of} trial{'s' * (everything != 1)} to "
     match format:
         case "csv" | "jsonl":
             write = write_csv if format == "csv" else write_jsonl

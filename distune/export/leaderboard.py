@@ -30,7 +30,7 @@ def leaderboard_csv(history: History) -> str:
             "seconds", "parameters"]  # fmt: skip
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
     writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
-    for rank, one in enumerate(history.ranking(), 1):
+    for rank, one in history.places():
         numbers = " ".join(str(counted.trial.number) for counted in one.trials)
         standing = one.tier(study.repeats).name.lower()
         test = _cell(one.test_mean(study.test_metric))

@@ -24,7 +24,7 @@ class TrialRow:
 
     number: int  # of the trial in the study, from 0
     configuration: int  # the number of the first trial with the same params; repeats share it
-    rank: int  # of the configuration among all, from 1; it may change while the study runs
+    rank: int | None  # of the configuration among all, from 1, for now; None if it failed
     stage: str | None  # the name of the one it belongs to; None in a study without stages
     repeat: int  # which repeat of its configuration it is, from 0
     attempt: int  # the one that counted, from 1
@@ -50,7 +50,7 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
     if staged is not None:
         staged.follow(history.trials)
     rows = []
-    for rank, configuration in enumerate(history.ranking(top), 1):
+    for rank, configuration in history.places(top):
         for counted in configuration.trials:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))

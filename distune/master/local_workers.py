@@ -11,7 +11,6 @@ from distune.errors import UserError
 from distune.master.opening import MasterOptions
 from distune.share import protocol
 from distune.share.folder import Folder
-from distune.study.study import Study
 from distune.training.children import last_line, python_command, spawn
 from distune.watch.observer import Observer
 from distune.worker import host
@@ -31,9 +30,8 @@ class _LocalWorker:
 class LocalWorkers:
     """`--workers N`: workers of this master's own, which live no longer than it."""
 
-    def __init__(self, options: MasterOptions, folder: Path, study: Study) -> None:
+    def __init__(self, options: MasterOptions, folder: Path) -> None:
         self._options = options
-        self._study = study
         self._folder = Folder(folder)
         gpus = [] if options.device == "cpu" else host.visible_gpus()
         self._gpus = gpus if options.device in ("auto", "cuda") else []
@@ -55,7 +53,14 @@ class LocalWorkers:
         one.log = f"{protocol.LOCAL_LOGS}/worker-{one.number}.log"
         jobs, threads = self.parallelism.jobs, self.parallelism.threads
         command = python_command("distune", "worker", "--logs", str(self._options.logs))
-        command += ["--study", self._study.name, "--jobs", str(jobs), "--threads", str(threads)]
+        command += [
+            "--study",
+            self._folder.root.name,
+            "--jobs",
+            str(jobs),
+            "--threads",
+            str(threads),
+        ]
         environment = dict(os.environ)
         if self._gpus:  # each its own, or else all of them would begin with the first
             mine = self._gpus[one.number - 1 :: len(self._workers)]

@@ -16,7 +16,7 @@ from distune.share.shown_paths import shown
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.space_file.freeze import check_there_is_something, freeze
 from distune.space_file.model import SpaceFile
-from distune.study.study import Study, differences
+from distune.study.study import differences
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,7 @@ class MasterOptions:
     ignore_doctor: bool = False
 
 
-def open_or_create(
-    folder: Path, options: MasterOptions, say: Callable[[str], None]
-) -> tuple[Store, Study]:
+def open_or_create(folder: Path, options: MasterOptions, say: Callable[[str], None]) -> Store:
     """The study in a folder, made there if it is not.
 
     Raises:
@@ -82,7 +80,7 @@ def open_or_create(
             f"lease {study.lease:g} s{source}, heartbeat every {study.beat_interval:g} s, a look "
             f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
         )
-    return store, study
+    return store
 
 
 def _refuse_anothers_trials(store: Store, folder: Path) -> None:

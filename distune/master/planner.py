@@ -342,7 +342,8 @@ class _Plan:
         if (self.limit is not None and total >= self.limit) or self._is_exhausted():
             if failures:
                 return Finish(self._all_failed(), failed=True)
-            return Finish(f"all {total} trials are counted")
+            one = total == 1
+            return Finish("its trial is counted" if one else f"all {total} trials are counted")
         if failures >= FAILURES_TO_STOP:
             return Finish(self._all_failed(), failed=True)
         return None
@@ -356,6 +357,8 @@ class _Plan:
 
     def _all_failed(self) -> str:
         failures = [c.result.failure for c in self.snapshot.history.trials if c.result.failure]
+        if len(failures) == 1:
+            return f"its trial failed: {failures[-1].message}"
         why = f"; the last one: {failures[-1].message}" if failures else ""
         return f"all of the first {len(failures)} trials failed{why}"
 

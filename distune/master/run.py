@@ -42,12 +42,12 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     interrupt = Interrupt()
     with Stall(screen.say, "nothing is lost").watched():
         folder = _make_folder(options)
-        store, study = open_or_create(folder, options, screen.say)
+        store = open_or_create(folder, options, screen.say)
     identity = Identity(socket.gethostname(), os.getpid(), secrets.token_hex(4))
     with only_master(folder, store, identity):
         try:
             master = Master(store, limits_of(options.space), identity)
-            workers = LocalWorkers(options, folder, study)
+            workers = LocalWorkers(options, folder)
         except NotAFolder as error:
             raise UserError(str(error)) from None
         if options.workers:

@@ -12,7 +12,6 @@ class Description(NamedTuple):
 
     shows: str
     on_two_cores: str
-    on_gpu: str
 
 
 def preset_names() -> list[str]:
@@ -27,11 +26,10 @@ def read_preset(name: str) -> str:
 
 
 def describe(name: str) -> Description:
-    """From the preset's own description: `It shows this (2 cores: 30 s; GPU: 10 s)`."""
+    """From the preset's own description: `It shows this (2 cores: 30 s)`."""
     description = json.loads(read_preset(name))["description"]
     shows, _, times = description.rpartition(" (2 cores: ")
-    on_two_cores, _, on_gpu = times.removesuffix(")").partition("; GPU: ")
-    return Description(shows, on_two_cores, on_gpu)
+    return Description(shows, times.removesuffix(")"))
 
 
 def read_starter() -> str:

@@ -61,7 +61,7 @@ def _counts(data: StudyData) -> str:
     training = sum(map(spent, data.trials))
     again = {
         "failed and tried again": history.retried,
-        "lost or given back and tried again": history.taken_back,
+        "lost or given back": history.taken_back,
     }
     return (
         f"{plural(len(history), 'trial')}{of} counted ({outcomes}), by "
@@ -112,13 +112,13 @@ def ranking(data: StudyData) -> Section | None:
     repeats = data.study.repeats
     header = ["rank", "trials", "standing", metric, "spread", "repeats", "test", "time", "size"]
 
-    def row(rank: int, one: Configuration) -> list[str]:
+    def row(rank: int | None, one: Configuration) -> list[str]:
         numbers = " ".join(str(run.trial.number) for run in one.trials[:5])
         test = one.test_mean(data.study.test_metric)
         spread = None if repeats == 1 else one.spread
         params = [clean(format_scalar(one.params[n]), 40) if n in one.params else "" for n in names]
         return [
-            f"{rank}",
+            "" if rank is None else f"{rank}",
             f"{numbers} …" if len(one.trials) > 5 else numbers,
             standing(one.tier(repeats)),
             format_value(one.mean, decimals),
@@ -147,7 +147,7 @@ def ranking(data: StudyData) -> Section | None:
             f" The best {len(shown)} of {len(data.ranking):,}; the others are in the study's "
             "folder, in leaderboard.csv, when it is over."
         )
-    rows = [row(rank, one) for rank, one in enumerate(shown, 1)]
+    rows = [row(rank, one) for rank, one in data.history.places(ROWS)]
     has = [i for i in range(len(header)) if any(row[i] for row in rows)]
     rows = [[row[i] for i in has] + row[len(header) :] for row in rows]
     numeric = frozenset({0, *range(3, len(has))})

@@ -179,6 +179,11 @@ class History:
         """The configurations, best first; all, or the first `count`."""
         return [configuration for *_, configuration in self._in_order()[:count]]
 
+    def places(self, count: int | None = None) -> Iterator[tuple[int | None, Configuration]]:
+        """The same, each with its rank, from 1; one that failed has none."""
+        for rank, one in enumerate(self.ranking(count), 1):
+            yield None if one.tier(self.study.repeats) is Tier.FAILED else rank, one
+
     def winner(self) -> Configuration | None:
         """The best configuration; None while none has a finite value.
 

@@ -58,11 +58,11 @@ def _folders_in(logs: Path, only: str | None) -> list[str]:
     return sorted(names)
 
 
-def open_study(logs: Path, name: str | None) -> Store:
-    """The study of that name; without a name, the only one there is.
+def choose_study(logs: Path, name: str | None) -> tuple[str, Store]:
+    """The study of that name, which is its folder's; without a name, the only one there is.
 
     Raises:
-        UserError: there is none, or more than one to choose from, or it cannot be used.
+        UserError: there is none, or more than one to choose from.
     """
     studies = find_studies(logs, name)
     if name is None:
@@ -76,7 +76,17 @@ def open_study(logs: Path, name: str | None) -> Store:
         raise UserError(
             f"{len(studies)} studies in {logs}: choose one with --study ({', '.join(studies)})"
         )
-    ((found, store),) = studies.items()
+    (found,) = studies.items()
+    return found
+
+
+def open_study(logs: Path, name: str | None) -> Store:
+    """What `choose_study` finds.
+
+    Raises:
+        UserError: there is none, or more than one to choose from, or it cannot be used.
+    """
+    found, store = choose_study(logs, name)
     try:
         store.load()
     except BadRecord as error:

@@ -21,6 +21,7 @@ class Progress(Record, frozen=True, kw_only=True):
 
     file: str
     study: str
+    begun: bool = True  # it does not wait for a turn
     fraction: float | None = None  # of the whole training, in [0, 1]; None if that is not known
     images_per_second: float | None = None
     seconds: float = 0.0

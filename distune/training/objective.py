@@ -151,7 +151,7 @@ def drive(
             steps=len(reports),
             failure=Failure(
                 message=_one_line(error),
-                traceback=_encodable("".join(traceback.format_exception(error))[-20_000:]),
+                traceback=_encodable(_traceback_of(error)[-20_000:]),
                 infeasible=isinstance(error, Infeasible),
             ),
         )
@@ -250,6 +250,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and (
         "out of memory" in said or "can't allocate memory" in said
     )
+
+
+def _traceback_of(error: BaseException) -> str:
+    """From the first frame of the objective's own on: it does not begin with distune's."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
 
 
 def _one_line(error: BaseException) -> str:

@@ -103,10 +103,9 @@ class Screen:
             self._print_json(snapshot)
             return
         self.console.print(final_table(snapshot, self.console.width))
-        self.say(
-            f"everything is in {folder}: {protocol.LEADERBOARD}, {protocol.BEST}, "
-            f"{protocol.SEEN}/ (every trial)"
-        )
+        best = [protocol.BEST] if snapshot.history.winner() is not None else []
+        files = ", ".join([protocol.LEADERBOARD, *best, f"{protocol.SEEN}/ (every trial)"])
+        self.say(f"everything is in {folder}: {files}")
 
 
 def run_viewer(observer: Observer, screen: Screen) -> int:

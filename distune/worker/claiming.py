@@ -105,7 +105,7 @@ class Claiming:
             return
         study.begun.add(name)
         now = self._context.monotonic()
-        progress = Progress(file=name.filename, study=study.study.id)
+        progress = Progress(file=name.filename, study=study.study.id, begun=False)
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
         folder = self._context.path_of(study.name, folder)
         assignment = Assignment(study=study.study, trial=trial, folder=folder)

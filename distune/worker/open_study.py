@@ -39,6 +39,10 @@ class Attempt:
     result: Result | None = None
     written: bool = False  # the result is in the file; the rename is left
 
+    def began(self) -> None:
+        """Its turn has come, where several short ones are trained one after the other."""
+        self.progress = self.progress.replace(begun=True)
+
     def report(self, report: Report) -> None:
         self.unwritten.append(report)
         self.reports += 1

@@ -102,6 +102,8 @@ class Slot:
         match message:
             case TrainingStarted():
                 self.started = True
+                if self.attempt is not None:
+                    self.attempt.began()
             case TrainingProgress() if self.attempt is not None:
                 self.attempt.progressed(message)
             case Report() if self.attempt is not None:

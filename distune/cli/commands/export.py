@@ -8,15 +8,16 @@ from distune.cli import terminal
 from distune.cli.options import LOGS, Logs, OneStudy
 
 EXAMPLE = (
-    "distune export --logs /shared/logs --format parquet --out trials.parquet\n"
+    "distune export --logs /shared/logs --out trials.parquet\n"
     "         distune export --format optuna; optuna-dashboard sqlite:///mnist.db"
 )
 
 Format = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="csv|parquet|jsonl|optuna|tensorboard",
-        help="csv and parquet are tables; the others hold the learning curves too.",
+        help="csv and parquet are tables; the others hold the learning curves too. By default what "
+        "the name to write to ends in (.csv, .parquet, .jsonl, .db), else csv.",
     ),
 ]
 Out = Annotated[
@@ -38,7 +39,7 @@ Top = Annotated[
 def export(
     logs: Logs = LOGS,
     study: OneStudy = None,
-    format: Format = "csv",
+    format: Format = None,
     out: Out = None,
     top: Top = None,
 ) -> None:
@@ -52,7 +53,7 @@ def export(
     An existing file is replaced once the new one is complete. A study in an Optuna storage and
     a folder that is not empty are left alone.
     """
-    from distune.export.formats import export_table
+    from distune.export.formats import export_table, format_of
     from distune.export.table import TrialTable
     from distune.share.find_studies import open_study
     from distune.watch.load import LoadedStudy
@@ -68,7 +69,7 @@ def export(
 
     try:
         table = TrialTable(opened.history, opened.curves, top, count)
-        written = export_table(table, format, out)
+        written = export_table(table, format or format_of(out), out)
     finally:
         terminal.remark("")
     if opened.curves.unreadable:

@@ -27,17 +27,16 @@ def presets(name: Name = None) -> None:
         raise UserError(f"no preset {name!r}; there are {', '.join(preset_names())}")
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("preset", "2 cores", "GPU", "what it shows"):
+    for heading in ("preset", "2 cores", "what it shows"):
         table.add_column(heading, no_wrap=heading != "what it shows")
     for preset in preset_names():
         description = describe(preset)
-        table.add_row(preset, description.on_two_cores, description.on_gpu, description.shows)
+        table.add_row(preset, description.on_two_cores, description.shows)
     console = terminal.console()
     console.print(table, markup=False, highlight=False)
     console.print(
-        "\nThe times on two CPU cores are for two workers: "
-        "distune master --space NAME --workers 2. Those on a GPU are estimates, not measured: "
-        "one worker, half a millisecond for each training step. For a first look in a tenth of "
-        "that or less, add --scale 0.1.",
+        "\nThe times are for two workers on two CPU cores: "
+        "distune master --space NAME --workers 2. For a first look in a tenth of that or less, "
+        "add --scale 0.1.",
         highlight=False,
     )

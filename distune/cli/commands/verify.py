@@ -39,13 +39,13 @@ def verify(
     from distune.master import verification
     from distune.master.lock import Identity
     from distune.share import access
-    from distune.share.find_studies import open_study
+    from distune.share.find_studies import choose_study, open_study
 
     stall = terminal.stall()
     with stall.watched():
         store = open_study(logs, study)
         frozen = store.load()
-        folder = logs.resolve() / frozen.name
+        folder = logs.resolve() / choose_study(logs, study)[0]
         if repair and not any_owner:
             access.check_owner(folder)
     if repair:

@@ -47,7 +47,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "eta_seconds": eta_seconds(snapshot),
         "stages": [_stage_json(view) for view in snapshot.stages],
         "configurations": history.configurations,
-        "ranking": [_ranked_json(*one, study) for one in enumerate(history.ranking(top), 1)],
+        "ranking": [_ranked_json(*one, study) for one in history.places(top)],
         "running": [_running_json(one, study) for one in running_attempts(snapshot, None)],
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
@@ -96,7 +96,7 @@ def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:
     }
 
 
-def _ranked_json(rank: int, configuration: Configuration, study: Study) -> dict[str, Any]:
+def _ranked_json(rank: int | None, configuration: Configuration, study: Study) -> dict[str, Any]:
     return {
         "rank": rank,
         "params": configuration.params,
@@ -120,6 +120,7 @@ def _running_json(one: RunningAttempt, study: Study) -> dict[str, Any]:
         "host": one.beat.host if one.beat else None,
         "device": one.beat.device if one.beat else None,
         "params": one.file.trial.params if one.file else None,
+        "begun": one.begun,
         "fraction": one.fraction,
         "value": one.curve[-1] if one.curve else None,
         "best": best_of(one.curve, study),

@@ -38,10 +38,10 @@ from distune.watch.snapshot import Snapshot
 
 
 def ranking_lines(snapshot: Snapshot, width: int, rows: int, header: bool = True) -> list[Text]:
-    configurations = snapshot.history.ranking(rows)
-    if not configurations:
+    places = list(snapshot.history.places(rows))
+    if not places:
         return [Text("nothing counted yet", "dim")]
-    columns = _ranking_columns(snapshot, configurations)
+    columns = _ranking_columns(snapshot, places)
     return table_lines(columns if header else list(map(_without_header, columns)), width)
 
 
@@ -54,8 +54,11 @@ def _without_header(column: Column) -> Column:
     return replace(column, name="", cells=cells)
 
 
-def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]) -> list[Column]:
-    once, digits = snapshot.study.repeats == 1, len(str(len(configurations)))
+def _ranking_columns(
+    snapshot: Snapshot, places: Sequence[tuple[int | None, Configuration]]
+) -> list[Column]:
+    once, digits = snapshot.study.repeats == 1, len(str(len(places)))
+    configurations = [one for _, one in places]
     layout = [
         Column(0, f"  {'#':>{digits}}"),
         Column(4, "trial", right=True),
@@ -71,10 +74,7 @@ def _ranking_columns(snapshot: Snapshot, configurations: Sequence[Configuration]
         text = any(isinstance(c.params.get(name), str) for c in configurations)
         # The first two matter more than time and size; the others less.
         layout.append(Column((5, 8)[i] if i < 2 else 10 + i, clean(name), right=not text))
-    rows = (
-        _ranking_row(snapshot, f" {rank:>{digits}}", one, names)
-        for rank, one in enumerate(configurations, 1)
-    )
+    rows = (_ranking_row(snapshot, f" {rank or '–':>{digits}}", one, names) for rank, one in places)
     return filled(layout, rows)
 
 
@@ -173,8 +173,13 @@ def final_table(snapshot: Snapshot, width: int) -> RenderableType:
     took = line_of((so_many, "bold"), counts)
     lines += [Text(""), wrapped(took, width, 1)]
     if snapshot.finished is not None:
-        lines.append(wrapped(Text(describe_state(snapshot).capitalize(), "dim"), width, 1))
+        lines.append(wrapped(Text(_sentence(describe_state(snapshot)), "dim"), width, 1))
     return Group(*lines)
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter, and the rest as it is: there may be the name of an error in it."""
+    return text[:1].upper() + text[1:]
 
 
 def best_text(snapshot: Snapshot, width: int) -> RenderableType:

@@ -165,7 +165,7 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
         (history.outcomes[Outcome.FAILED], "failed", "red"),
         (history.outcomes[Outcome.TIMEOUT], "timed out", "red"),
         (history.outcomes[Outcome.OUT_OF_MEMORY], "out of memory", "red"),
-        (history.taken_back, "lost and tried again", "yellow"),
+        (history.taken_back, "lost or given back", "yellow"),
         (history.retried, "failed and tried again", "yellow"),
         (len(running), "running", "dim"),
         (len(waiting), "waiting", "dim"),

@@ -11,7 +11,7 @@ from distune.share.heartbeat import Beat
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Study
-from distune.study.trial import Report
+from distune.study.trial import Purpose, Report
 from distune.watch.display.configurations import best_decimals
 from distune.watch.display.numbers import (
     coarse_duration,
@@ -172,6 +172,7 @@ class RunningAttempt:
     name: AttemptName
     beat: Beat | None
     file: AttemptFile | None
+    begun: bool  # or it waits for its turn, behind others of its worker
     fraction: float | None
     seconds: float | None
     images_per_second: float | None
@@ -192,6 +193,7 @@ def running_attempt(snapshot: Snapshot, name: AttemptName) -> RunningAttempt:
         name=name,
         beat=beat,
         file=file,
+        begun=progress.begun if progress else True,
         fraction=fraction,
         seconds=seconds,
         images_per_second=progress.images_per_second if progress else None,
@@ -200,8 +202,21 @@ def running_attempt(snapshot: Snapshot, name: AttemptName) -> RunningAttempt:
 
 
 def running_attempts(snapshot: Snapshot, rows: int | None) -> list[RunningAttempt]:
-    """Those under way, the longest first, which are those of the lowest numbers."""
-    names = sorted(snapshot.in_state(State.TAKEN), key=lambda n: (n.trial, n.attempt, n.purpose))
+    """Those under way, the longest first, which are those of the lowest numbers; those that wait
+    for their turn last.
+    """
+    queued = {
+        (worker, one.file)
+        for worker, beat in snapshot.beats.items()
+        for one in (beat.running if beat else ())
+        if not one.begun
+    }
+
+    def order(name: AttemptName) -> tuple[bool, int, int, Purpose]:
+        waits = (name.worker, name.filename) in queued
+        return waits, name.trial, name.attempt, name.purpose
+
+    names = sorted(snapshot.in_state(State.TAKEN), key=order)
     return [running_attempt(snapshot, name) for name in names[:rows]]
 
 
@@ -216,9 +231,9 @@ def _running_columns(
         return (
             one.name.label,
             worker_name(one.name.worker or "", one.beat),
-            progress_bar(one.fraction, bar),
+            progress_bar(one.fraction, bar) if one.begun else padded(Text("queued", "dim"), bar),
             "" if one.fraction is None else f"{int(100 * one.fraction)}%",
-            "" if one.seconds is None else duration(one.seconds),
+            duration(one.seconds) if one.begun and one.seconds is not None else "",
             format_value(one.curve[-1], decimals) if one.curve else "",
             "" if best is None else line_of(("best ", "dim"), format_value(best, decimals)),
             padded(Text(sparkline(one.curve, spark), "cyan"), spark),
