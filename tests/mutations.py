@@ -307,8 +307,9 @@ MUTATIONS = (
         old="if not self._doubts.confirmed(one.path):", new="if False:",
     ),
     Mutation(
-        "a counted file is bad at the first sight of the last check", "master/checking",
-        old="return self._doubts.confirmed(found.subject)", new="return True",
+        "a counted file is bad at the first sight of a check", "master/mending",
+        old="if not all(map(self._doubts.confirmed, _set_aside(again))):",
+        new="if False:",
     ),
     Mutation(
         "the winner of a name is bad at the first sight", "master/counting",

@@ -29,7 +29,6 @@ class Checking:
     _asked: Remembered
     _counting: Counting
     _doubts: Doubts
-    _doubtful: bool = False  # whether this check has found what may only have been read too early
     _rest: Iterator[list[Finding]] | None = None  # of the last check, which has begun
     _mender: Mender | None = field(default=None, repr=False)
 
@@ -37,7 +36,7 @@ class Checking:
         """At a start: make files again that the history has a line for, and `seen/` no name."""
         witnesses = self._witnesses(self._asked.so_far)
         lacking = witnesses.lacking_files(self._observer.history.keys())
-        self._mend(Mender(self._store, witnesses), map(witnesses.look_again, lacking))
+        self._mend(self._mender_of(witnesses), map(witnesses.look_again, lacking))
 
     def look_into(self, one: SeenFile) -> None:
         """On patrol: make a file again that cannot be read, if its trial is counted; set aside
@@ -52,7 +51,7 @@ class Checking:
         if name is not None and name.state is not State.LOST and history.has(name.key):
             witnesses = self._witnesses(self._asked.so_far)
             found = witnesses.look_again(name.key)
-            if any(self._mend(Mender(self._store, witnesses), [found])):
+            if any(self._mend(self._mender_of(witnesses), [found])):
                 return
         self._store.set_aside(one.path, one.problem)
 
@@ -68,18 +67,12 @@ class Checking:
             self._counting.compare()
             asked = self._asked.read_again()
             witnesses = self._witnesses(asked)
-            rest, self._mender = witnesses.findings(), Mender(self._store, witnesses)
-            self._doubtful = False
+            rest, self._mender = witnesses.findings(), self._mender_of(witnesses)
         some = list(itertools.islice(rest, _AT_ONCE))
-        certain = [found for found in some if all(map(self._is_certain, found))]
-        self._doubtful |= len(certain) < len(some)
-        self._mend(self._mender, certain)
+        self._mend(self._mender, some)
         if len(some) == _AT_ONCE:
             self._rest = rest
-        return self._rest is None and not self._doubtful
-
-    def _is_certain(self, found: Finding) -> bool:
-        return self._doubts.confirmed(found.subject)
+        return self._rest is None and not self._mender.is_unsure
 
     def _witnesses(self, asked: AskedSoFar) -> Witnesses:
         observer = self._observer
@@ -91,6 +84,9 @@ class Checking:
             asked,
             self._asked.file,
         )
+
+    def _mender_of(self, witnesses: Witnesses) -> Mender:
+        return Mender(self._store, witnesses, self._doubts)
 
     def _mend(self, mender: Mender, many: Iterable[list[Finding]]) -> list[bool]:
         """Mend what was found, and say so; whether that was done."""

@@ -1,5 +1,6 @@
 """Mending what was found wrong with a study's counted trials, with what two of three tell."""
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, groupby
@@ -8,6 +9,7 @@ from distune.errors import NotAFolder
 from distune.master.counting import lines_of
 from distune.search.asked import asks_for
 from distune.share import protocol
+from distune.share.doubts import Doubts
 from distune.share.store import Store
 from distune.study.trial import Asked, Counted, Purpose
 from distune.watch.agreement import (
@@ -45,6 +47,9 @@ class Mender:
 
     _store: Store
     _witnesses: Witnesses
+    _doubts: Doubts = field(default_factory=lambda: Doubts(0.0, time.monotonic))
+    #: Whether it has left alone what may only have been read too early.
+    is_unsure: bool = False
     _lines: dict[Key, Counted] = field(default_factory=dict)  # of history, to be written
     _writes_history: bool = False
     _writes_asked: bool = False
@@ -57,10 +62,13 @@ class Mender:
             ShareError: the share did not answer; what was not done is found again.
         """
         for key, some in groupby(found, lambda one: one.key):
-            again: Iterable[Finding] = some
+            again = list(some)
             if key is not None:
                 self._forget_cache(key)
                 again = self._witnesses.look_again(key)
+            if not all(map(self._doubts.confirmed, _set_aside(again))):
+                self.is_unsure = True
+                continue
             for one in again:
                 yield Mended(one, bool(one.mends) and all(map(self._do, one.mends)))
 
@@ -118,6 +126,12 @@ class Mender:
             history.begin_anew([*lines, *sorted(self._lines.values(), key=_tests_last)])
             self._lines.clear()
         file.write_anew(history.lines())
+
+
+def _set_aside(found: Iterable[Finding]) -> Iterator[str]:
+    """The paths of what would be set aside."""
+    for one in found:
+        yield from (mend.path for mend in one.mends if isinstance(mend, SetAside))
 
 
 def _tests_last(counted: Counted) -> tuple[bool, int]:
