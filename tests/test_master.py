@@ -394,6 +394,21 @@ def test_what_was_stopped_is_counted_although_garbage_has_its_trial_s_name() -> 
     assert sorted(world.counted()) == [0, 1]
 
 
+def test_a_master_that_starts_leaves_alone_what_its_host_shows_as_it_was_a_moment_ago() -> None:
+    world = StudyInMemory(trials=2)
+    world.master().step()
+    world.train(0)
+    world.master().step()
+    faults = Faults(hides=1.0, old=1.0)
+    other = MemoryFolder(world.folder.share, random.Random(0), lambda: world.now, faults)
+    path = AttemptName.counted((Purpose.TRAIN, 0)).seen_path
+    assert records.parse_attempt(other.read(path)).result is None, "it is read as it was"
+    second = Master(Store(other), world.limits, Identity("other", 2), monotonic=lambda: world.now)
+    second.step()
+    assert world.folder.names("quarantine") == []
+    assert world.store.read_ended(AttemptName.counted((Purpose.TRAIN, 0)), seen=True).claim
+
+
 def test_a_counted_file_that_cannot_be_read_gives_way_to_the_attempt_that_comes_second() -> None:
     world = StudyInMemory(trials=1)
     master = world.master()
