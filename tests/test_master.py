@@ -394,13 +394,24 @@ def test_what_was_stopped_is_counted_although_garbage_has_its_trial_s_name() -> 
     assert sorted(world.counted()) == [0, 1]
 
 
+class _HidesWhatIsCounted(MemoryFolder):
+    """A client whose second listing of `seen/000` misses what another renames just now."""
+
+    def names(self, folder: str) -> list[str]:
+        names = super().names(folder)
+        if folder == "seen/000":
+            self.operations["looks"] += 1
+        return [] if folder == "seen/000" and self.operations["looks"] == 2 else names
+
+
 def test_a_master_that_starts_leaves_alone_what_its_host_shows_as_it_was_a_moment_ago() -> None:
     world = StudyInMemory(trials=2)
     world.master().step()
     world.train(0)
     world.master().step()
-    faults = Faults(hides=1.0, old=1.0)
-    other = MemoryFolder(world.folder.share, random.Random(0), lambda: world.now, faults)
+    other = _HidesWhatIsCounted(
+        world.folder.share, random.Random(0), lambda: world.now, Faults(old=1.0)
+    )
     path = AttemptName.counted((Purpose.TRAIN, 0)).seen_path
     assert records.parse_attempt(other.read(path)).result is None, "it is read as it was"
     second = Master(Store(other), world.limits, Identity("other", 2), monotonic=lambda: world.now)
