@@ -120,16 +120,18 @@ def test_best_before_there_is_any_is_a_failure_not_a_mistake(lab: Lab) -> None:
 def test_the_page_in_the_default_logs_directory_is_taken_for_no_study(lab: Lab) -> None:
     lab.logs.mkdir()
     shutil.copy(ROOT / "logs" / "README.md", lab.logs)
-    for command in ("status", "top"):
-        done = lab.run(command)
-        assert done.returncode == 2
-        assert "no study in logs; start one" in done.stderr
+    done = lab.run("status")
+    assert done.returncode == 2
+    assert "no study in logs; start one" in done.stderr
+    viewer = lab.start("top")
+    lab.wait_for_words(viewer, "no study in logs yet; waiting for a master")
     worker = lab.start("worker", "--objective", "train:quick", "--jobs", "1")
     lab.wait_for_words(worker, "no study in logs yet")
     lab.write_space(objective="train:quick", trials=2)
     assert lab.run("master", "--space", "space.json").returncode == 0
     assert worker.wait(60) == 0
-    assert lab.run("top").returncode == 0
+    assert viewer.wait(20) == 0
+    assert "2/2 trials" in lab.log_of(viewer)
     assert lab.status()["trials"]["counted"] == 2
     assert "no study 'README.md'" in lab.run("status", "--study", "README.md").stderr
 
@@ -143,6 +145,12 @@ def test_a_study_whose_folder_was_renamed_goes_on_with_workers_of_its_master(lab
     assert done.returncode == 0, done.stderr
     assert lab.status("renamed")["trials"]["counted"] == 4
     assert lab.run("verify", "renamed", "--repair").returncode == 0
+
+
+def test_a_viewer_s_logs_directory_that_cannot_be_is_a_mistake(lab: Lab) -> None:
+    done = lab.run("top", "--logs", "nowhere/logs")
+    assert done.returncode == 2
+    assert "no study in nowhere/logs; start one" in done.stderr
 
 
 def test_a_worker_that_waits_for_a_study_names_those_that_are_there(lab: Lab) -> None:

@@ -58,8 +58,11 @@ class Terminal:
         with self._lock:
             self.screen.resize(rows, columns)
 
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
     def press_ctrl_c(self) -> None:
-        os.write(self._master, b"\x03")
+        self.press(b"\x03")
 
     @property
     def lines(self) -> list[str]:
@@ -143,4 +146,31 @@ def test_top_shows_the_live_view_from_elsewhere(busy: Lab) -> None:
     terminal = Terminal(busy, "top", columns=100, rows=30)
     wait_until(lambda: "★" in terminal.text and "▁" in terminal.text)
     terminal.press_ctrl_c()
+    assert terminal.wait(10) == 0
+
+
+def test_a_viewer_scrolls_sorts_and_quits_by_keys(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=40)
+    offered = ["--workers", "1", "--objective", "train:quick"]
+    assert lab.run("master", "--space", "space.json", *offered).returncode == 0
+    ranked = [row["trials"][0] for row in lab.status()["ranking"]]
+    terminal = Terminal(lab, "top")
+
+    def first_row(trial: int, rank: str) -> None:
+        def there() -> bool:
+            rows = [line.replace("★", " ").split() for line in terminal.lines[5:8]]
+            return [rank, str(trial)] in [row[:2] for row in rows[:1]]
+
+        wait_until(there, what=f"trial {trial} stands first")
+
+    first_row(ranked[0], "1")
+    assert "q quit · ↑ ↓ scroll · s sort (best first)" in terminal.lines[-1]
+    terminal.press(b"\x1b[B\x1b[B")
+    first_row(ranked[2], "3")
+    terminal.press(b"\x1b[A\x1b[5~")
+    first_row(ranked[0], "1")
+    terminal.press(b"s")
+    wait_until(lambda: "newest first" in terminal.lines[-1])
+    wait_until(lambda: " 39 " in terminal.lines[5], what="the newest stands first")
+    terminal.press(b"q")
     assert terminal.wait(10) == 0

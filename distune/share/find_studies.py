@@ -58,6 +58,18 @@ def _folders_in(logs: Path, only: str | None) -> list[str]:
     return sorted(names)
 
 
+def none_yet(logs: Path, name: str | None) -> str:
+    """What to say where there is no study yet, or none of that name.
+
+    Raises:
+        ShareError: the directory cannot be listed now.
+    """
+    if name is None:
+        return f"no study in {logs} yet; waiting for a master"
+    there = ", ".join(find_studies(logs)) or "none"
+    return f"no study {name!r} in {logs} yet (there: {there}); waiting for its master"
+
+
 def choose_study(logs: Path, name: str | None) -> tuple[str, Store]:
     """The study of that name, which is its folder's; without a name, the only one there is.
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,8 @@ from distune.watch.display.leaderboard import final_table
 from distune.watch.display.live import render
 from distune.watch.display.state import plain_event, plain_progress
 from distune.watch.display.text import clean
+from distune.watch.display.wish import Wish
+from distune.watch.keyboard import Keyboard
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot
 
@@ -39,6 +42,7 @@ class Screen:
 
     console: Console
     mode: Mode
+    wish: Wish | None = None  # of a viewer, who may change it by keys
     _live: Live | None = None
     _next_picture: float = 0.0
     _next_line: float = 0.0
@@ -70,10 +74,20 @@ class Screen:
         elif now >= self._next_picture:
             self._next_picture = now + _REFRESH
             if self._live is not None:
-                width, height = self.console.size
-                self._live.update(render(snapshot, width, height), refresh=True)
+                self._draw(snapshot)
             else:
                 self._print_json(snapshot)
+
+    def _draw(self, snapshot: Snapshot) -> None:
+        if self._live is not None:
+            width, height = self.console.size
+            self._live.update(render(snapshot, width, height, self.wish), refresh=True)
+
+    def pressed(self, key: str, snapshot: Snapshot) -> None:
+        """Show at once what a key asks for."""
+        if self.wish is not None:
+            self.wish = self.wish.after(key, snapshot.history.configurations)
+            self._draw(snapshot)
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
         events, last = snapshot.events, self._last_event
@@ -112,7 +126,8 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
     """Show a study until the viewer is interrupted or the study is over."""
     interrupt = Interrupt()
     outage = Outage()
-    with screen:
+    screen.wish = Wish()
+    with screen, _keyboard(screen, interrupt) as keyboard:
         while interrupt.signal is None:
             looked = time.monotonic()
             try:
@@ -129,5 +144,25 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
             screen.show(snapshot)
             if snapshot.finished is not None and screen.mode is not Mode.LIVE:
                 break
-            interrupt.event.wait(LONGEST_WAIT)
+            if _quits(keyboard, interrupt, screen, snapshot):
+                break
     return 0
+
+
+def _keyboard(screen: Screen, interrupt: Interrupt) -> AbstractContextManager[Keyboard | None]:
+    return Keyboard(interrupt.event.set) if screen.mode is Mode.LIVE else nullcontext()
+
+
+def _quits(
+    keyboard: Keyboard | None, interrupt: Interrupt, screen: Screen, snapshot: Snapshot
+) -> bool:
+    """Wait for the next look and obey keys meanwhile; whether the viewer has had enough."""
+    until = time.monotonic() + LONGEST_WAIT
+    while interrupt.signal is None and (left := until - time.monotonic()) > 0:
+        interrupt.event.wait(left)
+        interrupt.event.clear()  # a signal has left its number
+        for key in keyboard.pressed() if keyboard is not None else ():
+            if key == "q":
+                return True
+            screen.pressed(key, snapshot)
+    return False

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from distune.errors import ShareError, StudyFailed, UserError
 from distune.share.file_system import is_network
-from distune.share.find_studies import find_studies
+from distune.share.find_studies import find_studies, none_yet
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
 from distune.training.messages import Died, Prepare, Ready
@@ -231,19 +231,11 @@ class _WorkerRun:
             self._said_idle = self._said_idle and no_study_yet
         elif not self._said_idle and no_study_yet:
             self._said_idle = True
-            self._say(self._none_yet())
+            with suppress(ShareError):
+                self._say(none_yet(self._options.logs, self._options.study))
         elif not self._said_idle and now - self._last_busy >= _IDLE_BEFORE_SAYING:
             self._said_idle = True
             self._say("nothing to claim for a minute; does the master still run? (distune status)")
-
-    def _none_yet(self) -> str:
-        logs, study = self._options.logs, self._options.study
-        if study is None:
-            return f"no study in {logs} yet; waiting for a master"
-        there = "nothing is answered"
-        with suppress(ShareError):
-            there = f"there: {', '.join(find_studies(logs)) or 'none'}"
-        return f"no study {study!r} in {logs} yet ({there}); waiting for its master"
 
 
 def _say_our_own(say: Callable[[str], None], line: str) -> None:

@@ -1,5 +1,7 @@
 """`distune top`: the live view, for any number of viewers."""
 
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,10 +20,31 @@ Json = Annotated[
 def top(
     logs: Logs = LOGS, study: OneStudy = None, plain: Plain = False, as_json: Json = False
 ) -> None:
-    """Watch a study live, read-only, from any machine that sees the shared folder."""
+    """Watch a study live, read-only, from any machine that sees the shared folder. Where there is
+    none yet, wait for it.
+
+    Keys: arrows, Page Up and Page Down scroll, s sorts, q quits.
+    """
     from distune.watch.observer import Observer
     from distune.watch.screen import run_viewer
 
+    _wait_for(logs, study)
     with opened(logs, study) as store:
         observer = Observer(store)
     raise typer.Exit(run_viewer(observer, terminal.screen(plain, as_json)))
+
+
+def _wait_for(logs: Path, study: str | None) -> None:
+    """Until there is a study to watch; what cannot be one's logs directory is a mistake."""
+    from distune.share.find_studies import find_studies, none_yet
+    from distune.share.waiting import LONGEST_WAIT
+
+    said, stall = False, terminal.stall()
+    while logs.resolve().parent.is_dir():
+        with stall.watched():
+            if find_studies(logs, study):
+                return
+            if not said:
+                terminal.warn(none_yet(logs, study))
+                said = True
+        time.sleep(LONGEST_WAIT)

@@ -34,11 +34,14 @@ from distune.watch.display.text import (
     line_of,
     table_lines,
 )
+from distune.watch.display.wish import UNCHANGED, Wish
 from distune.watch.snapshot import Snapshot
 
 
-def ranking_lines(snapshot: Snapshot, width: int, rows: int, header: bool = True) -> list[Text]:
-    places = list(snapshot.history.places(rows))
+def ranking_lines(
+    snapshot: Snapshot, width: int, rows: int, header: bool = True, wish: Wish = UNCHANGED
+) -> list[Text]:
+    places = wish.places(snapshot.history, rows)
     if not places:
         return [Text("nothing counted yet", "dim")]
     columns = _ranking_columns(snapshot, places)
@@ -57,7 +60,8 @@ def _without_header(column: Column) -> Column:
 def _ranking_columns(
     snapshot: Snapshot, places: Sequence[tuple[int | None, Configuration]]
 ) -> list[Column]:
-    once, digits = snapshot.study.repeats == 1, len(str(len(places)))
+    once = snapshot.study.repeats == 1
+    digits = len(str(max((rank or 1 for rank, _ in places), default=1)))
     configurations = [one for _, one in places]
     layout = [
         Column(0, f"  {'#':>{digits}}"),

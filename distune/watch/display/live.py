@@ -12,6 +12,7 @@ from distune.watch.display.leaderboard import ranking_lines, stage_lines
 from distune.watch.display.numbers import clock, plural
 from distune.watch.display.state import is_over, planned_trials, study_lines
 from distune.watch.display.text import clean, fitted, indented, line_of, rule_line
+from distune.watch.display.wish import UNCHANGED, Wish
 from distune.watch.display.workers import (
     live_workers,
     running_lines,
@@ -72,7 +73,7 @@ class _Panel:
     counts_hidden: bool = True
 
 
-def _panels(snapshot: Snapshot, *, header: bool) -> list[_Panel]:
+def _panels(snapshot: Snapshot, *, header: bool, wish: Wish = UNCHANGED) -> list[_Panel]:
     """What there is to show, the most important first."""
     history, over = snapshot.history, is_over(snapshot)
     ranked, stages, events = history.configurations, len(snapshot.stages), len(snapshot.events)
@@ -90,7 +91,7 @@ def _panels(snapshot: Snapshot, *, header: bool) -> list[_Panel]:
             "Ranking",
             ranked,
             max(ranked, 1, 0 if over else coming),
-            partial(ranking_lines, header=header),
+            partial(ranking_lines, header=header, wish=wish),
             weight=6,
             aside=plural(ranked, "configuration") if len(history) else "",
             fixed=1 if header else 0,
@@ -133,18 +134,25 @@ def _panel_lines(panel: _Panel, snapshot: Snapshot, width: int, rows: int) -> li
     return lines + [Text("")] * (1 + panel.fixed + rows - len(lines))
 
 
-def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
-    """The live leaderboard, never taller than `height` nor wider than `width`."""
+def render(snapshot: Snapshot, width: int, height: int, wish: Wish | None = None) -> RenderableType:
+    """The live leaderboard, never taller than `height` nor wider than `width`. With a `wish`, the
+    keys that change it stand in the last line, if there is room.
+    """
+    hint = []
+    if wish is not None and height >= 10:
+        hint, height = [Text(f" {wish.hint}", "dim")], height - 1
     study_rows = 3 if height >= 14 else 2 if height >= 6 else 1
     lines = [indented(line, width) for line in study_lines(snapshot, width - 2, study_rows)]
-    panels = _panels(snapshot, header=height >= 13)
+    panels = _panels(snapshot, header=height >= 13, wish=wish or UNCHANGED)
     gap = 1 if height >= 30 else 0
     available = height - len(lines) - gap * len(panels)
     for panel, rows in zip(panels, _shared_out(panels, available), strict=True):
         if rows:
             lines += [Text("")] * gap
             lines += _panel_lines(panel, snapshot, width, rows)
-    return Group(*(fitted(line, width) for line in lines[:height]))
+    if hint:
+        lines += [Text("")] * (height - len(lines))
+    return Group(*(fitted(line, width) for line in [*lines[:height], *hint]))
 
 
 def status_text(snapshot: Snapshot, width: int) -> RenderableType:
