@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from distune.errors import ShareError
 from distune.share import protocol, records
@@ -62,6 +63,7 @@ class Share:
 class MemoryFolder:
     """One client's mount of a `Share`, with the operations of `distune.share.folder.Folder`."""
 
+    root = Path("/logs/s")
     network = True
 
     def __init__(

@@ -43,6 +43,18 @@ def test_help_names_every_command_and_an_unknown_one_is_a_mistake(lab: Lab) -> N
 
 
 @pytest.mark.parametrize(
+    ("typed", "offered"), [("distune ma", "master"), ("distune master --tri", "--trials")]
+)
+def test_a_shell_completes_commands_and_their_options(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, typed: str, offered: str
+) -> None:
+    monkeypatch.setenv("_DISTUNE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    assert lab.run().stdout.split() == [offered]
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ("master", "--space"),

@@ -7,10 +7,12 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -46,6 +48,7 @@ from distune.watch.display.wish import UNCHANGED
 from distune.watch.keyboard import named
 from distune.watch.snapshot import Event, Snapshot, WorkerView
 
+ROOT = Path(__file__).resolve().parent.parent
 SIZES = [(80, 24), (60, 15), (40, 10), (120, 40), (200, 60), (20, 5), (100, 30), (79, 29), (3, 1)]
 PARAMS: dict[str, Any] = {
     "lr": {"type": "float", "low": 0.01, "high": 0.32, "log": True},
@@ -985,3 +988,20 @@ def test_keys_move_the_ranking_within_its_ends() -> None:
 def test_keys_are_told_apart_however_they_arrive() -> None:
     assert list(named("\x1b[Aj\x1bOB\x1b[6~q")) == ["up", "down", "down", "page down", "q"]
     assert list(named("\x1b[")) == ["\x1b", "["]
+
+
+def test_every_key_of_the_json_is_described_and_no_other() -> None:
+    page = (ROOT / "docs" / "json.md").read_text()
+    study, trial = (part.split("\n## ")[0] for part in page.split("\n## ")[1:3])
+    tree = snapshot_json(a_busy_snapshot())
+    assert f"**`version` is {tree['version']}.**" in page
+    parts = [tree, *(tree[name][0] for name in ("ranking", "running", "workers"))]
+    described = [re.findall(r"^\| (`.*?) \|", part, re.M) for part in study.split("\nEach of ")]
+    for part, rows in zip(parts, described, strict=False):
+        names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+        assert names == list(dict.fromkeys(names))
+        assert set(names) == set(part), sorted(set(names) ^ set(part))
+    attempt = AttemptName.parse("000003.1.jsonl")
+    rows = re.findall(r"^\| (`.*?) \|", trial, re.M)
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(trial_json([(attempt, a_file(3, []))])) == sorted(names)

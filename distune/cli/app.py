@@ -67,7 +67,7 @@ app = typer.Typer(
     "    distune master --space space.json --logs /shared/logs\n\n"
     "    distune worker --logs /shared/logs      (on as many hosts as you like)",
     invoke_without_command=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

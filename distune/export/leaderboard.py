@@ -10,6 +10,8 @@ from typing import Any
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
 
+#: Of what `--json` prints, as docs/json.md describes it.
+JSON_VERSION = 1
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import socket
 import time
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,9 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         if options.workers:
             some = f"{options.workers} local worker{'s' * (options.workers > 1)}"
             screen.say(f"{some}: {workers.parallelism.describe(options.workers)}")
+        else:
+            how = ["distune", "worker", "--logs", str(folder.parent), *master.study.offer]
+            screen.say(f"workers can be started on any host: {shlex.join(how)}")
         loop = _MasterLoop(master, workers, interrupt, screen)
         try:
             with screen:

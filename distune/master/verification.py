@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from distune.export.leaderboard import JSON_VERSION
 from distune.master.lock import Identity, only_master
 from distune.master.mending import Mended, Mender
 from distune.share import protocol
@@ -131,6 +132,7 @@ def in_words(study: Study, done: Verification) -> Iterator[str]:
 def as_json(study: Study, done: Verification) -> dict[str, Any]:
     """The same for programs."""
     return {
+        "version": JSON_VERSION,
         "study": study.name,
         "trials": done.trials,
         "tests": done.tests,

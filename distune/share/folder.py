@@ -44,6 +44,7 @@ T = TypeVar("T")
 class FolderLike(Interface):
     """The file operations the protocol needs. Paths are relative, with `/`."""
 
+    root: Path
     network: bool
 
     def names(self, folder: str) -> list[str]: ...

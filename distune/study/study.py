@@ -120,6 +120,15 @@ class Study(Document):
         return self.objective or " ".join(self.command or [])
 
     @property
+    def offer(self) -> list[str]:
+        """What a worker has to be started with so that it trains this study: nothing for a built-in
+        workload.
+        """
+        if self.command is not None:
+            return ["--allow-commands"]
+        return ["--objective", self.objective_name] if ":" in self.objective_name else []
+
+    @property
     def beat_interval(self) -> float:
         """Seconds between heartbeats: twenty chances before the lease runs out."""
         return min(self.beat or 5.0, max(0.05, self.lease / 20))

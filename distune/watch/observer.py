@@ -3,6 +3,7 @@
 The master and every viewer watch with this; it writes nothing.
 """
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -143,6 +144,7 @@ class Observer:
             master=master,
             master_silence=silence,
             trials_per_second=self._rate(elapsed),
+            logs=os.path.abspath(self.store.folder.root.parent),
         )
 
     def catch_up(self) -> None:

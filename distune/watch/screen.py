@@ -96,7 +96,7 @@ class Screen:
         if new:
             self.say(*map(plain_event, new))
             self._last_event = new[-1]
-        if now >= self._next_line:
+        if now >= self._next_line or snapshot.finished is not None:
             self._next_line = now + _PROGRESS_LINE_EVERY
             self.say(plain_progress(snapshot))
 

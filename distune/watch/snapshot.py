@@ -47,6 +47,7 @@ class Snapshot:
         size: how many configurations its sampler has, where that is known.
         stages: of a study that has them, how each stands.
         master: its heartbeat, and how long it has been silent.
+        logs: the directory that the study's folder is in, as this host sees it.
     """
 
     study: Study
@@ -67,6 +68,7 @@ class Snapshot:
     master: MasterBeat | None = None
     master_silence: float = 0.0
     trials_per_second: float | None = None
+    logs: str = "DIR"
 
     @cached_property
     def beats(self) -> Mapping[str, Beat | None]:

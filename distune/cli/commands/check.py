@@ -1,5 +1,6 @@
 """`distune check`: a space file in words."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -22,4 +23,7 @@ def check(file: File, samples: Samples = 3) -> None:
     study = freeze(space, name=checked_name(name), study_id="check", lease=1.0, created=0.0)
     for line in preview(study, limits_of(space), samples):
         typer.echo(line)
-    typer.echo(f"{source} is fine; start it: distune master --space {file}")
+    start = ["distune", "master", "--space", file]
+    if study.offer:
+        start += ["--workers", "1", *study.offer]
+    typer.echo(f"{source} is fine; start it: {shlex.join(start)}")

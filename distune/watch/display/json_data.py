@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from distune.export.leaderboard import strict
+from distune.export.leaderboard import JSON_VERSION, strict
 from distune.search.configuration import Configuration
 from distune.search.staged import StageView
 from distune.share.protocol import AttemptName, State
@@ -22,6 +22,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
     """
     study, history, doing = snapshot.study, snapshot.history, doing_of(snapshot)
     tree = {
+        "version": JSON_VERSION,
         "study": study.name,
         "id": study.id,
         "objective": study.objective_name,
@@ -75,6 +76,7 @@ def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str,
     """One trial, all its attempts with all they say, as plain data for strict JSON."""
     trial = attempts[0][1].trial
     tree = {
+        "version": JSON_VERSION,
         "trial": trial.number,
         "repeat": trial.repeat,
         "seed": trial.seed,

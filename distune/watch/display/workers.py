@@ -1,6 +1,7 @@
 """A study's workers and the attempts that they run: what is known of each, and their lines."""
 
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -150,7 +151,8 @@ _LAYOUT = [Column(0), Column(3), Column(5), Column(1, widest=60), Column(4, righ
 def worker_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     views = shown_workers(snapshot)[:rows]
     if not views:
-        return [Text("none yet: start some with  distune worker --logs DIR", "dim")]
+        command = shlex.join(["distune", "worker", "--logs", snapshot.logs, *snapshot.study.offer])
+        return [Text(f"none yet: start some with  {clean(command)}", "dim")]
     return table_lines(filled(_LAYOUT, [_worker_row(view, snapshot) for view in views]), width)
 
 
