@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Params, Record, Report, Result, Trial
-from distune.training.messages import Assignment, Died, TrainingStarted
+from distune.training.messages import Assignment, Died, Spent, TrainingStarted
 
 
 class FakeExecutor:
@@ -159,6 +159,8 @@ class SimulatedProcess:
             return said
         said += [(self._slot, message) for _, message in self._trains.poll()]
         results = [one for _, one in said if isinstance(one, Result) and one is not _RELEASED]
+        if any(one.outcome in FAILURES for one in results):
+            said.insert(0, (self._slot, Spent()))
         if any(isinstance(one, Died) for _, one in said):
             self.terminate()
         elif self._rng.random() < 0.02:  # the one that is trained takes long
@@ -186,6 +188,9 @@ class SimulatedProcess:
 
     def end(self, grace: float) -> None:
         del grace
+        self.terminate()
+
+    def renew(self) -> None:
         self.terminate()
 
     def tail(self) -> str:

@@ -81,6 +81,36 @@ def stray(params, trial):
     multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,)).start()
     return 1.0
 
+broken = False
+
+def sticky(params, trial):
+    global broken
+    broken |= trial.number == 0
+    if broken:
+        raise RuntimeError("device-side assert triggered")
+    return 1.0
+
+service = None
+
+def calls_a_service(params):
+    # As wandb does: a helper that is started once, and asked by each trial.
+    global service
+    if service is None:
+        service = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    service.stdin.write(b"1.0\\n")
+    service.stdin.flush()
+    return float(service.stdout.readline())
+
+loader = None
+
+def loads(params):
+    import torch
+    global loader
+    if loader is None:
+        data = torch.utils.data.TensorDataset(torch.arange(8.0))
+        loader = torch.utils.data.DataLoader(data, num_workers=2, persistent_workers=True)
+    return sum(float(batch[0]) for batch in loader)
+
 def forks(params):
     os.fork()
     return 1.0
@@ -183,6 +213,26 @@ def test_processes_that_a_trial_leaves_behind_are_killed_and_said(bad: Lab) -> N
     asleep = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]]
     assert asleep == []
     assert "killed 3 processes that the trial had left behind" in bad.log_of(worker)
+
+
+@pytest.mark.parametrize("function", ["calls_a_service", "loads"])
+def test_a_library_whose_helpers_were_killed_finds_a_fresh_process(bad: Lab, function: str) -> None:
+    """PyTorch's own loader, in `loads`, would wait for those that were killed for ever."""
+    bad.write_space(objective=f"bad:{function}", trials=2, max_attempts=1, trial_timeout="60s")
+    bad.master()
+    worker = bad.start("worker", "--objective", f"bad:{function}", "--jobs", "1")
+    assert worker.wait(100) == 0
+    assert bad.status()["trials"]["outcomes"]["complete"] == 2
+    assert bad.seen() == [f"{number:06d}.jsonl" for number in range(2)], "no attempt was lost"
+
+
+def test_what_one_trial_has_broken_in_its_process_fails_no_other(bad: Lab) -> None:
+    bad.write_space(objective="bad:sticky", trials=4, max_attempts=1)
+    bad.master()
+    worker = bad.start("worker", "--objective", "bad:sticky", "--jobs", "1")
+    assert worker.wait(60) == 0
+    outcomes = bad.status()["trials"]["outcomes"]
+    assert (outcomes["complete"], outcomes["failed"]) == (3, 1)
 
 
 def test_a_trial_that_forks_and_returns_twice_counts_once(bad: Lab) -> None:

@@ -20,6 +20,7 @@ from distune.training.messages import (
     Died,
     Prepare,
     Ready,
+    Spent,
     TrainingProgress,
 )
 from distune.training.offer import Offer
@@ -28,6 +29,7 @@ from distune.training.turns import TrialsInTurn
 from tests.conftest import Lab, wait_until
 
 DONE = Result(outcome=Outcome.COMPLETE, value=0.5)
+RELEASED = Result(outcome=Outcome.RELEASED)
 FAILED = Result(outcome=Outcome.FAILED, failure=Failure(message="no luck"))
 
 
@@ -37,7 +39,7 @@ class FakeProcess:
     def __init__(self) -> None:
         self.given: list[list[int]] = []  # numbers of the trials of each row
         self.stopped: list[int] = []
-        self.ends = 0
+        self.ends = self.renewals = 0
         self.says: list[tuple[int, Record | Died]] = []
 
     def start(self, *assignments: Assignment) -> None:
@@ -52,6 +54,9 @@ class FakeProcess:
     def end(self, grace: float) -> None:
         self.ends += 1
         self.says.clear()
+
+    def renew(self) -> None:
+        self.renewals += 1
 
     def abort(self) -> str:
         self.end(0.0)
@@ -162,18 +167,52 @@ def test_another_study_is_not_believed_to_be_as_quick() -> None:
     assert [row.executor.takes(slot, OTHER) for slot in range(8)] == [True] + [False] * 7
 
 
-def test_what_waits_for_its_turn_is_given_again_when_a_trial_before_it_fails() -> None:
+def test_what_waits_for_its_turn_is_given_back_when_a_trial_before_it_fails() -> None:
     row = Row()
     row.train(1, 0.001)
-    row.start_next(8)
-    said = row.say((0, DONE), (1, FAILED))
+    row.start(*(a_trial(number, attempt=2 if number == 8 else 1) for number in range(1, 9)))
+    said = row.say((0, DONE), (1, Spent()), (1, FAILED))
     assert outcome(said[0]) is Outcome.COMPLETE
     assert outcome(said[1]) is Outcome.FAILED
     (failed,) = [one for one in said[1] if isinstance(one, Result)]
     assert failed.failure is not None
     assert failed.failure.output == "what it printed"
+    assert [outcome(each) for each in said[2:]] == [Outcome.RELEASED] * 6
+    assert row.process.renewals == 1
+    assert row.places == 1
+    row.start(a_trial(9))
+    row.say((0, DONE))
+    assert row.process.renewals == 1, "nothing went wrong in the new one"
+
+
+def test_what_waits_is_given_again_to_a_process_that_says_its_setting_is_impossible() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    row.start_next(8)
+    said = row.say((0, DONE), (1, FAILED))
     assert not any(isinstance(one, Result) for each in said[2:] for one in each)
     assert row.process.given[-1] == [3, 4, 5, 6, 7, 8]
+    assert row.process.renewals == 0
+
+
+def test_a_failure_does_not_make_a_study_one_of_short_trials() -> None:
+    row = Row()
+    for says in ([(0, FAILED)], [(0, Spent()), (0, FAILED)], [(0, RELEASED)]):
+        row.start_next(1)
+        row.say(*says)
+        assert row.places == 1
+
+
+def test_another_attempt_that_waits_for_a_long_trial_is_given_back() -> None:
+    row = Row()
+    row.train(1, 0.001)
+    row.start(a_trial(1), *(a_trial(number, attempt=2) for number in range(2, 9)))
+    row.now += 0.4
+    assert not any(row.say())
+    row.now += 0.2
+    assert [outcome(each) for each in row.say()[1:]] == [Outcome.RELEASED] * 7
+    row.say((0, DONE))
+    assert row.places == 1
 
 
 def test_the_death_of_a_process_gives_back_all_whose_turn_may_have_come() -> None:

@@ -25,10 +25,13 @@ from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result
 from distune.training import children
 from distune.training.messages import (
+    LONG_TURN,
+    WAITED,
     Assignment,
     InTurn,
     Prepare,
     Ready,
+    Spent,
     Stop,
     TrainingProgress,
     TrainingStarted,
@@ -43,13 +46,8 @@ from distune.workloads.data.folders import DataFolders
 
 _PROGRESS_EVERY = 0.3  # seconds
 _UNSENT_FOR = 0.05  # seconds, at most, of what is said while trials are trained in turn
-_LONG_TURN = 0.5  # seconds of one of them, until the others go back to where they can be trained
 _REQUEST_BYTES = 65536
 _STOPPED = Result(outcome=Outcome.RELEASED, failure=Failure(message="stopped by the master"))
-_WAITED = Result(
-    outcome=Outcome.RELEASED,
-    failure=Failure(message="another trial took longer than expected; this one can be tried now"),
-)
 
 
 class _Executor:
@@ -118,10 +116,10 @@ class _Executor:
 
     def _look_after_turns(self) -> None:
         """Send what was said, and give back what waits for a trial that takes too long."""
-        if time.monotonic() - self._turn_began >= _LONG_TURN:
+        if time.monotonic() - self._turn_began >= LONG_TURN:
             with self._lock:
                 while self._turns:
-                    self._say(_WAITED, self._turns.pop().slot)
+                    self._say(WAITED, self._turns.pop().slot)
         self._messages.flush()
 
     def _leave_if_forked(self) -> None:
@@ -186,13 +184,20 @@ class _Executor:
         # Before the result, so that the next trial finds the memory that they hold.
         self._leave_if_forked()
         if left := leftovers.clear():
-            print(f"distune: killed {left} processes that the trial had left behind", flush=True)
+            left_behind = f"{left} process{'es' * (left > 1)} that the trial had left behind"
+            print(f"distune: killed {left_behind}; the next one gets a fresh process", flush=True)
         self._give_back()
-        if result.outcome in FAILURES:
+        # What has failed may fail every other trial from now on, and a library whose helper was
+        # killed may wait for it for ever.
+        failed = result.outcome in FAILURES
+        spent = left > 0 or (failed and not result.infeasible)
+        if failed or spent:
             # The worker has the others assigned again: what they print here would stand below the
             # output of the one that failed.
             with self._lock:
                 self._turns.clear()
+        if spent:
+            self._say(Spent(), assignment.slot)
         self._say(result, assignment.slot)
 
     def _result_of(self, assignment: Assignment) -> Result:

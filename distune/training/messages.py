@@ -7,6 +7,14 @@ from distune.study.study import Study
 from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
 from distune.training.offer import Offer
 
+#: Seconds of one of the trials that are trained in turn, until the others go back to where they
+#: can be trained.
+LONG_TURN = 0.5
+WAITED = Result(
+    outcome=Outcome.RELEASED,
+    failure=Failure(message="another trial took longer than expected; this one can be tried now"),
+)
+
 
 class Prepare(Record, frozen=True, kw_only=True):
     """First message to an executor: what it will be asked for."""
@@ -48,6 +56,10 @@ class TrainingStarted(Record, frozen=True, kw_only=True):
     """The training begins: everything it needs is imported."""
 
 
+class Spent(Record, frozen=True, kw_only=True):
+    """No other trial should be trained in this process; comes before the result of the last."""
+
+
 class TrainingProgress(Record, frozen=True, kw_only=True):
     """Progress between two reports."""
 
@@ -72,7 +84,14 @@ class Died:
 
 
 _REQUESTS: tuple[type[Record], ...] = (Prepare, Assignment, InTurn, Stop)
-_ANSWERS: tuple[type[Record], ...] = (Ready, TrainingStarted, TrainingProgress, Report, Result)
+_ANSWERS: tuple[type[Record], ...] = (
+    Ready,
+    TrainingStarted,
+    TrainingProgress,
+    Spent,
+    Report,
+    Result,
+)
 _MESSAGES = {model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)}
 _STUDY = b"Study"
 

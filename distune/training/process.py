@@ -255,6 +255,11 @@ class ExecutorProcess:
             self._forget()
         self._inbox = queue.SimpleQueue()
 
+    def renew(self) -> None:
+        """End the process, and start the one that the next trial will find ready."""
+        self.end(grace=0.0)
+        self._launch()
+
     def _forget(self) -> None:
         assert self._process is not None
         assert self._process.stdin is not None

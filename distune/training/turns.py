@@ -8,11 +8,18 @@ from collections.abc import Callable, Sequence
 
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
-from distune.training.messages import Assignment, Died, Ready
+from distune.training.messages import LONG_TURN, WAITED, Assignment, Died, Ready, Spent
 from distune.training.process import ExecutorProcess
 
 #: Seconds, about, that a trial which is claimed may wait for those before it.
 _ROW_LASTS = 0.02
+
+
+def _released(why: str) -> Result:
+    return Result(outcome=Outcome.RELEASED, failure=Failure(message=why))
+
+
+_RENEWED = _released("it waited for a new training process; it can be tried elsewhere now")
 
 
 class TrialsInTurn:
@@ -21,6 +28,7 @@ class TrialsInTurn:
     Where trials are short, the process is given several in a row, and takes no more until the
     last of them is over. An attempt that is not a trial's first is trained alone. The death of a
     process that had several is no trial's in particular: all are given back, to be tried alone.
+    What waits for a trial that fails or takes long is given back too: a slot may be free elsewhere.
 
     Args:
         wake: called when `poll` should be called soon.
@@ -43,6 +51,8 @@ class TrialsInTurn:
         self._row: dict[int, Assignment] = {}  # what the process has, and is not over
         self._length = 0  # of the row when it began
         self._began = 0.0
+        self._ended_well = 0  # of the row
+        self._spent = False  # the process is renewed when it is free
         self._seconds: dict[str, float] = {}  # that each of a study's last trials took
         self._said: list[tuple[int, Record | Died]] = []
 
@@ -73,6 +83,8 @@ class TrialsInTurn:
     def poll(self) -> Sequence[tuple[int, Record | Died]]:
         for slot, message in self._process.poll():
             self._hear(slot, message)
+        if self._row and self._monotonic() - self._began >= LONG_TURN:
+            self._give_back_waiting(WAITED)
         self._feed()
         said, self._said = self._said, []
         return said
@@ -117,12 +129,14 @@ class TrialsInTurn:
         ]
         slots = alike[: self._longest_row(first.trial.study)] or [first.slot]
         self._row = {slot: self._waiting.pop(slot) for slot in slots}
-        self._length, self._began = len(slots), self._monotonic()
+        self._length, self._began, self._ended_well = len(slots), self._monotonic(), 0
         self._process.start(*self._row.values())
 
     def _hear(self, slot: int, message: Record | Died) -> None:
         if isinstance(message, Died):
             self._died(message)
+        elif isinstance(message, Spent):
+            self._spent = True
         elif slot in self._row:
             if isinstance(message, Result):
                 message = self._ended(slot, message)
@@ -132,15 +146,22 @@ class TrialsInTurn:
 
     def _ended(self, slot: int, result: Result) -> Result:
         ended = self._row.pop(slot)
-        if result.outcome in FAILURES:  # the process has dropped the others
+        failed = result.outcome in FAILURES
+        # Output of this trial, until the next row begins: before the worker asks for it.
+        if failed and result.failure is not None and not result.failure.output:
+            failure = result.failure.replace(output=self._process.tail())
+            result = result.replace(failure=failure)
+        if self._spent:
+            self._process.renew()
+            self._process_ended()
+            self._give_back_waiting(_RENEWED)
+        elif failed:  # the process has dropped the others
             self._waiting, self._row = {**self._row, **self._waiting}, {}
-            # Output of this trial, until the next row begins: before the worker asks for it.
-            if result.failure is not None and not result.failure.output:
-                failure = result.failure.replace(output=self._process.tail())
-                result = result.replace(failure=failure)
-        if not self._row and not ended.self_test:
-            seconds = self._monotonic() - self._began
-            self._seconds[ended.trial.study] = seconds / self._length
+        else:
+            self._ended_well += result.outcome is not Outcome.RELEASED
+            if not self._row and self._ended_well and not ended.self_test:
+                seconds = self._monotonic() - self._began
+                self._seconds[ended.trial.study] = seconds / self._ended_well
         return result
 
     def _died(self, died: Died) -> None:
@@ -156,7 +177,12 @@ class TrialsInTurn:
             self._give_back(slot, why)
         self._row = {}
         self._seconds.clear()
+        self._spent = False
+
+    def _give_back_waiting(self, result: Result) -> None:
+        for slot in [slot for slot, one in self._waiting.items() if not one.self_test]:
+            del self._waiting[slot]
+            self._said.append((slot, result))
 
     def _give_back(self, slot: int, why: str) -> None:
-        failure = Failure(message=why[:500])
-        self._said.append((slot, Result(outcome=Outcome.RELEASED, failure=failure)))
+        self._said.append((slot, _released(why[:500])))
