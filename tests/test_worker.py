@@ -12,7 +12,7 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
+from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result, Trial
 from distune.training.messages import Died
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
@@ -79,7 +79,8 @@ class Bench:
 
     def answer(self, *messages: Record | Died) -> None:
         self.executors[0].says += messages
-        self.step()
+        failed = any(getattr(one, "outcome", Outcome.FAILED) in FAILURES for one in messages)
+        self.step(0.5 if failed else 0.0)  # so long a failure is not sure
 
     def others(self, **fields: int) -> None:
         """Another worker's heartbeat."""
@@ -567,7 +568,7 @@ def test_all_that_run_out_of_memory_at_once_are_given_back_and_then_tried_one_by
     bench.step(seconds=5)
     (only,) = at_work(bench)
     only.says.append(NO_MEMORY)
-    bench.step()
+    bench.step(0.5)
     assert len([n for n in bench.names(State.DONE) if n.attempt == 2]) == 1, "its own failure now"
 
 
@@ -581,3 +582,32 @@ def test_a_process_killed_for_memory_lowers_what_the_host_trains_whatever_the_de
     bench.step(seconds=5)
     assert len(at_work(bench)) == 1
     assert bench.beat().jobs == 1
+
+
+def test_a_failure_just_before_the_workers_own_signal_is_given_back() -> None:
+    """A loader whose workers were asked to end first raises before its own process is asked to."""
+    bench = Bench(jobs=2)
+    for number in range(2):
+        bench.publish(number)
+    bench.step()
+    bench.executors[0].says.append(FAILED)
+    bench.step(0.4)
+    assert len(bench.names(State.TAKEN)) == 2
+    assert bench.worker.drain("its worker got SIGTERM", 3.0)
+    results = [bench.result_of(number) for number in range(2)]
+    assert [one and one.outcome for one in results] == [Outcome.RELEASED] * 2
+    assert len(bench.names(State.LOST)) == 2
+
+
+def test_a_process_that_somebody_asked_to_end_is_no_failure_but_the_third_time() -> None:
+    bench = Bench()
+    outcomes = []
+    for attempt in (1, 2, 3):
+        bench.publish(0, attempt=attempt)
+        bench.step(2.0)
+        bench.answer(Died("was killed by SIGTERM", "", asked_to=True))
+        file = max(bench.store.listing().attempts, key=lambda name: name.attempt)
+        result = bench.store.read_attempt(file).result
+        assert result is not None
+        outcomes.append(result.outcome)
+    assert outcomes == [Outcome.RELEASED, Outcome.RELEASED, Outcome.FAILED]

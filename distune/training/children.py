@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
 #: Helpers of libraries that live as long as the process they help.
 _HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
+#: Signals by which a process is asked to end, as a cluster does that needs the machine.
+REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _WALL = 0x40000000  # waitid(2): children of any kind
 _UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share may not die
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
@@ -153,6 +155,20 @@ def memory_kills() -> int:
 def signal_group(group: int, sig: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, sig)
+
+
+def request_of(status: int) -> signal.Signals | None:
+    """Which of the `REQUESTS` a program has followed, by its exit status."""
+    # Shells, and what handles the signal, end so. 129 is git's for a wrong option.
+    by_convention = {128 + sig: sig for sig in (signal.SIGTERM, signal.SIGINT)}
+    return by_convention.get(status) or next((sig for sig in REQUESTS if status == -sig), None)
+
+
+def die_of(sig: signal.Signals) -> NoReturn:
+    """End this process by a signal, so that its parent sees which."""
+    signal.signal(sig, signal.SIG_DFL)
+    os.kill(os.getpid(), sig)
+    os._exit(128 + sig)  # the signal is blocked
 
 
 def describe_exit(status: int | None) -> str:

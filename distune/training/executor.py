@@ -286,6 +286,10 @@ def main(descriptor: int, parent: int) -> None:
     # killed) shows where it hangs.
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)
+    # Whoever interrupts it wants it to end. As an exception, that would be the trial's failure, or
+    # its result, where a library catches it.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # An objective that reads its standard input finds nothing there, and not the requests.
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
     sys.stdin = open(os.devnull)  # noqa: SIM115

@@ -69,16 +69,20 @@ class TrainingProgress(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Died:
-    """A training process is gone, and not because its worker ended it."""
+    """A training process is gone, and not because its worker ended it; `asked_to` if somebody
+    else wanted it to end, as a cluster does that needs the machine.
+    """
 
     reason: str
     output: str
     out_of_memory: bool = False
+    asked_to: bool = False
 
     def as_result(self) -> Result:
         """Of an attempt that was trained there."""
+        failed = Outcome.OUT_OF_MEMORY if self.out_of_memory else Outcome.FAILED
         return Result(
-            outcome=Outcome.OUT_OF_MEMORY if self.out_of_memory else Outcome.FAILED,
+            outcome=Outcome.RELEASED if self.asked_to else failed,
             failure=Failure(message=f"the training process {self.reason}", output=self.output),
         )
 

@@ -307,7 +307,11 @@ def run_command(
             else:
                 os.write(1, line)
         status = process.wait()
-        if status == -signal.SIGKILL and children.memory_kills() > kills:
-            raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
-        if status:
-            raise RuntimeError(f"{arguments[0]} {children.describe_exit(status)}")
+    if status == -signal.SIGKILL and children.memory_kills() > kills:
+        raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
+    if request := children.request_of(status):
+        # Somebody wants it to end, and it is as if this process had been asked.
+        print(f"{arguments[0]} {children.describe_exit(status)}", flush=True)
+        children.die_of(request)
+    if status:
+        raise RuntimeError(f"{arguments[0]} {children.describe_exit(status)}")

@@ -31,6 +31,7 @@ from distune.training.messages import (
 )
 
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
+_CLEAR_WITHIN = 0.5  # seconds until it is clear why a process is gone
 _PIPE_BYTES = 65536
 _TAIL_BYTES = 8192
 _COUNT_KILLS_EVERY = 1.0  # seconds
@@ -135,6 +136,7 @@ class ExecutorProcess:
         self._study: Study | None = None  # the last one that the process knows
         self._memory_kills = 0
         self._counted_kills = -math.inf  # when that was
+        self._gone: float | None = None  # since when nothing more is heard of the process
 
     def _launch(self) -> None:
         if self._process is not None:
@@ -152,7 +154,7 @@ class ExecutorProcess:
         )
         os.close(writing)
         self._on_start(process.pid)
-        self._study = None
+        self._study = self._gone = None
         assert process.stdout is not None
         self._inbox = queue.SimpleQueue()
         self._tail = Tail(process.stdout, self._echo)
@@ -217,16 +219,32 @@ class ExecutorProcess:
         messages: list[tuple[int, Record | Died]] = []
         while not self._inbox.empty():
             message = self._inbox.get()
-            messages.append((0, self._died()) if message is None else message)
+            if message is None:
+                self._gone = time.monotonic()
+            else:
+                messages.append(message)
+        if self._gone is not None and self._is_clear(time.monotonic() - self._gone):
+            messages.append((0, self._died()))
         return messages
+
+    def _is_clear(self, seconds: float) -> bool:
+        """Whether it is why the process is gone, so long after. It may not have died yet; and who
+        asked it to end asks its worker too, maybe a moment later.
+        """
+        assert self._process is not None
+        status = self._process.poll()
+        asked_to = status is not None and -status in children.REQUESTS
+        return seconds >= _CLEAR_WITHIN or not (status is None or asked_to)
 
     def _died(self) -> Died:
         assert self._process is not None
         assert self._tail is not None
+        by_itself = self._process.poll()
         status = children.end_process(self._process, grace=0.5)
         no_memory = status == -signal.SIGKILL and children.memory_kills() > self._memory_kills
         reason = children.describe_exit(status) + ": this machine is out of memory" * no_memory
-        died = Died(reason, self._tail.text(wait=0.5), no_memory)
+        asked_to = by_itself is not None and -by_itself in children.REQUESTS
+        died = Died(reason, self._tail.text(wait=0.5), no_memory, asked_to)
         self._forget()
         return died
 
@@ -253,7 +271,7 @@ class ExecutorProcess:
         if self._process is not None:
             children.end_process(self._process, grace)
             self._forget()
-        self._inbox = queue.SimpleQueue()
+        self._inbox, self._gone = queue.SimpleQueue(), None
 
     def renew(self) -> None:
         """End the process, and start the one that the next trial will find ready."""
@@ -266,7 +284,7 @@ class ExecutorProcess:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._on_end(self._process.pid)
-        self._process = None
+        self._process = self._gone = None
 
     def tail(self) -> str:
         """What the objective printed last; its messages may have been faster than that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -37,6 +38,7 @@ class Attempt:
     reports: int = 0
     reports_progress: bool = False  # the objective does so itself, more finely than by steps
     result: Result | None = None
+    unsure_until: float = 0.0  # when its result may be written
     written: bool = False  # the result is in the file; the rename is left
 
     def began(self) -> None:
@@ -55,11 +57,17 @@ class Attempt:
         self.reports_progress = True
         self.progress = self.progress.replace(**message.as_dict())
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: Result, unsure_until: float = 0.0) -> None:
         """Its executor is free; the result is put away when there is time."""
-        self.result = result
+        self.result, self.unsure_until = result, unsure_until
         self.unwritten.append(result)
         self.study.ended.append(self)
+
+    def release(self, result: Result, now: float) -> None:
+        """Give it back after all, if it failed only a moment ago."""
+        if self.unsure_until > now:
+            self.result, self.unsure_until = result, 0.0
+            self.unwritten[-1] = result
 
 
 class OpenStudy:
@@ -76,6 +84,7 @@ class OpenStudy:
         self.backoff, self.claim_backoff = Backoff(longest), Backoff(longest)
         self.ended: list[Attempt] = []  # trained, but not put away yet
         self.begun: set[AttemptName] = set()  # by this worker; it trains none of them again
+        self.killed: Counter[int] = Counter()  # by number: trials whose process was asked to end
         self.claimed_last = False  # the last look for something to claim has found something
         self.unchecked = True  # since the last heartbeat: which files the worker owns
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
@@ -205,11 +214,11 @@ class OpenStudy:
         attempt.flushed = self._context.monotonic()
         return None
 
-    def put_away(self) -> bool:
+    def put_away(self, *, at_once: bool = False) -> bool:
         """Write the results of attempts that are over, if any; finish or release their files."""
-        any_ended = bool(self.ended)
-        while self.ended:
-            attempt = self.ended[0]
+        now = math.inf if at_once else self._context.monotonic()
+        sure = [attempt for attempt in self.ended if attempt.unsure_until <= now]
+        for attempt in sure:
             if not attempt.written:
                 why = self.append(attempt)
                 if why is not None:
@@ -226,7 +235,7 @@ class OpenStudy:
             how = how if moved else "ended, but it had been taken back meanwhile"
             self._context.say(f"trial {attempt.name.label}: {how}")
             self.ended.remove(attempt)
-        return any_ended
+        return bool(sure)
 
     def release(self, name: AttemptName) -> bool:
         """Give an attempt back; False if the master has taken it back meanwhile."""

@@ -76,10 +76,10 @@ class Slot:
         self.executor.end(self.number, grace)
         self.busy, self.stop_by = False, None
 
-    def put_down(self, result: Result) -> None:
-        """The attempt is over; its result is written when there is time."""
+    def put_down(self, result: Result, unsure_until: float = 0.0) -> None:
+        """The attempt is over; its result is written when there is time, but not before that."""
         assert self.attempt is not None
-        self.attempt.ended(result)
+        self.attempt.ended(result, unsure_until)
         self.attempt = None
 
     def release(self, why: str) -> None:

@@ -22,6 +22,8 @@ from distune.worker.slots import ExecutorLike, Slot, Slots
 from distune.worker.studies import Studies
 
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
+_UNSURE_FOR = 0.5  # seconds after a failure in which a signal may come that explains it
+_MOST_KILLS = 3  # of a trial's training, until that is the trial's own doing
 _CLEAN_UP_WITHIN = 0.5  # seconds that all executors have when the worker ends
 
 
@@ -140,10 +142,13 @@ class Worker:
         self._slots.end_all(_CLEAN_UP_WITHIN, self._monotonic)
         for slot in self._slots:
             slot.release(reason)
+        released = Result(outcome=Outcome.RELEASED, failure=Failure(message=reason))
+        for attempt in [attempt for study in self._open for attempt in study.ended]:
+            attempt.release(released, self._monotonic())
         while True:
             try:
                 for study in self._open:
-                    study.put_away()
+                    study.put_away(at_once=True)
                 for study in self._open:
                     study.store.remove_beat(self.identity.worker)
                 return True
@@ -203,13 +208,17 @@ class Worker:
             result = self._share_memory(attempt, result, shortage)
         if attempt is None:
             return
+        study = attempt.study
+        if killed and result.outcome is Outcome.RELEASED:
+            study.killed[attempt.name.trial] += 1
+            if study.killed[attempt.name.trial] >= _MOST_KILLS:
+                result = result.replace(outcome=Outcome.FAILED)
         if result.outcome in FAILURES:
             failure = result.failure
             if failure is not None and not failure.output:
                 failure = failure.replace(output=slot.executor.tail())
             # A process that died could not say how far it had come.
             result = result.replace(failure=failure, steps=result.steps or attempt.reports)
-        study = attempt.study
         if result.outcome is not Outcome.RELEASED and study.health.ended(result):
             self._say(
                 f"study {study.name}: trials fail here, one after the other: testing this host"
@@ -217,7 +226,10 @@ class Worker:
             folder = self._path_of(study.name, protocol.ARTIFACTS)
             slot.start_self_test(attempt, result, folder, self._monotonic())
             return
-        slot.put_down(result)
+        # Who wants a whole tree of processes to end may begin with those that an objective has
+        # started, which it takes for a failure, and come to the worker last.
+        unsure = result.outcome in FAILURES and not result.infeasible
+        slot.put_down(result, self._monotonic() + _UNSURE_FOR if unsure else 0.0)
 
     def _share_memory(
         self, attempt: Attempt | None, result: Result, shortage: MemoryShortage
@@ -267,6 +279,6 @@ class Worker:
             if slot.busy:
                 slot.end()
             slot.release(f"its worker gave up: {study.health.reason}")
-        study.put_away()
+        study.put_away(at_once=True)
         study.beat(self._slots.attempts, self._slots.jobs)
         self.studies.leave(study)
