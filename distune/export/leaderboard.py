@@ -112,6 +112,7 @@ def best_space(history: History) -> str | None:
         "seed": study.seed,
         "max_seconds": study.max_seconds,
         "trial_timeout": study.trial_timeout,
+        "fresh_process": study.fresh_process or None,
         "result": result_of(winner, study.test_metric),
     }
     return json.dumps({k: v for k, v in fields.items() if v is not None}, indent=2) + "\n"

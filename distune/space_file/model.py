@@ -68,6 +68,7 @@ class SpaceFile(Space):
     target: float | None = None
     max_seconds: Duration | None = None
     trial_timeout: Duration | None = None
+    fresh_process: bool = False
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     lease: Duration | None = None
     result: dict[str, Any] | None = None  # in a best.json: what the setting reached

@@ -40,6 +40,7 @@ class Study(Document):
         max_seconds: of training per trial, after which it ends complete.
         trial_timeout: seconds without a report, or any other sign of life of the training,
             after which it is killed: a failed attempt with the outcome `timeout`.
+        fresh_process: whether each trial has a process of its own.
         max_attempts: how often a failing trial is tried.
         lease: seconds of silence after which a worker is lost (P6).
         beat: seconds between heartbeats, at most; five by default.
@@ -68,6 +69,7 @@ class Study(Document):
     seed: int = 0
     max_seconds: float | None = None
     trial_timeout: float | None = None
+    fresh_process: bool = False
     max_attempts: Annotated[int, Field(ge=1)] = 3
     lease: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     beat: float | None = None

@@ -5,7 +5,6 @@ warm in between. What the objective prints goes to standard output, as anywhere.
 """
 
 import faulthandler
-import importlib
 import os
 import queue
 import select
@@ -17,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import IO, Any
+from typing import IO
 
 from distune.errors import UserError
 from distune.share.access import DENIED
@@ -40,6 +39,7 @@ from distune.training.messages import (
 )
 from distune.training.objective import Stopped, TrialContext, drive, find
 from distune.training.offer import Objective, Offer
+from distune.training.surroundings import Surroundings, by_name, show_stack_on_request
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
@@ -59,6 +59,7 @@ class _Executor:
         self._device = "cpu"
         self._data = DataFolders.of()
         self._study: Study | None = None
+        self._surroundings: Surroundings | None = None  # when it is prepared
         self._objectives: dict[str, Objective] = {}
         self._problem: str | None = None
         self._last_progress = 0.0
@@ -143,6 +144,7 @@ class _Executor:
                 self._device = by_name("device").resolve(self._device)
         except UserError as error:
             self._problem = str(error)
+        self._surroundings = Surroundings()
         self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
 
     def _load(self, offers: Sequence[Offer]) -> str | None:
@@ -190,7 +192,8 @@ class _Executor:
         # What has failed may fail every other trial from now on, and a library whose helper was
         # killed may wait for it for ever.
         failed = result.outcome in FAILURES
-        spent = left > 0 or (failed and not result.infeasible)
+        for_one = self._study is not None and self._study.fresh_process
+        spent = left > 0 or (failed and not result.infeasible) or for_one
         if failed or spent:
             # The worker has the others assigned again: what they print here would stand below the
             # output of the one that failed.
@@ -222,6 +225,8 @@ class _Executor:
             data=self._data,
             report_progress=partial(self._progress, slot),
         )
+        assert self._surroundings is not None
+        self._surroundings.restore(trial.seed)
         self._say(TrainingStarted(), slot)
         message: Report | Result | None = None
         for message in drive(objective, study, trial, context, stopped=lambda: slot in self._stops):
@@ -274,18 +279,12 @@ def _check_writing(folder: str) -> None:
             raise UserError(f"cannot write in {folder}: {error.strerror}") from None
 
 
-def by_name(module: str) -> Any:
-    """One of `workloads`, which alone may import torch: by name, and only when needed."""
-    return importlib.import_module(f"distune.workloads.{module}")
-
-
 def main(descriptor: int, parent: int) -> None:
     """Train what the worker of that pid asks for; answer to a file descriptor."""
     children.die_with_parent(parent)
-    # A crash leaves its Python stack in the output, and SIGUSR1 (before a hanging trial is
-    # killed) shows where it hangs.
+    # A crash leaves its Python stack in the output.
     faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)
+    show_stack_on_request()
     # Whoever interrupts it wants it to end. As an exception, that would be the trial's failure, or
     # its result, where a library catches it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
