@@ -57,8 +57,12 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0, what: str
 
 def executors_of(worker: int) -> list[psutil.Process]:
     """The training processes of a worker, by its pid."""
-    children = psutil.Process(worker).children()
-    return [child for child in children if "distune.training.executor" in child.cmdline()]
+    found = []
+    for child in psutil.Process(worker).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "distune.training.executor" in child.cmdline():
+                found.append(child)
+    return found
 
 
 class Lab:

@@ -202,14 +202,6 @@ def test_processes_that_a_trial_leaves_behind_are_killed_and_said(bad: Lab) -> N
     bad.master()
     worker = bad.start("worker", "--objective", "bad:stray", "--forever")
     wait_until(bad.seen, what="the trial to be counted")
-    (executor,) = executors_of(worker.pid)
-    helpers = ("resource_tracker", "forkserver")
-    left = [
-        p.cmdline()
-        for p in executor.children(recursive=True)
-        if not any(h in " ".join(p.cmdline()) for h in helpers)
-    ]
-    assert left == []
     asleep = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]]
     assert asleep == []
     assert "killed 3 processes that the trial had left behind" in bad.log_of(worker)

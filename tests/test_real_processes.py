@@ -167,21 +167,28 @@ def test_a_worker_that_dies_with_its_whole_host_is_lost_when_its_lease_runs_out(
     lab.wait_for_words(master, "fell silent")
 
 
-def test_what_an_objective_has_started_does_not_outlive_a_killed_worker(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    ("whose", "sig"),
+    [("worker", signal.SIGKILL), ("worker", signal.SIGTERM), ("executor", signal.SIGSEGV)],
+)
+def test_what_an_objective_has_started_in_a_session_of_its_own_outlives_neither_it_nor_its_worker(
+    lab: Lab, whose: str, sig: signal.Signals
+) -> None:
     (lab.folder / "train.py").write_text(
         "import subprocess, time\n"
         "def stray(params, trial):\n"
-        "    child = subprocess.Popen(['tail', '-f', '/dev/null'])\n"
+        "    child = subprocess.Popen(['tail', '-f', '/dev/null'], start_new_session=True)\n"
         "    (trial.dir / 'pid').write_text(str(child.pid))\n"
         "    time.sleep(1000)\n"
     )
-    lab.write_space(objective="train:stray", trials=1)
-    lab.master("--plain")
-    worker = lab.start("worker", "--objective", "train:stray")
+    lab.write_space(objective="train:stray", trials=1, max_attempts=1)
+    lab.master()
+    worker = lab.start("worker", "--objective", "train:stray", "--jobs", "1")
     pid_files = lab.folder.glob("logs/space/artifacts/*/pid")
     wait_until(lambda: any(f.read_text() for f in lab.folder.glob("logs/space/artifacts/*/pid")))
     child = int(next(pid_files).read_text())
-    worker.kill()
+    (executor,) = executors_of(worker.pid)
+    os.kill(worker.pid if whose == "worker" else executor.pid, sig)
     wait_until(lambda: not is_alive(child), 20, "the child is gone")
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import psutil
@@ -18,6 +18,8 @@ _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
 _HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
 #: Signals by which a process is asked to end, as a cluster does that needs the machine.
 REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+#: In the environment of whatever a worker's training processes have started.
+MARK = "DISTUNE_MARK"
 _WALL = 0x40000000  # waitid(2): children of any kind
 _UNKILLABLE_AFTER = 5.0  # seconds; a process that waits for a driver or a share may not die
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
@@ -30,6 +32,45 @@ def die_with_parent(parent: int, sig: int = signal.SIGKILL) -> None:
     _prctl(_PR_SET_PDEATHSIG, sig)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of those of this process's descendants whose own parent dies (Linux)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_adopted(own: Collection[int]) -> None:
+    """Kill, with all that they have started, this process's children in other sessions but its
+    `own`: leaders of sessions that have died had started them, be it in sessions of their own.
+    """
+    deadline = time.monotonic() + _UNKILLABLE_AFTER
+    while time.monotonic() < deadline:
+        children = {child.pid for child in psutil.Process().children()}
+        adopted = children - set(own) - _session_of(os.getsid(0))
+        if not adopted:
+            return
+        for pid in adopted:
+            kill({pid, *descendants(pid)})
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.005)
+
+
+def end_marked(mark: str, within: float) -> None:
+    """Kill what has a mark in its environment; wait up to `within` seconds until it is gone."""
+    deadline = time.monotonic() + within
+    while doomed := {process.pid for process in psutil.process_iter() if _has(process, mark)}:
+        kill(doomed)
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.02)
+
+
+def _has(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark  # a zombie has none
+    except (psutil.Error, OSError):
+        return False  # gone, or another user's
 
 
 def _prctl(option: int, value: Any) -> None:
@@ -86,7 +127,11 @@ def end_process(process: subprocess.Popen[bytes], grace: float) -> int | None:
         Its exit status, as `subprocess` gives it; None if even KILL does not end it.
     """
     if grace > 0:
+        family = _family(process.pid)  # it may die, and they be orphans then, in other sessions
         _ask_to_end(process, grace)
+        for one in family:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
     end_session(process.pid)
     try:
         return process.wait(_UNKILLABLE_AFTER)
@@ -137,10 +182,14 @@ def _session_of(leader: int) -> set[int]:
 
 
 def descendants(ancestor: int) -> set[int]:
+    return {process.pid for process in _family(ancestor)}
+
+
+def _family(ancestor: int) -> list[psutil.Process]:
     try:
-        return {child.pid for child in psutil.Process(ancestor).children(recursive=True)}
+        return psutil.Process(ancestor).children(recursive=True)
     except psutil.Error:
-        return set()
+        return []
 
 
 def memory_kills() -> int:
@@ -196,7 +245,7 @@ class Leftovers:
     """
 
     def __init__(self) -> None:
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        adopt_orphans()
         self._before = self._mine()
 
     def _mine(self) -> set[int]:

@@ -110,6 +110,7 @@ class ExecutorProcess:
         threads: for numerical libraries; more than there are free cores is a disaster.
         wake: called from another thread when there is something to poll.
         on_start, on_end: called with the process's pid.
+        mark: in the environment of all that it starts, see `children.end_marked`.
         echo: takes what the objective prints, line by line.
     """
 
@@ -122,8 +123,11 @@ class ExecutorProcess:
         on_start: Callable[[int], None] = lambda pid: None,
         on_end: Callable[[int], None] = lambda pid: None,
         echo: Callable[[str], None] | None = None,
+        mark: str = "",
     ) -> None:
         self.device = prepare.device
+        self.pid: int | None = None  # while it runs
+        self._mark = mark
         self._prepare = prepare
         self._threads = threads
         self._wake = wake
@@ -149,10 +153,11 @@ class ExecutorProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[writing],
-            env=executor_environment(self._threads),
+            env={**executor_environment(self._threads), children.MARK: self._mark},
             start_new_session=True,  # Ctrl-C is the worker's business
         )
         os.close(writing)
+        self.pid = process.pid
         self._on_start(process.pid)
         self._study = self._gone = None
         assert process.stdout is not None
@@ -283,8 +288,9 @@ class ExecutorProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._on_end(self._process.pid)
+        ended, self.pid = self._process.pid, None
         self._process = self._gone = None
+        self._on_end(ended)
 
     def tail(self) -> str:
         """What the objective printed last; its messages may have been faster than that."""

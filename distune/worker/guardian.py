@@ -9,6 +9,7 @@ then gives the files back (P7). Where everything dies at once, there is still th
 import contextlib
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -31,9 +32,14 @@ class Guardian:
 
     Args:
         say: takes a line for people, in the guardian's process.
+
+    Attributes:
+        mark: for the environment of the worker's training processes: what bears it ends with the
+            worker, wherever it hides.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
+        self.mark = secrets.token_hex(8)
         sys.stdout.flush()
         sys.stderr.flush()
         reading, writing = os.pipe()
@@ -42,7 +48,7 @@ class Guardian:
             status = 1
             try:
                 os.close(writing)
-                _guard(reading, say)
+                _guard(reading, self.mark, say)
                 status = 0
             finally:
                 os._exit(status)  # nothing of what this process began as is to be run
@@ -67,7 +73,7 @@ class Guardian:
             os.waitpid(self.pid, 0)
 
 
-def _guard(reading: int, say: Callable[[str], None]) -> None:
+def _guard(reading: int, mark: str, say: Callable[[str], None]) -> None:
     """The guardian's whole life."""
     os.setsid()  # what is sent to the worker's group is not meant for the guardian
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -88,6 +94,7 @@ def _guard(reading: int, say: Callable[[str], None]) -> None:
                     return
     for pid in training:
         children.end_session(pid, within=_ENDED_WITHIN)
+    children.end_marked(mark, within=_ENDED_WITHIN)
     for folder in studies:
         _give_back(Path(folder), worker, say)
 

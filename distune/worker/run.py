@@ -16,6 +16,7 @@ from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies, none_yet
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
+from distune.training import children
 from distune.training.messages import Died, Prepare, Ready
 from distune.training.offer import Offer
 from distune.training.process import ExecutorProcess
@@ -47,6 +48,7 @@ def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
         StudyFailed: its trials failed, and it has given up.
     """
     guardian = Guardian(say)
+    children.adopt_orphans()
     try:
         return _WorkerRun(options, guardian, say).run()
     finally:
@@ -145,9 +147,15 @@ class _WorkerRun:
             threads=threads,
             wake=self._interrupt.event.set,
             on_start=partial(self._guardian.tell, "started"),
-            on_end=partial(self._guardian.tell, "ended"),
+            on_end=self._process_ended,
+            mark=self._guardian.mark,
             echo=self._say if self._options.verbose else partial(_say_our_own, self._say),
         )
+
+    def _process_ended(self, pid: int) -> None:
+        own = {process.pid for process in self._processes if process.pid is not None}
+        children.end_adopted({self._guardian.pid, *own})
+        self._guardian.tell("ended", pid)
 
     def _make_worker(self, logs: Path, device: str, parallelism: Parallelism) -> Worker:
         options, say = self._options, self._say
