@@ -180,9 +180,10 @@ def test_what_waits_for_its_turn_is_given_back_when_a_trial_before_it_fails() ->
     assert [outcome(each) for each in said[2:]] == [Outcome.RELEASED] * 6
     assert row.process.renewals == 1
     assert row.places == 1
-    row.start(a_trial(9))
+    row.start(a_trial(9).replace(self_test=True))
+    assert row.process.given[-1] == [9], "the host is tested in the new one"
     row.say((0, DONE))
-    assert row.process.renewals == 1, "nothing went wrong in the new one"
+    assert row.process.renewals == 1, "nothing went wrong there"
 
 
 def test_what_waits_is_given_again_to_a_process_that_says_its_setting_is_impossible() -> None:
