@@ -200,6 +200,18 @@ def test_an_attempt_with_more_reports_than_an_objective_makes_is_refused(
         records.parse_attempt(data)
 
 
+def test_a_report_with_more_metrics_than_an_objective_may_give_is_not_believed() -> None:
+    trial = Trial(study="s", number=0, attempt=1, params={})
+    for count, believed in ((records.MOST_METRICS, True), (records.MOST_METRICS + 1, False)):
+        report = Report(step=1, metrics={f"m{i}": 0.0 for i in range(count)}, seconds=1.0)
+        data = records.encode(trial) + records.encode(report)
+        if believed:
+            assert len(records.parse_attempt(data).reports[0].metrics) == count
+        else:
+            with pytest.raises(BadRecord, match="more than 1000 metrics"):
+                records.parse_attempt(data)
+
+
 def test_of_many_long_attempts_at_a_trial_the_last_ones_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

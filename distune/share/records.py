@@ -31,6 +31,7 @@ D = TypeVar("D", bound=Document)
 #: More than this in one file is not something distune wrote.
 SIZE_LIMIT = 64 * 2**20
 LINE_LIMIT = 2**20
+MOST_METRICS = 1000  # of one report; many more of them would fill the memory of all who read it
 #: What the reports of one attempt come to, by `size_of_report`: half of what its file may have, in
 #: case all of them were written twice. An objective that reports more is stopped.
 REPORTS_LIMIT = 32 * 2**20
@@ -309,7 +310,7 @@ def parse_attempt(data: bytes) -> AttemptFile:
     written it again: of reports with one step the first counts, and so does the first result.
 
     Raises:
-        BadRecord: there is no trial in it, or more reports than any objective makes.
+        BadRecord: there is no trial in it, or more in its reports than an objective may give.
     """
     trial: Trial | None = None
     claim: Claim | None = None
@@ -324,6 +325,8 @@ def parse_attempt(data: bytes) -> AttemptFile:
             case Claim():
                 claim = claim or record
             case Report() if record.step not in reports:
+                if len(record.metrics) > MOST_METRICS:
+                    raise BadRecord(f"a report in it has more than {MOST_METRICS} metrics")
                 size += size_of_report(record.metrics)
                 if size > REPORTS_LIMIT:
                     raise BadRecord(f"its reports fill more than {REPORTS_LIMIT >> 20} MB")

@@ -40,7 +40,6 @@ from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
 from distune.workloads.data.folders import DataFolders
 
-_MOST_METRICS = 1000
 _LONGEST_NAME = 200  # characters of a metric's name
 _GRACE = 2.0  # seconds between TERM and KILL for a command
 _LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
@@ -227,8 +226,9 @@ def _asks_for_two(objective: Objective) -> bool:
 def _numbers(value: object, metric: str) -> dict[str, float]:
     """A number, or a dict of numbers, as metrics. NumPy's and torch's scalars are numbers."""
     given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {metric: value}
-    if len(given) > _MOST_METRICS:
-        raise ValueError(f"the objective gave {len(given)} metrics; {_MOST_METRICS} are the most")
+    if len(given) > records.MOST_METRICS:
+        most = records.MOST_METRICS
+        raise ValueError(f"the objective gave {len(given)} metrics; {most} are the most")
     metrics: dict[str, float] = {}
     for name, number in given.items():
         try:
