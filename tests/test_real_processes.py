@@ -177,7 +177,7 @@ def test_what_an_objective_has_started_in_a_session_of_its_own_outlives_neither_
     (lab.folder / "train.py").write_text(
         "import subprocess, time\n"
         "def stray(params, trial):\n"
-        "    child = subprocess.Popen(['tail', '-f', '/dev/null'], start_new_session=True)\n"
+        "    child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
         "    (trial.dir / 'pid').write_text(str(child.pid))\n"
         "    time.sleep(1000)\n"
     )
