@@ -154,14 +154,14 @@ MUTATIONS = (
     Mutation(
         "an attempt is lost although what has its trial's name is garbage", "master/counting",
         tests=_MASTER,
-        old="            return  # what took the name is no file: the next look counts this one\n",
+        old="            return  # what took the name is none that counts, or not yet\n",
         new="            pass\n",
     ),
     Mutation(
         "a trial that another master has counted gets a second line", "master/counting",
         tests=_MASTER,
-        old="        self._unsure = True  # another master may have counted it, and written so\n",
-        new="",
+        old="        self._doubts.dropped(name.seen_path)\n        self._unsure = True\n",
+        new="        self._doubts.dropped(name.seen_path)\n",
     ),
     Mutation(
         "what seen/ has and the history lacks stays uncounted", "watch/attempt_files",

@@ -66,7 +66,7 @@ class Counting:
         if won:
             self._won.append(counted)
         elif not self._take_winner(name.key, elapsed):
-            return  # what took the name is no such file, or not read yet: the next look tries again
+            return  # what took the name is none that counts, or not yet
         if name.state is State.PRUNED:
             self._store.lose(name, Actor.MASTER)
         elif not won:
