@@ -62,6 +62,8 @@ def test_a_shell_completes_commands_and_their_options(
         ("master --space space.json --time-limit soon", "90s, 2h or 1h30m"),
         ("master --space space.json --study a/b", "cannot name a study"),
         ("master --space space.json --trials 0", "--trials"),
+        ("master --space space.json --target nan", "'nan' is not a finite number"),
+        ("master --space space.json --target inf", "'inf' is not a finite number"),
         ("master --space space.json --logs /proc/nowhere", "cannot make /proc/nowhere"),
         ("worker --jobs 0", "--jobs"),
         ("worker --device tpu", "tpu"),
@@ -72,6 +74,7 @@ def test_a_shell_completes_commands_and_their_options(
         ("presets nothing", "no preset 'nothing'"),
         ("data imagenet", "no data set 'imagenet'"),
         ("init space.json", "is there already"),
+        ("init space.yaml", "the file to start from is JSON: call it space.json"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_status_2(lab: Lab, arguments: str, said: str) -> None:
@@ -89,6 +92,34 @@ def test_a_space_file_that_cannot_be_is_refused_before_anything_is_published(lab
     assert done.stderr.count("\n") == 1
     assert "space.json: params.x: low (2.0) is greater than high (1.0)" in done.stderr
     assert not lab.logs.exists()
+
+
+def test_a_study_of_a_yaml_file_says_what_in_it_is_seldom_meant(lab: Lab) -> None:
+    """And its list of settings makes a `study.json` of more than a megabyte."""
+    settings = [
+        {"x": i, **{f"another parameter {j}": 0.1234567 for j in range(9)}} for i in range(3500)
+    ]
+    (lab.folder / "large.yaml").write_text(
+        "objective: train:quick\nmetric: loss\ndirection: minimize\nsampler: list\n"
+        "trials: 4\nrepeats: 3\nlease: 5s\nparams: {}\n"
+        f"settings: {json.dumps(settings)}\n"
+    )
+    options = [
+        "--space",
+        "large.yaml",
+        "--workers",
+        "1",
+        "--objective",
+        "train.py:quick",
+        "--plain",
+    ]
+    done = lab.run("master", *options)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "4 trials are 1 configurations with 3 repeats, and one with 1, which cannot" in done.stdout
+    )
+    assert (lab.logs / "large" / "study.json").stat().st_size > 2**20
+    assert lab.counted("large") == [0, 1, 2, 3]
 
 
 def test_a_study_leaves_its_table_its_winner_and_its_history(lab: Lab) -> None:

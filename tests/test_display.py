@@ -420,6 +420,17 @@ def test_repeats_show_their_spread_and_how_many_are_complete() -> None:
     assert partial.split()[:4] == ["2", "3", "0.9900", "1/3"]
 
 
+def test_a_configuration_that_came_again_has_more_repeats_and_none_is_of_fewer() -> None:
+    setting = {"lr": 0.05}
+    history = [
+        counted(i, 0.95, params=setting, configuration=i // 3, repeat=i % 3) for i in range(6)
+    ]
+    snapshot = a_snapshot(a_study(repeats=3), history)
+    (best,) = [line for line in screen_of(snapshot, 120, 30) if "★" in line]
+    assert best.split()[:7] == ["★", "1", "0–5", "0.9500", "±", "0.0000", "6"]
+    assert "± 0.0000 over 6 repeats" in text_of(best_text(snapshot, 100))
+
+
 def test_the_test_accuracy_has_a_column_once_there_is_one() -> None:
     history = [counted(0, 0.98), counted(1, 0.97)]
     assert "test" not in screen_of(a_snapshot(history=history), 120, 30)[5]

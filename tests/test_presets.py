@@ -13,7 +13,8 @@ from distune.errors import UserError
 from distune.presets.catalogue import describe, preset_names, read_preset, read_starter
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
-from distune.space_file.freeze import freeze, limits_of, preview
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.preview import preview
 from distune.space_file.read import parse_space_file
 from distune.space_file.scaling import scaled
 from distune.study.study import Study

@@ -13,12 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distune.search.sampler import Sampler
+from distune.errors import UserError
+from distune.search.ranking import History
+from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.search.samplers.grid import GridSampler
 from distune.search.samplers.listed import ListSampler
 from distune.search.samplers.random import RandomSampler
 from distune.search.staged import make_sampler
-from distune.space_file.freeze import freeze, limits_of, preview
+from distune.share.records import encode_document
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.preview import check_it_can_start, preview
 from distune.space_file.read import parse_space_file
 from distune.study.space import Space
 from distune.study.study import Study
@@ -299,6 +303,76 @@ def test_a_grid_over_a_continuous_range_is_refused() -> None:
         suggested(GridSampler(space(x={"type": "float", "low": 0, "high": 1})), 0)
 
 
+_MANY: dict[str, Any] = {name: {"type": "int", "low": 0, "high": 15} for name in "abcdefghij"}
+
+
+def test_a_grid_walks_none_of_what_begins_with_an_excluded_combination() -> None:
+    """Fifteen sixteenths of 16^10 settings come before the first that is left."""
+    excluded = [{"a": list(range(15))}, {"a": 15, "b": [0, 1, 2]}]
+    sampler = GridSampler(Space.model_validate({"params": _MANY, "exclude": excluded}))
+    assert suggested(sampler, 0) == {**dict.fromkeys("abcdefghij", 0), "a": 15, "b": 3}
+    assert sampler.size == 13 * 16**8
+
+
+def test_a_grid_answers_while_it_looks_for_what_is_hardly_there_and_goes_on_from_there() -> None:
+    """Nothing but the last of its parameters says that a setting is excluded."""
+    params = {**{name: {**_MANY["a"], "high": 7} for name in "abcdef"}, "z": [0, 1]}
+    excluded = [{"a": [0], "z": [0, 1]}]
+    sampler = GridSampler(Space.model_validate({"params": params, "exclude": excluded}))
+    question = Question(0, History(study(params={})))
+    answers = []
+    while not isinstance(answer := sampler.ask(question), Suggestion):
+        answers.append(answer)
+    assert set(answers) == {Nothing.STILL_LOOKING}
+    assert 2 <= len(answers) <= 8
+    assert suggested(sampler, 0) == {**dict.fromkeys("abcdefz", 0), "a": 1}
+
+
+def test_the_size_of_a_grid_that_cannot_be_counted_quickly_is_not_known() -> None:
+    excluded = [{"a": 3, "j": 3}]
+    assert GridSampler(Space.model_validate({"params": _MANY, "exclude": excluded})).size == (
+        16**10 - 16**8
+    )
+    each = [{name: [0], "a": [0]} for name in "bcdefghij"]
+    assert GridSampler(Space.model_validate({"params": _MANY, "exclude": each})).size is None
+    conditional = {
+        "n": {"type": "int", "low": 0, "high": 10**12},
+        "x": {**_MANY["a"], "when": {"n": 7}},
+    }
+    assert GridSampler(space(**conditional)).size is None
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.lists(
+    st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(0, 2), min_size=1, max_size=2),
+                    min_size=1, max_size=3),
+    max_size=4,
+))  # fmt: skip
+def test_a_grid_leaves_out_just_what_is_excluded(excluded: list[dict[str, list[int]]]) -> None:
+    params = {"a": [0, 1, 2], "b": {**_MANY["b"], "high": 2, "when": {"a": [1, 2]}}, "c": [0, 1, 2]}
+    whole = everything(GridSampler(space(**params)))
+    sampler = GridSampler(Space.model_validate({"params": params, "exclude": excluded}))
+    left = [one for one in whole if not sampler._space.excludes(one)]
+    assert everything(sampler) == left
+    assert sampler.size == len(left)
+
+
+# -- large numbers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_integers_beyond_what_a_float_can_tell_apart_are_drawn_one_by_one(log: bool) -> None:
+    low = 2**53 + 1
+    values = draws({"type": "int", "low": low, "high": low + 4, "log": log})
+    assert deviation(values, dict.fromkeys(range(low, low + 5), 0.2)) < 4
+
+
+def test_all_digits_of_a_long_range_are_drawn() -> None:
+    values = draws({"type": "int", "low": 0, "high": 2**63 - 1})
+    assert deviation([value % 4 for value in values], dict.fromkeys(range(4), 0.25)) < 4
+    assert space(x={"type": "int", "low": -(2**63), "high": 2**63 - 1}).constants == {}
+
+
 # -- list ------------------------------------------------------------------------------------------
 
 
@@ -336,7 +410,11 @@ def shown(**fields: Any) -> list[str]:
         ({"params": FINITE, "sampler": "grid", "trials": 4}, "grid search, 4 trials"),
         (
             {"params": FINITE, "sampler": "grid", "repeats": 3},
-            "grid search, 45 trials, 3 repeats of each configuration",
+            "grid search, 45 trials: 3 repeats of each of 15 configurations",
+        ),
+        (
+            {"params": SPACE, "target": 0.5, "repeats": 3},
+            "random search, without a limit on trials, 3 repeats of each configuration",
         ),
         (
             {"params": {}, "sampler": "list", "settings": [{"a": 1}], "trials": 9},
@@ -348,6 +426,33 @@ def test_a_preview_says_how_many_trials_there_will_be(fields: dict[str, Any], tr
     objective, line, *_ = shown(**fields)
     assert objective == "objective  train:train, minimize value"
     assert line == f"trials     {trials}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        (
+            {"params": {"x": [1, 2], "y": [1, 2]}, "trials": 12, "repeats": 3},
+            "there are only 4 combinations, of which random search tries some more than once",
+        ),
+        ({"params": {"x": [1, 2]}, "target": 1.0}, "there are only 2 combinations"),
+        (
+            {"params": SPACE, "trials": 8, "repeats": 3},
+            "of 8 trials, 2 will be of a configuration that has not all of its 3 repeats, and can",
+        ),
+        ({"params": SPACE, "max_seconds": 5}, "one that reports only at its end runs on"),
+        ({"params": SPACE, "max_seconds": 5, "trial_timeout": 60}, ""),
+        ({"params": SPACE, "trials": 9, "repeats": 3}, ""),
+        ({"params": FINITE, "trials": 7}, ""),
+        ({"params": FINITE, "sampler": "grid", "trials": 15}, ""),
+        ({"params": {"n": {"type": "int", "low": 1, "high": 2**62}}}, ""),
+        ({"params": {"x": [1, 2]}, "sampler": "list", "settings": [{"x": 1}], "trials": 50}, ""),
+    ],
+)
+def test_a_preview_notes_what_is_seldom_meant(fields: dict[str, Any], note: str) -> None:
+    notes = [line for line in shown(**fields) if line.startswith("note ")]
+    assert len(notes) == bool(note)
+    assert not note or note in notes[0]
 
 
 def test_a_preview_shows_the_settings_that_will_be_tried_first() -> None:
@@ -379,6 +484,29 @@ def test_no_sampler_tries_what_the_space_excludes() -> None:
     listed = ListSampler(discrete, 0, listing)
     assert suggested(listed, 0) == {"kernel": 7, "depth": 1, "lr": 0.1}
     assert suggested(listed, 1) is None
+
+
+def test_a_study_starts_only_with_something_to_try_that_is_found_in_time() -> None:
+    everything_is = [{"a": list(range(16)), "j": list(range(16))}]
+    with pytest.raises(UserError, match="exclude leaves none that was found in a long search"):
+        check_it_can_start(study(params=_MANY, sampler="grid", exclude=everything_is))
+    with pytest.raises(UserError, match="exclude leaves none; take out some of it"):
+        check_it_can_start(study(params={"x": [1]}, sampler="grid", exclude=[{"x": 1}]))
+
+
+def test_a_study_starts_only_if_its_file_and_its_trials_can_be_read_again() -> None:
+    listed = [{f"parameter_number_{i}": k * 0.1234567 + i for i in range(9)} for k in range(3500)]
+    large = study(params={}, sampler="list", settings=listed)
+    check_it_can_start(large)
+    assert len(encode_document(large)) > 10**6
+    with pytest.raises(
+        UserError, match=r"a file of \d\d\.\d MB, and 16 MB are the most: list fewer"
+    ):
+        check_it_can_start(
+            study(params={"x": 1}, sampler="list", settings=[{"y": "t" * 99_999}] * 200)
+        )
+    with pytest.raises(UserError, match="would fill more than 256 KB: put long texts into files"):
+        check_it_can_start(study(params={"text": ["t" * 300_000, ""]}))
 
 
 def test_a_space_that_excludes_everything_gives_nothing() -> None:

@@ -75,7 +75,16 @@ def assert_named(mistake: SpaceError, source: str) -> None:
         ({**FLOAT, "high": float("inf")}, "params.x.high", "finite number; got Infinity"),
         ({"type": "categorical", "choices": "ab"}, "params.x.choices", 'valid list; got "ab"'),
         ({"type": "flaot", "low": 0, "high": 1}, "params.x", 'needs "type": "float", "int" or "ca'),
-        ({"low": 0, "high": 1}, "params.x", 'needs "type": "float", "int" or "categorical"'),
+        ({"low": 0, "high": 1}, "params.x", 'say "type": "int" for whole numbers, or "type": "f'),
+        ({"high": 0.5}, "params.x.low", "is missing"),
+        ({"log": True}, "params.x", 'needs "type": "float", "int" or "categorical"'),
+        (
+            {"type": "float", "low": 1.7e9, "high": 1.7e9, "step": 1e-8},
+            "params.x",
+            "numbers of this size have no digits for it",
+        ),
+        ([[64, 32]], "params.x.choices[0]", 'write a list or an object as text, "[64, 32]"'),
+        ([{"a": 1}], "params.x.choices[0]", "have the objective read it (json.loads)"),
         ({**FLOAT, "when": {}}, "params.x.when", 'is empty: write {"other_parameter": value}'),
         ({**FLOAT, "when": "always"}, "params.x.when", 'got "always"'),
     ],
@@ -176,11 +185,11 @@ def test_a_mistake_in_the_file_names_the_file_the_key_and_the_remedy(
         ),
         (
             {"b": ["sgd", "adam"], "a": {**FLOAT, "when": {"b": "adamw"}}},
-            "params.a.when: waits for b to be 'adamw', which it never is",
+            'params.a.when: waits for b to be "adamw", which it never is',
         ),
         (
             {"b": ["sgd", "adam"], "a": {**FLOAT, "when": {"b": ["sgd", "rmsprop"]}}},
-            "params.a.when: waits for b to be 'rmsprop', which it never is",
+            'params.a.when: waits for b to be "rmsprop", which it never is',
         ),
         (
             {
@@ -188,6 +197,18 @@ def test_a_mistake_in_the_file_names_the_file_the_key_and_the_remedy(
                 "a": {**FLOAT, "when": {"b": 2}},
             },
             "params.a.when: waits for b to be 2, which it never is",
+        ),
+        (
+            {"b": [True, False], "a": {**FLOAT, "when": {"b": 1}}},
+            "params.a.when: waits for b to be 1, which it never is",
+        ),
+        (
+            {"b": {"type": "int", "low": 0, "high": 1}, "a": {**FLOAT, "when": {"b": True}}},
+            "params.a.when: waits for b to be true, which it never is",
+        ),
+        (
+            {"b": {"type": "int", "low": 0, "high": 2**62}, "a": {**FLOAT, "when": {"b": 0.5}}},
+            "params.a.when: waits for b to be 0.5, which it never is",
         ),
         (
             {
@@ -228,6 +249,85 @@ def test_a_file_that_is_no_object_of_json_is_refused_with_the_place(
     text: str | bytes, problem: str
 ) -> None:
     assert problem in str(refusal(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"params": {"x": [1, 2,], "y": {"choices": [3,4 , ]},},}',
+        '{"params": {"x": [1, 2, // two\n], "y": {"choices": [3, 4],\n// four\n}\n,\n}}\n',
+    ],
+)
+def test_a_comma_after_the_last_entry_is_no_mistake(text: str) -> None:
+    file = parse_space_file(text[:1] + json.dumps(OWN)[1:-1] + ", " + text[1:], "space.json")
+    assert [spec.grid() for spec in file.params.values()] == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("text", ["[,]", "[1,,]", "{,}", '{"a":,}', "[1, 2,,]"])
+def test_a_comma_too_many_anywhere_else_is_one(text: str) -> None:
+    assert "is not JSON" in str(refusal(f'{{"params": {text}}}'))
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.text(alphabet=',]}" \\a', max_size=12))
+def test_commas_inside_a_string_stay(text: str) -> None:
+    line = json.dumps({"params": {}, "description": text})
+    assert parse_space_file(f"{line[:-1]},}}", "space.json").description == text
+
+
+# -- YAML ------------------------------------------------------------------------------------------
+
+_YAML = """\
+# what to search
+objective: train:train
+direction: minimize
+time_limit: 1h30m
+description: 2026-01-02
+params: &all
+  lr: {type: float, low: 1e-3, high: .5, log: true}
+  schedule: [off, no, 1:30, 0x10, ~, -7, 1_000]
+  nesterov:
+    - true
+    - false
+  "on": 3
+"""
+
+
+def test_a_space_file_may_be_yaml_whose_words_and_numbers_are_what_they_look_like() -> None:
+    for source in ("space.yaml", "a/SPACE.YML"):
+        file = parse_space_file(_YAML, source)
+        assert file.params["lr"] == FloatParameter(type="float", low=0.001, high=0.5, log=True)
+        choices = ["off", "no", "1:30", "0x10", None, -7, "1_000"]
+        assert file.params["schedule"].grid() == choices
+        assert repr(file.params["nesterov"].grid()) == "[True, False]"
+        assert (file.constants, file.time_limit) == ({"on": 3}, 5400.0)
+        assert file.description == "2026-01-02"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "params:\n  a: [1, 2",
+            "cannot be read: it is not YAML (line 2, column 11): while parsing",
+        ),
+        ("params: {a: 1}\nparams: {b: 1}", "the key 'params' stands there twice: leave one out"),
+        ("params: {1: 2}", "the key 1 is no text: put it in quotes"),
+        ("params: {a: !!python/name:os.system }", "could not determine a constructor for the tag"),
+        ("params: {a: !!timestamp 2026-01-02}", "cannot be read: "),
+        ("params: {}\n---\nparams: {}", "expected a single document"),
+        ("params: &a {a: *a}", "cannot be read: "),
+        ("[" * 100_000, "cannot be read: "),
+        ("params: \x00", "it is not YAML: unacceptable character"),
+        ("", "must be an object"),
+        ("params: {x: {type: float, low: 1, hihg: 2}}", "params.x.hihg: unknown key: did you mean"),
+    ],
+)
+def test_a_mistake_in_yaml_is_named_like_any_other(text: str, problem: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        parse_space_file(text, "space.yaml")
+    assert_named(caught.value, "space.yaml")
+    assert problem in str(caught.value)
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
@@ -329,6 +429,21 @@ def test_a_list_is_short_for_choices_and_a_scalar_for_a_constant(
     assert repr(spec.choices) == repr(choices)
 
 
+@pytest.mark.parametrize(
+    ("spec", "type"),
+    [
+        ({"low": 0.0, "high": 1}, "float"),
+        ({"low": 1, "high": 1e3, "log": True}, "float"),
+        ({"low": 0, "high": 1, "step": 0.25}, "float"),
+        ({"choices": [1, 2]}, "categorical"),
+    ],
+)
+def test_a_parameter_needs_no_type_where_it_has_a_fraction_or_choices(
+    spec: dict[str, Any], type: str
+) -> None:
+    assert parse({**OWN, "params": {"x": spec}}).params["x"].type == type
+
+
 def test_only_params_is_required_and_need_not_hold_any() -> None:
     assert parse({"params": {}}).params == {}
 
@@ -407,6 +522,15 @@ def test_a_parameter_exists_when_all_its_conditions_hold(
         (FloatParameter(type="float", low=0, high=1, step=0.4), [0.0, 0.4, 0.8]),
         (FloatParameter(type="float", low=0.5, high=0.5), [0.5]),
         (FloatParameter(type="float", low=0, high=1, step=5), [0.0]),
+        (
+            FloatParameter(type="float", low=1.7e9, high=1700000000.003, step=0.001),
+            [1.7e9, 1700000000.001, 1700000000.002, 1700000000.003],
+        ),
+        (
+            FloatParameter(type="float", low=0.1, high=0.1 * 8 - 1e-16, step=0.1),
+            [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.1 * 8 - 1e-16],
+        ),
+        (FloatParameter(type="float", low=1 / 3, high=1, step=1 / 3), [1 / 3, 2 / 3, 1.0]),
         (IntParameter(type="int", low=1, high=3), [1, 2, 3]),
         (IntParameter(type="int", low=1, high=8, step=3), [1, 4, 7]),
         (IntParameter(type="int", low=-1, high=-1), [-1]),
@@ -553,6 +677,36 @@ def test_a_listed_setting_may_leave_out_what_does_not_apply() -> None:
     sampler = make_sampler(frozen(fields))
     assert suggested(sampler, 0) == {"optimizer": "adam"}
     assert suggested(sampler, 1) == {"optimizer": "sgd", "momentum": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("condition", "held"),
+    [
+        ({"flag": 1}, [[1, "a"], [1.0, "a"], [1, "b"], [1.0, "b"]]),
+        ({"flag": True}, [[True, "a"], [True, "b"]]),
+        ({"flag": [0.0, 7]}, [[0, "a"], [7, "a"], [0, "b"], [7, "b"]]),
+        ({"flag": True, "mode": "b"}, [[True, "b"]]),
+        ({"flag": None}, [[None, "a"], [None, "b"]]),
+    ],
+)
+def test_a_condition_takes_no_number_for_true_or_false(
+    condition: dict[str, Any], held: list[list[Any]]
+) -> None:
+    flags: list[Any] = [True, False, 1, 1.0, 0, 7, None]
+    params = {"flag": flags, "mode": ["a", "b"]}
+    every = [[flag, mode] for mode in params["mode"] for flag in flags]
+    space = Space.model_validate({"params": params, "exclude": [condition]})
+    assert repr([s for s in every if space.excludes({"flag": s[0], "mode": s[1]})]) == repr(held)
+    spec = {"type": "int", "low": 0, "high": 9, "when": condition}
+    conditional = Space.model_validate({"params": {**params, "x": spec}}).params["x"]
+    active = [s for s in every if conditional.is_active({"flag": s[0], "mode": s[1]})]
+    assert repr(active) == repr(held)
+
+
+def test_a_float_with_steps_meets_a_condition_that_is_written_without_a_fraction() -> None:
+    steps = {"type": "float", "low": 0, "high": 1, "step": 0.5}
+    space = Space.model_validate({"params": {"x": steps}, "exclude": [{"x": 1}]})
+    assert [space.excludes({"x": x}) for x in (0.0, 0.5, 1.0)] == [False, False, True]
 
 
 def test_a_range_of_one_value_is_a_constant_in_a_list() -> None:

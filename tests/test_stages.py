@@ -11,7 +11,8 @@ from distune.errors import SpaceError, UserError
 from distune.search.sampler import Nothing, Question
 from distune.search.staged import StagedSampler, make_sampler
 from distune.share.protocol import State
-from distune.space_file.freeze import check_there_is_something, freeze, limits_of, preview
+from distune.space_file.freeze import freeze, limits_of
+from distune.space_file.preview import check_it_can_start, preview
 from distune.space_file.read import parse_space_file
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Scalar, Trial
@@ -173,7 +174,7 @@ def test_excluded_combinations_are_not_tried_in_any_stage() -> None:
         (
             {"stages": stage(params={"lr": {"type": "categorical", "choices": [1.0],
                                             "when": {"optimizer": "adam"}}})},
-            "stages[0].params.lr.when: waits for optimizer to be 'adam', which it never is",
+            "stages[0].params.lr.when: waits for optimizer to be \"adam\", which it never is",
         ),
         ({"stages": []}, "stages: "),
         ({"sampler": "grid"}, "sampler: each stage has its own"),
@@ -222,7 +223,7 @@ def test_a_space_that_excludes_all_of_itself_is_refused() -> None:
         parse_space_file(text, "space.json"), name="s", study_id="s", lease=LEASE, created=0.0
     )
     with pytest.raises(UserError, match="exclude leaves none"):
-        check_there_is_something(study)
+        check_it_can_start(study)
 
 
 def test_a_preview_names_the_stages() -> None:

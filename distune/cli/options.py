@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,17 @@ def duration(help: str) -> Any:
             raise typer.BadParameter(str(error)) from None
 
     return typer.Option(parser=parse, metavar="DURATION", help=help)
+
+
+def finite(text: str) -> float:
+    """Parse an option that is a number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"{text!r} is not a finite number")
+    return number
 
 
 #: `parser=Path`, because the command line would look at the path, and hang if the share does.

@@ -14,8 +14,9 @@ from distune.share.folder import Folder
 from distune.share.lines_file import study_in
 from distune.share.shown_paths import shown
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
-from distune.space_file.freeze import check_there_is_something, freeze
+from distune.space_file.freeze import freeze
 from distune.space_file.model import SpaceFile
+from distune.space_file.preview import check_it_can_start
 from distune.study.study import differences
 
 
@@ -55,7 +56,7 @@ def open_or_create(folder: Path, options: MasterOptions, say: Callable[[str], No
         poll=diagnosis.poll if diagnosis else None,
         created=time.time(),
     )
-    check_there_is_something(wanted)
+    check_it_can_start(wanted)
     _refuse_anothers_trials(store, folder)
     try:
         study = store.create(wanted)

@@ -23,6 +23,7 @@ from distune.share.waiting import (
     collect_seldom,
 )
 from distune.space_file.freeze import limits_of
+from distune.space_file.preview import remarks
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
 
@@ -47,10 +48,13 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     identity = Identity(socket.gethostname(), os.getpid(), secrets.token_hex(4))
     with only_master(folder, store, identity):
         try:
-            master = Master(store, limits_of(options.space), identity)
+            limits = limits_of(options.space)
+            master = Master(store, limits, identity)
             workers = LocalWorkers(options, folder)
         except NotAFolder as error:
             raise UserError(str(error)) from None
+        for remark in remarks(master.study, limits):
+            screen.say(remark)
         if options.workers:
             some = f"{options.workers} local worker{'s' * (options.workers > 1)}"
             screen.say(f"{some}: {workers.parallelism.describe(options.workers)}")

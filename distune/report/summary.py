@@ -8,7 +8,7 @@ from distune.report.study_data import PARAMS_IN_WORDS, StudyData, spent
 from distune.search.configuration import Configuration
 from distune.search.staged import StageView, make_sampler
 from distune.study.trial import Outcome
-from distune.watch.display.configurations import standing
+from distune.watch.display.configurations import repeats_text, standing
 from distune.watch.display.numbers import (
     decimals_for,
     duration,
@@ -123,7 +123,7 @@ def ranking(data: StudyData) -> Section | None:
             standing(one.tier(repeats)),
             format_value(one.mean, decimals),
             "" if spread is None else format_spread(spread, decimals),
-            "" if repeats == 1 else f"{len(one.complete)}/{repeats}",
+            "" if repeats == 1 else repeats_text(len(one.complete), repeats),
             "" if test is None else format_value(test, 4),
             duration(one.seconds),
             "" if one.parameters is None else short_number(one.parameters),

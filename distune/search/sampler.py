@@ -15,6 +15,9 @@ class Nothing(Enum):
 
     NOT_YET = "not before more results are there"
     NO_MORE = "there is nothing left to try"
+    #: It has looked for long enough, and goes on from there when it is asked again: the master
+    #: has to beat, and to hear signals, meanwhile.
+    STILL_LOOKING = "found nothing so far that may be tried"
 
 
 @dataclass(frozen=True)

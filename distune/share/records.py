@@ -31,6 +31,8 @@ D = TypeVar("D", bound=Document)
 #: More than this in one file is not something distune wrote.
 SIZE_LIMIT = 64 * 2**20
 LINE_LIMIT = 2**20
+#: `study.json`, which may have thousands of settings in it.
+STUDY_LIMIT = 16 * 2**20
 MOST_METRICS = 1000  # of one report; many more of them would fill the memory of all who read it
 #: What the reports of one attempt come to, by `size_of_report`: half of what its file may have, in
 #: case all of them were written twice. An objective that reports more is stopped.

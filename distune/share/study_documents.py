@@ -45,6 +45,7 @@ class StudyDocuments(StudyFiles):
     def __init__(self, folder: FolderLike) -> None:
         super().__init__(folder)
         self._study: Study | None = None
+        self._read: tuple[bytes, Study] | None = None  # last, because a master reads it often
 
     def create(self, study: Study) -> Study:
         """Publish a new study, or find the one that is there already. `study.json` comes last: a
@@ -75,8 +76,10 @@ class StudyDocuments(StudyFiles):
         return self._study
 
     def _read_study(self) -> Study:
-        data = self.folder.read(protocol.STUDY, limit=records.LINE_LIMIT)
-        return records.decode_document(Study, data)
+        data = self.folder.read(protocol.STUDY, limit=records.STUDY_LIMIT)
+        if self._read is None or self._read[0] != data:
+            self._read = data, records.decode_document(Study, data)
+        return self._read[1]
 
     def is_replaced(self, names: Collection[str] | None = None) -> bool:
         """Whether another study lies now where this one was when it was loaded. `names`: a listing

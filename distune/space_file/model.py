@@ -160,10 +160,11 @@ class SpaceFile(Space):
             for name, spec in params.items():
                 for value in _extremes(spec):
                     _check_value(self.workload, {name: value}, f"{where}params.{name}")
+        constants = self.constants
         for i, setting in enumerate(settings or []):
             here = f"{where}settings[{i}]"
             for name, spec in params.items():
-                if name not in {**self.constants, **setting} and spec.is_active(setting):
+                if name not in constants and name not in setting and spec.is_active(setting):
                     raise ValueError(
                         f"{here}: {name} is missing, and params has no constant for it"
                     )

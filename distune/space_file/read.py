@@ -1,4 +1,6 @@
-"""Reading a space file: JSON with comments, and a mistake named with its place and its remedy."""
+"""Reading a space file: JSON with comments, or YAML; and a mistake named with its place and its
+remedy.
+"""
 
 import json
 import re
@@ -13,27 +15,36 @@ from distune.study.space import CategoricalParameter, FloatParameter, IntParamet
 from distune.study.stage import Stage
 
 # The closing quote may be missing: to try each later one in turn would take for ever.
-_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"?|//[^\n]*')
+_STRING = r'"(?:\\.|[^"\\\n])*"?'
+_STRING_OR_COMMENT = re.compile(rf"{_STRING}|//[^\n]*")
+_TRAILING_COMMA = re.compile(rf"((?>{_STRING}|[^\s\",\[{{])\s*),(?=\s*[}}\]])|{_STRING}")
+#: Ends of the names of files that are YAML.
+YAML = (".yaml", ".yml")
 
 
 def parse_space_file(text: str | bytes, source: str) -> SpaceFile:
     """Check a space file.
 
     Args:
-        text: JSON; `//` begins a comment.
-        source: its name, for messages.
+        text: JSON, in which `//` begins a comment and a comma may come last; or YAML.
+        source: its name, for messages; of a `.yaml` or `.yml`, the text is YAML.
 
     Raises:
         SpaceError: naming the file, the key and the remedy.
     """
     try:
         plain = text if isinstance(text, str) else text.decode("utf-8-sig")
-        fields = json.loads(_without_comments(plain), object_pairs_hook=_no_key_twice)
+        if source.lower().endswith(YAML):
+            from distune.space_file.yaml_text import parse_yaml  # slow to import, and seldom needed
+
+            fields = parse_yaml(plain)
+        else:
+            fields = json.loads(_plain_json(plain), object_pairs_hook=_no_key_twice)
         json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise SpaceError(source, "", f"is not JSON ({where}): {error.msg}") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise SpaceError(source, "", f"cannot be read: {error}") from None
     if not isinstance(fields, dict):
         raise SpaceError(source, "", 'must be an object: {"params": {...}}')
@@ -43,11 +54,14 @@ def parse_space_file(text: str | bytes, source: str) -> SpaceFile:
         raise _named(error, source) from None
 
 
-def _without_comments(text: str) -> str:
-    """`//` to the end of the line, outside strings, becomes blanks: places stay true."""
-    return _STRING_OR_COMMENT.sub(
+def _plain_json(text: str) -> str:
+    """Outside strings, `//` to the end of the line and a comma after the last entry become blanks:
+    places stay true.
+    """
+    text = _STRING_OR_COMMENT.sub(
         lambda match: match[0] if match[0][0] == '"' else " " * len(match[0]), text
     )
+    return _TRAILING_COMMA.sub(lambda match: match[0] if match[1] is None else match[1] + " ", text)
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -80,7 +94,11 @@ def _named(mistake: ValidationError, source: str) -> SpaceError:
     elif first["type"] == "missing":
         problem = "is missing" + (': write "params": {"lr": [0.1, 0.2]}' if key == "params" else "")
     elif first["type"].startswith("union_tag"):
+        given = first["input"]
+        whole = isinstance(given, dict) and "type" not in given and "low" in given
         problem = 'needs "type": "float", "int" or "categorical", or be a list or a constant'
+        if whole:
+            problem = 'say "type": "int" for whole numbers, or "type": "float"'
     else:
         problem = f"{problem}; got {json.dumps(first['input'], default=str)[:60]}"
     return SpaceError(source, key, problem)

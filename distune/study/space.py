@@ -6,8 +6,10 @@ distributions. A list is short for `choices`, a bare scalar for a constant, and
 """
 
 import difflib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -15,6 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from distune.study.trial import Scalar
 
 _MOST_STEPS = 10**6
+#: Of a step: what `low`, `high` and `step` may have lost where they are themselves computed.
+_LOST = Decimal("1e-9")
 _Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
@@ -33,8 +37,25 @@ def _lists_of_values(condition: Any) -> Any:
 _Condition = Annotated[dict[str, list[Scalar]], BeforeValidator(_lists_of_values)]
 
 
-def _holds(condition: Mapping[str, Sequence[Scalar]], setting: Mapping[str, Scalar]) -> bool:
-    return all(name in setting and setting[name] in values for name, values in condition.items())
+def is_one_of(value: Scalar, values: Sequence[Scalar]) -> bool:
+    """Whether a value is among these: 1 is 1.0, and neither is true, as in JSON."""
+    if isinstance(values, range):  # which looks for anything but integers one by one
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return int(value) == value and int(value) in values
+    return any(value == one and isinstance(value, bool) is isinstance(one, bool) for one in values)
+
+
+def how_many(values: Sequence[Scalar]) -> int:
+    """`len`, also of a range with more integers than that can say."""
+    if isinstance(values, range):
+        return max(0, -((values.start - values.stop) // values.step))
+    return len(values)
+
+
+def holds(condition: Mapping[str, Sequence[Scalar]], setting: Mapping[str, Scalar]) -> bool:
+    """Whether a setting has, for each parameter that is named, one of the values given there."""
+    return all(n in setting and is_one_of(setting[n], values) for n, values in condition.items())
 
 
 class Strict(BaseModel):
@@ -49,7 +70,7 @@ class _Parameter(Strict):
 
     def is_active(self, chosen: Mapping[str, Scalar]) -> bool:
         """Whether it exists, given the values of those that it asks about."""
-        return _holds(self.when or {}, chosen)
+        return holds(self.when or {}, chosen)
 
 
 class _Range(_Parameter):
@@ -64,6 +85,10 @@ class _Range(_Parameter):
             raise ValueError(f"the range from {low} to {high} is too wide to draw from")
         if step is not None and (high - low) / step > _MOST_STEPS:
             raise ValueError(f"step ({step}) is too small: there are over a million values")
+        if isinstance(step, float) and step < math.ulp(max(abs(low), abs(high))):
+            raise ValueError(
+                f"step ({step}) is too small: numbers of this size have no digits for it"
+            )
         if self.log and low <= 0:
             raise ValueError(
                 f"a log scale cannot reach {low}: low must be greater than 0, or log false"
@@ -85,14 +110,22 @@ class FloatParameter(_Range):
             return [self.low]
         if self.step is None:
             return None
-        # The tolerance keeps 0.3 in 0.1, 0.2, 0.3, which floating point would lose.
-        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return [self.at_step(i) for i in range(count)]
+        return [self.at_step(i) for i in range(self.steps)]
+
+    @property
+    def steps(self) -> int:
+        """How many values it has, if it has steps."""
+        low, high, step = self._in_decimal()
+        return math.floor((high - low) / step + _LOST) + 1
 
     def at_step(self, i: int) -> float:
-        """`low` and `i` steps, as users write it: 0.1 + 2 * 0.1 is 0.3. Twelve digits."""
-        value = float(f"{self.low + i * (self.step or 0.0):.12g}")
-        return min(max(value, self.low), self.high)
+        """`low` and `i` steps, in decimal, as users write it: 0.1 + 2 * 0.1 is 0.3."""
+        low, high, step = self._in_decimal()
+        value = low + i * step
+        return self.high if abs(high - value) <= _LOST * step else float(value)
+
+    def _in_decimal(self) -> tuple[Decimal, Decimal, Decimal]:
+        return Decimal(repr(self.low)), Decimal(repr(self.high)), Decimal(repr(self.step))
 
 
 class IntParameter(_Range):
@@ -128,15 +161,29 @@ Parameter = Annotated[
 
 
 def _expand_all(params: Any) -> Any:
-    """A list becomes `choices`, a scalar a single choice; anything else stays."""
+    """A list becomes `choices`, a scalar a single choice; an object gets its type where it is
+    plain; anything else stays.
+    """
     if not isinstance(params, Mapping):
         return params
     expanded = {}
     for name, spec in params.items():
         choices = [spec] if spec is None or isinstance(spec, str | int | float | bool) else spec
-        short = isinstance(choices, list)
-        expanded[name] = {"type": "categorical", "choices": choices} if short else spec
+        if isinstance(choices, list):
+            expanded[name] = {"type": "categorical", "choices": choices}
+        elif isinstance(spec, Mapping) and "type" not in spec and (kind := _plain_type(spec)):
+            expanded[name] = {"type": kind, **spec}
+        else:
+            expanded[name] = spec
     return expanded
+
+
+def _plain_type(spec: Mapping[str, Any]) -> str | None:
+    """Of a parameter without one. Whole numbers may be meant as either: a guess costs a week."""
+    if "choices" in spec:
+        return "categorical"
+    numbers = (spec.get(key) for key in ("low", "high", "step"))
+    return "float" if any(isinstance(one, float) for one in numbers) else None
 
 
 Parameters = Annotated[dict[str, Parameter], BeforeValidator(_expand_all)]
@@ -186,13 +233,13 @@ class Space(Strict):
 
     def excludes(self, setting: Mapping[str, Scalar]) -> bool:
         """Whether a setting is one of those that are not tried."""
-        return any(_holds(combination, setting) for combination in self.exclude)
+        return any(holds(combination, setting) for combination in self.exclude)
 
     @property
     def constants(self) -> dict[str, Scalar]:
         """Parameters that can have but one value."""
-        grids = {name: spec.grid() for name, spec in self.params.items()}
-        return {name: grid[0] for name, grid in grids.items() if grid and len(grid) == 1}
+        grids = {name: spec.grid() or () for name, spec in self.params.items()}
+        return {name: grid[0] for name, grid in grids.items() if how_many(grid) == 1}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -216,5 +263,6 @@ def _check_condition(
                 "that: ask about a parameter with choices or steps"
             )
         for value in values:
-            if value not in possible:
-                raise ValueError(f"{where}: waits for {name} to be {value!r}, which it never is")
+            if not is_one_of(value, possible):
+                shown = json.dumps(value)  # as the file has it: true, and not True
+                raise ValueError(f"{where}: waits for {name} to be {shown}, which it never is")

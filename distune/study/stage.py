@@ -9,8 +9,19 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from distune.study.space import CategoricalParameter, Parameter, Parameters, Space, Strict
+from distune.study.space import (
+    CategoricalParameter,
+    Parameter,
+    Parameters,
+    Space,
+    Strict,
+    holds,
+    how_many,
+    is_one_of,
+)
 from distune.study.trial import Scalar
+
+_MOST_LISTED = 10**6  # values of one parameter
 
 
 class Stage(Strict):
@@ -35,7 +46,7 @@ def possible_after(
     params: Mapping[str, Parameter], stages: Sequence[Stage]
 ) -> dict[str, Parameter]:
     """Every value that a parameter may have when these stages are over, but for those of a
-    continuous range.
+    range that is continuous, or too long for a list.
     """
     possible = dict(params)
     for stage in stages:
@@ -44,7 +55,11 @@ def possible_after(
             values, earlier = spec.grid(), before.grid() if before is not None else []
             if before is None or earlier is None:
                 possible[name] = spec
-            elif values is not None:
+            elif values is None:
+                continue
+            elif how_many(earlier) + how_many(values) > _MOST_LISTED:
+                possible[name] = spec
+            else:
                 distinct = {(type(value), value): value for value in [*earlier, *values]}
                 choices = list(distinct.values())
                 possible[name] = CategoricalParameter(choices=choices, when=spec.when)
@@ -79,7 +94,7 @@ def stage_space(
     found = _decided(found, stage.params.keys(), start)
     grids = {name: spec.grid() or () for name, spec in found.items()}
     left = [
-        {n: [v for v in values if v in grids.get(n, ())] for n, values in combination.items()}
+        {n: [v for v in vs if is_one_of(v, grids.get(n, ()))] for n, vs in combination.items()}
         for combination in exclude
     ]
     return Space(params=found, exclude=[one for one in left if all(one.values())])
@@ -94,7 +109,7 @@ def _decided(
     kept: dict[str, Parameter] = {}
     for name, spec in params.items():
         conditions = (spec.when or {}).items()
-        if all(o in params and (o in tuned or start.get(o) in values) for o, values in conditions):
+        if all(o in params and (o in tuned or holds({o: vs}, start)) for o, vs in conditions):
             open_ones = {other: values for other, values in conditions if other in tuned}
             kept[name] = spec.model_copy(update={"when": open_ones or None})
     # Others may have asked about one that is gone.

@@ -24,7 +24,10 @@ def _scalar(value: object) -> object:
         raise ValueError(f"{value} is not a finite number")
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ValueError(f"must be a string, a number, true, false or null, not {value!r:.40}")
+    raise ValueError(
+        f"must be a string, a number, true, false or null, not {value!r:.40}: write a list or an "
+        'object as text, "[64, 32]", and have the objective read it (json.loads)'
+    )
 
 
 # Records are read by msgspec, documents by pydantic: each takes from these what it knows.

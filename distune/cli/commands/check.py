@@ -17,7 +17,8 @@ Samples = Annotated[
 
 def check(file: File, samples: Samples = 3) -> None:
     """Check a space file without starting anything, and show what it would try."""
-    from distune.space_file.freeze import freeze, limits_of, preview
+    from distune.space_file.freeze import freeze, limits_of
+    from distune.space_file.preview import preview
 
     space, source, name = read_space(file)
     study = freeze(space, name=checked_name(name), study_id="check", lease=1.0, created=0.0)

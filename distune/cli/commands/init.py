@@ -16,7 +16,10 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")
 def init(file: File = Path("space.json")) -> None:
     """Write a space file to start from; its comments explain it."""
     from distune.presets.catalogue import read_starter
+    from distune.space_file.read import YAML
 
+    if file.suffix.lower() in YAML:
+        raise UserError(f"{file}: the file to start from is JSON: call it {file.stem}.json")
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(read_starter())

@@ -14,6 +14,7 @@ from distune.cli.options import (
     Objectives,
     Plain,
     TimeLimit,
+    finite,
 )
 from distune.cli.reading import checked_name, read_space
 from distune.errors import UserError
@@ -26,13 +27,19 @@ Name = Annotated[
     typer.Option(metavar="NAME", help="The study's name; by default that of its space file."),
 ]
 Trials = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="How many trials to train, repeats included.")
+    int | None,
+    typer.Option(min=1, max=10**9, metavar="N", help="How many trials to train, repeats included."),
 ]
 Target = Annotated[
     float | None,
-    typer.Option(metavar="VALUE", help="Stop as soon as the best metric is this good."),
+    typer.Option(
+        parser=finite, metavar="VALUE", help="Stop as soon as the best metric is this good."
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed sampling and training.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, max=2**63 - 1, metavar="N", help="Seed sampling and training."),
+]
 Scale = Annotated[
     float | None,
     typer.Option(

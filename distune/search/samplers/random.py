@@ -16,6 +16,7 @@ from distune.study.trial import Params, Scalar
 
 #: After so many excluded settings in a row there are hardly any others.
 _MOST_DRAWS = 10_000
+_EXACT = 2**53  # integers up to this are floats without loss
 
 
 class RandomSampler(SpaceSampler):
@@ -60,15 +61,24 @@ def draw(spec: Parameter, rng: Random) -> Scalar:
         case FloatParameter(log=True):
             exponent = rng.uniform(math.log(spec.low), math.log(spec.high))
             return min(max(math.exp(exponent), spec.low), spec.high)
-        case FloatParameter(step=float(step)):
-            steps = math.floor((spec.high - spec.low) / step + 1e-9) + 1
-            return spec.at_step(int(rng.random() * steps))
+        case FloatParameter(step=float()):
+            return spec.at_step(int(rng.random() * spec.steps))
         case FloatParameter():
             return rng.uniform(spec.low, spec.high)
+        case IntParameter(log=True) if spec.high > _EXACT:
+            # Counted from `low`: near values of that size are one value as floats.
+            span = math.log1p((spec.high - spec.low + 1) / (spec.low - 0.5))
+            return min(
+                spec.low + int((spec.low - 0.5) * math.expm1(rng.random() * span)), spec.high
+            )
         case IntParameter(log=True):
             # Each integer owns the half-unit around it on the logarithmic axis.
             exponent = rng.uniform(math.log(spec.low - 0.5), math.log(spec.high + 0.5))
             return min(max(round(math.exp(exponent)), spec.low), spec.high)
         case IntParameter():
             step = spec.step or 1
-            return spec.low + step * int(rng.random() * ((spec.high - spec.low) // step + 1))
+            count = (spec.high - spec.low) // step + 1
+            # A float would never be an odd number of so many steps.
+            return spec.low + step * (
+                int(rng.random() * count) if count <= _EXACT else rng.randrange(count)
+            )

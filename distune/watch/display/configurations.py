@@ -44,6 +44,11 @@ def varying_parameters(study: Study, seen: Iterable[Params] = ()) -> list[str]:
     return [name for name in order if name in varying or len(values.get(name, ())) > 1]
 
 
+def repeats_text(complete: int, repeats: int) -> str:
+    """`2/3`; of a configuration that came more than once, how many it has: `8`."""
+    return f"{complete}" if complete > repeats else f"{complete}/{repeats}"
+
+
 def standing(tier: Tier) -> str:
     return {Tier.FULL: "complete", Tier.PARTIAL: "partial"}.get(tier, tier.name.lower())
 

@@ -11,6 +11,7 @@ from distune.search.staged import StageView
 from distune.watch.display.configurations import (
     best_decimals,
     params_text,
+    repeats_text,
     standing,
     varying_parameters,
     wrapped,
@@ -101,7 +102,7 @@ def _ranking_row(
         Text(_numbers(configuration)),
         value,
         Text(f"± {format_spread(spread, decimals)}" if is_number(spread) else ""),
-        Text(f"{complete}/{study.repeats}" if study.repeats > 1 else "", missing),
+        Text(repeats_text(complete, study.repeats) if study.repeats > 1 else "", missing),
         Text("" if test is None else format_value(test, 4)),
         Text(duration(configuration.seconds) if configuration.seconds else ""),
         Text("" if size is None else short_number(size)),
@@ -217,8 +218,8 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
         text.append(f" ± {format_spread(winner.spread, decimals)}")
     count = len(winner.complete)
     if study.repeats > 1:
-        of = "" if count == study.repeats else f"{count} of "
-        text.append(f" over {of}{study.repeats} repeats")
+        of = f"{count} of {study.repeats}" if count < study.repeats else f"{count}"
+        text.append(f" over {of} repeats")
     test = winner.test_mean(study.test_metric)
     if test is not None:
         text.append(f", {study.test_metric.replace('_', ' ')} {format_value(test, 4)}")
