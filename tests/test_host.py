@@ -261,6 +261,18 @@ def test_threads_that_the_user_has_set_stay_and_are_counted(
     assert "4096 threads are more than the cores" in host.Parallelism(1, 1, "so").describe()
 
 
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [("", "3"), ("auto", "3"), ("0", "3"), ("2,", "3"), ("2,4", "2,4"), (" 5", " 5")],
+)
+def test_threads_that_are_no_number_are_chosen_as_if_nothing_was_said(
+    monkeypatch: pytest.MonkeyPatch, said: str, given: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert executor_environment(3)["OMP_NUM_THREADS"] == given
+    assert f", {int(given.split(',')[0])} of " in host.Parallelism(1, 3, "so").describe()
+
+
 @pytest.mark.parametrize("name", ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"])
 def test_a_gpus_memory_is_handed_out_in_segments_that_grow_unless_the_user_has_set_otherwise(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from distune.errors import UserError
 from distune.share import records
+from distune.space_file.read import parse_space_file
 from distune.study.command import fill_in
 from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial
@@ -206,7 +208,7 @@ def test_time_is_what_passes_inside_the_objective() -> None:
 
 
 def test_the_seconds_that_an_objective_reports_are_believed() -> None:
-    *reports, last = driven(yielding({"value": 1, "seconds": 0.5}, {"value": 1, "seconds": 0.75}))
+    *reports, last = driven(yielding(*({"value": 1, "train_seconds": s} for s in (0.5, 0.75))))
     assert [report.seconds for report in reports] == [0.5, 0.75]
     assert last.seconds == 0.75
 
@@ -228,9 +230,31 @@ def test_after_max_seconds_a_training_ends_with_its_step_complete() -> None:
 
 
 def test_max_seconds_goes_by_the_seconds_that_an_objective_reports() -> None:
-    steps = ({"value": i, "seconds": 10.0 * i} for i in itertools.count(1))
+    steps = ({"value": i, "train_seconds": 10.0 * i} for i in itertools.count(1))
     last = result(lambda params: steps, max_seconds=25.0)
     assert (last.value, last.seconds, last.outcome) == (3.0, 30.0, Outcome.COMPLETE)
+
+
+def test_seconds_are_a_metric_like_any_other_and_it_is_said_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    steps = [{"value": i, "seconds": 1000.0 * i} for i in range(1, 6)]
+    last = result(yielding(*steps), max_seconds=100.0, clock=ticking())
+    assert (last.value, last.steps, last.metrics["seconds"]) == (5.0, 5, 5000.0)
+    result(yielding(*steps), max_seconds=100.0, clock=ticking())
+    result(yielding(*({"train_seconds": 1.0, **step} for step in steps)), max_seconds=100.0)
+    said = capfd.readouterr().out.splitlines()
+    assert said == [
+        "distune: 'seconds' is a metric like any other, and max_seconds goes by the time that "
+        "distune measures; to have it go by yours, report that as 'train_seconds'"
+    ]
+
+
+def test_a_built_in_objective_measures_its_own_seconds() -> None:
+    steps = [{"value": 1, "seconds": 0.5}, {"value": 1, "seconds": 0.75}]
+    study = STUDY.model_copy(update={"objective": "spirals"})
+    *reports, _ = drive(yielding(*steps), study, TRIAL, NOWHERE)
+    assert [report.seconds for report in reports if isinstance(report, Report)] == [0.5, 0.75]
 
 
 def test_reports_come_as_they_are_made_and_not_at_the_end() -> None:
@@ -305,6 +329,42 @@ def test_what_is_no_number_fails_the_trial_and_is_shown(value: Any, message: str
     assert message in failure(lambda params: value)
 
 
+def test_a_mistake_in_what_an_objective_gives_is_none_that_another_attempt_would_mend() -> None:
+    given: list[Any] = [None, (1.0, 2.0), {"loss": 1}, {}, dict.fromkeys(map(str, range(1001)), 1)]
+    for objective in (*(lambda params, v=v: v for v in given), yielding()):
+        assert result(objective).infeasible
+
+    def broken(params: Any) -> float:
+        raise TypeError("a matter of luck")
+
+    assert not result(broken).infeasible
+
+
+@pytest.mark.parametrize("value", [{"value": 1.0}, 0.5, numpy.float32(0.5)])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_what_a_generator_returns_is_not_lost_in_silence(value: Any, steps: int) -> None:
+    def objective(params: Any) -> Generator[float, None, Any]:
+        yield from range(steps)
+        return value
+
+    last = result(objective)
+    assert last.infeasible
+    assert last.failure is not None
+    assert last.failure.message.startswith(
+        f"the objective ended with return {value!r}; it is a gen"
+    )
+    assert last.failure.message.endswith("what one returns is lost: yield it instead")
+
+
+@pytest.mark.parametrize("value", [None, True, "done", object()])
+def test_a_generator_may_return_what_is_no_result(value: Any) -> None:
+    def objective(params: Any) -> Generator[float, None, Any]:
+        yield 0.5
+        return value
+
+    assert result(objective).value == 0.5
+
+
 def test_a_generator_that_yields_nothing_fails_the_trial() -> None:
     assert "it reported nothing" in failure(yielding())
 
@@ -335,11 +395,11 @@ def test_an_exception_fails_the_trial_with_its_line_and_traceback() -> None:
 
 def test_an_exception_in_a_later_step_keeps_the_steps_before() -> None:
     def broken(params: Any) -> Iterator[dict[str, float]]:
-        yield {"value": 0.5, "seconds": 3.0}
+        yield {"value": 0.5, "train_seconds": 3.0}
         raise RuntimeError("out of\n  luck")
 
     report, last = driven(broken)
-    assert report == Report(step=1, metrics={"value": 0.5, "seconds": 3.0}, seconds=3.0)
+    assert report == Report(step=1, metrics={"value": 0.5, "train_seconds": 3.0}, seconds=3.0)
     assert (last.outcome, last.steps, last.seconds) == (Outcome.FAILED, 1, 3.0)
     assert last.failure.message == "RuntimeError: out of luck"
 
@@ -448,7 +508,9 @@ def test_a_test_reports_metrics_of_its_own_and_has_no_value() -> None:
 def clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    argv = sys.argv
     yield
+    sys.argv = argv
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -482,6 +544,38 @@ def test_what_is_no_objective_is_refused_with_what_to_write(text: str) -> None:
     assert str(caught.value).startswith(
         f"--objective {text}: write module:function or path/to/file.py:function"
     )
+
+
+@pytest.mark.usefixtures("clean_imports")
+def test_code_that_reads_arguments_finds_none(tmp_path: Path) -> None:
+    path = tmp_path / "dt-args-2.py"
+    path.write_text(
+        "import argparse\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--lr', type=float, default=0.5)\n"
+        "ARGUMENTS = parser.parse_args()\n"
+        "def train(params):\n    return ARGUMENTS.lr\n"
+    )
+    offer = Offer.parse(f"{path}:train", NOT_SHARED)
+    assert offer.name == "dt-args-2:train"
+    assert result(offer.load()).value == 0.5
+    assert sys.argv == [str(path)]
+    own = {"objective": offer.name, "direction": "maximize", "params": {}}
+    assert parse_space_file(json.dumps(own), "space.json").objective == offer.name
+
+
+@pytest.mark.usefixtures("clean_imports")
+def test_a_file_with_the_name_of_a_library_hides_it_from_nobody(tmp_path: Path) -> None:
+    import colorsys
+    import queue
+
+    for library in ("queue", "colorsys"):
+        path = tmp_path / f"{library}.py"
+        path.write_text(
+            f"import {library}\ndef train(params):\n    return {library}.__file__ != __file__\n"
+        )
+        assert result(Offer.parse(f"{path}:train", NOT_SHARED).load()).value == 1.0
+    assert (sys.modules["queue"], sys.modules["colorsys"]) == (queue, colorsys)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -657,7 +751,7 @@ def test_the_folder_of_a_command_is_made_only_if_it_is_asked_for(tmp_path: Path)
 def test_after_max_seconds_the_program_of_a_command_is_ended(tmp_path: Path) -> None:
     body = f"""
         echo $$ > '{tmp_path}/pid'
-        echo '{{"value": 1, "seconds": 5}}'
+        echo '{{"value": 1, "train_seconds": 5}}'
         exec tail -f /dev/null
     """
     last = result(command(script(tmp_path, body)), max_seconds=5.0)
@@ -701,7 +795,7 @@ def test_a_value_is_never_filled_in_itself(a: str, b: str) -> None:
 
 def test_after_max_seconds_nothing_that_a_command_started_lives_on(tmp_path: Path) -> None:
     body = f"""tail -f /dev/null & echo $! > '{tmp_path}/pid'
-               echo '{{"value": 1, "seconds": 5}}'; wait"""
+               echo '{{"value": 1, "train_seconds": 5}}'; wait"""
     assert result(command(script(tmp_path, body)), max_seconds=5.0).value == 1.0
     # A kill takes effect a moment after it was sent.
     wait_until(lambda: not_running(int((tmp_path / "pid").read_text())), 5)

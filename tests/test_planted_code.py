@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from distune import __version__
 from distune.cli.app import COMMANDS
+from distune.training.children import python_command
 from tests.conftest import Lab, wait_until
 
 #: Modules that distune, its libraries or Python itself import sooner or later; and names that
@@ -102,6 +104,51 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         planted.run(command, *arguments, status=2 * (command == "data"))
     for kind in ("parquet", "jsonl", "optuna", "tensorboard"):
         planted.run("export", "--logs", ".", "--format", kind)
+
+
+@pytest.mark.parametrize("command", [[DISTUNE], [sys.executable, "-m", "distune"]])
+def test_what_lies_where_a_user_works_hides_no_library_however_distune_is_started(
+    lab: Lab, command: list[str]
+) -> None:
+    """A `PYTHONPATH` with an empty entry has Python look there first, in every process."""
+    for name in ("queue", "filelock", "psutil", "torch"):
+        (lab.folder / f"{name}.py").write_text("raise RuntimeError('not the library')")
+    (lab.folder / "helper.py").write_text("HALF = 0.5\n")
+    (lab.folder / "train.py").write_text(
+        "import queue, helper\ndef train(params):\n    return helper.HALF\n"
+    )
+    lab.write_space(trials=3, metric=None)
+    options = ["--space", "space.json", "--workers", "1", "--objective", "train:train", "--plain"]
+    done = subprocess.run(
+        [*command, "master", *options],
+        cwd=lab.folder,
+        env={**os.environ, "PYTHONPATH": f":{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lab.counted() == [0, 1, 2]
+
+
+def test_a_package_called_distune_where_a_user_works_is_not_run_by_what_distune_starts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "distune").mkdir()
+    for name in ("__init__", "__main__"):
+        (tmp_path / "distune" / f"{name}.py").write_text("raise RuntimeError('not the program')")
+    for path in (":", str(tmp_path), ""):
+        done = subprocess.run(
+            python_command("distune", "--version"),
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout == f"distune {__version__}\n", done.stderr
 
 
 def test_a_workload_is_trained_where_code_is_planted(planted: Planted) -> None:

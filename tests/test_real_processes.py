@@ -12,10 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from distune.errors import StudyFailed
+from distune.master.local_workers import LocalWorkers
+from distune.master.opening import MasterOptions
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
+from distune.space_file.read import parse_space_file
 from distune.study.trial import Outcome, Result, Trial
+from distune.watch.observer import Observer
 from distune.worker.guardian import Guardian
 from tests.conftest import Lab, executors_of, wait_until
 from tests.histories import make_study
@@ -247,6 +252,38 @@ def test_a_killed_master_takes_its_local_workers_with_it(lab: Lab) -> None:
     wait_until(
         lambda: not [n for n in lab.names() if n.endswith(".taken")], 10, "all is given back"
     )
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_workers_that_end_as_soon_as_they_are_started_end_their_master_unless_there_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    """What they cannot import is broken, or does not fit this machine: it does not pass."""
+    (tmp_path / "broken" / "psutil").mkdir(parents=True)
+    (tmp_path / "broken" / "psutil" / "__init__.py").write_text("raise RuntimeError('broken')")
+    path = [str(tmp_path / "broken"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    monkeypatch.setattr("distune.master.local_workers._TOO_OFTEN", 2)
+    study, _ = make_study()
+    (tmp_path / "s").mkdir()
+    store = Store(Folder(tmp_path / "s"))
+    store.create(study)
+    space = parse_space_file('{"params": {}}', "space.json")
+    options = MasterOptions(space, "space.json", "s", tmp_path, workers=2, device="cpu")
+    workers, events = LocalWorkers(options, tmp_path / "s"), Observer(store)
+
+    def look() -> bool:
+        workers.look_after(events, alone)
+        return all(one.failures >= 2 for one in workers._workers)
+
+    try:
+        if alone:
+            with pytest.raises(StudyFailed, match="as soon as they are started: RuntimeError: "):
+                wait_until(look, 60, "both have ended twice")
+        else:
+            wait_until(look, 60, "both have ended twice")
+    finally:
+        workers.end(patience=0.0)
 
 
 def test_an_interrupted_master_stops_its_workers_and_goes_on_later(lab: Lab) -> None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from distune.errors import UserError
+from distune.errors import StudyFailed, UserError
 from distune.master.opening import MasterOptions
 from distune.share import protocol
 from distune.share.folder import Folder
@@ -16,6 +16,9 @@ from distune.watch.observer import Observer
 from distune.worker import host
 
 _DRAIN_SECONDS = 4.0  # a second more than a worker takes
+#: A worker that ends so soon, and so often, does so because of something that does not pass.
+_SOON = 10.0  # seconds
+_TOO_OFTEN = 5
 
 
 @dataclass
@@ -23,7 +26,8 @@ class _LocalWorker:
     number: int
     process: subprocess.Popen[bytes] | None = None
     log: str = ""
-    failures: int = 0
+    failures: int = 0  # one after the other
+    started: float = 0.0
     next_start: float = 0.0
 
 
@@ -50,6 +54,7 @@ class LocalWorkers:
             self._start(one)
 
     def _start(self, one: _LocalWorker) -> None:
+        one.started = time.monotonic()
         one.log = f"{protocol.LOCAL_LOGS}/worker-{one.number}.log"
         jobs, threads = self.parallelism.jobs, self.parallelism.threads
         command = python_command("distune", "worker", "--logs", str(self._options.logs))
@@ -78,11 +83,15 @@ class LocalWorkers:
                 start_new_session=True,
             )
 
-    def look_after(self, observer: Observer) -> None:
+    def look_after(self, observer: Observer, alone: bool) -> None:
         """Start those anew that died.
+
+        Args:
+            alone: no other worker trains the study's trials.
 
         Raises:
             UserError: one of them says that the user has to do something.
+            StudyFailed: all of them end as soon as they are started, and there are no others.
         """
         for one in self._workers:
             if one.process is None:
@@ -95,7 +104,14 @@ class LocalWorkers:
             one.process = None
             if status == 2:
                 raise UserError(last_line(self._folder.read(one.log)))
-            one.failures += 1
+            one.failures = one.failures + 1 if time.monotonic() - one.started < _SOON else 1
+            if alone and status > 0 and all(each.failures >= _TOO_OFTEN for each in self._workers):
+                log = self._folder.root / one.log
+                raise StudyFailed(
+                    f"study {self._folder.root.name}: its workers here end as soon as they are "
+                    f"started: {last_line(self._folder.read(one.log))}; see {log}, then start the "
+                    "same command again: nothing is lost"
+                )
             one.next_start = time.monotonic() + min(60.0, 0.5 * 2**one.failures)
             if status != 0:
                 observer.add_event(

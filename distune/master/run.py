@@ -129,7 +129,9 @@ class _MasterLoop:
             self._show(self.snapshot)
             if master.finished is not None:
                 break
-            self._workers.look_after(master.observer)
+            lease = master.study.lease
+            alone = all(view.silence >= lease for view in self.snapshot.workers)
+            self._workers.look_after(master.observer, alone)
             if not master.active:
                 master.store.folder.rest()
             pause = min(pause * 1.5, self._longest_pause(looked - began))

@@ -9,7 +9,10 @@ import numpy as np
 from distune.study.trial import Metrics, Report
 
 #: What objectives report beside what they measure.
-_BOOKKEEPING = {"epoch", "epochs", "step", "steps", "seconds", "time", "parameters"}
+_BOOKKEEPING = {
+    *("epoch", "epochs", "step", "steps"),
+    *("seconds", "train_seconds", "time", "parameters"),
+}
 #: What the beginning of a metric's name says of where it was measured.
 _PLACES = {
     "train": "training", "training": "training",

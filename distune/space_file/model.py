@@ -34,7 +34,7 @@ def _module_and_function(objective: str) -> str:
     if function and module.endswith(".py"):
         name = f"{module.rpartition('/')[2][:-3]}:{function}"
         raise ValueError(f"write {name!r}; workers are started with --objective {objective}")
-    if objective in WORKLOADS or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", objective):
+    if objective in WORKLOADS or re.fullmatch(r"[A-Za-z_][\w.-]*:[A-Za-z_]\w*", objective):
         return objective
     near = difflib.get_close_matches(objective, WORKLOADS, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(WORKLOADS)}"

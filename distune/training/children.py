@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 import psutil
 
+import distune
+
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
 #: Helpers of libraries that live as long as the process they help.
 _HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
@@ -78,14 +80,32 @@ def _prctl(option: int, value: Any) -> None:
         _libc.prctl(option, value, 0, 0, 0)
 
 
+#: Puts the current directory last, where `PYTHONPATH` has it ("", or "."), and runs a module of the
+#: very distune that has started this process.
+_RUN_MODULE = """\
+import os, sys
+from importlib.util import module_from_spec, spec_from_file_location
+here = os.getcwd() if os.path.exists(".") else "."
+sys.path.sort(key=("", ".", here).__contains__)
+folder = sys.argv.pop(1)
+spec = spec_from_file_location("distune", folder + "/__init__.py",
+                               submodule_search_locations=[folder])
+sys.modules["distune"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["distune"])
+import runpy
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
 def python_command(module: str, *arguments: str) -> list[str]:
     """The command that runs a module of distune's own in another process.
 
     Without `-P`, Python would look in the current directory before the libraries: a `queue.py`
-    that another user left in a shared folder would run. With `-u` a line is there to be read as
-    soon as it is printed.
+    that another user left in a shared folder, or the user beside an objective, would run. With
+    `-u` a line is there to be read as soon as it is printed.
     """
-    return [sys.executable, "-P", "-u", "-m", module, *arguments]
+    folder = os.path.dirname(distune.__file__)
+    return [sys.executable, "-P", "-u", "-c", _RUN_MODULE, folder, module, *arguments]
 
 
 def spawn(

@@ -83,6 +83,10 @@ class TrialContext:
         self.report_progress(fraction, images_per_second)
 
 
+class Mistake(UserError):
+    """What an objective gives is none of what it may give: another attempt would give the same."""
+
+
 class Stopped(BaseException):
     """The master does not want this attempt any more."""
 
@@ -113,8 +117,9 @@ def drive(
 ) -> Iterator[Report | Result]:
     """Run an objective: its reports as they come, and always a result at the end.
 
-    `max_seconds` ends a generator after the step in which it was reached; what the
-    objective itself reports as `seconds` is believed, else the time inside it is taken.
+    `max_seconds` ends a generator after the step in which it was reached; what a user's objective
+    itself reports as `train_seconds`, and a built-in one as `seconds`, is believed, else the time
+    inside it is taken.
 
     Raises:
         Stopped: `stopped()` came true between two steps.
@@ -122,14 +127,15 @@ def drive(
     reports: list[Report] = []
     size = 0
     begun = clock()
+    believed = "seconds" if study.objective in WORKLOADS else "train_seconds"
     try:
         with closing(_steps(objective, study, trial, context, clock)) as steps:
             for step, (metrics, inside) in enumerate(steps, 1):
-                reported = metrics.get("seconds", inside)
+                reported = metrics.get(believed, inside)
                 seconds = reported if 0 <= reported < math.inf else inside
                 size += records.size_of_report(metrics)
                 if size > records.REPORTS_LIMIT:
-                    raise ValueError(
+                    raise Mistake(
                         f"its reports fill more than {records.REPORTS_LIMIT >> 20} MB after {step} "
                         "steps: report less often, or less"
                     )
@@ -137,8 +143,11 @@ def drive(
                 yield reports[-1]
                 if stopped():
                     raise Stopped
-                if study.max_seconds is not None and seconds >= study.max_seconds:
-                    break
+                if study.max_seconds is not None:
+                    if believed not in metrics and "seconds" in metrics:
+                        _say_that_seconds_are_a_metric()
+                    if seconds >= study.max_seconds:
+                        break
         yield _complete(study, trial, reports)
     except (Stopped, GeneratorExit):
         raise
@@ -150,8 +159,9 @@ def drive(
             steps=len(reports),
             failure=Failure(
                 message=_one_line(error),
-                traceback=_encodable(_traceback_of(error)[-20_000:]),
-                infeasible=isinstance(error, Infeasible),
+                # Of a mistake the frames are distune's own.
+                traceback="" if isinstance(error, Mistake) else _encodable(_traceback_of(error)),
+                infeasible=isinstance(error, Infeasible | Mistake),
             ),
         )
 
@@ -176,7 +186,8 @@ def _steps(
             began = clock()
             try:
                 value = next(given)
-            except StopIteration:
+            except StopIteration as end:
+                _check_nothing_is_lost(end.value)
                 return
             inside += clock() - began
             yield _numbers(value, study.metric), inside
@@ -194,7 +205,7 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
         value = best.metrics[study.metric] if best else None
     if best is None:
         seen = sorted({name for report in reports for name in report.metrics})
-        raise ValueError(
+        raise Mistake(
             f"the objective did not report {study.metric!r}, which the study ranks; "
             + (f"it reported {', '.join(seen)}" if seen else "it reported nothing")
         )
@@ -228,7 +239,7 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
     given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {metric: value}
     if len(given) > records.MOST_METRICS:
         most = records.MOST_METRICS
-        raise ValueError(f"the objective gave {len(given)} metrics; {most} are the most")
+        raise Mistake(f"the objective gave {len(given)} metrics; {most} are the most")
     metrics: dict[str, float] = {}
     for name, number in given.items():
         try:
@@ -236,10 +247,34 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
                 raise TypeError
             metrics[_encodable(str(name))[:_LONGEST_NAME]] = float(number)
         except (TypeError, ValueError, RuntimeError):
-            raise TypeError(
-                f"the objective gave {number!r:.80} for {name!r}, which is not a number"
+            raise Mistake(
+                f"the objective gave {number!r:.80} for {name!r}, which is not a number: return "
+                f'one number, or a dict of them: {{"{metric}": 0.5}}'
             ) from None
     return metrics
+
+
+def _check_nothing_is_lost(returned: object) -> None:
+    """See that a generator did not end with a result that nobody would look at.
+
+    Raises:
+        Mistake: it did.
+    """
+    is_number = hasattr(type(returned), "__float__") and not isinstance(returned, bool)
+    if is_number or isinstance(returned, Mapping):
+        raise Mistake(
+            f"the objective ended with return {returned!r:.80}; it is a generator, because it has "
+            "a yield, and what one returns is lost: yield it instead"
+        )
+
+
+@functools.cache
+def _say_that_seconds_are_a_metric() -> None:
+    print(
+        "distune: 'seconds' is a metric like any other, and max_seconds goes by the time that "
+        "distune measures; to have it go by yours, report that as 'train_seconds'",
+        flush=True,
+    )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -257,7 +292,7 @@ def _traceback_of(error: BaseException) -> str:
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames))
+    return "".join(traceback.format_exception(type(error), error, frames))[-20_000:]
 
 
 def _one_line(error: BaseException) -> str:

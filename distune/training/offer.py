@@ -37,10 +37,12 @@ class Offer(Record, frozen=True):
         path = Path(module).resolve() if module.endswith(".py") else None
         names = [path.stem] if path is not None else module.split(".")
         name = f"{'.'.join(names)}:{function}"
-        if not all(one.isidentifier() for one in [*names, function]):
+        # A file is not looked for by its name, which may be what `import` would not take.
+        importable = all(one.replace("-", "_" if path else "-").isidentifier() for one in names)
+        if not (importable and function.isidentifier()):
             raise UserError(
                 f"--objective {text}: write module:function or path/to/file.py:function, "
-                "with names that Python can import"
+                "with names that Python can import (a file's may have hyphens)"
             )
         if path is not None and not path.is_file():
             raise UserError(f"--objective {text}: there is no file {path}")
@@ -55,11 +57,15 @@ class Offer(Record, frozen=True):
         return cls(name)
 
     def load(self) -> Objective:
-        """Import it; raises whatever its code raises."""
+        """Import it; raises whatever its code raises. Its code finds itself as if it had been
+        started without arguments: those of this process are distune's.
+        """
         module_name, _, function = self.name.partition(":")
+        sys.argv = [self.path or module_name]
         if self.folder is not None and self.folder not in sys.path:
             sys.path.append(self.folder)
         if self.path is not None:
+            module_name = _free_name(module_name, self.path)
             spec = importlib.util.spec_from_file_location(module_name, self.path)
             if spec is None or spec.loader is None:
                 raise ImportError(f"{self.path} cannot be imported")
@@ -70,5 +76,14 @@ class Offer(Record, frozen=True):
             module = importlib.import_module(module_name)
         found = getattr(module, function, None)
         if not callable(found):
-            raise AttributeError(f"{module_name} has no function {function!r}")
+            raise AttributeError(f"{self.path or module_name} has no function {function!r}")
         return found  # type: ignore[no-any-return]
+
+
+def _free_name(name: str, path: str) -> str:
+    """What to call the module that a file is: its name, unless that is a library's, which the file
+    itself may want (a `queue.py`).
+    """
+    found = sys.modules.get(name) or importlib.util.find_spec(name)
+    its = getattr(found, "__file__", None) or getattr(found, "origin", None)
+    return name if found is None or its == path else f"_objective_{name}"

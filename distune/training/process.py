@@ -300,6 +300,15 @@ class ExecutorProcess:
         return self._tail.text()
 
 
+def threads_set_by_user() -> int | None:
+    """How many threads `OMP_NUM_THREADS` says, if it says it as OpenMP reads it: `4`, or `4,2` for
+    nested loops. Anything else (nothing, `auto`) OpenMP would take for all cores.
+    """
+    numbers = os.environ.get("OMP_NUM_THREADS", "").split(",")
+    set_right = all(one.strip().isdecimal() and int(one) > 0 for one in numbers)
+    return int(numbers[0]) if set_right else None
+
+
 def executor_environment(threads: int) -> dict[str, str]:
     """For an executor's process; what the user has set stays.
 
@@ -307,13 +316,16 @@ def executor_environment(threads: int) -> dict[str, str]:
     can grow leave fewer holes in a memory that several trials share, and cuBLAS computes the same
     each time only if its workspaces have a fixed size.
     """
+    found = dict(os.environ)
+    if threads_set_by_user() is None:
+        found.pop("OMP_NUM_THREADS", None)
     return {
         **({} if "PYTORCH_ALLOC_CONF" in os.environ else _GPU_MEMORY),
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         **dict.fromkeys(_THREADS, str(threads)),
         "MALLOC_MMAP_THRESHOLD_": str(_largest_mmap_threshold()),
         "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-        **os.environ,
+        **found,
     }
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from distune.training.process import threads_set_by_user
+
 #: Bytes that a training process of a workload may need for itself; mnist-cnn with 32 filters
 #: needs 260 to 340 MB, larger networks and batches more.
 MEMORY_PER_EXECUTOR = 2**30
@@ -25,8 +27,7 @@ class Parallelism:
     def describe(self, workers: int = 1) -> str:
         """In words what so many workers do; also what is wrong with it."""
         cores = usable_cores()
-        # What the user has set stays (see `executor_environment`).
-        threads = int(os.environ.get("OMP_NUM_THREADS", str(self.threads)).split(",")[0])
+        threads = threads_set_by_user() or self.threads
         said = f"{self.jobs} at a time ({self.limit}), {threads} of {cores} cores each"
         if (needed := workers * self.jobs * threads) > cores:
             said += f"; {needed} threads are more than the cores, and slow each other down"
