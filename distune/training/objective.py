@@ -207,7 +207,11 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
         seen = sorted({name for report in reports for name in report.metrics})
         raise Mistake(
             f"the objective did not report {study.metric!r}, which the study ranks; "
-            + (f"it reported {', '.join(seen)}" if seen else "it reported nothing")
+            + (
+                f'it reported {", ".join(seen)}: the space file\'s "metric" says which it is'
+                if seen
+                else "it reported nothing"
+            )
         )
     finite = value is None or math.isfinite(value)
     return Result(
