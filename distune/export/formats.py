@@ -24,9 +24,10 @@ _SHOWN_BY_TENSORBOARD = 499
 
 def format_of(out: str | None) -> str:
     """What a name to write to says of the format: `trials.parquet`; without a word, CSV."""
-    ending = Path(out or "").suffix
-    by_ending = {".parquet": "parquet", ".jsonl": "jsonl", ".db": "optuna", ".log": "optuna"}
-    return "optuna" if out and "://" in out else by_ending.get(ending, "csv")
+    ending = Path(out or "").suffix.removeprefix(".")
+    if ending in ("db", "log") or "://" in (out or ""):
+        return "optuna"
+    return ending if ending in FORMATS else "csv"
 
 
 def export_table(table: TrialTable, format: str, out: str | None) -> str:

@@ -17,7 +17,7 @@ Format = Annotated[
     typer.Option(
         metavar="csv|parquet|jsonl|optuna|tensorboard",
         help="csv and parquet are tables; the others hold the learning curves too. By default what "
-        "the name to write to ends in (.csv, .parquet, .jsonl, .db), else csv.",
+        "the name to write to ends in (csv, parquet, jsonl, db), else csv.",
     ),
 ]
 Out = Annotated[
