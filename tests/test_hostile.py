@@ -212,6 +212,23 @@ def test_a_report_with_more_metrics_than_an_objective_may_give_is_not_believed()
                 records.parse_attempt(data)
 
 
+def test_a_look_reads_no_more_of_running_trials_than_a_viewer_has_time_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    bench.step_master()
+    names = [AttemptName(i, 1, worker=GHOST, state=State.TAKEN) for i in range(3)]
+    for name, steps in zip(names, (1, 1, 9), strict=True):
+        lines = [bench.trial(name.trial), *reports(*[{"y": 0.5}] * steps)]
+        (bench.path / name.live_path).write_bytes(b"".join(map(records.encode, lines)))
+    size = (bench.path / names[0].live_path).stat().st_size
+    monkeypatch.setattr(attempt_files, "_MOST_OF_CURVES", size)
+    now = [0.0]
+    viewer = Observer(Store(Folder(bench.path)), monotonic=lambda: now[0])
+    shown = [sorted(one.trial for one in viewer.look(curves=True).files) for _ in range(2)]
+    assert shown == [[0, 1], [0, 1]], "the third is too long to be read again and again"
+
+
 def test_of_many_long_attempts_at_a_trial_the_last_ones_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

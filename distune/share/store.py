@@ -76,15 +76,17 @@ class Store(StudyDocuments):
                 raise  # a master makes the folder again; a viewer waits for a share that is away
             return []
 
-    def read_attempt(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
+    def read_attempt(
+        self, name: AttemptName, *, seen: bool = False, limit: int = records.SIZE_LIMIT
+    ) -> records.AttemptFile:
         """What an attempt's file says.
 
         Raises:
             FileNotFoundError: it has moved on.
-            BadRecord: it is not what its name says.
+            BadRecord: it is not what its name says, or has more than `limit` bytes.
         """
-        waiting = name.state is State.WAITING  # one line
-        limit = records.LINE_LIMIT if waiting else records.SIZE_LIMIT
+        if name.state is State.WAITING:  # one line
+            limit = records.LINE_LIMIT
         data = self.folder.read(name.seen_path if seen else name.live_path, limit=limit)
         self.bytes_read += len(data)
         file = records.parse_attempt(data)

@@ -25,6 +25,7 @@ _MOST_EXAMINED = 1000  # files
 _MOST_ENDED = 10_000  # files
 _MOST_READ = 128 * 2**20  # bytes
 _CURVES_READ = 40
+_MOST_OF_CURVES = 16 * 2**20  # bytes; of one file, too: a viewer looks again and again
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
 
 _OVER = frozenset({State.DONE, State.PRUNED, State.LOST})
@@ -133,7 +134,10 @@ class AttemptFiles:
         """The files of the first of the running attempts, none read too often."""
         running = [name for name in attempts if name.state is State.TAKEN][:_CURVES_READ]
         self._curves = {name: c for name, c in self._curves.items() if name in running}
+        begin = self.store.bytes_read
         for name in running:
+            if self.store.bytes_read - begin > _MOST_OF_CURVES:
+                break  # those that are left have their turn
             if name in self._curves and now - self._curves[name][0] < _CURVE_AGE:
                 continue
             try:
@@ -145,8 +149,11 @@ class AttemptFiles:
         return {name: file for name, (_, file) in self._curves.items()}
 
     def _curve(self, name: AttemptName) -> AttemptFile:
-        """What a running attempt has reported of the metric that is ranked."""
-        file, metric = self.store.read_attempt(name), self.history.study.metric
+        """What a running attempt has reported of the metric that is ranked; nothing of a file that
+        would take seconds to read each time.
+        """
+        metric = self.history.study.metric
+        file = self.store.read_attempt(name, limit=_MOST_OF_CURVES)
         values = ({k: v for k, v in one.metrics.items() if k == metric} for one in file.reports)
         reports = zip(file.reports, values, strict=True)
         return replace(file, reports=tuple(one.replace(metrics=of) for one, of in reports))
