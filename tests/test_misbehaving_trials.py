@@ -323,3 +323,17 @@ def test_the_tail_of_the_output_is_whole_however_slowly_it_is_read() -> None:
         writer.close()
         assert tail.text(wait=10) == "the first\nthe last"
     assert echoed == ["the first", "the last"]
+
+
+def test_what_is_printed_is_read_on_though_it_cannot_be_shown() -> None:
+    reading, writing = os.pipe()
+
+    def echo(line: str) -> None:
+        raise OSError("the terminal is closed")
+
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as writer:
+        tail = Tail(stream, echo)
+        for piece in (b"the first\n", b"the last\n"):
+            writer.write(piece)
+            tail.catch_up(10)
+        assert tail.text() == "the first\nthe last\n"

@@ -1,6 +1,5 @@
 """The registry of the commands, how one is found, and how errors become an exit status."""
 
-import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
@@ -9,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from distune import __version__
+from distune import __version__, streams
 from distune.cli.terminal import harmless
 from distune.errors import DistuneError, UserError
 
@@ -89,8 +88,11 @@ def _without_command(
 
 def main() -> None:
     """Run a command: a mistake of the user's exits 2, a failure 1, Ctrl-C 130."""
+    streams.make_reliable()
     try:
-        sys.exit(app(standalone_mode=False, prog_name="distune"))
+        status = app(standalone_mode=False, prog_name="distune")
+        sys.stdout.flush()  # or a disk that is full would be noticed too late to be said
+        sys.exit(status)
     except UserError as error:
         _fail(str(error), 2)
     except _UsageError as error:
@@ -100,8 +102,7 @@ def main() -> None:
     except DistuneError as error:
         _fail(str(error), 1)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; do not complain
-        sys.exit(1)
+        sys.exit(1)  # the reader has gone; do not complain
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from distune.errors import UserError
 from distune.export.files import complete, need, write_csv, write_jsonl, write_parquet
 from distune.export.table import TrialTable
+from distune.streams import print_data
 
 #: The formats, and the libraries that each needs.
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -58,6 +59,7 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
         case "csv" | "jsonl":
             write = write_csv if format == "csv" else write_jsonl
             if out == "-":
+                print_data()
                 write(table, sys.stdout)
                 return ""
             with complete(Path(out)) as path, path.open("w", encoding="utf-8", newline="") as file:

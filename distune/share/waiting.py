@@ -18,16 +18,18 @@ _SILENT_BEFORE_SAYING = 10  # seconds
 
 
 class Interrupt:
-    """`SIGINT` and `SIGTERM` as an event to wait for; the second one exits at once."""
+    """`SIGINT`, `SIGTERM` and `SIGHUP` as an event to wait for; another one exits at once."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.signal: int | None = None
-        for sig in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sig, self._handle)
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if sig != signal.SIGHUP or signal.getsignal(sig) is not signal.SIG_IGN:  # nohup
+                signal.signal(sig, self._handle)
 
     def _handle(self, sig: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+        # A terminal that is closed may say so twice: its shell does, and the kernel.
+        if self.signal is not None and sig != signal.SIGHUP:
             os._exit(128 + sig)  # children die with us
         self.signal = sig
         self.event.set()

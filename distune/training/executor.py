@@ -5,6 +5,7 @@ warm in between. What the objective prints goes to standard output, as anywhere.
 """
 
 import faulthandler
+import io
 import os
 import queue
 import select
@@ -289,6 +290,10 @@ def main(descriptor: int, parent: int) -> None:
     # its result, where a library catches it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        # The worker reads UTF-8, whatever the terminal of its user shows.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # An objective that reads its standard input finds nothing there, and not the requests.
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
     sys.stdin = open(os.devnull)  # noqa: SIM115

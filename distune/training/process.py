@@ -60,8 +60,10 @@ class Tail:
 
     def _read(self) -> None:
         rest = b""
+        poll = select.poll()  # `select` knows no descriptor above 1023
+        poll.register(self._stream, select.POLLIN)
         while True:
-            select.select([self._stream], [], [])
+            poll.poll()
             with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
                 piece = os.read(self._stream.fileno(), _TAIL_BYTES)
                 self._bytes += piece
@@ -71,7 +73,9 @@ class Tail:
                 lines, rest = [*lines, *([rest] if rest else [])], b""
             if self._echo is not None:
                 for line in lines:
-                    self._echo(line.decode(errors="replace"))
+                    # Whatever becomes of it: who prints waits for this thread to read on.
+                    with contextlib.suppress(Exception):
+                        self._echo(line.decode(errors="replace"))
             if not piece:
                 break
         with self._lock:

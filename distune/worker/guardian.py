@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from distune import streams
 from distune.errors import BadRecord, ShareError
 from distune.share.folder import Folder
 from distune.share.protocol import Actor, AttemptName, State
@@ -51,6 +52,7 @@ class Guardian:
                 _guard(reading, self.mark, say)
                 status = 0
             finally:
+                streams.last_words()
                 os._exit(status)  # nothing of what this process began as is to be run
         os.close(reading)
         self._pipe = writing

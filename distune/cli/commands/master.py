@@ -18,6 +18,7 @@ from distune.cli.options import (
 )
 from distune.cli.reading import checked_name, read_space
 from distune.errors import UserError
+from distune.streams import never_wait
 
 EXAMPLE = "distune master --space lab-scenario5 --logs /shared/logs --time-limit 2h"
 
@@ -97,6 +98,7 @@ def master(
     from distune.master.run import run_master
     from distune.space_file.scaling import scaled
 
+    never_wait()
     file, source, name = read_space(space)
     if scale is not None:
         if not 0 < scale <= 1:

@@ -6,6 +6,7 @@ import typer
 
 from distune.cli import terminal
 from distune.cli.options import LOGS, AllowCommands, AnyOwner, DataDir, Logs, Objectives, TimeLimit
+from distune.streams import never_wait
 
 EXAMPLE = "distune worker --logs /shared/logs --device cuda --jobs 2"
 
@@ -68,6 +69,7 @@ def worker(
     from distune.worker.context import WorkerOptions
     from distune.worker.run import run_worker
 
+    never_wait()
     options = WorkerOptions(
         logs=logs, study=study, jobs=jobs, threads=threads, device=device,
         objectives=objective or [], allow_commands=allow_commands, data_dir=data_dir,
