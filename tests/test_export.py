@@ -173,6 +173,17 @@ def test_the_winner_is_a_space_file_that_trains_just_it_as_often_as_it_was(
     assert repr(suggested(make_sampler(again), 0)) == repr(winner)
 
 
+def test_the_command_of_a_winner_asks_for_nothing_that_the_winner_lacks() -> None:
+    dropout = {"type": "float", "low": 0, "high": 1, "when": {"optimizer": "sgd"}}
+    of = study(
+        command=["./train.sh", "--lr", "{lr}", "--dropout", "{dropout}"],
+        direction="maximize",
+        params={"lr": [0.1, 0.2], "optimizer": ["sgd", "adam"], "dropout": dropout},
+    )
+    text = best_space(with_winner(of, {"lr": 0.2, "optimizer": "adam"}))
+    assert parse_space_file(text or "", "best.json").command == ["./train.sh", "--lr", "{lr}"]
+
+
 @kinds
 def test_the_winner_is_trained_again_as_its_study_trained_it(
     fields: dict[str, Any], winner: dict[str, Any]

@@ -25,7 +25,7 @@ from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
 from distune.study.trial import Purpose
-from distune.training.objective import TrialContext
+from distune.training.context import TrialContext
 from distune.watch.observer import Observer
 from tests.conftest import Lab, wait_until
 from tests.fuzz import CORPUS, TARGETS, Target, check, fuzz_study, mutate

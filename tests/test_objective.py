@@ -22,8 +22,10 @@ from distune.space_file.read import parse_space_file
 from distune.study.command import fill_in
 from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial
-from distune.training.objective import Stopped, TrialContext, drive, find, run_command
+from distune.training.context import TrialContext
+from distune.training.objective import Stopped, drive, find
 from distune.training.offer import Offer
+from distune.training.program import run_command
 from tests.conftest import wait_until
 
 STUDY = Study(
@@ -780,7 +782,7 @@ def test_a_study_with_a_command_runs_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.1, "0.1"), (1e-05, "1e-05"), (7, "7"), (True, "true"), (False, "false"), (None, "")],
+    [(0.1, "0.1"), (1e-05, "1e-05"), (7, "7"), (True, "true"), (False, "false"), ("", "")],
 )
 def test_values_are_written_as_other_languages_read_them(value: Any, text: str) -> None:
     assert fill_in(["--x={x}", "{x}{x}"], {"x": value}) == [f"--x={text}", text * 2]

@@ -19,7 +19,8 @@ from distune.space_file.read import parse_space_file
 from distune.space_file.scaling import scaled
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Result, Trial
-from distune.training.objective import TrialContext, drive, find
+from distune.training.context import TrialContext
+from distune.training.objective import drive, find
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders

@@ -9,6 +9,7 @@ from typing import Any
 
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
+from distune.study.command import without
 
 #: Of what `--json` prints, as docs/json.md describes it.
 JSON_VERSION = 1
@@ -102,7 +103,8 @@ def best_space(history: History) -> str | None:
     fields: dict[str, Any] = {
         "description": f"the winner of {study.name}, of {history.configurations} configurations",
         "objective": study.objective,
-        "command": study.command,
+        "command": study.command
+        and without(study.command, study.parameter_names - winner.params.keys()),
         "params": dict(winner.params),
         "metric": study.metric,
         "direction": study.direction,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from distune.search.samplers import SAMPLERS
-from distune.study.command import COMMAND_WORDS, placeholders
+from distune.study.command import ARGS, COMMAND_WORDS, placeholders
 from distune.study.durations import parse_duration
 from distune.study.space import (
     CategoricalParameter,
@@ -25,6 +25,9 @@ from distune.workloads.data import DATA_SETS
 from distune.workloads.data.data_set import DataSet
 
 DEFAULT_OBJECTIVE = "mnist-cnn"
+
+#: What stands in braces and looks like a parameter; not `{0..9}`, `{print $1}` or `{"x": 1}`.
+_LIKE_A_NAME = re.compile(r"[\w.-]*[^\W\d][\w.-]*")
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 
@@ -81,13 +84,7 @@ class SpaceFile(Space):
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
-        words = {*self.possible, *COMMAND_WORDS}.union(*(self.settings or []))
-        for word in placeholders(self.command or []):
-            if word not in words:
-                raise ValueError(
-                    f"command: {{{word}}} is not a parameter"
-                    f"{did_you_mean(word, words)}; for braces write {{{{ }}}}"
-                )
+        self._check_command()
         if self.stages is None:
             SAMPLERS[self.sampler].check(self.params, self.settings)
         elif "sampler" in self.model_fields_set:
@@ -101,6 +98,20 @@ class SpaceFile(Space):
             self._check_stage(stage, f"stages[{i}]", (self.stages or [])[:i])
             self._check_values(f"stages[{i}].", stage.params, stage.settings)
         return self
+
+    def _check_command(self) -> None:
+        names = {*self.possible}.union(*(self.settings or []))
+        for part in self.command or []:
+            for word in placeholders([part]):
+                if _LIKE_A_NAME.fullmatch(word) and word not in names | COMMAND_WORDS:
+                    hint = did_you_mean(word, names | COMMAND_WORDS)
+                    raise ValueError(
+                        f"command: {{{word}}} is not a parameter{hint}; for braces write {{{{ }}}}"
+                    )
+                if word == "args" and part != ARGS and word not in names:
+                    raise ValueError(
+                        f"command: {ARGS} stands for several arguments: make it one of its own"
+                    )
 
     @property
     def possible(self) -> dict[str, Parameter]:

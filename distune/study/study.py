@@ -118,6 +118,13 @@ class Study(Document):
         return list(dict.fromkeys(values))
 
     @property
+    def parameter_names(self) -> frozenset[str]:
+        """Of all parameters that a trial may have; with conditions, not each has all of them."""
+        return frozenset(self.params).union(
+            *(stage.params for stage in self.stages or []), *(self.settings or [])
+        )
+
+    @property
     def objective_name(self) -> str:
         return self.objective or " ".join(self.command or [])
 

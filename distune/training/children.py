@@ -124,7 +124,8 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
     Meanwhile the death of the worker does not kill this process at once, or the program's own
     children would live on. The end of its input tells it instead (`end_session`).
     """
-    process = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = spawn(command, stdin=subprocess.DEVNULL, process_group=0, **pipes)
     before = ctypes.c_int(0)
     _prctl(_PR_GET_PDEATHSIG, ctypes.byref(before))
     _prctl(_PR_SET_PDEATHSIG, 0)
@@ -135,8 +136,9 @@ def guarded(command: Sequence[str], grace: float) -> Iterator[subprocess.Popen[b
             _ask_to_end(process, grace)
         signal_group(process.pid, signal.SIGKILL)
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
         _prctl(_PR_SET_PDEATHSIG, before.value)
 
 

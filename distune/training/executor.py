@@ -24,6 +24,7 @@ from distune.share.access import DENIED
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result
 from distune.training import children
+from distune.training.context import TrialContext
 from distune.training.messages import (
     LONG_TURN,
     WAITED,
@@ -38,7 +39,7 @@ from distune.training.messages import (
     decode_request,
     encode_message,
 )
-from distune.training.objective import Stopped, TrialContext, drive, find
+from distune.training.objective import Stopped, drive, find
 from distune.training.offer import Objective, Offer
 from distune.training.surroundings import Surroundings, by_name, show_stack_on_request
 from distune.workloads import WORKLOADS

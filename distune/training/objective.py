@@ -10,77 +10,30 @@ import importlib
 import inspect
 import json
 import math
-import os
-import signal
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import closing
 from types import FunctionType, GeneratorType
 from typing import Any
 
 from distune.errors import Infeasible, UserError
 from distune.share import records
-from distune.study.command import fill_in
 from distune.study.study import Study
 from distune.study.trial import (
     Failure,
-    Metrics,
     Outcome,
     Report,
     Result,
-    Scalar,
     Trial,
     summarize,
 )
-from distune.training import children
+from distune.training import program
+from distune.training.context import TrialContext
 from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
-from distune.workloads.data.folders import DataFolders
 
 _LONGEST_NAME = 200  # characters of a metric's name
-_GRACE = 2.0  # seconds between TERM and KILL for a command
-_LONGEST_LINE = 2**16  # bytes of one line of a command's output that are looked at
-
-
-@dataclass
-class TrialContext:
-    """What an objective sees of its trial, if it asks for a second argument.
-
-    Attributes:
-        number, attempt: of the trial in the study, from 0; of the try at it, from 1.
-        seed: for everything random.
-        device: `cpu`, `cuda:0`, `mps`.
-        max_seconds: of training, after which it should end; the driver sees to it too.
-        data: where this host's data sets are.
-    """
-
-    number: int
-    attempt: int
-    seed: int
-    device: str
-    folder: str
-    max_seconds: float | None = None
-    data: DataFolders = field(default_factory=DataFolders.of)
-    report_progress: Callable[[float, float | None], None] = field(
-        default=lambda fraction, rate: None
-    )
-
-    @property
-    def dir(self) -> Path:
-        """A folder of this attempt's own, on the share, made when first asked for."""
-        path = Path(self.folder)
-        for one in (path, path.parent):
-            if one.is_symlink():  # whatever it leads to is none of the study's
-                raise OSError(f"{one} is a symbolic link, which distune does not follow")
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def progress(self, fraction: float, images_per_second: float | None = None) -> None:
-        """Tell how far it is, in [0, 1], and how fast. Cheap; call it as often as you like."""
-        self.report_progress(fraction, images_per_second)
 
 
 class Mistake(UserError):
@@ -94,8 +47,10 @@ class Stopped(BaseException):
 def find(study: Study, trial: Trial, objectives: Mapping[str, Objective]) -> Objective:
     """The function to call for a trial of this study; the user's own are objectives."""
     if study.command is not None:
-        command = study.command
-        return lambda params, context: run_command(command, params, context)
+        command, names = study.command, study.parameter_names
+        return lambda params, context: program.run_command(
+            command, params, context, names=names, metric=study.metric
+        )
     assert study.objective is not None
     if study.objective not in WORKLOADS:
         return objectives[study.objective]
@@ -206,11 +161,12 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
     if best is None:
         seen = sorted({name for report in reports for name in report.metrics})
         raise Mistake(
-            f"the objective did not report {study.metric!r}, which the study ranks; "
+            f"the {'command' if study.command else 'objective'} did not report {study.metric!r}, "
+            "which the study ranks; "
             + (
                 f'it reported {", ".join(seen)}: the space file\'s "metric" says which it is'
                 if seen
-                else "it reported nothing"
+                else f"it reported nothing: {_how_to_report(study)}"
             )
         )
     finite = value is None or math.isfinite(value)
@@ -221,6 +177,12 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
         seconds=reports[-1].seconds,
         steps=len(reports),
     )
+
+
+def _how_to_report(study: Study) -> str:
+    if study.command is None:
+        return f"yield or return {{{study.metric!r}: 0.5}}"
+    return f"print a line of JSON and nothing else in it, such as {json.dumps({study.metric: 0.5})}"
 
 
 def _wants_trial(objective: Objective) -> bool:
@@ -293,8 +255,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _traceback_of(error: BaseException) -> str:
     """From the first frame of the objective's own on: it does not begin with distune's."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+    frames, ours = error.__traceback__, (__file__, program.__file__)
+    while frames is not None and frames.tb_frame.f_code.co_filename in ours:
         frames = frames.tb_next
     return "".join(traceback.format_exception(type(error), error, frames))[-20_000:]
 
@@ -311,46 +273,3 @@ def _one_line(error: BaseException) -> str:
 def _encodable(text: str) -> str:
     """Without lone surrogates, which file names may have and JSON may not."""
     return text.encode(errors="replace").decode()
-
-
-def run_command(
-    command: Sequence[str], params: Mapping[str, Scalar], context: TrialContext
-) -> Iterator[Metrics]:
-    """Run a program of the user's and yield the JSON objects it prints, a line each; its other
-    lines and its standard error go where this process's output goes.
-
-    Raises:
-        RuntimeError: it ended with another status than 0.
-        MemoryError: the kernel killed it for want of memory.
-    """
-    trial: dict[str, Scalar] = {
-        "trial_number": context.number,
-        "trial_attempt": context.attempt,
-        "trial_seed": context.seed,
-        "trial_device": context.device,
-        "trial_dir": context.folder,
-    }
-    if any("{trial_dir}" in part for part in command):
-        context.dir  # noqa: B018  made by asking for it
-    arguments = fill_in(command, {**params, **trial})
-    kills = children.memory_kills()
-    with children.guarded(arguments, _GRACE) as process:
-        output = process.stdout
-        assert output is not None
-        for line in iter(lambda: output.readline(_LONGEST_LINE), b""):
-            metrics = None
-            with suppress(ValueError, RecursionError):
-                metrics = json.loads(line)
-            if isinstance(metrics, dict):
-                yield metrics
-            else:
-                os.write(1, line)
-        status = process.wait()
-    if status == -signal.SIGKILL and children.memory_kills() > kills:
-        raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
-    if request := children.request_of(status):
-        # Somebody wants it to end, and it is as if this process had been asked.
-        print(f"{arguments[0]} {children.describe_exit(status)}", flush=True)
-        children.die_of(request)
-    if status:
-        raise RuntimeError(f"{arguments[0]} {children.describe_exit(status)}")
