@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -539,6 +540,21 @@ def test_workers_show_host_device_images_and_silence() -> None:
     assert rows[2][-6:-3] == ["eeeeee", "no", "beat"]
     assert rows[3][0] == "✗"
     assert not any("ancient" in line for line in lines)
+
+
+def test_one_look_says_nothing_of_when_a_worker_or_the_master_was_last_heard() -> None:
+    beat = MasterBeat(host="h", pid=1, counter=1, state="running", elapsed=1.0, limits=Limits())
+    view = replace(a_view("gpu7-812-4f2a9c"), silence=0.0, heard=False)
+    snapshot = a_snapshot(workers=(view,), master=beat, master_heard=False)
+    text = text_of(status_text(snapshot, 100))
+    assert "running, as its master said last" in text
+    assert "Workers  1  as they said last" in text
+    assert "ago" not in text
+    assert snapshot_json(snapshot)["workers"][0]["silence"] is None
+    # Of one that is watched, and was not heard, it is known how long.
+    watched = replace(snapshot, workers=(replace(view, silence=9.0),))
+    assert "silent 9s" in text_of(status_text(watched, 100))
+    assert snapshot_json(watched)["workers"][0]["silence"] == 9.0
 
 
 def test_events_have_the_time_of_day_and_the_newest_is_last() -> None:

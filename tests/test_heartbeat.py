@@ -29,6 +29,17 @@ def test_any_change_ends_the_silence() -> None:
     assert watch.look({"a": b"0", "b": b"1"}, now=6.0) == {"a": 1.0, "b": 6.0}
 
 
+def test_only_who_beat_while_it_was_watched_was_heard() -> None:
+    watch = Watch(longest_step=STEP)
+    watch.look({"a": b"1", "b": b"1"}, now=0.0)
+    assert watch.heard == set()
+    watch.look({"a": b"2", "b": b"1"}, now=1.0)
+    watch.look({"a": b"2", "b": b"1"}, now=2.0)
+    assert watch.heard == {"a"}
+    watch.look({"b": b"1"}, now=3.0)
+    assert watch.heard == set()
+
+
 def test_time_in_which_the_share_was_gone_is_no_workers_silence() -> None:
     watch = Watch(longest_step=STEP)
     watch.look({"a": b"1"}, now=0.0)

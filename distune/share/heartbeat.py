@@ -79,6 +79,8 @@ class Watch:
 
     Attributes:
         said: the last whole heartbeat of each worker.
+        heard: those that beat while they were watched. Of others a watcher knows only that they
+            have not beaten for so long as it has looked, be it no time at all.
     """
 
     def __init__(self, longest_step: float) -> None:
@@ -87,6 +89,7 @@ class Watch:
         self._beats: dict[str, bytes | None] = {}
         self._silence: dict[str, float] = {}
         self.said: dict[str, Beat] = {}
+        self.heard: set[str] = set()
 
     def blind(self) -> None:
         """The share could not be read."""
@@ -103,6 +106,8 @@ class Watch:
             # One that cannot be read just now is no news, good or bad.
             beat = beats.get(worker, self._beats.get(worker))
             if worker not in self._silence or beat != self._beats[worker]:
+                if worker in self._silence:
+                    self.heard.add(worker)
                 self._silence[worker] = 0.0
                 self._read(worker, beat or b"")
             else:
@@ -111,6 +116,7 @@ class Watch:
         for worker in self._silence.keys() - workers:
             del self._silence[worker], self._beats[worker]
             self.said.pop(worker, None)
+            self.heard.discard(worker)
         return dict(self._silence)
 
     def _read(self, worker: str, beat: bytes) -> None:

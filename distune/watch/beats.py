@@ -48,19 +48,22 @@ class Heartbeats:
             now = self._monotonic()
             silence = self._watch.look(beats, now, set(holders))
             self._next = now + self._lasts
-            said = self._watch.said
+            said, heard = self._watch.said, self._watch.heard
             for worker, beat in said.items():
                 if beat.trouble and beat.trouble != self._trouble.get(worker):
                     self._on_trouble(f"{worker} {beat.state}: {beat.trouble}")
             self._trouble = {worker: beat.trouble for worker, beat in said.items()}
-            self._views = tuple(WorkerView(w, said.get(w), silence[w]) for w in sorted(silence))
+            self._views = tuple(
+                WorkerView(w, said.get(w), silence[w], w in heard) for w in sorted(silence)
+            )
         return self._views
 
-    def master(self, now: float) -> tuple[MasterBeat | None, float]:
-        """What the master said last, and how long it has been silent."""
+    def master(self, now: float) -> tuple[MasterBeat | None, float, bool]:
+        """What the master said last, how long it has been silent, and whether it was ever heard."""
         self._master = self._store.read_master() or self._master
         signature = records.encode_document(self._master) if self._master else b""
-        return self._master, self._master_watch.look({"master": signature}, now)["master"]
+        silence = self._master_watch.look({"master": signature}, now)["master"]
+        return self._master, silence, "master" in self._master_watch.heard
 
     def blind(self) -> None:
         """The share could not be read: neither a worker nor the master was silent meanwhile."""

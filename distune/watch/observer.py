@@ -119,7 +119,7 @@ class Observer:
         if curves:
             files.update(self._files.running(attempts, now))
         finished = self._read_finished() if self._follows else None
-        master, silence = self._beats.master(now) if self._follows else (None, 0.0)
+        master, silence, heard = self._beats.master(now) if self._follows else (None, 0.0, True)
         if elapsed is None:
             elapsed = master.elapsed if master else 0.0
         self._log.counted()
@@ -143,6 +143,7 @@ class Observer:
             finished=finished,
             master=master,
             master_silence=silence,
+            master_heard=heard,
             trials_per_second=self._rate(elapsed),
             logs=os.path.abspath(self.store.folder.root.parent),
         )

@@ -24,11 +24,17 @@ class Event:
 
 @dataclass(frozen=True)
 class WorkerView:
-    """A worker as its heartbeat shows it; `silence` in seconds, on the watcher's clock."""
+    """A worker as its heartbeat shows it.
+
+    Attributes:
+        silence: in seconds, on the watcher's clock.
+        heard: whether it beat while it was watched; else what it says may be long ago.
+    """
 
     worker: str
     beat: Beat | None
     silence: float
+    heard: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Snapshot:
         next_number: the lowest trial number never seen.
         size: how many configurations its sampler has, where that is known.
         stages: of a study that has them, how each stands.
-        master: its heartbeat, and how long it has been silent.
+        master: its heartbeat, how long it has been silent, and whether it beat while watched.
         logs: the directory that the study's folder is in, as this host sees it.
     """
 
@@ -67,6 +73,7 @@ class Snapshot:
     finished: Finished | None = None
     master: MasterBeat | None = None
     master_silence: float = 0.0
+    master_heard: bool = True
     trials_per_second: float | None = None
     logs: str = "DIR"
 

@@ -30,6 +30,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "direction": study.direction,
         "repeats": study.repeats,
         "state": doing.value,
+        "master_heard": snapshot.master_heard,
         "reason": snapshot.finished.reason if snapshot.finished else None,
         "elapsed": snapshot.elapsed,
         "limits": snapshot.limits.as_dict(),
@@ -141,5 +142,6 @@ def _worker_json(view: WorkerView) -> dict[str, Any]:
         "trouble": beat.trouble if beat else "",
         "running": [progress.file for progress in beat.running] if beat else [],
         "images_per_second": throughput(beat),
-        "silence": view.silence,
+        "silence": view.silence if view.heard or view.silence else None,
+        "heard": view.heard,
     }

@@ -30,6 +30,9 @@ class Doing(StrEnum):
     FAILED = "failed"
 
 
+_GOING_ON = (Doing.RUNNING, Doing.TESTING, Doing.WAITING)
+
+
 def doing_of(snapshot: Snapshot) -> Doing:
     if snapshot.finished is not None:
         return Doing.FAILED if snapshot.finished.failed else Doing.FINISHED
@@ -53,7 +56,8 @@ def describe_state(snapshot: Snapshot) -> str:
         return f"{doing.value}: {clean(snapshot.finished.reason)}"
     if doing is Doing.SILENT:
         return f"master silent for {coarse_duration(snapshot.master_silence)}"
-    return doing.value
+    unsure = doing in _GOING_ON and snapshot.master is not None and not snapshot.master_heard
+    return f"{doing.value}, as its master said last" if unsure else doing.value
 
 
 def doing_stage(snapshot: Snapshot) -> str:
@@ -77,7 +81,7 @@ def planned_trials(snapshot: Snapshot) -> int | None:
 
 def eta_seconds(snapshot: Snapshot) -> float | None:
     """Seconds until the first limit of the study is met, at the pace it has."""
-    if doing_of(snapshot) not in (Doing.RUNNING, Doing.TESTING, Doing.WAITING):
+    if doing_of(snapshot) not in _GOING_ON:
         return None
     estimates = []
     planned, rate = planned_trials(snapshot), snapshot.trials_per_second

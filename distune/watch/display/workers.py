@@ -111,7 +111,9 @@ def _worker_row(view: WorkerView, snapshot: Snapshot) -> tuple[Text, ...]:
         sign, state = ("○", "dim"), beat.state
     rate = throughput(beat)
     ago = coarse_duration(view.silence)
-    heard = f"seen {ago} ago" if hearing is _Hearing.WELL else f"silent {ago}"
+    heard = f"silent {ago}"
+    if hearing is _Hearing.WELL:
+        heard = f"seen {ago} ago" if view.heard else ""
     row = (
         line_of(sign, " ", worker_name(view.worker, beat)),
         Text(clean(beat.device, 40) if beat else ""),
@@ -140,7 +142,8 @@ def workers_summary(snapshot: Snapshot, workers: int) -> str:
     rates = [throughput(view.beat) for view in live_workers(snapshot)]
     total = sum(rate for rate in rates if rate is not None)
     together = f"  {short_number(total)} img/s" if total > 0 else ""
-    return f"{workers}{together}" if workers else ""
+    unheard = any(not view.heard for view in shown_workers(snapshot))
+    return f"{workers}{together}{'  as they said last' * unheard}" if workers else ""
 
 
 #: Name, device, jobs, state, images/s, silence, trials.
