@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from distune import streams
@@ -72,6 +73,18 @@ def test_no_worker_and_no_master_waits_for_its_output_or_dies_of_it(
     assert lab.counted() == list(range(len(started)))
     log = (lab.folder / f"{lab.started.index(last)}.log").read_bytes()
     assert b"loss > 19 xxx" in log
+
+
+def test_a_local_worker_is_replaced_where_its_log_can_no_longer_be_written(lab: Lab) -> None:
+    lab.write_space(objective="train:hang", trials=1)
+    master = lab.master("--plain", "--workers", "1", "--objective", "train:hang")
+    wait_until(lambda: list(lab.folder.glob("logs/space/artifacts/*/pid")), what="it trains")
+    log = lab.logs / "space" / "local-workers" / "worker-1.log"
+    log.unlink()
+    log.mkdir()
+    (worker,) = (p for p in psutil.Process(master.pid).children() if "worker" in p.cmdline())
+    worker.kill()
+    wait_until(lambda: [n for n in lab.names() if n.startswith("000000.2.jsonl.")], what="another")
 
 
 def test_where_an_encoding_has_no_symbols_views_have_stand_ins(

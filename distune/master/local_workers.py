@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from distune.errors import StudyFailed, UserError
+from distune.errors import ShareError, StudyFailed, UserError
 from distune.master.opening import MasterOptions
 from distune.share import protocol
 from distune.share.folder import Folder
@@ -72,7 +74,7 @@ class LocalWorkers:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(
                 mine or [self._gpus[(one.number - 1) % len(self._gpus)]]
             )
-        with self._folder.open_log(one.log) as log:
+        with self._open_log(one) as log:
             one.process = spawn(
                 [*command, *self._options.worker_arguments],
                 sig=signal.SIGTERM,  # it gives back what it has when the master is killed
@@ -82,6 +84,24 @@ class LocalWorkers:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _open_log(self, one: _LocalWorker) -> IO[bytes]:
+        """Where a worker's output goes; later on nowhere, if that cannot be written.
+
+        Raises:
+            ShareError: it could not even be begun.
+        """
+        try:
+            return self._folder.open_log(one.log)
+        except (ShareError, FileNotFoundError):
+            if not one.failures:
+                raise
+            return open(os.devnull, "ab")
+
+    def _last_line_of(self, one: _LocalWorker) -> str:
+        with suppress(ShareError, FileNotFoundError):
+            return last_line(self._folder.read(one.log))
+        return "its log cannot be read"
 
     def look_after(self, observer: Observer, alone: bool) -> None:
         """Start those anew that died.
@@ -103,13 +123,13 @@ class LocalWorkers:
                 continue
             one.process = None
             if status == 2:
-                raise UserError(last_line(self._folder.read(one.log)))
+                raise UserError(self._last_line_of(one))
             one.failures = one.failures + 1 if time.monotonic() - one.started < _SOON else 1
             if alone and status > 0 and all(each.failures >= _TOO_OFTEN for each in self._workers):
                 log = self._folder.root / one.log
                 raise StudyFailed(
                     f"study {self._folder.root.name}: its workers here end as soon as they are "
-                    f"started: {last_line(self._folder.read(one.log))}; see {log}, then start the "
+                    f"started: {self._last_line_of(one)}; see {log}, then start the "
                     "same command again: nothing is lost"
                 )
             one.next_start = time.monotonic() + min(60.0, 0.5 * 2**one.failures)

@@ -7,6 +7,7 @@ import termios
 import threading
 import tty
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Self
 
 _ARROWS = {"A": "up", "B": "down", "H": "home", "F": "end"}
@@ -57,7 +58,8 @@ class Keyboard:
 
     def __exit__(self, *error: object) -> None:
         if self._before is not None:
-            termios.tcsetattr(0, termios.TCSADRAIN, self._before)
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(0, termios.TCSADRAIN, self._before)
 
     def _listen(self) -> None:
         while True:
