@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from distune.errors import SpaceError
 from distune.space_file.read import parse_space_file
 from distune.space_file.remarks import remarks
 from distune.study.command import fill_in, without
-from tests.test_objective import command, driven, failure, not_running, result, script
+from tests.test_objective import command, driven, failure, result, script
 
 NAMES = {"lr", "dropout", "wd"}
 
@@ -136,6 +137,5 @@ def test_a_trial_ends_with_its_program_though_a_child_of_that_holds_its_output(
 ) -> None:
     body = f"""setsid {child} & echo $! > '{tmp_path}/pid'; echo '{{"value": 1}}'"""
     assert result(command(script(tmp_path, body))).value == 1.0
-    pid = int((tmp_path / "pid").read_text())
-    assert not not_running(pid)  # it was not waited for
-    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # one that goes on printing finds no reader, and ends
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
