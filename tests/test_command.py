@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from distune.errors import SpaceError
+from distune.space_file.freeze import freeze, limits_of
 from distune.space_file.read import parse_space_file
 from distune.space_file.remarks import remarks
 from distune.study.command import fill_in, without
@@ -58,6 +59,12 @@ def file_with(template: list[str], params: dict[str, Any], **fields: Any) -> Any
     return parse_space_file(json.dumps(written), "space.json")
 
 
+def said_of(template: list[str], params: dict[str, Any], **fields: Any) -> list[str]:
+    file = file_with(template, params, **fields)
+    study = freeze(file, name="n", study_id="s", lease=1.0, created=0.0)
+    return [*remarks(study, limits_of(file))]
+
+
 RANGE = {"type": "float", "low": 0, "high": 1}
 
 
@@ -82,13 +89,14 @@ def test_what_is_searched_and_never_used_is_named_and_so_is_null() -> None:
         "dropout": {**RANGE, "when": {"use_dropout": True}},
         "wd": [None, 0.1],
     }
-    never, null = remarks(file_with(["a", "{lr}", "--d", "{dropout}", "--wd={wd}"], params))
+    never, null = said_of(["a", "{lr}", "--d", "{dropout}", "--wd={wd}"], params)
     assert never.startswith("command: never uses momentum, which is searched")
     assert null == "command: where wd is null, it and the flag before it are left out"
-    assert [*remarks(file_with(["a", "{args}"], params))] == [null]
+    assert said_of(["a", "{args}"], params) == [null]
     listed = {"sampler": "list", "settings": [{"x": 1, "y": 1}, {"x": 2, "y": 1}]}
-    assert "never uses x, which" in next(remarks(file_with(["a"], {}, **listed)))
-    assert [*remarks(file_with(["a", "{x}"], {}, **listed))] == []
+    (never,) = said_of(["a"], {}, **listed)
+    assert "never uses x, which" in never
+    assert said_of(["a", "{x}"], {}, **listed) == []
 
 
 def test_a_command_without_what_is_absent_is_one_for_those_that_are_there() -> None:

@@ -23,7 +23,7 @@ from distune.share.waiting import (
     collect_seldom,
 )
 from distune.space_file.freeze import limits_of
-from distune.space_file.preview import remarks
+from distune.space_file.remarks import remarks
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
 

@@ -19,14 +19,11 @@ def check(file: File, samples: Samples = 3) -> None:
     """Check a space file without starting anything, and show what it would try."""
     from distune.space_file.freeze import freeze, limits_of
     from distune.space_file.preview import preview
-    from distune.space_file.remarks import remarks
 
     space, source, name = read_space(file)
     study = freeze(space, name=checked_name(name), study_id="check", lease=1.0, created=0.0)
     for line in preview(study, limits_of(space), samples):
         typer.echo(line)
-    for remark in remarks(space):
-        typer.echo(f"note       {remark}")
     start = ["distune", "master", "--space", file]
     if study.offer:
         start += ["--workers", "1", *study.offer]

@@ -96,13 +96,10 @@ def master(
     """
     from distune.master.opening import MasterOptions
     from distune.master.run import run_master
-    from distune.space_file.remarks import remarks
     from distune.space_file.scaling import scaled
 
     never_wait()
     file, source, name = read_space(space)
-    for remark in remarks(file):
-        terminal.warn(remark)
     if scale is not None:
         if not 0 < scale <= 1:
             raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
