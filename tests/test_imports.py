@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distune.cli.app import COMMANDS
+from distune.cli.app import COMMANDS, python_name
 
 PACKAGE = Path(__file__).parent.parent / "distune"
 HEAVY = ("torch", "torchvision", "numpy", "optuna", "sklearn", "scipy", "pandas")
@@ -29,7 +29,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "distune",
         "distune.cli",
-        *(f"distune.cli.commands.{command}" for command in COMMANDS),
+        *(f"distune.cli.commands.{python_name(command)}" for command in COMMANDS),
         "distune.master.run",
         "distune.worker.run",
         "distune.watch.display",

@@ -93,6 +93,7 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         "report": ["--logs", "."],
         "export": ["--logs", "."],
         "show": ["1", "--logs", "."],
+        "try": ["--space", str(space), *objective],
         "init": ["mine.json"],
         "check": [str(space)],
         "presets": [],

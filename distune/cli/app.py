@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -15,8 +16,8 @@ from distune.errors import DistuneError, UserError
 #: Click's, which newer Typers carry inside themselves under a private name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-#: In the order of the help. Each is a module of `distune.cli.commands` with a function of that
-#: name, whose docstring is the help, and an EXAMPLE.
+#: In the order of the help. Each is a module of `distune.cli.commands` with a function of the same
+#: name (see `python_name`), whose docstring is the help, and an EXAMPLE.
 COMMANDS = {
     "master": "Run a study and show its live leaderboard.",
     "worker": "Claim trials, train them and report, until none are left.",
@@ -28,11 +29,17 @@ COMMANDS = {
     "export": "Write the trials to a file for other programs.",
     "verify": "Check that a study has each of its trials once, and mend it.",
     "doctor": "Test whether a shared folder can be trusted.",
+    "try": "Train one trial here and now, and show what it prints.",
     "init": "Write a space file to start from.",
     "check": "Check a space file and show what it would try.",
     "presets": "List the built-in studies.",
     "data": "Find or download a data set.",
 }
+
+
+def python_name(command: str) -> str:
+    """A command's name in code: `try` is a word of Python's own."""
+    return f"{command}_" if iskeyword(command) else command
 
 
 class _Commands(TyperGroup):
@@ -46,9 +53,10 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"distune.cli.commands.{cmd_name}")
+        name = python_name(cmd_name)
+        module = import_module(f"distune.cli.commands.{name}")
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        function = getattr(module, cmd_name)
+        function = getattr(module, name)
         alone.command(cmd_name, epilog=f"\b\nExample: {module.EXAMPLE}")(function)
         return get_command(alone)
 

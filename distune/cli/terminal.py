@@ -48,6 +48,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def show(line: str) -> None:
+    """A line of what somebody else says, at once."""
+    typer.echo(harmless(line))
+
+
 def harmless(text: str) -> str:
     """Text from the share or from an objective, without anything that steers the terminal."""
     if text.isprintable():

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from distune.errors import UserError
+from distune.search.asked import trial_of
 from distune.search.ranking import History
 from distune.search.sampler import Nothing, Question, Suggestion
 from distune.search.staged import StagedSampler, make_sampler
@@ -12,7 +13,7 @@ from distune.space_file.remarks import planned_trials, remarks
 from distune.study.space import CategoricalParameter
 from distune.study.stage import possible_after
 from distune.study.study import Limits, Study
-from distune.study.trial import params_key
+from distune.study.trial import Asked, Trial, params_key
 
 _MOST_QUESTIONS = 30  # of a sampler that is still looking, before a study starts
 #: Bytes that a setting's values may fill: a line of a trial's file has much besides them.
@@ -89,3 +90,23 @@ def _how_many(study: Study, trials: int | None) -> str:
         return f"without a limit on trials, {study.repeats} repeats of each configuration"
     configurations = -(-trials // study.repeats)
     return f"{trials} trials: {study.repeats} repeats of each of {configurations} configurations"
+
+
+def trial_at(study: Study, number: int) -> Trial:
+    """One of a study's trials, as it would be before any other is counted.
+
+    Raises:
+        UserError: the study does not have so many, or not before others are counted.
+    """
+    configuration, repeat = divmod(number, study.repeats)
+    found = make_sampler(study).ask(Question(configuration, History(study)))
+    if not isinstance(found, Suggestion):
+        raise UserError(f"there is no trial {number}: {found.value}")
+    asked = Asked(
+        study=study.id,
+        configuration=configuration,
+        trial=number - repeat,
+        repeats=study.repeats,
+        params=found.params,
+    )
+    return trial_of(study, asked, number)

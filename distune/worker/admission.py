@@ -43,7 +43,10 @@ class Admission:
             UserError: the study is not to be trusted or agreed to, its folder cannot be written
                 to, or a data set cannot be had.
         """
-        self._check_agreement(study)
+        # A program that can write to the share must not thereby run code here.
+        lacking = lacking_option(study, self._offers, self._options.allow_commands)
+        if lacking is not None:
+            raise UserError(f"it needs a worker started with {lacking}")
         study.refuse_earlier()
         folder = self._logs / name
         if not self._options.any_owner:
@@ -59,14 +62,6 @@ class Admission:
                 self._said.add(line)
                 self._say(line)
         return True
-
-    def _check_agreement(self, study: Study) -> None:
-        """A program that can write to the share must not thereby run code here."""
-        if study.command is not None:
-            if not self._options.allow_commands:
-                raise UserError("it needs a worker started with --allow-commands")
-        elif study.objective not in WORKLOADS and study.objective not in self._offers:
-            raise UserError(f"it needs a worker started with --objective {study.objective}")
 
     def _has(self, name: str) -> bool:
         """Whether a data set is on this host; a download runs beside the work."""
@@ -98,6 +93,19 @@ class Admission:
             raise UserError(self._failed[name])
         self._say(f"{name} is here")
         return True
+
+
+def lacking_option(study: Study, offers: Collection[str], allow_commands: bool) -> str | None:
+    """The option by which a user has yet to agree to run a study's code; None if none is needed.
+
+    Args:
+        offers: names of the user's objectives that may run.
+    """
+    if study.command is not None:
+        return None if allow_commands else "--allow-commands"
+    if study.objective in WORKLOADS or study.objective in offers:
+        return None
+    return f"--objective {study.objective}"
 
 
 def _what_is_slow(study: Study) -> Iterator[str]:
