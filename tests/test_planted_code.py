@@ -99,6 +99,8 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         "presets": [],
         "data": ["imagenet"],  # a mistake: it downloads nothing
         **{name: ["--logs", "."] for name in ("top", "status", "best", "verify")},
+        "drop": ["space", "0", "--logs", "."],
+        "retry": ["space", "1", "--logs", "."],
     }
     assert set(typed) == set(COMMANDS)
     for command, arguments in typed.items():

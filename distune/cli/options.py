@@ -44,6 +44,11 @@ OneStudy = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME", help="Which study, if there is more than one."),
 ]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Which study.")]
+TrialNumbers = Annotated[
+    list[int] | None,
+    typer.Argument(min=0, metavar="TRIAL...", help="The trials' numbers.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print plain lines instead of the live view.")]
 TimeLimit = Annotated[float | None, duration("Stop after this long, such as 90s, 2h or 1h30m.")]

@@ -26,6 +26,17 @@ def opened(logs: Path, study: str | None) -> Iterator[Store]:
         yield open_study(logs, study)
 
 
+def opened_to_change(logs: Path, study: str, any_owner: bool) -> tuple[Path, Store]:
+    """A study's folder and store, for a command that writes in the place of its master."""
+    from distune.share import access
+
+    with opened(logs, study) as store:
+        folder = logs.resolve() / study
+        if not any_owner:
+            access.check_owner(folder)
+    return folder, store
+
+
 def look(logs: Path, study: str | None) -> Snapshot:
     from distune.watch.observer import Observer
 

@@ -52,7 +52,7 @@ def export_table(table: TrialTable, format: str, out: str | None) -> str:
     if out == "-" and format not in ("csv", "jsonl"):
         raise UserError(f"--out - is for csv and jsonl; {format} needs a name")
     need(*FORMATS[format], extra="export")
-    count, everything = len(table.rows), len(table.history)
+    count, everything = len(table.rows), len(table.history.standing)
     of = "" if count == everything else f" of {everything}"
     wrote = f"wrote {count}{of} trial{'s' * (everything != 1)} to "
     match format:

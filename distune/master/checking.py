@@ -83,6 +83,7 @@ class Checking:
             observer.history_file,
             asked,
             self._asked.file,
+            observer.dropped_file,
         )
 
     def _mender_of(self, witnesses: Witnesses) -> Mender:

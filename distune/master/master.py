@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
@@ -13,15 +13,16 @@ from distune.master.asked import Remembered
 from distune.master.checking import Checking
 from distune.master.counting import Counting
 from distune.master.lock import Identity, Rivals, second_master
+from distune.search.asked import asked_again
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
-from distune.share import protocol
+from distune.share import protocol, records
 from distune.share.doubts import Doubts
 from distune.share.heartbeat import Finished, MasterBeat
 from distune.share.protocol import State
 from distune.share.store import Store
 from distune.study.study import Limits
-from distune.study.trial import Purpose, Trial
+from distune.study.trial import Asked, Counted, Dropped, Purpose, Trial
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot, WorkerView
 
@@ -81,6 +82,7 @@ class Master:
         store: of a study that has been created.
         limits: in force from now on, whatever they were before.
         identity: to be shown to a second master.
+        reopens: a study that is over goes on.
         monotonic: its clock (P6).
         wall: a clock for people.
     """
@@ -91,6 +93,7 @@ class Master:
         limits: Limits,
         identity: Identity,
         *,
+        reopens: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -114,6 +117,7 @@ class Master:
         store.tell = lambda line: self.observer.add_event("trouble", line)
         for line in said:
             store.tell(line)
+        self._mend_dropped()
         self._asked.read(self.observer.history)
         doubts = Doubts.of(store.folder, monotonic)
         self._counting = Counting(store, self.observer, doubts)
@@ -126,8 +130,14 @@ class Master:
         self._patrol = Patrol(store, self.study.lease, checking)
         self._last_step = monotonic()
         self._next_beat = self._next_patrol = self._next_check = self._last_step
-        store.reopen()
+        if reopens:
+            store.reopen()
         self._started = True
+
+    @property
+    def tried_again(self) -> Mapping[int, int]:
+        """Counted trials that are tried again, or were, and the trials in their place."""
+        return self._asked.so_far.again
 
     @property
     def finished(self) -> Finished | None:
@@ -147,6 +157,18 @@ class Master:
                 f"off; going on from {len(self.observer.history)} counted trials",
             )
 
+    def _mend_dropped(self) -> None:
+        """Keep what can be read of the trials that persons have dropped."""
+        file = self.observer.dropped_file
+        if file.problem is not None:
+            why = file.problem
+            self.observer.add_event(
+                "trouble",
+                f"{protocol.DROPPED}: {why}; of the trials that were dropped "
+                f"{len(self.observer.history.drops)} are known, drop the others again",
+            )
+            file.write_anew(map(records.encode, self.observer.history.drops))
+
     def _expect_what_is_there(self) -> None:
         """List `trials/` twice: one listing may hide what must not seem never published."""
         self.store.folder.poke(protocol.TRIALS)
@@ -164,10 +186,9 @@ class Master:
         if not self._started:
             self._asked.read(history)
             self._asked.recover([trial], history)
-        limit = self.limits.trials
         # Limits may have been higher before this master started; what it has not published
         # since, no master has.
-        beyond = self._started and limit is not None and trial.number >= limit
+        beyond = self._started and not self._asked.so_far.wants(trial.number, self.limits.trials)
         if beyond or self._asked.refuses(trial):
             return "no master asked for such a trial"
         if trial.purpose is Purpose.TEST:
@@ -248,6 +269,35 @@ class Master:
                 self.observer.add_event("trouble", f"{protocol.FINISHED} removed: {why}")
                 return
         self._actions.finished = finished
+
+    def try_again(self, trials: Sequence[Counted]) -> list[Asked]:
+        """Ask for counted trials once more, each under a number of its own; when one of these is
+        counted, it is ranked instead of the one before. On the disk after it.
+
+        Raises:
+            ShareError: they may have been asked for or not; ask again.
+        """
+        first = self._asked.so_far.next_trial
+        asked = [
+            asked_again(self.study, counted.trial, number)
+            for number, counted in enumerate(trials, max(first, self.observer.history.highest + 1))
+        ]
+        self._asked.add(asked)
+        return asked
+
+    def drop(self, trials: Sequence[Counted]) -> None:
+        """Rank counted trials no more. On the disk after it.
+
+        Raises:
+            ShareError: some of them may have been dropped or not; drop them again.
+        """
+        dropped = list(map(Dropped.of, trials))
+        known = [*self.observer.history.drops, *dropped]
+        lines = list(map(records.encode, dropped))
+        self.store.distrust_tail(protocol.DROPPED)
+        self.observer.dropped_file.append(lines, map(records.encode, known))
+        for one in dropped:
+            self.observer.history.drop(one)
 
     def leave(self) -> None:
         """Say in the heartbeat that the study is at rest, if it is there, can be reached, and is

@@ -8,7 +8,7 @@ from itertools import chain, groupby
 from distune.errors import NotAFolder
 from distune.master.counting import lines_of
 from distune.search.asked import asks_for
-from distune.share import protocol
+from distune.share import protocol, records
 from distune.share.doubts import Doubts
 from distune.share.store import Store
 from distune.study.trial import Asked, Counted, Purpose
@@ -18,6 +18,7 @@ from distune.watch.agreement import (
     Mend,
     SetAside,
     WriteAsked,
+    WriteDropped,
     WriteFile,
     WriteHistory,
 )
@@ -94,6 +95,10 @@ class Mender:
             case WriteAsked(asked):
                 self._writes_asked = True
                 return asked is None or self._puts_right(asked)
+            case WriteDropped():
+                drops = self._witnesses.history.drops
+                self._witnesses.dropped_file.write_anew(map(records.encode, drops))
+                return True
         raise AssertionError(mend)
 
     def _puts_right(self, asked: Asked) -> bool:

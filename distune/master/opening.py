@@ -17,7 +17,7 @@ from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.space_file.freeze import freeze
 from distune.space_file.model import SpaceFile
 from distune.space_file.preview import check_it_can_start
-from distune.study.study import differences
+from distune.study.study import Study, differences, with_more_settings
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,11 @@ class MasterOptions:
     ignore_doctor: bool = False
 
 
-def open_or_create(folder: Path, options: MasterOptions, say: Callable[[str], None]) -> Store:
-    """The study in a folder, made there if it is not.
+def open_or_create(
+    folder: Path, options: MasterOptions, say: Callable[[str], None]
+) -> tuple[Store, Study]:
+    """The study in a folder, made there if it is not; with more settings than it has there, if some
+    were appended to the space file's list.
 
     Raises:
         UserError: the study cannot be started like this.
@@ -69,7 +72,15 @@ def open_or_create(folder: Path, options: MasterOptions, say: Callable[[str], No
         ) from None
     except ShareError as error:
         raise UserError(f"{error}; the master must be able to write there") from None
+    known, study = study, with_more_settings(study, wanted)
+    if more := len(study.settings or []) - len(known.settings or []):
+        say(f"{options.source} has {more} more in its list of settings: tried after the others")
     different = differences(wanted, study)
+    if "settings" in different and study.sampler == "list":
+        raise UserError(
+            f"{folder} holds another study: settings may be appended to its list, but the first "
+            f"{len(known.settings or [])} must stay as they are; choose another name with --study"
+        )
     if different:
         raise UserError(
             f"{folder} holds another study (it differs in {', '.join(different)}): "
@@ -81,7 +92,7 @@ def open_or_create(folder: Path, options: MasterOptions, say: Callable[[str], No
             f"lease {study.lease:g} s{source}, heartbeat every {study.beat_interval:g} s, a look "
             f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
         )
-    return store
+    return store, study
 
 
 def _refuse_anothers_trials(store: Store, folder: Path) -> None:

@@ -248,8 +248,8 @@ class _Plan:
 
     def _vanished(self) -> Iterator[Action]:
         for (purpose, number), listings in sorted(self.snapshot.absent.items()):
-            if self.limit is not None and number >= self.limit:
-                continue  # not wanted, or not any more
+            if not self.asked.wants(number, self.limit):
+                continue  # or not any more
             if purpose is Purpose.TRAIN and listings >= LISTINGS_TO_VANISH:
                 trial = self._known_trial(number)
                 if trial is not None:
@@ -266,8 +266,10 @@ class _Plan:
         wanted = min(max(_FEWEST_WAITING, 2 * slots, _AHEAD * done), _MOST_WAITING)
         number = self.snapshot.next_number
         for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
-            if self.limit is not None and number >= self.limit:
-                return
+            while not self.asked.wants(number, self.limit):
+                number += 1
+                if number >= self.asked.next_trial:
+                    return
             asked = self._asked(number)
             if asked is None:
                 return
@@ -331,15 +333,17 @@ class _Plan:
     def _ending(self) -> Finish | None:
         """Why no more trials are wanted, if so. Only what is counted counts."""
         snapshot, history = self.snapshot, self.snapshot.history
-        total = len(history)
+        total, pending = history.over, self.asked.pending()
         failures = 0 if self._counted_results else sum(history.outcomes[one] for one in FAILURES)
+        failures -= min(len(pending), failures)  # these get another chance
         winner = history.target_reached(snapshot.limits.target)
         if winner is not None:
             return Finish(f"the target {snapshot.limits.target} is reached by trial {winner.first}")
         time_limit = snapshot.limits.time_limit
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
-        if (self.limit is not None and total >= self.limit) or self._is_exhausted():
+        enough = self.limit is not None and total >= self.limit and not pending
+        if enough or self._is_exhausted():
             if failures:
                 return Finish(self._all_failed(), failed=True)
             one = total == 1
@@ -350,13 +354,13 @@ class _Plan:
 
     def _is_exhausted(self) -> bool:
         """Whether all that was asked for is counted, and the sampler has no more."""
-        if len(self.snapshot.history) < self.snapshot.next_number:
+        if len(self.snapshot.history.trials) < self.snapshot.next_number:
             return False
         nothing_left = self._asked(self.snapshot.next_number) is None
         return nothing_left and self.nothing is Nothing.NO_MORE
 
     def _all_failed(self) -> str:
-        failures = [c.result.failure for c in self.snapshot.history.trials if c.result.failure]
+        failures = [c.result.failure for c in self.snapshot.history.standing if c.result.failure]
         if len(failures) == 1:
             return f"its trial failed: {failures[-1].message}"
         why = f"; the last one: {failures[-1].message}" if failures else ""

@@ -24,6 +24,7 @@ from distune.share.waiting import (
 )
 from distune.space_file.freeze import limits_of
 from distune.space_file.remarks import remarks
+from distune.study.trial import FAILURES
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
 
@@ -44,10 +45,11 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     interrupt = Interrupt()
     with Stall(screen.say, "nothing is lost").watched():
         folder = _make_folder(options)
-        store = open_or_create(folder, options, screen.say)
+        store, study = open_or_create(folder, options, screen.say)
     identity = Identity(socket.gethostname(), os.getpid(), secrets.token_hex(4))
     with only_master(folder, store, identity):
         try:
+            store.freeze_anew(study)
             limits = limits_of(options.space)
             master = Master(store, limits, identity)
             workers = LocalWorkers(options, folder)
@@ -94,11 +96,18 @@ def _show_end(
     finished = master.finished
     assert finished is not None
     screen.final(replace(snapshot, elapsed=master.elapsed, finished=finished), folder)
+    failed = [one for one in snapshot.history.standing if one.result.outcome in FAILURES]
+    if not failed:
+        return
+    where = f"--logs {options.logs}"
+    look = f"distune show {failed[-1].trial.number} {where} --study {options.name}"
+    again = f"distune retry {options.name} --failed {where}"
     if finished.failed:
         raise StudyFailed(
-            f"study {options.name}: {finished.reason}; "
-            f"look at: distune show 0 --logs {options.logs} --study {options.name}"
+            f"study {options.name}: {finished.reason}; look at: {look}; when it is mended: "
+            f"{again}, and then this command again"
         )
+    screen.say(f"{len(failed)} failed: {look}; to train them again: {again}")
 
 
 @dataclass(eq=False)

@@ -92,7 +92,7 @@ def section(data: StudyData, importance: Mapping[str, float]) -> Section | None:
 
 def _sampled(data: StudyData, best: int, others: int) -> tuple[optuna.Study, str]:
     """So many trials, and which they are, in words."""
-    chosen, count = sample(data.history, best, others), len(data.history)
+    chosen, count = sample(data.history, best, others), len(data.history.standing)
     part = History(data.study)
     part.extend(chosen)
     which = (

@@ -51,7 +51,7 @@ def read_study(store: Store) -> StudyData:
         files={number: file for number, file in files.items() if file is not None},
         given_up=given_up,
         figures=figures,
-        sampled=len(chosen) < len(history),
+        sampled=len(chosen) < len(history.standing),
         problems=problems,
     )
 
@@ -83,7 +83,7 @@ def _timekeepers(history: History, workers: Set[str]) -> list[Counted]:
     """A few trials of each of these workers, which tell how its clock stands."""
     left = dict.fromkeys(workers, TIMEKEEPERS)
     found = []
-    for one in history.trials:
+    for one in history.standing:
         if left.get(one.worker, 0) > 0:
             left[one.worker] -= 1
             found.append(one)
@@ -93,7 +93,7 @@ def _timekeepers(history: History, workers: Set[str]) -> list[Counted]:
 def _figures(store: Store, history: History) -> tuple[dict[int, list[Figure]], list[str]]:
     """What the first test of the winner left, by its trial's number, and what is wrong with it."""
     winner = history.winner()
-    tests = winner.tests if winner is not None else []
+    tests = winner.standing_tests if winner is not None else []
     tested = next((one.trial for one in tests if one.result.outcome is Outcome.COMPLETE), None)
     if tested is None:
         return {}, []

@@ -43,8 +43,8 @@ class StudyData:
 
     @cached_property
     def trials(self) -> list[Counted]:
-        """Those counted, as they came; tests are not among them."""
-        return list(self.history.trials)
+        """Those counted that are ranked, as they came; tests are not among them."""
+        return list(self.history.standing)
 
     @property
     def study(self) -> Study:
@@ -101,7 +101,7 @@ def sample(history: History, best: int, others: int) -> list[Counted]:
     """All trials; if there are many, so many of the best configurations and so many of the others,
     drawn at random, always the same ones.
     """
-    chosen = list(history.trials)
+    chosen = list(history.standing)
     if len(chosen) > best + others:
         ranked = [one for found in history.ranking(best) for one in found.trials][:best]
         numbers = {one.trial.number for one in ranked}

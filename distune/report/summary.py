@@ -53,7 +53,7 @@ def _counts(data: StudyData) -> str:
     if not data.trials:
         return "No trial has been counted yet."
     planned = planned_trials(snapshot)
-    of = f" of {planned:,}" if planned is not None and planned != len(history) else ""
+    of = f" of {planned:,}" if planned is not None and planned != history.over else ""
     outcomes = ", ".join(
         f"{history.outcomes[one]:,} {one.value}" for one in Outcome if history.outcomes[one]
     )
@@ -63,8 +63,9 @@ def _counts(data: StudyData) -> str:
         "failed and tried again": history.retried,
         "lost or given back": history.taken_back,
     }
+    dropped = f", {len(history.dropped)} dropped" if history.dropped else ""
     return (
-        f"{plural(len(history), 'trial')}{of} counted ({outcomes}), by "
+        f"{plural(history.over, 'trial')}{of} counted ({outcomes}{dropped}), by "
         f"{plural(workers, 'worker')} in {duration(snapshot.elapsed)}, with "
         f"{duration(training)} of training."
         + "".join(f" {plural(count, 'attempt')} {what}." for what, count in again.items() if count)

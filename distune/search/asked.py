@@ -28,6 +28,8 @@ class AskedSoFar:
         self._last = array("q")
         self.trials = 0  # how many were asked for
         self._lines: dict[int, bytes] = {}  # by the first trial: of what is not over
+        #: Counted trials that are tried again, and the trials that were asked for in their place.
+        self.again: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._first)
@@ -43,6 +45,8 @@ class AskedSoFar:
         self._first.insert(place, asked.trial)
         self._last.insert(place, last)
         self.trials += asked.repeats
+        if asked.replaces is not None:
+            self.again[asked.replaces] = asked.trial
         if not self._is_over(asked.trial, last):
             self._lines[asked.trial] = line or records.encode(asked)
         self.next_configuration = max(self.next_configuration, asked.configuration + 1)
@@ -70,6 +74,22 @@ class AskedSoFar:
         if place < 0 or trial > self._last[place]:
             return None
         return self._at(place)
+
+    def pending(self) -> list[int]:
+        """The trials that are tried again, and of which that is not over."""
+        return [
+            replaced
+            for replaced, number in self.again.items()
+            if not self._history.has((Purpose.TRAIN, number))
+        ]
+
+    def wants(self, number: int, limit: int | None) -> bool:
+        """Whether a trial is one of the first `limit`, not counting those that are tried again,
+        which are wanted whatever the limit.
+        """
+        if limit is None or number < limit + len(self.again):
+            return True
+        return number in self.again.values()
 
     def lines(self) -> Iterator[bytes]:
         """All of them, in the order of their trials; those of what is over made again."""
@@ -125,6 +145,7 @@ class AskedSoFar:
             trial=first,
             repeat=counted.trial.repeat,
             repeats=self._last[place] - first + 1,
+            replaces=counted.trial.replaces,
             params=counted.trial.params,
             origin="recovered",
         )
@@ -139,6 +160,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         attempt=1,
         configuration=asked.configuration,
         repeat=repeat,
+        replaces=asked.replaces,
         seed=trial_seed(study.seed, asked.configuration, repeat),
         params=asked.params,
     )
@@ -147,13 +169,14 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
     """Whether a line asks for just this trial, whichever attempt or test of it this is."""
     wanted = trial_of(study, asked, trial.number)
-    same = ("params", "seed", "configuration", "repeat")
+    same = ("params", "seed", "configuration", "repeat", "replaces")
     return all(getattr(trial, name) == getattr(wanted, name) for name in same)
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
     """The line that asked for a trial, made again from it; None if it is none of this study's."""
-    first = trial.number - trial.repeat
+    again = trial.replaces is not None
+    first = trial.number - (0 if again else trial.repeat)
     its_own = trial.study == study.id and trial.repeat < study.repeats and first >= 0
     if not its_own or trial.seed != trial_seed(study.seed, trial.configuration, trial.repeat):
         return None
@@ -161,7 +184,23 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
         study=study.id,
         configuration=trial.configuration,
         trial=first,
-        repeats=study.repeats,
+        repeat=trial.repeat if again else 0,
+        repeats=1 if again else study.repeats,
+        replaces=trial.replaces,
         params=trial.params,
         origin="recovered",
+    )
+
+
+def asked_again(study: Study, counted: Trial, number: int) -> Asked:
+    """The line that asks for a counted trial once more, under another number."""
+    return Asked(
+        study=study.id,
+        configuration=counted.configuration,
+        trial=number,
+        repeat=counted.repeat,
+        repeats=1,
+        replaces=counted.number,
+        params=counted.params,
+        origin="retry",
     )

@@ -70,6 +70,15 @@ class Configuration:
         # By number, not by arrival: what is shown must not depend on which worker was faster.
         bisect.insort(self._ended, ended, key=_number)
 
+    def remove(self, number: int) -> None:
+        """Count a trial of it no more."""
+        self._ended = [one for one in self._ended if one.number != number]
+
+    @property
+    def size(self) -> int:
+        """How many trials are counted of it."""
+        return len(self._ended)
+
     @property
     def trials(self) -> list[Counted]:
         """Those counted, by number."""
@@ -133,11 +142,17 @@ class Configuration:
                 return one.result.metrics["parameters"]
         return None
 
+    @property
+    def standing_tests(self) -> list[Counted]:
+        """Tests of the trials that are counted of it: one that was tested may be dropped."""
+        numbers = {one.number for one in self._ended}
+        return [test for test in self.tests if test.trial.number in numbers]
+
     def test_mean(self, metric: str) -> float | None:
         """Mean over its repeats of a metric on the test set; None before the end."""
         values = [
             t.result.metrics[metric]
-            for t in self.tests
+            for t in self.standing_tests
             if t.result.outcome is Outcome.COMPLETE and metric in t.result.metrics
         ]
         return _mean(values) if values else None

@@ -18,7 +18,7 @@ from distune.search.configuration import (
 )
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Outcome, Purpose, params_key
+from distune.study.trial import Counted, Dropped, Outcome, Purpose, params_key
 
 
 class CountedTrials(Sequence[Counted]):
@@ -45,15 +45,16 @@ class CountedTrials(Sequence[Counted]):
 
 
 class History:
-    """Every counted trial, once (P3), and the ranking that follows from them. Adding one costs the
-    same however many there are (P11), but for a search in the ranking.
+    """Every counted trial, once (P3), and the ranking that follows from them: of all but those that
+    were tried again, for which their successors stand, and those that a person has dropped. Adding
+    one costs the same however many there are (P11), but for a search in the ranking.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.trials = CountedTrials()  # in the order in which they were; without tests
         self.tests: list[Counted] = []
-        self.outcomes: Counter[Outcome] = Counter()  # of the trials
+        self.outcomes: Counter[Outcome] = Counter()  # of the trials that are ranked
         self.retried = 0  # attempts that failed and were tried again
         self.taken_back = 0  # attempts that were lost or given back, and tried again
         self.highest = -1  # number of a trial
@@ -64,6 +65,8 @@ class History:
         self._configurations: dict[str, Configuration] = {}
         self._ranked: SortedList = SortedList()
         self._unranked: dict[str, Configuration] = {}  # there are new trials of it
+        self._replaced: set[int] = set()  # numbers of trials
+        self._dropped: dict[int, Dropped] = {}  # by number of the trial
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -114,13 +117,20 @@ class History:
         trial = counted.trial
         self.trials.lines.append(line)
         self._lines[trial.number] = line
-        self.outcomes[counted.result.outcome] += 1
         self.retried += trial.failures
         self.taken_back += max(trial.attempt - 1 - trial.failures, 0)
         self.highest = max(self.highest, trial.number)
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)
-        key, ended = params_key(trial.params), ended_as(counted, line)
+        if not self._is_out(counted):
+            self._rank_trial(counted, line)
+        if trial.replaces is not None and trial.replaces not in self._replaced:
+            self._take_out(trial.replaces)
+            self._replaced.add(trial.replaces)
+
+    def _rank_trial(self, counted: Counted, line: bytes) -> None:
+        self.outcomes[counted.result.outcome] += 1
+        key, ended = params_key(counted.trial.params), ended_as(counted, line)
         configuration = self._configurations.get(key)
         if configuration is None:
             configuration = Configuration(ended, self._tests_of.get(key, ()))
@@ -128,6 +138,66 @@ class History:
         else:
             configuration.add(ended)
         self._unranked[key] = configuration
+
+    def _take_out(self, number: int) -> None:
+        """Rank a trial no more, if it is ranked."""
+        counted = self.get((Purpose.TRAIN, number))
+        if counted is None or self._is_out(counted):
+            return
+        self.outcomes[counted.result.outcome] -= 1
+        key = params_key(counted.trial.params)
+        configuration = self._configurations[key]
+        configuration.remove(number)
+        if configuration.size:
+            self._unranked[key] = configuration
+            return
+        del self._configurations[key]
+        self._unranked.pop(key, None)
+        if configuration.rank is not None:
+            self._ranked.remove(configuration.rank)
+
+    def _is_out(self, counted: Counted) -> bool:
+        number = counted.trial.number
+        dropped = self._dropped.get(number)
+        return number in self._replaced or (dropped is not None and dropped == Dropped.of(counted))
+
+    def drop(self, dropped: Dropped) -> None:
+        """Rank a trial no more, whether it has been counted yet or not."""
+        counted = self.get((Purpose.TRAIN, dropped.trial))
+        if counted is not None and Dropped.of(counted) == dropped:
+            self._take_out(dropped.trial)
+        self._dropped[dropped.trial] = dropped
+
+    @property
+    def standing(self) -> Sequence[Counted]:
+        """The trials that are ranked, in the order in which they were counted."""
+        if not self._replaced and not self._dropped:
+            return self.trials
+        return [counted for counted in self.trials if not self._is_out(counted)]
+
+    @property
+    def dropped(self) -> list[int]:
+        """Numbers of the counted trials that a person has dropped, and nothing has replaced."""
+        found = (self.get((Purpose.TRAIN, number)) for number in sorted(self._dropped))
+        return [
+            one.trial.number
+            for one in found
+            if one is not None and self._is_out(one) and one.trial.number not in self._replaced
+        ]
+
+    @property
+    def drops(self) -> list[Dropped]:
+        """What persons have dropped, counted or not, in that order."""
+        return list(self._dropped.values())
+
+    @property
+    def over(self) -> int:
+        """How many trials are over: one that was tried again counts once."""
+        return len(self.trials) - sum(number in self._lines for number in self._replaced)
+
+    def is_replaced(self, number: int) -> bool:
+        """Whether another trial stands for this one."""
+        return number in self._replaced
 
     def _add_test(self, counted: Counted) -> None:
         self.tests.append(counted)
@@ -140,7 +210,8 @@ class History:
 
     def begin_anew(self, many: Iterable[Counted]) -> None:
         """Forget all of it and count these: some lines were not what their trials had been."""
-        vars(self).update(vars(History(self.study)))
+        dropped = self._dropped
+        vars(self).update(vars(History(self.study)), _dropped=dropped)
         self.extend(many)
 
     def extend(self, many: Iterable[Counted]) -> None:

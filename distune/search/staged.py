@@ -46,7 +46,7 @@ class StageView:
 
     @property
     def counted(self) -> int:
-        return len(self.history)
+        return self.history.over
 
     @property
     def winner(self) -> Configuration | None:

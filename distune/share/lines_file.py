@@ -1,4 +1,6 @@
-"""`asked.jsonl` and `history.jsonl`: records, a line each, that the master appends to."""
+"""`asked.jsonl`, `history.jsonl` and `dropped.jsonl`: records, a line each, that the master appends
+to.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -9,13 +11,13 @@ from distune.errors import BadRecord, ShareError
 from distune.share import records
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Asked, Counted
+from distune.study.trial import Asked, Counted, Dropped
 
 _CHUNK = 2 * 2**20  # bytes read at a time
 #: All of it is kept in memory. A hundred thousand trials have 60 MB, with thirty parameters and
 #: thirty metrics 250.
 _SIZE_LIMIT = 2**29  # bytes
-L = TypeVar("L", Asked, Counted)
+L = TypeVar("L", Asked, Counted, Dropped)
 
 
 @dataclass(eq=False)
@@ -89,7 +91,7 @@ class LinesFile(Generic[L]):
                 self.problem = "a line in it is of another kind"
             elif _study_of(record) != self._study.id:
                 self.problem = "a line in it belongs to another study"
-            elif self._study.is_current or isinstance(record, Asked):
+            elif self._study.is_current or not isinstance(record, Counted):
                 yield record, line
             else:
                 now = record.as_of_now(self._study.repeats)
@@ -187,8 +189,8 @@ def study_in(store: Store, path: str) -> str | None:
     return None
 
 
-def _study_of(record: Asked | Counted) -> str:
-    return record.study if isinstance(record, Asked) else record.trial.study
+def _study_of(record: Asked | Counted | Dropped) -> str:
+    return record.trial.study if isinstance(record, Counted) else record.study
 
 
 def _last_line(data: bytes, offset: int) -> tuple[int, bytes]:

@@ -26,6 +26,7 @@ from distune.study.trial import Purpose, Trial
 STUDY = "study.json"
 HISTORY = "history.jsonl"
 ASKED = "asked.jsonl"
+DROPPED = "dropped.jsonl"
 MASTER = "master.beat"
 LOCK = "master.lock"
 FINISHED = "finished.json"

@@ -23,7 +23,17 @@ from msgspec import inspect
 from pydantic import ValidationError
 
 from distune.errors import BadRecord
-from distune.study.trial import Asked, Claim, Counted, Document, Record, Report, Result, Trial
+from distune.study.trial import (
+    Asked,
+    Claim,
+    Counted,
+    Document,
+    Dropped,
+    Record,
+    Report,
+    Result,
+    Trial,
+)
 
 R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound=Document)
@@ -43,7 +53,7 @@ _MOST_BAD_LINES = 1000
 _STRETCH = 2**18  # bytes that are split into lines at a time
 
 #: A line says its class's name: another name would be another layout.
-_LINES: tuple[type[Record], ...] = (Trial, Claim, Report, Result, Counted, Asked)
+_LINES: tuple[type[Record], ...] = (Trial, Claim, Report, Result, Counted, Asked, Dropped)
 _MODELS = {model.__name__.lower().encode(): model for model in _LINES}
 _NAMES = {model: kind for kind, model in _MODELS.items()}
 _HEAD = b'{"kind":"'

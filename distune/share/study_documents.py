@@ -28,6 +28,7 @@ seen/000/      000017.jsonl                     counted: history
                000017.test.jsonl                the winner, evaluated on the test set
 asked.jsonl    one line per configuration, written before its first trial is published
 history.jsonl  one line per counted trial; a cache, rebuilt from seen/
+dropped.jsonl  the trials that you have dropped (distune drop)
 workers/       heartbeats of the workers
 artifacts/     what an objective wrote into trial.dir
 quarantine/    files that distune could not make sense of
@@ -64,6 +65,13 @@ class StudyDocuments(StudyFiles):
                 pass
             self.folder.sync("")  # one after the other, also for a power cut
         return self.load()
+
+    def freeze_anew(self, study: Study) -> None:
+        """Have `study.json` say this of the same study: its only master may, between two runs."""
+        if study != self.load():
+            self.write_document(protocol.STUDY, records.encode_document(study))
+            self.folder.sync("")
+            self._study = study
 
     def load(self) -> Study:
         """The frozen study.

@@ -148,6 +148,16 @@ class Study(Document):
         return min(self.poll or 1.0, max(1.0, self.beat_interval))
 
 
+def with_more_settings(study: Study, wanted: Study) -> Study:
+    """The study, with what `wanted` has appended to its list of settings, if that is all that has
+    been done to the list: then what was asked for stays what it is.
+    """
+    before, now = study.settings or [], wanted.settings or []
+    if study.sampler != "list" or now[: len(before)] != before:
+        return study
+    return study.model_copy(update={"settings": now})
+
+
 def differences(a: Study, b: Study) -> list[str]:
     """The keys in which two studies are not the same search; when and where does not count."""
     ignored = {"id", "created", "lease", "beat", "poll", "description", "format", "name"}

@@ -3,7 +3,8 @@
 A *configuration* is one point of the search space; a *trial* is one training of it: a repeat
 has its own seed. An *attempt* is one try at a trial and owns one file, whose lines are a
 `Trial`, then a `Claim`, then `Report`s, then a `Result`. `Asked` is what the master remembers of
-a configuration, `Counted` what the history keeps of a trial once the master has counted it.
+a configuration, `Counted` what the history keeps of a trial once the master has counted it,
+`Dropped` says of such a one that it is not ranked.
 """
 
 import hashlib
@@ -100,10 +101,12 @@ class Asked(Record, frozen=True, kw_only=True):
     trial: Count  # number of the first of its trials; the others follow it
     repeat: Count = 0  # which repeat of the configuration that first one is, from 0
     repeats: Annotated[int, Meta(ge=1, le=10**6)]  # how many trials there are
+    replaces: Count | None = None  # number of the counted trial that it is to be ranked instead of
     params: dict[str, Scalar]
     stage: str = ""  # name of the stage it belongs to, if there are stages
-    #: The sampler suggested it; or the line was lost, and made again from a trial.
-    origin: Literal["sampler", "recovered"] = "sampler"
+    #: The sampler suggested it; a person wants it trained again; or the line was lost, and made
+    #: again from a trial.
+    origin: Literal["sampler", "retry", "recovered"] = "sampler"
     state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
 
 
@@ -119,6 +122,7 @@ class Trial(Record, frozen=True, kw_only=True):
     #: The workers on which attempts at it have failed before, one for each; what was lost or given
     #: back is not its fault.
     failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
+    replaces: Count | None = None  # number of the trial that it is ranked instead of, if so
     seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
     best: dict[str, float] | None = None  # for a test: the step's report that won
@@ -210,6 +214,24 @@ class Counted(Record, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[Purpose, int]:
         return self.trial.key
+
+
+class Dropped(Record, frozen=True, kw_only=True):
+    """A counted trial that a person has taken out of the ranking: a line of `dropped.jsonl`. The
+    attempt and its worker say which result is meant: it may come to another.
+    """
+
+    study: str  # its id
+    trial: Count
+    attempt: Annotated[int, Meta(ge=1)]
+    worker: str
+
+    @classmethod
+    def of(cls, counted: Counted) -> Self:
+        trial = counted.trial
+        return cls(
+            study=trial.study, trial=trial.number, attempt=trial.attempt, worker=counted.worker
+        )
 
 
 def trial_seed(seed: int, configuration: int, repeat: int) -> int:

@@ -104,6 +104,14 @@ class WriteAsked(Mend):
 
 
 @dataclass(frozen=True)
+class WriteDropped(Mend):
+    """Write `dropped.jsonl` anew, with the lines that can be read."""
+
+    def __str__(self) -> str:
+        return f"{protocol.DROPPED} written anew, with what can be read; drop again what is ranked"
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something that is not as it should be.
 

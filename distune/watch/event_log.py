@@ -19,7 +19,7 @@ class EventLog:
 
     def __init__(self, history: History, wall: Callable[[], float]) -> None:
         self._history = history
-        self._trials, self._tests = len(history), len(history.tests)
+        self._trials, self._tests = len(history.trials), len(history.tests)
         self._wall = wall
         self.events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._before: frozenset[AttemptName] | None = None
@@ -42,7 +42,7 @@ class EventLog:
             found = {k: v for k, v in one.result.metrics.items() if k.startswith("test_")}
             shown = ", ".join(f"{key} {value:.5g}" for key, value in found.items())
             self.add(one.result.outcome, f"trial {one.trial.number} tested: {shown}")
-        self._trials, self._tests = len(history), len(history.tests)
+        self._trials, self._tests = len(history.trials), len(history.tests)
 
     def listed(
         self, attempts: Iterable[AttemptName], files: Mapping[AttemptName, AttemptFile]

@@ -52,10 +52,10 @@ class StoredCurves(Mapping[int, Sequence[Report]]):
             return ()
 
     def __iter__(self) -> Iterator[int]:
-        return (counted.trial.number for counted in self.history.trials)
+        return (counted.trial.number for counted in self.history.standing)
 
     def __len__(self) -> int:
-        return len(self.history)
+        return len(self.history.standing)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from distune.share.lines_file import LinesFile
 from distune.share.protocol import State
 from distune.share.store import Listing, Store
 from distune.study.study import Limits
-from distune.study.trial import Counted
+from distune.study.trial import Counted, Dropped
 from distune.watch.attempt_files import LONGEST_LEAP, AttemptFiles, Refuse, recover
 from distune.watch.beats import Heartbeats
 from distune.watch.event_log import EventLog
@@ -43,6 +43,7 @@ class Observer:
     Attributes:
         history: what is counted.
         history_file: where that is written.
+        dropped_file: which of it persons have dropped.
         recovered: what `seen/` had and the history file lacked.
         expected: the trials that should be there.
     """
@@ -60,6 +61,7 @@ class Observer:
         self.study = store.load()
         self.history = History(self.study)
         self.history_file = LinesFile(store, protocol.HISTORY, Counted, self.study)
+        self.dropped_file = LinesFile(store, protocol.DROPPED, Dropped, self.study)
         self._follows = follows_history
         self._monotonic = monotonic
         self._sampler = make_sampler(self.study)
@@ -149,12 +151,17 @@ class Observer:
         )
 
     def catch_up(self) -> None:
-        """Take in what the history file has and this observer lacks."""
+        """Take in what the history file has and this observer lacks, and what was dropped."""
         try:
             for counted, line in self.history_file.read():
                 self.take_in(counted, line)
         except BadRecord as error:
             self.history_file.problem = str(error)  # what is known stands; the master mends it
+        try:
+            for dropped, _ in self.dropped_file.read():
+                self.history.drop(dropped)
+        except BadRecord as error:
+            self.dropped_file.problem = str(error)
 
     def take_in(self, counted: Counted, line: bytes) -> None:
         """Add a line of the history file, if a master of this study can have written it."""

@@ -5,7 +5,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Self
+from typing import Any, Self
 
 from distune.errors import BadRecord
 from distune.search.asked import AskedSoFar
@@ -16,7 +16,7 @@ from distune.share.protocol import State
 from distune.share.shown_paths import shown
 from distune.share.store import SeenFile, Store
 from distune.study.study import Study
-from distune.study.trial import Asked, Counted, Purpose
+from distune.study.trial import Asked, Counted, Dropped, Purpose
 from distune.watch.agreement import (
     CountedFile,
     Finding,
@@ -25,6 +25,7 @@ from distune.watch.agreement import (
     Said,
     SetAside,
     WriteAsked,
+    WriteDropped,
     WriteHistory,
     altered_lines,
     is_same,
@@ -50,6 +51,7 @@ class Witnesses:
     history_file: LinesFile[Counted]
     asked: AskedSoFar
     asked_file: LinesFile[Asked]
+    dropped_file: LinesFile[Dropped]
     doubles: dict[Key, list[Counted]] = field(default_factory=dict)
     counted: dict[Purpose, int] = field(default_factory=dict)
 
@@ -63,7 +65,9 @@ class Witnesses:
         study = store.load()
         history_file = LinesFile(store, protocol.HISTORY, Counted, study)
         asked_file = LinesFile(store, protocol.ASKED, Asked, study)
-        one = cls(store, study, History(study), history_file, AskedSoFar(study), asked_file)
+        dropped_file = LinesFile(store, protocol.DROPPED, Dropped, study)
+        history, asked = History(study), AskedSoFar(study)
+        one = cls(store, study, history, history_file, asked, asked_file, dropped_file)
         one.catch_up()
         return one
 
@@ -80,6 +84,11 @@ class Witnesses:
                 self.asked.add(asked, line)
         except BadRecord as error:
             self.asked_file.problem = str(error)
+        try:
+            for dropped, _ in self.dropped_file.read():
+                self.history.drop(dropped)
+        except BadRecord as error:
+            self.dropped_file.problem = str(error)
 
     def _add_double(self, counted: Counted) -> None:
         known = [self.history.get(counted.key), *self.doubles.get(counted.key, ())]
@@ -120,9 +129,10 @@ class Witnesses:
 
     def _about_lines(self) -> list[Finding]:
         found = []
-        files: list[tuple[str, LinesFile[Counted] | LinesFile[Asked], Mend]] = [
+        files: list[tuple[str, LinesFile[Any], Mend]] = [
             (protocol.HISTORY, self.history_file, WriteHistory()),
             (protocol.ASKED, self.asked_file, WriteAsked()),
+            (protocol.DROPPED, self.dropped_file, WriteDropped()),
         ]
         for path, file, mend in files:
             problem = file.problem

@@ -35,7 +35,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "elapsed": snapshot.elapsed,
         "limits": snapshot.limits.as_dict(),
         "trials": {
-            "counted": len(history),
+            "counted": history.over,
             "planned": planned_trials(snapshot),
             "waiting": len(snapshot.in_state(State.WAITING)),
             "running": len(snapshot.in_state(State.TAKEN)),
@@ -44,6 +44,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
                 for one in Outcome
                 if one not in (Outcome.RELEASED, Outcome.LOST)
             },
+            "dropped": history.dropped,
         },
         "rate_per_second": snapshot.trials_per_second,
         "eta_seconds": eta_seconds(snapshot),

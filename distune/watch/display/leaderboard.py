@@ -199,7 +199,7 @@ def best_text(snapshot: Snapshot, width: int) -> RenderableType:
             wrapped(_trained_by(winner), width, 3),
         )
     said = [Text("No configuration has a result.", "bold red")]
-    failures = [one.result.failure for one in history.trials if one.result.failure is not None]
+    failures = [one.result.failure for one in history.standing if one.result.failure is not None]
     if failures:
         said.append(Text(f"The last failure: {clean(failures[-1].message)}"))
     return Group(*(wrapped(text, width, 1) for text in said))

@@ -86,7 +86,7 @@ def eta_seconds(snapshot: Snapshot) -> float | None:
     estimates = []
     planned, rate = planned_trials(snapshot), snapshot.trials_per_second
     if planned is not None and rate is not None and rate > 0:
-        estimates.append(max(planned - len(snapshot.history), 0) / rate)
+        estimates.append(max(planned - snapshot.history.over, 0) / rate)
     if snapshot.limits.time_limit is not None:
         estimates.append(max(snapshot.limits.time_limit - snapshot.elapsed, 0.0))
     return min(estimates, default=None)
@@ -97,7 +97,7 @@ def fraction_done(snapshot: Snapshot) -> float | None:
     fractions = []
     planned, time_limit = planned_trials(snapshot), snapshot.limits.time_limit
     if planned:
-        fractions.append(len(snapshot.history) / planned)
+        fractions.append(snapshot.history.over / planned)
     if time_limit is not None:
         fractions.append(snapshot.elapsed / time_limit)
     return max(fractions, default=None)
@@ -105,7 +105,7 @@ def fraction_done(snapshot: Snapshot) -> float | None:
 
 def trials_counted(snapshot: Snapshot, bare: bool = False) -> str:
     """`12/40 trials`"""
-    planned, count = planned_trials(snapshot), len(snapshot.history)
+    planned, count = planned_trials(snapshot), snapshot.history.over
     if planned is None:
         return plural(count, "trial")
     return f"{count}/{planned}" + ("" if bare else " trials")
@@ -169,6 +169,7 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
         (history.outcomes[Outcome.FAILED], "failed", "red"),
         (history.outcomes[Outcome.TIMEOUT], "timed out", "red"),
         (history.outcomes[Outcome.OUT_OF_MEMORY], "out of memory", "red"),
+        (len(history.dropped), "dropped", "dim"),
         (history.taken_back, "lost or given back", "yellow"),
         (history.retried, "failed and tried again", "yellow"),
         (len(running), "running", "dim"),
