@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from distune.share import protocol
 from distune.share.find_studies import open_study
 from distune.study.trial import Purpose
+from distune.watch.observer import Observer
 from tests.conftest import Lab, wait_until
 
 SMALL: dict[str, Any] = {
@@ -54,6 +56,32 @@ def test_a_study_of_digits_ranks_configurations_and_tests_the_winner_once(lab: L
         assert metrics["val_accuracy"] == tested.trial.best["val_accuracy"]
         accuracies.append(metrics["test_accuracy"])
     assert best["test_accuracy"] == pytest.approx(sum(accuracies) / 2)
+    assert_weights_are_of_the_best_trial(lab)
+
+
+def assert_weights_are_of_the_best_trial(lab: Lab) -> None:
+    """And give, in a network that is made anew, what that trial had reached."""
+    import torch
+
+    from distune.workloads import WORKLOADS
+    from distune.workloads.data import DATA_SETS, loading
+    from distune.workloads.data.folders import DataFolders
+    from distune.workloads.trainer.network import evaluate, seeded_network
+
+    store = open_study(lab.logs, "space")
+    winner = Observer(store).history.winner()
+    assert winner is not None
+    trained = max(winner.complete, key=lambda one: one.result.value or 0.0)
+    kept = torch.load(lab.logs / "space" / protocol.BEST_WEIGHTS, weights_only=True)
+    assert (kept["objective"], kept["seed"]) == ("mnist-cnn", trained.trial.seed)
+    workload = WORKLOADS[kept["objective"]]
+    params = workload.hyperparameters.model_validate(kept["params"])
+    recipe = workload.recipe(params)
+    data = loading.load(DATA_SETS["digits"], DataFolders.of(), "cpu", None, None, None)
+    model = seeded_network(recipe.network, 0, "cpu", params.precision)
+    model.load_state_dict(kept["state_dict"])
+    found = evaluate(model, recipe.prepare(data).validation, recipe.problem)
+    assert found["accuracy"] == trained.result.value
 
 
 @pytest.mark.slow

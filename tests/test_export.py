@@ -191,13 +191,15 @@ def test_the_winner_is_trained_again_as_its_study_trained_it(
     of = study(**fields)
     file = parse_space_file(best_space(with_winner(of, winner)) or "", "best.json")
     again = freeze(file, name="again", study_id="s-2", lease=20.0, created=0.0)
-    assert set(differences(of, again)) <= {"params", "sampler", "settings"}
+    assert set(differences(of, again)) <= {"params", "sampler", "settings", "seeds"}
 
 
 def test_the_winners_file_says_what_it_reached_and_with_which_seeds() -> None:
     of = study(**WORKLOAD)
     fields = json.loads(best_space(with_winner(of, WORKLOAD_WINNER)) or "")
     assert fields["description"] == "the winner of digits, of 2 configurations"
+    assert fields["name"] == "digits-best-2"
+    assert fields["seeds"] == fields["result"]["seeds"]
     assert fields["result"] == {
         "value": 0.9,
         "spread": 0.0,

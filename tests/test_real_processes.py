@@ -420,14 +420,26 @@ def test_the_study_folder_explains_itself(lab: Lab) -> None:
     top = sorted(p.name for p in (lab.logs / "space").iterdir())
     assert {"README.txt", "study.json", "best.json", "leaderboard.csv", "finished.json"} <= set(top)
     assert lab.seen() == [f"{number:06d}.jsonl" for number in range(3)]
-    again = lab.run(
-        "master", "--space", "logs/space/best.json", "--workers", "1",
-        "--objective", "train:quick", "--plain",
-    )  # fmt: skip
-    assert again.returncode == 0, again.stderr
-    best = lab.status("best")
-    assert best["trials"]["counted"] == 1
-    assert best["ranking"][0]["value"] == lab.status("space")["ranking"][0]["value"]
+
+
+def test_winners_are_trained_again_with_their_seeds_and_give_their_values(lab: Lab) -> None:
+    """Two of one study: each in a study that is named after it."""
+    (lab.folder / "train.py").write_text(
+        "import random\n"
+        "def noisy(params, trial):\n    return params['x'] + random.Random(trial.seed).random()\n"
+    )
+    options = ["--workers", "1", "--objective", "train:noisy"]
+    lab.write_space(
+        objective="train:noisy", params={"x": [2, 1, 3]}, sampler="grid", repeats=2, trials=None
+    )
+    assert lab.run("master", "--space", "space.json", *options).returncode == 0
+    for name in ("space-best-2", "space-best-0"):
+        best = lab.logs / "space" / "best.json"
+        again = lab.run("master", "--space", str(best), *options)
+        assert again.returncode == 0, again.stderr
+        reached = json.loads(best.read_text())["result"]
+        assert lab.status(name)["ranking"][0]["value"] == reached["value"]
+        assert lab.run("drop", "space", *map(str, reached["trials"])).returncode == 0
 
 
 def test_a_vanished_share_is_waited_for_and_nothing_is_lost(lab: Lab) -> None:

@@ -59,7 +59,8 @@ def read_space(space: str) -> tuple[SpaceFile, str, str]:
         ) from None
     except OSError as error:
         raise UserError(f"{space}: cannot be read: {error.strerror}") from None
-    return parse_space_file(text, space), space, Path(space).stem
+    file = parse_space_file(text, space)
+    return file, space, file.name or Path(space).stem
 
 
 def checked_name(name: str) -> str:

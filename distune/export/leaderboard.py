@@ -13,6 +13,7 @@ from distune.study.command import without
 
 #: Of what `--json` prints, as docs/json.md describes it.
 JSON_VERSION = 1
+_LONGEST_NAME = 80  # characters of a study's that its winner's has
 #: How a cell begins that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -92,7 +93,8 @@ def strict(tree: Any) -> Any:
 
 
 def best_space(history: History) -> str | None:
-    """The winner as a space file: `distune master --space best.json` trains it again.
+    """The winner as a space file: `distune master --space best.json` trains it again, with the
+    seeds that it had, in a study that is named after it.
 
     None if no configuration has a finite value.
     """
@@ -100,7 +102,9 @@ def best_space(history: History) -> str | None:
     if winner is None:
         return None
     study = history.study
+    trials = winner.complete or winner.trials
     fields: dict[str, Any] = {
+        "name": f"{study.name[:_LONGEST_NAME]}-best-{winner.first}",
         "description": f"the winner of {study.name}, of {history.configurations} configurations",
         "objective": study.objective,
         "command": study.command
@@ -109,9 +113,10 @@ def best_space(history: History) -> str | None:
         "metric": study.metric,
         "direction": study.direction,
         "summary": study.summary,
-        "repeats": study.repeats,
-        "trials": study.repeats,
+        "repeats": len(trials),
+        "trials": len(trials),
         "seed": study.seed,
+        "seeds": [one.trial.seed for one in trials],
         "max_seconds": study.max_seconds,
         "trial_timeout": study.trial_timeout,
         "fresh_process": study.fresh_process or None,

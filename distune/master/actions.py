@@ -140,6 +140,8 @@ class Actions:
             return
         history = self._observer.history
         self._store.write_document(protocol.LEADERBOARD, leaderboard_csv(history).encode())
+        winner, direction = history.winner(), history.study.direction
+        self._store.keep_weights(winner.best_tested(direction) if winner is not None else None)
         best = best_space(history)
         if best is not None:
             self._store.write_document(protocol.BEST, best.encode())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from distune.search.ranking import History
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Asked, Purpose, Trial, trial_seed
+from distune.study.trial import Asked, Purpose, Trial
 
 
 class AskedSoFar:
@@ -161,7 +161,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         configuration=asked.configuration,
         repeat=repeat,
         replaces=asked.replaces,
-        seed=trial_seed(study.seed, asked.configuration, repeat),
+        seed=study.seed_of(asked.configuration, repeat),
         params=asked.params,
     )
 
@@ -178,7 +178,7 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
     again = trial.replaces is not None
     first = trial.number - (0 if again else trial.repeat)
     its_own = trial.study == study.id and trial.repeat < study.repeats and first >= 0
-    if not its_own or trial.seed != trial_seed(study.seed, trial.configuration, trial.repeat):
+    if not its_own or trial.seed != study.seed_of(trial.configuration, trial.repeat):
         return None
     return Asked(
         study=study.id,

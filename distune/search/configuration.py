@@ -8,7 +8,15 @@ from operator import attrgetter
 from typing import cast
 
 from distune.share import records
-from distune.study.trial import Counted, Outcome, Params, Record
+from distune.study.trial import (
+    Counted,
+    Direction,
+    Outcome,
+    Params,
+    Record,
+    Trial,
+    better,
+)
 
 
 class Tier(IntEnum):
@@ -148,6 +156,19 @@ class Configuration:
         numbers = {one.number for one in self._ended}
         return [test for test in self.tests if test.trial.number in numbers]
 
+    def best_tested(self, direction: Direction) -> Trial | None:
+        """Which of its tests is of the trial that has the best value; None if none is complete."""
+        values = {one.number: one.value for one in self._ended}
+        best: Trial | None = None
+        for test in self.standing_tests:
+            if test.result.outcome is not Outcome.COMPLETE:
+                continue
+            value = values[test.trial.number]
+            before = values[best.number] if best is not None else None
+            if best is None or better(_or_nan(value), _or_nan(before), direction):
+                best = test.trial
+        return best
+
     def test_mean(self, metric: str) -> float | None:
         """Mean over its repeats of a metric on the test set; None before the end."""
         values = [
@@ -164,6 +185,10 @@ class Configuration:
         if Tier.FULL in tiers:
             return Tier.FULL if tiers.count(Tier.FULL) >= repeats else Tier.PARTIAL
         return min(tiers)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _mean(values: Sequence[float]) -> float:

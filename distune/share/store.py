@@ -15,6 +15,7 @@ from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
 
 LOCAL_LEASE = 20.0  # seconds
 _MOST_ATTEMPTS = 1000  # at a trial, of which the files are read; a tenth of it would be many
+_WEIGHTS_LIMIT = 2**28  # bytes of the winner's weights
 NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEMS in PROTOCOL.md
 
 
@@ -161,6 +162,25 @@ class Store(StudyDocuments):
         """
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
         return self.folder.read(f"{folder}/{name}", limit=limit)
+
+    def keep_weights(self, trial: Trial | None) -> None:
+        """Copy what an attempt's test has left to where the winner's weights are; without, there
+        are none.
+
+        Raises:
+            ShareError: they may be there or not; do it again.
+        """
+        try:
+            if trial is not None:
+                data = self.read_artifact(trial, protocol.WEIGHTS, _WEIGHTS_LIMIT)
+                self.write_document(protocol.BEST_WEIGHTS, data)
+                return
+        except (FileNotFoundError, BadRecord, NotAFolder):
+            pass  # the share did not take them
+        try:
+            self.folder.remove(protocol.BEST_WEIGHTS)
+        except (FileNotFoundError, BadRecord):
+            pass
 
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good. See `sync`."""

@@ -21,7 +21,7 @@ def freeze(
     workload = file.workload
     direction = file.direction or (workload.direction if workload else None)
     assert direction is not None  # SpaceFile insists on it
-    derived = {"objective", "metric", "direction", "sampler", "lease"}
+    derived = {"name", "objective", "metric", "direction", "sampler", "lease"}
     same = (SpaceFile.model_fields.keys() & Study.model_fields.keys()) - derived
     return Study(
         id=study_id,

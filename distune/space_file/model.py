@@ -19,6 +19,7 @@ from distune.study.space import (
     did_you_mean,
 )
 from distune.study.stage import Stage, possible_after
+from distune.study.study import STUDY_NAME
 from distune.study.trial import Direction, Scalar
 from distune.workloads import WORKLOADS, Workload
 from distune.workloads.data import DATA_SETS
@@ -44,6 +45,12 @@ def _module_and_function(objective: str) -> str:
     raise ValueError(f"{objective!r} is neither a workload ({hint}) nor module:function")
 
 
+def _study_name(name: str) -> str:
+    if not re.fullmatch(STUDY_NAME, name):
+        raise ValueError(f"{name!r} cannot name a study: use letters, digits, '-', '_' and '.'")
+    return name
+
+
 def _known_sampler(name: str) -> str:
     if name not in SAMPLERS:
         near = difflib.get_close_matches(name, SAMPLERS, 1)
@@ -55,6 +62,7 @@ def _known_sampler(name: str) -> str:
 class SpaceFile(Space):
     """A space file as the user writes it. Only `params` is required."""
 
+    name: Annotated[str, AfterValidator(_study_name)] | None = None
     objective: Annotated[str, AfterValidator(_module_and_function)] | None = None
     command: Annotated[list[str], Field(min_length=1)] | None = None
     description: str = ""
@@ -66,6 +74,7 @@ class SpaceFile(Space):
     stages: Annotated[list[Stage], Field(min_length=1, max_length=100)] | None = None
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = None
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
     time_limit: Duration | None = None
     target: float | None = None
@@ -78,6 +87,11 @@ class SpaceFile(Space):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
+        if self.seeds is not None and len(self.seeds) != self.repeats:
+            raise ValueError(
+                f"seeds: there are {len(self.seeds)}, and repeats is {self.repeats}: give one for "
+                "each repeat"
+            )
         if self.command is not None and self.objective is not None:
             raise ValueError("objective: there is a command too: leave one of the two out")
         if self.direction is None and (

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from distune.errors import UserError
 from distune.study.space import Parameter, Space
 from distune.study.stage import Stage
-from distune.study.trial import Direction, Document, Record, Scalar
+from distune.study.trial import Direction, Document, Record, Scalar, trial_seed
 
 #: What can name a study: its folder, and files that are made of it.
 STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
@@ -37,6 +37,8 @@ class Study(Document):
         test_metric: what that is judged by.
         datasets: names of the data sets that its trials may want.
         summary: which of a trial's reports stands for it: its best, or its last.
+        seeds: of the trainings, one for each repeat; by default `seed` and the number of the
+            configuration give each a seed of its own.
         max_seconds: of training per trial, after which it ends complete.
         trial_timeout: seconds without a report, or any other sign of life of the training,
             after which it is killed: a failed attempt with the outcome `timeout`.
@@ -67,6 +69,7 @@ class Study(Document):
     exclude: list[dict[str, list[Scalar]]] = []
     repeats: Annotated[int, Field(ge=1)] = 1
     seed: int = 0
+    seeds: list[int] | None = None
     max_seconds: float | None = None
     trial_timeout: float | None = None
     fresh_process: bool = False
@@ -116,6 +119,12 @@ class Study(Document):
         specs = [self.params.get(name), *(s.params.get(name) for s in self.stages or [])]
         values = [v for spec in specs if spec is not None for v in spec.grid() or []]
         return list(dict.fromkeys(values))
+
+    def seed_of(self, configuration: int, repeat: int) -> int:
+        """The seed of a training: always the same."""
+        if self.seeds is not None and repeat < len(self.seeds):
+            return self.seeds[repeat]
+        return trial_seed(self.seed, configuration, repeat)
 
     @property
     def parameter_names(self) -> frozenset[str]:

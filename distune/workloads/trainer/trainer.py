@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import torch
+from torch import nn
+
+from distune.share.protocol import WEIGHTS
 from distune.share.records import encode_document
 from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import better
@@ -74,9 +78,9 @@ def test(
     """Train a winner again up to `best["steps"]` (of what `train` yielded), then use the test
     set once.
 
-    Leaves the workload's figures beside the trial. Returns `test_loss`, a `test_<metric>` for
-    each of the problem's metrics, and the metric that ranks the workload, of the network so
-    trained: on the same device it is that of `best`.
+    Leaves the workload's figures and the weights in the trial's folder. Returns `test_loss`, a
+    `test_<metric>` for each of the problem's metrics, and the metric that ranks the workload, of
+    the network so trained: on the same device it is that of `best`.
 
     Raises:
         as `train`.
@@ -93,6 +97,7 @@ def test(
             pass
         on_test = evaluate(model, data.test, recipe.problem)
         on_validation = evaluate(model, data.validation, recipe.problem)
+        _leave_weights(trial, workload, checked, model)
         _leave_figures(trial, recipe.figures(raw, partial(predict, model)))
     return {
         **{f"test_{name}": value for name, value in on_test.items()},
@@ -109,6 +114,23 @@ def _begin(
     data_set = workload.data or DATA_SETS[dict(checked)["dataset"]]
     data = loading.load(data_set, trial.data, trial.device, *sizes)
     return checked, workload.recipe(checked), data
+
+
+def _leave_weights(
+    trial: TrialLike, workload: Workload, params: TrainingParams, model: nn.Module
+) -> None:
+    """Write `weights.pt`, which `torch.load` reads: the network's `state_dict`, and what made it.
+    As with figures, a share that does not take it costs no result.
+    """
+    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    made_of = {"objective": workload.name, "params": dict(params), "seed": trial.seed}
+    try:
+        path = trial.dir / WEIGHTS
+        staging = path.with_name(f"{WEIGHTS}.part")
+        torch.save({**made_of, "state_dict": weights}, staging)
+        staging.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises that for a full disk
+        print(f"distune: the weights could not be kept: {error}", flush=True)
 
 
 def _leave_figures(trial: TrialLike, figures: list[Figure]) -> None:
