@@ -451,7 +451,9 @@ def test_after_a_failure_the_rest_is_dropped_and_the_output_is_that_of_the_trial
         process.start(0, 1, 2)
         wait_until(lambda: len(process.results()) == 2)
         assert process.results()[1].outcome is Outcome.FAILED
-        assert process.process.tail().splitlines()[-1] == "this is 1"
+        failure = process.results()[1].failure
+        assert failure is not None
+        assert failure.output == "this is 1\n"
         process.start(2)  # which the parent does
         wait_until(lambda: len(process.results()) == 2 and process.is_in(2))
         assert (tmp_path / "order").read_text().split() == ["0", "1", "2"]

@@ -17,6 +17,7 @@ from distune.study.trial import (
     Counted,
     Failure,
     Outcome,
+    Output,
     Purpose,
     Record,
     Result,
@@ -167,4 +168,5 @@ def lines_of(counted: Counted, file: AttemptFile | None = None) -> list[Record]:
     if claim is None:
         claim = Claim(worker=counted.worker, host="", device=counted.device, time=0.0)
     reports = file.reports if file is not None else ()
-    return [counted.trial, claim, *reports, counted.result]
+    output = [Output(text=file.output)] if file is not None and file.output else []
+    return [counted.trial, claim, *reports, *output, counted.result]

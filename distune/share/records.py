@@ -29,6 +29,7 @@ from distune.study.trial import (
     Counted,
     Document,
     Dropped,
+    Output,
     Record,
     Report,
     Result,
@@ -44,6 +45,8 @@ LINE_LIMIT = 2**20
 #: `study.json`, which may have thousands of settings in it.
 STUDY_LIMIT = 16 * 2**20
 MOST_METRICS = 1000  # of one report; many more of them would fill the memory of all who read it
+#: What is kept of what a training prints: the last of it, in characters.
+OUTPUT_LIMIT = 2**16
 #: What the reports of one attempt come to, by `size_of_report`: half of what its file may have, in
 #: case all of them were written twice. An objective that reports more is stopped.
 REPORTS_LIMIT = 32 * 2**20
@@ -53,7 +56,16 @@ _MOST_BAD_LINES = 1000
 _STRETCH = 2**18  # bytes that are split into lines at a time
 
 #: A line says its class's name: another name would be another layout.
-_LINES: tuple[type[Record], ...] = (Trial, Claim, Report, Result, Counted, Asked, Dropped)
+_LINES: tuple[type[Record], ...] = (
+    Trial,
+    Claim,
+    Report,
+    Output,
+    Result,
+    Counted,
+    Asked,
+    Dropped,
+)
 _MODELS = {model.__name__.lower().encode(): model for model in _LINES}
 _NAMES = {model: kind for kind, model in _MODELS.items()}
 _HEAD = b'{"kind":"'
@@ -310,6 +322,13 @@ class AttemptFile:
     reports: tuple[Report, ...]
     result: Result | None
     altered: int = 0  # lines whose checksum does not match
+    output: str = ""  # what was printed, at last
+
+    @property
+    def printed(self) -> str:
+        """What was printed at last; before there was a line for it, only failures said so."""
+        failure = self.result.failure if self.result is not None else None
+        return self.output or (failure.output if failure is not None else "")
 
 
 def size_of_report(metrics: Mapping[str, float]) -> int:
@@ -329,6 +348,7 @@ def parse_attempt(data: bytes) -> AttemptFile:
     reports: dict[int, Report] = {}
     size = 0
     result: Result | None = None
+    output = ""
     bad: list[bytes] = []
     for record in decode_lines(data, bad.append):
         match record:
@@ -343,11 +363,14 @@ def parse_attempt(data: bytes) -> AttemptFile:
                 if size > REPORTS_LIMIT:
                     raise BadRecord(f"its reports fill more than {REPORTS_LIMIT >> 20} MB")
                 reports[record.step] = record
+            case Output():
+                output = output or record.text
             case Result():
                 result = result or record
     if trial is None:
         raise BadRecord("no trial in it")
-    return AttemptFile(trial, claim, tuple(reports.values()), result, sum(map(is_altered, bad)))
+    altered = sum(map(is_altered, bad))
+    return AttemptFile(trial, claim, tuple(reports.values()), result, altered, output)
 
 
 class Room:
@@ -360,7 +383,7 @@ class Room:
 
     def takes(self, file: AttemptFile) -> bool:
         """Whether there is room for this one, which then is taken."""
-        size = sum(size_of_report(report.metrics) for report in file.reports)
+        size = sum(size_of_report(report.metrics) for report in file.reports) + len(file.output)
         if size > self._left:
             return False
         self._left -= size

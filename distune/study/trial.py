@@ -2,9 +2,9 @@
 
 A *configuration* is one point of the search space; a *trial* is one training of it: a repeat
 has its own seed. An *attempt* is one try at a trial and owns one file, whose lines are a
-`Trial`, then a `Claim`, then `Report`s, then a `Result`. `Asked` is what the master remembers of
-a configuration, `Counted` what the history keeps of a trial once the master has counted it,
-`Dropped` says of such a one that it is not ranked.
+`Trial`, then a `Claim`, then `Report`s, then maybe an `Output`, then a `Result`. `Asked` is what
+the master remembers of a configuration, `Counted` what the history keeps of a trial once the
+master has counted it, `Dropped` says of such a one that it is not ranked.
 """
 
 import hashlib
@@ -178,6 +178,12 @@ class Failure(Record, frozen=True, kw_only=True):
     traceback: str = ""
     output: str = ""  # the tail of what the process printed
     infeasible: bool = False  # another attempt would fail in the same way
+
+
+class Output(Record, frozen=True, kw_only=True):
+    """What the training printed, the last of it: a line before the result, if it did print."""
+
+    text: str
 
 
 class Result(Record, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import IO
 
@@ -38,6 +39,7 @@ from distune.training.messages import (
     TrainingStarted,
     decode_request,
     encode_message,
+    end_of_output,
 )
 from distune.training.objective import Stopped, drive, find
 from distune.training.offer import Objective, Offer
@@ -70,6 +72,8 @@ class _Executor:
         self._rows = self._rows_over = 0  # of trials in turn: received, and trained
         self._turn_began = 0.0
         self._pid = os.getpid()
+        self._output = os.dup(1)  # an objective may close its own
+        self._prints = False  # a trial that has begun and is not over
 
     def run(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -201,9 +205,21 @@ class _Executor:
             # output of the one that failed.
             with self._lock:
                 self._turns.clear()
+        self._end_output(assignment.slot)
         if spent:
             self._say(Spent(), assignment.slot)
         self._say(result, assignment.slot)
+
+    def _end_output(self, slot: int) -> None:
+        """Tell what the trial has printed from what the next one prints, if it began."""
+        if not self._prints:
+            return
+        self._prints = False
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # whatever the objective has put there
+                stream.flush()
+        with suppress(OSError):
+            os.write(self._output, end_of_output(slot))
 
     def _result_of(self, assignment: Assignment) -> Result:
         study = self._study
@@ -229,6 +245,7 @@ class _Executor:
         )
         assert self._surroundings is not None
         self._surroundings.restore(trial.seed)
+        self._prints = True
         self._say(TrainingStarted(), slot)
         message: Report | Result | None = None
         for message in drive(objective, study, trial, context, stopped=lambda: slot in self._stops):

@@ -16,16 +16,19 @@ from array import array
 from collections.abc import Callable
 from typing import IO
 
+from distune.share.records import OUTPUT_LIMIT
 from distune.study.study import Study
-from distune.study.trial import Record
+from distune.study.trial import Output, Record, Result
 from distune.training import children
 from distune.training.messages import (
+    END_OF_OUTPUT,
     Assignment,
     Died,
     InTurn,
     Prepare,
     Ready,
     Stop,
+    TrainingStarted,
     decode_message,
     encode_message,
 )
@@ -33,7 +36,10 @@ from distune.training.messages import (
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
 _CLEAR_WITHIN = 0.5  # seconds until it is clear why a process is gone
 _PIPE_BYTES = 65536
-_TAIL_BYTES = 8192
+_READ_BYTES = 8192  # at a time
+_TAIL_BYTES = OUTPUT_LIMIT
+_LONGEST_ECHO = 8192  # bytes of a line
+_ENDED_WITHIN = 0.5  # seconds in which the end of a trial's output comes after its result
 _COUNT_KILLS_EVERY = 1.0  # seconds
 #: How many threads the numerical libraries start, as each of them reads it.
 _THREADS = (
@@ -54,7 +60,9 @@ class Tail:
         self._stream = stream
         self._echo = echo
         self._bytes = bytearray()
+        self._ended: dict[int, bytes] = {}  # what trials have printed that are over, by slot
         self._lock = threading.Lock()
+        self._grown = threading.Condition(self._lock)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -65,21 +73,35 @@ class Tail:
         while True:
             poll.poll()
             with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
-                piece = os.read(self._stream.fileno(), _TAIL_BYTES)
-                self._bytes += piece
-                del self._bytes[:-_TAIL_BYTES]
-            *lines, rest = (rest + piece).split(b"\n")
-            if len(rest) > _TAIL_BYTES or not piece:
-                lines, rest = [*lines, *([rest] if rest else [])], b""
+                piece = os.read(self._stream.fileno(), _READ_BYTES)
+                self._take_in(piece)
             if self._echo is not None:
+                *lines, rest = (rest + piece).split(b"\n")
+                if len(rest) > _LONGEST_ECHO or not piece:
+                    rest = END_OF_OUTPUT.sub(b"", rest)
+                    lines, rest = [*lines, *([rest] if rest else [])], b""
                 for line in lines:
                     # Whatever becomes of it: who prints waits for this thread to read on.
                     with contextlib.suppress(Exception):
-                        self._echo(line.decode(errors="replace"))
+                        self._echo(END_OF_OUTPUT.sub(b"", line).decode(errors="replace"))
             if not piece:
                 break
         with self._lock:
             self._stream.close()
+
+    def _take_in(self, piece: bytes) -> None:
+        self._bytes += piece
+        while (end := END_OF_OUTPUT.search(self._bytes)) is not None:
+            self._ended[int(end[1])] = bytes(self._bytes[: end.start()][-_TAIL_BYTES:])
+            del self._bytes[: end.end()]
+            self._grown.notify_all()
+        del self._bytes[:-_TAIL_BYTES]
+
+    def of_trial(self, slot: int, seconds: float) -> str:
+        """What the trial in a slot has printed, which is over; waits so long for the end of it."""
+        with self._grown:
+            self._grown.wait_for(lambda: slot in self._ended or self._stream.closed, seconds)
+            return self._ended.pop(slot, b"").decode(errors="replace")
 
     def catch_up(self, seconds: float) -> None:
         """Wait until all that its writer has written by now is read, but no longer than that."""
@@ -97,6 +119,7 @@ class Tail:
     def clear(self) -> None:
         with self._lock:
             self._bytes.clear()
+            self._ended.clear()
 
     def text(self, wait: float = 0.0) -> str:
         """What it holds; `wait` seconds for the stream's end, if its writer is dead."""
@@ -142,6 +165,7 @@ class ExecutorProcess:
         self._inbox: queue.SimpleQueue[tuple[int, Record] | None] = queue.SimpleQueue()
         self._tail: Tail | None = None
         self._study: Study | None = None  # the last one that the process knows
+        self._begun: set[int] = set()  # slots whose trial prints now
         self._memory_kills = 0
         self._counted_kills = -math.inf  # when that was
         self._gone: float | None = None  # since when nothing more is heard of the process
@@ -164,6 +188,7 @@ class ExecutorProcess:
         self.pid = process.pid
         self._on_start(process.pid)
         self._study = self._gone = None
+        self._begun.clear()
         assert process.stdout is not None
         self._inbox = queue.SimpleQueue()
         self._tail = Tail(process.stdout, self._echo)
@@ -231,10 +256,22 @@ class ExecutorProcess:
             if message is None:
                 self._gone = time.monotonic()
             else:
-                messages.append(message)
+                messages += self._with_output(*message)
         if self._gone is not None and self._is_clear(time.monotonic() - self._gone):
             messages.append((0, self._died()))
         return messages
+
+    def _with_output(self, slot: int, message: Record) -> list[tuple[int, Record | Died]]:
+        """A message; before a result what its trial has printed, if anything."""
+        if isinstance(message, TrainingStarted):
+            self._begun.add(slot)
+        if not isinstance(message, Result) or slot not in self._begun or self._tail is None:
+            return [(slot, message)]
+        self._begun.discard(slot)
+        printed = self._tail.of_trial(slot, _ENDED_WITHIN)
+        if message.failure is not None and not message.failure.output:
+            message = message.replace(failure=message.failure.replace(output=printed))
+        return [*([(slot, Output(text=printed))] if printed else []), (slot, message)]
 
     def _is_clear(self, seconds: float) -> bool:
         """Whether it is why the process is gone, so long after. It may not have died yet; and who

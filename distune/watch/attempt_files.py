@@ -121,7 +121,9 @@ class AttemptFiles:
             try:
                 file = self.store.read_ended(name)
                 # What was stopped is counted by what it has reported.
-                files[name] = file if name.state is State.PRUNED else replace(file, reports=())
+                files[name] = (
+                    file if name.state is State.PRUNED else replace(file, reports=(), output="")
+                )
             except BadRecord as error:
                 if self.doubts.confirmed(name.live_path):
                     bad[name] = str(error)

@@ -12,9 +12,10 @@ from distune.errors import BadRecord, ShareError
 from distune.share import protocol
 from distune.share.heartbeat import Beat, Progress
 from distune.share.protocol import Actor, AttemptName, State
+from distune.share.records import OUTPUT_LIMIT
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Outcome, Record, Report, Result, Trial
+from distune.study.trial import Outcome, Output, Record, Report, Result, Trial
 from distune.training.messages import Assignment, TrainingProgress
 from distune.worker.claims import Candidates
 from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
@@ -37,6 +38,7 @@ class Attempt:
     flushed: float = 0.0  # when it had been written last
     reports: int = 0
     reports_progress: bool = False  # the objective does so itself, more finely than by steps
+    has_output: bool = False  # what was printed is written, or in `unwritten`
     result: Result | None = None
     unsure_until: float = 0.0  # when its result may be written
     written: bool = False  # the result is in the file; the rename is left
@@ -52,6 +54,12 @@ class Attempt:
         if self.study.epochs is not None and not self.reports_progress:
             fraction = min(1.0, report.step / self.study.epochs)
         self.progress = self.progress.replace(seconds=report.seconds, fraction=fraction)
+
+    def printed(self, text: str) -> None:
+        """Keep what the training printed, the first time that somebody knows it."""
+        if not self.has_output and text.strip():
+            self.has_output = True
+            self.unwritten.append(Output(text=text[-OUTPUT_LIMIT:]))
 
     def progressed(self, message: TrainingProgress) -> None:
         self.reports_progress = True

@@ -6,7 +6,7 @@ from typing import Protocol as Interface
 
 from distune.study.durations import format_duration
 from distune.study.study import Study
-from distune.study.trial import Failure, Outcome, Record, Report, Result
+from distune.study.trial import Failure, Outcome, Output, Record, Report, Result
 from distune.training.messages import (
     Assignment,
     Died,
@@ -106,6 +106,8 @@ class Slot:
                     self.attempt.began()
             case TrainingProgress() if self.attempt is not None:
                 self.attempt.progressed(message)
+            case Output() if self.attempt is not None:
+                self.attempt.printed(message.text)
             case Report() if self.attempt is not None:
                 self.attempt.report(message)
             case Result():

@@ -21,6 +21,7 @@ from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import ExecutorLike, Slot, Slots
 from distune.worker.studies import Studies
 
+_FAILURE_OUTPUT = 8192  # characters of it are with a failure, and so in the history
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _UNSURE_FOR = 0.5  # seconds after a failure in which a signal may come that explains it
 _MOST_KILLS = 3  # of a trial's training, until that is the trial's own doing
@@ -217,6 +218,9 @@ class Worker:
             failure = result.failure
             if failure is not None and not failure.output:
                 failure = failure.replace(output=slot.executor.tail())
+            if failure is not None:
+                attempt.printed(failure.output)
+                failure = failure.replace(output=failure.output[-_FAILURE_OUTPUT:])
             # A process that died could not say how far it had come.
             result = result.replace(failure=failure, steps=result.steps or attempt.reports)
         if result.outcome is not Outcome.RELEASED and study.health.ended(result):

@@ -96,6 +96,7 @@ def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:
         "worker": name.worker,
         "claim": file.claim.as_dict() if file.claim else None,
         "reports": [report.as_dict() for report in file.reports],
+        "output": file.printed,
         "result": file.result.as_dict() if file.result else None,
     }
 

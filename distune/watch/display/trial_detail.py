@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.share.protocol import AttemptName, State
-from distune.share.records import AttemptFile
+from distune.share.records import OUTPUT_LIMIT, AttemptFile
 from distune.study.trial import FAILURES, Outcome, Purpose, Report, summarize
 from distune.watch.display.configurations import params_text, varying_parameters, wrapped
 from distune.watch.display.numbers import duration, format_value, plural
@@ -26,7 +26,7 @@ from distune.watch.display.text import (
 from distune.watch.display.workers import curve, running_attempt
 from distune.watch.snapshot import Snapshot
 
-_LONGEST_OUTPUT = 4000
+_LONGEST_OUTPUT = OUTPUT_LIMIT
 
 
 def trial_detail(
@@ -148,8 +148,7 @@ def _result_blocks(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Re
     if failure is not None:
         blocks.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
         blocks += _output_blocks("traceback", failure.traceback, width)
-        blocks += _output_blocks("output", failure.output, width)
-    return blocks
+    return blocks + _output_blocks("output", file.printed, width)
 
 
 def _output_blocks(title: str, output: str, width: int) -> list[RenderableType]:

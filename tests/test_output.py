@@ -1,0 +1,105 @@
+"""What trials print is kept, each trial's own, and shown."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+
+import pytest
+
+from distune.share import records
+from distune.share.protocol import AttemptName
+from distune.study.trial import Purpose
+from distune.training.messages import end_of_output
+from distune.training.process import Tail
+from tests.conftest import Lab
+
+OBJECTIVE = """\
+import os, subprocess
+
+def train(params, trial):
+    if trial.number % 3:
+        print("trial", trial.number)
+        if trial.number == 4:
+            subprocess.run(["echo", "its child"])
+        os.write(2, b"raw %d" % trial.number)
+    if trial.number == 2:
+        print("x" * 100_000)
+    if trial.number == 5:
+        raise ValueError("oops")
+    return params["x"]
+"""
+
+
+def outputs(lab: Lab) -> dict[int, str]:
+    found = {}
+    for number in lab.counted():
+        path = lab.logs / "space" / AttemptName.counted((Purpose.TRAIN, number)).seen_path
+        found[number] = records.parse_attempt(path.read_bytes()).output
+    return found
+
+
+def test_the_output_of_every_trial_is_kept_and_shown(lab: Lab) -> None:
+    """Also where short ones are trained in a row by one process."""
+    (lab.folder / "mine.py").write_text(OBJECTIVE)
+    lab.write_space(objective="mine:train", metric="value", trials=30, max_attempts=1)
+    done = lab.run(
+        "master", "--space", "space.json", "--workers", "1", "--objective", "mine.py:train"
+    )
+    assert done.returncode == 0, done.stderr
+    printed = outputs(lab)
+    for number in range(30):
+        if number % 3 == 0:
+            assert printed[number] == ""
+        elif number == 2:
+            assert printed[number] == "x" * (records.OUTPUT_LIMIT - 1) + "\n"
+        else:
+            child = "its child\n" * (number == 4)
+            assert printed[number] == f"trial {number}\n{child}raw {number}"
+    assert "   trial 4\n   its child\n   raw 4" in _without_ends(lab.run("show", "4").stdout)
+    shown = lab.run("show", "5").stdout
+    assert "ValueError: oops" in shown
+    assert "   trial 5\n   raw 5" in _without_ends(shown)
+    attempts = json.loads(lab.run("show", "4", "--json").stdout)["attempts"]
+    assert attempts[0]["output"] == printed[4]
+
+
+def _without_ends(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+@pytest.fixture
+def pipe() -> tuple[io.FileIO, int]:
+    reading, writing = os.pipe()
+    return io.FileIO(reading), writing
+
+
+def test_trials_that_print_one_after_the_other_are_told_apart(pipe: tuple[io.FileIO, int]) -> None:
+    echoed: list[str] = []
+    stream, writing = pipe
+    tail = Tail(stream, echoed.append)
+    whole = b"one\n" + end_of_output(3) + end_of_output(12) + b"two\n\nrest" + end_of_output(4)
+    for i in range(len(whole)):  # the ends come in pieces
+        os.write(writing, whole[i : i + 1])
+    assert tail.of_trial(4, 60.0) == "two\n\nrest"
+    assert tail.of_trial(3, 0.0) == "one\n"
+    assert tail.of_trial(12, 0.0) == ""
+    assert tail.of_trial(3, 0.0) == ""  # it is told once
+    os.write(writing, b"last words")
+    os.close(writing)
+    assert tail.text(wait=60.0) == "last words"
+    assert echoed == ["one", "two", "", "restlast words"]
+
+
+def test_who_waits_for_the_end_of_an_output_is_woken_by_it(pipe: tuple[io.FileIO, int]) -> None:
+    stream, writing = pipe
+    tail = Tail(stream)
+    found: list[str] = []
+    waiting = threading.Thread(target=lambda: found.append(tail.of_trial(0, 60.0)))
+    waiting.start()
+    os.write(writing, b"late" + end_of_output(0))
+    waiting.join(60.0)
+    assert found == ["late"]
+    os.close(writing)
