@@ -166,7 +166,8 @@ def lines_of(counted: Counted, file: AttemptFile | None = None) -> list[Record]:
     """A file that says what was counted, with the reports of the attempt's own."""
     claim = file.claim if file is not None else None
     if claim is None:
-        claim = Claim(worker=counted.worker, host="", device=counted.device, time=0.0)
+        worker, device, code = counted.worker, counted.device, counted.code
+        claim = Claim(worker=worker, host="", device=device, time=0.0, code=code)
     reports = file.reports if file is not None else ()
     output = [Output(text=file.output)] if file is not None and file.output else []
     return [counted.trial, claim, *reports, *output, counted.result]

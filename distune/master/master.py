@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
@@ -83,6 +84,7 @@ class Master:
         limits: in force from now on, whatever they were before.
         identity: to be shown to a second master.
         reopens: a study that is over goes on.
+        code: gives a digest of the user's code that is to train it, as it is now; empty if any is.
         monotonic: its clock (P6).
         wall: a clock for people.
     """
@@ -94,6 +96,7 @@ class Master:
         identity: Identity,
         *,
         reopens: bool = True,
+        code: Callable[[], str] = lambda: "",
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -103,6 +106,7 @@ class Master:
         self.pace = ClaimPace()
         #: Whether the last step changed anything: then the next should come soon.
         self.active = True
+        self._code = code
         self._monotonic = monotonic
         said: list[str] = []
         store.tell = said.append
@@ -299,6 +303,11 @@ class Master:
         for one in dropped:
             self.observer.history.drop(one)
 
+    def announce(self) -> None:
+        """Send a heartbeat, before workers are started that look at it."""
+        with suppress(ShareError, FileNotFoundError):
+            self._beat("running")
+
     def leave(self) -> None:
         """Say in the heartbeat that the study is at rest, if it is there, can be reached, and is
         not another master's.
@@ -323,6 +332,7 @@ class Master:
                 state=state,
                 elapsed=self.elapsed,
                 limits=self.limits,
+                code=self._code(),
             )
         )
         self._next_beat = self._monotonic() + self.study.beat_interval

@@ -31,6 +31,7 @@ class MasterOptions:
     workers: int = 0  # to start on this machine; `worker_arguments` and `device` are theirs
     device: str = "auto"
     worker_arguments: Sequence[str] = ()
+    objectives: Sequence[str] = ()  # of the user's own, to be trained
     any_owner: bool = False
     ignore_doctor: bool = False
 

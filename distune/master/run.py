@@ -24,7 +24,10 @@ from distune.share.waiting import (
 )
 from distune.space_file.freeze import limits_of
 from distune.space_file.remarks import remarks
+from distune.study.study import Study
 from distune.study.trial import FAILURES
+from distune.training.code import Code, CurrentCode
+from distune.training.offer import Offer
 from distune.watch.screen import Screen
 from distune.watch.snapshot import Snapshot
 
@@ -50,8 +53,9 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     with only_master(folder, store, identity):
         try:
             store.freeze_anew(study)
-            limits = limits_of(options.space)
-            master = Master(store, limits, identity)
+            limits, code = limits_of(options.space), _code_of(study, options)
+            master = Master(store, limits, identity, code=lambda: code.digest)
+            master.announce()
             workers = LocalWorkers(options, folder)
         except NotAFolder as error:
             raise UserError(str(error)) from None
@@ -77,6 +81,13 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     assert loop.snapshot is not None
     _show_end(loop.snapshot, master, options, screen, folder)
     return 0
+
+
+def _code_of(study: Study, options: MasterOptions) -> CurrentCode:
+    """The user's code that is to train a study, as far as this master was told of it."""
+    offers = Offer.parse_all(options.objectives, options.logs.resolve())
+    wanted = [offer for offer in offers if offer.name == study.objective]
+    return CurrentCode(lambda: Code.of_offer(wanted[0]) if wanted else Code("", ()))
 
 
 def _make_folder(options: MasterOptions) -> Path:

@@ -63,11 +63,15 @@ def _counts(data: StudyData) -> str:
         "failed and tried again": history.retried,
         "lost or given back": history.taken_back,
     }
+    versions = ", ".join(
+        f"{clean(code, 30)} {plural(count, 'trial')}" for code, count in history.versions.items()
+    )
+    mixed = f" They were not trained by the same code: {versions}." * (len(history.versions) > 1)
     dropped = f", {len(history.dropped)} dropped" if history.dropped else ""
     return (
         f"{plural(history.over, 'trial')}{of} counted ({outcomes}{dropped}), by "
         f"{plural(workers, 'worker')} in {duration(snapshot.elapsed)}, with "
-        f"{duration(training)} of training."
+        f"{duration(training)} of training.{mixed}"
         + "".join(f" {plural(count, 'attempt')} {what}." for what, count in again.items() if count)
     )
 

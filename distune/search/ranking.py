@@ -57,6 +57,7 @@ class History:
         self.outcomes: Counter[Outcome] = Counter()  # of the trials that are ranked
         self.retried = 0  # attempts that failed and were tried again
         self.taken_back = 0  # attempts that were lost or given back, and tried again
+        self.codes: Counter[str] = Counter()  # digests of the code of those that are ranked
         self.highest = -1  # number of a trial
         self.elapsed = 0.0  # seconds that the study had run when the last trial was counted
         self._lines: dict[int, bytes] = {}  # of trials, by number
@@ -130,6 +131,7 @@ class History:
 
     def _rank_trial(self, counted: Counted, line: bytes) -> None:
         self.outcomes[counted.result.outcome] += 1
+        self.codes[counted.code] += 1
         key, ended = params_key(counted.trial.params), ended_as(counted, line)
         configuration = self._configurations.get(key)
         if configuration is None:
@@ -145,6 +147,7 @@ class History:
         if counted is None or self._is_out(counted):
             return
         self.outcomes[counted.result.outcome] -= 1
+        self.codes[counted.code] -= 1
         key = params_key(counted.trial.params)
         configuration = self._configurations[key]
         configuration.remove(number)
@@ -167,6 +170,13 @@ class History:
         if counted is not None and Dropped.of(counted) == dropped:
             self._take_out(dropped.trial)
         self._dropped[dropped.trial] = dropped
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """How many of the trials that are ranked each version of the user's code has trained, by
+        its digest; none of those that are not known.
+        """
+        return {code: count for code, count in self.codes.items() if code and count > 0}
 
     @property
     def standing(self) -> Sequence[Counted]:

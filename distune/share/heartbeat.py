@@ -60,6 +60,7 @@ class MasterBeat(Record, frozen=True, kw_only=True):
     state: Literal["running", "stopped", "finished"]
     elapsed: Seconds  # that masters have run it, in sum
     limits: Limits
+    code: str = ""  # digest of the objective that this master was given; empty if of none
 
 
 class Finished(Record, frozen=True, kw_only=True):

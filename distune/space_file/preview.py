@@ -99,7 +99,11 @@ def trial_at(study: Study, number: int) -> Trial:
         UserError: the study does not have so many, or not before others are counted.
     """
     configuration, repeat = divmod(number, study.repeats)
-    found = make_sampler(study).ask(Question(configuration, History(study)))
+    sampler, question = make_sampler(study), Question(configuration, History(study))
+    for _ in range(_MOST_QUESTIONS):
+        found = sampler.ask(question)
+        if found is not Nothing.STILL_LOOKING:
+            break
     if not isinstance(found, Suggestion):
         raise UserError(f"there is no trial {number}: {found.value}")
     asked = Asked(

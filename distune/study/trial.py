@@ -153,7 +153,8 @@ class Claim(Record, frozen=True, kw_only=True):
     """Which worker took it, on what. `time` is the worker's own clock, to be shown only (P6).
 
     `fingerprint` is that of the trial as the worker had read it, maybe before it claimed the file:
-    the master compares them before it counts the result.
+    the master compares them before it counts the result. `code` is a digest of the user's code that
+    trains it, where there is some.
     """
 
     worker: str
@@ -161,6 +162,7 @@ class Claim(Record, frozen=True, kw_only=True):
     device: str
     time: float
     fingerprint: str = ""
+    code: str = ""
 
 
 class Report(Record, frozen=True, kw_only=True):
@@ -208,6 +210,7 @@ class Counted(Record, frozen=True, kw_only=True):
     trial: Trial
     worker: str
     device: str = ""
+    code: str = ""  # that has trained it, see `Claim`
     result: Result
     #: Seconds that the study had run when it was counted, on its masters' clocks; None where the
     #: history had to be rebuilt from the files.

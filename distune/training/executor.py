@@ -25,6 +25,7 @@ from distune.share.access import DENIED
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result
 from distune.training import children
+from distune.training.code import Code, CurrentCode
 from distune.training.context import TrialContext
 from distune.training.messages import (
     LONG_TURN,
@@ -65,6 +66,8 @@ class _Executor:
         self._study: Study | None = None
         self._surroundings: Surroundings | None = None  # when it is prepared
         self._objectives: dict[str, Objective] = {}
+        self._codes: dict[str, str] = {}  # of these, as they were loaded
+        self._program = CurrentCode(lambda: Code("", ()))  # of the study's command
         self._problem: str | None = None
         self._last_progress = 0.0
         self._lock = threading.Lock()  # for the turns, and for what is said of them
@@ -83,6 +86,7 @@ class _Executor:
                     self._prepare(prepare)
                 case Study() as study:
                     self._study = study
+                    self._program = CurrentCode(partial(Code.of_command, study.command or ()))
                 case Assignment() as assignment:
                     self._train(assignment)
                 case InTurn(assignments=assignments):
@@ -157,7 +161,11 @@ class _Executor:
         """Load the user's objectives; what is wrong with one, if anything."""
         for offer in offers:
             try:
+                before = Code.of_offer(offer).digest
                 self._objectives[offer.name] = offer.load()
+                after = Code.of_offer(offer).digest
+                # What changed while it was loaded is neither.
+                self._codes[offer.name] = after if before == after else f"{before}-{after}"
             except BaseException as error:
                 return f"--objective {offer.name}: {type(error).__name__}: {error}"
         return None
@@ -246,13 +254,18 @@ class _Executor:
         assert self._surroundings is not None
         self._surroundings.restore(trial.seed)
         self._prints = True
-        self._say(TrainingStarted(), slot)
+        self._say(TrainingStarted(code=self._code_of(study)), slot)
         message: Report | Result | None = None
         for message in drive(objective, study, trial, context, stopped=lambda: slot in self._stops):
             if isinstance(message, Report):
                 self._say(message, slot)
         assert isinstance(message, Result)  # `drive` ends with one
         return message
+
+    def _code_of(self, study: Study) -> str:
+        if study.command is not None:
+            return self._program.digest  # a program is read when it is started
+        return self._codes.get(study.objective or "", "")
 
     def _give_back(self) -> None:
         """The memory of a GPU that is kept for the next trial, but others may want now."""

@@ -64,7 +64,9 @@ class Ready(Record, frozen=True, kw_only=True):
 
 
 class TrainingStarted(Record, frozen=True, kw_only=True):
-    """The training begins: everything it needs is imported."""
+    """The training begins: everything it needs is imported; `code`: as in a claim."""
+
+    code: str = ""
 
 
 class Spent(Record, frozen=True, kw_only=True):

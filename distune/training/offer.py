@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,24 @@ class Offer(Record, frozen=True):
                 "may change it there. Keep your code elsewhere, or choose another --logs"
             )
         return cls(name)
+
+    @classmethod
+    def parse_all(cls, texts: Sequence[str], logs: Path) -> list[Offer]:
+        """`parse` each.
+
+        Raises:
+            UserError: two of them have one name, by which a study could mean either.
+        """
+        offers: dict[str, tuple[str, Offer]] = {}
+        for text in texts:
+            offer = cls.parse(text, logs)
+            before, known = offers.setdefault(offer.name, (text, offer))
+            if known != offer:
+                raise UserError(
+                    f"--objective {before} and --objective {text} are both called {offer.name!r}: "
+                    "rename one of the files, or give each to a worker of its own (--study NAME)"
+                )
+        return [offer for _, offer in offers.values()]
 
     def load(self) -> Objective:
         """Import it; raises whatever its code raises. Its code finds itself as if it had been

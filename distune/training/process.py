@@ -20,6 +20,7 @@ from distune.share.records import OUTPUT_LIMIT
 from distune.study.study import Study
 from distune.study.trial import Output, Record, Result
 from distune.training import children
+from distune.training.code import Code
 from distune.training.messages import (
     END_OF_OUTPUT,
     Assignment,
@@ -40,6 +41,7 @@ _READ_BYTES = 8192  # at a time
 _TAIL_BYTES = OUTPUT_LIMIT
 _LONGEST_ECHO = 8192  # bytes of a line
 _ENDED_WITHIN = 0.5  # seconds in which the end of a trial's output comes after its result
+_LOOK_AT_CODE_EVERY = 0.5  # seconds
 _COUNT_KILLS_EVERY = 1.0  # seconds
 #: How many threads the numerical libraries start, as each of them reads it.
 _THREADS = (
@@ -165,6 +167,8 @@ class ExecutorProcess:
         self._inbox: queue.SimpleQueue[tuple[int, Record] | None] = queue.SimpleQueue()
         self._tail: Tail | None = None
         self._study: Study | None = None  # the last one that the process knows
+        self._codes: list[Code] = []  # of what is offered, as the process has loaded it
+        self._next_look = 0.0  # at whether it has changed
         self._begun: set[int] = set()  # slots whose trial prints now
         self._memory_kills = 0
         self._counted_kills = -math.inf  # when that was
@@ -173,6 +177,7 @@ class ExecutorProcess:
     def _launch(self) -> None:
         if self._process is not None:
             return
+        self._codes = [Code.of_offer(offer) for offer in self._prepare.offers]
         reading, writing = os.pipe()
         options = [str(writing), str(os.getpid())]
         process = subprocess.Popen(
@@ -229,7 +234,11 @@ class ExecutorProcess:
         return ready
 
     def start(self, *assignments: Assignment) -> None:
-        """Have it train a trial, or several short ones one after the other."""
+        """Have it train a trial, or several short ones one after the other: in another process, if
+        the user's code has changed since this one has loaded it.
+        """
+        if self._process is not None and self._has_new_code():
+            self.end(grace=0.0)
         self._launch()
         study = assignments[0].study
         # Once, not with each trial: it is ten times as long (`bench_coordination.py speed`).
@@ -243,6 +252,17 @@ class ExecutorProcess:
         shortened = [one.replace(study=None) for one in assignments]
         message = shortened[0] if len(shortened) == 1 else InTurn(assignments=shortened)
         self._send(encode_message(message))
+
+    def _has_new_code(self) -> bool:
+        if (now := time.monotonic()) < self._next_look:
+            return False
+        self._next_look = now + _LOOK_AT_CODE_EVERY
+        for offer, code in zip(self._prepare.offers, self._codes, strict=True):
+            if code.may_have_changed and Code.of_offer(offer).digest != code.digest:
+                if self._echo is not None:
+                    self._echo(f"distune: {offer.name} has changed: a fresh process trains it")
+                return True
+        return False
 
     def stop(self, slot: int = 0) -> None:
         """Ask it to stop a training between two steps; it answers with a result."""

@@ -182,6 +182,7 @@ def count_attempt(
         trial=file.trial,
         worker=name.worker or (file.claim.worker if file.claim else ""),
         device=file.claim.device if file.claim else "",
+        code=file.claim.code if file.claim else "",
         result=result,
         elapsed=elapsed,
     )

@@ -2,15 +2,20 @@
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from distune.errors import UserError
 from distune.share import access
+from distune.share.folder import Folder
+from distune.share.store import Store
 from distune.study.study import Study
 from distune.training.children import last_line, python_command, spawn
+from distune.training.code import Code, CurrentCode
+from distune.training.offer import Offer
 from distune.worker import host
 from distune.worker.context import WorkerOptions
 from distune.workloads import WORKLOADS
@@ -26,7 +31,7 @@ class Admission:
     _options: WorkerOptions
     _logs: Path
     _device: str
-    _offers: Collection[str]  # names of the user's objectives that the worker agrees to run
+    _offers: Sequence[Offer]  # the user's objectives that the worker agrees to run
     _opened: Callable[[str], None]  # called with the folder of a study that is about to be opened
     _say: Callable[[str], None]  # takes a line for people
     _downloads: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=dict)
@@ -34,6 +39,7 @@ class Admission:
     _said: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._codes = {one.name: CurrentCode(partial(Code.of_offer, one)) for one in self._offers}
         self._folders = DataFolders.of(self._options.data_dir)
 
     def may_open(self, name: str, study: Study) -> bool:
@@ -44,7 +50,7 @@ class Admission:
                 to, or a data set cannot be had.
         """
         # A program that can write to the share must not thereby run code here.
-        lacking = lacking_option(study, self._offers, self._options.allow_commands)
+        lacking = lacking_option(study, self._codes, self._options.allow_commands)
         if lacking is not None:
             raise UserError(f"it needs a worker started with {lacking}")
         study.refuse_earlier()
@@ -52,16 +58,43 @@ class Admission:
         if not self._options.any_owner:
             access.check_owner(folder)
         access.check_writable(folder)
+        if not self._is_right_code(folder, study):
+            return False
         self._opened(str(folder))
         # All of them are asked for, so that all downloads begin.
         there = [self._has(data_set) for data_set in study.datasets]
         if not all(there):
             return False
         for line in _what_is_slow(study) if self._device == "cpu" else ():
-            if line not in self._said:
-                self._said.add(line)
-                self._say(line)
+            self._say_once(line)
         return True
+
+    def _is_right_code(self, folder: Path, study: Study) -> bool:
+        """Whether the objective of that name is the one that the study's master has; False as long
+        as that master does not run, and may come back with another.
+
+        Raises:
+            UserError: it is not.
+        """
+        mine = self._codes.get(study.objective or "")
+        beat = Store(Folder(folder)).read_master() if mine is not None else None
+        if mine is None or beat is None or beat.study != study.id:
+            return True
+        if not beat.code or mine.digest in ("", beat.code):
+            return True
+        why = (
+            f"its master was started with another {study.objective} than this worker: give both "
+            "the same file with --objective (start the master again if it was changed)"
+        )
+        if beat.state == "running":
+            raise UserError(why)
+        self._say_once(f"study {study.name} waits for its master: {why}")
+        return False
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
 
     def _has(self, name: str) -> bool:
         """Whether a data set is on this host; a download runs beside the work."""

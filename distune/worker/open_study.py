@@ -15,7 +15,7 @@ from distune.share.protocol import Actor, AttemptName, State
 from distune.share.records import OUTPUT_LIMIT
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Outcome, Output, Record, Report, Result, Trial
+from distune.study.trial import Claim, Outcome, Output, Record, Report, Result, Trial
 from distune.training.messages import Assignment, TrainingProgress
 from distune.worker.claims import Candidates
 from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
@@ -43,9 +43,14 @@ class Attempt:
     unsure_until: float = 0.0  # when its result may be written
     written: bool = False  # the result is in the file; the rename is left
 
-    def began(self) -> None:
-        """Its turn has come, where several short ones are trained one after the other."""
+    def began(self, code: str) -> None:
+        """Its turn has come, where several short ones are trained one after the other. The claim,
+        which is not written before, says which code trains it.
+        """
         self.progress = self.progress.replace(begun=True)
+        self.unwritten = [
+            one.replace(code=code) if isinstance(one, Claim) else one for one in self.unwritten
+        ]
 
     def report(self, report: Report) -> None:
         self.unwritten.append(report)

@@ -72,7 +72,7 @@ class _WorkerRun:
         options = self._options
         with Stall(self._say, "no work yet").watched():
             logs = options.logs.resolve()
-            self._offers = [Offer.parse(text, logs) for text in options.objectives]
+            self._offers = Offer.parse_all(options.objectives, logs)
             if not logs.exists() and not logs.parent.exists():
                 raise UserError(
                     f"{logs} does not exist, nor does the folder it is in; check --logs"
@@ -165,14 +165,13 @@ class _WorkerRun:
         how = parallelism.describe()
         say(f"worker {identity.worker} on {device}: {how}; logs in {logs}")
         opened = partial(self._guardian.tell, "study")
-        offers = [offer.name for offer in self._offers]
         wake = self._interrupt.event.set
         return Worker(
             identity,
             lambda: find_studies(logs, options.study),
             [TrialsInTurn(process, wake) for process in self._processes],
             devices=[process.device for process in self._processes],
-            may_open=Admission(options, logs, device, offers, opened, say).may_open,
+            may_open=Admission(options, logs, device, self._offers, opened, say).may_open,
             forever=options.forever,
             say=say,
             base=logs,

@@ -103,7 +103,7 @@ class Slot:
             case TrainingStarted():
                 self.started = True
                 if self.attempt is not None:
-                    self.attempt.began()
+                    self.attempt.began(message.code)
             case TrainingProgress() if self.attempt is not None:
                 self.attempt.progressed(message)
             case Output() if self.attempt is not None:

@@ -174,7 +174,11 @@ class Worker:
             self.claiming.check_ownership(study)
             study.unchecked = False
         for slot, attempt in self._slots.holding(study):
-            if attempt.unwritten and now >= attempt.flushed + _FLUSH_EVERY:
+            if (
+                attempt.progress.begun
+                and attempt.unwritten
+                and now >= attempt.flushed + _FLUSH_EVERY
+            ):
                 why = study.append(attempt)
                 self.active = True
                 if why is not None:

@@ -108,6 +108,7 @@ def master(
     options = MasterOptions(
         space=file.model_copy(update={k: v for k, v in changes.items() if v is not None}),
         source=source, name=checked_name(study or name), logs=logs,
+        objectives=objective or [],
         workers=workers, device=device, any_owner=any_owner, ignore_doctor=ignore_doctor,
         worker_arguments=_arguments(
             device=device, objective=objective, allow_commands=allow_commands,

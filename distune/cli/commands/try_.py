@@ -57,7 +57,7 @@ def try_(
         file = file.model_copy(update={"seed": seed})
     study = freeze(file, name="try", study_id="try", lease=1.0, created=0.0)
     # No code is refused because of where it lies: what is shared is not looked at.
-    offers = [Offer.parse(one, Path(tempfile.gettempdir()) / "none") for one in objective or []]
+    offers = Offer.parse_all(objective or [], Path(tempfile.gettempdir()) / "none")
     lacking = lacking_option(study, [one.name for one in offers], allow_commands)
     if lacking is not None:
         raise UserError(f"{source} names code of your own: start this with {lacking}")

@@ -45,6 +45,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
                 if one not in (Outcome.RELEASED, Outcome.LOST)
             },
             "dropped": history.dropped,
+            "versions": history.versions,
         },
         "rate_per_second": snapshot.trials_per_second,
         "eta_seconds": eta_seconds(snapshot),

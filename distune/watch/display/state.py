@@ -161,6 +161,7 @@ def _progress_line(snapshot: Snapshot, width: int) -> Text:
 def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
     """How trials ended and where the others stand, each with its style; none that is 0."""
     history = snapshot.history
+    versions = len(history.versions)
     running, waiting = snapshot.in_state(State.TAKEN), snapshot.in_state(State.WAITING)
     counts = [
         (history.outcomes[Outcome.COMPLETE], "complete", ""),
@@ -172,6 +173,7 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
         (len(history.dropped), "dropped", "dim"),
         (history.taken_back, "lost or given back", "yellow"),
         (history.retried, "failed and tried again", "yellow"),
+        (versions if versions > 1 else 0, "versions of its code", "yellow"),
         (len(running), "running", "dim"),
         (len(waiting), "waiting", "dim"),
         (len(snapshot.bad) + len(snapshot.strangers), "unreadable", "red"),
@@ -201,6 +203,7 @@ def plain_progress(snapshot: Snapshot) -> str:
         doing_stage(snapshot),
         winner and f"best {metric} {format_value(winner.mean)} (trial {winner.first})",
         failed and f"{failed} failed",
+        len(history.versions) > 1 and f"{len(history.versions)} versions of its code",
         f"{len(snapshot.in_state(State.TAKEN))} running",
         plural(len(live_workers(snapshot)), "worker"),
         None if pace is None else f"{rate} trials/{unit}",

@@ -59,6 +59,7 @@ def _attempt_blocks(
     if name.worker is not None:
         standing += f", by {name.worker}"
         standing += f" ({clean(file.claim.device, 40)})" if file.claim else ""
+        standing += f", code {clean(file.claim.code, 30)}" if file.claim and file.claim.code else ""
     blocks: list[RenderableType] = [
         fitted(rule_line(f"{test} {name.attempt}", standing, "", width), width)
     ]
