@@ -935,6 +935,8 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
             "timeout": 0,
             "out-of-memory": 0,
         },
+        "dropped": [],
+        "versions": {},
     }
     first, last = shown["ranking"]
     assert first == {
