@@ -40,7 +40,9 @@ _PIPE_BYTES = 65536
 _READ_BYTES = 8192  # at a time
 _TAIL_BYTES = OUTPUT_LIMIT
 _LONGEST_ECHO = 8192  # bytes of a line
-_ENDED_WITHIN = 0.5  # seconds in which the end of a trial's output comes after its result
+_ENDED_WITHIN = (
+    5.0  # seconds in which the end of an output is read, after the result; a host may be busy
+)
 _LOOK_AT_CODE_EVERY = 0.5  # seconds
 _COUNT_KILLS_EVERY = 1.0  # seconds
 #: How many threads the numerical libraries start, as each of them reads it.
