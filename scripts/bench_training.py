@@ -588,8 +588,9 @@ class Executor:
 
         theirs, self._requests = _pipe()
         self._messages, messages = _pipe()
-        run = _Executor(theirs, messages).run
-        threading.Thread(target=run, daemon=True).start()
+        executor = _Executor(theirs, messages)
+        executor._output = os.open(os.devnull, os.O_WRONLY)  # what this process prints is a figure
+        threading.Thread(target=executor.run, daemon=True).start()
         self._send(Prepare(device="cpu", data_dir=str(data)))
         self._until(lambda message: type(message).__name__ == "Ready")
 
