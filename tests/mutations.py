@@ -253,13 +253,12 @@ MUTATIONS = (
     ),
     Mutation(
         "more trials are published than were asked for", "master/planner",
-        old="if self.limit is not None and number >= self.limit:\n                return\n",
-        new="pass\n",
+        old="while not self.asked.wants(number, self.limit):", new="while False:",
     ),
     Mutation(
         "the study ends a trial early", "master/planner",
-        old="if (self.limit is not None and total >= self.limit) or",
-        new="if (self.limit is not None and total + 1 >= self.limit) or",
+        old="enough = self.limit is not None and total >= self.limit and not pending",
+        new="enough = self.limit is not None and total + 1 >= self.limit and not pending",
     ),
     Mutation(
         "the next attempt has the number of the one before", "master/planner",

@@ -339,6 +339,7 @@ def test_what_cannot_be_downloaded_is_an_error_in_one_line_that_says_what_to_do(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nothing listens
+    monkeypatch.setattr("urllib.request._opener", None)  # which remembers the proxies
     with pytest.raises(UserError) as error:
         DataFolders.of(tmp_path / "data").fetch(data_set)
     message = str(error.value)

@@ -337,3 +337,5 @@ def test_what_is_printed_is_read_on_though_it_cannot_be_shown() -> None:
             writer.write(piece)
             tail.catch_up(10)
         assert tail.text() == "the first\nthe last\n"
+        writer.close()
+        assert tail.text(wait=10) == "the first\nthe last\n"
