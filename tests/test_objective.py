@@ -8,11 +8,14 @@ import math
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,7 +83,12 @@ def ticking(seconds: float = 1.0) -> Callable[[], float]:
 
 
 @pytest.mark.parametrize(
-    "value", [0.25, numpy.float64(0.25), numpy.float32(0.25), numpy.array(0.25)]
+    "value",
+    [
+        *(0.25, Decimal("0.25"), Fraction(1, 4)),
+        *(numpy.float64(0.25), numpy.float32(0.25), numpy.array(0.25), numpy.array([[0.25]])),
+        *(torch.tensor(0.25, requires_grad=True), torch.tensor([0.25], dtype=torch.bfloat16)),
+    ],
 )
 def test_a_number_is_the_metric_of_the_study(value: Any) -> None:
     report, last = driven(lambda params: value, metric="score", clock=ticking())
@@ -91,9 +99,9 @@ def test_a_number_is_the_metric_of_the_study(value: Any) -> None:
 
 
 def test_a_dict_of_numbers_is_kept_and_its_metric_ranked() -> None:
-    metrics = {"loss": numpy.float32(0.5), "value": 3, "n": numpy.int64(4)}
+    metrics = {"loss": numpy.float32(0.5), "value": 3, "n": numpy.int64(4), "ok": numpy.bool_(True)}
     last = result(lambda params: metrics)
-    assert last.metrics == {"loss": 0.5, "value": 3.0, "n": 4.0}
+    assert last.metrics == {"loss": 0.5, "value": 3.0, "n": 4.0, "ok": 1.0}
     assert last.value == 3.0
 
 
@@ -294,11 +302,19 @@ def test_a_stop_comes_between_two_steps_and_closes_the_objective() -> None:
 # -- results that are no number --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, numpy.float32("nan")])
-def test_a_metric_that_is_not_finite_is_a_divergence_and_a_result(value: float) -> None:
+@pytest.mark.parametrize(
+    ("value", "metric"),
+    [
+        *((value, value) for value in (math.nan, math.inf, -math.inf)),
+        *((numpy.float32("nan"), math.nan), (Decimal("1e400"), math.inf), (-(10**400), -math.inf)),
+    ],
+)
+def test_a_metric_that_is_not_finite_is_a_divergence_and_a_result(
+    value: Any, metric: float
+) -> None:
     last = result(lambda params: {"value": value, "loss": 1.0})
     assert last.outcome is Outcome.DIVERGED
-    assert repr(last.value) == repr(float(value))
+    assert repr(last.value) == repr(metric)
     assert last.failure is None
 
 
@@ -322,6 +338,8 @@ def test_another_metric_may_be_anything() -> None:
         ([1, 2], "the objective gave [1, 2] for 'value', which is not a number"),
         (1j, "the objective gave 1j for 'value', which is not a number"),
         (numpy.zeros(2), "the objective gave array([0., 0.]) for 'value', which is not a"),
+        (numpy.complex64(1j), "the objective gave np.complex64(1j) for 'value', which is not a"),
+        (numpy.array(["1"]), "for 'value', which is not a number"),
         ({"value": 1, "name": "x"}, "the objective gave 'x' for 'name', which is not a number"),
         ({"loss": 1}, "did not report 'value', which the study ranks; it reported loss"),
         ({}, "did not report 'value', which the study ranks; it reported nothing"),

@@ -201,7 +201,7 @@ def _asks_for_two(objective: Objective) -> bool:
 
 
 def _numbers(value: object, metric: str) -> dict[str, float]:
-    """A number, or a dict of numbers, as metrics. NumPy's and torch's scalars are numbers."""
+    """A number, or a dict of numbers, as metrics."""
     given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {metric: value}
     if len(given) > records.MOST_METRICS:
         most = records.MOST_METRICS
@@ -209,15 +209,31 @@ def _numbers(value: object, metric: str) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for name, number in given.items():
         try:
-            if isinstance(number, str | bytes):
-                raise TypeError
-            metrics[_encodable(str(name))[:_LONGEST_NAME]] = float(number)
+            metrics[_encodable(str(name))[:_LONGEST_NAME]] = _number(number)
         except (TypeError, ValueError, RuntimeError):
             raise Mistake(
                 f"the objective gave {number!r:.80} for {name!r}, which is not a number: return "
                 f'one number, or a dict of them: {{"{metric}": 0.5}}'
             ) from None
     return metrics
+
+
+def _number(given: Any) -> float:
+    """A number, or the only element of an array: NumPy takes that for a number no more, PyTorch
+    still does.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: it is none.
+    """
+    if hasattr(given, "item"):
+        given = given.item()
+    # float() reads text, and of NumPy's complex numbers it forgets a half.
+    if isinstance(given, str | bytes | complex):
+        raise TypeError
+    try:
+        return float(given)
+    except OverflowError:  # an integer or a fraction; a Decimal becomes infinite by itself
+        return math.inf if given > 0 else -math.inf
 
 
 def _check_nothing_is_lost(returned: object) -> None:
