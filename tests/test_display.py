@@ -830,7 +830,9 @@ def test_a_status_of_thousands_says_how_many_more_there_are(
 
 
 def test_a_trials_detail_tells_each_attempts_story() -> None:
-    failure = Failure(message="boom", traceback="Traceback:\n\tline 3", output="epoch 1\nepoch 2\n")
+    failure = Failure(
+        message="boom", traceback="Traceback:\n\tline 3", output="epoch 1\r\nepoch 2\n"
+    )
     failed = Result(outcome=Outcome.FAILED, steps=2, seconds=9.0, failure=failure)
     good = Result(outcome=Outcome.COMPLETE, value=0.97, steps=30, seconds=61.0)
     params = {"lr": 0.05, "epochs": 12}

@@ -93,6 +93,27 @@ def test_trials_that_print_one_after_the_other_are_told_apart(pipe: tuple[io.Fil
     assert echoed == ["one", "two", "", "restlast words"]
 
 
+def nested_bars() -> bytes:
+    """As tqdm writes them: an outer one, and below it one for each of its steps."""
+    inner = [b"\n\r%3d%%|####|\x1b[A" % percent for percent in range(101)]
+    return b"".join(b"\r%2d/20" % step + b"".join(inner) for step in range(21)) + b"\n"
+
+
+@pytest.mark.parametrize("cut", [1, 7, 10_000])
+def test_of_a_progress_bar_the_last_state_is_kept(pipe: tuple[io.FileIO, int], cut: int) -> None:
+    """And with it what was printed before: thousands of states are longer than all that is kept."""
+    stream, writing = pipe
+    tail = Tail(stream)
+    bar = b"".join(b"\r%4d/5000" % i for i in range(5001))
+    whole = b"loaded\n" + nested_bars() + bar + b"\nwindows\r\n50%\r100%\r"
+    for i in range(0, len(whole), cut):
+        os.write(writing, whole[i : i + cut])
+    os.write(writing, end_of_output(0) + b"the next trial's" + end_of_output(1))
+    assert tail.of_trial(0, 60.0) == "loaded\n20/20\n5000/5000\nwindows\r\n100%\r"
+    assert tail.of_trial(1, 60.0) == "the next trial's"
+    os.close(writing)
+
+
 def test_who_waits_for_the_end_of_an_output_is_woken_by_it(pipe: tuple[io.FileIO, int]) -> None:
     stream, writing = pipe
     tail = Tail(stream)

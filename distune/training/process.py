@@ -33,6 +33,7 @@ from distune.training.messages import (
     decode_message,
     encode_message,
 )
+from distune.training.printed import take_in
 
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
 _CLEAR_WITHIN = 0.5  # seconds until it is clear why a process is gone
@@ -80,7 +81,9 @@ class Tail:
                 piece = os.read(self._stream.fileno(), _READ_BYTES)
                 self._take_in(piece)
             if self._echo is not None:
-                *lines, rest = (rest + piece).split(b"\n")
+                echoed = bytearray(rest)
+                take_in(piece, echoed)
+                *lines, rest = bytes(echoed).split(b"\n")
                 if len(rest) > _LONGEST_ECHO or not piece:
                     rest = END_OF_OUTPUT.sub(b"", rest)
                     lines, rest = [*lines, *([rest] if rest else [])], b""
@@ -94,7 +97,7 @@ class Tail:
             self._stream.close()
 
     def _take_in(self, piece: bytes) -> None:
-        self._bytes += piece
+        take_in(piece, self._bytes)
         while (end := END_OF_OUTPUT.search(self._bytes)) is not None:
             self._ended[int(end[1])] = bytes(self._bytes[: end.start()][-_TAIL_BYTES:])
             del self._bytes[: end.end()]
@@ -211,7 +214,9 @@ class ExecutorProcess:
         rest = b""
         with messages:
             while piece := os.read(messages.fileno(), _PIPE_BYTES):
-                *lines, rest = (rest + piece).split(b"\n")
+                echoed = bytearray(rest)
+                take_in(piece, echoed)
+                *lines, rest = bytes(echoed).split(b"\n")
                 for line in lines:
                     inbox.put(decode_message(line))
                 self._wake()  # once for all that came together

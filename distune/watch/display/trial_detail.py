@@ -157,5 +157,5 @@ def _output_blocks(title: str, output: str, width: int) -> list[RenderableType]:
     lines = output.strip("\n")[-_LONGEST_OUTPUT:].split("\n") if output.strip() else []
     if not lines:
         return []
-    body = "\n".join(clean(line.expandtabs(4), _LONGEST_OUTPUT) for line in lines)
+    body = "\n".join(clean(line.rstrip("\r").expandtabs(4), _LONGEST_OUTPUT) for line in lines)
     return [Text(f"   {title}", "bold dim"), wrapped(Text(body), width, 3)]
