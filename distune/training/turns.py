@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from distune.study.study import Study
 from distune.study.trial import FAILURES, Failure, Outcome, Record, Result
+from distune.training.growth import Growth
 from distune.training.messages import LONG_TURN, WAITED, Assignment, Died, Ready, Spent
 from distune.training.process import ExecutorProcess
 
@@ -42,8 +43,10 @@ class TrialsInTurn:
         wake: Callable[[], None] = lambda: None,
         slots: int = 8,
         monotonic: Callable[[], float] = time.monotonic,
+        growth: Growth | None = None,
     ) -> None:
         self.slots = slots
+        self._growth = growth
         self._process = process
         self._wake = wake
         self._monotonic = monotonic
@@ -151,7 +154,7 @@ class TrialsInTurn:
         if failed and result.failure is not None and not result.failure.output:
             failure = result.failure.replace(output=self._process.tail())
             result = result.replace(failure=failure)
-        if self._spent:
+        if self._spent or (not self._row and self._has_outgrown()):
             self._process.renew()
             self._process_ended()
             self._give_back_waiting(_RENEWED)
@@ -163,6 +166,10 @@ class TrialsInTurn:
                 seconds = self._monotonic() - self._began
                 self._seconds[ended.trial.study] = seconds / self._ended_well
         return result
+
+    def _has_outgrown(self) -> bool:
+        pid = self._process.pid
+        return self._growth is not None and pid is not None and self._growth.is_too_much(pid)
 
     def _died(self, died: Died) -> None:
         if self._length == 1:

@@ -17,6 +17,7 @@ from distune.share.find_studies import find_studies, none_yet
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
 from distune.training import children
+from distune.training.growth import Growth
 from distune.training.messages import Died, Prepare, Ready
 from distune.training.offer import Offer
 from distune.training.process import ExecutorProcess
@@ -169,7 +170,10 @@ class _WorkerRun:
         return Worker(
             identity,
             lambda: find_studies(logs, options.study),
-            [TrialsInTurn(process, wake) for process in self._processes],
+            [
+                TrialsInTurn(process, wake, growth=Growth(host.free_memory, say))
+                for process in self._processes
+            ],
             devices=[process.device for process in self._processes],
             may_open=Admission(options, logs, device, self._offers, opened, say).may_open,
             forever=options.forever,
