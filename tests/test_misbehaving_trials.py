@@ -274,7 +274,8 @@ def test_a_trial_that_the_kernel_kills_for_memory_is_out_of_memory(bad: Lab) -> 
         result = json.loads(bad.run("show", "0", "--json").stdout)["attempts"][-1]["result"]
         assert result["outcome"] == "out-of-memory"
         assert result["failure"]["message"] == (
-            "the training process was killed by SIGKILL: this machine is out of memory"
+            "the training process was killed by SIGKILL: "
+            "this machine, container or batch job is out of memory"
         )
 
 

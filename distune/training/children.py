@@ -214,6 +214,10 @@ def _family(ancestor: int) -> list[psutil.Process]:
         return []
 
 
+#: Why a kernel killed that counted it: it counts those whose own limit was reached, too.
+NO_MEMORY = "this machine, container or batch job is out of memory"
+
+
 def memory_kills() -> int:
     """How many processes this machine's kernel has killed for want of memory (Linux)."""
     try:

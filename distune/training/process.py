@@ -315,7 +315,7 @@ class ExecutorProcess:
         by_itself = self._process.poll()
         status = children.end_process(self._process, grace=0.5)
         no_memory = status == -signal.SIGKILL and children.memory_kills() > self._memory_kills
-        reason = children.describe_exit(status) + ": this machine is out of memory" * no_memory
+        reason = children.describe_exit(status) + f": {children.NO_MEMORY}" * no_memory
         asked_to = by_itself is not None and -by_itself in children.REQUESTS
         died = Died(reason, self._tail.text(wait=0.5), no_memory, asked_to)
         self._forget()

@@ -65,7 +65,7 @@ def run_command(
                 yield report
         status = process.wait()
     if status == -signal.SIGKILL and children.memory_kills() > kills:
-        raise MemoryError(f"{arguments[0]} was killed: this machine is out of memory")
+        raise MemoryError(f"{arguments[0]} was killed: {children.NO_MEMORY}")
     if request := children.request_of(status):
         # Somebody wants it to end, and it is as if this process had been asked.
         _pass_on(1, f"{arguments[0]} {children.describe_exit(status)}\n".encode())
