@@ -262,6 +262,10 @@ def test_a_study_whose_objective_always_fails_stops_with_the_error(lab: Lab) -> 
     assert done.returncode == 1
     assert "KeyError: 'x'" in done.stderr
     assert len(lab.seen()) < 100
+    best = lab.run("best")
+    assert best.returncode == 1
+    assert "no trial of space has a result and the study is over: all of the first" in best.stderr
+    assert "KeyError: 'x'" in best.stderr
 
 
 def test_init_writes_a_file_that_check_likes(lab: Lab) -> None:

@@ -310,6 +310,44 @@ def test_a_second_master_is_refused_with_the_firsts_host_and_pid(lab: Lab) -> No
     assert os.uname().nodename in second.stderr
 
 
+def test_of_two_masters_that_are_started_together_one_has_the_new_study(lab: Lab) -> None:
+    lab.write_space(objective="train:quick")
+    masters = [lab.master("--workers", "1", "--objective", "train:quick") for _ in range(2)]
+    statuses = sorted(master.wait(60) for master in masters)
+    said = [lab.log_of(master) for master in masters]
+    assert statuses == [0, 2], said
+    assert sum("'space' has a master already" in one for one in said) == 1
+    assert lab.counted() == list(range(6))
+
+
+UNPICKLABLE = """\
+import threading
+
+class Unpicklable:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.square = lambda x: x * x
+
+    def __call__(self, params):
+        with self.lock:
+            yield {"loss": self.square(params["x"])}
+
+    def __reduce__(self):
+        raise TypeError("cannot pickle this")
+
+train = Unpicklable()
+"""
+
+
+def test_an_objective_that_cannot_be_pickled_is_trained(lab: Lab) -> None:
+    (lab.folder / "mine.py").write_text(UNPICKLABLE)
+    lab.write_space(objective="mine:train", trials=3)
+    arguments = ["--workers", "1", "--objective", "mine.py:train"]
+    done = lab.run("master", "--space", "space.json", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 complete" in done.stdout
+
+
 @pytest.mark.slow
 def test_the_training_process_may_die_and_the_worker_lives_on(lab: Lab) -> None:
     (lab.folder / "train.py").write_text(
