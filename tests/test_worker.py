@@ -611,3 +611,17 @@ def test_a_process_that_somebody_asked_to_end_is_no_failure_but_the_third_time()
         assert result is not None
         outcomes.append(result.outcome)
     assert outcomes == [Outcome.RELEASED, Outcome.RELEASED, Outcome.FAILED]
+
+
+def test_a_worker_with_nothing_to_claim_knows_whether_others_train_what_there_is() -> None:
+    bench = Bench()
+    bench.step(seconds=5)
+    assert "does the master still run?" in bench.worker.studies.why_nothing_waits
+    bench.publish(0)
+    assert bench.store.claim(AttemptName(0, 1), "w-2") is not None
+    bench.step(seconds=5)
+    assert "other workers train what there is (1)" in bench.worker.studies.why_nothing_waits
+    finished = Finished(study=bench.study.id, reason="enough", trials=1, elapsed=9.0)
+    bench.store.write_document(protocol.FINISHED, records.encode_document(finished))
+    bench.step(seconds=30)
+    assert "is over; waiting for another" in bench.worker.studies.why_nothing_waits

@@ -100,6 +100,7 @@ class OpenStudy:
         self.killed: Counter[int] = Counter()  # by number: trials whose process was asked to end
         self.claimed_last = False  # the last look for something to claim has found something
         self.unchecked = True  # since the last heartbeat: which files the worker owns
+        self.trained_elsewhere = 0  # trials that other workers had at the last listing
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
         self.replaced = False  # another study lies now where it was
         self.next_beat = 0.0
@@ -153,11 +154,10 @@ class OpenStudy:
         waiting = [name for name in listing.attempts if name.state is State.WAITING]
         others = self._left_to_others(waiting)
         self.candidates.replace(waiting, others, self._context.monotonic(), self._context.rng)
-        return {
-            name
-            for name in listing.attempts
-            if name.worker == self._context.worker and name.state is State.TAKEN
-        }
+        taken = [name for name in listing.attempts if name.state is State.TAKEN]
+        mine = {name for name in taken if name.worker == self._context.worker}
+        self.trained_elsewhere = len(taken) - len(mine)
+        return mine
 
     def _left_to_others(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
         """The waiting trials that failed on this worker, and that another one could try."""

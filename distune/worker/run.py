@@ -246,7 +246,7 @@ class _WorkerRun:
                 self._say(none_yet(self._options.logs, self._options.study))
         elif not self._said_idle and now - self._last_busy >= _IDLE_BEFORE_SAYING:
             self._said_idle = True
-            self._say("nothing to claim for a minute; does the master still run? (distune status)")
+            self._say(f"nothing to claim for a minute: {worker.studies.why_nothing_waits}")
 
 
 def _say_our_own(say: Callable[[str], None], line: str) -> None:

@@ -43,6 +43,16 @@ class Studies:
         return bool(self.refused or self.left) and not self.open and not self._preparing
 
     @property
+    def why_nothing_waits(self) -> str:
+        """For people, why there is nothing to claim, as far as that is known."""
+        if not self.open:
+            return "every study that this worker can work on is over; waiting for another"
+        elsewhere = sum(study.trained_elsewhere for study in self.open.values())
+        if elsewhere:
+            return f"other workers train what there is ({elsewhere}); waiting for more"
+        return "no other worker trains any either; does the master still run? (distune status)"
+
+    @property
     def gone(self) -> list[OpenStudy]:
         """The open studies whose folders another study has now, or which are deleted while others
         are there (else see P9).
