@@ -264,7 +264,7 @@ def test_a_study_whose_objective_always_fails_stops_with_the_error(lab: Lab) -> 
     assert len(lab.seen()) < 100
     best = lab.run("best")
     assert best.returncode == 1
-    assert "no trial of space has a result and the study is over: all of the first" in best.stderr
+    assert "no trial of space has a result, and the study is over: all of the first" in best.stderr
     assert "KeyError: 'x'" in best.stderr
 
 

@@ -19,8 +19,8 @@ def best(logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> No
     text = best_space(snapshot.history)
     if text is None:
         over = snapshot.finished
-        when = "yet" if over is None else f"and the study is over: {over.reason}"
-        raise DistuneError(f"no trial of {snapshot.study.name} has a result {when}")
+        when = " yet" if over is None else f", and the study is over: {over.reason}"
+        raise DistuneError(f"no trial of {snapshot.study.name} has a result{when}")
     if as_json:
         typer.echo(text, nl=False)
     else:
