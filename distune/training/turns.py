@@ -168,8 +168,9 @@ class TrialsInTurn:
         return result
 
     def _has_outgrown(self) -> bool:
-        pid = self._process.pid
-        return self._growth is not None and pid is not None and self._growth.is_too_much(pid)
+        if self._growth is None or self._process.pid is None:
+            return False
+        return self._growth.is_too_much(self._process.pid)
 
     def _died(self, died: Died) -> None:
         if self._length == 1:
