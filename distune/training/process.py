@@ -214,9 +214,7 @@ class ExecutorProcess:
         rest = b""
         with messages:
             while piece := os.read(messages.fileno(), _PIPE_BYTES):
-                echoed = bytearray(rest)
-                take_in(piece, echoed)
-                *lines, rest = bytes(echoed).split(b"\n")
+                *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
                     inbox.put(decode_message(line))
                 self._wake()  # once for all that came together
