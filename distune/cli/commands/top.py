@@ -40,9 +40,9 @@ def _wait_for(logs: Path, study: str | None) -> None:
     from distune.share.waiting import LONGEST_WAIT
 
     said, stall = False, terminal.stall()
-    while logs.resolve().parent.is_dir():
+    while True:
         with stall.watched():
-            if find_studies(logs, study):
+            if not logs.resolve().parent.is_dir() or find_studies(logs, study):
                 return
             if not said:
                 terminal.warn(none_yet(logs, study))
