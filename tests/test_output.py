@@ -57,7 +57,9 @@ def test_the_output_of_every_trial_is_kept_and_shown(lab: Lab) -> None:
             assert printed[number] == "x" * (records.OUTPUT_LIMIT - 1) + "\n"
         else:
             child = "its child\n" * (number == 4)
-            assert printed[number] == f"trial {number}\n{child}raw {number}"
+            file = AttemptName.counted((Purpose.TRAIN, number)).seen_path
+            said = (lab.logs / "space" / file).read_text()
+            assert printed[number] == f"trial {number}\n{child}raw {number}", said
     assert "   trial 4\n   its child\n   raw 4" in _without_ends(lab.run("show", "4").stdout)
     shown = lab.run("show", "5").stdout
     assert "ValueError: oops" in shown
