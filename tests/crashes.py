@@ -146,6 +146,9 @@ class ForkedExecutor:
                         os.close(fd)
                     except OSError:
                         pass  # the descriptor of the listing itself
+            # Those that it has are of what it was; a pipe has no position.
+            sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
             try:
                 executor.main(*map(int, arguments))
             finally:
