@@ -26,6 +26,7 @@ _STAND_INS = "*@o+x>*.x~--~>^v><^u=-.-_.-:=+*#"
 _STAND_IN_OF = dict(zip(_SYMBOLS, _STAND_INS, strict=True))
 ENCODING_ERRORS = "distune-stand-in"
 _MOST_WAITING = 2**20  # bytes that wait for a reader
+_TOGETHER = 0.01  # seconds: lines that come one after the other are written at once
 _LAST_WORDS = 1.0  # seconds for what is not written yet when the process ends
 
 _patient: list["_Patient"] = []
@@ -94,8 +95,10 @@ class _Patient(io.FileIO):
                 note = f"\ndistune: {self._left_out} bytes are left out here: nobody read them\n"
                 self._waiting += note.encode()
                 self._left_out = 0
+            wakes = not self._waiting
             self._waiting += data
-            self._changed.notify_all()
+            if wakes:
+                self._changed.notify_all()
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
@@ -105,6 +108,8 @@ class _Patient(io.FileIO):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
+            time.sleep(_TOGETHER)
+            with self._changed:
                 piece, self._waiting = self._waiting, bytearray()
                 self._in_hand = len(piece)
             self._put(piece)
