@@ -57,15 +57,14 @@ def test_the_output_of_every_trial_is_kept_and_shown(lab: Lab) -> None:
             assert printed[number] == "x" * (records.OUTPUT_LIMIT - 1) + "\n"
         else:
             child = "its child\n" * (number == 4)
-            file = AttemptName.counted((Purpose.TRAIN, number)).seen_path
-            said = (lab.logs / "space" / file).read_text()
-            assert printed[number] == f"trial {number}\n{child}raw {number}", said
+            assert printed[number] == f"trial {number}\n{child}raw {number}"
     assert "   trial 4\n   its child\n   raw 4" in _without_ends(lab.run("show", "4").stdout)
     shown = lab.run("show", "5").stdout
     assert "ValueError: oops" in shown
     assert "   trial 5\n   raw 5" in _without_ends(shown)
-    attempts = json.loads(lab.run("show", "4", "--json").stdout)["attempts"]
-    assert attempts[0]["output"] == printed[4]
+    # On a busy machine it may have been given back before its turn came.
+    *_, counted = json.loads(lab.run("show", "4", "--json").stdout)["attempts"]
+    assert counted["output"] == printed[4]
 
 
 def _without_ends(text: str) -> str:
