@@ -26,7 +26,7 @@ _STAND_INS = "*@o+x>*.x~--~>^v><^u=-.-_.-:=+*#"
 _STAND_IN_OF = dict(zip(_SYMBOLS, _STAND_INS, strict=True))
 ENCODING_ERRORS = "distune-stand-in"
 _MOST_WAITING = 2**20  # bytes that wait for a reader
-_TOGETHER = 0.01  # seconds: lines that come one after the other are written at once
+_TOGETHER = 0.05  # seconds: lines that come so soon after others are written at once
 _LAST_WORDS = 1.0  # seconds for what is not written yet when the process ends
 
 _patient: list["_Patient"] = []
@@ -108,14 +108,13 @@ class _Patient(io.FileIO):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
-            time.sleep(_TOGETHER)
-            with self._changed:
                 piece, self._waiting = self._waiting, bytearray()
                 self._in_hand = len(piece)
             self._put(piece)
             with self._changed:
                 self._in_hand = 0
                 self._changed.notify_all()
+            time.sleep(_TOGETHER)
 
     def _put(self, piece: bytearray) -> None:
         rest = memoryview(piece)

@@ -6,6 +6,7 @@
     python scripts/bench_coordination.py flat         # whether 100,000 trials slow it down
     python scripts/bench_coordination.py crowd        # 200 workers; 20 studies in one directory
     python scripts/bench_coordination.py start        # commands and imports
+    python scripts/bench_coordination.py against --checkout FOLDER   # `speed` of another commit
     python scripts/bench_coordination.py --quick      # what can be counted, in a minute; for CI
 
 Everything is measured with real processes of the real command line. Beside distune, in the same
@@ -437,6 +438,43 @@ def speed(places: Sequence[Path], rounds: int, trials: int) -> None:
     table(["trials a second", "distune", "Optuna's journal", "ratio", "plain renames"], rows)
 
 
+def against(checkout: Path, places: Sequence[Path], rounds: int, trials: int) -> None:
+    """Trials a second of this checkout and of another one, in turns."""
+    here = Path(__file__).resolve().parents[1]
+
+    def rate_of(checkout: Path, place: Path, workers: int) -> float:
+        code = "import pathlib, sys; from scripts.bench_coordination import ours as rate; "
+        code += "print(rate(pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])))"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(place), str(workers), str(trials)],
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(checkout)},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return float(done.stdout.split()[-1])
+
+    rows = []
+    for place in places:
+        for workers in (1, 8):
+            found = in_turn(
+                rounds,
+                {
+                    "there": partial(rate_of, checkout.resolve(), place, workers),
+                    "here": partial(rate_of, here, place, workers),
+                },
+            )
+            rows.append(
+                [
+                    f"{kind_of(place)}, {workers} worker{'s' if workers > 1 else ''}",
+                    spread(found["there"]),
+                    spread(found["here"]),
+                    ratio(found["here"], found["there"], 2),
+                ]
+            )
+    table(["trials a second", "the other", "this one", "ratio"], rows)
+
+
 def operations_per_trial(folder: Path, workers: int, few: int, many: int) -> dict[str, float]:
     """Of the trials beyond the first few: starting and ending is not counted."""
     counts = []
@@ -767,9 +805,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = ["speed", "operations", "gaps", "flat", "crowd", "start"]
+    parts = ["speed", "against", "operations", "gaps", "flat", "crowd", "start"]
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}")
     parser.add_argument("--dir", type=Path, action="append", default=[], help="where to measure")
+    parser.add_argument("--checkout", type=Path, help="of another commit, for against")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, help="of each study")
     parser.add_argument("--training", type=float, default=0.05, help="seconds of a trial, for gaps")
@@ -778,6 +817,8 @@ def main() -> int:
     unknown = set(options.parts) - set(parts)
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}")
+    if "against" in options.parts and options.checkout is None:
+        parser.error("against needs a --checkout")
     print(f"{machine()}\n", flush=True)
     if options.quick:
         return quick()
@@ -785,6 +826,8 @@ def main() -> int:
     with folders(options.dir) as places:
         if "speed" in wanted:
             speed(places, options.rounds, options.trials or 4000)
+        if "against" in wanted:
+            against(options.checkout, places, options.rounds, options.trials or 4000)
         if "operations" in wanted:
             operations(places, options.trials or 2500, 20.0)
         if "gaps" in wanted:

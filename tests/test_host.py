@@ -211,7 +211,7 @@ def test_a_worker_that_is_told_nothing_uses_each_core_once(
     wait_until(lambda: len(executors_of(worker.pid)) == plan.jobs, what="all are there")
     threads = [int(environment_of(one)["OMP_NUM_THREADS"]) for one in executors_of(worker.pid)]
     assert sum(threads) <= cores
-    assert f"{plan.jobs} at a time" in lab.log_of(worker)
+    lab.wait_for_words(worker, f"{plan.jobs} at a time")
     assert f"{plan.threads} of {cores} cores each" in lab.log_of(worker)
     assert "slow each other down" not in lab.log_of(worker)
 

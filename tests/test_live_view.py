@@ -100,9 +100,9 @@ def test_every_part_is_on_eighty_by_twenty_four(busy: Lab) -> None:
     )
     wait_until(lambda: "★" in terminal.text and "▁" in terminal.text, what="a full picture")
     wait_until(lambda: "%" in running_lines(terminal), what="progress of the running trials")
-    for word in ("space", "train:train", "minimize loss", "/200", "★", "Running", "Workers",
-                 "claimed"):  # fmt: skip
-        wait_until(lambda word=word: word in terminal.text, what=word)  # it may be half painted
+    words = ("space", "train:train", "minimize loss", "/200", "★", "Running", "Workers", "claimed")
+    # At any one moment a picture may be half painted.
+    wait_until(lambda: all(map(terminal.text.__contains__, words)), what=f"all of {words}")
     terminal.press_ctrl_c()
     assert terminal.wait(10) == 130
     assert "goes on from here" in terminal.text

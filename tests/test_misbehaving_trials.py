@@ -18,7 +18,7 @@ import pytest
 
 from distune.share.find_studies import open_study
 from distune.share.protocol import State
-from distune.training.process import Tail
+from distune.training.tail import Tail
 from tests.conftest import DISTUNE, Lab, executors_of, wait_until
 
 MISBEHAVING = """\
@@ -204,7 +204,7 @@ def test_processes_that_a_trial_leaves_behind_are_killed_and_said(bad: Lab) -> N
     wait_until(bad.seen, what="the trial to be counted")
     asleep = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]]
     assert asleep == []
-    assert "killed 3 processes that the trial had left behind" in bad.log_of(worker)
+    bad.wait_for_words(worker, "killed 3 processes that the trial had left behind")
 
 
 @pytest.mark.parametrize("function", ["calls_a_service", "loads"])
@@ -303,7 +303,7 @@ def test_a_worker_whose_executor_is_killed_again_and_again_goes_on(bad: Lab) -> 
     assert outcomes["failed"] >= 1
 
 
-def test_the_tail_of_the_output_is_whole_however_slowly_it_is_read() -> None:
+def test_the_tail_of_the_output_is_whole_however_slowly_it_is_shown() -> None:
     reading, writing = os.pipe()
     may_go_on = threading.Event()
     echoed: list[str] = []
@@ -317,9 +317,7 @@ def test_the_tail_of_the_output_is_whole_however_slowly_it_is_read() -> None:
         writer.write(b"the first\n")
         wait_until(lambda: echoed, what="its reader is held up")
         writer.write(b"the last")
-        assert "the last" not in tail.text()
         threading.Timer(0.1, may_go_on.set).start()
-        tail.catch_up(10)
         assert tail.text() == "the first\nthe last"
         writer.close()
         assert tail.text(wait=10) == "the first\nthe last"
@@ -336,7 +334,6 @@ def test_what_is_printed_is_read_on_though_it_cannot_be_shown() -> None:
         tail = Tail(stream, echo)
         for piece in (b"the first\n", b"the last\n"):
             writer.write(piece)
-            tail.catch_up(10)
         assert tail.text() == "the first\nthe last\n"
         writer.close()
         assert tail.text(wait=10) == "the first\nthe last\n"

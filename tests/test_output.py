@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
-import threading
 
 import pytest
 
 from distune.share import records
 from distune.share.protocol import AttemptName
 from distune.study.trial import Purpose
-from distune.training.messages import end_of_output
-from distune.training.process import Tail
+from distune.training.printed import end_of_output
+from distune.training.tail import Tail
 from tests.conftest import Lab
 
 OBJECTIVE = """\
@@ -84,10 +83,10 @@ def test_trials_that_print_one_after_the_other_are_told_apart(pipe: tuple[io.Fil
     whole = b"one\n" + end_of_output(3) + end_of_output(12) + b"two\n\nrest" + end_of_output(4)
     for i in range(len(whole)):  # the ends come in pieces
         os.write(writing, whole[i : i + 1])
-    assert tail.of_trial(4, 60.0) == "two\n\nrest"
-    assert tail.of_trial(3, 0.0) == "one\n"
-    assert tail.of_trial(12, 0.0) == ""
-    assert tail.of_trial(3, 0.0) == ""  # it is told once
+    assert tail.of_trial(4) == "two\n\nrest"
+    assert tail.of_trial(3) == "one\n"
+    assert tail.of_trial(12) == ""
+    assert tail.of_trial(3) == ""  # it is told once
     os.write(writing, b"last words")
     os.close(writing)
     assert tail.text(wait=60.0) == "last words"
@@ -110,18 +109,17 @@ def test_of_a_progress_bar_the_last_state_is_kept(pipe: tuple[io.FileIO, int], c
     for i in range(0, len(whole), cut):
         os.write(writing, whole[i : i + cut])
     os.write(writing, end_of_output(0) + b"the next trial's" + end_of_output(1))
-    assert tail.of_trial(0, 60.0) == "loaded\n20/20\n5000/5000\nwindows\r\n100%\r"
-    assert tail.of_trial(1, 60.0) == "the next trial's"
+    assert tail.of_trial(0) == "loaded\n20/20\n5000/5000\nwindows\r\n100%\r"
+    assert tail.of_trial(1) == "the next trial's"
     os.close(writing)
 
 
-def test_who_waits_for_the_end_of_an_output_is_woken_by_it(pipe: tuple[io.FileIO, int]) -> None:
+def test_an_output_is_whole_as_soon_as_its_end_is_written(pipe: tuple[io.FileIO, int]) -> None:
+    """Who asks does not depend on when the thread that reads is woken."""
     stream, writing = pipe
     tail = Tail(stream)
-    found: list[str] = []
-    waiting = threading.Thread(target=lambda: found.append(tail.of_trial(0, 60.0)))
-    waiting.start()
-    os.write(writing, b"late" + end_of_output(0))
-    waiting.join(60.0)
-    assert found == ["late"]
+    for slot in range(300):
+        printed = f"{slot} " * 1000
+        os.write(writing, printed.encode() + end_of_output(slot))
+        assert tail.of_trial(slot) == printed
     os.close(writing)

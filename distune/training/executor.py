@@ -40,10 +40,10 @@ from distune.training.messages import (
     TrainingStarted,
     decode_request,
     encode_message,
-    end_of_output,
 )
 from distune.training.objective import Stopped, drive, find
 from distune.training.offer import Objective, Offer
+from distune.training.printed import end_of_output
 from distune.training.surroundings import Surroundings, by_name, show_stack_on_request
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS

@@ -22,14 +22,20 @@ class Growth:
     def __init__(self, free_memory: Callable[[], int], say: Callable[[str], None]) -> None:
         self._free_memory = free_memory
         self._say = say
-        self._pid: int | None = None
+        self._process: psutil.Process | None = None
         self._at_first = 0  # bytes that it held after its first trial, all imports and data with it
 
     def is_too_much(self, pid: int) -> bool:
         """Whether a process, of which a trial has just ended, should train no more of them."""
-        held = _resident(pid)
-        if pid != self._pid:
-            self._pid, self._at_first = pid, held
+        try:
+            is_first = self._process is None or self._process.pid != pid
+            if self._process is None or is_first:
+                self._process = psutil.Process(pid)
+            held: int = self._process.memory_info().rss
+        except psutil.Error:
+            return False  # it has died, which others notice
+        if is_first:
+            self._at_first = held
         grown = held - self._at_first
         if grown < _AT_LEAST or grown <= (free := self._free_memory()):
             return False
@@ -38,11 +44,3 @@ class Growth:
             f"{free / 2**30:.1f} GB are free: a fresh one goes on"
         )
         return True
-
-
-def _resident(pid: int) -> int:
-    try:
-        resident: int = psutil.Process(pid).memory_info().rss
-    except psutil.Error:
-        return 0  # it has died, which others notice
-    return resident

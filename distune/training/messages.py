@@ -1,6 +1,5 @@
 """What a worker and its executor say to each other, a line each. Pure."""
 
-import re
 from dataclasses import dataclass
 
 from distune.share import records
@@ -15,16 +14,6 @@ WAITED = Result(
     outcome=Outcome.RELEASED,
     failure=Failure(message="another trial took longer than expected; this one can be tried now"),
 )
-
-
-#: What an executor writes below what the trial in a slot has printed, when that is over: the trials
-#: of a row print one after the other.
-END_OF_OUTPUT = re.compile(rb"\x00\x1eend of (\d+)\x1e\x00")
-
-
-def end_of_output(slot: int) -> bytes:
-    """See `END_OF_OUTPUT`."""
-    return b"\x00\x1eend of %d\x1e\x00" % slot
 
 
 class Prepare(Record, frozen=True, kw_only=True):

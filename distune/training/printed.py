@@ -7,6 +7,15 @@ _LOWER_BAR = re.compile(rb"\n[^\n\0]*\x1b\[A")  # a nested one; then the cursor 
 _LONGEST_LINES = 8192  # bytes
 _STRETCHES = re.compile(rb"[^\n\0]+")
 
+#: What an executor writes below what the trial in a slot has printed, when that is over: the trials
+#: of a row print one after the other.
+END_OF_OUTPUT = re.compile(rb"\x00\x1eend of (\d+)\x1e\x00")
+
+
+def end_of_output(slot: int) -> bytes:
+    """See `END_OF_OUTPUT`."""
+    return b"\x00\x1eend of %d\x1e\x00" % slot
+
 
 def take_in(piece: bytes, printed: bytearray) -> None:
     """Append a piece to what was printed before it, and leave out what that overwrites: or a

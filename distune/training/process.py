@@ -1,28 +1,22 @@
 """A worker's end of one training process, and what that printed last."""
 
 import contextlib
-import fcntl
 import math
 import os
 import platform
 import queue
-import select
 import signal
 import subprocess
-import termios
 import threading
 import time
-from array import array
 from collections.abc import Callable
 from typing import IO
 
-from distune.share.records import OUTPUT_LIMIT
 from distune.study.study import Study
 from distune.study.trial import Output, Record, Result
 from distune.training import children
 from distune.training.code import Code
 from distune.training.messages import (
-    END_OF_OUTPUT,
     Assignment,
     Died,
     InTurn,
@@ -33,17 +27,11 @@ from distune.training.messages import (
     decode_message,
     encode_message,
 )
-from distune.training.printed import take_in
+from distune.training.tail import Tail
 
 _STACK_WITHIN = 0.5  # seconds for a hanging process to show where it is
 _CLEAR_WITHIN = 0.5  # seconds until it is clear why a process is gone
 _PIPE_BYTES = 65536
-_READ_BYTES = 8192  # at a time
-_TAIL_BYTES = OUTPUT_LIMIT
-_LONGEST_ECHO = 8192  # bytes of a line
-_ENDED_WITHIN = (
-    5.0  # seconds in which the end of an output is read, after the result; a host may be busy
-)
 _LOOK_AT_CODE_EVERY = 0.5  # seconds
 _COUNT_KILLS_EVERY = 1.0  # seconds
 #: How many threads the numerical libraries start, as each of them reads it.
@@ -56,83 +44,6 @@ _THREADS = (
 )
 # By its older name, which all versions of torch know.
 _GPU_MEMORY = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
-
-
-class Tail:
-    """The last few kilobytes of a stream, read and closed by a thread: its writer never waits."""
-
-    def __init__(self, stream: IO[bytes], echo: Callable[[str], None] | None = None) -> None:
-        self._stream = stream
-        self._echo = echo
-        self._bytes = bytearray()
-        self._ended: dict[int, bytes] = {}  # what trials have printed that are over, by slot
-        self._lock = threading.Lock()
-        self._grown = threading.Condition(self._lock)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        rest = b""
-        poll = select.poll()  # `select` knows no descriptor above 1023
-        poll.register(self._stream, select.POLLIN)
-        while True:
-            poll.poll()
-            with self._lock:  # what is out of the pipe is in `_bytes`, see `catch_up`
-                piece = os.read(self._stream.fileno(), _READ_BYTES)
-                self._take_in(piece)
-            if self._echo is not None:
-                echoed = bytearray(rest)
-                take_in(piece, echoed)
-                *lines, rest = bytes(echoed).split(b"\n")
-                if len(rest) > _LONGEST_ECHO or not piece:
-                    rest = END_OF_OUTPUT.sub(b"", rest)
-                    lines, rest = [*lines, *([rest] if rest else [])], b""
-                for line in lines:
-                    # Whatever becomes of it: who prints waits for this thread to read on.
-                    with contextlib.suppress(Exception):
-                        self._echo(END_OF_OUTPUT.sub(b"", line).decode(errors="replace"))
-            if not piece:
-                break
-        with self._lock:
-            self._stream.close()
-
-    def _take_in(self, piece: bytes) -> None:
-        take_in(piece, self._bytes)
-        while (end := END_OF_OUTPUT.search(self._bytes)) is not None:
-            self._ended[int(end[1])] = bytes(self._bytes[: end.start()][-_TAIL_BYTES:])
-            del self._bytes[: end.end()]
-            self._grown.notify_all()
-        del self._bytes[:-_TAIL_BYTES]
-
-    def of_trial(self, slot: int, seconds: float) -> str:
-        """What the trial in a slot has printed, which is over; waits so long for the end of it."""
-        with self._grown:
-            self._grown.wait_for(lambda: slot in self._ended or self._stream.closed, seconds)
-            return self._ended.pop(slot, b"").decode(errors="replace")
-
-    def catch_up(self, seconds: float) -> None:
-        """Wait until all that its writer has written by now is read, but no longer than that."""
-        until = time.monotonic() + seconds
-        unread = array("i", [0])
-        while time.monotonic() < until:
-            with self._lock:
-                if self._stream.closed:
-                    return
-                fcntl.ioctl(self._stream.fileno(), termios.FIONREAD, unread)
-            if not unread[0]:
-                return
-            time.sleep(0.005)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._bytes.clear()
-            self._ended.clear()
-
-    def text(self, wait: float = 0.0) -> str:
-        """What it holds; `wait` seconds for the stream's end, if its writer is dead."""
-        self._thread.join(wait)
-        with self._lock:
-            return self._bytes.decode(errors="replace")
 
 
 class ExecutorProcess:
@@ -293,7 +204,7 @@ class ExecutorProcess:
         if not isinstance(message, Result) or slot not in self._begun or self._tail is None:
             return [(slot, message)]
         self._begun.discard(slot)
-        printed = self._tail.of_trial(slot, _ENDED_WITHIN)
+        printed = self._tail.of_trial(slot)
         if message.failure is not None and not message.failure.output:
             message = message.replace(failure=message.failure.replace(output=printed))
         return [*([(slot, Output(text=printed))] if printed else []), (slot, message)]
@@ -359,11 +270,8 @@ class ExecutorProcess:
         self._on_end(ended)
 
     def tail(self) -> str:
-        """What the objective printed last; its messages may have been faster than that."""
-        if self._tail is None:
-            return ""
-        self._tail.catch_up(0.5)
-        return self._tail.text()
+        """What the objective printed last."""
+        return self._tail.text() if self._tail is not None else ""
 
 
 def threads_set_by_user() -> int | None:

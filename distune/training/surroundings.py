@@ -10,10 +10,13 @@ import sys
 from typing import Any
 
 _SIGNALS = [
-    int(getattr(signal, name))  # a look by its number is twice as fast
+    int(getattr(signal, name))
     for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM",
                  "SIGCHLD", "SIGPIPE")
 ]  # fmt: skip
+
+# `signal.getsignal` makes names of numbers, which takes ten times as long.
+_handler_of = importlib.import_module("_signal").getsignal
 
 
 def by_name(module: str) -> Any:
@@ -39,7 +42,7 @@ class Surroundings:
         self._argv = sys.argv, list(sys.argv)
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._environment, self._encoded = dict(os.environ), dict(_encoded_environment())
-        self._handlers = {sig: signal.getsignal(sig) for sig in _SIGNALS}
+        self._handlers = {sig: _handler_of(sig) for sig in _SIGNALS}
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._torch = by_name("torch_state").TorchState.now() if "torch" in sys.modules else None
@@ -72,7 +75,7 @@ class Surroundings:
     def _restore_handlers(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm would kill the trial after it
         for sig, handler in self._handlers.items():
-            if signal.getsignal(sig) != handler and handler is not None:
+            if _handler_of(sig) != handler and handler is not None:
                 signal.signal(sig, handler)
                 if sig == signal.SIGUSR1:
                     show_stack_on_request()
