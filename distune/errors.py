@@ -30,6 +30,10 @@ class Infeasible(UserError):
     """
 
 
+class Mistake(UserError):
+    """What an objective gives is none of what it may give: another attempt would give the same."""
+
+
 class StudyFailed(DistuneError):
     """The study cannot go on; the message says why and what to do. Exit status 1."""
 

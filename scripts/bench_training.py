@@ -32,7 +32,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -225,6 +225,16 @@ class Alone:
     data: DataFolders = field(default_factory=DataFolders.of)
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)
+
+    @property
+    def save_due(self) -> bool:
+        return False
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        raise AssertionError(f"{len(state)} things were to be saved where nothing was due")
+
+    def load(self) -> dict[str, Any] | None:
+        return None
 
     def progress(self, fraction: float, images_per_second: float) -> None:
         pass

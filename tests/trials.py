@@ -5,10 +5,10 @@ want of their reports.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distune.share.records import decode_document
 from distune.study.figures import FILE, Figure, Figures
@@ -38,6 +38,16 @@ class QuietTrial:
     max_seconds: float | None = None
     dir: Path = Path(os.devnull)  # no folder: figures are lost there, which costs no result
     reported: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def save_due(self) -> bool:
+        return False
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        raise AssertionError(f"{len(state)} things were to be saved where nothing was due")
+
+    def load(self) -> dict[str, Any] | None:
+        return None
 
     def progress(self, fraction: float, images_per_second: float) -> None:
         self.reported.append((fraction, images_per_second))

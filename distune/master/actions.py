@@ -152,6 +152,7 @@ class Actions:
             trials=len(history),
             elapsed=self._elapsed,
         )
+        self._store.clear_checkpoints(history.has)
         self._store.write_document(protocol.FINISHED, records.encode_document(finished))
         self.finished = finished
 

@@ -259,6 +259,8 @@ class Master:
             self.store.set_aside(protocol.FINISHED, str(error))
         else:
             self._heed(finished)
+        if protocol.CHECKPOINTS in names:
+            self.store.clear_checkpoints(self.observer.history.has)
 
     def _heed(self, finished: Finished | None) -> None:
         """Stop where a second master has ended the study, which needs locks that lie. A copy of the

@@ -223,6 +223,7 @@ class _Plan:
         return file.trial.replace(
             attempt=name.attempt + 1,
             failed_on=[*file.trial.failed_on, *([name.worker] if failed else [])],
+            checkpoints=file.checkpoints_for_the_next(failed=failed),
         )
 
     # -- attempts that will not end by themselves --------------------------------------------

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from distune.errors import BadRecord
-from distune.study.trial import Purpose, Trial
+from distune.study.trial import Checkpoint, Purpose, Trial
 
 STUDY = "study.json"
 HISTORY = "history.jsonl"
@@ -41,6 +41,8 @@ SEEN = "seen"
 WORKERS = "workers"
 QUARANTINE = "quarantine"
 ARTIFACTS = "artifacts"
+#: Made when the first one is saved.
+CHECKPOINTS = "checkpoints"
 LOCAL_LOGS = "local-workers"
 #: Beside the studies: what `distune doctor` found, and where it tries things.
 DOCTOR = "doctor.json"
@@ -95,6 +97,11 @@ _NAME = re.compile(
 )
 _COUNTED_NAME = re.compile(r"(?P<trial>\d{6,12})(?P<test>\.test)?\.jsonl", re.ASCII)
 _WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,79}", re.ASCII)
+_CHECKPOINT_NAME = re.compile(
+    r"(?P<trial>\d{6,12})\.(?P<attempt>[1-9]\d{0,5})(?P<test>\.test)?\.(?P<number>[1-9]\d{0,8})"
+    r"\.checkpoint(?P<part>\.part)?",
+    re.ASCII,
+)
 _BEAT = ".beat"
 
 
@@ -225,6 +232,18 @@ def aside_name(path: str, token: str = "") -> str:
 def artifacts_folder(trial: int, attempt: int) -> str:
     """Where an objective may leave files of its own."""
     return f"{ARTIFACTS}/{trial:06d}.{attempt}"
+
+
+def checkpoint_name(purpose: Purpose, trial: int, checkpoint: Checkpoint) -> str:
+    """The name of its file in `CHECKPOINTS`."""
+    test = ".test" if purpose is Purpose.TEST else ""
+    return f"{trial:06d}.{checkpoint.attempt}{test}.{checkpoint.number}.checkpoint"
+
+
+def key_of_checkpoint(filename: str) -> tuple[Purpose, int] | None:
+    """Which trial's it is; None if it is no checkpoint, complete or not."""
+    match = _CHECKPOINT_NAME.fullmatch(filename)
+    return (_purpose(match), int(match["trial"])) if match is not None else None
 
 
 def beat_path(worker: str) -> str:

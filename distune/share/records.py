@@ -24,7 +24,9 @@ from pydantic import ValidationError
 
 from distune.errors import BadRecord
 from distune.study.trial import (
+    MOST_CHECKPOINTS,
     Asked,
+    Checkpoint,
     Claim,
     Counted,
     Document,
@@ -33,6 +35,7 @@ from distune.study.trial import (
     Record,
     Report,
     Result,
+    Resumed,
     Trial,
 )
 
@@ -59,7 +62,9 @@ _STRETCH = 2**18  # bytes that are split into lines at a time
 _LINES: tuple[type[Record], ...] = (
     Trial,
     Claim,
+    Resumed,
     Report,
+    Checkpoint,
     Output,
     Result,
     Counted,
@@ -323,6 +328,16 @@ class AttemptFile:
     result: Result | None
     altered: int = 0  # lines whose checksum does not match
     output: str = ""  # what was printed, at last
+    checkpoints: tuple[Checkpoint, ...] = ()  # the last of its own, in their order
+    resumed: Resumed | None = None  # where it went on from, if not from the beginning
+
+    def checkpoints_for_the_next(self, *, failed: bool) -> list[Checkpoint]:
+        """What the attempt after this one may go on from. If this one has failed and saved nothing,
+        what it began with may be why.
+        """
+        own, before = self.checkpoints[::-1], self.trial.checkpoints
+        began_badly = failed and not own and self.resumed is not None
+        return [*own, *(before[1:] if began_badly else before)][:MOST_CHECKPOINTS]
 
     @property
     def printed(self) -> str:
@@ -349,6 +364,8 @@ def parse_attempt(data: bytes) -> AttemptFile:
     size = 0
     result: Result | None = None
     output = ""
+    checkpoints: list[Checkpoint] = []
+    resumed: Resumed | None = None
     bad: list[bytes] = []
     for record in decode_lines(data, bad.append):
         match record:
@@ -365,12 +382,17 @@ def parse_attempt(data: bytes) -> AttemptFile:
                 reports[record.step] = record
             case Output():
                 output = output or record.text
+            case Checkpoint() if not checkpoints or record.number > checkpoints[-1].number:
+                checkpoints = [*checkpoints, record][-MOST_CHECKPOINTS:]
+            case Resumed():
+                resumed = resumed or record
             case Result():
                 result = result or record
     if trial is None:
         raise BadRecord("no trial in it")
     altered = sum(map(is_altered, bad))
-    return AttemptFile(trial, claim, tuple(reports.values()), result, altered, output)
+    known = tuple(reports.values()), result, altered, output, tuple(checkpoints), resumed
+    return AttemptFile(trial, claim, *known)
 
 
 class Room:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -181,6 +182,14 @@ class Store(StudyDocuments):
             self.folder.remove(protocol.BEST_WEIGHTS)
         except (FileNotFoundError, BadRecord):
             pass
+
+    def clear_checkpoints(self, is_over: Callable[[tuple[Purpose, int]], bool]) -> None:
+        """Remove the checkpoints of the trials that are over."""
+        for name in self._names_in(protocol.CHECKPOINTS):
+            key = protocol.key_of_checkpoint(name)
+            if key is not None and is_over(key):
+                with suppress(FileNotFoundError, BadRecord):
+                    self.folder.remove(f"{protocol.CHECKPOINTS}/{name}")
 
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good. See `sync`."""

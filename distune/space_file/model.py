@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from distune.search.samplers import SAMPLERS
 from distune.study.command import ARGS, COMMAND_WORDS, placeholders
-from distune.study.durations import parse_duration
+from distune.study.durations import parse_duration, parse_size
 from distune.study.space import (
     CategoricalParameter,
     FloatParameter,
@@ -19,7 +19,7 @@ from distune.study.space import (
     did_you_mean,
 )
 from distune.study.stage import Stage, possible_after
-from distune.study.study import STUDY_NAME
+from distune.study.study import CHECKPOINT_LIMIT, STUDY_NAME
 from distune.study.trial import Direction, Scalar
 from distune.workloads import WORKLOADS, Workload
 from distune.workloads.data import DATA_SETS
@@ -31,6 +31,10 @@ DEFAULT_OBJECTIVE = "mnist-cnn"
 _LIKE_A_NAME = re.compile(r"[\w.-]*[^\W\d][\w.-]*")
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+def _duration_or_0(given: str | int | float) -> float:
+    return 0.0 if given in (0, "0") and not isinstance(given, bool) else parse_duration(given)
 
 
 def _module_and_function(objective: str) -> str:
@@ -81,6 +85,8 @@ class SpaceFile(Space):
     max_seconds: Duration | None = None
     trial_timeout: Duration | None = None
     fresh_process: bool = False
+    checkpoint_every: Annotated[float, BeforeValidator(_duration_or_0)] = 60.0
+    checkpoint_limit: Annotated[int, BeforeValidator(parse_size)] = CHECKPOINT_LIMIT
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     lease: Duration | None = None
     result: dict[str, Any] | None = None  # in a best.json: what the setting reached

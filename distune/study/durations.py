@@ -1,9 +1,11 @@
-"""Durations as users write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds."""
+"""Durations as users write them: `90s`, `2h`, `1h30m`, `1.5h`, or plain seconds; sizes: `20 GB`."""
 
 import re
 from itertools import pairwise
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgt]?)b?")
+_SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _PAIR = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
 
 
@@ -24,6 +26,18 @@ def parse_duration(text: str | int | float) -> float:
     if not 0 < seconds < float("inf"):
         raise ValueError(f"{text!r} is not a duration: it must be longer than nothing")
     return seconds
+
+
+def parse_size(text: str | int | float) -> int:
+    """`parse_size("1.5 GB")` is 1,500,000,000 bytes.
+
+    Raises:
+        ValueError: it is not a size.
+    """
+    match = _SIZE.fullmatch(str(text).replace(" ", "").lower())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size: write 500MB or 20GB")
+    return int(float(match[1]) * _SIZE_UNITS[match[2]])
 
 
 def format_duration(seconds: float) -> str:

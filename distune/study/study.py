@@ -10,6 +10,9 @@ from distune.study.space import Parameter, Space
 from distune.study.stage import Stage
 from distune.study.trial import Direction, Document, Record, Scalar, trial_seed
 
+#: Bytes, of all checkpoints of a study together.
+CHECKPOINT_LIMIT = 20 * 10**9
+
 #: What can name a study: its folder, and files that are made of it.
 STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 
@@ -43,6 +46,8 @@ class Study(Document):
         trial_timeout: seconds without a report, or any other sign of life of the training,
             after which it is killed: a failed attempt with the outcome `timeout`.
         fresh_process: whether each trial has a process of its own.
+        checkpoint_every: seconds of training between two checkpoints; 0 for none.
+        checkpoint_limit: bytes that all checkpoints of the study may have together.
         max_attempts: how often a failing trial is tried.
         lease: seconds of silence after which a worker is lost (P6).
         beat: seconds between heartbeats, at most; five by default.
@@ -73,6 +78,8 @@ class Study(Document):
     max_seconds: float | None = None
     trial_timeout: float | None = None
     fresh_process: bool = False
+    checkpoint_every: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    checkpoint_limit: Annotated[int, Field(ge=0)] = CHECKPOINT_LIMIT
     max_attempts: Annotated[int, Field(ge=1)] = 3
     lease: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     beat: float | None = None

@@ -2,7 +2,8 @@
 
 A *configuration* is one point of the search space; a *trial* is one training of it: a repeat
 has its own seed. An *attempt* is one try at a trial and owns one file, whose lines are a
-`Trial`, then a `Claim`, then `Report`s, then maybe an `Output`, then a `Result`. `Asked` is what
+`Trial`, then a `Claim`, then `Report`s and `Checkpoint`s (first a `Resumed`, if it goes on where
+another attempt was), then maybe an `Output`, then a `Result`. `Asked` is what
 the master remembers of a configuration, `Counted` what the history keeps of a trial once the
 master has counted it, `Dropped` says of such a one that it is not ranked.
 """
@@ -110,6 +111,22 @@ class Asked(Record, frozen=True, kw_only=True):
     state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
 
 
+class Checkpoint(Record, frozen=True, kw_only=True):
+    """A state of a training that a later attempt can go on from: a line that is there after its
+    file is, complete. Where the file lies follows from the trial and the numbers.
+    """
+
+    attempt: Annotated[int, Meta(ge=1)]  # that has saved it
+    number: Annotated[int, Meta(ge=1, le=10**9)]  # among those that this attempt has saved
+    step: Count  # reports made before it
+    size: Count  # bytes
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]  # of the whole file
+
+
+#: How many are remembered of a trial: if the last one turns out to be damaged, the one before.
+MOST_CHECKPOINTS = 2
+
+
 class Trial(Record, frozen=True, kw_only=True):
     """What to try. The first line of every attempt's file."""
 
@@ -126,6 +143,8 @@ class Trial(Record, frozen=True, kw_only=True):
     seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
     best: dict[str, float] | None = None  # for a test: the step's report that won
+    #: Of the attempts before, that this one may go on from: the last one comes first.
+    checkpoints: Annotated[list[Checkpoint], Meta(max_length=MOST_CHECKPOINTS)] = []
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
@@ -171,6 +190,13 @@ class Report(Record, frozen=True, kw_only=True):
     step: Count
     metrics: dict[str, float]
     seconds: float
+
+
+class Resumed(Record, frozen=True, kw_only=True):
+    """The training went on from another attempt's checkpoint, whose reports come again below."""
+
+    attempt: Annotated[int, Meta(ge=1)]
+    step: Count  # reports that had been made
 
 
 class Failure(Record, frozen=True, kw_only=True):

@@ -1,9 +1,14 @@
 """What an objective sees of its trial."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from distune.errors import Mistake
+from distune.study.trial import Report
+from distune.training.checkpoints import Checkpoints, Loaded
 from distune.workloads.data.folders import DataFolders
 
 
@@ -17,6 +22,10 @@ class TrialContext:
         device: `cpu`, `cuda:0`, `mps`.
         max_seconds: of training, after which it should end; the driver sees to it too.
         data: where this host's data sets are.
+        checkpoints: of this attempt; None if there are none.
+        checkpoint_every: seconds between two of them.
+        reports: made so far, also by the attempts that this one goes on from; the driver's.
+        yields: the objective is a generator; until the driver knows that, it is a function.
     """
 
     number: int
@@ -29,6 +38,19 @@ class TrialContext:
     report_progress: Callable[[float, float | None], None] = field(
         default=lambda fraction, rate: None
     )
+    checkpoints: Checkpoints | None = None
+    checkpoint_every: float = 60.0
+    on_resumed: Callable[[Loaded], None] = field(default=lambda loaded: None)
+    say: Callable[[str], None] = field(default=lambda line: None)
+    monotonic: Callable[[], float] = time.monotonic
+    reports: list[Report] = field(default_factory=list)
+    yields: bool = False
+
+    def __post_init__(self) -> None:
+        self._began = self._saved_at = self.monotonic()
+        self._loaded: Loaded | None = None
+        self._save_now = False
+        self._awaited: int | None = None  # the report that makes a checkpoint complete
 
     @property
     def dir(self) -> Path:
@@ -43,3 +65,87 @@ class TrialContext:
     def progress(self, fraction: float, images_per_second: float | None = None) -> None:
         """Tell how far it is, in [0, 1], and how fast. Cheap; call it as often as you like."""
         self.report_progress(fraction, images_per_second)
+
+    # -- going on where another attempt was --------------------------------------------------
+
+    def load(self) -> Any:
+        """The state that an attempt before this one has saved last, or None: then begin anew.
+
+        To be asked before the first step. What that attempt had reported up to that state is this
+        attempt's, too.
+
+        Raises:
+            Mistake: there are steps already.
+        """
+        if self._loaded is None and self.reports:
+            raise Mistake("trial.load() comes before the first step that is yielded")
+        if self._loaded is None and self.checkpoints is not None:
+            self._loaded = self.checkpoints.load()
+            if self._loaded is not None:
+                self.reports += self._loaded.described.reports
+                self.on_resumed(self._loaded)
+        return self._loaded.state if self._loaded is not None else None
+
+    @property
+    def save_due(self) -> bool:
+        """Whether `save` would write a state now."""
+        if self.checkpoints is None or self.checkpoint_every <= 0:
+            return False
+        since = self.monotonic() - self._saved_at
+        return self._save_now or since >= self.checkpoint_every
+
+    def save(self, state: Any, step: int | None = None) -> None:
+        """Save a state that a later attempt may go on from, unless the last one is younger than the
+        study's `checkpoint_every`: call it after each step.
+
+        A share that does not take it is said, and costs the training nothing.
+
+        Args:
+            state: what `torch.save` takes and `weights_only` reads, bytes, or a path.
+            step: how many steps are in it, if not those that have been yielded: that of the next
+                one can be given before it is yielded.
+
+        Raises:
+            Mistake: it cannot be read again, or no such step comes next.
+        """
+        if not self.save_due or self.checkpoints is None:
+            return
+        made = len(self.reports)
+        of_step = made if step is None else step
+        if self.yields and of_step > made + 1:
+            raise Mistake(f"trial.save was given the state of step {step} after {made} steps")
+        self._saved_at, self._save_now = self.monotonic(), False
+        try:
+            self.checkpoints.begin(state, of_step)
+            if self.yields and of_step > made:
+                self._awaited = of_step
+            else:
+                self._complete(of_step)
+        except OSError as error:
+            self.say(f"no checkpoint could be saved: {error.strerror or error}; training goes on")
+
+    def save_soon(self) -> None:
+        """The next state is to be saved, however young the last one is."""
+        self._save_now = True
+
+    def _complete(self, step: int) -> None:
+        assert self.checkpoints is not None
+        reports = self.reports[:step] if self.yields else []
+        now = self.monotonic() - self._began + self.seconds_before
+        self.checkpoints.complete(reports, reports[-1].seconds if reports else now)
+
+    # -- for the driver ----------------------------------------------------------------------
+
+    @property
+    def seconds_before(self) -> float:
+        """Of training, in the attempts that this one has gone on from."""
+        return self._loaded.described.seconds if self._loaded is not None else 0.0
+
+    def reported(self) -> None:
+        """A report has been made: a state that was saved for it is complete."""
+        if self._awaited is not None and self._awaited <= len(self.reports):
+            step, self._awaited = self._awaited, None
+            try:
+                self._complete(step)
+            except OSError as error:
+                self.say(f"no checkpoint could be saved: {error.strerror or error}")

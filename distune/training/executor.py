@@ -18,13 +18,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 from distune.errors import UserError
 from distune.share.access import DENIED
 from distune.study.study import Study
-from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result
+from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result, Resumed
 from distune.training import children
+from distune.training.checkpoints import Checkpoints, Loaded
 from distune.training.code import Code, CurrentCode
 from distune.training.context import TrialContext
 from distune.training.messages import (
@@ -201,7 +203,7 @@ class _Executor:
         self._leave_if_forked()
         if left := leftovers.clear():
             left_behind = f"{left} process{'es' * (left > 1)} that the trial had left behind"
-            print(f"distune: killed {left_behind}; the next one gets a fresh process", flush=True)
+            _say_to_people(f"killed {left_behind}; the next one gets a fresh process")
         self._give_back()
         # What has failed may fail every other trial from now on, and a library whose helper was
         # killed may wait for it for ever.
@@ -250,7 +252,19 @@ class _Executor:
             max_seconds=study.max_seconds,
             data=self._data,
             report_progress=partial(self._progress, slot),
+            checkpoint_every=study.checkpoint_every,
+            on_resumed=partial(self._resumed, slot),
+            say=_say_to_people,
         )
+        if assignment.checkpoints and study.checkpoint_every:
+            context.checkpoints = Checkpoints(
+                Path(assignment.checkpoints),
+                trial,
+                code=self._code_of(study),
+                limit=study.checkpoint_limit,
+                keep=lambda checkpoint: self._say(checkpoint, slot),
+                say=_say_to_people,
+            )
         assert self._surroundings is not None
         self._surroundings.restore(trial.seed)
         self._prints = True
@@ -261,6 +275,11 @@ class _Executor:
                 self._say(message, slot)
         assert isinstance(message, Result)  # `drive` ends with one
         return message
+
+    def _resumed(self, slot: int, loaded: Loaded) -> None:
+        self._say(Resumed(attempt=loaded.attempt, step=loaded.step), slot)
+        for report in loaded.described.reports:
+            self._say(report, slot)
 
     def _code_of(self, study: Study) -> str:
         if study.command is not None:
@@ -280,6 +299,10 @@ class _Executor:
             self._last_progress = now
             progress = TrainingProgress(fraction=fraction, images_per_second=images_per_second)
             self._say(progress, slot)
+
+
+def _say_to_people(line: str) -> None:
+    print(f"distune: {line}", flush=True)
 
 
 def find_problem(study: Study, folder: str, device: str, data: DataFolders) -> str | None:

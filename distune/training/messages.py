@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Failure, Outcome, Record, Report, Result, Trial
+from distune.study.trial import (
+    Checkpoint,
+    Failure,
+    Outcome,
+    Record,
+    Report,
+    Result,
+    Resumed,
+    Trial,
+)
 from distune.training.offer import Offer
 
 #: Seconds of one of the trials that are trained in turn, until the others go back to where they
@@ -30,6 +39,7 @@ class Assignment(Record, frozen=True, kw_only=True):
     study: Study | None  # None on the way: it is a message of its own, sent before
     trial: Trial
     folder: str
+    checkpoints: str = ""  # the folder of all of the study's; none without
     slot: int = 0  # its number among those that the executor has; its messages bear it
     self_test: bool = False
 
@@ -95,7 +105,9 @@ _ANSWERS: tuple[type[Record], ...] = (
     TrainingStarted,
     TrainingProgress,
     Spent,
+    Resumed,
     Report,
+    Checkpoint,
     Result,
 )
 _MESSAGES = {model.__name__.encode(): model for model in (*_REQUESTS, *_ANSWERS)}

@@ -17,7 +17,7 @@ from contextlib import closing
 from types import FunctionType, GeneratorType
 from typing import Any
 
-from distune.errors import Infeasible, UserError
+from distune.errors import Infeasible, Mistake, UserError
 from distune.share import records
 from distune.study.study import Study
 from distune.study.trial import (
@@ -34,10 +34,6 @@ from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
 
 _LONGEST_NAME = 200  # characters of a metric's name
-
-
-class Mistake(UserError):
-    """What an objective gives is none of what it may give: another attempt would give the same."""
 
 
 class Stopped(BaseException):
@@ -70,7 +66,8 @@ def drive(
     stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Report | Result]:
-    """Run an objective: its reports as they come, and always a result at the end.
+    """Run an objective: its reports as they come, and always a result at the end. Reports of an
+    attempt that it goes on from are in `context.reports`, and in the result.
 
     `max_seconds` ends a generator after the step in which it was reached; what a user's objective
     itself reports as `train_seconds`, and a built-in one as `seconds`, is believed, else the time
@@ -79,13 +76,15 @@ def drive(
     Raises:
         Stopped: `stopped()` came true between two steps.
     """
-    reports: list[Report] = []
-    size = 0
+    reports = context.reports = []
+    size = counted = 0
     begun = clock()
     believed = "seconds" if study.objective in WORKLOADS else "train_seconds"
     try:
         with closing(_steps(objective, study, trial, context, clock)) as steps:
-            for step, (metrics, inside) in enumerate(steps, 1):
+            for metrics, inside in steps:
+                size += sum(records.size_of_report(one.metrics) for one in reports[counted:])
+                step = counted = len(reports) + 1
                 reported = metrics.get(believed, inside)
                 seconds = reported if 0 <= reported < math.inf else inside
                 size += records.size_of_report(metrics)
@@ -96,6 +95,7 @@ def drive(
                     )
                 reports.append(Report(step=step, metrics=metrics, seconds=seconds))
                 yield reports[-1]
+                context.reported()
                 if stopped():
                     raise Stopped
                 if study.max_seconds is not None:
@@ -134,8 +134,9 @@ def _steps(
     given = objective(*arguments)
     inside = clock() - began
     if not isinstance(given, Iterator):
-        yield _numbers(given, study.metric), inside
+        yield _numbers(given, study.metric), inside + context.seconds_before
         return
+    context.yields = True  # what its body does comes only now
     try:
         while True:
             began = clock()
@@ -145,7 +146,7 @@ def _steps(
                 _check_nothing_is_lost(end.value)
                 return
             inside += clock() - began
-            yield _numbers(value, study.metric), inside
+            yield _numbers(value, study.metric), inside + context.seconds_before
     finally:
         if isinstance(given, GeneratorType):
             given.close()

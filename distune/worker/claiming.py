@@ -108,7 +108,10 @@ class Claiming:
         progress = Progress(file=name.filename, study=study.study.id, begun=False)
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
         folder = self._context.path_of(study.name, folder)
-        assignment = Assignment(study=study.study, trial=trial, folder=folder)
+        checkpoints = self._context.path_of(study.name, protocol.CHECKPOINTS)
+        assignment = Assignment(
+            study=study.study, trial=trial, folder=folder, checkpoints=checkpoints
+        )
         claim = self._context.claim(trial)
         self._slots.start(slot, Attempt(study, name, assignment, progress, [claim], now), now)
         self._context.say(f"trial {name.label}: claimed in {study.name}")

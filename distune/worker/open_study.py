@@ -15,7 +15,17 @@ from distune.share.protocol import Actor, AttemptName, State
 from distune.share.records import OUTPUT_LIMIT
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Claim, Outcome, Output, Record, Report, Result, Trial
+from distune.study.trial import (
+    Checkpoint,
+    Claim,
+    Outcome,
+    Output,
+    Record,
+    Report,
+    Result,
+    Resumed,
+    Trial,
+)
 from distune.training.messages import Assignment, TrainingProgress
 from distune.worker.claims import Candidates
 from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
@@ -65,6 +75,11 @@ class Attempt:
         if not self.has_output and text.strip():
             self.has_output = True
             self.unwritten.append(Output(text=text[-OUTPUT_LIMIT:]))
+
+    def saved(self, record: Checkpoint | Resumed) -> None:
+        """There is a state that a later attempt can go on from, once its line is in the file."""
+        self.unwritten.append(record)
+        self.flushed = -math.inf  # the sooner, the less is trained twice (P12)
 
     def progressed(self, message: TrainingProgress) -> None:
         self.reports_progress = True

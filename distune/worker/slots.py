@@ -6,7 +6,16 @@ from typing import Protocol as Interface
 
 from distune.study.durations import format_duration
 from distune.study.study import Study
-from distune.study.trial import Failure, Outcome, Output, Record, Report, Result
+from distune.study.trial import (
+    Checkpoint,
+    Failure,
+    Outcome,
+    Output,
+    Record,
+    Report,
+    Result,
+    Resumed,
+)
 from distune.training.messages import (
     Assignment,
     Died,
@@ -110,6 +119,8 @@ class Slot:
                 self.attempt.printed(message.text)
             case Report() if self.attempt is not None:
                 self.attempt.report(message)
+            case Checkpoint() | Resumed() if self.attempt is not None:
+                self.attempt.saved(message)
             case Result():
                 return message
             case Died() if self.busy:

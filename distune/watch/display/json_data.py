@@ -96,6 +96,8 @@ def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:
         "state": name.state.value,
         "worker": name.worker,
         "claim": file.claim.as_dict() if file.claim else None,
+        "resumed": file.resumed.as_dict() if file.resumed else None,
+        "checkpoints": [one.as_dict() for one in file.checkpoints],
         "reports": [report.as_dict() for report in file.reports],
         "output": file.printed,
         "result": file.result.as_dict() if file.result else None,

@@ -63,6 +63,9 @@ def _attempt_blocks(
     blocks: list[RenderableType] = [
         fitted(rule_line(f"{test} {name.attempt}", standing, "", width), width)
     ]
+    if file.resumed is not None:
+        where = f"went on from step {file.resumed.step} of attempt {file.resumed.attempt}"
+        blocks.append(indented(Text(where), width))
     fraction = running_attempt(snapshot, name).fraction
     if name.state is State.TAKEN and fraction is not None:
         bar = progress_bar(fraction, min(30, width // 2))

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.loading import Split
 from distune.workloads.hyperparameters import TrainingParams
 from distune.workloads.problems import Problem
+from distune.workloads.saved_state import random_state, set_random_state
 from distune.workloads.trainer import optimizers, pace
 from distune.workloads.trainer.capture import Capture, CapturedStep, Capturing, capture_for
 
@@ -44,6 +45,16 @@ class TrialLike(Protocol):
     def dir(self) -> Path:
         """A folder for what shall be kept of the trial, made when first asked for."""
 
+    @property
+    def save_due(self) -> bool:
+        """Whether a state should be saved now."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep a state that a later attempt can go on from."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that an earlier attempt has saved last, if one has."""
+
     def progress(self, fraction: float, images_per_second: float) -> None:
         """Told some four times a second: share of the trial that is over, current speed in
         examples.
@@ -55,6 +66,9 @@ class Training:
 
     Args:
         max_steps: end exactly there, whatever the time; else as `trainer.train` says.
+
+    Attributes:
+        over: no epoch comes after the last one, be there more of them.
     """
 
     def __init__(
@@ -85,9 +99,34 @@ class Training:
         self._step = CapturedStep(self._update, params.batch_size, capture)
         self._pace = pace.pace_for(self._there)
         self._shuffle = torch.Generator().manual_seed(trial.seed)
-        self._steps, self._seconds = 0, 0.0
+        self._epoch, self._steps, self._seconds = 0, 0, 0.0  # that are over
+        self._steps_before = 0  # of the attempts that this one goes on from
         self._reported_seconds, self._reported_examples = 0.0, 0
-        self._over = False
+        self.over = False
+
+    def state(self) -> dict[str, Any]:
+        """All that the training goes on from, between two epochs: tensors and numbers."""
+        return {
+            "weights": self._model.state_dict(),
+            "optimizer": self._update.optimizer_state(),
+            "shuffle": self._shuffle.get_state(),
+            "random": random_state(self._there),
+            "epoch": self._epoch,
+            "steps": self._steps,
+            "seconds": self._seconds,
+            "over": self.over,
+        }
+
+    def go_on_from(self, state: Mapping[str, Any]) -> None:
+        """Be where the training was whose `state` this is; before the first epoch."""
+        self._model.load_state_dict(state["weights"])
+        self._update.set_optimizer_state(state["optimizer"])
+        self._shuffle.set_state(state["shuffle"])
+        set_random_state(state["random"], self._there)
+        self._epoch = int(state["epoch"])
+        self._steps = self._steps_before = int(state["steps"])
+        self._seconds = self._reported_seconds = float(state["seconds"])
+        self.over = bool(state["over"])
 
     def _worthwhile(self, capture: Capture | None) -> Capture | None:
         whole = self._params.epochs * (self._n // self._params.batch_size)  # batches of full size
@@ -104,15 +143,15 @@ class Training:
             the seconds of training so far, not counting what happens between epochs.
         """
         try:
-            for epoch in range(self._params.epochs):
+            while self._epoch < self._params.epochs and not self.over:
                 examples = self._train_epoch()
-                report = {"epoch": epoch + examples / self._n, "steps": float(self._steps)}
+                report = {"epoch": self._epoch + examples / self._n, "steps": float(self._steps)}
                 for name, total in self._update.totals.items():
                     report[f"train_{name}"] = total.item() / examples
+                self._epoch += 1
+                self.over |= not math.isfinite(report["train_loss"])
                 self._seconds = self._clock() - self._started
                 yield report, self._seconds
-                if self._over or not math.isfinite(report["train_loss"]):
-                    return
         finally:
             self._step.free()
 
@@ -131,8 +170,8 @@ class Training:
                 # cost more.
                 self._seconds = self._clock() - self._started
                 self._tell_progress()
-                self._over = self._steps == self._max_steps or self._seconds >= self._max_seconds
-                if self._over:
+                self.over = self._steps == self._max_steps or self._seconds >= self._max_seconds
+                if self.over:
                     break
         return examples
 
@@ -148,7 +187,7 @@ class Training:
         since = self._seconds - self._reported_seconds
         if since < _PROGRESS_EVERY_S:
             return
-        steps = self._pace.steps / (self._max_steps or self._total_steps)
+        steps = (self._steps_before + self._pace.steps) / (self._max_steps or self._total_steps)
         rate = (self._pace.examples - self._reported_examples) / since
         self._trial.progress(min(max(steps, self._seconds / self._max_seconds), 1.0), rate)
         self._reported_seconds, self._reported_examples = self._seconds, self._pace.examples

@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -141,6 +141,21 @@ class Update:
         network.add_to(self.totals, {"loss": loss.detach() * len(batch)})
         if self._problem.follow_training:
             network.add_to(self.totals, self._problem.metrics(outputs.detach(), targets))
+
+    def optimizer_state(self) -> list[dict[str, Any]]:
+        """What the optimizer remembers of each of the weights, in their order."""
+        # Not `state_dict`, which imports torch's compiler.
+        return [dict(self._optimizer.state[weights]) for weights in self._weights]
+
+    def set_optimizer_state(self, state: Sequence[Mapping[str, Any]]) -> None:
+        """Have it remember what another one has, whatever device that was on."""
+        (group,) = self._optimizer.param_groups
+        counts_there = group.get("capturable") or group.get("fused")
+        for weights, remembered in zip(self._weights, state, strict=True):
+            for name, value in remembered.items():
+                if isinstance(value, Tensor) and (name != "step" or counts_there):
+                    value = value.to(weights.device)
+                self._optimizer.state[weights][name] = value
 
     def begin_epoch(self) -> None:
         for total in self.totals.values():

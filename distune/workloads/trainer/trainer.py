@@ -57,12 +57,19 @@ def train(
             model, data.train, recipe.problem, checked, trial, clock=clock, capturing=capturing
         )
         best, waited = math.nan, 0
+        if (saved := trial.load()) is not None:
+            training.go_on_from(saved["training"])
+            best, waited = float(saved["best"]), int(saved["waited"])
+            if waited == checked.patience:
+                return
         for report, seconds in training.epochs():
             found = evaluate(model, data.validation, recipe.problem)
             report.update({f"val_{name}": value for name, value in found.items()})
             yield {**report, "seconds": seconds, "parameters": parameters}
             improved = better(found[watched], best, workload.direction)
             best, waited = (found[watched], 0) if improved else (best, waited + 1)
+            if trial.save_due:
+                trial.save({"training": training.state(), "best": best, "waited": waited})
             if waited == checked.patience:
                 return
 
@@ -93,8 +100,11 @@ def test(
         training = Training(
             model, data.train, recipe.problem, checked, trial, capturing=capturing, max_steps=steps
         )
+        if (saved := trial.load()) is not None:
+            training.go_on_from(saved)
         for _ in training.epochs():
-            pass
+            if trial.save_due:
+                trial.save(training.state())
         on_test = evaluate(model, data.test, recipe.problem)
         on_validation = evaluate(model, data.validation, recipe.problem)
         _leave_weights(trial, workload, checked, model)

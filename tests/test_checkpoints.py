@@ -1,0 +1,386 @@
+"""A trial that is interrupted goes on from its last checkpoint, as if nobody had disturbed it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distune.errors import Mistake
+from distune.share import protocol, records
+from distune.share.records import AttemptFile
+from distune.study.trial import (
+    Checkpoint,
+    Claim,
+    Outcome,
+    Purpose,
+    Report,
+    Resumed,
+    Trial,
+)
+from distune.training.checkpoints import Checkpoints
+from distune.training.context import TrialContext
+from tests.conftest import Lab, executors_of, wait_until
+from tests.trials import QuietTrial
+
+# -- built-in workloads: resumed is uninterrupted ------------------------------------------------
+
+
+@dataclass
+class SavingTrial(QuietTrial):
+    """Saves after each step, as bytes; goes on from `begin`."""
+
+    begin: bytes | None = None
+    saved: list[bytes] = field(default_factory=list)
+
+    @property
+    def save_due(self) -> bool:
+        return True
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        from distune.workloads import saved_state
+
+        file = io.BytesIO()
+        saved_state.write(state, file)
+        self.saved.append(file.getvalue())
+
+    def load(self) -> dict[str, Any] | None:
+        from distune.workloads import saved_state
+
+        found: dict[str, Any] = saved_state.read(self.begin) if self.begin else {}
+        return found or None
+
+
+SMALL = {"dataset": "digits", "epochs": 5, "batch_size": 64, "n_train": 300, "n_validation": 100}
+
+
+def trained(params: Mapping[str, Any], trial: SavingTrial) -> list[dict[str, float]]:
+    from distune.workloads.mnist_cnn import MNIST_CNN
+    from distune.workloads.trainer.trainer import train
+
+    reports = list(train(MNIST_CNN, params, trial))
+    return [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"optimizer": "adam", "dropout": 0.5},
+        {"optimizer": "adamw", "schedule": "cosine", "lr_final": 0.0001},
+        {"optimizer": "rmsprop", "schedule": "one-cycle", "momentum": 0.5},
+        {"momentum": 0.9, "clip_norm": 1.0, "l1": 1e-5},
+        {"lr": 0.5, "patience": 2},
+        {"lr": 1e9},
+    ],
+    ids=lambda more: ",".join(f"{k}={v}" for k, v in more.items()) or "sgd",
+)
+def test_from_any_checkpoint_a_training_goes_on_bit_for_bit(more: dict[str, Any]) -> None:
+    whole = SavingTrial(seed=3)
+    curve = trained({**SMALL, **more}, whole)
+    assert len(whole.saved) == len(curve)
+    for step, state in enumerate(whole.saved, 1):
+        resumed = SavingTrial(seed=3, begin=state)
+        rest = trained({**SMALL, **more}, resumed)
+        # A loss that is not a number is equal to itself here.
+        assert repr(rest) == repr(curve[step:])
+        assert _weights(resumed.saved or [state]) == _weights(whole.saved)
+
+
+def _weights(saved: list[bytes]) -> dict[str, bytes]:
+    from distune.workloads import saved_state
+
+    weights = saved_state.read(saved[-1])["training"]["weights"]
+    return {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+TRIAL = Trial(study="s", number=17, attempt=1, params={})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints"
+
+
+def saved_by_first(folder: Path, *states: Any) -> list[Checkpoint]:
+    kept: list[Checkpoint] = []
+    one = Checkpoints(folder, TRIAL, code="c", keep=kept.append)
+    for step, state in enumerate(states, 1):
+        one.begin(state, step)
+        one.complete([Report(step=i, metrics={}, seconds=i) for i in range(1, step + 1)], 9.0)
+    return kept
+
+
+def second(folder: Path, kept: list[Checkpoint], said: list[str], code: str = "c") -> Checkpoints:
+    file = AttemptFile(TRIAL, None, (), None, checkpoints=tuple(kept[-2:]))
+    trial = TRIAL.replace(attempt=2, checkpoints=file.checkpoints_for_the_next(failed=False))
+    return Checkpoints(folder, trial, code=code, say=said.append)
+
+
+@pytest.mark.parametrize("state", [b"bytes", {"epoch": 3, "name": "n", "list": [1.5, None]}])
+def test_the_next_attempt_gets_what_was_saved_last(folder: Path, state: Any) -> None:
+    kept = saved_by_first(folder, b"first", state)
+    loaded = second(folder, kept, []).load()
+    assert loaded is not None
+    assert (loaded.attempt, loaded.step, loaded.state) == (1, 2, state)
+    assert [report.step for report in loaded.described.reports] == [1, 2]
+
+
+def test_of_a_path_the_file_is_saved_and_a_copy_given(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    kept = saved_by_first(folder, tmp_path / "model.bin")
+    (tmp_path / "model.bin").write_bytes(b"other")
+    loaded = second(folder, kept, []).load()
+    assert loaded is not None
+    assert loaded.state.read_bytes() == b"weights"
+    loaded.state.unlink()
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def _longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def _flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[3] ^= 1
+    path.write_bytes(data)
+
+
+def _linked(path: Path) -> None:
+    path.rename(path.with_suffix(".real"))
+    path.symlink_to(path.with_suffix(".real"))
+
+
+@pytest.mark.parametrize("damage", [_torn, _longer, _flipped, _linked, Path.unlink])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(folder: Path, damage: Any) -> None:
+    kept = saved_by_first(folder, b"first", b"second")
+    damage(folder / "000017.1.2.checkpoint")
+    said: list[str] = []
+    loaded = second(folder, kept, said).load()
+    assert loaded is not None
+    assert (loaded.step, loaded.state) == (1, b"first")
+    assert len(said) == 1
+    assert "the checkpoint of step 2 of attempt 1 cannot be used" in said[0]
+    damage(folder / "000017.1.1.checkpoint")
+    assert second(folder, kept, said).load() is None
+    assert len(said) == 3
+
+
+def test_a_checkpoint_of_other_code_is_not_gone_on_from(folder: Path) -> None:
+    said: list[str] = []
+    kept = saved_by_first(folder, b"first")
+    assert second(folder, kept, said, code="d").load() is None
+    assert said == ["the checkpoint of step 1 of attempt 1 was saved by other code: beginning anew"]
+
+
+def test_only_the_last_files_of_an_attempt_stay(folder: Path) -> None:
+    saved_by_first(folder, *(b"%d" % i for i in range(9)))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"000017.1.{i}.checkpoint" for i in (7, 8, 9)]
+
+
+def test_a_state_that_would_have_to_be_run_is_refused_at_once(folder: Path) -> None:
+    with pytest.raises(Mistake, match="running code from the share"):
+        saved_by_first(folder, {"reads": Path("x")})
+    assert list(folder.iterdir()) == []
+
+
+def test_nothing_is_saved_beyond_the_limit(folder: Path) -> None:
+    kept: list[Checkpoint] = []
+    said: list[str] = []
+    one = Checkpoints(folder, TRIAL, limit=1000, keep=kept.append, say=said.append)
+    for size in (800, 801):
+        one.begin(bytes(size), 1)
+        one.complete([], 0.0)
+    assert [checkpoint.number for checkpoint in kept] == [1]
+    assert "checkpoint_limit is 1e-06 GB" in said[0]
+    assert [path.name for path in folder.iterdir()] == ["000017.1.1.checkpoint"]
+
+
+def test_what_cannot_be_written_is_said_and_training_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("no folder")
+    said: list[str] = []
+    context = TrialContext(
+        17, 1, 0, "cpu", "", checkpoints=Checkpoints(tmp_path / "checkpoints", TRIAL),
+        checkpoint_every=1e-9, say=said.append,
+    )  # fmt: skip
+    context.save(b"state")
+    assert said == ["no checkpoint could be saved: File exists; training goes on"]
+
+
+# -- what the next attempt is told ---------------------------------------------------------------
+
+
+def _checkpoint(attempt: int, number: int) -> Checkpoint:
+    return Checkpoint(attempt=attempt, number=number, step=number, size=1, sha256="0" * 64)
+
+
+def test_a_file_tells_the_last_two_checkpoints() -> None:
+    lines = [
+        TRIAL.replace(attempt=2, checkpoints=[_checkpoint(1, 9)]),
+        Claim(worker="w", host="", device="cpu", time=0.0),
+        Resumed(attempt=1, step=9),
+        *(_checkpoint(2, i) for i in (1, 2, 2, 3)),
+    ]
+    file = records.parse_attempt(b"".join(map(records.encode, lines)))
+    assert [one.number for one in file.checkpoints] == [2, 3]
+    assert file.resumed == Resumed(attempt=1, step=9)
+    assert file.checkpoints_for_the_next(failed=True) == [_checkpoint(2, 3), _checkpoint(2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("own", "failed", "resumed", "next_ones"),
+    [
+        ([], False, True, [(1, 2), (1, 1)]),
+        ([], True, True, [(1, 1)]),
+        ([], True, False, [(1, 2), (1, 1)]),
+        ([(2, 1)], True, True, [(2, 1), (1, 2)]),
+    ],
+    ids=["lost", "failed as it began", "failed before", "failed later"],
+)
+def test_what_an_attempt_failed_to_go_on_from_is_not_tried_again(
+    own: list[tuple[int, int]], failed: bool, resumed: bool, next_ones: list[tuple[int, int]]
+) -> None:
+    trial = TRIAL.replace(attempt=2, checkpoints=[_checkpoint(1, 2), _checkpoint(1, 1)])
+    file = AttemptFile(
+        trial, None, (), None, checkpoints=tuple(_checkpoint(*one) for one in own),
+        resumed=Resumed(attempt=1, step=2) if resumed else None,
+    )  # fmt: skip
+    found = file.checkpoints_for_the_next(failed=failed)
+    assert [(one.attempt, one.number) for one in found] == next_ones
+
+
+def test_names_of_checkpoints_are_parsed_strictly() -> None:
+    for purpose in Purpose:
+        name = protocol.checkpoint_name(purpose, 17, _checkpoint(2, 3))
+        assert protocol.key_of_checkpoint(name) == (purpose, 17)
+        assert protocol.key_of_checkpoint(f"{name}.part") == (purpose, 17)
+    for name in ("000017.jsonl", "17.1.1.checkpoint", "000017.1.01.checkpoint", "x.checkpoint"):
+        assert protocol.key_of_checkpoint(name) is None
+
+
+# -- an objective of one's own -------------------------------------------------------------------
+
+OBJECTIVE = """\
+import os, time
+
+def train(params, trial):
+    state = trial.load() or {"epoch": 0, "total": 0.0}
+    for epoch in range(state["epoch"], 8):
+        state = {"epoch": epoch + 1, "total": state["total"] + epoch * params["x"]}
+        if params["first"]:
+            trial.save(state, epoch + 1)
+        yield {"value": state["total"]}
+        if not params["first"]:
+            trial.save(state)
+        while trial.attempt <= 2 and epoch == 2 * trial.attempt:
+            time.sleep(0.01)
+
+def plain(params, trial):
+    state = trial.load() or {"done": 0}
+    for step in range(state["done"], 8):
+        trial.save({"done": step + 1}, step + 1)
+        while trial.attempt == 1 and step == 4:
+            time.sleep(0.01)
+    return state["done"]
+"""
+
+
+@pytest.fixture
+def saving(lab: Lab) -> Lab:
+    (lab.folder / "mine.py").write_text(OBJECTIVE)
+    return lab
+
+
+def file_of(lab: Lab, number: int) -> AttemptFile:
+    path = lab.logs / "space" / f"seen/000/{number:06d}.jsonl"
+    return records.parse_attempt(path.read_bytes())
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["saved, then yielded", "yielded, then saved"])
+def test_an_objective_that_is_killed_twice_has_one_curve(saving: Lab, first: bool) -> None:
+    saving.write_space(
+        objective="mine:train", metric="value", trials=1, checkpoint_every=0.000001,
+        params={"x": 1.5, "first": first}, lease="2s",
+    )  # fmt: skip
+    master = saving.master("--plain")
+    for attempt in (1, 2):
+        worker = saving.start("worker", "--objective", "mine:train", "--jobs", "1")
+        wait_until(lambda n=attempt: _steps(saving) == 2 * n + 1, what="it has come so far")  # type: ignore[misc]
+        for process in (worker.pid, *(one.pid for one in executors_of(worker.pid))):
+            os.kill(process, signal.SIGKILL)
+    last = saving.start("worker", "--objective", "mine:train", "--jobs", "1")
+    assert master.wait(60) == 0
+    assert last.wait(60) == 0
+    file = file_of(saving, 0)
+    totals = [sum(range(n + 1)) * 1.5 for n in range(8)]
+    assert [report.metrics["value"] for report in file.reports] == totals
+    assert file.trial.attempt == 3
+    assert file.resumed == Resumed(attempt=2, step=5)
+    assert file.result is not None
+    assert (file.result.value, file.result.steps) == (totals[0], 8)
+    assert "went on from step 5 of attempt 2" in saving.run("show", "0").stdout
+    attempts = json.loads(saving.run("show", "0", "--json").stdout)["attempts"]
+    assert [one["resumed"] for one in attempts] == [
+        None, {"attempt": 1, "step": 3}, {"attempt": 2, "step": 5}
+    ]  # fmt: skip
+    assert list((saving.logs / "space" / "checkpoints").iterdir()) == []
+
+
+def _steps(lab: Lab) -> int:
+    """Of the trial that is trained: reports whose checkpoint has a line."""
+    for path in (lab.logs / "space" / "trials").glob("*.taken"):
+        try:
+            file = records.parse_attempt(path.read_bytes())
+        except FileNotFoundError:
+            return 0
+        return file.checkpoints[-1].step if file.checkpoints else 0
+    return 0
+
+
+def test_a_plain_function_goes_on_too(saving: Lab) -> None:
+    saving.write_space(
+        objective="mine:plain", metric="value", trials=1, checkpoint_every=0.000001,
+        params={"x": 1.5}, lease="2s",
+    )  # fmt: skip
+    master = saving.master("--plain")
+    worker = saving.start("worker", "--objective", "mine:plain", "--jobs", "1")
+    wait_until(lambda: _steps(saving) == 5, what="it has come so far")
+    for process in (worker.pid, *(one.pid for one in executors_of(worker.pid))):
+        os.kill(process, signal.SIGKILL)
+    saving.start("worker", "--objective", "mine:plain", "--jobs", "1")
+    assert master.wait(60) == 0
+    file = file_of(saving, 0)
+    assert file.resumed == Resumed(attempt=1, step=5)
+    assert file.result is not None
+    assert (file.result.outcome, file.result.value) == (Outcome.COMPLETE, 5.0)
+
+
+def test_without_checkpoints_nothing_is_saved(saving: Lab) -> None:
+    saving.write_space(
+        objective="mine:train", metric="value", trials=1, checkpoint_every=0,
+        params={"x": 1.5, "first": False},
+    )  # fmt: skip
+    master = saving.master("--plain")
+    worker = saving.start("worker", "--objective", "mine:train", "--jobs", "1")
+    wait_until(lambda: saving.taken_by(worker), what="it is trained")
+    wait_until(lambda: executors_of(worker.pid), what="its process is there")
+    os.kill(executors_of(worker.pid)[0].pid, signal.SIGKILL)
+    wait_until(lambda: saving.taken_by(worker) and executors_of(worker.pid), what="again")
+    os.kill(executors_of(worker.pid)[0].pid, signal.SIGKILL)
+    assert master.wait(60) == 0
+    assert not (saving.logs / "space" / "checkpoints").exists()
+    assert file_of(saving, 0).resumed is None
