@@ -37,7 +37,7 @@ class FakeExecutor:
         said, self.says = self.says, []
         return [(0, message) for message in said]
 
-    def stop(self, slot: int) -> None:
+    def stop(self, slot: int, *, save: bool = False) -> None:
         self.stops += 1
         self.says = [Result(outcome=Outcome.RELEASED)]
 
@@ -115,7 +115,7 @@ class SimulatedExecutor(FakeExecutor):
         self._due = [(when, message) for when, message in self._due if when > self._now()]
         return super().poll()
 
-    def stop(self, slot: int) -> None:
+    def stop(self, slot: int, *, save: bool = False) -> None:
         self._say_after((0.5, Result(outcome=Outcome.RELEASED)))
 
     def abort(self, slot: int) -> str:
@@ -172,7 +172,7 @@ class SimulatedProcess:
             self._next_turn()
         return said
 
-    def stop(self, slot: int) -> None:
+    def stop(self, slot: int, *, save: bool = False) -> None:
         if slot == self._slot and self._trains is not None:
             self._trains.stop(0)
         else:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,8 +116,9 @@ def saved_by_first(folder: Path, *states: Any) -> list[Checkpoint]:
     kept: list[Checkpoint] = []
     one = Checkpoints(folder, TRIAL, code="c", keep=kept.append)
     for step, state in enumerate(states, 1):
-        one.begin(state, step)
-        one.complete([Report(step=i, metrics={}, seconds=i) for i in range(1, step + 1)], 9.0)
+        one.take(state, step)
+        one.write([Report(step=i, metrics={}, seconds=i) for i in range(1, step + 1)], 9.0)
+        one.wait(60.0)
     return kept
 
 
@@ -126,7 +128,11 @@ def second(folder: Path, kept: list[Checkpoint], said: list[str], code: str = "c
     return Checkpoints(folder, trial, code=code, say=said.append)
 
 
-@pytest.mark.parametrize("state", [b"bytes", {"epoch": 3, "name": "n", "list": [1.5, None]}])
+@pytest.mark.parametrize(
+    "state",
+    [b"bytes", 7, {"epoch": 3, "list": [1.5, None]}, {"a": (1, 2)}, {1: "an int"}],
+    ids=repr,
+)
 def test_the_next_attempt_gets_what_was_saved_last(folder: Path, state: Any) -> None:
     kept = saved_by_first(folder, b"first", state)
     loaded = second(folder, kept, []).load()
@@ -195,7 +201,7 @@ def test_only_the_last_files_of_an_attempt_stay(folder: Path) -> None:
 def test_a_state_that_would_have_to_be_run_is_refused_at_once(folder: Path) -> None:
     with pytest.raises(Mistake, match="running code from the share"):
         saved_by_first(folder, {"reads": Path("x")})
-    assert list(folder.iterdir()) == []
+    assert not folder.exists()
 
 
 def test_nothing_is_saved_beyond_the_limit(folder: Path) -> None:
@@ -203,8 +209,9 @@ def test_nothing_is_saved_beyond_the_limit(folder: Path) -> None:
     said: list[str] = []
     one = Checkpoints(folder, TRIAL, limit=1000, keep=kept.append, say=said.append)
     for size in (800, 801):
-        one.begin(bytes(size), 1)
-        one.complete([], 0.0)
+        one.take(bytes(size), 1)
+        one.write([], 0.0)
+        one.wait(60.0)
     assert [checkpoint.number for checkpoint in kept] == [1]
     assert "checkpoint_limit is 1e-06 GB" in said[0]
     assert [path.name for path in folder.iterdir()] == ["000017.1.1.checkpoint"]
@@ -213,12 +220,58 @@ def test_nothing_is_saved_beyond_the_limit(folder: Path) -> None:
 def test_what_cannot_be_written_is_said_and_training_goes_on(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("no folder")
     said: list[str] = []
-    context = TrialContext(
-        17, 1, 0, "cpu", "", checkpoints=Checkpoints(tmp_path / "checkpoints", TRIAL),
-        checkpoint_every=1e-9, say=said.append,
-    )  # fmt: skip
+    checkpoints = Checkpoints(tmp_path / "checkpoints", TRIAL, say=said.append)
+    context = TrialContext(17, 1, 0, "cpu", "", checkpoints=checkpoints, checkpoint_every=1e-9)
     context.save(b"state")
+    checkpoints.wait(60.0)
     assert said == ["no checkpoint could be saved: File exists; training goes on"]
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """A share on which syncing hangs: set when it does; to be set when it goes on."""
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def sync(descriptor: int) -> None:
+        hangs.set()
+        assert goes_on.wait(60.0)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    return hangs, goes_on
+
+
+def test_a_share_that_hangs_keeps_no_training_waiting(
+    folder: Path, hanging: tuple[threading.Event, threading.Event]
+) -> None:
+    """And when it is back, the newest state is written."""
+    hangs, goes_on = hanging
+    kept: list[Checkpoint] = []
+    one = Checkpoints(folder, TRIAL, keep=kept.append)
+    for step in range(1, 9):
+        one.take(b"state", step)
+        one.write([], 0.0)
+        assert hangs.wait(60.0)
+    goes_on.set()
+    one.wait(60.0)
+    assert [checkpoint.step for checkpoint in kept] == [1, 8]
+
+
+def test_nobody_is_told_of_a_checkpoint_after_the_end_of_its_training(
+    folder: Path, hanging: tuple[threading.Event, threading.Event]
+) -> None:
+    """It would be taken for the next trial's."""
+    hangs, goes_on = hanging
+    kept: list[Checkpoint] = []
+    one = Checkpoints(folder, TRIAL, keep=kept.append)
+    for step in (1, 2):
+        one.take(b"state", step)
+        one.write([], 0.0)
+        assert hangs.wait(60.0)
+    one.close()
+    goes_on.set()
+    one.wait(60.0)
+    assert kept == []
+    assert [path.name for path in folder.iterdir()] == ["000017.1.1.checkpoint"]
 
 
 # -- what the next attempt is told ---------------------------------------------------------------
@@ -369,18 +422,61 @@ def test_a_plain_function_goes_on_too(saving: Lab) -> None:
     assert (file.result.outcome, file.result.value) == (Outcome.COMPLETE, 5.0)
 
 
-def test_without_checkpoints_nothing_is_saved(saving: Lab) -> None:
-    saving.write_space(
-        objective="mine:train", metric="value", trials=1, checkpoint_every=0,
-        params={"x": 1.5, "first": False},
-    )  # fmt: skip
-    master = saving.master("--plain")
-    worker = saving.start("worker", "--objective", "mine:train", "--jobs", "1")
-    wait_until(lambda: saving.taken_by(worker), what="it is trained")
-    wait_until(lambda: executors_of(worker.pid), what="its process is there")
-    os.kill(executors_of(worker.pid)[0].pid, signal.SIGKILL)
-    wait_until(lambda: saving.taken_by(worker) and executors_of(worker.pid), what="again")
+LASTING = """\
+import time
+
+def train(params, trial):
+    step = trial.load() or 0
+    while step < 40:
+        step += 1
+        time.sleep(0.05)
+        yield {"value": step}
+        trial.save(step)
+"""
+
+
+def test_a_worker_that_is_asked_to_end_has_its_trainings_save_first(lab: Lab) -> None:
+    """However far away the next checkpoint is."""
+    (lab.folder / "mine.py").write_text(LASTING)
+    lab.write_space(objective="mine:train", metric="value", direction="maximize", trials=1)
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--objective", "mine:train", "--jobs", "1")
+    wait_until(lambda: _reports_of_taken(lab) >= 3, what="it is being trained")
+    worker.terminate()
+    assert worker.wait(10) == 143
+    wait_until(lambda: list((lab.logs / "space").glob("seen/000/*.lost")), what="it is put away")
+    (lost,) = (lab.logs / "space").glob("seen/000/*.lost")
+    given_back = records.parse_attempt(lost.read_bytes())
+    assert given_back.result is not None
+    assert given_back.result.failure is not None
+    assert given_back.result.failure.message == "its worker got SIGTERM"
+    assert [one.step for one in given_back.checkpoints] == [len(given_back.reports)]
+    lab.start("worker", "--objective", "mine:train", "--jobs", "1")
+    assert master.wait(60) == 0
+    file = file_of(lab, 0)
+    assert file.resumed == Resumed(attempt=1, step=len(given_back.reports))
+    assert [report.metrics["value"] for report in file.reports] == list(range(1, 41))
+
+
+def _reports_of_taken(lab: Lab) -> int:
+    for path in (lab.logs / "space" / "trials").glob("*.taken"):
+        try:
+            return len(records.parse_attempt(path.read_bytes()).reports)
+        except FileNotFoundError:
+            return 0
+    return 0
+
+
+def test_without_checkpoints_nothing_is_saved(lab: Lab) -> None:
+    (lab.folder / "mine.py").write_text(LASTING)
+    lab.write_space(
+        objective="mine:train", metric="value", direction="maximize", trials=1, checkpoint_every=0
+    )
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--objective", "mine:train", "--jobs", "1")
+    wait_until(lambda: _reports_of_taken(lab) >= 3, what="it is being trained")
     os.kill(executors_of(worker.pid)[0].pid, signal.SIGKILL)
     assert master.wait(60) == 0
-    assert not (saving.logs / "space" / "checkpoints").exists()
-    assert file_of(saving, 0).resumed is None
+    assert not (lab.logs / "space" / "checkpoints").exists()
+    assert file_of(lab, 0).resumed is None
+    assert file_of(lab, 0).trial.attempt == 2

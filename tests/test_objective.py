@@ -25,8 +25,8 @@ from distune.space_file.read import parse_space_file
 from distune.study.command import fill_in
 from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial
-from distune.training.context import TrialContext
-from distune.training.objective import Stopped, drive, find
+from distune.training.context import Stopped, TrialContext
+from distune.training.objective import drive, find
 from distune.training.offer import Offer
 from distune.training.program import run_command
 from tests.conftest import wait_until

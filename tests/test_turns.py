@@ -48,7 +48,7 @@ class FakeProcess:
     def tail(self) -> str:
         return "what it printed"
 
-    def stop(self, slot: int) -> None:
+    def stop(self, slot: int, *, save: bool = False) -> None:
         self.stopped.append(slot)
 
     def end(self, grace: float) -> None:

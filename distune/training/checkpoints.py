@@ -6,24 +6,26 @@ then how long that line is. It is written aside, synced and renamed before anybo
 
 import hashlib
 import importlib
+import io
+import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from distune.errors import BadRecord, Mistake
 from distune.share import protocol, records
 from distune.study.trial import MOST_CHECKPOINTS, Checkpoint, Record, Report, Trial
 
-_PIECE = 2**20  # bytes
 _LENGTH = 12  # digits, of the line at the end
 _KEPT = MOST_CHECKPOINTS + 1  # the line of the last one may not have been written yet
 
 
-_Form = Literal["torch", "bytes", "file"]
+_Form = Literal["torch", "json", "bytes", "file"]
 
 
 class Described(Record, frozen=True, kw_only=True):
@@ -45,14 +47,24 @@ class Loaded:
     state: Any
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A state as it was at a step."""
+
+    data: bytes
+    step: int
+    form: _Form
+
+
 class Checkpoints:
-    """Those of one attempt.
+    """Those of one attempt. A state is copied at once, and written by a thread: a share that is
+    slow or hangs keeps no training waiting (P9). Of those that wait for it the newest is kept.
 
     Args:
         folder: where all of the study's are, on the share; made when first needed.
         code: digest of the user's code that trains here.
         limit: bytes that all of the study's may have.
-        keep: told of a checkpoint whose file is complete.
+        keep: told, by that thread, of a checkpoint whose file is complete.
         say: takes a line for people.
     """
 
@@ -74,7 +86,10 @@ class Checkpoints:
         self._say = say
         self._own: list[Checkpoint] = []
         self._number = 0
-        self._begun: tuple[IO[bytes], Path, int, _Form] | None = None  # a file without its end
+        self._taken: _Taken | None = None  # whose reports are not known yet
+        self._changed = threading.Condition()
+        self._waiting: tuple[_Taken, Described] | None = None  # to be written
+        self._writes = self._closed = False
 
     def load(self) -> Loaded | None:
         """The last one that is whole, of the attempts before; says why it is not the very last."""
@@ -109,98 +124,123 @@ class Checkpoints:
         begin = end - int(data[end:])
         return records.load(Described, data[begin:end]), data[:begin]
 
-    def begin(self, state: Any, step: int) -> None:
-        """Write the state of a step; its file is complete after `complete`. If there is no room for
-        it, says so.
+    def take(self, state: Any, step: int) -> None:
+        """Copy the state of a step, to be written with `write`.
 
         Raises:
-            OSError: the share does not take it.
+            OSError: its file cannot be read.
             Mistake: it is nothing that can be saved, and read again.
         """
-        self.drop()
-        self._number += 1
-        path = self._path(self._next(step=0, size=0, sha256="0" * 64))
-        _refuse_links(self._folder)
-        self._folder.mkdir(exist_ok=True)
-        file = _part(path).open("x+b")
-        try:
-            form = _write(state, file)
-            file.flush()
-            if self._number == 1 and form == "torch":
-                _check_readable(file)
-        except BaseException:
-            _give_up(file, path)
-            raise
-        self._begun = file, path, step, form
-        taken = sum(one.stat().st_size for one in os.scandir(self._folder))
-        if taken > self._limit:
-            self.drop()
-            self._say(
-                f"no checkpoint is saved: all of this study's would have {taken / 1e9:.3g} GB, "
-                f"and its checkpoint_limit is {self._limit / 1e9:.3g} GB"
-            )
+        if isinstance(state, bytes | bytearray | memoryview):
+            self._taken = _Taken(bytes(state), step, "bytes")
+        elif isinstance(state, os.PathLike):
+            self._taken = _Taken(Path(state).read_bytes(), step, "file")
+        elif (plain := _as_json(state)) is not None:
+            self._taken = _Taken(plain, step, "json")
+        else:
+            file = io.BytesIO()
+            _torch_format().write(state, file)
+            if not self._number:
+                _check_readable(file.getvalue())
+            self._taken = _Taken(file.getvalue(), step, "torch")
 
-    def complete(self, reports: Sequence[Report], seconds: float) -> None:
-        """Finish what was begun: it belongs to these reports.
+    def write(self, reports: Sequence[Report], seconds: float) -> None:
+        """Have what was taken written: it belongs to these reports."""
+        taken, self._taken = self._taken, None
+        if taken is None:
+            return
+        described = Described(form=taken.form, code=self._code, seconds=seconds, reports=[*reports])
+        with self._changed:
+            self._waiting = taken, described
+            if not self._writes:
+                self._writes = True
+                threading.Thread(target=self._write_all, daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Until all is written, but no longer than that."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._writes, seconds)
+
+    def close(self) -> None:
+        """Nobody is told any more of what is being written."""
+        with self._changed:
+            self._waiting, self._closed = None, True
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                if self._waiting is None:
+                    self._writes = False
+                    self._changed.notify_all()
+                    return
+                (taken, described), self._waiting = self._waiting, None
+            try:
+                checkpoint = self._write(taken, described)
+            except OSError as error:
+                self._say(
+                    f"no checkpoint could be saved: {error.strerror or error}; training goes on"
+                )
+                continue
+            with self._changed:
+                if checkpoint is not None and not self._closed:
+                    self._keep(checkpoint)
+
+    def _write(self, taken: _Taken, described: Described) -> Checkpoint | None:
+        """Write a file; None if there is no room for it.
 
         Raises:
             OSError: the share does not take it.
         """
-        if self._begun is None:
-            return
-        file, path, step, form = self._begun
-        described = Described(form=form, code=self._code, seconds=seconds, reports=[*reports])
         line = records.dump(described)
-        self._begun = None
+        data = taken.data + line + b"%0*d" % (_LENGTH, len(line))
+        _refuse_links(self._folder)
+        self._folder.mkdir(exist_ok=True)
+        there = len(data) + sum(one.stat().st_size for one in os.scandir(self._folder))
+        if there > self._limit:
+            self._say(
+                f"no checkpoint is saved: all of this study's would have {there / 1e9:.3g} GB, "
+                f"and its checkpoint_limit is {self._limit / 1e9:.3g} GB"
+            )
+            return None
+        self._number += 1
+        checkpoint = Checkpoint(
+            attempt=self._trial.attempt,
+            number=self._number,
+            step=taken.step,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        path = self._path(checkpoint)
+        part = path.with_name(f"{path.name}.part")
         try:
-            file.seek(0, os.SEEK_END)
-            file.write(line + b"%0*d" % (_LENGTH, len(line)))
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
-            file.seek(0)
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-            _part(path).rename(path)
-        except BaseException:
-            _give_up(file, path)
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
             raise
-        file.close()
-        checkpoint = self._next(step=step, size=size, sha256=sha256)
         self._own.append(checkpoint)
-        self._keep(checkpoint)
         for old in self._own[:-_KEPT]:
             with suppress(OSError):
                 self._path(old).unlink()
         del self._own[:-_KEPT]
-
-    def drop(self) -> None:
-        """Leave nothing of what was begun and not finished."""
-        if self._begun is not None:
-            file, path, *_ = self._begun
-            self._begun = None
-            _give_up(file, path)
-
-    def _next(self, *, step: int, size: int, sha256: str) -> Checkpoint:
-        attempt = self._trial.attempt
-        return Checkpoint(attempt=attempt, number=self._number, step=step, size=size, sha256=sha256)
+        return checkpoint
 
     def _path(self, checkpoint: Checkpoint) -> Path:
         name = protocol.checkpoint_name(self._trial.purpose, self._trial.number, checkpoint)
         return self._folder / name
 
 
-def _write(state: Any, file: IO[bytes]) -> _Form:
-    """Write a state; returns its form."""
-    if isinstance(state, bytes | bytearray | memoryview):
-        file.write(state)
-        return "bytes"
-    if isinstance(state, os.PathLike):
-        with open(state, "rb") as source:
-            while piece := source.read(_PIECE):
-                file.write(piece)
-        return "file"
-    _torch_format().write(state, file)
-    return "torch"
+def _as_json(state: Any) -> bytes | None:
+    """For a state that needs no PyTorch, whose import takes seconds; None for any other."""
+    try:
+        text = json.dumps(state)
+        return text.encode() if json.loads(text) == state else None
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _torch_format() -> Any:
@@ -211,6 +251,8 @@ def _state_of(form: _Form, data: bytes) -> Any:
     """What was given to be saved; of a file, the path of a copy."""
     if form == "torch":
         return _torch_format().read(data)
+    if form == "json":
+        return json.loads(data)
     if form == "bytes":
         return data
     descriptor, path = tempfile.mkstemp(prefix="distune-checkpoint-")
@@ -219,32 +261,19 @@ def _state_of(form: _Form, data: bytes) -> Any:
     return Path(path)
 
 
-def _check_readable(file: IO[bytes]) -> None:
+def _check_readable(data: bytes) -> None:
     """
     Raises:
-        Mistake: what was written there could not be read by the attempt that needs it.
+        Mistake: what was saved could not be read by the attempt that needs it.
     """
     try:
-        file.seek(0)
-        _torch_format().read(file.read())
+        _torch_format().read(data)
     except Exception as error:
         raise Mistake(
             "trial.save was given what PyTorch reads only by running code from the share "
             f"({str(error).splitlines()[0]:.200}): give it tensors, numbers, text, and lists and "
             "dicts of them (a state_dict), bytes, or a path"
         ) from None
-
-
-def _part(path: Path) -> Path:
-    """Where it is written."""
-    return path.with_name(f"{path.name}.part")
-
-
-def _give_up(file: IO[bytes], path: Path) -> None:
-    with suppress(OSError):
-        file.close()
-    with suppress(OSError):
-        _part(path).unlink()
 
 
 def _refuse_links(folder: Path) -> None:

@@ -11,6 +11,12 @@ from distune.study.trial import Report
 from distune.training.checkpoints import Checkpoints, Loaded
 from distune.workloads.data.folders import DataFolders
 
+_WRITTEN_WITHIN = 5.0  # seconds; the worker, which wants the training to end, kills it before that
+
+
+class Stopped(BaseException):
+    """The master, or the worker, does not want this attempt to go on."""
+
 
 @dataclass
 class TrialContext:
@@ -24,6 +30,8 @@ class TrialContext:
         data: where this host's data sets are.
         checkpoints: of this attempt; None if there are none.
         checkpoint_every: seconds between two of them.
+        on_saving: called once, when the objective first asks for a state or gives one.
+        ends_when_saved: asked whether the training is to end as soon as it has saved a state.
         reports: made so far, also by the attempts that this one goes on from; the driver's.
         yields: the objective is a generator; until the driver knows that, it is a function.
     """
@@ -40,6 +48,8 @@ class TrialContext:
     )
     checkpoints: Checkpoints | None = None
     checkpoint_every: float = 60.0
+    on_saving: Callable[[], None] = field(default=lambda: None)
+    ends_when_saved: Callable[[], bool] = field(default=lambda: False)
     on_resumed: Callable[[Loaded], None] = field(default=lambda loaded: None)
     say: Callable[[str], None] = field(default=lambda line: None)
     monotonic: Callable[[], float] = time.monotonic
@@ -49,7 +59,7 @@ class TrialContext:
     def __post_init__(self) -> None:
         self._began = self._saved_at = self.monotonic()
         self._loaded: Loaded | None = None
-        self._save_now = False
+        self._saves = False
         self._awaited: int | None = None  # the report that makes a checkpoint complete
 
     @property
@@ -77,6 +87,7 @@ class TrialContext:
         Raises:
             Mistake: there are steps already.
         """
+        self._tell_that_it_saves()
         if self._loaded is None and self.reports:
             raise Mistake("trial.load() comes before the first step that is yielded")
         if self._loaded is None and self.checkpoints is not None:
@@ -92,7 +103,7 @@ class TrialContext:
         if self.checkpoints is None or self.checkpoint_every <= 0:
             return False
         since = self.monotonic() - self._saved_at
-        return self._save_now or since >= self.checkpoint_every
+        return since >= self.checkpoint_every or self.ends_when_saved()
 
     def save(self, state: Any, step: int | None = None) -> None:
         """Save a state that a later attempt may go on from, unless the last one is younger than the
@@ -107,32 +118,38 @@ class TrialContext:
 
         Raises:
             Mistake: it cannot be read again, or no such step comes next.
+            Stopped: it is saved, and the training is to end.
         """
+        self._tell_that_it_saves()
         if not self.save_due or self.checkpoints is None:
             return
         made = len(self.reports)
         of_step = made if step is None else step
         if self.yields and of_step > made + 1:
             raise Mistake(f"trial.save was given the state of step {step} after {made} steps")
-        self._saved_at, self._save_now = self.monotonic(), False
+        self._saved_at = self.monotonic()
         try:
-            self.checkpoints.begin(state, of_step)
-            if self.yields and of_step > made:
-                self._awaited = of_step
-            else:
-                self._complete(of_step)
+            self.checkpoints.take(state, of_step)
         except OSError as error:
-            self.say(f"no checkpoint could be saved: {error.strerror or error}; training goes on")
+            raise Mistake(f"trial.save: {error}") from None
+        if self.yields and of_step > made:
+            self._awaited = of_step
+        else:
+            self._complete(of_step)
 
-    def save_soon(self) -> None:
-        """The next state is to be saved, however young the last one is."""
-        self._save_now = True
+    def _tell_that_it_saves(self) -> None:
+        if not self._saves and self.checkpoints is not None:
+            self._saves = True
+            self.on_saving()
 
     def _complete(self, step: int) -> None:
         assert self.checkpoints is not None
         reports = self.reports[:step] if self.yields else []
         now = self.monotonic() - self._began + self.seconds_before
-        self.checkpoints.complete(reports, reports[-1].seconds if reports else now)
+        self.checkpoints.write(reports, reports[-1].seconds if reports else now)
+        if self.ends_when_saved():
+            self.checkpoints.wait(_WRITTEN_WITHIN)
+            raise Stopped
 
     # -- for the driver ----------------------------------------------------------------------
 
@@ -142,10 +159,16 @@ class TrialContext:
         return self._loaded.described.seconds if self._loaded is not None else 0.0
 
     def reported(self) -> None:
-        """A report has been made: a state that was saved for it is complete."""
+        """A report has been made: a state that was saved for it is complete.
+
+        Raises:
+            Stopped: as `save`.
+        """
         if self._awaited is not None and self._awaited <= len(self.reports):
             step, self._awaited = self._awaited, None
-            try:
-                self._complete(step)
-            except OSError as error:
-                self.say(f"no checkpoint could be saved: {error.strerror or error}")
+            self._complete(step)
+
+    def close(self) -> None:
+        """The training is over: of what is being written nobody is told."""
+        if self.checkpoints is not None:
+            self.checkpoints.close()

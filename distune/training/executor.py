@@ -28,7 +28,7 @@ from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Resu
 from distune.training import children
 from distune.training.checkpoints import Checkpoints, Loaded
 from distune.training.code import Code, CurrentCode
-from distune.training.context import TrialContext
+from distune.training.context import Stopped, TrialContext
 from distune.training.messages import (
     LONG_TURN,
     WAITED,
@@ -36,6 +36,7 @@ from distune.training.messages import (
     InTurn,
     Prepare,
     Ready,
+    Saves,
     Spent,
     Stop,
     TrainingProgress,
@@ -43,7 +44,7 @@ from distune.training.messages import (
     decode_request,
     encode_message,
 )
-from distune.training.objective import Stopped, drive, find
+from distune.training.objective import drive, find
 from distune.training.offer import Objective, Offer
 from distune.training.printed import end_of_output
 from distune.training.surroundings import Surroundings, by_name, show_stack_on_request
@@ -63,6 +64,7 @@ class _Executor:
         self._messages = messages
         self._inbox: queue.SimpleQueue[Record | Study] = queue.SimpleQueue()
         self._stops: set[int] = set()  # of the trials that are trained now
+        self._saves_before_stop: set[int] = set()
         self._device = "cpu"
         self._data = DataFolders.of()
         self._study: Study | None = None
@@ -97,12 +99,15 @@ class _Executor:
     def _listen(self) -> None:
         for line in self._lines():
             slot, message = decode_request(line)
-            if isinstance(message, Stop):
+            if isinstance(message, Stop) and message.save:
+                self._saves_before_stop.add(slot)
+            elif isinstance(message, Stop):
                 self._stops.add(slot)
             else:
                 # Cleared here, in the order of arrival: a stop meant for the attempt
                 # before must not reach this one.
                 self._stops.clear()
+                self._saves_before_stop.clear()
                 if isinstance(message, InTurn):
                     self._turn_began = time.monotonic()
                     self._rows += 1
@@ -254,6 +259,8 @@ class _Executor:
             report_progress=partial(self._progress, slot),
             checkpoint_every=study.checkpoint_every,
             on_resumed=partial(self._resumed, slot),
+            on_saving=lambda: self._say(Saves(), slot),
+            ends_when_saved=lambda: slot in self._saves_before_stop,
             say=_say_to_people,
         )
         if assignment.checkpoints and study.checkpoint_every:
@@ -270,9 +277,13 @@ class _Executor:
         self._prints = True
         self._say(TrainingStarted(code=self._code_of(study)), slot)
         message: Report | Result | None = None
-        for message in drive(objective, study, trial, context, stopped=lambda: slot in self._stops):
-            if isinstance(message, Report):
-                self._say(message, slot)
+        try:
+            stopped = partial(self._stops.__contains__, slot)
+            for message in drive(objective, study, trial, context, stopped=stopped):
+                if isinstance(message, Report):
+                    self._say(message, slot)
+        finally:
+            context.close()
         assert isinstance(message, Result)  # `drive` ends with one
         return message
 

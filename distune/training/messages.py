@@ -51,7 +51,15 @@ class InTurn(Record, frozen=True, kw_only=True):
 
 
 class Stop(Record, frozen=True, kw_only=True):
-    """A request to end a training between two of its steps."""
+    """A request to end a training between two of its steps; with `save`, once it has saved its next
+    state.
+    """
+
+    save: bool = False
+
+
+class Saves(Record, frozen=True, kw_only=True):
+    """The training saves states: it is worth waiting for one, if it has to end."""
 
 
 class Ready(Record, frozen=True, kw_only=True):
@@ -105,6 +113,7 @@ _ANSWERS: tuple[type[Record], ...] = (
     TrainingStarted,
     TrainingProgress,
     Spent,
+    Saves,
     Resumed,
     Report,
     Checkpoint,

@@ -29,15 +29,11 @@ from distune.study.trial import (
     summarize,
 )
 from distune.training import program
-from distune.training.context import TrialContext
+from distune.training.context import Stopped, TrialContext
 from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
 
 _LONGEST_NAME = 200  # characters of a metric's name
-
-
-class Stopped(BaseException):
-    """The master does not want this attempt any more."""
 
 
 def find(study: Study, trial: Trial, objectives: Mapping[str, Objective]) -> Objective:

@@ -180,9 +180,11 @@ class ExecutorProcess:
                 return True
         return False
 
-    def stop(self, slot: int = 0) -> None:
-        """Ask it to stop a training between two steps; it answers with a result."""
-        self._send(encode_message(Stop(), slot))
+    def stop(self, slot: int = 0, *, save: bool = False) -> None:
+        """Ask it to stop a training between two steps, or when it has saved its next state; it
+        answers with a result.
+        """
+        self._send(encode_message(Stop(save=save), slot))
 
     def poll(self) -> list[tuple[int, Record | Died]]:
         """Messages, each with the slot of the trial it is about."""

@@ -92,9 +92,9 @@ class TrialsInTurn:
         said, self._said = self._said, []
         return said
 
-    def stop(self, slot: int) -> None:
+    def stop(self, slot: int, *, save: bool = False) -> None:
         if slot in self._row:
-            self._process.stop(slot)
+            self._process.stop(slot, save=save)
         elif self._waiting.pop(slot, None):
             self._give_back(slot, "stopped by the master")
 

@@ -48,6 +48,7 @@ class Attempt:
     flushed: float = 0.0  # when it had been written last
     reports: int = 0
     reports_progress: bool = False  # the objective does so itself, more finely than by steps
+    saves: bool = False  # states that it can go on from
     has_output: bool = False  # what was printed is written, or in `unwritten`
     result: Result | None = None
     unsure_until: float = 0.0  # when its result may be written
@@ -92,8 +93,11 @@ class Attempt:
         self.study.ended.append(self)
 
     def release(self, result: Result, now: float) -> None:
-        """Give it back after all, if it failed only a moment ago."""
-        if self.unsure_until > now:
+        """Give it back after all, if it failed only a moment ago; or say why it was given back."""
+        assert self.result is not None
+        if self.unsure_until > now or (
+            self.result.outcome is Outcome.RELEASED and not self.written
+        ):
             self.result, self.unsure_until = result, 0.0
             self.unwritten[-1] = result
 

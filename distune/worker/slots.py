@@ -19,6 +19,7 @@ from distune.study.trial import (
 from distune.training.messages import (
     Assignment,
     Died,
+    Saves,
     TrainingProgress,
     TrainingStarted,
 )
@@ -38,7 +39,7 @@ class ExecutorLike(Interface):
     def takes(self, slot: int, study: Study) -> bool: ...
     def start(self, slot: int, assignment: Assignment) -> None: ...
     def poll(self) -> Sequence[tuple[int, Record | Died]]: ...
-    def stop(self, slot: int) -> None: ...
+    def stop(self, slot: int, *, save: bool = False) -> None: ...
     def terminate(self) -> None: ...
     def end(self, slot: int, grace: float) -> None: ...
     def abort(self, slot: int) -> str: ...
@@ -119,6 +120,8 @@ class Slot:
                 self.attempt.printed(message.text)
             case Report() if self.attempt is not None:
                 self.attempt.report(message)
+            case Saves() if self.attempt is not None:
+                self.attempt.saves = True
             case Checkpoint() | Resumed() if self.attempt is not None:
                 self.attempt.saved(message)
             case Result():
@@ -237,6 +240,18 @@ class Slots:
         for slot in self.testing(study):
             slot.end()
             slot.self_test = None
+
+    def save_all(self) -> bool:
+        """Ask each training that saves states to save one more, and end; whether there are any."""
+        saving = [s for s in self._slots if s.busy and s.attempt is not None and s.attempt.saves]
+        for slot in saving:
+            slot.executor.stop(slot.number, save=True)
+        return bool(saving)
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether any of those has not ended yet."""
+        return any(s.busy and s.attempt is not None and s.attempt.saves for s in self._slots)
 
     def end_all(self, grace: float, monotonic: Callable[[], float]) -> None:
         """Stop everything; all of them have the same seconds to clean up."""

@@ -25,6 +25,7 @@ _FAILURE_OUTPUT = 8192  # characters of it are with a failure, and so in the his
 _FLUSH_EVERY = 1.0  # seconds that a report may wait to be written
 _UNSURE_FOR = 0.5  # seconds after a failure in which a signal may come that explains it
 _MOST_KILLS = 3  # of a trial's training, until that is the trial's own doing
+_SAVE_WITHIN = 2.5  # seconds that a training has for a last state, if it saves any
 _CLEAN_UP_WITHIN = 0.5  # seconds that all executors have when the worker ends
 
 
@@ -140,6 +141,10 @@ class Worker:
         """
         self._listen(self._monotonic())
         deadline = self._monotonic() + seconds
+        save_by = self._monotonic() + _SAVE_WITHIN if self._slots.save_all() else 0.0
+        while self._slots.is_saving and self._monotonic() < save_by:
+            self._sleep(0.01)
+            self._listen(self._monotonic())
         self._slots.end_all(_CLEAN_UP_WITHIN, self._monotonic)
         for slot in self._slots:
             slot.release(reason)
