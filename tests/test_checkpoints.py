@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from distune.training.checkpoints import Checkpoints
 from distune.training.context import TrialContext
 from tests.conftest import Lab, executors_of, wait_until
 from tests.trials import QuietTrial
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # -- built-in workloads: resumed is uninterrupted ------------------------------------------------
 
@@ -480,3 +483,24 @@ def test_without_checkpoints_nothing_is_saved(lab: Lab) -> None:
     assert not (lab.logs / "space" / "checkpoints").exists()
     assert file_of(lab, 0).resumed is None
     assert file_of(lab, 0).trial.attempt == 2
+
+
+def test_a_program_goes_on_from_the_file_that_it_has_named(lab: Lab) -> None:
+    program = [sys.executable, str(ROOT / "examples" / "resume.py"), "--lr", "{lr}"]
+    lab.write_space(
+        objective=None, metric="loss", summary="last", trials=1, checkpoint_every=0.001,
+        command=[*program, "--seconds", "0.05", "--dir", "{trial_dir}",
+                 "--resume", "{trial_resume}"],
+        params={"lr": 0.1},
+    )  # fmt: skip
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--allow-commands", "--jobs", "1")
+    wait_until(lambda: _steps(lab) >= 3, what="it has saved something")
+    os.kill(executors_of(worker.pid)[0].pid, signal.SIGKILL)
+    assert master.wait(60) == 0
+    file = file_of(lab, 0)
+    assert file.resumed is not None
+    assert file.resumed.step >= 3
+    assert "--resume" not in file.output
+    losses = [report.metrics["loss"] for report in file.reports]
+    assert losses == pytest.approx([100 * 0.8 ** (2 * n) for n in range(1, 21)])

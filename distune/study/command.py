@@ -9,8 +9,9 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 #: An argument of its own: `--name value` of each parameter that the trial has.
 ARGS = "{args}"
 #: What a command may name besides its parameters.
+RESUME = "trial_resume"
 COMMAND_WORDS = frozenset(
-    {"args", "trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_dir"}
+    {"args", "trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_dir", RESUME}
 )
 
 

@@ -169,6 +169,8 @@ class TrialContext:
             self._complete(step)
 
     def close(self) -> None:
-        """The training is over: of what is being written nobody is told."""
+        """The training is over: of what is being written nobody is told, and a copy is removed."""
         if self.checkpoints is not None:
             self.checkpoints.close()
+        if self._loaded is not None and self._loaded.described.form == "file":
+            self._loaded.state.unlink(missing_ok=True)

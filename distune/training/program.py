@@ -9,8 +9,10 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
-from distune.study.command import fill_in
+from distune.study.command import RESUME, fill_in
 from distune.study.trial import Metrics, Scalar
 from distune.training import children
 from distune.training.context import TrialContext
@@ -22,6 +24,7 @@ _REST_WITHIN = 1.0  # seconds for what it has printed, once it has ended
 _PIECE = 2**16
 _END_OF_LINE = re.compile(rb"(?<=[\r\n])")  # a progress bar may stand before a report
 _STEERING = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+_CHECKPOINT = "checkpoint"
 _LONGEST_REASON = 300  # characters
 
 
@@ -34,7 +37,8 @@ def run_command(
     metric: str = "value",
 ) -> Iterator[Metrics]:
     """Run a program and yield its reports: the JSON objects that it prints, a line each, with a
-    number in them. What else it prints goes where this process's output goes.
+    number in them. What else it prints goes where this process's output goes. A command with
+    `{trial_resume}` may name a file to go on from, `{"checkpoint": "model.pt"}`, that is complete.
 
     Args:
         names: of the parameters that the study's trials may have.
@@ -53,16 +57,23 @@ def run_command(
     }
     if any("{trial_dir}" in part for part in command):
         context.dir  # noqa: B018  made by asking for it
-    arguments = fill_in(command, params, trial, names)
+    resumes = any(f"{{{RESUME}}}" in part for part in command)
+    if resumes and (state := context.load()) is not None:
+        trial[RESUME] = str(state)
+    arguments = fill_in(command, params, trial, [*names, RESUME])
     kills = children.memory_kills()
     with children.guarded(arguments, _GRACE) as process:
         errors = bytearray()
         for line in _lines(_printed(process, errors)):
-            report = _report_in(line, metric)
-            if report is None:
-                _pass_on(1, line)
-            else:
+            fields = _fields_in(line)
+            report = {n: v for n, v in fields.items() if isinstance(v, float) or n == metric}
+            saved = fields.get(_CHECKPOINT) if resumes else None
+            if report:
                 yield report
+            if isinstance(saved, str):
+                context.save(Path(saved))
+            if not report and not isinstance(saved, str):
+                _pass_on(1, line)
         status = process.wait()
     if status == -signal.SIGKILL and children.memory_kills() > kills:
         raise MemoryError(f"{arguments[0]} was killed: {children.NO_MEMORY}")
@@ -121,16 +132,14 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _report_in(line: bytes, metric: str) -> Metrics | None:
-    """The numbers of a line of JSON, if it has any."""
-    if b"{" not in line or len(line) > _LONGEST_LINE:
-        return None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(_STEERING.sub(b"", line), parse_int=float)
-        if isinstance(found, dict):
-            kept = {n: v for n, v in found.items() if isinstance(v, float) or n == metric}
-            return kept or None
-    return None
+def _fields_in(line: bytes) -> dict[str, Any]:
+    """What a line of JSON says, its numbers as floats; nothing, if it is none."""
+    if b"{" in line and len(line) <= _LONGEST_LINE:
+        with suppress(ValueError, RecursionError):
+            found = json.loads(_STEERING.sub(b"", line), parse_int=float)
+            if isinstance(found, dict):
+                return found
+    return {}
 
 
 def _pass_on(descriptor: int, data: bytes) -> None:
