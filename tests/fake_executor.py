@@ -22,6 +22,7 @@ class FakeExecutor:
         self.trials: list[Trial] = []
         self.self_tests = self.stops = self.ends = self.aborted = 0
         self.says: list[Record | Died] = []
+        self.saved: list[Record | Died] = []  # what it says when it is asked to save, and end
 
     def takes(self, slot: int, study: Study) -> bool:
         return True
@@ -39,7 +40,7 @@ class FakeExecutor:
 
     def stop(self, slot: int, *, save: bool = False) -> None:
         self.stops += 1
-        self.says = [Result(outcome=Outcome.RELEASED)]
+        self.says = [*self.saved] if save else [Result(outcome=Outcome.RELEASED)]
 
     def terminate(self) -> None: ...
 

@@ -73,6 +73,7 @@ class Mutation:
 _STORE = "tests/test_store.py"
 _VERIFY = "tests/test_verify.py"
 _MASTER = "tests/test_master.py"
+_CHECKPOINTS = "tests/test_checkpoints.py"
 _WORKER = "tests/test_worker.py"
 _HEARTBEAT = "tests/test_heartbeat.py"
 _LONG = "tests/test_simulation.py::test_a_worker_that_trains_for_many_leases_is_not_silent"
@@ -377,6 +378,32 @@ MUTATIONS = (
     Mutation(
         "a worker keeps what it holds when its study is over", "worker", tests=_WORKER,
         old="        for name in self._held(study):\n            study.release(name)\n", new="",
+    ),
+    Mutation(
+        "a damaged checkpoint is gone on from", "training",
+        tests=f"{_CHECKPOINTS}::test_a_damaged_checkpoint_falls_back_to_the_one_before",
+        old="len(data) != checkpoint.size or hashlib.sha256(data).hexdigest() != checkpoint.sha256",
+        new="len(data) < 0",
+    ),
+    Mutation(
+        "the next attempt is not told of checkpoints", "master",
+        tests="tests/test_planner.py",
+        old="checkpoints=file.checkpoints_for_the_next(failed=failed),", new="checkpoints=[],",
+    ),
+    Mutation(
+        "what an attempt failed to go on from is tried again", "share",
+        tests=f"{_CHECKPOINTS}::test_what_an_attempt_failed_to_go_on_from_is_not_tried_again",
+        old="(before[1:] if began_badly else before)", new="before",
+    ),
+    Mutation(
+        "a checkpoint is told of after its training is over", "training",
+        tests=f"{_CHECKPOINTS}::test_nobody_is_told_of_a_checkpoint_after_the_end_of_its_training",
+        old="if checkpoint is not None and not self._closed:", new="if checkpoint is not None:",
+    ),
+    Mutation(
+        "a training is not asked to save when its worker ends", "worker",
+        tests=_WORKER,
+        old="if self._slots.save_all() else 0.0", new="if False else 0.0",
     ),
 )  # fmt: skip
 

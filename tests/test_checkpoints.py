@@ -396,9 +396,9 @@ def test_an_objective_that_is_killed_twice_has_one_curve(saving: Lab, first: boo
     assert list((saving.logs / "space" / "checkpoints").iterdir()) == []
 
 
-def _steps(lab: Lab) -> int:
+def _steps(lab: Lab, study: str = "space") -> int:
     """Of the trial that is trained: reports whose checkpoint has a line."""
-    for path in (lab.logs / "space" / "trials").glob("*.taken"):
+    for path in (lab.logs / study / "trials").glob("*.taken"):
         try:
             file = records.parse_attempt(path.read_bytes())
         except FileNotFoundError:
@@ -504,3 +504,56 @@ def test_a_program_goes_on_from_the_file_that_it_has_named(lab: Lab) -> None:
     assert "--resume" not in file.output
     losses = [report.metrics["loss"] for report in file.reports]
     assert losses == pytest.approx([100 * 0.8 ** (2 * n) for n in range(1, 21)])
+
+
+def test_a_built_in_training_that_is_killed_twice_is_the_one_that_never_was(lab: Lab) -> None:
+    """Its curve, its result and its weights, bit for bit, on other workers each time."""
+    lab.write_space(
+        objective="mnist-cnn", metric=None, direction=None, trials=1, checkpoint_every=0.001,
+        params={**SMALL, "n_train": 1000, "epochs": 40, "optimizer": "adam", "dropout": 0.3},
+        lease="2s",
+    )  # fmt: skip
+    found = []
+    for name, kills in (("whole", []), ("killed", [3, 20])):
+        master = lab.master("--plain", "--study", name)
+        for step in kills:
+            worker = lab.start("worker", "--jobs", "1", "--study", name)
+            wait_until(lambda n=step: _steps(lab, "killed") >= n, what="it has come so far")  # type: ignore[misc]
+            for process in (worker.pid, *(one.pid for one in executors_of(worker.pid))):
+                os.kill(process, signal.SIGKILL)
+        last = lab.start("worker", "--jobs", "1", "--study", name)
+        assert master.wait(120) == 0
+        assert last.wait(60) == 0
+        folder = lab.logs / name
+        file = records.parse_attempt((folder / "seen/000/000000.jsonl").read_bytes())
+        assert (file.resumed is not None) == bool(kills)
+        assert file.trial.attempt == 1 + len(kills)
+        assert file.result is not None
+        curve = [
+            {k: v for k, v in report.metrics.items() if k != "seconds"} for report in file.reports
+        ]
+        weights = _tensors((folder / "artifacts" / "best.pt").read_bytes())
+        found.append((curve, file.result.value, weights))
+    assert len(found[0][0]) == 40
+    assert found[0] == found[1]
+
+
+def _tensors(data: bytes) -> dict[str, bytes]:
+    from distune.workloads import saved_state
+
+    weights = saved_state.read(data)["state_dict"]
+    return {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+
+
+def test_what_is_left_of_an_old_study_is_cleaned_on_request(lab: Lab) -> None:
+    lab.write_space(objective="train:quick", trials=1)
+    offered = ["--workers", "1", "--objective", "train:quick"]
+    assert lab.run("master", "--space", "space.json", *offered).returncode == 0
+    left = lab.logs / "space" / "checkpoints"
+    left.mkdir()
+    for name in ("000000.1.1.checkpoint", "000007.2.1.checkpoint.part", "mine.txt"):
+        (left / name).write_text("x")
+    done = lab.run("clean", "space")
+    assert done.stdout == "removed: 2 checkpoints of space\n"
+    assert [path.name for path in left.iterdir()] == ["mine.txt"]
+    assert lab.run("clean", "space").stdout == "removed: 0 checkpoints of space\n"

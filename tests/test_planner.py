@@ -31,7 +31,16 @@ from distune.share.heartbeat import Beat, BeatState
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.study import Limits
-from distune.study.trial import FAILURES, Counted, Failure, Outcome, Purpose, Result, Trial
+from distune.study.trial import (
+    FAILURES,
+    Checkpoint,
+    Counted,
+    Failure,
+    Outcome,
+    Purpose,
+    Result,
+    Trial,
+)
 from distune.watch.snapshot import Snapshot, WorkerView
 from tests.histories import LEASE, asked_from, asked_trial, make_study
 
@@ -173,6 +182,15 @@ def test_only_failures_count_against_a_trial_and_say_on_which_worker() -> None:
             if isinstance(a, Publish) and a.trial.number == 0
         ]
         assert publish.trial.failed_on == failed_on
+
+
+def test_the_next_attempt_is_told_the_last_checkpoints_of_the_one_before() -> None:
+    lost = name(0, State.LOST)
+    saved = [Checkpoint(attempt=1, number=n, step=n, size=1, sha256="0" * 64) for n in (4, 5)]
+    file = AttemptFile(trial(0), None, (), None, checkpoints=tuple(saved))
+    actions = planned(seen_by(lost, files={lost: file}), Publish)
+    (publish,) = [a for a in actions if isinstance(a, Publish) and a.trial.number == 0]
+    assert publish.trial.checkpoints == saved[::-1]
 
 
 def test_a_failed_attempt_is_tried_again_until_it_has_had_its_chances() -> None:

@@ -12,8 +12,17 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result, Trial
-from distune.training.messages import Died
+from distune.study.trial import (
+    FAILURES,
+    Checkpoint,
+    Failure,
+    Outcome,
+    Record,
+    Report,
+    Result,
+    Trial,
+)
+from distune.training.messages import Died, Saves
 from distune.worker.context import WorkerIdentity
 from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
@@ -597,6 +606,24 @@ def test_a_failure_just_before_the_workers_own_signal_is_given_back() -> None:
     results = [bench.result_of(number) for number in range(2)]
     assert [one and one.outcome for one in results] == [Outcome.RELEASED] * 2
     assert len(bench.names(State.LOST)) == 2
+
+
+def test_only_a_training_that_saves_states_is_asked_for_one_when_its_worker_ends() -> None:
+    bench = Bench(jobs=2)
+    for number in range(2):
+        bench.publish(number)
+    bench.step()
+    saving, other = bench.executors
+    saving.says.append(Saves())
+    bench.step()
+    checkpoint = Checkpoint(attempt=1, number=1, step=3, size=9, sha256="0" * 64)
+    saving.saved = [checkpoint, Result(outcome=Outcome.RELEASED)]
+    assert bench.worker.drain("its worker got SIGTERM", 3.0)
+    assert (saving.stops, other.stops) == (1, 0)
+    files = [bench.store.read_attempt(name) for name in bench.names(State.LOST)]
+    assert sorted(file.checkpoints for file in files) == [(), (checkpoint,)]
+    said = {file.result.failure.message for file in files if file.result and file.result.failure}
+    assert said == {"its worker got SIGTERM"}
 
 
 def test_a_process_that_somebody_asked_to_end_is_no_failure_but_the_third_time() -> None:

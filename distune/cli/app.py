@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "Write an HTML page with plots of a study.",
     "export": "Write the trials to a file for other programs.",
     "retry": "Train trials again that have failed, or that you name.",
+    "clean": "Remove checkpoints that no trial will go on from.",
     "drop": "Take trials out of the ranking whose results are wrong.",
     "verify": "Check that a study has each of its trials once, and mend it.",
     "doctor": "Test whether a shared folder can be trusted.",

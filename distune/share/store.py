@@ -183,13 +183,16 @@ class Store(StudyDocuments):
         except (FileNotFoundError, BadRecord):
             pass
 
-    def clear_checkpoints(self, is_over: Callable[[tuple[Purpose, int]], bool]) -> None:
-        """Remove the checkpoints of the trials that are over."""
+    def clear_checkpoints(self, is_over: Callable[[tuple[Purpose, int]], bool]) -> int:
+        """Remove the checkpoints of the trials that are over; how many there were."""
+        removed = 0
         for name in self._names_in(protocol.CHECKPOINTS):
             key = protocol.key_of_checkpoint(name)
             if key is not None and is_over(key):
                 with suppress(FileNotFoundError, BadRecord):
                     self.folder.remove(f"{protocol.CHECKPOINTS}/{name}")
+                    removed += 1
+        return removed
 
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good. See `sync`."""
