@@ -77,6 +77,7 @@ _CHECKPOINTS = "tests/test_checkpoints.py"
 _WORKER = "tests/test_worker.py"
 _HEARTBEAT = "tests/test_heartbeat.py"
 _LONG = "tests/test_simulation.py::test_a_worker_that_trains_for_many_leases_is_not_silent"
+_HALTING = "tests/test_halting.py"
 _OLD_LISTINGS = "tests/test_simulation.py::test_old_listings_alone_cost_no_attempt"
 
 MUTATIONS = (
@@ -342,6 +343,41 @@ MUTATIONS = (
         "an outage is a silence", "share/heartbeat", tests=_HEARTBEAT,
         old='        """The share could not be read."""\n        self._last = None',
         new='        """The share could not be read."""',
+    ),
+    # -- a pause, a stop -----------------------------------------------------------------
+    Mutation(
+        "a paused study publishes", "master/planner", tests=_HALTING,
+        old="        if self.snapshot.halt is Halt.PAUSE:\n", new="        if False:\n",
+    ),
+    Mutation(
+        "a worker claims in a pause", "worker/claims", tests=_HALTING,
+        old="    return halt is None or", new="    return halt is not Halt.STOP or",
+    ),
+    Mutation(
+        "what is trained is cut off by a stop that waits", "master/planner", tests=_HALTING,
+        old="        if not ending.stopped:\n", new="        if True:\n",
+    ),
+    Mutation(
+        "what waits is withdrawn when a study is stopped", "master/actions", tests=_HALTING,
+        old=" if not action.stopped else ():", new=":",
+    ),
+    Mutation(
+        "a worker does not give back at once", "worker", tests=_HALTING,
+        old="        if study.halt is Halt.NOW:\n", new="        if False:\n",
+    ),
+    Mutation(
+        "a pause uses up the time limit", "master/master", tests=_HALTING,
+        old="        if self._halt is not Halt.PAUSE:\n", new="        if True:\n",
+    ),
+    Mutation(
+        "the weakest mark holds", "share/study_documents", tests=_HALTING,
+        old="sorted(listed, key=list(Halt).index)",
+        new="sorted(listed, key=list(Halt).index, reverse=True)",
+    ),
+    Mutation(
+        "a mark of another study counts", "share/study_documents", tests=_HALTING,
+        old="self._check_study(records.decode_document(HaltMark, data).study)",
+        new="records.decode_document(HaltMark, data)",
     ),
     # -- the worker ----------------------------------------------------------------------
     Mutation(

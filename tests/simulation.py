@@ -22,7 +22,7 @@ from distune.master.master import Master
 from distune.search.asked import trial_of
 from distune.search.staged import make_sampler
 from distune.share import protocol, records
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import AttemptName, Halt, State
 from distune.share.store import Store, as_attempt
 from distune.study.study import Limits, Study
 from distune.study.trial import Outcome, Purpose
@@ -65,6 +65,7 @@ class World:
         failing: float = 0.0,
         training: float = TRAINING,
         slots: int = 1,
+        halts: bool = False,
         study: Study | None = None,
         limits: Limits | None = None,
         trace: Callable[[str], None] | None = None,
@@ -79,6 +80,8 @@ class World:
         self.masters = masters
         self.tears = faults.torn > 0
         self.remembers = remembers  # each host its own heartbeats: no master sees the other's
+        self.halts = halts  # a person pauses, stops and resumes it, and starts masters again
+        self._person = random.Random(f"person {seed}")
         self.learns = False  # the sampler, which never answers in the same way twice
         self.meddled = False  # a test has deleted files
         self.healed = False
@@ -106,9 +109,13 @@ class World:
 
     def run(self, faulty_seconds: float = 60.0, healthy_seconds: float = 600.0) -> World:
         """Let it happen, with faults and then without, until a master says it is over."""
-        while not self._over() and self.clock < faulty_seconds:
+        while (self.halts or not self._over()) and self.clock < faulty_seconds:
             self._advance()
+            if self.halts:
+                self._decide()
         self.healed = True
+        if self.halts:
+            self.resume()
         for actor in self.actors:
             actor.folder.heal()
         while not self._over():
@@ -116,6 +123,41 @@ class World:
                 raise AssertionError(f"seed {self.seed}: the study never ended: {self.describe()}")
             self._advance()
         return self
+
+    # -- a person -----------------------------------------------------------------------
+
+    def halt(self, halt: Halt) -> None:
+        """`distune pause`, or `distune stop`."""
+        self._by_person().mark(halt, "desk")
+        self._trace(f"{self.clock:8.2f} {halt}")
+
+    def resume(self) -> None:
+        """`distune resume`, and the master's command again."""
+        self._by_person().unmark()
+        self._trace(f"{self.clock:8.2f} resume")
+        self._start_masters_again()
+
+    def _by_person(self) -> Store:
+        store = Store(self._folder("person", Faults()))
+        store.load()
+        return store
+
+    def _start_masters_again(self) -> None:
+        for actor in self.actors:
+            if isinstance(actor.process, Master) and actor.process.finished:
+                actor.process = None
+
+    def _decide(self) -> None:
+        """Now and then."""
+        if self._person.random() >= 0.03:
+            return
+        match self._person.choice([*Halt, None, None, "again"]):
+            case Halt() as halt:
+                self.halt(halt)
+            case None:
+                self.resume()
+            case _:
+                self._start_masters_again()  # as an engine may, whatever was asked for
 
     def _over(self) -> bool:
         masters = [a for a in self.actors if a.name.startswith("master")]
@@ -191,6 +233,8 @@ class World:
 
     def attempts(self) -> Iterator[tuple[str, AttemptName]]:
         for path in self.share.files:
+            if path.endswith(".json"):
+                continue  # a mark
             if path.startswith((protocol.TRIALS, protocol.SEEN)):
                 name = AttemptName.parse(path.rpartition("/")[2])
                 yield path, as_attempt(name, records.parse_attempt(self.share.files[path]))
@@ -253,7 +297,9 @@ class World:
         finished = Store(self._folder("check", Faults())).read_finished()
         assert finished is not None, where
         wanted = {run.trial.number for run in winner.complete} if winner else set()
-        assert tested == (set() if finished.failed else wanted), f"{where}: tested {tested}"
+        wanted = set() if finished.failed else wanted
+        # A study that was stopped has tested who was its winner then.
+        assert wanted <= tested if self.halts else wanted == tested, f"{where}: tested {tested}"
         assert {test.trial.number for test in history.tests} == tested, where
 
     def _check_history(self, expected: set[int], where: str) -> None:
@@ -332,6 +378,7 @@ def simulate(
         slots=random.Random(f"slots {seed}").choice([1, 1, 1, 3]),
         masters=masters or (2 if rng.random() < 0.8 else 1),
         remembers=random.Random(f"remembers {seed}").random() < 0.5,
+        halts=random.Random(f"halts {seed}").random() < 0.25,
         failing=rng.choice([0.0, 0.0, 0.2]),
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,

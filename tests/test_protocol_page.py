@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from distune.share import protocol
-from distune.share.protocol import TRANSITIONS, Actor, AttemptName, State
+from distune.share.protocol import TRANSITIONS, Actor, AttemptName, Halt, State
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE
 from tests import test_restores
 
@@ -44,6 +44,11 @@ def test_every_path_the_code_knows_is_on_the_page() -> None:
     ]
     assert len(paths) > 10
     assert [path for path in paths if path not in PAGE] == []
+
+
+def test_the_page_says_what_each_mark_means_the_strongest_last() -> None:
+    marks = [mark for mark, *_ in rows_below("Pause and stop")]
+    assert marks == [f"`{halt.path}`" for halt in Halt]
 
 
 def test_every_promise_that_the_code_cites_is_on_the_page() -> None:

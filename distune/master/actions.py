@@ -134,7 +134,8 @@ class Actions:
         attempts = self._store.listing().attempts
         if any(name.state is not State.WAITING for name in attempts):
             return
-        for name in attempts:  # one more attempt at what has been counted, seen only now
+        # What waits is one more attempt at what has been counted, seen only now.
+        for name in attempts if not action.stopped else ():
             self._store.withdraw(name)
         if not self._checking.go_on():
             return

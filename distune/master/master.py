@@ -20,7 +20,7 @@ from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.doubts import Doubts
 from distune.share.heartbeat import Finished, MasterBeat
-from distune.share.protocol import State
+from distune.share.protocol import Halt, State
 from distune.share.store import Store
 from distune.study.study import Limits
 from distune.study.trial import Asked, Counted, Dropped, Purpose, Trial
@@ -132,6 +132,7 @@ class Master:
         checking.restore_files()
         self._actions = Actions(store, self.observer, self._asked, self._counting, checking)
         self._patrol = Patrol(store, self.study.lease, checking)
+        self._halt: Halt | None = None  # that was seen last
         self._last_step = monotonic()
         self._next_beat = self._next_patrol = self._next_check = self._last_step
         if reopens:
@@ -218,7 +219,8 @@ class Master:
     def _step(self, curves: bool) -> Snapshot:
         now = self._monotonic()
         seconds, self._last_step = now - self._last_step, now
-        self.elapsed += seconds
+        if self._halt is not Halt.PAUSE:
+            self.elapsed += seconds
         checks, patrols = now >= self._next_check, now >= self._next_patrol
         if checks:
             self._next_check = now + min(_CHECK_EVERY, self.study.lease / 4)
@@ -227,6 +229,7 @@ class Master:
             self._beat("running")
         self._counting.write_won()
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
+        self._halt = snapshot.halt
         plan = planner.plan(snapshot, self._asked.so_far, self._sampler)
         self.active = bool(plan)
         if plan or (patrols and not checks):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from distune.search.asked import AskedSoFar, trial_of
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.share.heartbeat import WILLING
-from distune.share.protocol import LIVE, AttemptName, State
+from distune.share.protocol import LIVE, AttemptName, Halt, State
 from distune.study.trial import FAILURES, Asked, Counted, Outcome, Purpose, Trial
 from distune.watch.snapshot import Snapshot
 
@@ -100,10 +100,14 @@ class RemoveHeartbeat(Action):
 
 @dataclass(frozen=True)
 class Finish(Action):
-    """The study is over."""
+    """The study is over; `stopped`: by a person, and what waits stays for when it goes on."""
 
     reason: str
     failed: bool = False
+    stopped: bool = False
+
+
+_STOPPED = Finish("it was stopped (distune stop)", stopped=True)
 
 
 def plan(snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> list[Action]:
@@ -142,6 +146,8 @@ class _Plan:
             yield from self._lost(name)
         yield from self._taken_in_vain()
         yield from self._long_silent()
+        if self.snapshot.halt is Halt.PAUSE:
+            return  # the end has to wait, too: it may want the winner to be tested
         ending = self._ending()
         if ending is None:
             yield from self._vanished()
@@ -333,7 +339,9 @@ class _Plan:
 
     def _ending(self) -> Finish | None:
         """Why no more trials are wanted, if so. Only what is counted counts."""
-        snapshot, history = self.snapshot, self.snapshot.history
+        snapshot, history, halt = self.snapshot, self.snapshot.history, self.snapshot.halt
+        if halt is Halt.NOW:
+            return _STOPPED
         total, pending = history.over, self.asked.pending()
         failures = 0 if self._counted_results else sum(history.outcomes[one] for one in FAILURES)
         failures -= min(len(pending), failures)  # these get another chance
@@ -344,14 +352,14 @@ class _Plan:
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
         enough = self.limit is not None and total >= self.limit and not pending
-        if enough or self._is_exhausted():
+        if enough or (halt is None and self._is_exhausted()):
             if failures:
                 return Finish(self._all_failed(), failed=True)
             one = total == 1
             return Finish("its trial is counted" if one else f"all {total} trials are counted")
         if failures >= FAILURES_TO_STOP:
             return Finish(self._all_failed(), failed=True)
-        return None
+        return _STOPPED if halt is Halt.STOP else None
 
     def _is_exhausted(self) -> bool:
         """Whether all that was asked for is counted, and the sampler has no more."""
@@ -370,15 +378,17 @@ class _Plan:
     def _end(self, ending: Finish) -> Iterator[Action]:
         ended = self.snapshot.in_state(State.DONE, State.PRUNED, State.LOST)
         running = self.snapshot.in_state(State.TAKEN)
-        for name in self.snapshot.in_state(State.WAITING):
-            if name.purpose is Purpose.TRAIN:
-                yield Withdraw(name)
-        for name in running:
-            if name.purpose is Purpose.TRAIN and self.snapshot.history.get(name.key) is None:
-                yield Prune(name)
+        if not ending.stopped:
+            for name in self.snapshot.in_state(State.WAITING):
+                if name.purpose is Purpose.TRAIN:
+                    yield Withdraw(name)
+            for name in running:
+                if name.purpose is Purpose.TRAIN and self.snapshot.history.get(name.key) is None:
+                    yield Prune(name)
         if any(name.purpose is Purpose.TRAIN for name in (*ended, *running)):
             return
-        tests = self._wanted_tests() if not ending.failed else []
+        wants_tests = not ending.failed and self.snapshot.halt is not Halt.NOW
+        tests = self._wanted_tests() if wants_tests else []
         open_tests = [test for test in tests if self.snapshot.history.get(test.key) is None]
         for test in open_tests:
             listings = self.snapshot.absent.get(test.key)
@@ -388,7 +398,7 @@ class _Plan:
                 yield Publish(test)
             elif listings >= LISTINGS_TO_VANISH:
                 yield Replace(test)
-        if not open_tests and not ended:
+        if not open_tests and not ended and not running:
             yield ending
 
     def _wanted_tests(self) -> list[Trial]:

@@ -73,6 +73,13 @@ class Finished(Record, frozen=True, kw_only=True):
     elapsed: Seconds
 
 
+class HaltMark(Record, frozen=True, kw_only=True):
+    """What is in a mark of a study's halt; which one it is, its name says."""
+
+    study: str  # its id
+    host: str  # where somebody has asked for it, for people
+
+
 class Watch:
     """How long each worker has been silent, by the watcher's own monotonic clock. Time in which it
     could not look (the share was gone, or it was itself stopped) is no silence: a look counts at

@@ -87,6 +87,35 @@ TRANSITIONS: dict[tuple[State, State], frozenset[Actor]] = {
     (State.DONE, State.LOST): frozenset({Actor.MASTER}),
 }
 
+
+class Halt(StrEnum):
+    """What a person wants of a study: a mark in `trials/`, the stronger ones last. It lies there
+    because everybody lists that folder anyway; it is the name that changes, never what is in it,
+    because a file that is replaced is not noticed on some shares.
+    """
+
+    PAUSE = "pause"
+    STOP = "stop"
+    NOW = "stop-now"
+
+    @property
+    def path(self) -> str:
+        return f"{TRIALS}/halt.{self}.json"
+
+    @property
+    def meaning(self) -> str:
+        """For people, after the study's name."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Halt.PAUSE: "is paused: nothing new is published or claimed",
+    Halt.STOP: "is being stopped: what is trained goes on to its end, nothing new is claimed",
+    Halt.NOW: "is being stopped: what is trained is given back at once",
+}
+#: By the names of their files in `trials/`.
+HALTS = {halt.path.rpartition("/")[2]: halt for halt in Halt}
+
 #: States in which an attempt may still become its trial's result.
 LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE, State.PRUNED})
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from distune.errors import BadRecord, NotAFolder, ShareError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
-from distune.share.protocol import Actor, AttemptName, State
+from distune.share.protocol import Actor, AttemptName, Halt, State
 from distune.share.shown_paths import shown
 from distune.share.study_documents import StudyDocuments
 from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
@@ -22,10 +22,11 @@ NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEM
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in `trials/`: attempts, and names that are no attempt's."""
+    """What lies in `trials/`: attempts, names that are no attempt's, and marks (`read_halts`)."""
 
     attempts: tuple[AttemptName, ...]
     strangers: tuple[str, ...]
+    halts: tuple[Halt, ...] = ()
 
 
 def as_attempt(name: AttemptName, file: records.AttemptFile) -> AttemptName:
@@ -60,15 +61,18 @@ class Store(StudyDocuments):
         ever concluded from one absence. A viewer takes a copy of a study that has lost its empty
         folders as it is.
         """
-        attempts, strangers = [], []
+        attempts, strangers, halts = [], [], []
         for name in self._trial_names(viewer):
             if f"{protocol.TRIALS}/{name}" in self._stuck:
                 continue
             try:
                 attempts.append(AttemptName.parse(name))
             except BadRecord:
-                strangers.append(name)
-        return Listing(tuple(attempts), tuple(strangers))
+                if name in protocol.HALTS:
+                    halts.append(protocol.HALTS[name])
+                else:
+                    strangers.append(name)
+        return Listing(tuple(attempts), tuple(strangers), tuple(halts))
 
     def _trial_names(self, viewer: bool) -> list[str]:
         try:

@@ -1,12 +1,14 @@
 """A study's own documents: what it is, how it ended, and the heartbeats of master and workers."""
 
 import errno
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from functools import partial
 
 from distune.errors import BadRecord, ShareError, UserError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
-from distune.share.heartbeat import Finished, MasterBeat, padded
+from distune.share.heartbeat import Finished, HaltMark, MasterBeat, padded
+from distune.share.protocol import Halt
 from distune.share.study_files import StudyFiles
 from distune.study.study import Study
 from distune.study.trial import Record
@@ -23,6 +25,8 @@ trials/        000017.1.jsonl                   waiting (trial 17, attempt 1)
                000017.1.jsonl.WORKER.taken      being trained by WORKER
                000017.1.jsonl.WORKER.done       finished, not yet counted
                000017.1.jsonl.WORKER.pruned     stopped by the master, not yet counted
+               halt.pause.json, halt.stop.json, halt.stop-now.json
+                                                you have said so (distune pause, distune stop)
 seen/000/      000017.jsonl                     counted: history
                000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
                000017.test.jsonl                the winner, evaluated on the test set
@@ -163,6 +167,48 @@ class StudyDocuments(StudyFiles):
             self._insist(protocol.FINISHED, lambda: self.folder.remove(protocol.FINISHED))
         except FileNotFoundError:
             pass
+
+    # -- what a person wants -----------------------------------------------------------------
+
+    def mark(self, halt: Halt, host: str) -> None:
+        """Have every process of the study see that it is to halt. It may have been marked before.
+
+        Raises:
+            ShareError: it may be marked or not; do it again.
+        """
+        assert self._study is not None
+        data = records.encode_document(HaltMark(study=self._study.id, host=host))
+        self._in_folder(protocol.TRIALS, lambda: self.write_document(halt.path, data))
+        self.folder.sync(protocol.TRIALS)
+
+    def unmark(self) -> None:
+        """Take all marks away.
+
+        Raises:
+            ShareError: some of them may be there; do it again.
+        """
+        for halt in reversed(Halt):  # or the study would seem to be paused for a moment
+            try:
+                self._insist(halt.path, partial(self.folder.remove, halt.path))
+            except FileNotFoundError:
+                continue
+        self.folder.sync(protocol.TRIALS)
+
+    def read_halts(self, listed: Iterable[Halt]) -> tuple[Halt | None, dict[str, str]]:
+        """The strongest of the marks that a listing of `trials/` shows; and the names of those that
+        no `mark` of this study has made, and why.
+        """
+        found, bad = None, {}
+        for halt in sorted(listed, key=list(Halt).index):
+            try:
+                data = self.folder.read(halt.path, limit=records.LINE_LIMIT)
+                self._check_study(records.decode_document(HaltMark, data).study)
+                found = halt
+            except FileNotFoundError:
+                continue  # an old listing
+            except BadRecord as error:
+                bad[halt.path.rpartition("/")[2]] = str(error)
+        return found, bad
 
     def read_master(self) -> MasterBeat | None:
         """The master's heartbeat; None if there is none, or it is half written."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from distune.search.ranking import History
 from distune.search.staged import StageView
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import AttemptName, Halt, State
 from distune.share.records import AttemptFile
 from distune.study.trial import FAILURES, Outcome, Result
 from distune.watch.snapshot import Event
@@ -24,6 +24,7 @@ class EventLog:
         self.events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._before: frozenset[AttemptName] | None = None
         self._stages_begun = 0
+        self._halt: Halt | None = None
 
     def add(self, kind: str, text: str) -> None:
         self.events.append(Event(self._wall(), kind, text[:_LONGEST_TEXT]))
@@ -67,6 +68,12 @@ class EventLog:
             self.add("released", f"trial {name.label} given back by {name.worker}: {_why(result)}")
         else:
             self.add("lost", f"trial {name.label} lost: {name.worker} fell silent")
+
+    def halted(self, halt: Halt | None) -> None:
+        """What a person wants of the study."""
+        if halt is not self._halt:
+            self.add("halt", f"the study {halt.meaning if halt is not None else 'goes on'}")
+        self._halt = halt
 
     def staged(self, views: Sequence[StageView]) -> None:
         """How the stages of a study stand that has them."""

@@ -15,7 +15,7 @@ from distune.share import protocol
 from distune.share.doubts import Doubts
 from distune.share.heartbeat import Finished
 from distune.share.lines_file import LinesFile
-from distune.share.protocol import State
+from distune.share.protocol import Halt, State
 from distune.share.store import Listing, Store
 from distune.study.study import Limits
 from distune.study.trial import Counted, Dropped
@@ -78,6 +78,7 @@ class Observer:
             self.catch_up,
             Doubts.of(store.folder, monotonic),
         )
+        self._doubted_halts = Doubts.of(store.folder, monotonic)
 
     def add_event(self, kind: str, text: str) -> None:
         self._log.add(kind, text)
@@ -114,6 +115,7 @@ class Observer:
         listing = self.store.listing(viewer=self._follows)
         now = self._monotonic()
         attempts, strangers = self._files.split(listing)
+        halt = self._read_halt(listing, strangers)
         holders = {n.worker for n in attempts if n.state is State.TAKEN and n.worker}
         workers = self._beats.workers(holders)
         self.expected.follow(attempts)
@@ -126,6 +128,7 @@ class Observer:
             elapsed = master.elapsed if master else 0.0
         self._log.counted()
         self._log.listed(attempts, files)
+        self._log.halted(halt)
         stages = self._follow_stages()
         return Snapshot(
             study=self.study,
@@ -140,6 +143,7 @@ class Observer:
             next_number=self.expected.next_number,
             workers=workers,
             size=self._sampler.size,
+            halt=halt,
             stages=stages,
             events=self.events,
             finished=finished,
@@ -168,6 +172,13 @@ class Observer:
         # Of the count, not of the highest: a few lines must not leap to a trillion.
         if counted.trial.number <= len(self.history) + LONGEST_LEAP:
             self.history.add(counted, line)
+
+    def _read_halt(self, listing: Listing, strangers: dict[str, str]) -> Halt | None:
+        """What is wanted of the study; a mark that nobody can have made is a stranger."""
+        halt, bad = self.store.read_halts(listing.halts)
+        strangers.update((n, why) for n, why in bad.items() if self._doubted_halts.confirmed(n))
+        self._doubted_halts.keep(bad)
+        return halt
 
     def _read_finished(self) -> Finished | None:
         try:

@@ -7,7 +7,7 @@ from functools import cached_property
 from distune.search.ranking import History
 from distune.search.staged import StageView
 from distune.share.heartbeat import Beat, Finished, MasterBeat
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import AttemptName, Halt, State
 from distune.share.records import AttemptFile
 from distune.study.study import Limits, Study
 from distune.study.trial import Purpose
@@ -51,6 +51,7 @@ class Snapshot:
             listings; with the number of listings.
         next_number: the lowest trial number never seen.
         size: how many configurations its sampler has, where that is known.
+        halt: what a person wants of it, if it is to halt.
         stages: of a study that has them, how each stands.
         master: its heartbeat, how long it has been silent, and whether it beat while watched.
         logs: the directory that the study's folder is in, as this host sees it.
@@ -68,6 +69,7 @@ class Snapshot:
     next_number: int = 0
     workers: tuple[WorkerView, ...] = ()
     size: int | None = None
+    halt: Halt | None = None
     stages: tuple[StageView, ...] = ()
     events: tuple[Event, ...] = ()
     finished: Finished | None = None

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Collection
 
-from distune.share.protocol import AttemptName
+from distune.share.protocol import AttemptName, Halt
 from distune.study.trial import Purpose, Trial
 
 Names = Collection[AttemptName]
@@ -84,6 +84,13 @@ def order_of_claims(
     begin = rng.randrange(len(nearest)) if nearest else 0
     order = [*nearest[begin:], *nearest[:begin]]
     return sorted(order, key=lambda name: name not in read)  # what is read already comes first
+
+
+def may_be_claimed(name: AttemptName, halt: Halt | None) -> bool:
+    """Whether any worker may claim what waits. A study that is stopped ends like any other: with
+    the test of its winner.
+    """
+    return halt is None or (halt is Halt.STOP and name.purpose is Purpose.TEST)
 
 
 def _is_urgent(name: AttemptName) -> bool:

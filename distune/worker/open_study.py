@@ -11,7 +11,7 @@ from itertools import islice
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol
 from distune.share.heartbeat import Beat, Progress
-from distune.share.protocol import Actor, AttemptName, State
+from distune.share.protocol import Actor, AttemptName, Halt, State
 from distune.share.records import OUTPUT_LIMIT
 from distune.share.store import Store
 from distune.study.study import Study
@@ -27,7 +27,7 @@ from distune.study.trial import (
     Trial,
 )
 from distune.training.messages import Assignment, TrainingProgress
-from distune.worker.claims import Candidates
+from distune.worker.claims import Candidates, may_be_claimed
 from distune.worker.context import LONGEST_PAUSE, Backoff, WorkerContext
 from distune.worker.health import Health, Peers
 
@@ -120,6 +120,7 @@ class OpenStudy:
         self.claimed_last = False  # the last look for something to claim has found something
         self.unchecked = True  # since the last heartbeat: which files the worker owns
         self.trained_elsewhere = 0  # trials that other workers had at the last listing
+        self.halt: Halt | None = None  # what a person wants of it, at the last listing
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
         self.replaced = False  # another study lies now where it was
         self.next_beat = 0.0
@@ -170,13 +171,20 @@ class OpenStudy:
     def list_mine(self) -> set[AttemptName]:
         """List the study: what the worker owns of it; what it may claim is then known."""
         listing = self.store.listing()
+        self._heed(self.store.read_halts(listing.halts)[0])
         waiting = [name for name in listing.attempts if name.state is State.WAITING]
+        waiting = [name for name in waiting if may_be_claimed(name, self.halt)]
         others = self._left_to_others(waiting)
         self.candidates.replace(waiting, others, self._context.monotonic(), self._context.rng)
         taken = [name for name in listing.attempts if name.state is State.TAKEN]
         mine = {name for name in taken if name.worker == self._context.worker}
         self.trained_elsewhere = len(taken) - len(mine)
         return mine
+
+    def _heed(self, halt: Halt | None) -> None:
+        if halt is not self.halt:
+            self._context.say(f"study {self.name} {halt.meaning if halt else 'goes on'}")
+        self.halt = halt
 
     def _left_to_others(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
         """The waiting trials that failed on this worker, and that another one could try."""

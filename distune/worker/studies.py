@@ -47,6 +47,10 @@ class Studies:
         """For people, why there is nothing to claim, as far as that is known."""
         if not self.open:
             return "every study that this worker can work on is over; waiting for another"
+        halted = {study.name: study.halt for study in self.open.values() if study.halt}
+        if len(halted) == len(self.open):
+            whys = "; ".join(f"study {name} {halt.meaning}" for name, halt in halted.items())
+            return f"{whys} (distune resume takes that back)"
         elsewhere = sum(study.trained_elsewhere for study in self.open.values())
         if elsewhere:
             return f"other workers train what there is ({elsewhere}); waiting for more"

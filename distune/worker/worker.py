@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distune.errors import ShareError
 from distune.share import protocol
+from distune.share.protocol import Halt
 from distune.share.store import Store
 from distune.study.durations import format_duration
 from distune.study.study import Study
@@ -178,6 +179,8 @@ class Worker:
         if study.unchecked:  # after the heartbeat: what is wrong with a file silences no worker
             self.claiming.check_ownership(study)
             study.unchecked = False
+        if study.halt is Halt.NOW:
+            self._give_back(study, "the study was stopped")
         for slot, attempt in self._slots.holding(study):
             if (
                 attempt.progress.begun
@@ -285,13 +288,20 @@ class Worker:
             slot.put_down(result)
             self.active |= study.put_away()
 
+    def _give_back(self, study: OpenStudy, why: str) -> None:
+        """Stop all training of a study; it goes on elsewhere, or later. Of an attempt that is over
+        a self-test has yet to tell what it means.
+        """
+        for slot, _ in self._slots.holding(study):
+            if slot.self_test is None:
+                if slot.busy:
+                    slot.end()
+                slot.release(why)
+
     def _leave(self, study: OpenStudy) -> None:
         """Leave a study to others; the worker's heartbeat stays and says why."""
         self._slots.end_self_tests(study)
-        for slot, _ in self._slots.holding(study):
-            if slot.busy:
-                slot.end()
-            slot.release(f"its worker gave up: {study.health.reason}")
+        self._give_back(study, f"its worker gave up: {study.health.reason}")
         study.put_away(at_once=True)
         study.beat(self._slots.attempts, self._slots.jobs)
         self.studies.leave(study)

@@ -30,6 +30,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "direction": study.direction,
         "repeats": study.repeats,
         "state": doing.value,
+        "halt": snapshot.halt.value if snapshot.halt else None,
         "master_heard": snapshot.master_heard,
         "reason": snapshot.finished.reason if snapshot.finished else None,
         "elapsed": snapshot.elapsed,

@@ -35,6 +35,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "lost": ("?", "bold yellow", "yellow"),
     "released": ("‹", "yellow", ""),
     "retried": ("↻", "yellow", ""),
+    "halt": ("!", "bold yellow", "yellow"),
     "stage": ("▸", "bold cyan", ""),
     "trouble": ("!", "bold red", "red"),
 }

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from rich.text import Text
 
-from distune.share.protocol import LIVE, State
+from distune.share.protocol import LIVE, Halt, State
 from distune.study.trial import FAILURES, Outcome, Purpose
 from distune.watch.display.numbers import (
     clock,
@@ -24,6 +24,8 @@ class Doing(StrEnum):
     RUNNING = "running"
     WAITING = "waiting for workers"
     TESTING = "testing the winner"
+    PAUSED = "paused"
+    STOPPING = "stopping"
     SILENT = "master silent"
     STOPPED = "master stopped"
     FINISHED = "finished"
@@ -41,6 +43,8 @@ def doing_of(snapshot: Snapshot) -> Doing:
         return Doing.FINISHED if master.state == "finished" else Doing.STOPPED
     if snapshot.master_silence > max(10.0, 4 * snapshot.study.beat_interval):
         return Doing.SILENT
+    if snapshot.halt is not None:
+        return Doing.PAUSED if snapshot.halt is Halt.PAUSE else Doing.STOPPING
     live = [name for name in snapshot.attempts if name.state in LIVE]
     if live and all(name.purpose is Purpose.TEST for name in live):
         return Doing.TESTING
@@ -54,8 +58,11 @@ def describe_state(snapshot: Snapshot) -> str:
     doing = doing_of(snapshot)
     if snapshot.finished is not None:
         return f"{doing.value}: {clean(snapshot.finished.reason)}"
-    if doing is Doing.SILENT:
-        return f"master silent for {coarse_duration(snapshot.master_silence)}"
+    if doing in (Doing.SILENT, Doing.STOPPED):
+        silence = coarse_duration(snapshot.master_silence)
+        how = f"master silent for {silence}" if doing is Doing.SILENT else doing.value
+        wanted = "paused" if snapshot.halt is Halt.PAUSE else "to be stopped"
+        return how if snapshot.halt is None else f"{how}, {wanted}"
     unsure = doing in _GOING_ON and snapshot.master is not None and not snapshot.master_heard
     return f"{doing.value}, as its master said last" if unsure else doing.value
 
@@ -115,6 +122,8 @@ _STATE_STYLES = {
     Doing.RUNNING: "green",
     Doing.TESTING: "green",
     Doing.WAITING: "yellow",
+    Doing.PAUSED: "yellow",
+    Doing.STOPPING: "yellow",
     Doing.SILENT: "bold red",
     Doing.STOPPED: "yellow",
     Doing.FINISHED: "bold green",
