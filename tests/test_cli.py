@@ -55,6 +55,27 @@ def test_a_shell_completes_commands_and_their_options(
 
 
 @pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("distune stop mn", ["mnist"]),
+        ("distune retry ", ["digits", "mnist"]),
+        ("distune status --study d", ["digits"]),
+        ("distune pause --logs nowhere m", []),
+    ],
+)
+def test_a_shell_completes_the_names_of_studies(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, typed: str, offered: list[str]
+) -> None:
+    for name in ("mnist", "digits"):
+        (lab.logs / name).mkdir(parents=True)
+        (lab.logs / name / "study.json").touch()
+    monkeypatch.setenv("_DISTUNE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    assert lab.run().stdout.split() == offered
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ("master", "--space"),

@@ -40,11 +40,39 @@ Logs = Annotated[
     ),
 ]
 LOGS: Path = "logs"  # type: ignore[assignment]  # parsed like what is given
+
+
+def _studies(context: typer.Context, incomplete: str) -> list[str]:
+    """What a shell offers for a study's name: those in the folder that was typed before."""
+    from distune.errors import DistuneError
+    from distune.share.find_studies import find_studies
+
+    try:
+        there = find_studies(Path(context.params.get("logs") or LOGS))
+    except DistuneError:
+        return []
+    return [name for name in there if name.startswith(incomplete)]
+
+
 OneStudy = Annotated[
     str | None,
-    typer.Option("--study", metavar="NAME", help="Which study, if there is more than one."),
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="Which study, if there is more than one.",
+        autocompletion=_studies,
+    ),
 ]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Which study.")]
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Which study.", autocompletion=_studies)
+]
+#: Of a command that ends something: without a name it says what there is, and chooses none.
+SomeStudy = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STUDY", help="Which study.", show_default=False, autocompletion=_studies
+    ),
+]
 TrialNumbers = Annotated[
     list[int] | None,
     typer.Argument(min=0, metavar="TRIAL...", help="The trials' numbers.", show_default=False),
