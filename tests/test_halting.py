@@ -159,7 +159,7 @@ def test_the_time_of_a_pause_counts_towards_no_time_limit() -> None:
     master.step()
     assert master.elapsed == 5.0  # until it knew
     world.now += 3600.0
-    master.step()
+    assert master.step().trials_per_second is None
     assert master.elapsed == 5.0
     world.store.unmark()
     world.now += 1.0
@@ -184,6 +184,7 @@ def test_a_study_stays_stopped_whatever_starts_its_master_again() -> None:
         assert master.finished is not None
         assert master.finished.reason == "it was stopped (distune stop)"
         assert world.counted() == [0]
+    assert not Observer(world.store).look().events  # it is not being stopped any more
     waits = [n.trial for n in world.store.listing().attempts]
     assert waits == [1, 2, 3]  # under their names, for when it goes on
     world.store.unmark()

@@ -128,7 +128,8 @@ class Observer:
             elapsed = master.elapsed if master else 0.0
         self._log.counted()
         self._log.listed(attempts, files)
-        self._log.halted(halt)
+        if finished is None:  # a mark stays behind in a study that is over
+            self._log.halted(halt)
         stages = self._follow_stages()
         return Snapshot(
             study=self.study,
@@ -150,7 +151,7 @@ class Observer:
             master=master,
             master_silence=silence,
             master_heard=heard,
-            trials_per_second=self._rate(elapsed),
+            trials_per_second=None if halt is Halt.PAUSE else self._rate(elapsed),
             logs=os.path.abspath(self.store.folder.root.parent),
         )
 
