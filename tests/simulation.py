@@ -133,7 +133,7 @@ class World:
 
     def resume(self) -> None:
         """`distune resume`, and the master's command again."""
-        self._by_person().unmark()
+        self._by_person().resume()
         self._trace(f"{self.clock:8.2f} resume")
         self._start_masters_again()
 

@@ -425,6 +425,23 @@ def test_a_plain_function_goes_on_too(saving: Lab) -> None:
     assert (file.result.outcome, file.result.value) == (Outcome.COMPLETE, 5.0)
 
 
+def test_what_a_stop_has_given_back_goes_on_when_the_study_does(saving: Lab) -> None:
+    saving.write_space(
+        objective="mine:plain", metric="value", trials=1, checkpoint_every=0.000001,
+        params={"x": 1.5},
+    )  # fmt: skip
+    worker = ["worker", "--objective", "mine:plain", "--jobs", "1"]
+    processes = [saving.master("--plain"), saving.start(*worker)]
+    wait_until(lambda: _steps(saving) == 5, what="it has come so far")
+    assert saving.run("stop", "space", "--now").returncode == 0
+    assert [process.wait(30) for process in processes] == [0, 0]
+    assert saving.names() == ["000000.2.jsonl", "halt.stop-now.json"]
+    assert saving.run("resume", "space").returncode == 0
+    processes = [saving.start(*worker), saving.master("--plain")]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert file_of(saving, 0).resumed == Resumed(attempt=1, step=5)
+
+
 LASTING = """\
 import time
 

@@ -55,7 +55,7 @@ def test_of_several_marks_the_strongest_holds_and_all_are_taken_away_together(
     assert wanted(store) is Halt.NOW
     assert store.listing().strangers == ()
     for _ in range(2):
-        store.unmark()
+        store.resume()
         assert wanted(store) is None
     assert os.listdir(tmp_path / protocol.TRIALS) == []
 
@@ -93,7 +93,7 @@ def test_what_is_only_called_like_a_mark_means_nothing_and_is_no_obstacle(
     assert Observer(store).look().strangers == bad
     store.mark(Halt.STOP, "desk")
     assert wanted(store) is Halt.STOP
-    store.unmark()
+    store.resume()
     assert store.listing().halts == ()
 
 
@@ -161,7 +161,7 @@ def test_the_time_of_a_pause_counts_towards_no_time_limit() -> None:
     world.now += 3600.0
     assert master.step().trials_per_second is None
     assert master.elapsed == 5.0
-    world.store.unmark()
+    world.store.resume()
     world.now += 1.0
     master.step()
     world.now += 1.0
@@ -187,7 +187,7 @@ def test_a_study_stays_stopped_whatever_starts_its_master_again() -> None:
     assert not Observer(world.store).look().events  # it is not being stopped any more
     waits = [n.trial for n in world.store.listing().attempts]
     assert waits == [1, 2, 3]  # under their names, for when it goes on
-    world.store.unmark()
+    world.store.resume()
     master = world.master()
     while master.finished is None:
         world.train(*range(8))
@@ -221,7 +221,7 @@ def test_a_worker_of_a_paused_study_ends_what_it_trains_and_claims_when_it_goes_
     assert "study s is paused: nothing new is published or claimed" in bench.said
     assert "is paused" in bench.worker.studies.why_nothing_waits
     assert not bench.worker.finished
-    bench.store.unmark()
+    bench.store.resume()
     bench.step(seconds=2.0)
     assert len(bench.names(State.TAKEN)) == 1
     assert bench.said.count("study s goes on") == 1

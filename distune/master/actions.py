@@ -150,6 +150,7 @@ class Actions:
             study=self._observer.study.id,
             reason=action.reason,
             failed=action.failed,
+            stopped=action.stopped,
             trials=len(history),
             elapsed=self._elapsed,
         )

@@ -107,7 +107,7 @@ def _show_end(
     finished = master.finished
     assert finished is not None
     screen.final(replace(snapshot, elapsed=master.elapsed, finished=finished), folder)
-    if snapshot.halt is not None:
+    if finished.stopped:
         resume = shlex.join(["distune", "resume", options.name, "--logs", str(options.logs)])
         screen.say(f"stopped by distune stop; to go on: {resume}, and then this command again")
     failed = [one for one in snapshot.history.standing if one.result.outcome in FAILURES]

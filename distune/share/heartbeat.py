@@ -69,6 +69,7 @@ class Finished(Record, frozen=True, kw_only=True):
     study: str = ""
     reason: str
     failed: bool = False
+    stopped: bool = False  # by a person: there is more to do
     trials: Count
     elapsed: Seconds
 

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from functools import partial
 
 from distune.errors import BadRecord, ShareError, UserError
@@ -181,11 +182,12 @@ class StudyDocuments(StudyFiles):
         self._in_folder(protocol.TRIALS, lambda: self.write_document(halt.path, data))
         self.folder.sync(protocol.TRIALS)
 
-    def unmark(self) -> None:
-        """Take all marks away.
+    def resume(self) -> None:
+        """Take all marks away; a study that was stopped is not over any more, so that workers wait
+        for its master.
 
         Raises:
-            ShareError: some of them may be there; do it again.
+            ShareError: some of it may be done; do it again.
         """
         for halt in reversed(Halt):  # or the study would seem to be paused for a moment
             try:
@@ -193,6 +195,10 @@ class StudyDocuments(StudyFiles):
             except FileNotFoundError:
                 continue
         self.folder.sync(protocol.TRIALS)
+        with suppress(BadRecord):
+            finished = self.read_finished()
+            if finished is not None and finished.stopped:
+                self.reopen()
 
     def read_halts(self, listed: Iterable[Halt]) -> tuple[Halt | None, dict[str, str]]:
         """The strongest of the marks that a listing of `trials/` shows; and the names of those that

@@ -17,7 +17,7 @@ def resume(study: SomeStudy = None, logs: Logs = LOGS, any_owner: AnyOwner = Fal
     found = Standing.of(logs, study, any_owner)
     if found.marked:
         with terminal.stall().watched():
-            found.store.unmark()
+            found.store.resume()
         typer.echo(f"study {found.name} goes on")
     else:
         typer.echo(f"study {found.name} is neither paused nor stopped")

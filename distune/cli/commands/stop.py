@@ -33,5 +33,5 @@ def stop(
         typer.echo(f"study {found.name} {halt.meaning}, and then its master ends")
         if not found.has_master:
             typer.echo("no master runs: the next one that is started ends the study")
-    if found.finished is None or found.halt is not None:
+    if found.finished is None or found.finished.stopped:
         typer.echo(f"to go on later: {found.resume}, and then the master's command as before")

@@ -40,7 +40,7 @@ def doing_of(snapshot: Snapshot) -> Doing:
         return Doing.FAILED if snapshot.finished.failed else Doing.FINISHED
     master = snapshot.master
     if master is not None and master.state != "running":
-        return Doing.FINISHED if master.state == "finished" else Doing.STOPPED
+        return Doing.STOPPED  # also where it has finished what is resumed now
     if snapshot.master_silence > max(10.0, 4 * snapshot.study.beat_interval):
         return Doing.SILENT
     if snapshot.halt is not None:
