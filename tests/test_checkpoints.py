@@ -434,7 +434,7 @@ def test_what_a_stop_has_given_back_goes_on_when_the_study_does(saving: Lab) -> 
     processes = [saving.master("--plain"), saving.start(*worker)]
     wait_until(lambda: _steps(saving) == 5, what="it has come so far")
     assert saving.run("stop", "space", "--now").returncode == 0
-    assert [process.wait(30) for process in processes] == [0, 0]
+    assert [process.wait(30) for process in processes] == [0, 0]  # it saves no other state in time
     assert saving.names() == ["000000.2.jsonl", "halt.stop-now.json"]
     assert saving.run("resume", "space").returncode == 0
     processes = [saving.start(*worker), saving.master("--plain")]
@@ -476,6 +476,22 @@ def test_a_worker_that_is_asked_to_end_has_its_trainings_save_first(lab: Lab) ->
     file = file_of(lab, 0)
     assert file.resumed == Resumed(attempt=1, step=len(given_back.reports))
     assert [report.metrics["value"] for report in file.reports] == list(range(1, 41))
+
+
+def test_a_study_that_is_stopped_at_once_has_its_trainings_save_first(lab: Lab) -> None:
+    (lab.folder / "mine.py").write_text(LASTING.replace("40", "4000"))
+    lab.write_space(objective="mine:train", metric="value", direction="maximize", trials=1)
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--objective", "mine:train", "--jobs", "1")
+    wait_until(lambda: _reports_of_taken(lab) >= 3, what="it is being trained")
+    assert lab.run("stop", "space", "--now").returncode == 0
+    assert [process.wait(30) for process in (master, worker)] == [0, 0]
+    (lost,) = (lab.logs / "space").glob("seen/000/*.lost")
+    given_back = records.parse_attempt(lost.read_bytes())
+    assert given_back.result is not None
+    assert given_back.result.failure is not None
+    assert given_back.result.failure.message == "the study was stopped"
+    assert [one.step for one in given_back.checkpoints] == [len(given_back.reports)]
 
 
 def _reports_of_taken(lab: Lab) -> int:

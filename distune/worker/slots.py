@@ -97,6 +97,18 @@ class Slot:
         if self.attempt is not None:
             self.put_down(Result(outcome=Outcome.RELEASED, failure=Failure(message=why)))
 
+    def give_back(self, why: str) -> None:
+        """Stop the training of an attempt at once, and give it back."""
+        if self.busy:
+            self.end()
+        self.release(why)
+
+    def save(self, by: float) -> None:
+        """Have the training save a last state and end, until then at the latest."""
+        if self.stop_by is None:
+            self.executor.stop(self.number, save=True)
+            self.stop_by = by
+
     def evict(self, why: str) -> None:
         """Stop the training of an attempt that is not the worker's any more, and drop it (P7)."""
         assert self.attempt is not None

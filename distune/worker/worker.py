@@ -180,7 +180,7 @@ class Worker:
             self.claiming.check_ownership(study)
             study.unchecked = False
         if study.halt is Halt.NOW:
-            self._give_back(study, "the study was stopped")
+            self._stop(study, now)
         for slot, attempt in self._slots.holding(study):
             if (
                 attempt.progress.begun
@@ -288,20 +288,25 @@ class Worker:
             slot.put_down(result)
             self.active |= study.put_away()
 
-    def _give_back(self, study: OpenStudy, why: str) -> None:
-        """Stop all training of a study; it goes on elsewhere, or later. Of an attempt that is over
-        a self-test has yet to tell what it means.
+    def _stop(self, study: OpenStudy, now: float) -> None:
+        """Give back what is trained of a study that goes on later, each with a last state if it
+        saves any. Of an attempt that is over a self-test has yet to tell what it means.
         """
-        for slot, _ in self._slots.holding(study):
-            if slot.self_test is None:
-                if slot.busy:
-                    slot.end()
-                slot.release(why)
+        why = "the study was stopped"
+        for slot, attempt in self._slots.holding(study):
+            if slot.busy and attempt.saves and slot.self_test is None:
+                slot.save(by=now + _SAVE_WITHIN)
+            elif slot.self_test is None:
+                slot.give_back(why)
+        released = Result(outcome=Outcome.RELEASED, failure=Failure(message=why))
+        for attempt in study.ended:
+            attempt.release(released, now)
 
     def _leave(self, study: OpenStudy) -> None:
         """Leave a study to others; the worker's heartbeat stays and says why."""
         self._slots.end_self_tests(study)
-        self._give_back(study, f"its worker gave up: {study.health.reason}")
+        for slot, _ in self._slots.holding(study):
+            slot.give_back(f"its worker gave up: {study.health.reason}")
         study.put_away(at_once=True)
         study.beat(self._slots.attempts, self._slots.jobs)
         self.studies.leave(study)
