@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +19,7 @@ RIGS = Path(
     os.environ.get("DISTUNE_RIGS", Path(__file__).resolve().parents[2] / "shared" / "rigs")
 ).resolve()
 FAULTFS = RIGS / "faultfs" / "faultfs.py"
+SLURM = RIGS / "slurm"
 
 
 def why_no_faultfs() -> str | None:
@@ -56,3 +59,66 @@ def faultfs(backing: Path, mountpoint: Path, work: Path | None = None, **setting
     return load_faultfs().FaultFS(
         str(backing), str(mountpoint), str(work) if work else None, **settings
     )
+
+
+def why_no_slurm() -> str | None:
+    """Why a cluster of Slurm's cannot be started here; None if it can."""
+    if not (SLURM / "start.sh").is_file():
+        return f"no {SLURM} (DISTUNE_RIGS says where rigs are)"
+    if os.geteuid() != 0:
+        return "a Slurm cluster of one's own needs root"
+    if not all(map(shutil.which, ("slurmctld", "slurmd", "munged", "sbatch"))):
+        return f"Slurm is not installed; {SLURM}/install.sh does it"
+    return None
+
+
+class SlurmCluster:
+    """A Slurm of its own, with nodes n0, n1, ... on this machine.
+
+    Attributes:
+        environment: with which its commands, and what submits to it, are run.
+    """
+
+    def __init__(self, nodes: int) -> None:
+        self._nodes = nodes
+        # Not pytest's folder: the name of a socket has at most 107 bytes.
+        self._folder = tempfile.mkdtemp(prefix="distune-slurm-")
+        port = 20_000 + os.getpid() % 500 * 20
+        own = {"SLURM_DIR": self._folder, "SLURM_PORT": str(port)}
+        self.environment = {
+            **os.environ, **own, "SLURM_CONF": f"{self._folder}/slurm.conf"
+        }  # fmt: skip
+
+    def __enter__(self) -> SlurmCluster:
+        try:
+            self.run(f"{SLURM}/start.sh", str(self._nodes))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def run(self, *command: str) -> str:
+        """Run a command of Slurm's, or of the rig's; what it prints."""
+        done = subprocess.run(
+            command, env=self.environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def kill_node(self, node: str) -> None:
+        """Power it off, with all that runs there."""
+        self.run(f"{SLURM}/node.sh", "kill", node)
+
+    def queue(self, job: str) -> dict[str, tuple[str, str]]:
+        """State and node of a job's array tasks that are not over, by their number."""
+        lines = self.run("squeue", "--noheader", "--array", "--job", job, "--format=%K|%T|%N")
+        rows = (line.strip().split("|") for line in lines.splitlines())
+        return {number: (state, node) for number, state, node in rows}
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run(
+            [f"{SLURM}/stop.sh"], env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
+        )  # fmt: skip
+        shutil.rmtree(self._folder, ignore_errors=True)

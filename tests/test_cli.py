@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from distune.cli.app import COMMANDS
+from distune.cli.commands.launch import ENGINES
 from tests.conftest import Lab, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +34,13 @@ def test_every_command_has_help_with_a_worked_example(lab: Lab, command: str) ->
     done = lab.run(command, "--help")
     assert done.returncode == 0
     assert f"Example: distune {command}" in done.stdout
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_has_help_with_a_worked_example(lab: Lab, engine: str) -> None:
+    done = lab.run("launch", engine, "--help")
+    assert done.returncode == 0
+    assert f"Example: distune launch {engine}" in done.stdout
 
 
 def test_help_names_every_command_and_an_unknown_one_is_a_mistake(lab: Lab) -> None:

@@ -34,6 +34,12 @@ def commands_in(text: str) -> list[str]:
     return [line for line in lines if re.match(r"(distune|scripts/|python) ?", line)]
 
 
+def called(command: str) -> tuple[str, ...]:
+    """What is called by a command of distune's: a command, or an engine of `launch`."""
+    words = shlex.split(command)[1:]
+    return tuple(words[: 2 if words[0] == "launch" else 1])
+
+
 def anchors(text: str) -> set[str]:
     """Of the headings of a page, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
@@ -88,12 +94,13 @@ def test_every_example_runs_to_its_end(lab: Lab, command: str) -> None:
 
 def test_every_command_of_a_page_has_options_that_exist(lab: Lab) -> None:
     commands = {c for text in TEXTS.values() for c in commands_in(text) if c.startswith("distune")}
-    shown = {name: lab.run(name, "--help").stdout for name in {c.split()[1] for c in commands}}
+    split = [(called(command), shlex.split(command)) for command in commands]
+    shown = {name: lab.run(*name, "--help").stdout for name in {name for name, _ in split}}
     missing = [
-        (command, word)
-        for command in commands
-        for word in shlex.split(command)[2:]
-        if word.startswith("--") and f"{word} " not in shown[command.split()[1]]
+        (words, word)
+        for name, words in split
+        for word in words[1 + len(name) :]
+        if word.startswith("--") and f"{word} " not in shown[name]
     ]
     assert missing == []
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distune.cli.app import COMMANDS, python_name
+from distune.cli.app import COMMANDS
+from distune.cli.group import python_name
 
 PACKAGE = Path(__file__).parent.parent / "distune"
 HEAVY = ("torch", "torchvision", "numpy", "optuna", "sklearn", "scipy", "pandas")

@@ -1,23 +1,19 @@
-"""The registry of the commands, how one is found, and how errors become an exit status."""
+"""The registry of the commands, and how errors become an exit status."""
 
 import sys
-from importlib import import_module
-from keyword import iskeyword
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from distune import __version__, streams
+from distune.cli.group import CommandGroup
 from distune.cli.terminal import harmless
 from distune.errors import DistuneError, UserError
 
 #: Click's, which newer Typers carry inside themselves under a private name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-#: In the order of the help. Each is a module of `distune.cli.commands` with a function of the same
-#: name (see `python_name`), whose docstring is the help, and an EXAMPLE.
+#: In the order of the help.
 COMMANDS = {
     "master": "Run a study and show its live leaderboard.",
     "worker": "Claim trials, train them and report, until none are left.",
@@ -34,6 +30,7 @@ COMMANDS = {
     "clean": "Remove checkpoints that no trial will go on from.",
     "drop": "Take trials out of the ranking whose results are wrong.",
     "verify": "Check that a study has each of its trials once, and mend it.",
+    "launch": "Start workers through Slurm or another engine.",
     "doctor": "Test whether a shared folder can be trusted.",
     "try": "Train one trial here and now, and show what it prints.",
     "init": "Write a space file to start from.",
@@ -43,32 +40,9 @@ COMMANDS = {
 }
 
 
-def python_name(command: str) -> str:
-    """A command's name in code: `try` is a word of Python's own."""
-    return f"{command}_" if iskeyword(command) else command
-
-
-class _Commands(TyperGroup):
-    """Loads the command that is called, and none for the list of all: building all of them
-    takes a sixth of the time of `distune --help`.
-    """
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        name = python_name(cmd_name)
-        module = import_module(f"distune.cli.commands.{name}")
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        function = getattr(module, name)
-        alone.command(cmd_name, epilog=f"\b\nExample: {module.EXAMPLE}")(function)
-        return get_command(alone)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+class _Commands(CommandGroup):
+    package = "distune.cli.commands"
+    registry = COMMANDS
 
 
 app = typer.Typer(

@@ -32,6 +32,25 @@ def finite(text: str) -> float:
     return number
 
 
+def as_arguments(**options: Any) -> list[str]:
+    """Options as a command line has them."""
+    arguments = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value:
+            for one in value if isinstance(value, list) else [value]:
+                arguments += [flag] if one is True else [flag, str(one)]
+    return arguments
+
+
+def _parse_jobs(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isdecimal() and 1 <= int(text) <= 1024:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 to 1024")
+
+
 #: `parser=Path`, because the command line would look at the path, and hang if the share does.
 Logs = Annotated[
     Path,
@@ -113,3 +132,14 @@ DataDir = Annotated[
         "$DISTUNE_DATA, or else to the cache.",
     ),
 ]
+WorkOn = Annotated[str | None, typer.Option(metavar="NAME", help="Work on this study only.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        parser=_parse_jobs,
+        metavar="auto|N",
+        help="How many trials to train at a time. auto, the default, means one per GPU; without a "
+        "GPU, one per core, but at most one per gigabyte of free memory.",
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")]

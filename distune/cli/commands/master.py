@@ -1,6 +1,6 @@
 """`distune master`: owns one study."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from distune.cli.options import (
     Objectives,
     Plain,
     TimeLimit,
+    as_arguments,
     finite,
 )
 from distune.cli.reading import checked_name, read_space
@@ -110,20 +111,9 @@ def master(
         source=source, name=checked_name(study or name), logs=logs,
         objectives=objective or [],
         workers=workers, device=device, any_owner=any_owner, ignore_doctor=ignore_doctor,
-        worker_arguments=_arguments(
+        worker_arguments=as_arguments(
             device=device, objective=objective, allow_commands=allow_commands,
             any_owner=any_owner, data_dir=data_dir,
         ),
     )  # fmt: skip
     raise typer.Exit(run_master(options, terminal.screen(plain, as_json)))
-
-
-def _arguments(**options: Any) -> list[str]:
-    """Options as a command line has them."""
-    arguments = []
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        if value:
-            for one in value if isinstance(value, list) else [value]:
-                arguments += [flag] if one is True else [flag, str(one)]
-    return arguments

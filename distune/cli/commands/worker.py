@@ -5,30 +5,22 @@ from typing import Annotated
 import typer
 
 from distune.cli import terminal
-from distune.cli.options import LOGS, AllowCommands, AnyOwner, DataDir, Logs, Objectives, TimeLimit
+from distune.cli.options import (
+    LOGS,
+    AllowCommands,
+    AnyOwner,
+    DataDir,
+    Device,
+    Jobs,
+    Logs,
+    Objectives,
+    TimeLimit,
+    WorkOn,
+)
 from distune.streams import never_wait
 
 EXAMPLE = "distune worker --logs /shared/logs --device cuda --jobs 2"
 
-
-def _parse_jobs(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if text.isdecimal() and 1 <= int(text) <= 1024:
-        return int(text)
-    raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1 to 1024")
-
-
-Study = Annotated[str | None, typer.Option(metavar="NAME", help="Work on this study only.")]
-Jobs = Annotated[
-    int | None,
-    typer.Option(
-        parser=_parse_jobs,
-        metavar="auto|N",
-        help="How many trials to train at a time. auto, the default, means one per GPU; without a "
-        "GPU, one per core, but at most one per gigabyte of free memory.",
-    ),
-]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -39,7 +31,6 @@ Threads = Annotated[
         "by the jobs.",
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")]
 Forever = Annotated[
     bool, typer.Option("--forever", help="When every study is finished, wait for more.")
 ]
@@ -48,7 +39,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the ob
 
 def worker(
     logs: Logs = LOGS,
-    study: Study = None,
+    study: WorkOn = None,
     jobs: Jobs = None,
     threads: Threads = None,
     device: Device = "auto",

@@ -1,0 +1,134 @@
+"""What all engines share: options, the worker's command line, writing and submitting a file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distune.cli import terminal
+from distune.cli.reading import checked_name
+from distune.errors import UserError
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The file to write. By default one in the current directory that is named after the "
+        "study.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Write the file, and start nothing.")]
+Python = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="The Python that has distune, where the workers run. By default the one that runs "
+        "this command.",
+        show_default=False,
+    ),
+]
+PYTHON: str = sys.executable
+
+
+def checked_logs(logs: Path) -> str:
+    """The shared folder's absolute path.
+
+    Raises:
+        UserError: it is not there.
+    """
+    with terminal.stall().watched():
+        if not logs.is_dir():
+            raise UserError(
+                f"{logs}: there is no such folder; start a master first, or check --logs"
+            )
+        return str(logs.resolve())
+
+
+def absolute(path: str) -> str:
+    """A path that means the same in another directory; links stay, as an environment's do."""
+    return os.path.abspath(path)
+
+
+def python_words(python: str) -> list[str]:
+    """How a worker is called. `-P`: nothing is imported from the folder that it runs in."""
+    return [absolute(python) if "/" in python else python, "-P", "-m", "distune", "worker"]
+
+
+def absolute_objectives(objectives: Sequence[str]) -> list[str]:
+    """`train.py:train` with the file's whole path; the names of modules stay."""
+    split = (text.rpartition(":") for text in objectives)
+    return [
+        f"{absolute(module) if module.endswith('.py') else module}{colon}{function}"
+        for module, colon, function in split
+    ]
+
+
+def launch_name(study: str | None) -> str:
+    """What an engine calls workers of this study."""
+    return "distune" if study is None else f"distune-{checked_name(study)}"
+
+
+def require(program: str, where: str) -> None:
+    """Raises `UserError` if a program is not there that is to submit the file."""
+    if shutil.which(program) is None:
+        raise UserError(
+            f"there is no {program} on this machine's path: {where}, or give --dry-run, "
+            "which only writes the file"
+        )
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file for an engine. One that is there stays as it is: it may have been edited.
+
+    Raises:
+        UserError: another text is there, or it cannot be written.
+    """
+    try:
+        if path.exists():
+            if path.read_text(encoding="utf-8", errors="replace") == text:
+                return
+            raise UserError(
+                f"{path} is there already, and differs from what would be written: remove it, "
+                "give another --out, or submit it yourself"
+            )
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    typer.echo(f"wrote {path}")
+
+
+def submit(command: Sequence[str]) -> str:
+    """Run an engine's own command; what it prints.
+
+    Raises:
+        UserError: it says no.
+    """
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        said = " ".join((done.stderr.strip() or done.stdout.strip()).split("\n"))
+        raise UserError(f"{shlex.join(command)} failed ({done.returncode}): {said}")
+    return done.stdout.strip()
+
+
+def tell(**lines: str) -> None:
+    """How to go on: a line each, its name before it."""
+    width = max(map(len, lines)) + 2
+    for name, line in lines.items():
+        typer.echo(f"{f'{name}:':{width}}{line}")
+
+
+def tell_if_no_study(logs: str, study: str | None) -> None:
+    """Workers wait for a study that is not there yet; it costs what the engine charges."""
+    from distune.share.find_studies import find_studies, none_yet
+
+    with terminal.stall().watched():
+        if not find_studies(Path(logs), study):
+            terminal.warn(none_yet(Path(logs), study))
