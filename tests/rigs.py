@@ -20,6 +20,7 @@ RIGS = Path(
 ).resolve()
 FAULTFS = RIGS / "faultfs" / "faultfs.py"
 SLURM = RIGS / "slurm"
+HOSTS = RIGS / "hosts"
 
 
 def why_no_faultfs() -> str | None:
@@ -117,8 +118,71 @@ class SlurmCluster:
         return {number: (state, node) for number, state, node in rows}
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run(
-            [f"{SLURM}/stop.sh"], env=self.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
-        )  # fmt: skip
+        _stop([f"{SLURM}/stop.sh"], self.environment)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def why_no_hosts() -> str | None:
+    """Why there can be no hosts that answer to ssh here; None if there can."""
+    if not (HOSTS / "up.sh").is_file():
+        return f"no {HOSTS} (DISTUNE_RIGS says where rigs are)"
+    if os.geteuid() != 0:
+        return "hosts of one's own need root"
+    if not all(map(shutil.which, ("/usr/sbin/sshd", "ssh", "ip", "nsenter", "tini"))):
+        return f"no sshd, ip or tini; {HOSTS}/install.sh installs them"
+    spaces = ["unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "true"]
+    if subprocess.run(spaces, capture_output=True).returncode:
+        return "no namespaces of one's own"
+    return None
+
+
+class SshHosts:
+    """Hosts h1, h2, ... and `ctl`, from which they answer to ssh; all see this machine's files.
+
+    Attributes:
+        config: what ssh is configured with there.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._folder = tempfile.mkdtemp(prefix="distune-hosts-")
+        own = {"HOSTS_DIR": self._folder, "HOSTS_PREFIX": f"dt{os.getpid()}"}
+        self._environment = {**os.environ, **own}
+        self.config = f"{self._folder}/ssh_config"
+
+    def __enter__(self) -> SshHosts:
+        try:
+            self._run("up.sh", str(self._count))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _run(self, script: str, *arguments: str) -> None:
+        with tempfile.TemporaryFile("w+") as log:  # a host that is started would hold a pipe
+            done = subprocess.run(
+                [f"{HOSTS}/{script}", *arguments], env=self._environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=60,
+            )  # fmt: skip
+            log.seek(0)
+            assert done.returncode == 0, (script, arguments, log.read())
+
+    def on_ctl(self, *command: str) -> list[str]:
+        """What runs a command there, in a session of its own: its group can be signalled."""
+        own = [f"{name}={self._environment[name]}" for name in ("HOSTS_DIR", "HOSTS_PREFIX")]
+        return ["setsid", "env", *own, f"{HOSTS}/ctl.sh", *command]
+
+    def do(self, action: str, host: str) -> None:
+        """`kill`, `freeze` and `thaw` a host, `cut` it off and `join` it again."""
+        self._run("host.sh", action, host)
+
+    def __exit__(self, *_: object) -> None:
+        _stop([f"{HOSTS}/down.sh"], self._environment)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _stop(command: list[str], environment: dict[str, str]) -> None:
+    subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
+    )  # fmt: skip

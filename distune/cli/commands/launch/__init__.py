@@ -7,6 +7,7 @@ from distune.cli.group import CommandGroup
 #: In the order of the help.
 ENGINES = {
     "slurm": "Workers as an array of a Slurm cluster.",
+    "ssh": "A worker on each of several hosts.",
 }
 EXAMPLE = "distune launch slurm --logs /shared/logs --workers 40 --at-once 8 --gpus 1 --time 2h"
 
