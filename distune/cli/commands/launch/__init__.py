@@ -8,6 +8,7 @@ from distune.cli.group import CommandGroup
 ENGINES = {
     "slurm": "Workers as an array of a Slurm cluster.",
     "ssh": "A worker on each of several hosts.",
+    "k8s": "A study as Jobs of Kubernetes.",
 }
 EXAMPLE = "distune launch slurm --logs /shared/logs --workers 40 --at-once 8 --gpus 1 --time 2h"
 

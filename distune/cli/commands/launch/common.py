@@ -9,12 +9,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from distune.cli import terminal
-from distune.cli.reading import checked_name
+from distune.cli.reading import checked_name, read_space
 from distune.errors import UserError
 
 Out = Annotated[
@@ -36,6 +36,7 @@ Python = Annotated[
     ),
 ]
 PYTHON: str = sys.executable
+Space = Annotated[str, typer.Option(metavar="FILE", help="A space file, or the name of a preset.")]
 
 
 def checked_logs(logs: Path) -> str:
@@ -132,3 +133,48 @@ def tell_if_no_study(logs: str, study: str | None) -> None:
     with terminal.stall().watched():
         if not find_studies(Path(logs), study):
             terminal.warn(none_yet(Path(logs), study))
+
+
+class ContainedStudy(NamedTuple):
+    """A study as containers get it, which see nothing of this machine's files."""
+
+    name: str
+    space: str  # what `--space` takes there
+    objectives: list[str]
+    files: dict[str, Path]  # what has to lie in their working directory, by name
+
+    def texts(self) -> dict[str, str]:
+        """The files' contents.
+
+        Raises:
+            UserError: one cannot be read.
+        """
+        try:
+            return {name: path.read_text(encoding="utf-8") for name, path in self.files.items()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"an objective cannot be read: {error}") from None
+
+
+def contained_study(space: str, study: str | None, objectives: Sequence[str]) -> ContainedStudy:
+    """Check what a study is made of, and say which files it needs.
+
+    Raises:
+        UserError: the space file or an objective cannot be.
+    """
+    from distune.training.offer import Offer
+
+    _, source, suggested = read_space(space)
+    name = checked_name(study or suggested)
+    Offer.parse_all(objectives, Path("/logs"))
+    files = {} if source != space else {f"space{Path(space).suffix}": Path(space)}
+    there = next(iter(files), space)
+    known = []
+    for text in objectives:
+        module, colon, function = text.rpartition(":")
+        path = Path(module if module.endswith(".py") else f"{module}.py")
+        if path.is_file():
+            files[path.name] = path
+            known.append(f"{path.name}{colon}{function}")
+        else:
+            known.append(text)  # it is in the image
+    return ContainedStudy(name, there, known, files)
