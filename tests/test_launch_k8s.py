@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from distune.errors import UserError
-from distune.launch.k8s import Cluster, manifests, object_name
+from distune.launch.k8s import Cluster, manifests
+from distune.launch.names import object_name
 from distune.launch.yaml_text import to_yaml
 from tests.conftest import Lab
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distune.errors import UserError
+from distune.launch.names import object_name
 from distune.launch.yaml_text import to_yaml
 
 #: Where the image has the studies, the data, and what belongs to one study.
@@ -44,11 +45,6 @@ class Cluster:
     gpus: int = 0
     queue: str | None = None
     namespace: str | None = None
-
-
-def object_name(study: str) -> str:
-    """What a study's objects are called: not every name of a study is one of Kubernetes."""
-    return "distune-" + re.sub(r"[^a-z0-9]+", "-", study.lower())[:40].strip("-")
 
 
 def manifests(cluster: Cluster) -> str:

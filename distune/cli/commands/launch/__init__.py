@@ -9,6 +9,8 @@ ENGINES = {
     "slurm": "Workers as an array of a Slurm cluster.",
     "ssh": "A worker on each of several hosts.",
     "k8s": "A study as Jobs of Kubernetes.",
+    "compose": "A study in containers on this host.",
+    "sky": "Workers on nodes that SkyPilot finds.",
 }
 EXAMPLE = "distune launch slurm --logs /shared/logs --workers 40 --at-once 8 --gpus 1 --time 2h"
 

@@ -25,6 +25,13 @@ Out = Annotated[
         "study.",
     ),
 ]
+StudyOf = Annotated[
+    str | None,
+    typer.Option(
+        "--study", metavar="NAME", help="The study's name; by default that of its space file."
+    ),
+]
+Count = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="How many workers.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write the file, and start nothing.")]
 Python = Annotated[
     str,
@@ -155,6 +162,38 @@ class ContainedStudy(NamedTuple):
             raise UserError(f"an objective cannot be read: {error}") from None
 
 
+def checked_space(space: str, study: str | None) -> tuple[str, bool]:
+    """The study's name, and whether the space is a preset.
+
+    Raises:
+        UserError: the space file, or the name, cannot be.
+    """
+    _, source, suggested = read_space(space)
+    return checked_name(study or suggested), source != space
+
+
+def below_here(path: str) -> str:
+    """A path from the current directory, as what sees only that has it.
+
+    Raises:
+        UserError: it is not in there.
+    """
+    here = Path.cwd()
+    found = here / path
+    if not found.is_relative_to(here) or ".." in found.relative_to(here).parts:
+        raise UserError(
+            f"{path}: it lies outside the current directory, all that is seen: go there"
+        )
+    return str(found.relative_to(here))
+
+
+def objective_below_here(text: str) -> str:
+    """An objective as what sees only the current directory has it."""
+    module, colon, function = text.rpartition(":")
+    where = below_here(module) if module.endswith(".py") else module
+    return f"{where}{colon}{function}"
+
+
 def contained_study(space: str, study: str | None, objectives: Sequence[str]) -> ContainedStudy:
     """Check what a study is made of, and say which files it needs.
 
@@ -163,10 +202,9 @@ def contained_study(space: str, study: str | None, objectives: Sequence[str]) ->
     """
     from distune.training.offer import Offer
 
-    _, source, suggested = read_space(space)
-    name = checked_name(study or suggested)
+    name, preset = checked_space(space, study)
     Offer.parse_all(objectives, Path("/logs"))
-    files = {} if source != space else {f"space{Path(space).suffix}": Path(space)}
+    files = {} if preset else {f"space{Path(space).suffix}": Path(space)}
     there = next(iter(files), space)
     known = []
     for text in objectives:

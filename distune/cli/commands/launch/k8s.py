@@ -6,18 +6,13 @@ from typing import Annotated
 import typer
 
 from distune.cli.commands.launch import common
-from distune.cli.commands.launch.common import DryRun, Out, Space
+from distune.cli.commands.launch.common import Count, DryRun, Out, Space, StudyOf
 from distune.cli.options import AllowCommands, Jobs, Objectives, as_arguments
 
 EXAMPLE = (
-    "distune launch k8s --space space.json --objective train.py:train --workers 4 --gpus 1 \\\n"
-    "           --image registry.example/distune:cuda --claim shared-logs"
+    "distune launch k8s --space space.json --image me/distune:cuda --claim shared-logs --workers 4"
 )
 
-Name = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="The study's name; by default that of its space file."),
-]
 Image = Annotated[
     str, typer.Option(metavar="NAME", help="The image; docker/README.md says how to build it.")
 ]
@@ -33,7 +28,6 @@ DataClaim = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The volume claim that holds, or gets, data sets."),
 ]
-Count = Annotated[int, typer.Option(min=1, metavar="N", help="How many workers.")]
 Cpus = Annotated[str, typer.Option(metavar="N", help="Cores of each worker, such as 4 or 500m.")]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory of each worker, such as 16Gi.")]
 Gpus = Annotated[int, typer.Option(min=0, metavar="N", help="NVIDIA GPUs of each worker.")]
@@ -49,7 +43,7 @@ def k8s(
     space: Space,
     image: Image,
     claim: Claim,
-    study: Name = None,
+    study: StudyOf = None,
     workers: Count = 1,
     cpus: Cpus = "1",
     memory: Memory = "2Gi",
@@ -69,7 +63,8 @@ def k8s(
     be in the image. Pods that the cluster evicts are replaced and do not count as failures; a
     mistake (exit status 2) is not repeated.
     """
-    from distune.launch.k8s import LOGS, Cluster, manifests, object_name
+    from distune.launch.k8s import LOGS, Cluster, manifests
+    from distune.launch.names import object_name
 
     asked = common.contained_study(space, study, objective or [])
     path = out or Path(f"{common.launch_name(asked.name)}.k8s.yaml")
