@@ -19,6 +19,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,14 +221,15 @@ class Rig:
         self.pod("image", "rm", "-f", self.project)
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+@contextmanager
+def rig_in(folder: Path) -> Iterator[Rig]:
+    """One that builds from a copy of this repository."""
     if not CONTAINERS:
         pytest.skip(
             "DISTUNE_TEST_CONTAINERS does not name a folder with build.sh, compose.sh and pod, "
             "which run Podman as root"
         )
-    context = tmp_path / "context"
+    context = folder / "context"
     shutil.copytree(ROOT / "docker", context / "docker")
     shutil.copy(ROOT / ".dockerignore", context)
     for name in copied_from_here():
@@ -238,6 +240,12 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(Path(CONTAINERS), f"distune-test-{secrets.token_hex(3)}", context)
     yield rig
     rig.remove()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with rig_in(tmp_path) as one:
+        yield one
 
 
 def test_a_worker_container_is_stopped_mid_trial_and_the_study_still_ends_whole(rig: Rig) -> None:

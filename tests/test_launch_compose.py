@@ -1,14 +1,8 @@
-"""`distune launch compose`: the file it writes, and one real run.
-
-For the real run see `tests.test_docker`, whose rig it is.
-"""
+"""`distune launch compose`: the file it writes. `tests.test_launch_containers` runs it."""
 
 from __future__ import annotations
 
 import os
-import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +10,6 @@ import yaml
 
 from distune.launch.compose import Composition, compose_file
 from tests.conftest import Lab
-from tests.test_docker import CONTAINERS, Rig, rig, until
-
-__all__ = ["rig"]
 
 
 def composed(**fields: Any) -> Any:
@@ -103,46 +94,3 @@ def test_what_cannot_work_is_one_clear_line_and_exit_status_2(
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert not list(lab.folder.glob("*.yaml"))
-
-
-def test_a_killed_worker_s_trials_are_trained_by_the_others(
-    rig: Rig, lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert CONTAINERS
-    rig.build()
-    lab.write_space(
-        params={"x": {"type": "float", "low": 0.0, "high": 1.0}, "steps": 10, "pause": 0.2},
-        trials=30,
-        objective="train:train",
-    )
-    lab.logs.mkdir()
-    tools = lab.folder.parent / "tools"
-    tools.mkdir()
-    (tools / "podman-compose").symlink_to(Path(CONTAINERS) / "compose.sh")
-    monkeypatch.setenv(
-        "PATH", f"{tools}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
-    )
-    project = f"distune-{rig.project}"
-    options = ["--image", rig.project, "--workers", "3", "--objective", "train.py:train"]
-    study = ["--study", rig.project]
-    try:
-        done = lab.run("launch", "compose", "--space", "space.json", *study, *options)
-        assert done.returncode == 0, done.stderr
-        assert "started: a master and 3 workers" in done.stdout
-        found = rig.pod("ps", "--format", "{{.Names}}", "--filter", f"name={project}").split()
-        workers = [name for name in found if "worker" in name]
-        assert len(workers) == 3
-        host = rig.pod("exec", workers[0], "hostname")
-
-        def taken() -> bool:
-            names = lab.names(study=rig.project)
-            return any(re.search(rf"\.{host}-.*taken", name) for name in names)
-
-        until(taken, "the worker takes a trial")
-        rig.pod("kill", workers[0])
-        until((lab.logs / rig.project / "finished.json").exists, "the study ends", 120.0)
-        assert lab.counted(rig.project) == list(range(30))
-        assert [name for name in lab.seen(rig.project) if f".{host}-" in name and "lost" in name]
-    finally:
-        for name in rig.pod("ps", "-aq", "--filter", f"name={project}").split():
-            rig.pod("rm", "-f", "-t", "1", name)
