@@ -188,6 +188,7 @@ def hosts_training(lab: Lab) -> set[str]:
     return {name.split(".")[3].split("-")[0] for name in lab.names() if name.endswith(".taken")}
 
 
+@pytest.mark.slow
 def test_an_array_outlives_a_cancelled_worker_and_a_dead_node_and_empties_after_the_study(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, cluster: SlurmCluster
 ) -> None:
