@@ -39,9 +39,10 @@ def attempts_at(lab: Lab, trial: int) -> dict[int, dict[str, Any]]:
     return {one["attempt"]: one["result"] for one in shown if one["result"]}
 
 
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 @pytest.mark.parametrize("kind", ["calls", "command"])
 def test_a_signal_to_a_whole_tree_of_processes_children_first_fails_no_attempt(
-    preempted: Lab, kind: str
+    preempted: Lab, kind: str, sig: signal.Signals
 ) -> None:
     lab = preempted
     if kind == "command":
@@ -62,16 +63,17 @@ def test_a_signal_to_a_whole_tree_of_processes_children_first_fails_no_attempt(
         training = executors_of(worker.pid)
         for process in reversed(psutil.Process(worker.pid).children(recursive=True)):
             if process.ppid() != worker.pid or process in training:  # else it is the guardian
-                process.terminate()
-        psutil.wait_procs(training, timeout=10)
-        worker.terminate()
+                process.send_signal(sig)
+        if sig != signal.SIGUSR1:  # which has a training process show its stack
+            psutil.wait_procs(training, timeout=10)
+        worker.send_signal(sig)
         assert worker.wait(10) == 143
     for trial in (0, 1):
         outcomes = {n: result["outcome"] for n, result in attempts_at(lab, trial).items()}
         assert outcomes == {1: "released", 2: "released"}
 
 
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR2])
 def test_a_training_process_that_somebody_else_asked_to_end_fails_no_attempt(
     preempted: Lab, sig: signal.Signals
 ) -> None:

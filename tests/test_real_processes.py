@@ -18,6 +18,7 @@ from distune.master.opening import MasterOptions
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
+from distune.signals import REQUESTS
 from distune.space_file.read import parse_space_file
 from distune.study.trial import Outcome, Result, Trial
 from distune.watch.observer import Observer
@@ -115,7 +116,7 @@ def test_a_killed_master_goes_on_where_it_stopped(lab: Lab) -> None:
     assert len(lab.seen()) == 12, "no attempt was lost"
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sig", REQUESTS)
 def test_a_signalled_worker_gives_its_trial_back_and_is_gone_within_five_seconds(
     lab: Lab, sig: signal.Signals
 ) -> None:

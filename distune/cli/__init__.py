@@ -12,6 +12,10 @@ def main() -> None:
         sys.path.sort(key=("", ".", os.getcwd()).__contains__)
     except OSError:
         pass  # the current directory is gone
+    if sys.argv[1:2] == ["worker"]:  # before the imports, which take a second on a share
+        from distune.signals import leave_on_request
+
+        leave_on_request()
     from distune.cli.app import main as run
 
     run()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from distune.signals import on_request
+
 SHORTEST_WAIT = 0.05  # seconds between two looks at the share
 LONGEST_WAIT = 1.0
 _COLLECT_AFTER = 20_000  # objects
@@ -18,14 +20,16 @@ _SILENT_BEFORE_SAYING = 10  # seconds
 
 
 class Interrupt:
-    """`SIGINT`, `SIGTERM` and `SIGHUP` as an event to wait for; another one exits at once."""
+    """A request to end (`signals.REQUESTS`) as an event to wait for; another one exits at once.
 
-    def __init__(self) -> None:
-        self.event = threading.Event()
+    Args:
+        event: to be set, if others set it too.
+    """
+
+    def __init__(self, event: threading.Event | None = None) -> None:
+        self.event = event or threading.Event()
         self.signal: int | None = None
-        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if sig != signal.SIGHUP or signal.getsignal(sig) is not signal.SIG_IGN:  # nohup
-                signal.signal(sig, self._handle)
+        on_request(self._handle)
 
     def _handle(self, sig: int, frame: FrameType | None) -> None:
         # A terminal that is closed may say so twice: its shell does, and the kernel.

@@ -14,12 +14,11 @@ from typing import Any, NoReturn
 import psutil
 
 import distune
+from distune.signals import REQUESTS
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
 #: Helpers of libraries that live as long as the process they help.
 _HELPERS = re.compile(r"multiprocessing[./](resource_tracker|forkserver)|compile_worker")
-#: Signals by which a process is asked to end, as a cluster does that needs the machine.
-REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: In the environment of whatever a worker's training processes have started.
 MARK = "DISTUNE_MARK"
 _WALL = 0x40000000  # waitid(2): children of any kind
@@ -235,7 +234,7 @@ def signal_group(group: int, sig: int) -> None:
 def request_of(status: int) -> signal.Signals | None:
     """Which of the `REQUESTS` a program has followed, by its exit status."""
     # Shells, and what handles the signal, end so. 129 is git's for a wrong option.
-    by_convention = {128 + sig: sig for sig in (signal.SIGTERM, signal.SIGINT)}
+    by_convention = {128 + sig: sig for sig in REQUESTS if sig != signal.SIGHUP}
     return by_convention.get(status) or next((sig for sig in REQUESTS if status == -sig), None)
 
 

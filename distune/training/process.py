@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import IO
 
+from distune.signals import REQUESTS
 from distune.study.study import Study
 from distune.study.trial import Output, Record, Result
 from distune.training import children
@@ -217,7 +218,7 @@ class ExecutorProcess:
         """
         assert self._process is not None
         status = self._process.poll()
-        asked_to = status is not None and -status in children.REQUESTS
+        asked_to = status is not None and -status in REQUESTS
         return seconds >= _CLEAR_WITHIN or not (status is None or asked_to)
 
     def _died(self) -> Died:
@@ -227,7 +228,7 @@ class ExecutorProcess:
         status = children.end_process(self._process, grace=0.5)
         no_memory = status == -signal.SIGKILL and children.memory_kills() > self._memory_kills
         reason = children.describe_exit(status) + f": {children.NO_MEMORY}" * no_memory
-        asked_to = by_itself is not None and -by_itself in children.REQUESTS
+        asked_to = by_itself is not None and -by_itself in REQUESTS
         died = Died(reason, self._tail.text(wait=0.5), no_memory, asked_to)
         self._forget()
         return died

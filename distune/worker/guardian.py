@@ -21,6 +21,7 @@ from distune.errors import BadRecord, ShareError
 from distune.share.folder import Folder
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
+from distune.signals import REQUESTS
 from distune.study.trial import Failure, Outcome, Result
 from distune.training import children
 
@@ -78,7 +79,7 @@ class Guardian:
 def _guard(reading: int, mark: str, say: Callable[[str], None]) -> None:
     """The guardian's whole life."""
     os.setsid()  # what is sent to the worker's group is not meant for the guardian
-    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for sig in REQUESTS:  # Slurm finds it in its new session, too
         signal.signal(sig, signal.SIG_IGN)
     worker, studies, training = "", dict[str, None](), set[int]()
     with os.fdopen(reading, "rb") as pipe:

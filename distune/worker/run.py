@@ -5,6 +5,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies, none_yet
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
+from distune.signals import EXIT_DRAINED
 from distune.training import children
 from distune.training.growth import Growth
 from distune.training.messages import Died, Prepare, Ready
@@ -30,11 +32,11 @@ from distune.worker.host import Parallelism
 from distune.worker.worker import Worker
 
 EXIT_NOTHING_LEFT = 0
-EXIT_DRAINED = 143
 DRAIN_SECONDS = 3.0
 #: Seconds between two looks of a worker without rivals on a file system of one machine.
 _SHORTEST_REST = 0.01
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
+_REQUEST_WITHIN = 0.5  # seconds
 _IDLE_BEFORE_SAYING = 60.0  # seconds
 
 
@@ -63,7 +65,7 @@ class _WorkerRun:
         self._options = options
         self._guardian = guardian
         self._say = say
-        self._interrupt = Interrupt()
+        self._woken = threading.Event()
         self._offers: list[Offer] = []
         self._processes: list[ExecutorProcess] = []
         self._started = self._last_busy = time.monotonic()
@@ -135,6 +137,8 @@ class _WorkerRun:
             case Ready(problem=problem):
                 raise UserError(problem)
             case Died(reason, output):
+                # Who asks all processes of a job to end asks the worker too, maybe a moment later.
+                time.sleep(_REQUEST_WITHIN)
                 raise UserError(f"the training process {reason}:\n{output}")
 
     def _make_process(self, device: str, threads: int) -> ExecutorProcess:
@@ -146,7 +150,7 @@ class _WorkerRun:
                 data_dir=str(data_dir.resolve()) if data_dir else None,
             ),
             threads=threads,
-            wake=self._interrupt.event.set,
+            wake=self._woken.set,
             on_start=partial(self._guardian.tell, "started"),
             on_end=self._process_ended,
             mark=self._guardian.mark,
@@ -166,7 +170,7 @@ class _WorkerRun:
         how = parallelism.describe()
         say(f"worker {identity.worker} on {device}: {how}; logs in {logs}")
         opened = partial(self._guardian.tell, "study")
-        wake = self._interrupt.event.set
+        wake = self._woken.set
         return Worker(
             identity,
             lambda: find_studies(logs, options.study),
@@ -182,16 +186,18 @@ class _WorkerRun:
         )
 
     def _work(self, worker: Worker) -> int:
-        event = self._interrupt.event
+        interrupt = Interrupt(self._woken)  # before it claims anything
         pause = shortest = SHORTEST_WAIT if is_network(self._options.logs) else _SHORTEST_REST
         stall = Stall(self._say, "training goes on, results are kept", lambda: worker.cut_off)
         collect_seldom()
         while True:
             # Cleared before looking, so that what comes meanwhile wakes the wait below.
-            if self._interrupt.signal is None:
-                event.clear()
+            if interrupt.signal is None:
+                self._woken.clear()
             with stall.watched():
                 worker.step()
+            if interrupt.signal is not None:
+                return self._drain(worker, signal.Signals(interrupt.signal).name)
             status = self._exit_status(worker)
             if status is not None:
                 return status
@@ -201,8 +207,14 @@ class _WorkerRun:
                 pause = SHORTEST_WAIT if worker.claiming.has_rivals else shortest
             else:
                 worker.rest()
-            event.wait(pause)
+            self._woken.wait(pause)
             pause = min(pause * 1.5, worker.longest_pause)
+
+    def _drain(self, worker: Worker, name: str) -> int:
+        released = worker.drain(f"its worker got {name}", DRAIN_SECONDS)
+        alas = "the share does not answer; the lease will free what was held"
+        self._say(f"{name}: {'everything given back' if released else alas}")
+        return EXIT_DRAINED
 
     def _exit_status(self, worker: Worker) -> int | None:
         """None if the worker goes on; else it has released everything.
@@ -211,12 +223,6 @@ class _WorkerRun:
             UserError, StudyFailed: there are studies, but none that it can work on.
         """
         options, say = self._options, self._say
-        if self._interrupt.signal is not None:
-            name = signal.Signals(self._interrupt.signal).name
-            released = worker.drain(f"its worker got {name}", DRAIN_SECONDS)
-            alas = "the share does not answer; the lease will free what was held"
-            say(f"{name}: {'everything given back' if released else alas}")
-            return EXIT_DRAINED
         if worker.finished:
             say("nothing left to do: every study here is finished (--forever waits for more)")
             return EXIT_NOTHING_LEFT

@@ -1,0 +1,63 @@
+"""Signals that come before a worker has begun, and those that a program follows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from distune.signals import REQUESTS
+from distune.training.children import request_of
+from tests.conftest import DISTUNE, Lab, wait_until
+
+SLOW = """\
+import os, pathlib, time
+pathlib.Path({here!r}).write_text(str(os.getpid()))
+while True: time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("sig", REQUESTS)
+def test_a_signal_among_the_first_imports_ends_a_worker_as_any_other(
+    tmp_path: Path, sig: signal.Signals
+) -> None:
+    here = tmp_path / "here"
+    (tmp_path / "typer.py").write_text(SLOW.format(here=str(here)))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        [*DISTUNE, "worker"], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE
+    ) as worker:
+        wait_until(lambda: here.exists() and here.read_text(), what="it imports")
+        worker.send_signal(sig)
+        assert worker.wait(10) == 143
+        assert worker.stderr is not None
+        assert worker.stderr.read() == b""
+
+
+@pytest.mark.parametrize("sig", REQUESTS)
+def test_a_signal_while_the_objective_is_imported_ends_worker_and_import(
+    lab: Lab, sig: signal.Signals
+) -> None:
+    here = lab.folder / "here"
+    (lab.folder / "train.py").write_text(SLOW.format(here=str(here)))
+    worker = lab.worker()
+    wait_until(lambda: here.exists() and here.read_text(), what="it is imported")
+    began = time.monotonic()
+    worker.send_signal(sig)
+    assert worker.wait(10) == 143
+    assert time.monotonic() - began < 5
+    wait_until(lambda: not psutil.pid_exists(int(here.read_text())), what="the import has ended")
+    assert "Traceback" not in lab.log_of(worker)
+
+
+def test_a_program_that_ends_by_a_request_or_as_a_shell_says_it_has_followed_one() -> None:
+    for sig in REQUESTS:
+        assert request_of(-sig) is sig
+    assert request_of(128 + signal.SIGUSR1) is signal.SIGUSR1
+    assert request_of(128 + signal.SIGHUP) is None  # a wrong option, to git
+    assert request_of(-signal.SIGKILL) is None
