@@ -24,6 +24,7 @@ from distune.study.trial import (
 )
 from distune.training.messages import Died, Saves
 from distune.worker.context import WorkerIdentity
+from distune.worker.limits import WorkerLimits
 from distune.worker.worker import Worker
 from tests.fake_executor import FakeExecutor
 from tests.histories import make_study
@@ -46,6 +47,7 @@ class Bench:
         jobs: int = 1,
         trial_timeout: float | None = None,
         devices: Sequence[str] | None = None,
+        limits: WorkerLimits | None = None,
     ) -> None:
         self.now = 0.0
         self.folder = MemoryFolder(Share(), random.Random(0), lambda: self.now, Faults())
@@ -60,6 +62,7 @@ class Bench:
             lambda: self.studies,
             self.executors,
             devices=devices,
+            limits=limits,
             say=self.said.append,
             monotonic=lambda: self.now,
             wall=lambda: self.now,

@@ -1,14 +1,17 @@
 """The registry of the commands, and how errors become an exit status."""
 
+import os
 import sys
+import time
 from typing import Annotated, NoReturn
 
 import typer
 
 from distune import __version__, streams
 from distune.cli.group import CommandGroup
-from distune.cli.terminal import harmless
+from distune.cli.terminal import harmless, warn
 from distune.errors import DistuneError, UserError
+from distune.signals import leave_on_request
 
 #: Click's, which newer Typers carry inside themselves under a private name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -38,6 +41,16 @@ COMMANDS = {
     "presets": "List the built-in studies.",
     "data": "Find or download a data set.",
 }
+
+
+#: In the environment of what an engine starts many of, one after the other as they end.
+_ARRAY = {
+    "SLURM_ARRAY_TASK_ID",
+    "JOB_COMPLETION_INDEX",  # Kubernetes
+    "PBS_ARRAY_INDEX",
+    "AWS_BATCH_JOB_ARRAY_INDEX",
+}
+_WAIT = 30.0  # seconds in which a user may see a mistake, until the array's next worker makes it
 
 
 class _Commands(CommandGroup):
@@ -97,5 +110,11 @@ def main() -> None:
 
 def _fail(message: str, status: int) -> NoReturn:
     lines = "\n".join(map(harmless, message.split("\n")))  # a traceback may be part of it
+    waits = status == 2 and sys.argv[1:2] == ["worker"] and not _ARRAY.isdisjoint(os.environ)
+    if waits:
+        warn(f"one of a batch array: it ends in {_WAIT:g} s, or the others would fail at once, too")
     print(f"distune: {lines}", file=sys.stderr)
+    if waits:
+        leave_on_request()
+        time.sleep(_WAIT)
     sys.exit(status)

@@ -31,6 +31,12 @@ class Claiming:
         now = self._context.monotonic()
         return any(study.candidates.have_rivals(now) for study in self._studies.open.values())
 
+    @property
+    def is_over(self) -> bool:
+        """The worker's limits let it claim nothing more of any study here."""
+        studies = self._studies.open.values()
+        return bool(studies) and all(self._slots.why_none(study) for study in studies)
+
     def claim(self, *, listing: bool) -> None:
         """Claim as many trials as there are free slots; without `listing` only what is known."""
         studies = list(self._studies.open.values())
@@ -38,12 +44,18 @@ class Claiming:
         if not listing:
             del studies[1:]  # what happens to be known of one must not put it before the others
         for study in studies:
+            self._say_once(study, self._slots.why_none(study))
             if self._slots.free_for(study) is None:
                 if listing:
                     # Over, if another look has adopted the claim.
                     study.claim_backoff.succeeded()
             elif study.backoff.until is None:  # then it has a heartbeat
                 self._trouble.try_to(study.claim_backoff, self._claim_from, study, listing)
+
+    def _say_once(self, study: OpenStudy, why_none: str) -> None:
+        if why_none and not study.said_why_none:
+            study.said_why_none = True
+            self._context.say(f"study {study.name}: no more is claimed: {why_none}")
 
     def _claim_from(self, study: OpenStudy, listing: bool) -> None:
         if study.health.ends_pause(self._context.monotonic()):

@@ -8,6 +8,7 @@ from typing import Any
 
 from distune.errors import ShareError
 from distune.study.trial import Claim, Trial
+from distune.worker.limits import WorkerLimits
 
 _SHORTEST_PAUSE = 0.25  # seconds
 LONGEST_PAUSE = 15.0  # seconds
@@ -26,6 +27,7 @@ class WorkerOptions:
     allow_commands: bool = False
     data_dir: Path | None = None
     time_limit: float | None = None  # seconds
+    max_trials: int | None = None
     forever: bool = False
     verbose: bool = False
     any_owner: bool = False
@@ -51,6 +53,7 @@ class WorkerContext:
     wall: Callable[[], float]
     rng: random.Random
     base: Path
+    limits: WorkerLimits
 
     @property
     def worker(self) -> str:

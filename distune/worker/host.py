@@ -1,6 +1,7 @@
 """What this process may use of its host: cores, memory, GPUs, instructions. Without torch."""
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,3 +152,11 @@ def computes_bfloat16(information: Path = Path("/proc/cpuinfo")) -> bool | None:
     if not words & {"flags", "Features"}:
         return None
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def devices(spec: str) -> list[str]:
+    """What can be trained on here, if torch agrees: `auto`, `cuda`, or one by name."""
+    gpus = [f"cuda:{i}" for i in range(len(visible_gpus()))]
+    if spec == "auto":
+        return gpus or (["auto"] if sys.platform == "darwin" else ["cpu"])
+    return (spec == "cuda" and gpus) or [spec]

@@ -16,6 +16,7 @@ from distune.share.records import OUTPUT_LIMIT
 from distune.share.store import Store
 from distune.study.study import Study
 from distune.study.trial import (
+    FAILURES,
     Checkpoint,
     Claim,
     Outcome,
@@ -46,6 +47,7 @@ class Attempt:
     progress: Progress
     unwritten: list[Record] = field(default_factory=list)
     flushed: float = 0.0  # when it had been written last
+    since: float = 0.0  # when its executor was given it
     reports: int = 0
     reports_progress: bool = False  # the objective does so itself, more finely than by steps
     saves: bool = False  # states that it can go on from
@@ -90,7 +92,7 @@ class Attempt:
         """Its executor is free; the result is put away when there is time."""
         self.result, self.unsure_until = result, unsure_until
         self.unwritten.append(result)
-        self.study.ended.append(self)
+        self.study.attempt_ended(self, result)
 
     def release(self, result: Result, now: float) -> None:
         """Give it back after all, if it failed only a moment ago; or say why it was given back."""
@@ -122,6 +124,7 @@ class OpenStudy:
         self.trained_elsewhere = 0  # trials that other workers had at the last listing
         self.halt: Halt | None = None  # what a person wants of it, at the last listing
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
+        self.said_why_none = False  # that its limits keep the worker from another trial
         self.replaced = False  # another study lies now where it was
         self.next_beat = 0.0
         self._beats = 0
@@ -236,6 +239,13 @@ class OpenStudy:
             pass  # its master will see
 
     # -- attempts --------------------------------------------------------------------------
+
+    def attempt_ended(self, attempt: Attempt, result: Result) -> None:
+        self.ended.append(attempt)
+        if result.outcome is not Outcome.RELEASED:
+            seconds = self._context.monotonic() - attempt.since
+            typical = result.outcome not in FAILURES
+            self._context.limits.ended(self.study.id, seconds if typical else None)
 
     def append(self, attempt: Attempt) -> str | None:
         """Write what is not written; why the attempt is not this worker's any more, if so."""

@@ -1,10 +1,10 @@
 """The run of a worker: `distune worker`, until nothing is left or the user stops it."""
 
+import math
 import os
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,12 +12,13 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from distune.errors import ShareError, StudyFailed, UserError
+from distune.errors import DistuneError, ShareError, StudyFailed, UserError
 from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies, none_yet
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
 from distune.signals import EXIT_DRAINED
+from distune.study.durations import format_duration
 from distune.training import children
 from distune.training.growth import Growth
 from distune.training.messages import Died, Prepare, Ready
@@ -29,9 +30,11 @@ from distune.worker.admission import Admission
 from distune.worker.context import WorkerIdentity, WorkerOptions
 from distune.worker.guardian import Guardian
 from distune.worker.host import Parallelism
+from distune.worker.limits import WorkerLimits, seconds_of_job
 from distune.worker.worker import Worker
 
 EXIT_NOTHING_LEFT = 0
+_NOTHING_LEFT = "nothing left to do: every study here is finished (--forever waits for more)"
 DRAIN_SECONDS = 3.0
 #: Seconds between two looks of a worker without rivals on a file system of one machine.
 _SHORTEST_REST = 0.01
@@ -66,20 +69,32 @@ class _WorkerRun:
         self._guardian = guardian
         self._say = say
         self._woken = threading.Event()
+        self._limits = self._make_limits()
         self._offers: list[Offer] = []
         self._processes: list[ExecutorProcess] = []
-        self._started = self._last_busy = time.monotonic()
+        self._last_busy = time.monotonic()
         self._said_idle = False
 
+    def _make_limits(self) -> WorkerLimits:
+        asked = self._options.time_limit or math.inf
+        of_job = seconds_of_job(os.environ, time.time())
+        if of_job < asked:
+            self._say(f"Slurm ends this job: this worker ends before, in {format_duration(of_job)}")
+        ends = time.monotonic() + min(asked, of_job)
+        return WorkerLimits(ends, self._options.max_trials or math.inf)
+
     def run(self) -> int:
-        options = self._options
-        with Stall(self._say, "no work yet").watched():
+        options, say = self._options, self._say
+        with Stall(say, "no work yet").watched():
             logs = options.logs.resolve()
             self._offers = Offer.parse_all(options.objectives, logs)
             if not logs.exists() and not logs.parent.exists():
                 raise UserError(
                     f"{logs} does not exist, nor does the folder it is in; check --logs"
                 )
+            if not options.forever and _all_over(logs, options.study):
+                say(_NOTHING_LEFT)
+                return EXIT_NOTHING_LEFT
         try:
             worker = self._make_worker(logs, *self._start_processes())
             try:
@@ -100,7 +115,7 @@ class _WorkerRun:
             UserError: the device or an objective cannot be used.
         """
         options = self._options
-        devices = _devices(options.device)
+        devices = host.devices(options.device)
         while True:
             gpus = 0 if devices == ["cpu"] else len(devices)
             parallelism = host.choose_parallelism(
@@ -181,6 +196,7 @@ class _WorkerRun:
             devices=[process.device for process in self._processes],
             may_open=Admission(options, logs, device, self._offers, opened, say).may_open,
             forever=options.forever,
+            limits=self._limits,
             say=say,
             base=logs,
         )
@@ -224,7 +240,7 @@ class _WorkerRun:
         """
         options, say = self._options, self._say
         if worker.finished:
-            say("nothing left to do: every study here is finished (--forever waits for more)")
+            say(_NOTHING_LEFT)
             return EXIT_NOTHING_LEFT
         if worker.stuck and not options.forever:
             studies = worker.studies
@@ -233,11 +249,21 @@ class _WorkerRun:
             if studies.left:
                 raise StudyFailed(f"this worker has given up ({why})")
             raise UserError(f"there is no study here that this worker can work on ({why})")
-        limit = options.time_limit
-        if limit is not None and time.monotonic() - self._started >= limit:
-            worker.drain("its worker's time is over", DRAIN_SECONDS)
-            say("the time limit is over; everything given back")
+        limit = self._limit_reached(worker)
+        if limit is not None:
+            worker.drain(f"its worker's own limit: {limit}", DRAIN_SECONDS)
+            say(f"{limit}; everything given back")
             return EXIT_NOTHING_LEFT
+        return None
+
+    def _limit_reached(self, worker: Worker) -> str | None:
+        """Which of the worker's own limits ends it now, if one does."""
+        if self._limits.are_over(time.monotonic()):
+            return "the time limit is over"
+        if self._limits.are_enough and worker.idle:
+            return f"{self._limits.trained} trials are trained, as --max-trials says"
+        if worker.claiming.is_over and worker.idle:
+            return "no trial fits into the time that is left"
         return None
 
     def _say_if_idle(self, worker: Worker) -> None:
@@ -255,15 +281,18 @@ class _WorkerRun:
             self._say(f"nothing to claim for a minute: {worker.studies.why_nothing_waits}")
 
 
+def _all_over(logs: Path, study: str | None) -> bool:
+    """Whether all studies are finished, as the rest of a batch array finds them: to know that, a
+    worker need not import what it trains with.
+    """
+    try:
+        found = find_studies(logs, study).values()
+        return bool(found) and all(store.load() and store.is_finished() for store in found)
+    except (DistuneError, FileNotFoundError):
+        return False  # the worker will see
+
+
 def _say_our_own(say: Callable[[str], None], line: str) -> None:
     """Of what a training process prints, what is distune's: why a first trial takes its time."""
     if line.startswith("distune: "):
         say(line.removeprefix("distune: "))
-
-
-def _devices(spec: str) -> list[str]:
-    """What can be trained on here, if torch agrees."""
-    gpus = [f"cuda:{i}" for i in range(len(host.visible_gpus()))]
-    if spec == "auto":
-        return gpus or (["auto"] if sys.platform == "darwin" else ["cpu"])
-    return (spec == "cuda" and gpus) or [spec]

@@ -23,6 +23,7 @@ from distune.training.messages import (
     TrainingProgress,
     TrainingStarted,
 )
+from distune.worker.limits import WorkerLimits
 from distune.worker.memory import MemoryLimit, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
 
@@ -166,9 +167,13 @@ class Slot:
 class Slots:
     """All slots of a worker's executors, and how many of them the devices' memory allows."""
 
-    def __init__(self, executors: Sequence[ExecutorLike], devices: Sequence[str]) -> None:
+    def __init__(
+        self, executors: Sequence[ExecutorLike], devices: Sequence[str], limits: WorkerLimits
+    ) -> None:
         self.started = 0  # trainings, so far
         self._executors = executors
+        self._limits = limits
+        self._now = 0.0
         self._slots: list[Slot] = []
         slot_devices = []
         # First all first slots, so that a few trials keep all executors busy.
@@ -205,16 +210,23 @@ class Slots:
         return [s for s in self._slots if s.self_test and s.self_test.attempt.study is study]
 
     def free_for(self, study: OpenStudy) -> Slot | None:
-        """One that takes a trial of this study now, if there is one and memory for it."""
+        """One that takes a trial of this study now, if there is one and memory and time for it."""
+        if self.why_none(study):
+            return None
         busy = self._busy()
         idle = (s for s in self._slots if s.free and self._memory.allows(s.place, busy))
         return next((s for s in idle if s.executor.takes(s.number, study.study)), None)
+
+    def why_none(self, study: OpenStudy) -> str:
+        """Why the worker's limits keep it from another trial of this study; "" if they do not."""
+        return self._limits.why_none(study.study.id, len(self.attempts), self._now)
 
     def _busy(self) -> list[int]:
         return [slot.place for slot in self._slots if not slot.free]
 
     def listen(self, now: float) -> Iterator[tuple[Slot, Record | Died]]:
         """What the executors say. Needs no share, so training never waits for it."""
+        self._now = now
         for slot in self._slots:
             # Counted like a watcher's silence: the time in which the worker did not look is not
             # the training's. A share that hangs may have kept it for minutes.
@@ -228,6 +240,7 @@ class Slots:
         self.started += 1
         self._memory.began(slot.place, self._busy())
         slot.executor.start(slot.number, attempt.assignment)
+        attempt.since = now
         slot.attempt, slot.busy, slot.started = attempt, True, False
         slot.silence, slot.heard = 0.0, now
 

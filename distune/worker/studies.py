@@ -4,14 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
-from distune.share import protocol
+from distune.share import protocol, records
 from distune.share.store import Store
 from distune.study.study import Study
+from distune.study.trial import FAILURES, Counted
 from distune.worker.context import WorkerContext
 from distune.worker.open_study import OpenStudy
 
 _DISCOVER_EVERY, _DISCOVER_AT_WORK_EVERY = 2.0, 8.0  # seconds between looks for new studies
 _LISTINGS_TO_FORGET = 15
+_HISTORY_PIECE = 2**16  # bytes, once for a study: dozens of trials, however many there are
 
 
 @dataclass(eq=False)
@@ -134,4 +136,16 @@ class Studies:
             return
         self.refused.pop(name, None)
         self._context.say(f"study {name}: {study.objective_name}, {study.metric}")
+        if self._context.limits.need_durations:
+            self._context.limits.learn(study.id, _durations(store))
         self.open[name] = OpenStudy(self._context, name, store, study)
+
+
+def _durations(store: Store) -> list[float]:
+    """Seconds of training that a study's first trials took, as its history has them."""
+    try:
+        data = store.folder.read(protocol.HISTORY, 0, _HISTORY_PIECE, part=True)
+        counted = [one for one in records.decode_lines(data) if isinstance(one, Counted)]
+    except (BadRecord, FileNotFoundError):
+        return []  # nothing is counted yet
+    return [one.result.seconds for one in counted if one.result.outcome not in FAILURES]

@@ -17,6 +17,7 @@ from distune.study.trial import FAILURES, Failure, Outcome, Result
 from distune.training.messages import Died
 from distune.worker.claiming import Claiming
 from distune.worker.context import Backoff, Trouble, WorkerContext, WorkerIdentity
+from distune.worker.limits import WorkerLimits
 from distune.worker.memory import HOST, MemoryShortage
 from distune.worker.open_study import Attempt, OpenStudy
 from distune.worker.slots import ExecutorLike, Slot, Slots
@@ -40,6 +41,7 @@ class Worker:
         devices: of the executors; all on the identity's by default.
         may_open: see `Admission`.
         forever: wait for more when every study is finished.
+        limits: of what it claims.
         say: takes a line for people.
         monotonic, wall, sleep, rng: its clocks, and randomness for claims and pauses.
         base: the logs directory as the objective's process sees it.
@@ -54,6 +56,7 @@ class Worker:
         devices: Sequence[str] | None = None,
         may_open: Callable[[str, Study], bool] = lambda name, study: True,
         forever: bool = False,
+        limits: WorkerLimits | None = None,
         say: Callable[[str], None] = lambda line: None,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -61,12 +64,14 @@ class Worker:
         rng: random.Random | None = None,
         base: Path = Path(),
     ) -> None:
-        context = WorkerContext(identity, say, monotonic, wall, rng or random.Random(), base)
+        limits = limits or WorkerLimits()
+        rng = rng or random.Random()
+        context = WorkerContext(identity, say, monotonic, wall, rng, base, limits)
         self.identity = identity
         #: Whether the last step did anything: then the next should come soon.
         self.active = False
         self.studies = Studies(context, find_studies, may_open)
-        self._slots = Slots(executors, devices or [identity.device] * len(executors))
+        self._slots = Slots(executors, devices or [identity.device] * len(executors), limits)
         self._trouble = Trouble(context, self._backoffs)
         self._discovery_backoff = Backoff()
         self.claiming = Claiming(context, self.studies, self._slots, self._trouble)

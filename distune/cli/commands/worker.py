@@ -31,6 +31,10 @@ Threads = Annotated[
         "by the jobs.",
     ),
 ]
+MaxTrials = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Stop after so many trials have been trained."),
+]
 Forever = Annotated[
     bool, typer.Option("--forever", help="When every study is finished, wait for more.")
 ]
@@ -47,15 +51,17 @@ def worker(
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
     time_limit: TimeLimit = None,
+    max_trials: MaxTrials = None,
     forever: Forever = False,
     verbose: Verbose = False,
     any_owner: AnyOwner = False,
 ) -> None:
     """Claim trials, train them and report, until every study in the shared folder is finished.
 
-    Start it before or after the master, on as many hosts as you like. It exits with status 0
-    when nothing is left to do, 143 when a signal stops it, 2 when it was started wrongly, and
-    1 after any other failure.
+    Start it before or after the master, on as many hosts as you like. With a time limit, or in a
+    Slurm job, it claims nothing that would not end in time. It exits with status 0 when nothing is
+    left to do or its own limit is reached, 143 when a signal stops it, 2 when it was started
+    wrongly, and 1 after any other failure.
     """
     from distune.worker.context import WorkerOptions
     from distune.worker.run import run_worker
@@ -64,6 +70,7 @@ def worker(
     options = WorkerOptions(
         logs=logs, study=study, jobs=jobs, threads=threads, device=device,
         objectives=objective or [], allow_commands=allow_commands, data_dir=data_dir,
-        time_limit=time_limit, forever=forever, verbose=verbose, any_owner=any_owner,
+        time_limit=time_limit, max_trials=max_trials, forever=forever, verbose=verbose,
+        any_owner=any_owner,
     )  # fmt: skip
     raise typer.Exit(run_worker(options, terminal.say))
