@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -53,6 +54,37 @@ def test_a_signal_while_the_objective_is_imported_ends_worker_and_import(
     assert time.monotonic() - began < 5
     wait_until(lambda: not psutil.pid_exists(int(here.read_text())), what="the import has ended")
     assert "Traceback" not in lab.log_of(worker)
+
+
+def test_a_signal_that_comes_twice_at_once_is_no_impatience(lab: Lab) -> None:
+    """As Slurm sends it at a job's time limit."""
+    lab.write_space(objective="train:hang", trials=1)
+    lab.master("--plain")
+    worker = lab.start("worker", "--objective", "train:hang")
+    wait_until(lambda: list(lab.folder.glob("logs/space/artifacts/*/pid")), what="it trains")
+    for sig in (signal.SIGTERM, signal.SIGUSR1):
+        worker.send_signal(sig)
+    assert worker.wait(10) == 143
+    assert "everything given back" in lab.log_of(worker)
+
+
+def test_a_signal_that_comes_again_later_ends_a_process_that_does_not_follow_it() -> None:
+    follows_none = (
+        "import time; from distune.share.waiting import Interrupt; Interrupt(); print(flush=True)\n"
+        "while True: time.sleep(0.05)"
+    )
+    with subprocess.Popen([sys.executable, "-c", follows_none], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        began = time.monotonic()
+
+        def has_ended() -> bool:
+            process.terminate()
+            return process.poll() is not None
+
+        wait_until(has_ended, 10, "it ends")
+        assert time.monotonic() - began >= 0.5
+        assert process.returncode == 143
 
 
 def test_a_program_that_ends_by_a_request_or_as_a_shell_says_it_has_followed_one() -> None:

@@ -15,12 +15,14 @@ from distune.signals import on_request
 SHORTEST_WAIT = 0.05  # seconds between two looks at the share
 LONGEST_WAIT = 1.0
 _COLLECT_AFTER = 20_000  # objects
+_IMPATIENT_AFTER = 0.5  # seconds
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds
 _SILENT_BEFORE_SAYING = 10  # seconds
 
 
 class Interrupt:
-    """A request to end (`signals.REQUESTS`) as an event to wait for; another one exits at once.
+    """A request to end (`signals.REQUESTS`) as an event to wait for; one that comes later exits at
+    once.
 
     Args:
         event: to be set, if others set it too.
@@ -29,11 +31,16 @@ class Interrupt:
     def __init__(self, event: threading.Event | None = None) -> None:
         self.event = event or threading.Event()
         self.signal: int | None = None
+        self._came = 0.0
         on_request(self._handle)
 
     def _handle(self, sig: int, frame: FrameType | None) -> None:
-        # A terminal that is closed may say so twice: its shell does, and the kernel.
-        if self.signal is not None and sig != signal.SIGHUP:
+        now = time.monotonic()
+        if self.signal is None:
+            self._came = now
+        # A terminal that is closed may say so twice: its shell does, and the kernel. At a job's end
+        # Slurm sends SIGTERM twice within milliseconds.
+        elif sig != signal.SIGHUP and now >= self._came + _IMPATIENT_AFTER:
             os._exit(128 + sig)  # children die with us
         self.signal = sig
         self.event.set()
