@@ -25,6 +25,7 @@ class WorkerLimits:
 
     def __init__(self, ends: float = math.inf, trials: float = math.inf) -> None:
         self.trained = 0  # attempts, to an end
+        self.are_none = ends == trials == math.inf
         self._ends = ends
         self._trials = trials
         self._seconds = defaultdict[str, deque[float]](lambda: deque(maxlen=_LAST))  # by study

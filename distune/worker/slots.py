@@ -219,6 +219,8 @@ class Slots:
 
     def why_none(self, study: OpenStudy) -> str:
         """Why the worker's limits keep it from another trial of this study; "" if they do not."""
+        if self._limits.are_none:  # asked several times a trial
+            return ""
         return self._limits.why_none(study.study.id, len(self.attempts), self._now)
 
     def _busy(self) -> list[int]:
