@@ -68,7 +68,7 @@ def test_a_worker_claims_nothing_that_takes_longer_than_its_time_lasts() -> None
     assert bench.started == 3, "the fourth would have ended five seconds too late"
     assert bench.worker.claiming.is_over
     assert bench.worker.idle
-    why = "study s: no more is claimed: its trials take 10s, up to 11s, and 10s are left"
+    why = "study s: no more is claimed: its trials take 10s, 11s are wanted, and 10s are left"
     bench.step(3.0)
     assert [line for line in bench.said if "no more" in line] == [why]
 
@@ -113,6 +113,36 @@ def test_trials_of_very_different_length_fit_if_all_but_the_longest_tenth_do() -
         limits.ended("s", float(seconds))
     assert not limits.why_none("s", 0, now=1.0)
     assert limits.why_none("s", 0, now=1.1)
+
+
+def test_what_leaves_checkpoints_is_claimed_as_long_as_it_will_leave_two() -> None:
+    limits = WorkerLimits(ends=1000.0)
+    limits.learn("s", [5000.0])
+    assert limits.why_none("s", 0, now=0.0)
+    limits.can_resume("s", every=60.0)
+    assert not limits.why_none("s", 0, now=880.0)
+    assert limits.why_none("s", 0, now=881.0)
+
+
+@pytest.mark.parametrize("folder_has_one", [False, True])
+def test_that_a_studys_trials_can_go_on_shows_in_its_folder(folder_has_one: bool) -> None:
+    bench = Limited(ends=200.0)
+    trial = Trial(study=bench.study.id, number=9, attempt=1, params={"x": 0.5})
+    counted = Counted(trial=trial, worker="w-2", result=COMPLETE.replace(seconds=5000.0))
+    bench.store.append_lines(protocol.HISTORY, [records.encode(counted)])
+    if folder_has_one:
+        bench.folder.make_folder(protocol.CHECKPOINTS)
+        bench.folder.publish(f"{protocol.CHECKPOINTS}/000003.1.1", b"state")
+    bench.step()
+    assert bench.started == folder_has_one
+
+
+def test_a_trial_that_went_on_takes_as_long_as_all_of_its_training() -> None:
+    bench = Limited(ends=100.0)
+    bench.step(10.0)
+    bench.answer(COMPLETE.replace(seconds=95.0))
+    assert bench.started == 1
+    assert bench.worker.claiming.is_over
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,10 @@ class Store(StudyDocuments):
         except (FileNotFoundError, BadRecord):
             pass
 
+    def has_checkpoints(self) -> bool:
+        """Whether trials that are not over have left some."""
+        return bool(self._names_in(protocol.CHECKPOINTS))
+
     def clear_checkpoints(self, is_over: Callable[[tuple[Purpose, int]], bool]) -> int:
         """Remove the checkpoints of the trials that are over; how many there were."""
         removed = 0

@@ -141,6 +141,14 @@ class Study(Document):
         )
 
     @property
+    def epochs(self) -> int | None:
+        """How many steps every training has, if a constant `epochs` says so."""
+        epochs = self.space.constants.get("epochs")
+        if any("epochs" in stage.params for stage in self.stages or []):
+            return None
+        return epochs if isinstance(epochs, int) and epochs >= 1 else None
+
+    @property
     def objective_name(self) -> str:
         return self.objective or " ".join(self.command or [])
 

@@ -9,6 +9,8 @@ from distune.study.durations import format_duration
 
 _LAST = 20  # trials of a study, whose durations are remembered
 _SLACK = 1.1
+#: A trial that will be interrupted is worth it if it leaves this many checkpoints.
+_CHECKPOINTS = 2
 #: What a worker leaves unused of a batch job's time. A signal before the end, which Slurm may send
 #: a minute earlier than it was asked to, shall meet no trial.
 _MARGIN, _SHORTEST_MARGIN, _LONGEST_MARGIN = 0.05, 15.0, 150.0  # a part; seconds
@@ -30,6 +32,7 @@ class WorkerLimits:
         self._trials = trials
         self._seconds = defaultdict[str, deque[float]](lambda: deque(maxlen=_LAST))  # by study
         self._own = set[str]()  # the studies of which these are the worker's own
+        self._kept_every: dict[str, float] = {}  # by study: seconds between two checkpoints
 
     @property
     def are_enough(self) -> bool:
@@ -49,10 +52,14 @@ class WorkerLimits:
         if study not in self._own:
             self._seconds[study].extend(one for one in seconds if 0 <= one < math.inf)
 
-    def ended(self, study: str, seconds: float | None) -> None:
-        """It has trained a trial to an end; the seconds are None if they say nothing."""
+    def can_resume(self, study: str, every: float) -> None:
+        """Its trials leave checkpoints, `every` so many seconds, from which others go on."""
+        self._kept_every[study] = every
+
+    def ended(self, study: str, seconds: float, well: bool = True) -> None:
+        """It has trained a trial to an end; how long one took that failed says nothing."""
         self.trained += 1
-        if seconds is not None:
+        if well:
             if study not in self._own:
                 self._own.add(study)
                 self._seconds[study].clear()
@@ -64,12 +71,14 @@ class WorkerLimits:
             return f"with what it has, it will have trained {self._trials} (--max-trials)"
         if self._ends == math.inf or not self._seconds[study]:
             return ""
-        needed, left = _most(self._seconds[study]), self._ends - now
+        kept = self._kept_every.get(study, math.inf)
+        needed = min(_most(self._seconds[study]), _CHECKPOINTS * kept)
+        left = self._ends - now
         if needed <= left:
             return ""
         typical = format_duration(statistics.median(self._seconds[study]))
-        up_to = format_duration(needed)
-        return f"its trials take {typical}, up to {up_to}, and {format_duration(left)} are left"
+        wanted = f"its trials take {typical}, {format_duration(needed)} are wanted"
+        return f"{wanted}, and {format_duration(left)} are left"
 
 
 def _most(seconds: Iterable[float]) -> float:

@@ -82,6 +82,7 @@ class Attempt:
     def saved(self, record: Checkpoint | Resumed) -> None:
         """There is a state that a later attempt can go on from, once its line is in the file."""
         self.unwritten.append(record)
+        self.study.can_resume()
         self.flushed = -math.inf  # the sooner, the less is trained twice (P12)
 
     def progressed(self, message: TrainingProgress) -> None:
@@ -109,7 +110,7 @@ class OpenStudy:
 
     def __init__(self, context: WorkerContext, name: str, store: Store, study: Study) -> None:
         self.name, self.store, self.study = name, store, study
-        self.epochs = _epochs_of(study)
+        self.epochs = study.epochs
         self.candidates = Candidates()
         self.health = Health()
         self.peers = Peers(context.worker, study.lease)
@@ -243,9 +244,12 @@ class OpenStudy:
     def attempt_ended(self, attempt: Attempt, result: Result) -> None:
         self.ended.append(attempt)
         if result.outcome is not Outcome.RELEASED:
-            seconds = self._context.monotonic() - attempt.since
-            typical = result.outcome not in FAILURES
-            self._context.limits.ended(self.study.id, seconds if typical else None)
+            # Of one that went on where another was, the training says it all.
+            took = max(self._context.monotonic() - attempt.since, result.seconds)
+            self._context.limits.ended(self.study.id, took, result.outcome not in FAILURES)
+
+    def can_resume(self) -> None:
+        self._context.limits.can_resume(self.study.id, self.study.checkpoint_every or math.inf)
 
     def append(self, attempt: Attempt) -> str | None:
         """Write what is not written; why the attempt is not this worker's any more, if so."""
@@ -296,14 +300,6 @@ class OpenStudy:
         self._context.say(f"trial {attempt.name.label}: {why}; dropped")
         if attempt in self.ended:
             self.ended.remove(attempt)
-
-
-def _epochs_of(study: Study) -> int | None:
-    """How many steps every training has, if a constant `epochs` says so."""
-    epochs = study.space.constants.get("epochs")
-    if any("epochs" in stage.params for stage in study.stages or []):
-        return None
-    return epochs if isinstance(epochs, int) and epochs >= 1 else None
 
 
 def _describe(result: Result, study: Study) -> str:

@@ -136,9 +136,12 @@ class Studies:
             return
         self.refused.pop(name, None)
         self._context.say(f"study {name}: {study.objective_name}, {study.metric}")
+        opened = OpenStudy(self._context, name, store, study)
         if self._context.limits.need_durations:
             self._context.limits.learn(study.id, _durations(store))
-        self.open[name] = OpenStudy(self._context, name, store, study)
+            if store.has_checkpoints():
+                opened.can_resume()
+        self.open[name] = opened
 
 
 def _durations(store: Store) -> list[float]:
