@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -62,8 +63,9 @@ def test_a_signal_to_a_whole_tree_of_processes_children_first_fails_no_attempt(
         )
         training = executors_of(worker.pid)
         for process in reversed(psutil.Process(worker.pid).children(recursive=True)):
-            if process.ppid() != worker.pid or process in training:  # else it is the guardian
-                process.send_signal(sig)
+            with contextlib.suppress(psutil.NoSuchProcess):  # its own child's end has ended it
+                if process.ppid() != worker.pid or process in training:  # else it is the guardian
+                    process.send_signal(sig)
         if sig != signal.SIGUSR1:  # which has a training process show its stack
             psutil.wait_procs(training, timeout=10)
         worker.send_signal(sig)
