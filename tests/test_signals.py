@@ -93,3 +93,13 @@ def test_a_program_that_ends_by_a_request_or_as_a_shell_says_it_has_followed_one
     assert request_of(128 + signal.SIGUSR1) is signal.SIGUSR1
     assert request_of(128 + signal.SIGHUP) is None  # a wrong option, to git
     assert request_of(-signal.SIGKILL) is None
+
+
+def test_a_signal_that_comes_inside_the_event_which_it_sets_does_not_hang() -> None:
+    inside = (
+        "import os, signal, threading; from distune.share.waiting import Interrupt\n"
+        "event = threading.Event(); Interrupt(event)\n"
+        "with event._cond: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "assert event.wait(10)"
+    )
+    assert subprocess.run([sys.executable, "-c", inside], timeout=20, check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import queue
 import random
 import signal
 import threading
@@ -32,6 +33,10 @@ class Interrupt:
         self.event = event or threading.Event()
         self.signal: int | None = None
         self._came = 0.0
+        # A handler that sets an event waits for ever if it comes while its thread, the main one, is
+        # inside that event. Putting something into such a queue never waits.
+        self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
+        threading.Thread(target=self._tell, daemon=True).start()
         on_request(self._handle)
 
     def _handle(self, sig: int, frame: FrameType | None) -> None:
@@ -43,7 +48,12 @@ class Interrupt:
         elif sig != signal.SIGHUP and now >= self._came + _IMPATIENT_AFTER:
             os._exit(128 + sig)  # children die with us
         self.signal = sig
-        self.event.set()
+        self._requests.put(sig)
+
+    def _tell(self) -> None:
+        while True:
+            self._requests.get()
+            self.event.set()
 
 
 def collect_seldom() -> None:
