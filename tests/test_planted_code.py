@@ -99,12 +99,20 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         "presets": [],
         "data": ["imagenet"],  # a mistake: it downloads nothing
         **{name: ["--logs", "."] for name in ("top", "status", "best", "verify")},
+        "pause": ["space", "--logs", "."],  # a mistake: it is over
+        **{name: ["space", "--logs", "."] for name in ("stop", "resume", "clean")},
         "drop": ["space", "0", "--logs", "."],
         "retry": ["space", "1", "--logs", "."],
+        "launch": ["slurm", "--logs", ".", "--dry-run"],
     }
     assert set(typed) == set(COMMANDS)
     for command, arguments in typed.items():
-        planted.run(command, *arguments, status=2 * (command == "data"))
+        planted.run(command, *arguments, status=2 * (command in ("data", "pause")))
+    planted.run("launch", "ssh", "--logs", ".", "--dry-run", "nowhere")
+    planted.run(
+        *("launch", "k8s", "--dry-run", "--space", str(space), "--claim", "c", "--image", "i"),
+        *objective,
+    )
     for kind in ("parquet", "jsonl", "optuna", "tensorboard"):
         planted.run("export", "--logs", ".", "--format", kind)
 
