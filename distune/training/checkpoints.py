@@ -114,7 +114,7 @@ class Checkpoints:
             OSError: there is none, or none that can be read.
             BadRecord: it is not what was saved.
         """
-        _refuse_links(self._folder)
+        refuse_links(self._folder)
         descriptor = os.open(self._path(checkpoint), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             data = file.read(checkpoint.size + 1)
@@ -193,7 +193,7 @@ class Checkpoints:
         """
         line = records.dump(described)
         data = taken.data + line + b"%0*d" % (_LENGTH, len(line))
-        _refuse_links(self._folder)
+        refuse_links(self._folder)
         self._folder.mkdir(exist_ok=True)
         there = len(data) + sum(one.stat().st_size for one in os.scandir(self._folder))
         if there > self._limit:
@@ -276,7 +276,12 @@ def _check_readable(data: bytes) -> None:
         ) from None
 
 
-def _refuse_links(folder: Path) -> None:
+def refuse_links(folder: Path) -> None:
+    """See that a folder on the share is none of somebody else's choice.
+
+    Raises:
+        OSError: it, or the one that it is in, is a symbolic link.
+    """
     for one in (folder, folder.parent):
         if one.is_symlink():  # whatever it leads to is none of the study's
-            raise OSError(0, f"{one} is a symbolic link, which distune does not follow")
+            raise OSError(f"{one} is a symbolic link, which distune does not follow")

@@ -8,7 +8,7 @@ from typing import Any
 
 from distune.errors import Mistake
 from distune.study.trial import Report
-from distune.training.checkpoints import Checkpoints, Loaded
+from distune.training.checkpoints import Checkpoints, Loaded, refuse_links
 from distune.workloads.data.folders import DataFolders
 
 _WRITTEN_WITHIN = 5.0  # seconds; the worker, which wants the training to end, kills it before that
@@ -66,9 +66,7 @@ class TrialContext:
     def dir(self) -> Path:
         """A folder of this attempt's own, on the share, made when first asked for."""
         path = Path(self.folder)
-        for one in (path, path.parent):
-            if one.is_symlink():  # whatever it leads to is none of the study's
-                raise OSError(f"{one} is a symbolic link, which distune does not follow")
+        refuse_links(path)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
