@@ -117,7 +117,7 @@ def folder(tmp_path: Path) -> Path:
 
 def saved_by_first(folder: Path, *states: Any) -> list[Checkpoint]:
     kept: list[Checkpoint] = []
-    one = Checkpoints(folder, TRIAL, code="c", keep=kept.append)
+    one = Checkpoints(str(folder), TRIAL, code="c", keep=kept.append)
     for step, state in enumerate(states, 1):
         one.take(state, step)
         one.write([Report(step=i, metrics={}, seconds=i) for i in range(1, step + 1)], 9.0)
@@ -128,7 +128,7 @@ def saved_by_first(folder: Path, *states: Any) -> list[Checkpoint]:
 def second(folder: Path, kept: list[Checkpoint], said: list[str], code: str = "c") -> Checkpoints:
     file = AttemptFile(TRIAL, None, (), None, checkpoints=tuple(kept[-2:]))
     trial = TRIAL.replace(attempt=2, checkpoints=file.checkpoints_for_the_next(failed=False))
-    return Checkpoints(folder, trial, code=code, say=said.append)
+    return Checkpoints(str(folder), trial, code=code, say=said.append)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_state_that_would_have_to_be_run_is_refused_at_once(folder: Path) -> N
 def test_nothing_is_saved_beyond_the_limit(folder: Path) -> None:
     kept: list[Checkpoint] = []
     said: list[str] = []
-    one = Checkpoints(folder, TRIAL, limit=1000, keep=kept.append, say=said.append)
+    one = Checkpoints(str(folder), TRIAL, limit=1000, keep=kept.append, say=said.append)
     for size in (800, 801):
         one.take(bytes(size), 1)
         one.write([], 0.0)
@@ -223,7 +223,7 @@ def test_nothing_is_saved_beyond_the_limit(folder: Path) -> None:
 def test_what_cannot_be_written_is_said_and_training_goes_on(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("no folder")
     said: list[str] = []
-    checkpoints = Checkpoints(tmp_path / "checkpoints", TRIAL, say=said.append)
+    checkpoints = Checkpoints(str(tmp_path / "checkpoints"), TRIAL, say=said.append)
     context = TrialContext(17, 1, 0, "cpu", "", checkpoints=checkpoints, checkpoint_every=1e-9)
     context.save(b"state")
     checkpoints.wait(60.0)
@@ -249,7 +249,7 @@ def test_a_share_that_hangs_keeps_no_training_waiting(
     """And when it is back, the newest state is written."""
     hangs, goes_on = hanging
     kept: list[Checkpoint] = []
-    one = Checkpoints(folder, TRIAL, keep=kept.append)
+    one = Checkpoints(str(folder), TRIAL, keep=kept.append)
     for step in range(1, 9):
         one.take(b"state", step)
         one.write([], 0.0)
@@ -265,7 +265,7 @@ def test_nobody_is_told_of_a_checkpoint_after_the_end_of_its_training(
     """It would be taken for the next trial's."""
     hangs, goes_on = hanging
     kept: list[Checkpoint] = []
-    one = Checkpoints(folder, TRIAL, keep=kept.append)
+    one = Checkpoints(str(folder), TRIAL, keep=kept.append)
     for step in (1, 2):
         one.take(b"state", step)
         one.write([], 0.0)

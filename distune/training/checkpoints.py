@@ -70,7 +70,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        folder: Path,
+        folder: str,
         trial: Trial,
         *,
         code: str = "",
@@ -78,7 +78,7 @@ class Checkpoints:
         keep: Callable[[Checkpoint], None] = lambda checkpoint: None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._folder = folder
+        self._name = folder
         self._trial = trial
         self._code = code
         self._limit = limit
@@ -90,6 +90,10 @@ class Checkpoints:
         self._changed = threading.Condition()
         self._waiting: tuple[_Taken, Described] | None = None  # to be written
         self._writes = self._closed = False
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self._name)  # made only when needed: most short trials save nothing
 
     def load(self) -> Loaded | None:
         """The last one that is whole, of the attempts before; says why it is not the very last."""

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import IO
 
 from distune.errors import UserError
@@ -265,7 +264,7 @@ class _Executor:
         )
         if assignment.checkpoints and study.checkpoint_every:
             context.checkpoints = Checkpoints(
-                Path(assignment.checkpoints),
+                assignment.checkpoints,
                 trial,
                 code=self._code_of(study),
                 limit=study.checkpoint_limit,

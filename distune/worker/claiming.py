@@ -120,9 +120,8 @@ class Claiming:
         progress = Progress(file=name.filename, study=study.study.id, begun=False)
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
         folder = self._context.path_of(study.name, folder)
-        checkpoints = self._context.path_of(study.name, protocol.CHECKPOINTS)
         assignment = Assignment(
-            study=study.study, trial=trial, folder=folder, checkpoints=checkpoints
+            study=study.study, trial=trial, folder=folder, checkpoints=study.checkpoints
         )
         claim = self._context.claim(trial)
         self._slots.start(slot, Attempt(study, name, assignment, progress, [claim], now), now)

@@ -111,6 +111,8 @@ class OpenStudy:
     def __init__(self, context: WorkerContext, name: str, store: Store, study: Study) -> None:
         self.name, self.store, self.study = name, store, study
         self.epochs = study.epochs
+        #: The folder, as the objective's process sees it.
+        self.checkpoints = context.path_of(name, protocol.CHECKPOINTS)
         self.candidates = Candidates()
         self.health = Health()
         self.peers = Peers(context.worker, study.lease)
