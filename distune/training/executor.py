@@ -262,19 +262,20 @@ class _Executor:
             ends_when_saved=lambda: slot in self._saves_before_stop,
             say=_say_to_people,
         )
+        assert self._surroundings is not None
+        self._surroundings.restore(trial.seed)
+        code = self._code_of(study)  # of a command, where the trial before may have changed folders
         if assignment.checkpoints and study.checkpoint_every:
             context.checkpoints = Checkpoints(
                 assignment.checkpoints,
                 trial,
-                code=self._code_of(study),
+                code=code,
                 limit=study.checkpoint_limit,
                 keep=lambda checkpoint: self._say(checkpoint, slot),
                 say=_say_to_people,
             )
-        assert self._surroundings is not None
-        self._surroundings.restore(trial.seed)
         self._prints = True
-        self._say(TrainingStarted(code=self._code_of(study)), slot)
+        self._say(TrainingStarted(code=code), slot)
         message: Report | Result | None = None
         try:
             stopped = partial(self._stops.__contains__, slot)
