@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -110,6 +112,21 @@ class SlurmCluster:
     def kill_node(self, node: str) -> None:
         """Power it off, with all that runs there."""
         self.run(f"{SLURM}/node.sh", "kill", node)
+
+    def stop_controller(self) -> None:
+        """End `slurmctld`, as for an upgrade: what runs goes on, and nothing new is started."""
+        pid = int(Path(self._folder, "pid", "slurmctld").read_text())
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + 30.0
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < deadline, "slurmctld does not end"
+            time.sleep(0.05)
+
+    def start_controller(self) -> None:
+        """Start it again, from the state that it has saved."""
+        # By a shell, as `start.sh` does: what `stop.sh` waits for is no child of this process.
+        command = 'setsid slurmctld -D -f "$SLURM_CONF" >>"$0/log/again" 2>&1 </dev/null &'
+        self.run("sh", "-c", f'{command} echo $! >"$0/pid/slurmctld"', self._folder)
 
     def queue(self, job: str) -> dict[str, tuple[str, str]]:
         """State and node of a job's array tasks that are not over, by their number."""

@@ -5,6 +5,7 @@ The cluster is that of the rig beside the repository, see `tests.rigs`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
@@ -17,9 +18,21 @@ import pytest
 
 from distune.errors import UserError
 from distune.launch.slurm import SlurmArray, sbatch_file, slurm_time
+from distune.share.folder import Folder
+from distune.share.store import Store
 from tests.conftest import DISTUNE, Lab, wait_until
 from tests.rigs import SlurmCluster, why_no_slurm
 
+OBJECTIVE = """\
+import time
+
+def train(params, trial):
+    done = trial.load() or 0
+    for step in range(done, params["steps"]):
+        time.sleep(params["pause"])
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / (step + 1)}
+        trial.save(step + 1)
+"""
 WORKER = ["/env of mine/python", "-P", "-m", "distune", "worker", "--logs", "/shared/it's logs"]
 
 
@@ -251,3 +264,74 @@ def test_a_worker_gives_its_trial_back_before_its_time_is_over_and_the_next_one_
     said = "".join(path.read_text() for path in lab.folder.glob(f"distune-{job}_*.out"))
     assert "SIGTERM: everything given back" in said
     assert "DUE TO TIME LIMIT" not in said, "none was still there when its time was over"
+
+
+@pytest.mark.slow
+def test_what_a_cluster_does_to_an_array_costs_no_trial_and_little_training(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, cluster: SlurmCluster
+) -> None:
+    """Time limits, a cancelled task, a node that is powered off, no controller for a minute."""
+    use(cluster, lab, monkeypatch)
+    (lab.folder / "train.py").write_text(OBJECTIVE)
+    every, steps, pause = 2.0, 60, 0.15
+    lab.write_space(
+        params={"x": {"type": "float", "low": 0.0, "high": 1.0}, "steps": steps, "pause": pause},
+        trials=24, checkpoint_every=every,
+    )  # fmt: skip
+    master = lab.master("--plain")
+    wait_until(lab.names, what="it is published")
+    short = ["--sbatch=--time=1", "--sbatch=--signal=TERM@30"]
+    job = launch(
+        lab, "--study", "space", "--workers", "20", "--at-once", "2", "--cpus", "2", *short
+    )
+    wait_until(lambda: len(hosts_training(lab)) == 2, what="two nodes train")
+    wait_until(lambda: len(lab.counted()) >= 2, what="each has trained one")
+
+    running = {n: node for n, (state, node) in cluster.queue(job).items() if state == "RUNNING"}
+    assert len(running) == 2, "two at once"
+    (first, its_node), (_, other_node) = running.items()
+    began = time.monotonic()
+    cluster.run("scancel", f"{job}_{first}")
+    log = lab.folder / f"distune-space-{job}_{first}.out"
+    wait_until(lambda: "SIGTERM: everything given back" in log.read_text(), what="it drains")
+    assert time.monotonic() - began < 5.0
+    wait_until(lambda: its_node in hosts_training(lab), what="the next task trains there")
+    cluster.kill_node(other_node)
+    wait_until(lambda: len(hosts_training(lab) - {other_node}) == 2, what="on another node, too")
+    cluster.stop_controller()
+    down_until = time.monotonic() + 60.0
+    counted = len(lab.counted())
+    wait_until(lambda: time.monotonic() > down_until, 90, "a minute without a controller")
+    assert len(lab.counted()) > counted, "what ran then went on"
+    cluster.start_controller()
+
+    assert master.wait(400) == 0
+    over = time.monotonic()
+    assert lab.counted() == list(range(24)), "each is ranked once"
+    assert lab.status()["trials"]["outcomes"]["complete"] == 24
+    left = {n: at for n, (_, at) in cluster.queue(job).items() if at != other_node}
+    wait_until(
+        lambda: not [1 for _, at in cluster.queue(job).values() if at != other_node],
+        10.0 * len(left), "the array is empty",
+    )  # fmt: skip
+    print(f"{len(left)} tasks were left, and gone after {time.monotonic() - over:.0f} s")
+    said = "".join(path.read_text() for path in lab.folder.glob(f"distune-space-{job}_*.out"))
+    assert "SIGTERM: everything given back" in said.replace(log.read_text(), ""), "a time limit"
+
+    losses = [*lost_training(lab)]
+    print("seconds of training lost by each that was given back:", losses)
+    assert len(losses) >= 3
+    assert max(losses) <= every + 2 * pause
+
+
+def lost_training(lab: Lab) -> Iterator[float]:
+    """Of each attempt that a worker gave back: seconds of it that the next one trains again."""
+    store = Store(Folder(lab.logs / "space"))
+    for trial in lab.counted():
+        attempts = store.attempts_of(trial)
+        for (_, before), (_, after) in itertools.pairwise(attempts):
+            if before.result is None or not before.reports:
+                continue  # its node is dead; or it had not begun
+            kept = after.resumed.step if after.resumed is not None else 0
+            of_kept = before.reports[kept - 1].seconds if kept else 0.0
+            yield round(before.reports[-1].seconds - of_kept, 2)
