@@ -3,6 +3,7 @@
     python scripts/bench_coordination.py speed        # trials a second, beside others
     python scripts/bench_coordination.py operations   # metadata operations, of a trial and idle
     python scripts/bench_coordination.py gaps         # between two trainings of a worker
+    python scripts/bench_coordination.py busy         # eight workers, trials of unlike lengths
     python scripts/bench_coordination.py flat         # whether 100,000 trials slow it down
     python scripts/bench_coordination.py crowd        # 200 workers; 20 studies in one directory
     python scripts/bench_coordination.py start        # commands and imports
@@ -111,6 +112,16 @@ class Ran:
         times = sorted(time for worker in self.ended for time in worker)
         some = times[int(low * (len(times) - 1)) : int(high * (len(times) - 1)) + 1]
         return (len(some) - 1) / (some[-1] - some[0])
+
+    def busy_between(self, begin: float, end: float) -> float:
+        """What part of the time the workers trained."""
+        spans = (
+            (max(begin, b), min(end, e))
+            for worker in zip(self.began, self.ended, strict=True)
+            for b, e in zip(*worker, strict=True)
+        )
+        trained = sum(max(0.0, e - b) for b, e in spans)
+        return trained / (end - begin) / len(self.began)
 
     @property
     def gaps(self) -> list[float]:
@@ -579,6 +590,29 @@ def seconds_of_a_rename(folder: Path) -> float:
     return statistics.median(found)
 
 
+def busy(places: Sequence[Path], rounds: int, trials: int, shortest: float) -> None:
+    """What part of the time eight workers train, whose trials take one to eight times so many
+    seconds: from when all of them do to when the first finds nothing more, and of all of it.
+    """
+    rows = []
+    for place in places:
+        middle, whole = [], []
+        for i in range(rounds):
+            # lr is drawn evenly on a log scale, and so the lengths are.
+            work = f"time.sleep({shortest} * 8 ** ((__import__('math').log10(y) / 2 + 5) / 4))"
+            with Bench(place, work=work) as bench:
+                ran = bench.run(8, trials)
+            if len(ran.began) != 8:
+                raise SystemExit(f"{len(ran.began)} workers trained, not 8")
+            begins, ends = [one[0] for one in ran.began], [one[-1] for one in ran.ended]
+            middle.append(100 * ran.busy_between(max(begins), min(ends)))
+            whole.append(100 * ran.busy_between(min(begins), max(ends)))
+            tell(f"round {i + 1} of {rounds}: {middle[-1]:.1f} %, of all {whole[-1]:.1f} %")
+        rows.append([kind_of(place), spread(middle, 1), spread(whole, 1)])
+    what = f"eight workers train, % of the time, {trials} trials of {shortest} to {8 * shortest} s"
+    table([what, "while there is work for all", "from the first to the last"], rows)
+
+
 def flat(places: Sequence[Path], rounds: int, trials: int) -> None:
     """Whether the last of many trials are as fast as the first: in turn, a new study of some, and
     as many more of one that ends at `trials`. The same workers, as they are when they have begun.
@@ -805,13 +839,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = ["speed", "against", "operations", "gaps", "flat", "crowd", "start"]
+    parts = ["speed", "against", "operations", "gaps", "busy", "flat", "crowd", "start"]
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}")
     parser.add_argument("--dir", type=Path, action="append", default=[], help="where to measure")
     parser.add_argument("--checkout", type=Path, help="of another commit, for against")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, help="of each study")
     parser.add_argument("--training", type=float, default=0.05, help="seconds of a trial, for gaps")
+    parser.add_argument("--shortest", type=float, default=0.25, help="seconds, for busy")
     parser.add_argument("--quick", action="store_true", help="count only, and check")
     options = parser.parse_args()
     unknown = set(options.parts) - set(parts)
@@ -832,6 +867,8 @@ def main() -> int:
             operations(places, options.trials or 2500, 20.0)
         if "gaps" in wanted:
             gaps(places, options.rounds, options.trials or 300, options.training)
+        if "busy" in wanted:
+            busy(places, options.rounds, options.trials or 240, options.shortest)
         if "flat" in wanted:
             flat(places, options.rounds, options.trials or 100_000)
         if "crowd" in wanted:
