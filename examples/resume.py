@@ -8,6 +8,7 @@ from pathlib import Path
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float, required=True)
+parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--seconds", type=float, default=1.0, help="of each step")
 parser.add_argument("--resume", type=Path, help="what was saved last")
 parser.add_argument("--dir", type=Path, required=True)
@@ -18,7 +19,7 @@ if arguments.resume is not None:
     saved = json.loads(arguments.resume.read_text())
     step, weight = saved["step"], saved["weight"]
 
-while step < 20:
+while step < arguments.steps:
     time.sleep(arguments.seconds)
     weight -= arguments.lr * 2 * weight  # gradient of weight**2
     step += 1

@@ -230,7 +230,11 @@ class Alone:
     def save_due(self) -> bool:
         return False
 
-    def save(self, state: Mapping[str, Any]) -> None:
+    @property
+    def saves_last(self) -> bool:
+        return False
+
+    def save(self, state: Mapping[str, Any], *, last: bool = False) -> None:
         raise AssertionError(f"{len(state)} things were to be saved where nothing was due")
 
     def load(self) -> dict[str, Any] | None:

@@ -67,6 +67,7 @@ def test_a_shell_completes_commands_and_their_options(
     [
         ("distune stop mn", ["mnist"]),
         ("distune retry ", ["digits", "mnist"]),
+        ("distune extend ", ["digits", "mnist"]),
         ("distune status --study d", ["digits"]),
         ("distune pause --logs nowhere m", []),
     ],

@@ -103,6 +103,7 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         **{name: ["space", "--logs", "."] for name in ("stop", "resume", "clean")},
         "drop": ["space", "0", "--logs", "."],
         "retry": ["space", "1", "--logs", "."],
+        "extend": ["space", "2", "--set", "x=2", "--logs", "."],
         "launch": ["slurm", "--logs", ".", "--dry-run"],
     }
     assert set(typed) == set(COMMANDS)

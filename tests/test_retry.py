@@ -34,6 +34,11 @@ class Interrupted(MemoryFolder):
     def dies(self, n: int, *, after: bool) -> None:
         self._left, self._after = n, after
 
+    @property
+    def lives(self) -> bool:
+        """It has made fewer operations than that."""
+        return self._left > 0
+
     def _operate(self, verb: str, path: str, act: Callable[[], None]) -> None:
         self._left -= 1
         if self._left == 0 and not self._after:

@@ -30,6 +30,7 @@ COMMANDS = {
     "resume": "Let a study go on that was paused or stopped.",
     "stop": "End a study after its running trials, or at once.",
     "retry": "Train trials again that have failed, or that you name.",
+    "extend": "Train the best further, or trials that you name.",
     "clean": "Remove checkpoints that no trial will go on from.",
     "drop": "Take trials out of the ranking whose results are wrong.",
     "verify": "Check that a study has each of its trials once, and mend it.",

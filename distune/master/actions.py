@@ -9,6 +9,7 @@ from distune.master import planner
 from distune.master.asked import Remembered
 from distune.master.checking import Checking
 from distune.master.counting import Counting
+from distune.master.keeping import Keeping
 from distune.share import protocol, records
 from distune.share.heartbeat import Finished
 from distune.share.protocol import Actor, State
@@ -29,6 +30,7 @@ class Actions:
     _asked: Remembered
     _counting: Counting
     _checking: Checking
+    _keeping: Keeping
     finished: Finished | None = None  # how the study ended, when it has
     _elapsed: float = 0.0
 
@@ -154,7 +156,7 @@ class Actions:
             trials=len(history),
             elapsed=self._elapsed,
         )
-        self._store.clear_checkpoints(history.has)
+        self._keeping.clear()
         self._store.write_document(protocol.FINISHED, records.encode_document(finished))
         self.finished = finished
 

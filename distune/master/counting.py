@@ -168,6 +168,9 @@ def lines_of(counted: Counted, file: AttemptFile | None = None) -> list[Record]:
     if claim is None:
         worker, device, code = counted.worker, counted.device, counted.code
         claim = Claim(worker=worker, host="", device=device, time=0.0, code=code)
-    reports = file.reports if file is not None else ()
-    output = [Output(text=file.output)] if file is not None and file.output else []
-    return [counted.trial, claim, *reports, *output, counted.result]
+    if file is None:
+        return [counted.trial, claim, counted.result]
+    resumed = [file.resumed] if file.resumed is not None else []
+    output = [Output(text=file.output)] if file.output else []
+    saved = file.checkpoints
+    return [counted.trial, claim, *resumed, *file.reports, *saved, *output, counted.result]

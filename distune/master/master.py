@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -13,8 +13,9 @@ from distune.master.actions import Actions, is_new
 from distune.master.asked import Remembered
 from distune.master.checking import Checking
 from distune.master.counting import Counting
+from distune.master.keeping import Keeping
 from distune.master.lock import Identity, Rivals, second_master
-from distune.search.asked import asked_again
+from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
 from distune.share import protocol, records
@@ -130,7 +131,10 @@ class Master:
         self._expect_what_is_there()
         checking = Checking(store, self.observer, self._asked, self._counting, doubts)
         checking.restore_files()
-        self._actions = Actions(store, self.observer, self._asked, self._counting, checking)
+        self.keeping = Keeping(store, self.observer.history, self.asked)
+        self._actions = Actions(
+            store, self.observer, self._asked, self._counting, checking, self.keeping
+        )
         self._patrol = Patrol(store, self.study.lease, checking)
         self._halt: Halt | None = None  # that was seen last
         self._last_step = monotonic()
@@ -140,9 +144,9 @@ class Master:
         self._started = True
 
     @property
-    def tried_again(self) -> Mapping[int, int]:
-        """Counted trials that are tried again, or were, and the trials in their place."""
-        return self._asked.so_far.again
+    def asked(self) -> AskedSoFar:
+        """What all masters of the study have asked for."""
+        return self._asked.so_far
 
     @property
     def finished(self) -> Finished | None:
@@ -263,7 +267,7 @@ class Master:
         else:
             self._heed(finished)
         if protocol.CHECKPOINTS in names:
-            self.store.clear_checkpoints(self.observer.history.has)
+            self.keeping.clear()
 
     def _heed(self, finished: Finished | None) -> None:
         """Stop where a second master has ended the study, which needs locks that lie. A copy of the
@@ -279,20 +283,18 @@ class Master:
                 return
         self._actions.finished = finished
 
-    def try_again(self, trials: Sequence[Counted]) -> list[Asked]:
-        """Ask for counted trials once more, each under a number of its own; when one of these is
-        counted, it is ranked instead of the one before. On the disk after it.
+    @property
+    def next_number(self) -> int:
+        """Of a trial, the lowest that none has had."""
+        return max(self.asked.next_trial, self.observer.history.highest + 1)
+
+    def ask(self, asked: Sequence[Asked]) -> None:
+        """Have trials trained that a person wants. On the disk after it.
 
         Raises:
             ShareError: they may have been asked for or not; ask again.
         """
-        first = self._asked.so_far.next_trial
-        asked = [
-            asked_again(self.study, counted.trial, number)
-            for number, counted in enumerate(trials, max(first, self.observer.history.highest + 1))
-        ]
         self._asked.add(asked)
-        return asked
 
     def drop(self, trials: Sequence[Counted]) -> None:
         """Rank counted trials no more. On the disk after it.

@@ -123,8 +123,10 @@ class _Plan:
     def __init__(self, snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> None:
         self.snapshot = snapshot
         self.study = snapshot.study
-        self.limit = snapshot.limits.trials
         self.asked = asked
+        self.winner = snapshot.history.target_reached(snapshot.limits.target)
+        # Of what the search asks for; what persons ask for is wanted in any case.
+        self.limit = snapshot.limits.trials if self.winner is None else 0
         self.sampler = sampler
         self.new: list[Asked] = []  # asked for now
         self.nothing: Nothing | None = None  # that the sampler had, when it was asked last
@@ -342,16 +344,17 @@ class _Plan:
         snapshot, history, halt = self.snapshot, self.snapshot.history, self.snapshot.halt
         if halt is Halt.NOW:
             return _STOPPED
-        total, pending = history.over, self.asked.pending()
+        total, pending, extending = history.over, self.asked.pending(), self.asked.extending()
         failures = 0 if self._counted_results else sum(history.outcomes[one] for one in FAILURES)
         failures -= min(len(pending), failures)  # these get another chance
-        winner = history.target_reached(snapshot.limits.target)
-        if winner is not None:
-            return Finish(f"the target {snapshot.limits.target} is reached by trial {winner.first}")
+        if self.winner is not None and not extending:
+            first = self.winner.first
+            return Finish(f"the target {snapshot.limits.target} is reached by trial {first}")
         time_limit = snapshot.limits.time_limit
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
-        enough = self.limit is not None and total >= self.limit and not pending
+        asked_for = total - history.extended
+        enough = self.limit is not None and asked_for >= self.limit and not (pending or extending)
         if enough or (halt is None and self._is_exhausted()):
             if failures:
                 return Finish(self._all_failed(), failed=True)
@@ -407,7 +410,11 @@ class _Plan:
         trained = winner.complete if winner is not None else []
         return [
             counted.trial.replace(
-                attempt=1, purpose=Purpose.TEST, failed_on=[], best=counted.result.metrics
+                attempt=1,
+                purpose=Purpose.TEST,
+                failed_on=[],
+                best=counted.result.metrics,
+                checkpoints=[],  # those are of its training, and go on for longer
             )
             for counted in trained
         ]

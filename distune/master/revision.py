@@ -1,5 +1,5 @@
 """What a person decides about trials that are counted: `distune retry` and `distune drop`. Nothing
-that was counted is altered. Both are done in the place of the study's master, when none runs.
+that was counted is altered. It is done in the place of the study's master, when none runs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,11 @@ from pathlib import Path
 from distune.errors import UserError
 from distune.master.lock import Identity, only_master
 from distune.master.master import Master
+from distune.search.asked import asked_again
+from distune.search.further import spanning_schedule
 from distune.share.store import Store
 from distune.study.study import Limits
-from distune.study.trial import FAILURES, Counted, Purpose
+from distune.study.trial import FAILURES, Asked, Checkpoint, Counted, Purpose, Trial
 
 
 def retry(folder: Path, store: Store, identity: Identity, numbers: Sequence[int]) -> dict[int, int]:
@@ -27,12 +29,13 @@ def retry(folder: Path, store: Store, identity: Identity, numbers: Sequence[int]
         UserError: a master is at work, or one of them cannot be tried again.
         ShareError: the share did not answer; do the same again.
     """
-    with _as_master(folder, store, identity) as master:
-        trials = _counted(master, numbers) if numbers else _failed(master)
-        asked = master.try_again(trials) if trials else []
-        if asked:  # a crash before this: the next master does it
-            store.reopen()
-            master.leave()
+    with as_master(folder, store, identity) as master:
+        trials = counted_trials(master, numbers) if numbers else _failed(master)
+        asked = [
+            asked_again(master.study, one.trial, number, begin_from(master, one.trial))
+            for number, one in enumerate(trials, master.next_number)
+        ]
+        ask_for(master, asked)
     return {one.trial.number: new.trial for one, new in zip(trials, asked, strict=True)}
 
 
@@ -47,8 +50,8 @@ def drop(folder: Path, store: Store, identity: Identity, numbers: Sequence[int])
         UserError, ShareError: as above.
     """
     was_over = store.is_finished()
-    with _as_master(folder, store, identity) as master:
-        trials = _counted(master, numbers)
+    with as_master(folder, store, identity) as master:
+        trials = counted_trials(master, numbers)
         for one in trials:
             if one.trial.number in master.observer.history.dropped:
                 raise UserError(f"trial {one.trial.number} was dropped before")
@@ -61,7 +64,12 @@ def drop(folder: Path, store: Store, identity: Identity, numbers: Sequence[int])
 
 
 @contextmanager
-def _as_master(folder: Path, store: Store, identity: Identity) -> Iterator[Master]:
+def as_master(folder: Path, store: Store, identity: Identity) -> Iterator[Master]:
+    """Be the study's only master, and change what it has asked for.
+
+    Raises:
+        UserError: another one is at work.
+    """
     store.load().refuse_earlier()
     with only_master(folder, store, identity):
         before = store.read_master()
@@ -69,12 +77,33 @@ def _as_master(folder: Path, store: Store, identity: Identity) -> Iterator[Maste
         yield Master(store, limits, identity, reopens=False)
 
 
-def _counted(master: Master, numbers: Sequence[int]) -> list[Counted]:
+def ask_for(master: Master, asked: Sequence[Asked]) -> None:
+    """Have trials trained that a person wants; the study goes on for them, if it was over."""
+    if asked:  # a crash after the first of these: the next master does the others
+        master.ask(asked)
+        master.store.reopen()
+        master.leave()
+
+
+def begin_from(master: Master, trial: Trial) -> list[Checkpoint]:
+    """What a trial that trains another one further can go on from, if that is still there."""
+    if trial.extends is None or spanning_schedule(master.study, trial.params) is not None:
+        return []
+    left = master.keeping.what_is_left_of(trial.extends)
+    return [left] if left is not None else []
+
+
+def counted_trials(master: Master, numbers: Sequence[int]) -> list[Counted]:
+    """Those of these numbers.
+
+    Raises:
+        UserError: one of them is not counted, or another one is in its place.
+    """
     history, found = master.observer.history, []
     for number in dict.fromkeys(numbers):
         counted = history.get((Purpose.TRAIN, number))
-        if number in master.tried_again:
-            new = master.tried_again[number]
+        if number in master.asked.again:
+            new = master.asked.again[number]
             done = "was tried" if history.is_replaced(number) else "is being tried"
             raise UserError(f"trial {number} {done} again as trial {new}: name that one")
         if counted is None:
@@ -87,6 +116,6 @@ def _failed(master: Master) -> list[Counted]:
     standing = master.observer.history.standing
     failed = [one for one in standing if one.result.outcome in FAILURES]
     return sorted(
-        (one for one in failed if one.trial.number not in master.tried_again),
+        (one for one in failed if one.trial.number not in master.asked.again),
         key=lambda one: one.trial.number,
     )

@@ -4,13 +4,13 @@ computed again: a sampler that learns cannot give its answer twice. Pure.
 
 import itertools
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
 
 from distune.search.ranking import History
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Asked, Purpose, Trial
+from distune.study.trial import Asked, Checkpoint, Params, Purpose, Trial
 
 
 class AskedSoFar:
@@ -30,6 +30,9 @@ class AskedSoFar:
         self._lines: dict[int, bytes] = {}  # by the first trial: of what is not over
         #: Counted trials that are tried again, and the trials that were asked for in their place.
         self.again: dict[int, int] = {}
+        #: Trials that train counted ones further, and which ones.
+        self.extends: dict[int, int] = {}
+        self._by_name: list[int] = []  # numbers of the trials that persons have asked for, sorted
 
     def __len__(self) -> int:
         return len(self._first)
@@ -47,6 +50,10 @@ class AskedSoFar:
         self.trials += asked.repeats
         if asked.replaces is not None:
             self.again[asked.replaces] = asked.trial
+        if asked.extends is not None:
+            self.extends[asked.trial] = asked.extends
+        if asked.replaces is not None or asked.extends is not None:
+            insort(self._by_name, asked.trial)
         if not self._is_over(asked.trial, last):
             self._lines[asked.trial] = line or records.encode(asked)
         self.next_configuration = max(self.next_configuration, asked.configuration + 1)
@@ -83,13 +90,20 @@ class AskedSoFar:
             if not self._history.has((Purpose.TRAIN, number))
         ]
 
+    def extending(self) -> dict[int, int]:
+        """Those of `extends` that are not over."""
+        has = self._history.has
+        return {n: of for n, of in self.extends.items() if not has((Purpose.TRAIN, n))}
+
     def wants(self, number: int, limit: int | None) -> bool:
-        """Whether a trial is one of the first `limit`, not counting those that are tried again,
-        which are wanted whatever the limit.
+        """Whether a trial is one of the first `limit`, not counting those that are tried again or
+        trained further, which are wanted whatever the limit.
         """
-        if limit is None or number < limit + len(self.again):
+        if limit is None:
             return True
-        return number in self.again.values()
+        before = bisect_left(self._by_name, number)
+        by_name = self._by_name[before : before + 1] == [number]
+        return by_name or number - before < limit
 
     def lines(self) -> Iterator[bytes]:
         """All of them, in the order of their trials; those of what is over made again."""
@@ -146,6 +160,8 @@ class AskedSoFar:
             repeat=counted.trial.repeat,
             repeats=self._last[place] - first + 1,
             replaces=counted.trial.replaces,
+            extends=counted.trial.extends,
+            checkpoints=counted.trial.checkpoints,
             params=counted.trial.params,
             origin="recovered",
         )
@@ -161,6 +177,8 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         configuration=asked.configuration,
         repeat=repeat,
         replaces=asked.replaces,
+        extends=asked.extends,
+        checkpoints=asked.checkpoints,
         seed=study.seed_of(asked.configuration, repeat),
         params=asked.params,
     )
@@ -169,14 +187,14 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
     """Whether a line asks for just this trial, whichever attempt or test of it this is."""
     wanted = trial_of(study, asked, trial.number)
-    same = ("params", "seed", "configuration", "repeat", "replaces")
+    same = ("params", "seed", "configuration", "repeat", "replaces", "extends")
     return all(getattr(trial, name) == getattr(wanted, name) for name in same)
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
     """The line that asked for a trial, made again from it; None if it is none of this study's."""
-    again = trial.replaces is not None
-    first = trial.number - (0 if again else trial.repeat)
+    by_name = trial.replaces is not None or trial.extends is not None
+    first = trial.number - (0 if by_name else trial.repeat)
     its_own = trial.study == study.id and trial.repeat < study.repeats and first >= 0
     if not its_own or trial.seed != study.seed_of(trial.configuration, trial.repeat):
         return None
@@ -184,16 +202,22 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
         study=study.id,
         configuration=trial.configuration,
         trial=first,
-        repeat=trial.repeat if again else 0,
-        repeats=1 if again else study.repeats,
+        repeat=trial.repeat if by_name else 0,
+        repeats=1 if by_name else study.repeats,
         replaces=trial.replaces,
+        extends=trial.extends,
+        checkpoints=trial.checkpoints,
         params=trial.params,
         origin="recovered",
     )
 
 
-def asked_again(study: Study, counted: Trial, number: int) -> Asked:
-    """The line that asks for a counted trial once more, under another number."""
+def asked_again(
+    study: Study, counted: Trial, number: int, checkpoints: Sequence[Checkpoint] = ()
+) -> Asked:
+    """The line that asks for a counted trial once more, under another number. `checkpoints`: what
+    it goes on from, if it trains another one further.
+    """
     return Asked(
         study=study.id,
         configuration=counted.configuration,
@@ -201,6 +225,22 @@ def asked_again(study: Study, counted: Trial, number: int) -> Asked:
         repeat=counted.repeat,
         repeats=1,
         replaces=counted.number,
+        extends=counted.extends,
+        checkpoints=[*checkpoints],
         params=counted.params,
         origin="retry",
+    )
+
+
+def asked_further(study: Study, counted: Trial, number: int, params: Params) -> Asked:
+    """The line that asks for a trial that trains a counted one further, with these params."""
+    return Asked(
+        study=study.id,
+        configuration=counted.configuration,
+        trial=number,
+        repeat=counted.repeat,
+        repeats=1,
+        extends=counted.number,
+        params=dict(params),
+        origin="extend",
     )

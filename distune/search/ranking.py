@@ -4,7 +4,7 @@ import bisect
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice, takewhile
 from typing import cast, overload
 
 from sortedcontainers import SortedList
@@ -67,6 +67,7 @@ class History:
         self._ranked: SortedList = SortedList()
         self._unranked: dict[str, Configuration] = {}  # there are new trials of it
         self._replaced: set[int] = set()  # numbers of trials
+        self._extending: set[int] = set()  # numbers of those that trained others further
         self._dropped: dict[int, Dropped] = {}  # by number of the trial
 
     def __len__(self) -> int:
@@ -125,6 +126,8 @@ class History:
             self.elapsed = max(self.elapsed, counted.elapsed)
         if not self._is_out(counted):
             self._rank_trial(counted, line)
+        if trial.extends is not None:
+            self._extending.add(trial.number)
         if trial.replaces is not None and trial.replaces not in self._replaced:
             self._take_out(trial.replaces)
             self._replaced.add(trial.replaces)
@@ -205,6 +208,11 @@ class History:
         """How many trials are over: one that was tried again counts once."""
         return len(self.trials) - sum(number in self._lines for number in self._replaced)
 
+    @property
+    def extended(self) -> int:
+        """How many of these have trained another one further: the search did not ask for them."""
+        return len(self._extending - self._replaced)
+
     def is_replaced(self, number: int) -> bool:
         """Whether another trial stands for this one."""
         return number in self._replaced
@@ -264,6 +272,24 @@ class History:
         """The same, each with its rank, from 1; one that failed has none."""
         for rank, one in enumerate(self.ranking(count), 1):
             yield None if one.tier(self.study.repeats) is Tier.FAILED else rank, one
+
+    def best(self, count: int) -> list[Configuration]:
+        """The first `count` that have a result, but for those that were trained further since."""
+        with_result = takewhile(lambda rank: rank[0] <= Tier.PARTIAL, self._in_order())
+        extended = {counted.trial.extends for counted in self._extensions()}
+        found = (
+            one
+            for *_, one in with_result
+            if not extended.issuperset(counted.trial.number for counted in one.complete)
+        )
+        return list(islice(found, count))
+
+    def _extensions(self) -> Iterator[Counted]:
+        """The trials that are ranked, and have trained others further."""
+        for number in self._extending:
+            counted = decoded(self._lines[number])
+            if counted.result.outcome is Outcome.COMPLETE and not self._is_out(counted):
+                yield counted
 
     def winner(self) -> Configuration | None:
         """The best configuration; None while none has a finite value.

@@ -131,5 +131,7 @@ class StagedSampler:
 
     def _count(self, counted: Counted) -> None:
         last = self._begun[-1]
+        if counted.trial.extends is not None:
+            return  # it was trained for longer than what the stage compares
         if last.has(counted.trial.configuration):
             last.history.add(counted)

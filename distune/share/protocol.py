@@ -264,7 +264,9 @@ def artifacts_folder(trial: int, attempt: int) -> str:
 
 
 def checkpoint_name(purpose: Purpose, trial: int, checkpoint: Checkpoint) -> str:
-    """The name of its file in `CHECKPOINTS`."""
+    """The name of its file in `CHECKPOINTS`, for the trial that goes on from it."""
+    if checkpoint.trial is not None:
+        purpose, trial = Purpose.TRAIN, checkpoint.trial
     test = ".test" if purpose is Purpose.TEST else ""
     return f"{trial:06d}.{checkpoint.attempt}{test}.{checkpoint.number}.checkpoint"
 

@@ -187,19 +187,18 @@ class Store(StudyDocuments):
         except (FileNotFoundError, BadRecord):
             pass
 
-    def has_checkpoints(self) -> bool:
-        """Whether trials that are not over have left some."""
-        return bool(self._names_in(protocol.CHECKPOINTS))
+    def checkpoints(self) -> list[str]:
+        """The names of the files that trials have left to go on from, complete or not."""
+        there = self._names_in(protocol.CHECKPOINTS)
+        return [name for name in there if protocol.key_of_checkpoint(name) is not None]
 
-    def clear_checkpoints(self, is_over: Callable[[tuple[Purpose, int]], bool]) -> int:
-        """Remove the checkpoints of the trials that are over; how many there were."""
+    def remove_checkpoints(self, names: Iterable[str]) -> int:
+        """Remove some of these; how many there were."""
         removed = 0
-        for name in self._names_in(protocol.CHECKPOINTS):
-            key = protocol.key_of_checkpoint(name)
-            if key is not None and is_over(key):
-                with suppress(FileNotFoundError, BadRecord):
-                    self.folder.remove(f"{protocol.CHECKPOINTS}/{name}")
-                    removed += 1
+        for name in names:
+            with suppress(FileNotFoundError, BadRecord):
+                self.folder.remove(f"{protocol.CHECKPOINTS}/{name}")
+                removed += 1
         return removed
 
     def publish(self, trial: Trial) -> None:

@@ -36,7 +36,7 @@ history.jsonl  one line per counted trial; a cache, rebuilt from seen/
 dropped.jsonl  the trials that you have dropped (distune drop)
 workers/       heartbeats of the workers
 artifacts/     what an objective wrote into trial.dir
-checkpoints/   states that an interrupted training goes on from
+checkpoints/   states that an interrupted training goes on from, or one that is trained further
 quarantine/    files that distune could not make sense of
 leaderboard.csv, best.json, finished.json       written when the study is over
 

@@ -19,7 +19,7 @@ from distune.study.space import (
     did_you_mean,
 )
 from distune.study.stage import Stage, possible_after
-from distune.study.study import CHECKPOINT_LIMIT, STUDY_NAME
+from distune.study.study import CHECKPOINT_KEEP, CHECKPOINT_LIMIT, STUDY_NAME
 from distune.study.trial import Direction, Scalar
 from distune.workloads import WORKLOADS, Workload
 from distune.workloads.data import DATA_SETS
@@ -87,6 +87,7 @@ class SpaceFile(Space):
     fresh_process: bool = False
     checkpoint_every: Annotated[float, BeforeValidator(_duration_or_0)] = 60.0
     checkpoint_limit: Annotated[int, BeforeValidator(parse_size)] = CHECKPOINT_LIMIT
+    checkpoint_keep: Annotated[int, Field(ge=0, le=1000)] = CHECKPOINT_KEEP
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     lease: Duration | None = None
     result: dict[str, Any] | None = None  # in a best.json: what the setting reached

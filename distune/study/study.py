@@ -12,6 +12,8 @@ from distune.study.trial import Direction, Document, Record, Scalar, trial_seed
 
 #: Bytes, of all checkpoints of a study together.
 CHECKPOINT_LIMIT = 20 * 10**9
+#: Of how many configurations the last ones are kept, if nothing else is said.
+CHECKPOINT_KEEP = 3
 
 #: What can name a study: its folder, and files that are made of it.
 STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
@@ -48,6 +50,7 @@ class Study(Document):
         fresh_process: whether each trial has a process of its own.
         checkpoint_every: seconds of training between two checkpoints; 0 for none.
         checkpoint_limit: bytes that all checkpoints of the study may have together.
+        checkpoint_keep: of how many configurations, the best ones, the last checkpoints are kept.
         max_attempts: how often a failing trial is tried.
         lease: seconds of silence after which a worker is lost (P6).
         beat: seconds between heartbeats, at most; five by default.
@@ -80,6 +83,7 @@ class Study(Document):
     fresh_process: bool = False
     checkpoint_every: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     checkpoint_limit: Annotated[int, Field(ge=0)] = CHECKPOINT_LIMIT
+    checkpoint_keep: Annotated[int, Field(ge=0)] = CHECKPOINT_KEEP
     max_attempts: Annotated[int, Field(ge=1)] = 3
     lease: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     beat: float | None = None

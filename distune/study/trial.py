@@ -92,25 +92,6 @@ class Outcome(StrEnum):
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 
 
-class Asked(Record, frozen=True, kw_only=True):
-    """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
-    before any of its trials is.
-    """
-
-    study: str  # its id
-    configuration: Count  # its number, from 0
-    trial: Count  # number of the first of its trials; the others follow it
-    repeat: Count = 0  # which repeat of the configuration that first one is, from 0
-    repeats: Annotated[int, Meta(ge=1, le=10**6)]  # how many trials there are
-    replaces: Count | None = None  # number of the counted trial that it is to be ranked instead of
-    params: dict[str, Scalar]
-    stage: str = ""  # name of the stage it belongs to, if there are stages
-    #: The sampler suggested it; a person wants it trained again; or the line was lost, and made
-    #: again from a trial.
-    origin: Literal["sampler", "retry", "recovered"] = "sampler"
-    state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
-
-
 class Checkpoint(Record, frozen=True, kw_only=True):
     """A state of a training that a later attempt can go on from: a line that is there after its
     file is, complete. Where the file lies follows from the trial and the numbers.
@@ -121,10 +102,33 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     step: Count  # reports made before it
     size: Count  # bytes
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]  # of the whole file
+    trial: Count | None = None  # that it is one of, if not of the one that goes on from it
 
 
 #: How many are remembered of a trial: if the last one turns out to be damaged, the one before.
 MOST_CHECKPOINTS = 2
+Checkpoints = Annotated[list[Checkpoint], Meta(max_length=MOST_CHECKPOINTS)]
+
+
+class Asked(Record, frozen=True, kw_only=True):
+    """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
+    before any of its trials is.
+    """
+
+    study: str  # its id
+    configuration: Count  # its number, from 0; of what is extended, that which it had before
+    trial: Count  # number of the first of its trials; the others follow it
+    repeat: Count = 0  # which repeat of the configuration that first one is, from 0
+    repeats: Annotated[int, Meta(ge=1, le=10**6)]  # how many trials there are
+    replaces: Count | None = None  # number of the counted trial that it is to be ranked instead of
+    extends: Count | None = None  # number of the counted trial that it trains further
+    checkpoints: Checkpoints = []  # that it goes on from, of the trial that it trains further
+    params: dict[str, Scalar]
+    stage: str = ""  # name of the stage it belongs to, if there are stages
+    #: The sampler suggested it; a person wants it trained again, or further; or the line was lost,
+    #: and made again from a trial.
+    origin: Literal["sampler", "retry", "extend", "recovered"] = "sampler"
+    state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
 
 
 class Trial(Record, frozen=True, kw_only=True):
@@ -134,17 +138,20 @@ class Trial(Record, frozen=True, kw_only=True):
     number: Count  # of the trial in the study, from 0
     attempt: Annotated[int, Meta(ge=1)]
     purpose: Purpose = Purpose.TRAIN
-    configuration: Count = 0  # number of the one that it trains, from 0
+    #: Number of the one that it trains, from 0; of a trial that is trained further, the one that it
+    #: had before: its seeds follow from it.
+    configuration: Count = 0
     repeat: Count = 0  # which repeat of its configuration this is, from 0
     #: The workers on which attempts at it have failed before, one for each; what was lost or given
     #: back is not its fault.
     failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
     replaces: Count | None = None  # number of the trial that it is ranked instead of, if so
+    extends: Count | None = None  # number of the trial that it trains further, if so
     seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
     best: dict[str, float] | None = None  # for a test: the step's report that won
     #: Of the attempts before, that this one may go on from: the last one comes first.
-    checkpoints: Annotated[list[Checkpoint], Meta(max_length=MOST_CHECKPOINTS)] = []
+    checkpoints: Checkpoints = []
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
@@ -161,6 +168,12 @@ class Trial(Record, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """Of what is trained: the same for the same setting and seed."""
         return f"{zlib.crc32(f'{params_key(self.params)}/{self.seed}'.encode()):08x}"
+
+    @property
+    def epochs(self) -> int | None:
+        """How many steps it will have, if its `epochs` say so."""
+        epochs = self.params.get("epochs")
+        return epochs if isinstance(epochs, int) and epochs >= 1 else None
 
     @property
     def failures(self) -> int:
@@ -197,6 +210,7 @@ class Resumed(Record, frozen=True, kw_only=True):
 
     attempt: Annotated[int, Meta(ge=1)]
     step: Count  # reports that had been made
+    trial: Count | None = None  # of the attempt, if it is one at another trial
 
 
 class Failure(Record, frozen=True, kw_only=True):

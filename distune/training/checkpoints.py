@@ -45,6 +45,7 @@ class Loaded:
     step: int
     described: Described
     state: Any
+    trial: int | None = None  # if it is another one's
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ class Checkpoints:
     def load(self) -> Loaded | None:
         """The last one that is whole, of the attempts before; says why it is not the very last."""
         for checkpoint in self._trial.checkpoints:
-            where = f"the checkpoint of step {checkpoint.step} of attempt {checkpoint.attempt}"
+            of = f"attempt {checkpoint.attempt}"
+            if checkpoint.trial is not None:
+                of += f" at trial {checkpoint.trial}"
+            where = f"the checkpoint of step {checkpoint.step} of {of}"
             try:
                 described, data = self._read(checkpoint)
                 if described.code != self._code:
@@ -109,7 +113,8 @@ class Checkpoints:
                 why = getattr(error, "strerror", None) or error
                 self._say(f"{where} cannot be used ({why})")
                 continue
-            return Loaded(checkpoint.attempt, checkpoint.step, described, state)
+            at = checkpoint.attempt, checkpoint.step
+            return Loaded(*at, described, state, checkpoint.trial)
         return None
 
     def _read(self, checkpoint: Checkpoint) -> tuple[Described, bytes]:
@@ -234,8 +239,7 @@ class Checkpoints:
         return checkpoint
 
     def _path(self, checkpoint: Checkpoint) -> Path:
-        name = protocol.checkpoint_name(self._trial.purpose, self._trial.number, checkpoint)
-        return self._folder / name
+        return self._folder / protocol.checkpoint_name(*self._trial.key, checkpoint)
 
 
 def _as_json(state: Any) -> bytes | None:

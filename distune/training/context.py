@@ -12,6 +12,7 @@ from distune.training.checkpoints import Checkpoints, Loaded, refuse_links
 from distune.workloads.data.folders import DataFolders
 
 _WRITTEN_WITHIN = 5.0  # seconds; the worker, which wants the training to end, kills it before that
+LAST_WITHIN = 15.0  # seconds that the end of a training waits for its last state to be written
 
 
 class Stopped(BaseException):
@@ -30,6 +31,8 @@ class TrialContext:
         data: where this host's data sets are.
         checkpoints: of this attempt; None if there are none.
         checkpoint_every: seconds between two of them.
+        last_step: after which the training is over, if that is known.
+        last_within: seconds that its end may wait for the last state to be written; 0 to save none.
         on_saving: called once, when the objective first asks for a state or gives one.
         ends_when_saved: asked whether the training is to end as soon as it has saved a state.
         reports: made so far, also by the attempts that this one goes on from; the driver's.
@@ -48,6 +51,8 @@ class TrialContext:
     )
     checkpoints: Checkpoints | None = None
     checkpoint_every: float = 60.0
+    last_step: int | None = None
+    last_within: float = 0.0
     on_saving: Callable[[], None] = field(default=lambda: None)
     ends_when_saved: Callable[[], bool] = field(default=lambda: False)
     on_resumed: Callable[[Loaded], None] = field(default=lambda loaded: None)
@@ -61,6 +66,8 @@ class TrialContext:
         self._loaded: Loaded | None = None
         self._saves = False
         self._awaited: int | None = None  # the report that makes a checkpoint complete
+        self._saved: int | None = None  # step of the state that was saved last
+        self._ends = False  # no step comes after that
 
     @property
     def dir(self) -> Path:
@@ -103,9 +110,17 @@ class TrialContext:
         since = self.monotonic() - self._saved_at
         return since >= self.checkpoint_every or self.ends_when_saved()
 
-    def save(self, state: Any, step: int | None = None) -> None:
+    @property
+    def saves_last(self) -> bool:
+        """Whether `save` would write the state of the last step, too, however young the one before
+        is: if there is one, because whoever is trained further has to be worth a file.
+        """
+        return self.last_within > 0 and (self._saved is not None or self._loaded is not None)
+
+    def save(self, state: Any, step: int | None = None, *, last: bool = False) -> None:
         """Save a state that a later attempt may go on from, unless the last one is younger than the
-        study's `checkpoint_every`: call it after each step.
+        study's `checkpoint_every`: call it after each step. That of the last step is saved in any
+        case, if there is one before it.
 
         A share that does not take it is said, and costs the training nothing.
 
@@ -113,19 +128,26 @@ class TrialContext:
             state: what `torch.save` takes and `weights_only` reads, bytes, or a path.
             step: how many steps are in it, if not those that have been yielded: that of the next
                 one can be given before it is yielded.
+            last: no step comes after it; needs not be said where the params have `epochs`, and each
+                of them is a step.
 
         Raises:
             Mistake: it cannot be read again, or no such step comes next.
             Stopped: it is saved, and the training is to end.
         """
         self._tell_that_it_saves()
-        if not self.save_due or self.checkpoints is None:
-            return
         made = len(self.reports)
         of_step = made if step is None else step
+        ends = last or of_step == self.last_step
+        wants_last = ends and self.saves_last
+        if self.checkpoints is None or not (self.save_due or wants_last):
+            return
+        if wants_last and of_step == self._saved:
+            self.checkpoints.wait(self.last_within)  # it may still be on its way
+            return
         if self.yields and of_step > made + 1:
             raise Mistake(f"trial.save was given the state of step {step} after {made} steps")
-        self._saved_at = self.monotonic()
+        self._saved_at, self._saved, self._ends = self.monotonic(), of_step, ends
         try:
             self.checkpoints.take(state, of_step)
         except OSError as error:
@@ -148,6 +170,8 @@ class TrialContext:
         if self.ends_when_saved():
             self.checkpoints.wait(_WRITTEN_WITHIN)
             raise Stopped
+        if self._ends:  # nobody hears of what is written when the training is over
+            self.checkpoints.wait(self.last_within)
 
     # -- for the driver ----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ warm in between. What the objective prints goes to standard output, as anywhere.
 
 import faulthandler
 import io
+import math
 import os
 import queue
 import select
@@ -23,11 +24,21 @@ from typing import IO
 from distune.errors import UserError
 from distune.share.access import DENIED
 from distune.study.study import Study
-from distune.study.trial import FAILURES, Failure, Outcome, Record, Report, Result, Resumed
+from distune.study.trial import (
+    FAILURES,
+    Failure,
+    Outcome,
+    Purpose,
+    Record,
+    Report,
+    Result,
+    Resumed,
+    Trial,
+)
 from distune.training import children
 from distune.training.checkpoints import Checkpoints, Loaded
 from distune.training.code import Code, CurrentCode
-from distune.training.context import Stopped, TrialContext
+from distune.training.context import LAST_WITHIN, Stopped, TrialContext
 from distune.training.messages import (
     LONG_TURN,
     WAITED,
@@ -257,6 +268,8 @@ class _Executor:
             data=self._data,
             report_progress=partial(self._progress, slot),
             checkpoint_every=study.checkpoint_every,
+            last_step=trial.epochs,
+            last_within=_last_within(study, trial),
             on_resumed=partial(self._resumed, slot),
             on_saving=lambda: self._say(Saves(), slot),
             ends_when_saved=lambda: slot in self._saves_before_stop,
@@ -288,7 +301,8 @@ class _Executor:
         return message
 
     def _resumed(self, slot: int, loaded: Loaded) -> None:
-        self._say(Resumed(attempt=loaded.attempt, step=loaded.step), slot)
+        resumed = Resumed(attempt=loaded.attempt, step=loaded.step, trial=loaded.trial)
+        self._say(resumed, slot)
         for report in loaded.described.reports:
             self._say(report, slot)
 
@@ -310,6 +324,13 @@ class _Executor:
             self._last_progress = now
             progress = TrainingProgress(fraction=fraction, images_per_second=images_per_second)
             self._say(progress, slot)
+
+
+def _last_within(study: Study, trial: Trial) -> float:
+    """Seconds that a training may wait for its last state to be written; 0 to save none."""
+    if not study.checkpoint_keep or trial.purpose is Purpose.TEST:
+        return 0.0
+    return min(LAST_WITHIN, (study.trial_timeout or math.inf) / 2)
 
 
 def _say_to_people(line: str) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from distune.errors import Mistake
 from distune.study.command import RESUME, fill_in
 from distune.study.trial import Metrics, Scalar
 from distune.training import children
@@ -64,6 +65,7 @@ def run_command(
     kills = children.memory_kills()
     with children.guarded(arguments, _GRACE) as process:
         errors = bytearray()
+        latest: tuple[Path, int] | None = None
         for line in _lines(_printed(process, errors)):
             fields = _fields_in(line)
             report = {n: v for n, v in fields.items() if isinstance(v, float) or n == metric}
@@ -71,7 +73,8 @@ def run_command(
             if report:
                 yield report
             if isinstance(saved, str):
-                context.save(Path(saved))
+                latest = Path(saved), len(context.reports)
+                context.save(*latest)
             if not report and not isinstance(saved, str):
                 _pass_on(1, line)
         status = process.wait()
@@ -81,6 +84,9 @@ def run_command(
         # Somebody wants it to end, and it is as if this process had been asked.
         _pass_on(1, f"{arguments[0]} {children.describe_exit(status)}\n".encode())
         children.die_of(request)
+    if not status and latest is not None:
+        with suppress(Mistake):  # it has cleared away what it no longer needs
+            context.save(*latest, last=True)
     if status:
         reason = _last_line(errors)
         raise RuntimeError(

@@ -68,9 +68,9 @@ class Attempt:
     def report(self, report: Report) -> None:
         self.unwritten.append(report)
         self.reports += 1
-        fraction = self.progress.fraction
-        if self.study.epochs is not None and not self.reports_progress:
-            fraction = min(1.0, report.step / self.study.epochs)
+        fraction, epochs = self.progress.fraction, self.assignment.trial.epochs
+        if self.study.epochs is not None and epochs is not None and not self.reports_progress:
+            fraction = min(1.0, report.step / epochs)
         self.progress = self.progress.replace(seconds=report.seconds, fraction=fraction)
 
     def printed(self, text: str) -> None:

@@ -139,7 +139,7 @@ class Studies:
         opened = OpenStudy(self._context, name, store, study)
         if self._context.limits.need_durations:
             self._context.limits.learn(study.id, _durations(store))
-            if store.has_checkpoints():
+            if store.checkpoints():
                 opened.can_resume()
         self.open[name] = opened
 

@@ -84,6 +84,7 @@ def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str,
         "trial": trial.number,
         "repeat": trial.repeat,
         "seed": trial.seed,
+        "extends": trial.extends,
         "params": trial.params,
         "attempts": [_attempt_json(name, file) for name, file in attempts],
     }

@@ -83,7 +83,8 @@ def planned_trials(snapshot: Snapshot) -> int | None:
     """How many trials there will be; None if only time or a target ends the study."""
     everything = None if snapshot.size is None else snapshot.size * snapshot.study.repeats
     known = [one for one in (snapshot.limits.trials, everything) if one is not None]
-    return min(known, default=None)
+    # What was trained further comes on top of what was searched.
+    return min(known) + snapshot.history.extended if known else None
 
 
 def eta_seconds(snapshot: Snapshot) -> float | None:

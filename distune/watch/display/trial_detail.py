@@ -40,6 +40,7 @@ def trial_detail(
         f" of {clean(study.name)}",
         (f"  repeat {trial.repeat + 1} of {study.repeats}" if study.repeats > 1 else "", "dim"),
         (f"  seed {trial.seed}", "dim"),
+        ("" if trial.extends is None else f"  trains trial {trial.extends} further", "dim"),
     )
     blocks: list[RenderableType] = [
         wrapped(title, width, 1),
@@ -65,6 +66,8 @@ def _attempt_blocks(
     ]
     if file.resumed is not None:
         where = f"went on from step {file.resumed.step} of attempt {file.resumed.attempt}"
+        if file.resumed.trial is not None:
+            where += f" at trial {file.resumed.trial}"
         blocks.append(indented(Text(where), width))
     fraction = running_attempt(snapshot, name).fraction
     if name.state is State.TAKEN and fraction is not None:

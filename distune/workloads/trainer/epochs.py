@@ -49,8 +49,12 @@ class TrialLike(Protocol):
     def save_due(self) -> bool:
         """Whether a state should be saved now."""
 
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Keep a state that a later attempt can go on from."""
+    @property
+    def saves_last(self) -> bool:
+        """Whether the state at the end of the training should be saved."""
+
+    def save(self, state: Mapping[str, Any], *, last: bool = False) -> None:
+        """Keep a state that a later attempt can go on from; the last one, to be trained further."""
 
     def load(self) -> dict[str, Any] | None:
         """The state that an earlier attempt has saved last, if one has."""
@@ -116,6 +120,11 @@ class Training:
             "seconds": self._seconds,
             "over": self.over,
         }
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no epoch comes any more."""
+        return self.over or self._epoch >= self._params.epochs
 
     def go_on_from(self, state: Mapping[str, Any]) -> None:
         """Be where the training was whose `state` this is; before the first epoch."""

@@ -68,8 +68,10 @@ def train(
             yield {**report, "seconds": seconds, "parameters": parameters}
             improved = better(found[watched], best, workload.direction)
             best, waited = (found[watched], 0) if improved else (best, waited + 1)
-            if trial.save_due:
-                trial.save({"training": training.state(), "best": best, "waited": waited})
+            ends = training.is_complete or waited == checked.patience
+            if trial.save_due or (ends and trial.saves_last):
+                state = {"training": training.state(), "best": best, "waited": waited}
+                trial.save(state, last=ends)
             if waited == checked.patience:
                 return
 

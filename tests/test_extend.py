@@ -1,0 +1,587 @@
+"""`distune extend`: the best are trained further, from where they stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distune.errors import UserError
+from distune.export.optuna_bridge import optuna_study
+from distune.export.table import TrialTable
+from distune.master.extending import Extended, extend
+from distune.master.master import Master
+from distune.search.further import parse_change
+from distune.share import protocol, records
+from distune.share.protocol import State
+from distune.share.records import AttemptFile
+from distune.share.store import Store
+from distune.study.space import Space
+from distune.study.stage import Stage
+from distune.study.trial import (
+    Checkpoint,
+    Claim,
+    Failure,
+    Outcome,
+    Purpose,
+    Report,
+    Result,
+    Resumed,
+    Trial,
+)
+from distune.training.checkpoints import Checkpoints
+from distune.training.context import TrialContext
+from tests.conftest import Lab
+from tests.memory_folder import Crash, Faults, Share
+from tests.test_checkpoints import SMALL, SavingTrial, file_of, trained
+from tests.test_retry import ME, Interrupted, Studied
+
+ROOT = Path(__file__).resolve().parent.parent
+_SIZE = 4  # bytes of a checkpoint here
+
+
+class Saving(Studied):
+    """Each trial leaves three checkpoints, and reaches `x` times its `steps`."""
+
+    def __init__(
+        self, folder: Path, trials: int = 5, share: Share | None = None, **changes: Any
+    ) -> None:
+        params = {
+            "x": {"type": "float", "low": 0.1, "high": 1.0},
+            "steps": 6,
+            **changes.pop("params", {}),
+        }
+        changes["params"] = Space(params=params).params
+        if "stages" in changes:
+            changes["stages"] = [Stage(**stage) for stage in changes["stages"]]
+        super().__init__(folder, trials, share, **changes)
+
+    def copy(self) -> Saving:
+        import copy
+
+        return Saving(self.path, self.limits.trials or 0, copy.deepcopy(self.share))
+
+    def _train(self) -> None:
+        store = self.store
+        for name in store.listing().attempts:
+            if name.state is not State.WAITING:
+                continue
+            trial = store.read_attempt(name).trial
+            taken = store.claim(name, "w-1")
+            assert taken is not None
+            lines = [Claim(worker="w-1", host="h", device="cpu", time=0.0)]
+            lines += [self._save(trial, n) for n in (1, 2, 3)]  # type: ignore[misc]
+            value = float(trial.params["x"]) * float(trial.params["steps"])  # type: ignore[arg-type]
+            result = Result(
+                outcome=Outcome.COMPLETE, value=value, metrics={"y": value}, steps=6, seconds=9.0
+            )
+            if self.fails(trial.number):
+                result = Result(outcome=Outcome.FAILED, failure=Failure(message="oops"))
+            store.append(taken, [*lines, result])
+            assert store.finish(taken)
+
+    def _save(self, trial: Trial, number: int) -> Checkpoint:
+        saved = Checkpoint(
+            attempt=trial.attempt, number=number, step=2 * number, size=_SIZE,
+            sha256=hashlib.sha256(bytes(_SIZE)).hexdigest(),
+        )  # fmt: skip
+        name = protocol.checkpoint_name(*trial.key, saved)
+        self.share.folders.add(protocol.CHECKPOINTS)
+        self.share.files[f"{protocol.CHECKPOINTS}/{name}"] = bytes(_SIZE)
+        return saved
+
+    def extend(self, *numbers: int, top: int = 0, **wanted: float) -> list[Extended]:
+        return extend(self.path, self.store, ME, wanted, numbers=numbers, top=top)
+
+    @property
+    def kept(self) -> list[int]:
+        """The trials whose last checkpoint is there, and it alone."""
+        found = sorted(self.store.checkpoints())
+        assert all(name.endswith(".1.3.checkpoint") for name in found), found
+        return [int(name.partition(".")[0]) for name in found]
+
+    def best(self, count: int) -> list[int]:
+        return sorted(one.first for one in self.history.ranking(count))
+
+    def first_line(self, number: int) -> Trial:
+        path = f"seen/000/{number:06d}.jsonl"
+        return records.parse_attempt(bytes(self.share.files[path])).trial
+
+
+@pytest.fixture
+def over(tmp_path: Path) -> Saving:
+    one = Saving(tmp_path)
+    one.run()
+    return one
+
+
+def test_the_best_go_on_from_their_checkpoints_as_configurations_of_their_own(over: Saving) -> None:
+    best = [one.first for one in over.history.ranking(2)]
+    found = over.extend(top=2, steps=50)
+    assert found == [Extended(best[0], 5, 6), Extended(best[1], 6, 6)]
+    finished = over.run().finished
+    assert finished is not None
+    assert finished.reason == "all 7 trials are counted"
+    assert [one.first for one in over.history.ranking(2)] == [5, 6]
+    for one in found:
+        new, old = over.first_line(one.by), over.first_line(one.trial)
+        assert (new.extends, new.seed, new.repeat) == (old.number, old.seed, old.repeat)
+        assert new.params == {**old.params, "steps": 50}
+        assert [(c.trial, c.attempt, c.number) for c in new.checkpoints] == [(old.number, 1, 3)]
+    assert over.standing == list(range(7))
+    over.check()
+
+
+def test_each_repeat_is_trained_further(tmp_path: Path) -> None:
+    one = Saving(tmp_path, trials=6, repeats=3)
+    one.run()
+    assert len(one.extend(top=1, steps=7)) == 3
+    one.run()
+    assert one.history.configurations == 3
+    (winner,) = one.history.ranking(1)
+    assert [counted.trial.number for counted in winner.complete] == [6, 7, 8]
+    one.check()
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_the_search_goes_on_as_if_nothing_had_been_extended(tmp_path: Path, sampler: str) -> None:
+    params = {"x": {"type": "float", "low": 0.1, "high": 1.0, "step": 0.1}}
+    found = []
+    for extends in (False, True):
+        one = Saving(tmp_path / str(extends), trials=3, sampler=sampler, params=params)
+        one.path.mkdir()
+        one.run()
+        if extends:
+            one.extend(top=2, steps=9)
+        one.limits = one.limits.replace(trials=6)
+        one.run()
+        trials = [counted.trial for counted in one.history.trials]
+        found.append([dict(t.params) | {"seed": t.seed} for t in trials if t.extends is None])
+        one.check()
+    assert len(found[0]) == 6
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("when", ["pending", "over"])
+def test_what_is_extended_is_known_without_the_file_that_asked_for_it(
+    over: Saving, when: str
+) -> None:
+    over.extend(top=2, steps=50)
+    Master(over.store, over.limits, ME).step()  # published
+    if when == "over":
+        over.run()
+    over.share.files[protocol.ASKED] = b""
+    over.run()
+    assert over.standing == list(range(7))
+    assert {over.first_line(n).extends for n in (5, 6)} == set(over.best(4)) - {5, 6}
+    over.check()
+
+
+def test_an_extended_trial_that_failed_is_tried_again_from_the_same_place(over: Saving) -> None:
+    (found,) = over.extend(top=1, steps=50)
+    over.fails = lambda number: number == found.by
+    over.run()
+    over.fails = lambda number: False
+    assert over.retry() == {5: 6}
+    over.run()
+    first, again = over.first_line(5), over.first_line(6)
+    assert (again.replaces, again.extends) == (5, found.trial)
+    assert (again.seed, again.params) == (first.seed, first.params)
+    assert again.checkpoints == first.checkpoints
+    assert over.standing == [0, 1, 2, 3, 4, 6]
+    over.check()
+
+
+def test_a_target_that_is_reached_does_not_end_what_is_extended(over: Saving) -> None:
+    over.limits = over.limits.replace(target=0.0, trials=50)
+    over.extend(top=2, steps=50)
+    finished = over.run().finished
+    assert finished is not None
+    assert "target" in finished.reason
+    assert over.standing == list(range(7))
+    over.check()
+
+
+def test_stages_do_not_know_of_what_is_extended(tmp_path: Path) -> None:
+    stages = [{"name": n, "params": {n: [1.0, 2.0]}} for n in ("x", "a", "b")]
+    params = {"x": 1.0, "a": 1.0, "b": 1.0}
+    one = Saving(tmp_path, trials=2, params=params, stages=stages)
+    one.run()
+    one.extend(1, steps=50)
+    one.limits = one.limits.replace(trials=None)
+    snapshot = one.run().step()
+    assert [view.trials for view in snapshot.stages] == [2, 2, 2]
+    assert [view.counted for view in snapshot.stages] == [2, 2, 2]
+    assert len(one.standing) == 7
+    one.check()
+
+
+# -- which checkpoints are kept ------------------------------------------------------------------
+
+
+def test_of_the_best_the_last_checkpoint_is_kept_and_of_the_others_none(tmp_path: Path) -> None:
+    one = Saving(tmp_path, trials=5)
+    one.limits = one.limits.replace(trials=3)
+    one.run()
+    assert one.kept == [0, 1, 2]
+    one.limits = one.limits.replace(trials=8)
+    one.run()  # better ones push others out
+    assert one.kept == one.best(3) != [0, 1, 2]
+    dropped, *rest = one.kept
+    one.drop(dropped)
+    one.run()
+    assert one.kept == rest
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [({"checkpoint_keep": 0}, 0), ({"checkpoint_keep": 9}, 5), ({"checkpoint_limit": 16}, 2)],
+)
+def test_how_many_checkpoints_are_kept(tmp_path: Path, changes: dict[str, Any], kept: int) -> None:
+    one = Saving(tmp_path, **changes)
+    one.run()
+    assert one.kept == one.best(kept)
+
+
+def test_what_is_being_extended_is_kept_as_long_as_that_takes(over: Saving) -> None:
+    worst = next(n for n in range(5) if n not in over.kept)
+    name = protocol.checkpoint_name(
+        Purpose.TRAIN, worst, Checkpoint(attempt=1, number=3, step=6, size=4, sha256="0" * 64)
+    )
+    over.share.files[f"{protocol.CHECKPOINTS}/{name}"] = bytes(_SIZE)  # as if it were not cleared
+    assert over.extend(worst, steps=7) == [Extended(worst, 5, 6)]
+    master = Master(over.store, over.limits, ME, monotonic=lambda: 0.0)
+    master.step()
+    assert worst in over.kept
+    over.run()
+    assert over.kept == over.best(3)
+
+
+def test_what_was_trained_further_makes_room(over: Saving) -> None:
+    """It is in the longer training, and would be trained twice."""
+    best = over.best(3)
+    over.extend(top=3, steps=7)
+    over.run()
+    assert over.kept == [5, 6, 7]
+    assert {one.trial for one in over.extend(top=3, steps=9)} == {5, 6, 7}
+    assert not {5, 6, 7} & set(best)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_at_any_step_leaves_what_can_be_extended(over: Saving, after: bool) -> None:
+    crashes = 0
+    while True:
+        one = over.copy()
+        mount = Interrupted(one.share, random.Random(0), lambda: 0.0, Faults())
+        mount.dies(crashes + 1, after=after)
+        try:
+            extend(one.path, Store(mount), ME, {"steps": 50}, top=2)
+        except Crash:
+            pass
+        else:
+            break
+        crashes += 1
+        one.run()
+        one.check()
+        assert one.standing in (list(range(5)), list(range(7)))
+        assert one.kept == (
+            over.kept if len(one.standing) == 5 else sorted([*one.best(3)[1:], one.kept[0]])
+        )
+    assert crashes >= 3
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_master_that_dies_anywhere_leaves_no_file_behind_and_loses_none(
+    tmp_path: Path, after: bool
+) -> None:
+    begun = Saving(tmp_path, trials=4, checkpoint_keep=2)
+    master = Master(begun.store, begun.limits, ME, monotonic=lambda: 0.0)
+    master.step()
+    begun._train()
+    crashes = 0
+    while True:
+        one = begun.copy()
+        mount = Interrupted(one.share, random.Random(0), lambda: 0.0, Faults())
+        mount.dies(crashes + 1, after=after)
+        try:
+            master = Master(Store(mount), one.limits, ME, monotonic=lambda: 0.0)
+            while master.finished is None:
+                master.step()
+                one._train()
+        except Crash:
+            pass
+        if mount.lives:
+            break
+        crashes += 1
+        one.run()
+        assert one.kept == one.best(2)
+    assert crashes >= 20
+
+
+# -- mistakes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wanted", "said"),
+    [
+        ([9], {"steps": 9}, "trial 9 is not counted"),
+        ([0], {"step": 9}, "trial 0 has no parameter 'step': did you mean 'steps'?"),
+        ([0], {"steps": 5}, "trial 0 has steps 6 already: to train it further, give it more"),
+        ([0], {"steps": 6.5}, r"steps is a whole number \(6\), and 6.5 is none"),
+        ([0], {"steps": 6}, "trial 0 is that long already"),
+        ([0], {"kind": 6}, 'kind is "a", and only a number can be raised'),
+        ([1], {"steps": 9}, "trial 1 is failed: only a complete one is trained further"),
+        ([], {"steps": 6}, "is left to be trained further to that"),
+    ],
+)
+def test_a_mistake_changes_nothing(
+    tmp_path: Path, numbers: list[int], wanted: dict[str, float], said: str
+) -> None:
+    one = Saving(tmp_path, params={"kind": "a"})
+    one.fails = lambda number: number == 1
+    one.run()
+    before = dict(one.share.files)
+    with pytest.raises(UserError, match=said):
+        one.extend(*numbers, top=0 if numbers else 3, **wanted)
+    assert one.share.files == before
+
+
+def test_nothing_is_asked_for_twice(over: Saving) -> None:
+    (found,) = over.extend(0, steps=9)
+    with pytest.raises(UserError, match="trial 0 is trained further to that already, as trial 5"):
+        over.extend(0, steps=9)
+    assert {one.trial for one in over.extend(top=5, steps=9)} == {1, 2, 3, 4}
+    assert found.by == 5
+
+
+def test_what_max_seconds_has_ended_is_not_extended(tmp_path: Path) -> None:
+    one = Saving(tmp_path, max_seconds=9.0)
+    one.run()
+    with pytest.raises(UserError, match=r"trial 0 was ended by max_seconds \(9\)") as error:
+        one.extend(0, steps=9)
+    assert "begin another study" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["steps", "steps=", "=3", "steps=many", "steps=NaN", "a=1e999"])
+def test_a_length_is_a_number(text: str) -> None:
+    with pytest.raises(UserError, match="is not NAME=NUMBER, such as steps=500"):
+        parse_change(text)
+    assert parse_change("a.b=1.5") == ("a.b", 1.5)
+
+
+# -- the last state ------------------------------------------------------------------------------
+
+
+def _context(folder: Path, seconds: list[float], kept: list[Checkpoint]) -> TrialContext:
+    trial = Trial(study="s", number=0, attempt=1, params={"epochs": 3})
+    checkpoints = Checkpoints(str(folder), trial, keep=kept.append)
+    return TrialContext(
+        0, 1, 0, "cpu", "", checkpoints=checkpoints, checkpoint_every=10.0, last_step=3,
+        last_within=60.0, monotonic=lambda: seconds[0], yields=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("took", "saved"),
+    [([1.0, 2.0, 3.0], []), ([1.0, 11.0, 12.0], [2, 3]), ([1.0, 2.0, 11.0], [3])],
+    ids=["short", "longer", "long at last"],
+)
+def test_the_last_state_is_saved_of_a_training_that_has_saved_one(
+    tmp_path: Path, took: list[float], saved: list[int]
+) -> None:
+    seconds, kept = [0.0], list[Checkpoint]()
+    context = _context(tmp_path / "checkpoints", seconds, kept)
+    assert context.checkpoints is not None
+    for step, now in enumerate(took, 1):
+        seconds[0] = now
+        context.reports.append(Report(step=step, metrics={}, seconds=now))
+        context.save({"step": step})
+        context.checkpoints.wait(60.0)  # or the next one may take its place
+    assert [one.step for one in kept] == saved
+    assert (tmp_path / "checkpoints").exists() == bool(saved)
+
+
+def test_a_training_can_say_which_state_is_its_last(tmp_path: Path) -> None:
+    seconds, kept = [0.0], list[Checkpoint]()
+    context = _context(tmp_path, seconds, kept)
+    assert context.checkpoints is not None
+    for step, now in enumerate((11.0, 12.0), 1):
+        seconds[0] = now
+        context.reports.append(Report(step=step, metrics={}, seconds=now))
+        context.save({"step": step}, last=step == 2)
+        context.checkpoints.wait(60.0)
+    assert [one.step for one in kept] == [1, 2]
+
+
+# -- resumed is uninterrupted --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"optimizer": "adam", "dropout": 0.5}, {"optimizer": "rmsprop", "l1": 1e-5}],
+    ids=["sgd", "adam", "rmsprop"],
+)
+def test_a_built_in_training_that_is_extended_is_the_longer_one(more: dict[str, Any]) -> None:
+    short, whole = SavingTrial(seed=3), SavingTrial(seed=3)
+    begin = trained({**SMALL, **more, "epochs": 3}, short)
+    curve = trained({**SMALL, **more, "epochs": 6}, whole)
+    rest = trained({**SMALL, **more, "epochs": 6}, SavingTrial(seed=3, begin=short.saved[-1]))
+    assert begin + rest == curve
+
+
+def _state(lab: Lab, study: str, number: int) -> dict[str, bytes]:
+    """The weights in the checkpoint that a counted trial has left."""
+    path = lab.logs / study / f"seen/000/{number:06d}.jsonl"
+    file = records.parse_attempt(path.read_bytes())
+    trial = file.trial.replace(checkpoints=[*file.checkpoints[-1:]])
+    loaded = Checkpoints(str(lab.logs / study / "checkpoints"), trial).load()
+    assert loaded is not None
+    weights = loaded.state["training"]["weights"]
+    return {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+
+
+def _curve(file: AttemptFile) -> list[dict[str, float]]:
+    return [{k: v for k, v in one.metrics.items() if k != "seconds"} for one in file.reports]
+
+
+def test_a_built_in_study_is_extended_bit_for_bit_and_all_views_show_it(lab: Lab) -> None:
+    """Six epochs to twelve, by processes, as a user would; and what has a schedule begins anew."""
+    fields: dict[str, Any] = {
+        "objective": "mnist-cnn", "metric": None, "direction": None, "trials": None,
+        "checkpoint_every": 0.001, "sampler": "list",
+        "settings": [{"schedule": "constant", "lr": 0.05}, {"schedule": "cosine", "lr": 0.05}],
+    }  # fmt: skip
+    for epochs in (6, 12):
+        name = f"of-{epochs}.json"
+        lab.write_space(name, params={**SMALL, "optimizer": "adam", "epochs": epochs}, **fields)
+        done = lab.run("master", "--space", name, "--workers", "1", "--plain")
+        assert done.returncode == 0, done.stderr
+    done = lab.run("extend", "of-6", "--top", "3", "--epochs", "12")
+    said = sorted(done.stdout.splitlines())
+    assert said[0].startswith("start the study's master again")
+    assert "trial 0 is trained further as trial" in said[1]
+    assert said[1].endswith("from step 6")
+    assert said[2].endswith(
+        "from its start: it learns by the schedule cosine, which spans its epochs"
+    )
+    done = lab.run("master", "--space", "of-6.json", "--workers", "1", "--plain")
+    assert done.returncode == 0, done.stdout + done.stderr
+    by = {file_of_study(lab, "of-6", n).trial.extends: n for n in (2, 3)}
+    for old, new in by.items():
+        assert old is not None
+        extended, whole = file_of_study(lab, "of-6", new), file_of_study(lab, "of-12", old)
+        assert _curve(extended) == _curve(whole)
+        assert len(extended.reports) == 12
+        assert extended.result is not None
+        assert whole.result is not None
+        assert extended.result.value == whole.result.value
+        resumed = Resumed(attempt=1, step=6, trial=0)
+        assert extended.resumed == (resumed if old == 0 else None)
+        assert _state(lab, "of-6", new) == _state(lab, "of-12", old)
+    shown = lab.run("show", str(by[0]), "--study", "of-6").stdout
+    assert "trains trial 0 further" in shown
+    assert "went on from step 6 of attempt 1 at trial 0" in shown
+    as_json = json.loads(lab.run("show", str(by[0]), "--study", "of-6", "--json").stdout)
+    assert as_json["extends"] == 0
+    assert as_json["attempts"][0]["resumed"] == {"attempt": 1, "step": 6, "trial": 0}
+    status = json.loads(lab.run("status", "--study", "of-6", "--json").stdout)
+    assert (status["trials"]["counted"], status["trials"]["planned"]) == (4, 4)
+    assert lab.run("verify", "of-6").returncode == 0
+    for command in (["best"], ["report"], ["export"], ["export", "--format", "jsonl"]):
+        done = lab.run(*command, "--study", "of-6")
+        assert done.returncode == 0, done.stderr
+    assert lab.run("clean", "of-6").stdout == "removed: 2 checkpoints of of-6\n"
+
+
+def file_of_study(lab: Lab, study: str, number: int) -> AttemptFile:
+    path = lab.logs / study / f"seen/000/{number:06d}.jsonl"
+    return records.parse_attempt(path.read_bytes())
+
+
+def test_values_outside_of_the_space_are_exported_to_optuna(over: Saving) -> None:
+    over.extend(top=1, steps=50)
+    over.run()
+    trials = optuna_study(TrialTable(over.history)).trials
+    assert [trial.params["steps"] for trial in trials] == [6, 6, 6, 6, 6, 50]
+
+
+OBJECTIVE = """\
+import time
+
+def train(params, trial):
+    state = trial.load() or {"done": 0, "total": 0.0}
+    for step in range(state["done"], params["length"]):
+        state = {"done": step + 1, "total": state["total"] + step * params["x"]}
+        time.sleep(0.002)
+        yield {"loss": -state["total"]}
+        trial.save(state, last=step + 1 == params["length"])
+"""
+
+
+def test_what_is_the_users_own_goes_on_from_what_it_has_saved(lab: Lab) -> None:
+    """A function, with what `trial.load` gives it; a program, with the file that it named."""
+    (lab.folder / "mine.py").write_text(OBJECTIVE)
+    program = [sys.executable, str(ROOT / "examples" / "resume.py"), "--lr", "{x}", "--steps"]
+    program += ["{length}", "--seconds", "0.01", "--dir", "{trial_dir}", "--resume"]
+    common: dict[str, Any] = {
+        "trials": 1,
+        "checkpoint_every": 0.001,
+        "params": {"x": 0.1, "length": 20},
+    }
+    lab.write_space("function.json", objective="mine:train", **common)
+    lab.write_space(
+        "program.json",
+        objective=None,
+        command=[*program, "{trial_resume}"],
+        summary="last",
+        **common,
+    )
+    for study, agreed in (
+        ("function", ["--objective", "mine:train"]),
+        ("program", ["--allow-commands"]),
+    ):
+        master = ["master", "--space", f"{study}.json", "--workers", "1", *agreed]
+        done = lab.run(*master)
+        assert done.returncode == 0, done.stdout + done.stderr
+        done = lab.run("extend", study, "0", "--set", "length=30")
+        assert done.stdout.startswith("trial 0 is trained further as trial 1, from "), done.stderr
+        done = lab.run(*master)
+        assert done.returncode == 0, done.stdout + done.stderr
+        before, file = (file_of_study(lab, study, n) for n in (0, 1))
+        assert len(file.reports) == 30
+        assert file.reports[:20] == before.reports
+        assert file.resumed == Resumed(attempt=1, step=20, trial=0)
+        if study == "program":
+            losses = [report.metrics["loss"] for report in file.reports]
+            assert losses == pytest.approx([100 * 0.8 ** (2 * n) for n in range(1, 31)])
+        else:
+            totals = [-sum(range(n + 1)) * 0.1 for n in range(30)]
+            assert [one.metrics["loss"] for one in file.reports] == pytest.approx(totals)
+
+
+def test_the_command_says_what_it_lacks(lab: Lab) -> None:
+    lab.write_space(objective="train:train", trials=1, params={"x": 0.5, "steps": 2})
+    done = lab.run(
+        "master", "--space", "space.json", "--workers", "1", "--objective", "train:train"
+    )
+    assert done.returncode == 0, done.stderr
+    for arguments, said in (
+        (["--epochs", "3"], "say which: numbers of trials, or --top 3"),
+        (["0", "--top", "3", "--epochs", "3"], "say which: numbers of trials, or --top 3"),
+        (["--top", "3"], "say how far: --epochs 50, or --set steps=500"),
+        (["0", "--epochs", "3"], "trial 0 has no parameter 'epochs'"),
+        (["0", "--set", "steps"], "--set: 'steps' is not NAME=NUMBER, such as steps=500"),
+    ):
+        done = lab.run("extend", "space", *arguments)
+        assert done.returncode == 2
+        assert said in done.stderr
+    done = lab.run("extend", "space", "--top", "1", "--set", "steps=4")
+    assert done.stdout.splitlines()[0] == (
+        "trial 0 is trained further as trial 1, from its start: it left no checkpoint"
+    )
+    assert not file_of(lab, 0).checkpoints
