@@ -74,6 +74,7 @@ _STORE = "tests/test_store.py"
 _VERIFY = "tests/test_verify.py"
 _MASTER = "tests/test_master.py"
 _CHECKPOINTS = "tests/test_checkpoints.py"
+_EXTEND = "tests/test_extend.py"
 _WORKER = "tests/test_worker.py"
 _HEARTBEAT = "tests/test_heartbeat.py"
 _LONG = "tests/test_simulation.py::test_a_worker_that_trains_for_many_leases_is_not_silent"
@@ -430,6 +431,27 @@ MUTATIONS = (
         "what an attempt failed to go on from is tried again", "share",
         tests=f"{_CHECKPOINTS}::test_what_an_attempt_failed_to_go_on_from_is_not_tried_again",
         old="(before[1:] if began_badly else before)", new="before",
+    ),
+    Mutation(
+        "what is extended is counted as searched", "master",
+        tests=f"{_EXTEND}::test_the_search_goes_on_as_if_nothing_had_been_extended",
+        old="asked_for = total - history.extended", new="asked_for = total",
+    ),
+    Mutation(
+        "what is being extended loses its checkpoint", "master",
+        tests=f"{_EXTEND}::test_what_is_being_extended_is_kept_as_long_as_that_takes",
+        old="needed = {(Purpose.TRAIN, number) for number in self._asked.extending().values()}",
+        new="needed: set[Key] = set()",
+    ),
+    Mutation(
+        "what an extended trial has made superfluous is kept", "search",
+        tests=f"{_EXTEND}::test_what_was_trained_further_makes_room",
+        old="if not extended.issuperset(", new="if not set().issuperset(",
+    ),
+    Mutation(
+        "the last state is not saved", "training",
+        tests=f"{_EXTEND}::test_the_last_state_is_saved_of_a_training_that_has_saved_one",
+        old="wants_last = ends and self.saves_last", new="wants_last = False",
     ),
     Mutation(
         "a checkpoint is told of after its training is over", "training",

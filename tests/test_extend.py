@@ -14,6 +14,7 @@ import pytest
 from distune.errors import UserError
 from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
+from distune.master.counting import lines_of
 from distune.master.extending import Extended, extend
 from distune.master.master import Master
 from distune.search.further import parse_change
@@ -38,7 +39,7 @@ from distune.training.checkpoints import Checkpoints
 from distune.training.context import TrialContext
 from tests.conftest import Lab
 from tests.memory_folder import Crash, Faults, Share
-from tests.test_checkpoints import SMALL, SavingTrial, file_of, trained
+from tests.test_checkpoints import SMALL, SavingTrial, file_of, saved_by_first, trained
 from tests.test_retry import ME, Interrupted, Studied
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,13 +158,14 @@ def test_the_search_goes_on_as_if_nothing_had_been_extended(tmp_path: Path, samp
         one.path.mkdir()
         one.run()
         if extends:
-            one.extend(top=2, steps=9)
-        one.limits = one.limits.replace(trials=6)
+            one.extend(top=2, steps=50)
+            one.run()
+        one.limits = one.limits.replace(trials=5)
         one.run()
         trials = [counted.trial for counted in one.history.trials]
         found.append([dict(t.params) | {"seed": t.seed} for t in trials if t.extends is None])
         one.check()
-    assert len(found[0]) == 6
+    assert len(found[0]) == 5
     assert found[0] == found[1]
 
 
@@ -218,7 +220,17 @@ def test_stages_do_not_know_of_what_is_extended(tmp_path: Path) -> None:
     assert [view.trials for view in snapshot.stages] == [2, 2, 2]
     assert [view.counted for view in snapshot.stages] == [2, 2, 2]
     assert len(one.standing) == 7
+    rows = TrialTable(one.history).rows
+    assert [row.stage for row in rows if row.number == 2] == [None]
     one.check()
+
+
+def test_where_nothing_has_a_result_nothing_is_trained_further(tmp_path: Path) -> None:
+    one = Saving(tmp_path, trials=1)
+    one.fails = lambda number: True
+    one.run()
+    with pytest.raises(UserError, match="nothing to train further: no trial of s has a result"):
+        one.extend(top=3, steps=50)
 
 
 # -- which checkpoints are kept ------------------------------------------------------------------
@@ -270,6 +282,26 @@ def test_what_was_trained_further_makes_room(over: Saving) -> None:
     assert over.kept == [5, 6, 7]
     assert {one.trial for one in over.extend(top=3, steps=9)} == {5, 6, 7}
     assert not {5, 6, 7} & set(best)
+
+
+def test_without_a_checkpoint_a_trial_is_trained_from_its_start(over: Saving) -> None:
+    (best, *_) = over.kept
+    for path in [path for path in over.share.files if path.startswith(protocol.CHECKPOINTS)]:
+        del over.share.files[path]
+    assert over.extend(best, steps=50) == [Extended(best, 5, None, "left no checkpoint")]
+    over.run()
+    assert over.first_line(5).checkpoints == []
+    over.check()
+
+
+def test_a_trials_file_that_is_written_anew_still_tells_what_it_has_saved(over: Saving) -> None:
+    (best, *_) = over.kept
+    counted = over.history.get((Purpose.TRAIN, best))
+    assert counted is not None
+    file = over.store.read_counted(counted)
+    anew = records.parse_attempt(b"".join(map(records.encode, lines_of(counted, file))))
+    assert len(anew.checkpoints) == 2
+    assert (anew.checkpoints, anew.resumed) == (file.checkpoints, file.resumed)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -336,7 +368,7 @@ def test_a_master_that_dies_anywhere_leaves_no_file_behind_and_loses_none(
         ([0], {"steps": 6}, "trial 0 is that long already"),
         ([0], {"kind": 6}, 'kind is "a", and only a number can be raised'),
         ([1], {"steps": 9}, "trial 1 is failed: only a complete one is trained further"),
-        ([], {"steps": 6}, "is left to be trained further to that"),
+        ([], {"steps": 6}, "there is nothing to train further: trial . is that long already; "),
     ],
 )
 def test_a_mistake_changes_nothing(
@@ -418,6 +450,22 @@ def test_a_training_can_say_which_state_is_its_last(tmp_path: Path) -> None:
     assert [one.step for one in kept] == [1, 2]
 
 
+def test_where_its_own_checkpoint_is_damaged_an_attempt_falls_back_to_that_of_the_trial_before(
+    tmp_path: Path,
+) -> None:
+    kept = [one.replace(trial=17) for one in saved_by_first(tmp_path, b"of the one before")]
+    trial = Trial(study="s", number=18, attempt=1, extends=17, params={}, checkpoints=kept)
+    own = Checkpoint(attempt=1, number=1, step=9, size=9, sha256="0" * 64)
+    file = AttemptFile(trial, None, (), None, checkpoints=(own,))
+    again = trial.replace(attempt=2, checkpoints=file.checkpoints_for_the_next(failed=False))
+    said: list[str] = []
+    loaded = Checkpoints(str(tmp_path), again, code="c", say=said.append).load()
+    assert loaded is not None
+    assert (loaded.trial, loaded.attempt, loaded.step) == (17, 1, 1)
+    assert loaded.state == b"of the one before"
+    assert len(said) == 1
+
+
 # -- resumed is uninterrupted --------------------------------------------------------------------
 
 
@@ -434,68 +482,55 @@ def test_a_built_in_training_that_is_extended_is_the_longer_one(more: dict[str, 
     assert begin + rest == curve
 
 
-def _state(lab: Lab, study: str, number: int) -> dict[str, bytes]:
-    """The weights in the checkpoint that a counted trial has left."""
-    path = lab.logs / study / f"seen/000/{number:06d}.jsonl"
-    file = records.parse_attempt(path.read_bytes())
-    trial = file.trial.replace(checkpoints=[*file.checkpoints[-1:]])
-    loaded = Checkpoints(str(lab.logs / study / "checkpoints"), trial).load()
-    assert loaded is not None
-    weights = loaded.state["training"]["weights"]
-    return {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+def _weights(state: dict[str, Any]) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in state["training"]["weights"].items()}
 
 
-def _curve(file: AttemptFile) -> list[dict[str, float]]:
-    return [{k: v for k, v in one.metrics.items() if k != "seconds"} for one in file.reports]
-
-
+@pytest.mark.usefixtures("one_thread")
 def test_a_built_in_study_is_extended_bit_for_bit_and_all_views_show_it(lab: Lab) -> None:
     """Six epochs to twelve, by processes, as a user would; and what has a schedule begins anew."""
-    fields: dict[str, Any] = {
-        "objective": "mnist-cnn", "metric": None, "direction": None, "trials": None,
-        "checkpoint_every": 0.001, "sampler": "list",
-        "settings": [{"schedule": "constant", "lr": 0.05}, {"schedule": "cosine", "lr": 0.05}],
-    }  # fmt: skip
-    for epochs in (6, 12):
-        name = f"of-{epochs}.json"
-        lab.write_space(name, params={**SMALL, "optimizer": "adam", "epochs": epochs}, **fields)
-        done = lab.run("master", "--space", name, "--workers", "1", "--plain")
-        assert done.returncode == 0, done.stderr
-    done = lab.run("extend", "of-6", "--top", "3", "--epochs", "12")
-    said = sorted(done.stdout.splitlines())
+    from distune.workloads import saved_state
+
+    params = {**SMALL, "optimizer": "adam", "epochs": 6, "lr": 0.002}
+    lab.write_space(
+        objective="mnist-cnn", metric=None, direction=None, trials=None, checkpoint_every=0.001,
+        params=params, sampler="list", settings=[{"schedule": "constant"}, {"schedule": "cosine"}],
+    )  # fmt: skip
+    master = ["master", "--space", "space.json", "--workers", "1", "--plain"]
+    assert lab.run(*master).returncode == 0
+    said = sorted(lab.run("extend", "space", "--top", "3", "--epochs", "12").stdout.splitlines())
     assert said[0].startswith("start the study's master again")
     assert "trial 0 is trained further as trial" in said[1]
     assert said[1].endswith("from step 6")
     assert said[2].endswith(
         "from its start: it learns by the schedule cosine, which spans its epochs"
     )
-    done = lab.run("master", "--space", "of-6.json", "--workers", "1", "--plain")
-    assert done.returncode == 0, done.stdout + done.stderr
-    by = {file_of_study(lab, "of-6", n).trial.extends: n for n in (2, 3)}
+    assert lab.run(*master).returncode == 0
+    by = {file_of(lab, number).trial.extends: number for number in (2, 3)}
     for old, new in by.items():
-        assert old is not None
-        extended, whole = file_of_study(lab, "of-6", new), file_of_study(lab, "of-12", old)
-        assert _curve(extended) == _curve(whole)
-        assert len(extended.reports) == 12
-        assert extended.result is not None
-        assert whole.result is not None
-        assert extended.result.value == whole.result.value
+        file, whole = file_of(lab, new), SavingTrial(seed=file_of(lab, new).trial.seed)
+        curve = [{k: v for k, v in one.metrics.items() if k != "seconds"} for one in file.reports]
+        assert curve == trained(file.trial.params, whole)
+        assert len(curve) == 12
         resumed = Resumed(attempt=1, step=6, trial=0)
-        assert extended.resumed == (resumed if old == 0 else None)
-        assert _state(lab, "of-6", new) == _state(lab, "of-12", old)
-    shown = lab.run("show", str(by[0]), "--study", "of-6").stdout
+        assert file.resumed == (resumed if old == 0 else None)
+        left = file.trial.replace(checkpoints=[*file.checkpoints[-1:]])
+        loaded = Checkpoints(str(lab.logs / "space" / "checkpoints"), left).load()
+        assert loaded is not None
+        assert _weights(loaded.state) == _weights(saved_state.read(whole.saved[-1]))
+    tests = [path.read_bytes() for path in (lab.logs / "space" / "seen/000").glob("*.test.jsonl")]
+    assert len(tests) == 2
+    assert [records.parse_attempt(data).trial.checkpoints for data in tests] == [[], []]
+    shown = lab.run("show", str(by[0])).stdout
     assert "trains trial 0 further" in shown
     assert "went on from step 6 of attempt 1 at trial 0" in shown
-    as_json = json.loads(lab.run("show", str(by[0]), "--study", "of-6", "--json").stdout)
+    as_json = json.loads(lab.run("show", str(by[0]), "--json").stdout)
     assert as_json["extends"] == 0
-    assert as_json["attempts"][0]["resumed"] == {"attempt": 1, "step": 6, "trial": 0}
-    status = json.loads(lab.run("status", "--study", "of-6", "--json").stdout)
-    assert (status["trials"]["counted"], status["trials"]["planned"]) == (4, 4)
-    assert lab.run("verify", "of-6").returncode == 0
-    for command in (["best"], ["report"], ["export"], ["export", "--format", "jsonl"]):
-        done = lab.run(*command, "--study", "of-6")
-        assert done.returncode == 0, done.stderr
-    assert lab.run("clean", "of-6").stdout == "removed: 2 checkpoints of of-6\n"
+    resumed_from = [one["resumed"] for one in as_json["attempts"] if one["purpose"] == "train"]
+    assert resumed_from == [{"attempt": 1, "step": 6, "trial": 0}]
+    assert (lab.status()["trials"]["counted"], lab.status()["trials"]["planned"]) == (4, 4)
+    assert lab.run("report").returncode == 0
+    assert lab.run("clean", "space").stdout == "removed: 2 checkpoints of space\n"
 
 
 def file_of_study(lab: Lab, study: str, number: int) -> AttemptFile:
@@ -548,6 +583,12 @@ def test_what_is_the_users_own_goes_on_from_what_it_has_saved(lab: Lab) -> None:
         master = ["master", "--space", f"{study}.json", "--workers", "1", *agreed]
         done = lab.run(*master)
         assert done.returncode == 0, done.stdout + done.stderr
+        lacks = ["0"] if study == "program" else ["--epochs", "30"]
+        done = lab.run("extend", study, *lacks)
+        assert done.returncode == 2
+        assert done.stderr.startswith(
+            "distune: say how far" if "0" in lacks else "distune: say which"
+        )
         done = lab.run("extend", study, "0", "--set", "length=30")
         assert done.stdout.startswith("trial 0 is trained further as trial 1, from "), done.stderr
         done = lab.run(*master)
@@ -562,26 +603,3 @@ def test_what_is_the_users_own_goes_on_from_what_it_has_saved(lab: Lab) -> None:
         else:
             totals = [-sum(range(n + 1)) * 0.1 for n in range(30)]
             assert [one.metrics["loss"] for one in file.reports] == pytest.approx(totals)
-
-
-def test_the_command_says_what_it_lacks(lab: Lab) -> None:
-    lab.write_space(objective="train:train", trials=1, params={"x": 0.5, "steps": 2})
-    done = lab.run(
-        "master", "--space", "space.json", "--workers", "1", "--objective", "train:train"
-    )
-    assert done.returncode == 0, done.stderr
-    for arguments, said in (
-        (["--epochs", "3"], "say which: numbers of trials, or --top 3"),
-        (["0", "--top", "3", "--epochs", "3"], "say which: numbers of trials, or --top 3"),
-        (["--top", "3"], "say how far: --epochs 50, or --set steps=500"),
-        (["0", "--epochs", "3"], "trial 0 has no parameter 'epochs'"),
-        (["0", "--set", "steps"], "--set: 'steps' is not NAME=NUMBER, such as steps=500"),
-    ):
-        done = lab.run("extend", "space", *arguments)
-        assert done.returncode == 2
-        assert said in done.stderr
-    done = lab.run("extend", "space", "--top", "1", "--set", "steps=4")
-    assert done.stdout.splitlines()[0] == (
-        "trial 0 is trained further as trial 1, from its start: it left no checkpoint"
-    )
-    assert not file_of(lab, 0).checkpoints

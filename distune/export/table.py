@@ -25,7 +25,7 @@ class TrialRow:
     number: int  # of the trial in the study, from 0
     configuration: int  # the number of the first trial with the same params; repeats share it
     rank: int | None  # of the configuration among all, from 1, for now; None if it failed
-    stage: str | None  # the name of the one it belongs to; None in a study without stages
+    stage: str | None  # that asked for it; None in a study without stages, or of what is extended
     repeat: int  # which repeat of its configuration it is, from 0
     attempt: int  # the one that counted, from 1
     seed: int  # of the training
@@ -54,7 +54,9 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
         for counted in configuration.trials:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
-            stage = staged.stage_of(trial.configuration) if staged is not None else None
+            stage = None
+            if staged is not None and trial.extends is None:
+                stage = staged.stage_of(trial.configuration)
             rows.append(
                 TrialRow(
                     number=trial.number,

@@ -54,15 +54,19 @@ def extend(
     with as_master(folder, store, identity) as master:
         trials = counted_trials(master, numbers) or list(_best(master, top))
         asked: list[Asked] = []
+        passed_over: list[str] = []
         for counted in trials:
             params = longer(master.study, counted, wanted)
             known = _already(master, counted, params)
             if known and numbers:
                 raise UserError(known)
-            if not known and params is not None:
+            if known:
+                passed_over.append(known)
+            elif params is not None:
                 asked.append(_asked(master, counted, params, master.next_number + len(asked)))
         if not asked:
-            raise UserError(f"nothing of {master.study.name} is left to be trained further to that")
+            why = "; ".join(passed_over) or f"no trial of {master.study.name} has a result"
+            raise UserError(f"there is nothing to train further: {why}")
         found = [_extended(master, one) for one in asked]
         ask_for(master, asked)
     return found

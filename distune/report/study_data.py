@@ -80,7 +80,11 @@ class StudyData:
     @cached_property
     def stages(self) -> dict[str, list[int]]:
         """Numbers of the counted trials of each stage that has begun, by its name, in order."""
-        configurations = {one.trial.number: one.trial.configuration for one in self.trials}
+        configurations = {
+            one.trial.number: one.trial.configuration
+            for one in self.trials
+            if one.trial.extends is None
+        }
         return {
             view.stage.name: [n for n, c in sorted(configurations.items()) if view.has(c)]
             for view in self.snapshot.stages
