@@ -399,6 +399,27 @@ def test_what_max_seconds_has_ended_is_not_extended(tmp_path: Path) -> None:
     assert "begin another study" in str(error.value)
 
 
+def test_a_trial_that_names_one_that_is_not_counted_is_tried_again_from_its_start(
+    over: Saving,
+) -> None:
+    """As only a hand can have written it."""
+    over.extend(0, steps=9)
+    path = "trials/000005.1.jsonl"
+    Master(over.store, over.limits, ME).step()
+    line = records.decode(bytes(over.share.files[path]))
+    assert isinstance(line, Trial)
+    over.share.files[path] = records.encode(line.replace(extends=77))
+    over.share.files[protocol.ASKED] = b""
+    over.fails = lambda number: number == 5
+    over.run()
+    over.fails = lambda number: False
+    assert over.first_line(5).extends == 77
+    assert over.retry(5) == {5: 6}
+    over.run()
+    assert over.first_line(6).checkpoints == []
+    over.check()
+
+
 @pytest.mark.parametrize("text", ["steps", "steps=", "=3", "steps=many", "steps=NaN", "a=1e999"])
 def test_a_length_is_a_number(text: str) -> None:
     with pytest.raises(UserError, match="is not NAME=NUMBER, such as steps=500"):

@@ -64,7 +64,8 @@ class Keeping:
             FileNotFoundError, BadRecord: that cannot be read.
         """
         counted = self._history.get(key)
-        assert counted is not None
+        if counted is None:
+            raise BadRecord("it is not counted")  # whoever names it has made that up
         which = counted.trial.number, counted.trial.attempt, counted.worker
         if which not in self._last:
             file = self._store.read_counted(counted)
