@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
+import re
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ import pytest
 from distune.errors import Mistake
 from distune.share import protocol, records
 from distune.share.records import AttemptFile
+from distune.study.study import Study
 from distune.study.trial import (
     Checkpoint,
     Claim,
@@ -28,9 +32,11 @@ from distune.study.trial import (
     Trial,
 )
 from distune.training.checkpoints import Checkpoints
-from distune.training.context import TrialContext
+from distune.training.context import Stopped, TrialContext
+from distune.training.objective import drive, find
+from distune.workloads import WORKLOADS
 from tests.conftest import Lab, executors_of, wait_until
-from tests.trials import QuietTrial
+from tests.trials import QuietTrial, Ticking, needs, without_time
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,13 +45,27 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class SavingTrial(QuietTrial):
-    """Saves after each step, as bytes; goes on from `begin`."""
+    """Saves after each step, as bytes; goes on from `begin`; is stopped when it has saved so often.
+
+    Attributes:
+        due: else it saves nothing but what is the last one,
+        last: which is here, too.
+        saving: called each time.
+    """
 
     begin: bytes | None = None
+    stops_after: int | None = None
     saved: list[bytes] = field(default_factory=list)
+    last: list[bytes] = field(default_factory=list)
+    saving: Callable[[], None] = lambda: None
+    due: bool = True
 
     @property
     def save_due(self) -> bool:
+        return self.due
+
+    @property
+    def saves_last(self) -> bool:
         return True
 
     def save(self, state: Mapping[str, Any], *, last: bool = False) -> None:
@@ -54,6 +74,10 @@ class SavingTrial(QuietTrial):
         file = io.BytesIO()
         saved_state.write(state, file)
         self.saved.append(file.getvalue())
+        self.last += [file.getvalue()] if last else []
+        self.saving()
+        if len(self.saved) == self.stops_after:
+            raise Stopped
 
     def load(self) -> dict[str, Any] | None:
         from distune.workloads import saved_state
@@ -65,12 +89,12 @@ class SavingTrial(QuietTrial):
 SMALL = {"dataset": "digits", "epochs": 5, "batch_size": 64, "n_train": 300, "n_validation": 100}
 
 
-def trained(params: Mapping[str, Any], trial: SavingTrial) -> list[dict[str, float]]:
-    from distune.workloads.mnist_cnn import MNIST_CNN
+def training(
+    params: Mapping[str, Any], trial: SavingTrial, name: str = "mnist-cnn", **options: Any
+) -> Iterator[dict[str, float]]:
     from distune.workloads.trainer.trainer import train
 
-    reports = list(train(MNIST_CNN, params, trial))
-    return [{k: v for k, v in report.items() if k != "seconds"} for report in reports]
+    return train(WORKLOADS[name], params, trial, **options)
 
 
 @pytest.mark.parametrize(
@@ -88,26 +112,137 @@ def trained(params: Mapping[str, Any], trial: SavingTrial) -> list[dict[str, flo
 )
 def test_from_any_checkpoint_a_training_goes_on_bit_for_bit(more: dict[str, Any]) -> None:
     whole = SavingTrial(seed=3)
-    curve = trained({**SMALL, **more}, whole)
-    assert len(whole.saved) == len(curve)
-    for step, state in enumerate(whole.saved, 1):
+    curve = without_time(training({**SMALL, **more}, whole))
+    # After each step, each batch of the validation, and each epoch.
+    assert len(whole.saved) == len(curve) * (5 + 1 + 1)
+    for state in whole.saved[1::5]:
         resumed = SavingTrial(seed=3, begin=state)
-        rest = trained({**SMALL, **more}, resumed)
+        rest = without_time(training({**SMALL, **more}, resumed))
         # A loss that is not a number is equal to itself here.
-        assert repr(rest) == repr(curve[step:])
+        assert repr(rest) == repr(curve[_read(state)["epoch"] :])
         assert _weights(resumed.saved or [state]) == _weights(whole.saved)
 
 
-def _weights(saved: list[bytes]) -> dict[str, bytes]:
+def _read(state: bytes) -> dict[str, Any]:
     from distune.workloads import saved_state
 
-    weights = saved_state.read(saved[-1])["training"]["weights"]
-    return {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+    found: dict[str, Any] = saved_state.read(state)
+    return found
+
+
+def _weights(saved: list[bytes]) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in _read(saved[-1])["weights"].items()}
+
+
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "convolutions, batch normalization": ("convnet", {
+        "dataset": "digits", "n_train": 130, "n_validation": 250, "batch_size": 20, "lr": 0.01,
+        "n_conv": 1, "n_filters": 3, "n_fc": 1, "width": 8, "loss": "cross-entropy", "epochs": 3,
+        "batch_norm_conv": True, "batch_norm_fc": True, "dropout": 0.3, "schedule": "one-cycle",
+    }),
+    "two answers": ("coloured-digits", {
+        "n_train": 100, "n_validation": 100, "batch_size": 30, "n_filters": 4, "width": 16,
+        "epochs": 3,
+    }),
+    "dense layers": ("spirals", {
+        "n_train": 300, "n_validation": 100, "batch_size": 40, "epochs": 3, "optimizer": "rmsprop",
+    }),
+    "regression": ("house-prices", {
+        "n_train": 200, "n_validation": 50, "batch_size": 30, "loss": "gaussian", "epochs": 3,
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["as it is", "bfloat16", "captured"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "convolutions, batch normalization",
+        pytest.param("two answers", marks=needs("usps.bz2")),
+        "dense layers",
+        pytest.param("regression", marks=needs("house_prices.csv")),
+    ],
+)
+def test_a_training_that_is_stopped_at_any_steps_is_the_one_that_never_was(
+    case: str, way: str
+) -> None:
+    from scripts.taping import Tape, capturable_on_cpu
+
+    name, params = WAYS[case]
+    params = {**params, "precision": "bfloat16" if way == "bfloat16" else "float32"}
+    options: dict[str, Any] = {"capturing": lambda _: Tape()} if way == "captured" else {}
+    with capturable_on_cpu():
+        whole = SavingTrial(seed=3)
+        curve = without_time(training(params, whole, name, **options))
+        found: list[dict[str, float]] = []
+        chance, begin, stops = random.Random(f"{case} {way}"), None, 0
+        while True:
+            trial = SavingTrial(seed=3, begin=begin, stops_after=chance.randint(1, 7))
+            try:
+                for report in training(params, trial, name, **options):
+                    found += without_time(iter([report]))
+                break
+            except Stopped:
+                begin = trial.saved[-1]
+                stops += 1
+    assert stops >= 3
+    assert found == curve
+    assert begin is not None
+    assert _weights(trial.saved or [begin]) == _weights(whole.saved)
+
+
+def test_a_winner_is_trained_again_bit_for_bit_if_that_is_stopped_too() -> None:
+    from distune.workloads.mnist_cnn import MNIST_CNN
+    from distune.workloads.trainer import trainer
+
+    params = {**SMALL, "n_test": 250}
+    best = {"steps": 13.0}  # in the midst of an epoch
+    whole = SavingTrial(seed=3)
+    expected = trainer.test(MNIST_CNN, params, whole, best)
+    assert len(whole.saved) == 13 + 3 + 3 + 1
+    for state in whole.saved[::4]:
+        assert trainer.test(MNIST_CNN, params, SavingTrial(seed=3, begin=state), best) == expected
+
+
+# A limit of time
+
+
+LIMITED = {**SMALL, "epochs": 4}  # 5 steps of a tenth of a second each, then one to read the clock
+
+
+def test_before_max_seconds_ends_a_training_its_state_is_saved_from_which_it_could_go_on() -> None:
+    never_ended = without_time(training(LIMITED, SavingTrial(seed=3)))
+    limited = SavingTrial(seed=3, max_seconds=1.45, due=False)
+    curve = list(training(LIMITED, limited, clock=Ticking()))
+    assert [report["steps"] for report in curve] == [5, 10, 13]
+    (last,) = limited.last
+    assert (_read(last)["epoch"], _read(last)["batches"]) == (2, 3)
+    # With the same limit it is over; with another it goes on as if there had been none.
+    again = training(LIMITED, SavingTrial(seed=3, max_seconds=1.45, begin=last), clock=Ticking())
+    assert without_time(again) == without_time(iter(curve[2:]))
+    longer = SavingTrial(seed=3, begin=last)
+    assert without_time(training(LIMITED, longer)) == never_ended[2:]
+
+
+def test_while_a_state_is_saved_no_time_of_training_passes() -> None:
+    clock = Ticking()
+
+    def take_long() -> None:
+        clock.now += 1_000.0
+
+    trial = SavingTrial(seed=3, max_seconds=100.0, saving=take_long)
+    reports = training({**LIMITED, "epochs": 1}, trial, clock=clock)
+    (report,) = reports
+    assert report["seconds"] < 10
 
 
 # -- files ---------------------------------------------------------------------------------------
 
 TRIAL = Trial(study="s", number=17, attempt=1, params={})
+STUDY = Study(
+    id="s", name="n", objective="mine:train", params={}, metric="value", direction="maximize",
+    lease=20.0,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -388,7 +523,7 @@ def test_an_objective_that_is_killed_twice_has_one_curve(saving: Lab, first: boo
     assert file.resumed == Resumed(attempt=2, step=5)
     assert file.result is not None
     assert (file.result.value, file.result.steps) == (totals[0], 8)
-    assert "went on from step 5 of attempt 2" in saving.run("show", "0").stdout
+    assert "went on from the checkpoint of attempt 2 after step 5" in saving.run("show", "0").stdout
     attempts = json.loads(saving.run("show", "0", "--json").stdout)["attempts"]
     assert [one["resumed"] for one in attempts] == [
         None, {"attempt": 1, "step": 3, "trial": None}, {"attempt": 2, "step": 5, "trial": None}
@@ -423,6 +558,50 @@ def test_a_plain_function_goes_on_too(saving: Lab) -> None:
     assert file.resumed == Resumed(attempt=1, step=5)
     assert file.result is not None
     assert (file.result.outcome, file.result.value) == (Outcome.COMPLETE, 5.0)
+
+
+@pytest.mark.parametrize(("first", "last"), [(True, 10), (False, 9)], ids=["first", "afterwards"])
+def test_shortly_before_max_seconds_a_state_of_ones_own_training_is_due(
+    folder: Path, first: bool, last: int
+) -> None:
+    """Of the last step, if it is saved before it is yielded: nobody is asked for one afterwards."""
+    now, kept = [0.0], list[Checkpoint]()
+
+    def objective(params: Any, trial: TrialContext) -> Iterator[int]:
+        for step in range(1, 99):
+            now[0] += 10.0
+            if first:
+                trial.save(step, step)
+            yield step
+            if not first:
+                trial.save(step)
+
+    context = TrialContext(
+        17, 1, 0, "cpu", "", max_seconds=95.0, checkpoint_every=1000.0, last_within=60.0, monotonic=lambda: now[0],
+        checkpoints=Checkpoints(str(folder), TRIAL, keep=kept.append),
+    )  # fmt: skip
+    study = STUDY.model_copy(update={"max_seconds": 95.0})
+    messages = list(drive(objective, study, TRIAL, context, clock=lambda: now[0]))
+    assert len(messages) == 10 + 1
+    assert kept[0].step >= 8
+    assert kept[-1].step == last
+
+
+def test_a_file_that_a_program_names_in_its_last_step_is_saved(folder: Path) -> None:
+    kept: list[Checkpoint] = []
+    folder.with_name("state").write_text("of step 1")
+    line = json.dumps(
+        {"value": 1, "train_seconds": 9, "checkpoint": str(folder.with_name("state"))}
+    )
+    program = ("sh", "-c", 'echo "$1"; exec tail -f /dev/null', "sh", line, "{trial_resume}")
+    context = TrialContext(
+        17, 1, 0, "cpu", "", max_seconds=9.0, checkpoint_every=1e-6,
+        checkpoints=Checkpoints(str(folder), TRIAL, keep=kept.append),
+    )  # fmt: skip
+    study = STUDY.model_copy(update={"max_seconds": 9.0, "command": program, "objective": None})
+    report, _ = drive(find(study, TRIAL, {}), study, TRIAL, context)
+    assert isinstance(report, Report)
+    assert [one.step for one in kept] == [1]
 
 
 def test_what_a_stop_has_given_back_goes_on_when_the_study_does(saving: Lab) -> None:
@@ -539,19 +718,23 @@ def test_a_program_goes_on_from_the_file_that_it_has_named(lab: Lab) -> None:
     assert losses == pytest.approx([100 * 0.8 ** (2 * n) for n in range(1, 21)])
 
 
+LONG_EPOCHS = {**SMALL, "n_train": 1000, "batch_size": 1, "n_filters": 8, "n_hidden": 32}
+
+
 def test_a_built_in_training_that_is_killed_twice_is_the_one_that_never_was(lab: Lab) -> None:
-    """Its curve, its result and its weights, bit for bit, on other workers each time."""
+    """In the midst of an epoch. Its curve, its result and its weights, bit for bit, on other
+    workers each time.
+    """
     lab.write_space(
-        objective="mnist-cnn", metric=None, direction=None, trials=1, checkpoint_every=0.001,
-        params={**SMALL, "n_train": 1000, "epochs": 40, "optimizer": "adam", "dropout": 0.3},
-        lease="2s",
+        objective="mnist-cnn", metric=None, direction=None, trials=1, checkpoint_every=0.2,
+        params={**LONG_EPOCHS, "epochs": 2, "optimizer": "adam", "dropout": 0.3}, lease="2s",
     )  # fmt: skip
     found = []
-    for name, kills in (("whole", []), ("killed", [3, 20])):
+    for name, kills in (("whole", []), ("killed", [0, 1])):
         master = lab.master("--plain", "--study", name)
-        for step in kills:
+        for attempt, step in enumerate(kills, 1):
             worker = lab.start("worker", "--jobs", "1", "--study", name)
-            wait_until(lambda n=step: _steps(lab, "killed") >= n, what="it has come so far")  # type: ignore[misc]
+            wait_until(lambda n=attempt, s=step: _is_in_epoch(lab, n, s), what="it has come so far")  # type: ignore[misc]
             for process in (worker.pid, *(one.pid for one in executors_of(worker.pid))):
                 os.kill(process, signal.SIGKILL)
         last = lab.start("worker", "--jobs", "1", "--study", name)
@@ -567,8 +750,49 @@ def test_a_built_in_training_that_is_killed_twice_is_the_one_that_never_was(lab:
         ]
         weights = _tensors((folder / "artifacts" / "best.pt").read_bytes())
         found.append((curve, file.result.value, weights))
-    assert len(found[0][0]) == 40
+    assert len(found[0][0]) == 2
     assert found[0] == found[1]
+
+
+def _is_in_epoch(lab: Lab, attempt: int, epoch: int) -> bool:
+    """Whether this attempt, which is trained, has saved a state after so many whole epochs."""
+    for path in (lab.logs / "killed" / "trials").glob(f"*.{attempt}.jsonl.*.taken"):
+        with suppress(FileNotFoundError):
+            saved = records.parse_attempt(path.read_bytes()).checkpoints
+            return bool(saved) and saved[-1].step == epoch
+    return False
+
+
+def test_a_worker_that_is_asked_to_end_loses_nothing_of_a_long_epoch(lab: Lab) -> None:
+    """However far away the next checkpoint is."""
+    lab.write_space(
+        objective="mnist-cnn", metric=None, direction=None, trials=1,
+        params={**LONG_EPOCHS, "n_filters": 64, "n_hidden": 512, "epochs": 1},
+    )  # fmt: skip
+    master = lab.master("--plain")
+    worker = lab.start("worker", "--jobs", "1")
+    wait_until(lambda: _is_on_its_way(lab), what="it is being trained")
+    worker.terminate()
+    assert worker.wait(10) == 143
+    folder = lab.logs / "space"
+    wait_until(lambda: list(folder.glob("seen/000/*.lost")), what="it is put away")
+    (lost,) = folder.glob("seen/000/*.lost")
+    given_back = records.parse_attempt(lost.read_bytes())
+    assert [(one.number, one.step) for one in given_back.checkpoints] == [(1, 0)]
+    trial = given_back.trial.replace(attempt=2, checkpoints=[*given_back.checkpoints])
+    loaded = Checkpoints(str(folder / "checkpoints"), trial).load()
+    assert loaded is not None
+    assert 0 < loaded.state["batches"] < 1000
+    assert 0 < loaded.state["seconds"] <= loaded.described.seconds
+    lab.start("worker", "--jobs", "1")
+    assert master.wait(60) == 0
+    assert file_of(lab, 0).resumed == Resumed(attempt=1, step=0)
+    assert [report.metrics["steps"] for report in file_of(lab, 0).reports] == [1000]
+
+
+def _is_on_its_way(lab: Lab) -> bool:
+    beats = (lab.logs / "space" / "workers").glob("*.beat")
+    return any(re.search(rb'"fraction": 0\.0*[1-9]', beat.read_bytes()) for beat in beats)
 
 
 def _tensors(data: bytes) -> dict[str, bytes]:

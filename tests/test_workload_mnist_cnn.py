@@ -28,20 +28,9 @@ from distune.workloads.trainer import trainer
 from distune.workloads.trainer.network import evaluate
 from distune.workloads.trainer.optimizers import learning_rate
 from distune.workloads.workload import Recipe
-from tests.trials import QuietTrial, figures_in, without_time, workload_of
+from tests.trials import QuietTrial, Ticking, figures_in, without_time, workload_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class Ticking:
-    """A clock that goes on by a tenth of a second each time it is read."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
 
 
 PROBLEM = problems.classification("cross-entropy", follow_training=False)

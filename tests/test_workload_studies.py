@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,11 @@ from distune.workloads.data.mnist import FASHION_MNIST
 from distune.workloads.house_prices import HOUSE_PRICES
 from distune.workloads.spirals import SPIRALS
 from distune.workloads.trainer import trainer
-from tests.trials import QuietTrial, figures_in, without_time
+from tests.trials import QuietTrial, figures_in, needs, without_time
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 USPS, HOUSES = ("usps.bz2", "house_prices.csv")
-
-
-def needs(file: str) -> pytest.MarkDecorator:
-    """Skips a test where the real data is not there."""
-    there = (Path(os.environ.get("DISTUNE_DATA", "nowhere")) / file).is_file()
-    return pytest.mark.skipif(not there, reason=f"DISTUNE_DATA names no folder with {file}")
 
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from distune.share.records import decode_document
 from distune.study.figures import FILE, Figure, Figures
 from distune.workloads import Workload
@@ -55,6 +57,23 @@ class QuietTrial:
 
     def progress(self, fraction: float, images_per_second: float) -> None:
         self.reported.append((fraction, images_per_second))
+
+
+class Ticking:
+    """A clock that goes on by a tenth of a second each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
+def needs(file: str) -> pytest.MarkDecorator:
+    """Skips a test where the real data is not there."""
+    there = (Path(os.environ.get("DISTUNE_DATA", "nowhere")) / file).is_file()
+    return pytest.mark.skipif(not there, reason=f"DISTUNE_DATA names no folder with {file}")
 
 
 def workload_of(

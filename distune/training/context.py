@@ -13,6 +13,11 @@ from distune.workloads.data.folders import DataFolders
 
 _WRITTEN_WITHIN = 5.0  # seconds; the worker, which wants the training to end, kills it before that
 LAST_WITHIN = 15.0  # seconds that the end of a training waits for its last state to be written
+#: Of the last step's time: so long before `max_seconds` a state is due, since that step may be the
+#: last one, after which nobody is asked for a state.
+_BEFORE_THE_END = 1.5
+_LEAST_BETWEEN = 1.0  # seconds between two states, then
+_SHORT = 1.0  # seconds of training: what `max_seconds` ends so soon is not worth a state
 
 
 class Stopped(BaseException):
@@ -62,7 +67,9 @@ class TrialContext:
     yields: bool = False
 
     def __post_init__(self) -> None:
-        self._began = self._saved_at = self.monotonic()
+        self._saved_at = self._told_at = self.monotonic()
+        self._told = self._lasted = 0.0  # seconds of training, then; of its last step
+        self._due_at = self._saved_at + self.checkpoint_every
         self._loaded: Loaded | None = None
         self._saves = False
         self._awaited: int | None = None  # the report that makes a checkpoint complete
@@ -99,6 +106,7 @@ class TrialContext:
             self._loaded = self.checkpoints.load()
             if self._loaded is not None:
                 self.reports += self._loaded.described.reports
+                self._told, self._told_at = self.seconds_before, self.monotonic()
                 self.on_resumed(self._loaded)
         return self._loaded.state if self._loaded is not None else None
 
@@ -107,20 +115,26 @@ class TrialContext:
         """Whether `save` would write a state now."""
         if self.checkpoints is None or self.checkpoint_every <= 0:
             return False
-        since = self.monotonic() - self._saved_at
-        return since >= self.checkpoint_every or self.ends_when_saved()
+        return self.monotonic() >= self._due_at or self.ends_when_saved()
 
     @property
     def saves_last(self) -> bool:
         """Whether `save` would write the state of the last step, too, however young the one before
-        is: if there is one, because whoever is trained further has to be worth a file.
+        is: if there is one, because whoever is trained further has to be worth a file; or if it is
+        `max_seconds` that ends the training, and not at once.
         """
-        return self.last_within > 0 and (self._saved is not None or self._loaded is not None)
+        worth = self._saved is not None or self._loaded is not None or self._is_at_limit
+        return self.checkpoints is not None and self.last_within > 0 and worth
+
+    @property
+    def _is_at_limit(self) -> bool:
+        seconds = self._told + self.monotonic() - self._told_at
+        return self.max_seconds is not None and seconds >= self.max_seconds >= _SHORT
 
     def save(self, state: Any, step: int | None = None, *, last: bool = False) -> None:
         """Save a state that a later attempt may go on from, unless the last one is younger than the
-        study's `checkpoint_every`: call it after each step. That of the last step is saved in any
-        case, if there is one before it.
+        study's `checkpoint_every` and `max_seconds` is not near: call it after each step. That of
+        the last step is saved in any case, if there is one before it.
 
         A share that does not take it is said, and costs the training nothing.
 
@@ -142,12 +156,13 @@ class TrialContext:
         wants_last = ends and self.saves_last
         if self.checkpoints is None or not (self.save_due or wants_last):
             return
-        if wants_last and of_step == self._saved:
+        if wants_last and step is not None and step == self._saved:
             self.checkpoints.wait(self.last_within)  # it may still be on its way
             return
         if self.yields and of_step > made + 1:
             raise Mistake(f"trial.save was given the state of step {step} after {made} steps")
         self._saved_at, self._saved, self._ends = self.monotonic(), of_step, ends
+        self._foresee()
         try:
             self.checkpoints.take(state, of_step)
         except OSError as error:
@@ -162,11 +177,19 @@ class TrialContext:
             self._saves = True
             self.on_saving()
 
+    def _foresee(self) -> None:
+        """When the next state is due."""
+        self._due_at = self._saved_at + self.checkpoint_every
+        if self.yields and self.max_seconds is not None and self.last_within > 0:
+            near = self._told_at + self.max_seconds - self._told - _BEFORE_THE_END * self._lasted
+            between = max(_LEAST_BETWEEN, self._lasted / 2)
+            self._due_at = min(self._due_at, max(near, self._saved_at + between))
+
     def _complete(self, step: int) -> None:
         assert self.checkpoints is not None
         reports = self.reports[:step] if self.yields else []
-        now = self.monotonic() - self._began + self.seconds_before
-        self.checkpoints.write(reports, reports[-1].seconds if reports else now)
+        seconds = self._told + self.monotonic() - self._told_at
+        self.checkpoints.write(reports, seconds)
         if self.ends_when_saved():
             self.checkpoints.wait(_WRITTEN_WITHIN)
             raise Stopped
@@ -186,9 +209,17 @@ class TrialContext:
         Raises:
             Stopped: as `save`.
         """
+        seconds = self.reports[-1].seconds
+        self._lasted, self._told, self._told_at = seconds - self._told, seconds, self.monotonic()
+        self._foresee()
         if self._awaited is not None and self._awaited <= len(self.reports):
             step, self._awaited = self._awaited, None
             self._complete(step)
+
+    def wait(self) -> None:
+        """Until what was saved is written, but not for long."""
+        if self.checkpoints is not None:
+            self.checkpoints.wait(_WRITTEN_WITHIN)
 
     def close(self) -> None:
         """The training is over: of what is being written nobody is told, and a copy is removed."""

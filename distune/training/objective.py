@@ -98,6 +98,7 @@ def drive(
                     if believed not in metrics and "seconds" in metrics:
                         _say_that_seconds_are_a_metric()
                     if seconds >= study.max_seconds:
+                        context.wait()
                         break
         yield _complete(study, trial, reports)
     except (Stopped, GeneratorExit):

@@ -70,11 +70,12 @@ def run_command(
             fields = _fields_in(line)
             report = {n: v for n, v in fields.items() if isinstance(v, float) or n == metric}
             saved = fields.get(_CHECKPOINT) if resumes else None
+            if isinstance(saved, str):
+                # Before the report that it came with, after which the training may be over.
+                latest = Path(saved), len(context.reports) + bool(report)
+                context.save(*latest)
             if report:
                 yield report
-            if isinstance(saved, str):
-                latest = Path(saved), len(context.reports)
-                context.save(*latest)
             if not report and not isinstance(saved, str):
                 _pass_on(1, line)
         status = process.wait()

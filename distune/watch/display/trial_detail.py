@@ -65,9 +65,11 @@ def _attempt_blocks(
         fitted(rule_line(f"{test} {name.attempt}", standing, "", width), width)
     ]
     if file.resumed is not None:
-        where = f"went on from step {file.resumed.step} of attempt {file.resumed.attempt}"
-        if file.resumed.trial is not None:
-            where += f" at trial {file.resumed.trial}"
+        before = file.resumed  # it may have been saved in the midst of the next step
+        of = f"attempt {before.attempt}"
+        if before.trial is not None:
+            of += f" at trial {before.trial}"
+        where = f"went on from the checkpoint of {of} after step {before.step}"
         blocks.append(indented(Text(where), width))
     fraction = running_attempt(snapshot, name).fraction
     if name.state is State.TAKEN and fraction is not None:

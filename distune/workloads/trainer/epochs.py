@@ -54,7 +54,9 @@ class TrialLike(Protocol):
         """Whether the state at the end of the training should be saved."""
 
     def save(self, state: Mapping[str, Any], *, last: bool = False) -> None:
-        """Keep a state that a later attempt can go on from; the last one, to be trained further."""
+        """Keep a state that a later attempt can go on from, if that is due; the last one, to be
+        trained further.
+        """
 
     def load(self) -> dict[str, Any] | None:
         """The state that an earlier attempt has saved last, if one has."""
@@ -66,13 +68,13 @@ class TrialLike(Protocol):
 
 
 class Training:
-    """Trains `model` in place.
+    """Trains `model` in place. Between any two steps its state can be saved, and gone on from.
 
     Args:
         max_steps: end exactly there, whatever the time; else as `trainer.train` says.
 
     Attributes:
-        over: no epoch comes after the last one, be there more of them.
+        beside: what else is saved with its state, and found here again.
     """
 
     def __init__(
@@ -103,39 +105,47 @@ class Training:
         self._step = CapturedStep(self._update, params.batch_size, capture)
         self._pace = pace.pace_for(self._there)
         self._shuffle = torch.Generator().manual_seed(trial.seed)
+        self._shuffled_from = self._shuffle.get_state()  # for this epoch's order
         self._epoch, self._steps, self._seconds = 0, 0, 0.0  # that are over
+        self._batches = 0  # of this epoch, that are over
         self._steps_before = 0  # of the attempts that this one goes on from
         self._reported_seconds, self._reported_examples = 0.0, 0
-        self.over = False
+        self._diverged = False
+        self.beside: dict[str, float] = {}
 
-    def state(self) -> dict[str, Any]:
-        """All that the training goes on from, between two epochs: tensors and numbers."""
+    def _state(self) -> dict[str, Any]:
+        """All that the training goes on from, between two steps: tensors and numbers."""
         return {
             "weights": self._model.state_dict(),
             "optimizer": self._update.optimizer_state(),
-            "shuffle": self._shuffle.get_state(),
+            "shuffle": self._shuffled_from,
             "random": random_state(self._there),
             "epoch": self._epoch,
+            "batches": self._batches,
+            "totals": self._update.totals,
             "steps": self._steps,
             "seconds": self._seconds,
-            "over": self.over,
+            "diverged": self._diverged,
+            "beside": self.beside,
         }
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether no epoch comes any more."""
-        return self.over or self._epoch >= self._params.epochs
-
     def go_on_from(self, state: Mapping[str, Any]) -> None:
-        """Be where the training was whose `state` this is; before the first epoch."""
+        """Be where the training was that has saved this; before the first epoch."""
         self._model.load_state_dict(state["weights"])
         self._update.set_optimizer_state(state["optimizer"])
-        self._shuffle.set_state(state["shuffle"])
+        self._shuffled_from = state["shuffle"]
         set_random_state(state["random"], self._there)
-        self._epoch = int(state["epoch"])
+        self._epoch, self._batches = int(state["epoch"]), int(state["batches"])
+        self._update.set_totals(state["totals"])
         self._steps = self._steps_before = int(state["steps"])
         self._seconds = self._reported_seconds = float(state["seconds"])
-        self.over = bool(state["over"])
+        self._diverged = bool(state["diverged"])
+        self.beside = dict(state["beside"])
+
+    def save_if_due(self) -> None:
+        """To be called between two steps, as often as you like."""
+        if self._trial.save_due:
+            self._trial.save(self._state())
 
     def _worthwhile(self, capture: Capture | None) -> Capture | None:
         whole = self._params.epochs * (self._n // self._params.batch_size)  # batches of full size
@@ -143,7 +153,8 @@ class Training:
         return capture if enough else None
 
     def epochs(self) -> Iterator[tuple[dict[str, float], float]]:
-        """Train until a loss is not finite; yields after each epoch, with the clock stopped.
+        """Train until a loss is not finite; yields after each epoch, with the clock stopped, and
+        goes on when `end_epoch` was called.
 
         Yields:
             `epoch`, how many are over (a fraction if this one was cut short); `steps` of the
@@ -152,37 +163,69 @@ class Training:
             the seconds of training so far, not counting what happens between epochs.
         """
         try:
-            while self._epoch < self._params.epochs and not self.over:
-                examples = self._train_epoch()
+            while self._batches or not self._is_over:  # a begun epoch is reported in any case
+                self._train_epoch()
+                self._seconds = self._clock() - self._started
+                if self._seconds >= self._max_seconds and self._trial.saves_last:
+                    self._trial.save(self._state(), last=True)
+                examples = min(self._batches * self._params.batch_size, self._n)
                 report = {"epoch": self._epoch + examples / self._n, "steps": float(self._steps)}
                 for name, total in self._update.totals.items():
                     report[f"train_{name}"] = total.item() / examples
-                self._epoch += 1
-                self.over |= not math.isfinite(report["train_loss"])
-                self._seconds = self._clock() - self._started
+                self._diverged = not math.isfinite(report["train_loss"])
                 yield report, self._seconds
         finally:
             self._step.free()
 
-    def _train_epoch(self) -> int:
-        """Returns how many examples it was: all of them, unless the training ends before."""
+    def end_epoch(self, *, is_last: bool = False) -> None:
+        """All that an epoch has come to is known, and `beside`: until then, whoever goes on from a
+        state makes its report again. None comes after it if the caller says so.
+        """
+        self._epoch += 1
+        self._batches = 0
+        self._shuffled_from = self._shuffle.get_state()
+        # What its limit of time ends is saved before: it can go on in its midst.
+        ends = is_last or self._epoch >= self._params.epochs or self._diverged
+        if self._trial.save_due or (ends and self._trial.saves_last):
+            self._trial.save(self._state(), last=ends)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._epoch >= self._params.epochs or self._diverged or self._at_limit
+
+    @property
+    def _at_limit(self) -> bool:
+        return self._steps == self._max_steps or self._seconds >= self._max_seconds
+
+    def _train_epoch(self) -> None:
+        """Train on what is left of its batches: all of them, unless the training ends before."""
         self._model.train()
-        examples = 0
         self._started = self._clock() - self._seconds
         with self._pace.working():
-            self._update.begin_epoch()
-            order = torch.randperm(self._n, generator=self._shuffle).to(self._there)
-            for batch in torch.split(order, self._params.batch_size):
+            if not self._batches:
+                self._update.begin_epoch()
+            for batch in torch.split(self._order(), self._params.batch_size)[self._batches :]:
+                if self._at_limit:
+                    break
                 self._train_on(batch)
-                examples += len(batch)
                 # A GPU may be some steps behind (see `Pace`); waiting for each would
                 # cost more.
                 self._seconds = self._clock() - self._started
                 self._tell_progress()
-                self.over = self._steps == self._max_steps or self._seconds >= self._max_seconds
-                if self.over:
-                    break
-        return examples
+                if self._trial.save_due:
+                    self._save_in_epoch()
+
+    def _order(self) -> Tensor:
+        """Of the examples in this epoch: the same each time it is asked for."""
+        self._shuffle.set_state(self._shuffled_from)
+        return torch.randperm(self._n, generator=self._shuffle).to(self._there)
+
+    def _save_in_epoch(self) -> None:
+        """The clock stands still: but what the device has yet to do is training."""
+        self._pace.wait()
+        self._seconds = self._clock() - self._started
+        self._trial.save(self._state())
+        self._started = self._clock() - self._seconds
 
     def _train_on(self, batch: Tensor) -> None:
         if self._params.schedule != "constant":
@@ -190,6 +233,7 @@ class Training:
             self._update.learn_at(rate)
         self._step(batch)
         self._steps += 1
+        self._batches += 1
         self._pace.issued(len(batch))
 
     def _tell_progress(self) -> None:

@@ -44,14 +44,22 @@ class _InBfloat16(nn.Module):
         return outputs.float()
 
 
-def evaluate(model: nn.Module, split: Split, problem: Problem) -> dict[str, float]:
-    """Means over a split: `loss`, and each of the problem's metrics."""
+def evaluate(
+    model: nn.Module,
+    split: Split,
+    problem: Problem,
+    between: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Means over a split: `loss`, and each of the problem's metrics. Calls `between` after each
+    batch, of which there may be many.
+    """
     totals: dict[str, Tensor] = {}
     batches = torch.split(split.targets, _batch(split.inputs))
     with torch.inference_mode():
         for outputs, targets in zip(_outputs(model, split.inputs), batches, strict=True):
             add_to(totals, {"loss": problem.loss(outputs, targets, reduction="sum")})
             add_to(totals, problem.metrics(outputs, targets))
+            between()
     return {name: total.item() / len(split.targets) for name, total in totals.items()}
 
 

@@ -157,6 +157,10 @@ class Update:
                     value = value.to(weights.device)
                 self._optimizer.state[weights][name] = value
 
+    def set_totals(self, totals: Mapping[str, Tensor]) -> None:
+        """Have summed up what another one has, whatever device that was on."""
+        self.totals = {name: total.to(self._weights[0].device) for name, total in totals.items()}
+
     def begin_epoch(self) -> None:
         for total in self.totals.values():
             total.zero_()

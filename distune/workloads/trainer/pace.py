@@ -53,6 +53,10 @@ class Pace:
     def _pass(self) -> None:
         self.steps, self.examples, _ = self._marks.popleft()
 
+    def wait(self) -> None:
+        """Until all that was issued is over."""
+        self.all_over()
+
     def all_over(self) -> None:
         """Everything that was issued is known to be over."""
         self.steps, self.examples = self._issued
@@ -81,8 +85,11 @@ class CudaPace(Pace):
                 yield
         finally:
             # Also if it broke off: memory that is given back must not be written to any more.
-            self._stream.synchronize()
-            self.all_over()
+            self.wait()
+
+    def wait(self) -> None:
+        self._stream.synchronize()
+        self.all_over()
 
 
 def pace_for(device: torch.device) -> Pace:

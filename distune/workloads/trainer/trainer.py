@@ -56,22 +56,20 @@ def train(
         training = Training(
             model, data.train, recipe.problem, checked, trial, clock=clock, capturing=capturing
         )
-        best, waited = math.nan, 0
+        training.beside = {"best": math.nan, "waited": 0}
         if (saved := trial.load()) is not None:
-            training.go_on_from(saved["training"])
-            best, waited = float(saved["best"]), int(saved["waited"])
-            if waited == checked.patience:
-                return
+            training.go_on_from(saved)
+        best, waited = training.beside["best"], training.beside["waited"]
+        if waited == checked.patience:
+            return
         for report, seconds in training.epochs():
-            found = evaluate(model, data.validation, recipe.problem)
+            found = evaluate(model, data.validation, recipe.problem, training.save_if_due)
             report.update({f"val_{name}": value for name, value in found.items()})
             yield {**report, "seconds": seconds, "parameters": parameters}
             improved = better(found[watched], best, workload.direction)
             best, waited = (found[watched], 0) if improved else (best, waited + 1)
-            ends = training.is_complete or waited == checked.patience
-            if trial.save_due or (ends and trial.saves_last):
-                state = {"training": training.state(), "best": best, "waited": waited}
-                trial.save(state, last=ends)
+            training.beside = {"best": best, "waited": waited}
+            training.end_epoch(is_last=waited == checked.patience)
             if waited == checked.patience:
                 return
 
@@ -105,10 +103,9 @@ def test(
         if (saved := trial.load()) is not None:
             training.go_on_from(saved)
         for _ in training.epochs():
-            if trial.save_due:
-                trial.save(training.state())
-        on_test = evaluate(model, data.test, recipe.problem)
-        on_validation = evaluate(model, data.validation, recipe.problem)
+            training.end_epoch()
+        on_test = evaluate(model, data.test, recipe.problem, training.save_if_due)
+        on_validation = evaluate(model, data.validation, recipe.problem, training.save_if_due)
         _leave_weights(trial, workload, checked, model)
         _leave_figures(trial, recipe.figures(raw, partial(predict, model)))
     return {
