@@ -459,6 +459,21 @@ MUTATIONS = (
         old="if checkpoint is not None and not self._closed:", new="if checkpoint is not None:",
     ),
     Mutation(
+        "a training goes on at the beginning of its epoch", "workloads/trainer",
+        tests=f"{_CHECKPOINTS}::test_a_training_that_is_stopped_at_any_steps_is_the_one_that_never_was",
+        old="self._params.batch_size)[self._batches :]:", new="self._params.batch_size):",
+    ),
+    Mutation(
+        "a training in an epoch saves the order of the next one", "workloads/trainer",
+        tests=f"{_CHECKPOINTS}::test_from_any_checkpoint_a_training_goes_on_bit_for_bit",
+        old='"shuffle": self._shuffled_from,', new='"shuffle": self._shuffle.get_state(),',
+    ),
+    Mutation(
+        "what max_seconds ends is not saved", "workloads/trainer",
+        tests=f"{_CHECKPOINTS}::test_before_max_seconds_ends_a_training_its_state_is_saved_from_which_it_could_go_on",
+        old="if self._seconds >= self._max_seconds >= _SHORT_S:", new="if False:",
+    ),
+    Mutation(
         "a training is not asked to save when its worker ends", "worker",
         tests=_WORKER,
         old="if self._slots.save_all() else 0.0", new="if False else 0.0",
