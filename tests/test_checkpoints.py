@@ -105,7 +105,7 @@ def training(
         {"optimizer": "adamw", "schedule": "cosine", "lr_final": 0.0001},
         {"optimizer": "rmsprop", "schedule": "one-cycle", "momentum": 0.5},
         {"momentum": 0.9, "clip_norm": 1.0, "l1": 1e-5},
-        {"lr": 0.5, "patience": 2},
+        {"lr": 1e-12, "patience": 2},
         {"lr": 1e9},
     ],
     ids=lambda more: ",".join(f"{k}={v}" for k, v in more.items()) or "sgd",
@@ -558,6 +558,20 @@ def test_a_plain_function_goes_on_too(saving: Lab) -> None:
     assert file.resumed == Resumed(attempt=1, step=5)
     assert file.result is not None
     assert (file.result.outcome, file.result.value) == (Outcome.COMPLETE, 5.0)
+
+
+@pytest.mark.parametrize(("limit", "worth"), [(0.9, False), (1.1, True)])
+def test_a_training_that_max_seconds_ends_at_once_is_not_worth_a_state(
+    folder: Path, limit: float, worth: bool
+) -> None:
+    now = [0.0]
+    context = TrialContext(
+        17, 1, 0, "cpu", "", max_seconds=limit, last_within=60.0, monotonic=lambda: now[0],
+        checkpoints=Checkpoints(str(folder), TRIAL),
+    )  # fmt: skip
+    assert not context.saves_last
+    now[0] = limit
+    assert context.saves_last == worth
 
 
 @pytest.mark.parametrize(("first", "last"), [(True, 10), (False, 9)], ids=["first", "afterwards"])
