@@ -97,6 +97,10 @@ def training(
     return train(WORKLOADS[name], params, trial, **options)
 
 
+def trained(params: Mapping[str, Any], trial: SavingTrial) -> list[dict[str, float]]:
+    return without_time(training(params, trial))
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -112,12 +116,12 @@ def training(
 )
 def test_from_any_checkpoint_a_training_goes_on_bit_for_bit(more: dict[str, Any]) -> None:
     whole = SavingTrial(seed=3)
-    curve = without_time(training({**SMALL, **more}, whole))
+    curve = trained({**SMALL, **more}, whole)
     # After each step, each batch of the validation, and each epoch.
     assert len(whole.saved) == len(curve) * (5 + 1 + 1)
     for state in whole.saved[1::5]:
         resumed = SavingTrial(seed=3, begin=state)
-        rest = without_time(training({**SMALL, **more}, resumed))
+        rest = trained({**SMALL, **more}, resumed)
         # A loss that is not a number is equal to itself here.
         assert repr(rest) == repr(curve[_read(state)["epoch"] :])
         assert _weights(resumed.saved or [state]) == _weights(whole.saved)
@@ -211,7 +215,7 @@ LIMITED = {**SMALL, "epochs": 4}  # 5 steps of a tenth of a second each, then on
 
 
 def test_before_max_seconds_ends_a_training_its_state_is_saved_from_which_it_could_go_on() -> None:
-    never_ended = without_time(training(LIMITED, SavingTrial(seed=3)))
+    never_ended = trained(LIMITED, SavingTrial(seed=3))
     limited = SavingTrial(seed=3, max_seconds=1.45, due=False)
     curve = list(training(LIMITED, limited, clock=Ticking()))
     assert [report["steps"] for report in curve] == [5, 10, 13]
@@ -221,7 +225,7 @@ def test_before_max_seconds_ends_a_training_its_state_is_saved_from_which_it_cou
     again = training(LIMITED, SavingTrial(seed=3, max_seconds=1.45, begin=last), clock=Ticking())
     assert without_time(again) == without_time(iter(curve[2:]))
     longer = SavingTrial(seed=3, begin=last)
-    assert without_time(training(LIMITED, longer)) == never_ended[2:]
+    assert trained(LIMITED, longer) == never_ended[2:]
 
 
 def test_while_a_state_is_saved_no_time_of_training_passes() -> None:
@@ -591,8 +595,8 @@ def test_shortly_before_max_seconds_a_state_of_ones_own_training_is_due(
                 trial.save(step)
 
     context = TrialContext(
-        17, 1, 0, "cpu", "", max_seconds=95.0, checkpoint_every=1000.0, last_within=60.0, monotonic=lambda: now[0],
-        checkpoints=Checkpoints(str(folder), TRIAL, keep=kept.append),
+        17, 1, 0, "cpu", "", max_seconds=95.0, checkpoint_every=1000.0, last_within=60.0,
+        monotonic=lambda: now[0], checkpoints=Checkpoints(str(folder), TRIAL, keep=kept.append),
     )  # fmt: skip
     study = STUDY.model_copy(update={"max_seconds": 95.0})
     messages = list(drive(objective, study, TRIAL, context, clock=lambda: now[0]))

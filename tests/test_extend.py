@@ -504,7 +504,7 @@ def test_a_built_in_training_that_is_extended_is_the_longer_one(more: dict[str, 
 
 
 def _weights(state: dict[str, Any]) -> dict[str, bytes]:
-    return {name: tensor.numpy().tobytes() for name, tensor in state["training"]["weights"].items()}
+    return {name: tensor.numpy().tobytes() for name, tensor in state["weights"].items()}
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -544,7 +544,7 @@ def test_a_built_in_study_is_extended_bit_for_bit_and_all_views_show_it(lab: Lab
     assert [records.parse_attempt(data).trial.checkpoints for data in tests] == [[], []]
     shown = lab.run("show", str(by[0])).stdout
     assert "trains trial 0 further" in shown
-    assert "went on from step 6 of attempt 1 at trial 0" in shown
+    assert "went on from the checkpoint of attempt 1 at trial 0 after step 6" in shown
     as_json = json.loads(lab.run("show", str(by[0]), "--json").stdout)
     assert as_json["extends"] == 0
     resumed_from = [one["resumed"] for one in as_json["attempts"] if one["purpose"] == "train"]
