@@ -164,19 +164,22 @@ def asked_from(of: Study, sampler: Sampler, many: int) -> list[Asked]:
         answer = sampler.ask(Question(number, past))
         if not isinstance(answer, Suggestion):
             break
-        found.append(
-            Asked(
-                study=of.id,
-                configuration=number,
-                trial=number * of.repeats,
-                repeats=of.repeats,
-                params=dict(answer.params),
-                stage=answer.stage,
-                state=dict(answer.state),
-            )
-        )
+        found.append(asked_for(of, number, answer))
         past.extend(results_of(of, found[-1]))
     return found
+
+
+def asked_for(of: Study, number: int, answer: Suggestion) -> Asked:
+    """A configuration as the master remembers it, in a study in which none was tried again."""
+    return Asked(
+        study=of.id,
+        configuration=number,
+        trial=number * of.repeats,
+        repeats=of.repeats,
+        params=dict(answer.params),
+        stage=answer.stage,
+        state=dict(answer.state),
+    )
 
 
 def results_of(of: Study, asked: Asked) -> list[Counted]:

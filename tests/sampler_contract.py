@@ -20,8 +20,8 @@ from distune.search.samplers import SAMPLERS
 from distune.search.staged import make_sampler
 from distune.study.stage import Stage
 from distune.study.study import Study
-from distune.study.trial import Asked
-from tests.histories import asked_from, results_of
+from distune.study.trial import Asked, params_key
+from tests.histories import asked_for, asked_from, results_of
 
 _ASKED = 12
 
@@ -49,10 +49,10 @@ class SamplerContract:
         study, bad = self.study(), self.params_that_it_cannot_sample()
         checked: Sequence[Study | Stage] = study.stages or [study]
         for one in checked:
-            SAMPLERS[one.sampler].check(one.params, one.settings)
+            SAMPLERS[one.sampler].check(one.params, one.settings, one.sampler_options)
         if bad is not None:
             with pytest.raises(ValueError, match=r"^params\.\w+: "):
-                SAMPLERS[study.sampler].check(bad, study.settings)
+                SAMPLERS[study.sampler].check(bad, study.settings, {})
 
     def test_it_ends_after_as_many_configurations_as_it_says(self) -> None:
         study = self.study()
@@ -122,6 +122,24 @@ class SamplerContract:
             history.extend(results_of(study, asked))
         following = Question(_ASKED, history)
         assert sampler.ask(following) is not Nothing.NOT_YET
+
+    def test_ten_workers_get_ten_settings_and_a_restart_between_any_two_changes_none(self) -> None:
+        """P5, with trials in flight that end in another order than they began in."""
+        study, rng = self.study(), random.Random(0)
+        lasting, history = make_sampler(study), History(study)
+        in_flight: list[Asked] = []
+        for number in range(2 * _ASKED):
+            if len(in_flight) == 10 or (in_flight and rng.random() < 0.3):
+                history.extend(results_of(study, in_flight.pop(rng.randrange(len(in_flight)))))
+            question = Question(number, history, lambda: list(in_flight))
+            found = lasting.ask(question)
+            again = make_sampler(study).ask(question)
+            assert found == again
+            if not isinstance(found, Suggestion):
+                break
+            assert params_key(found.params) not in {params_key(one.params) for one in in_flight}
+            in_flight.append(asked_for(study, number, found))
+        assert number >= _ASKED or not isinstance(found, Suggestion)
 
     # -- helpers ---------------------------------------------------------------------------
 

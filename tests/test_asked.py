@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName
 from distune.share.store import Store
-from distune.study.space import Parameter, Space
 from distune.study.study import Limits, Study
-from distune.study.trial import Asked, Params
+from distune.study.trial import Asked
 from tests.histories import asked_from, asked_in, make_study, results_of, write_study
 from tests.memory_folder import Crash, Faults, MemoryFolder, Share
 from tests.simulation import World, random_faults
@@ -35,6 +34,7 @@ class Restless:
     """A sampler that never answers in the same way twice, as one that learns may not."""
 
     endless = True
+    at_once = None
     exchangeable = True
     label = "restless search"
     size = None
@@ -42,10 +42,10 @@ class Restless:
     questions: list[int]
 
     @classmethod
-    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
+    def check(cls, params: Any, settings: Any, options: Any) -> None:
         pass
 
-    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
+    def __init__(self, space: Any, seed: Any, settings: Any, options: Any) -> None:
         pass
 
     def ask(self, question: Question) -> Suggestion:

@@ -117,6 +117,22 @@ def test_more_executors_get_more_trials_waiting() -> None:
     assert len(planned(snapshot, Publish)) == 32
 
 
+def test_one_that_learns_is_asked_late_but_before_a_worker_would_wait() -> None:
+    learns = make_sampler(STUDY.model_copy(update={"sampler": "tpe"}))
+    workers = tuple(view(f"w-{i}", 0.0) for i in range(10))
+    running = [name(number, State.TAKEN, worker=f"w-{number}") for number in range(10)]
+
+    def published(*attempts: AttemptName, workers: tuple[WorkerView, ...] = workers) -> int:
+        snapshot = replace(seen_by(*attempts), limits=Limits(trials=100), workers=workers)
+        return len([one for one in plan(snapshot, learns) if isinstance(one, Publish)])
+
+    assert published(workers=()) == 1, "before any worker is there"
+    assert published(*running) == 1, "all ten train: one for the first that ends"
+    assert published(*running[:8]) == 3
+    assert published(*running[:8], name(10, State.WAITING)) == 2
+    assert published() == 8, "as many as there is time for at one look"
+
+
 def ended(*outcomes: Outcome, history: list[Counted] | None = None) -> Snapshot:
     """Trials that have just been trained, by number."""
     names = [name(number, State.DONE) for number in range(len(outcomes))]

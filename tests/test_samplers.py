@@ -106,6 +106,35 @@ class TestList(SamplerContract):
         return study(params={"epochs": 5}, sampler="list", settings=settings)
 
 
+class TestSobol(SamplerContract):
+    def study(self) -> Study:
+        return study(params=SPACE, sampler="sobol", seed=3)
+
+
+WITH_ALL_KINDS: dict[str, Any] = {
+    **SPACE,
+    "rate": {"type": "float", "low": 0.1, "high": 0.7, "step": 0.1},
+    "batch": {"type": "int", "low": 16, "high": 256, "log": True},
+    "flag": [True, False, 1, None],
+}
+
+
+class TestTpe(SamplerContract):
+    def study(self) -> Study:
+        return study(
+            params=WITH_ALL_KINDS,
+            sampler={"name": "tpe", "n_startup_trials": 4},
+            exclude=[{"optimizer": "adam", "rate": [0.1, 0.2]}],
+            seed=3,
+        )
+
+
+class TestGp(SamplerContract):
+    def study(self) -> Study:
+        space = {"lr": SPACE["lr"], "width": {"type": "int", "low": 1, "high": 64}}
+        return study(params=space, sampler={"name": "gp", "n_startup_trials": 9}, repeats=2)
+
+
 class TestStages(SamplerContract):
     def study(self) -> Study:
         return study(

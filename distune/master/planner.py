@@ -272,9 +272,15 @@ class _Plan:
             view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
         )
         done = len(self.snapshot.in_state(State.DONE)) if self._some_succeed() else 0
-        wanted = min(max(_FEWEST_WAITING, 2 * slots, _AHEAD * done), _MOST_WAITING)
+        if self.sampler.at_once is None:
+            wanted = max(_FEWEST_WAITING, 2 * slots, _AHEAD * done)
+        else:
+            # What waits was asked for with less known, and an idle worker waits for nothing.
+            idle = max(0, slots - len(self.snapshot.in_state(State.TAKEN)))
+            wanted = idle + max(1, slots // 8, 2 * done)
+        more = min(wanted, _MOST_WAITING) - len(self.snapshot.in_state(State.WAITING))
         number = self.snapshot.next_number
-        for _ in range(wanted - len(self.snapshot.in_state(State.WAITING))):
+        for _ in range(more):
             while not self.asked.wants(number, self.limit):
                 number += 1
                 if number >= self.asked.next_trial:
@@ -299,6 +305,8 @@ class _Plan:
         trial = last.trial + last.repeats if last else self.asked.next_trial
         if number != trial:
             return last if last is not None and last.trial <= number < trial else None
+        if self.sampler.at_once is not None and len(self.new) >= self.sampler.at_once:
+            return None  # the others at the next look, which comes soon
         configuration = last.configuration + 1 if last else self.asked.next_configuration
         question = Question(configuration, self.snapshot.history, self._in_flight)
         found = self.sampler.ask(question)

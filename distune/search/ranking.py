@@ -18,7 +18,7 @@ from distune.search.configuration import (
 )
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Dropped, Outcome, Purpose, params_key
+from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, params_key
 
 
 class CountedTrials(Sequence[Counted]):
@@ -202,6 +202,20 @@ class History:
     def drops(self) -> list[Dropped]:
         """What persons have dropped, counted or not, in that order."""
         return list(self._dropped.values())
+
+    def stands(self, number: int) -> bool:
+        """Whether a counted trial is ranked."""
+        counted = self.get((Purpose.TRAIN, number))
+        return counted is not None and not self._is_out(counted)
+
+    @property
+    def left_out(self) -> int:
+        """Grows with each trial that is ranked no more."""
+        return len(self._replaced) + len(self._dropped)
+
+    def has_tried(self, params: Params) -> bool:
+        """Whether a trial with these params is ranked."""
+        return params_key(params) in self._configurations
 
     @property
     def over(self) -> int:

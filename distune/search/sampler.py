@@ -1,12 +1,15 @@
 """What a sampler is: asked once for each configuration, it says what to try."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+from pydantic import ValidationError
 
 from distune.search.ranking import History
-from distune.study.space import Parameter, Space
+from distune.study.space import Parameter, Space, Strict, did_you_mean
 from distune.study.trial import Asked, Params, Scalar
 
 
@@ -50,6 +53,8 @@ class Sampler(Protocol):
     Attributes:
         endless: whether a study with it needs some other limit to end.
         exchangeable: whether its settings might as well have come in any other order.
+        at_once: of one that learns, whose answer is the better the more is counted, how many
+            answers the master has time for at a look; None of the others.
         size: how many configurations it has, where that is known.
         label: what the search is, for people: "random search".
     """
@@ -59,17 +64,35 @@ class Sampler(Protocol):
     label: str
 
     @property
+    def at_once(self) -> int | None: ...
+
+    @property
     def size(self) -> int | None: ...
 
     def ask(self, question: Question) -> Suggestion | Nothing:
         """The setting of a configuration; the master remembers it, and does not ask again."""
 
 
+class NoOptions(Strict):
+    """Of a sampler that takes none."""
+
+
 class SpaceSampler(Sampler, Protocol):
-    """A sampler that a space file, or a stage of one, can name."""
+    """A sampler that a space file, or a stage of one, can name.
+
+    Attributes:
+        options: what it takes beside its name, as fields.
+    """
+
+    options: ClassVar[type[Strict]] = NoOptions
 
     @classmethod
-    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
+    def check(
+        cls,
+        params: Mapping[str, Parameter],
+        settings: Sequence[Params] | None,
+        options: Mapping[str, Scalar],
+    ) -> None:
         """See that it can sample these parameters; most samplers choose by themselves.
 
         Raises:
@@ -77,6 +100,23 @@ class SpaceSampler(Sampler, Protocol):
         """
         if settings is not None:
             raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')
+        known = cls.options.model_fields
+        for name in options:
+            if name not in known:
+                hint = did_you_mean(name, known) if known else "; it takes none"
+                raise ValueError(f"sampler.{name}: there is no such option{hint}")
+        try:
+            cls.options.model_validate(dict(options))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            value = json.dumps(first["input"])
+            raise ValueError(f"sampler.{first['loc'][0]}: {value}: {first['msg']}") from None
 
-    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
-        """One for this space; `settings` are those of the space file, for a list of them."""
+    def __init__(
+        self,
+        space: Space,
+        seed: int,
+        settings: Sequence[Params] | None,
+        options: Mapping[str, Scalar],
+    ) -> None:
+        """One for this space; `settings` and `options` are those of the space file."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from distune.search.configuration import Configuration
@@ -10,7 +11,7 @@ from distune.search.sampler import Nothing, Question, Sampler, SpaceSampler, Sug
 from distune.search.samplers import SAMPLERS
 from distune.study.stage import Stage, stage_space
 from distune.study.study import Study
-from distune.study.trial import Counted, Params
+from distune.study.trial import Asked, Counted, Params
 
 _MOST = 100_000  # configurations of one stage
 
@@ -19,7 +20,7 @@ def make_sampler(study: Study) -> Sampler:
     """The sampler that a study names; with stages, one for all of them."""
     if study.stages is not None:
         return StagedSampler(study)
-    return SAMPLERS[study.sampler](study.space, study.seed, study.settings)
+    return SAMPLERS[study.sampler](study.space, study.seed, study.settings, study.sampler_options)
 
 
 @dataclass(eq=False)
@@ -58,6 +59,11 @@ class StageView:
         return self.first <= configuration < self.first + self.configurations
 
 
+def _of(view: StageView, question: Question) -> list[Asked]:
+    """What is in flight of a stage."""
+    return [asked for asked in question.in_flight() if view.has(asked.configuration)]
+
+
 class StagedSampler:
     """Configurations of the first stage, then of the second, and so on.
 
@@ -77,6 +83,10 @@ class StagedSampler:
         self.label = f"a search in {len(self._stages)} stages"
 
     @property
+    def at_once(self) -> int | None:
+        return self._begun[-1].sampler.at_once
+
+    @property
     def size(self) -> int:
         return sum(view.configurations for view in self.views())
 
@@ -86,7 +96,7 @@ class StagedSampler:
             if one.has(question.number):
                 # A random stage must not draw again what an earlier one has drawn.
                 number = question.number - (0 if one.sampler.endless else one.first)
-                found = one.sampler.ask(Question(number, one.history))
+                found = one.sampler.ask(Question(number, one.history, partial(_of, one, question)))
                 if isinstance(found, Suggestion):
                     return Suggestion(found.params, one.stage.name, found.state)
                 return found
@@ -124,7 +134,7 @@ class StagedSampler:
     def _view(self, index: int, begun: bool, first: int, start: Params) -> StageView:
         study, stage = self._study, self._stages[index]
         space = stage_space(study.params, self._stages[: index + 1], start, study.exclude)
-        sampler = SAMPLERS[stage.sampler](space, study.seed, stage.settings)
+        sampler = SAMPLERS[stage.sampler](space, study.seed, stage.settings, stage.sampler_options)
         most = -(-stage.trials // study.repeats) if stage.trials else _MOST
         size = most if sampler.size is None else min(most, sampler.size)
         return StageView(stage, begun, first, size, sampler, start, History(study))

@@ -18,7 +18,7 @@ from distune.study.space import (
     Space,
     did_you_mean,
 )
-from distune.study.stage import Stage, possible_after
+from distune.study.stage import Stage, possible_after, with_options_apart
 from distune.study.study import CHECKPOINT_KEEP, CHECKPOINT_LIMIT, STUDY_NAME
 from distune.study.trial import Direction, Scalar
 from distune.workloads import WORKLOADS, Workload
@@ -74,6 +74,7 @@ class SpaceFile(Space):
     direction: Direction | None = None
     summary: Literal["best", "last"] = "best"
     sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
+    sampler_options: dict[str, Scalar] = {}
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
     stages: Annotated[list[Stage], Field(min_length=1, max_length=100)] | None = None
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -92,6 +93,11 @@ class SpaceFile(Space):
     lease: Duration | None = None
     result: dict[str, Any] | None = None  # in a best.json: what the setting reached
 
+    @model_validator(mode="before")
+    @classmethod
+    def _options_apart(cls, fields: Any) -> Any:
+        return with_options_apart(fields)
+
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         if self.seeds is not None and len(self.seeds) != self.repeats:
@@ -107,7 +113,7 @@ class SpaceFile(Space):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
         self._check_command()
         if self.stages is None:
-            SAMPLERS[self.sampler].check(self.params, self.settings)
+            SAMPLERS[self.sampler].check(self.params, self.settings, self.sampler_options)
         elif "sampler" in self.model_fields_set:
             raise ValueError("sampler: each stage has its own: leave this one out")
         reported = self.workload.reports if self.workload else ()
@@ -174,7 +180,7 @@ class SpaceFile(Space):
         try:
             Space(params={**possible_after(self.params, earlier), **stage.params})
             _known_sampler(stage.sampler)
-            SAMPLERS[stage.sampler].check(stage.params, stage.settings)
+            SAMPLERS[stage.sampler].check(stage.params, stage.settings, stage.sampler_options)
         except ValueError as error:
             raise ValueError(f"{where}.{_problem_of(error)}") from None
         if SAMPLERS[stage.sampler].endless and stage.trials is None:

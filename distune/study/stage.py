@@ -7,7 +7,7 @@ all others as they are. (Coordinate descent, by groups.)
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distune.study.space import (
     CategoricalParameter,
@@ -30,7 +30,7 @@ class Stage(Strict):
     Attributes:
         name: as it is shown.
         params: what it tunes.
-        sampler: how.
+        sampler: how; in a space file with its options, `{"name": "tpe", "n_startup_trials": 5}`.
         settings: for the sampler `list`.
         trials: how many, repeats included; a grid or a list comes to its end without.
     """
@@ -38,8 +38,29 @@ class Stage(Strict):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     params: Annotated[Parameters, Field(min_length=1)]
     sampler: str = "grid"
+    sampler_options: dict[str, Scalar] = {}
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_apart(cls, fields: Any) -> Any:
+        return with_options_apart(fields)
+
+
+def with_options_apart(fields: Any) -> Any:
+    """`"sampler": {"name": "tpe", ...}` as a name, and options.
+
+    Raises:
+        ValueError: it has no name.
+    """
+    given = fields.get("sampler") if isinstance(fields, Mapping) else None
+    if not isinstance(given, Mapping):
+        return fields
+    if not isinstance(given.get("name"), str):
+        raise ValueError('sampler: say which: {"name": "tpe", ...}')
+    options = {key: value for key, value in given.items() if key != "name"}
+    return {**fields, "sampler": given["name"], "sampler_options": options}
 
 
 def possible_after(

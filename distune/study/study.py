@@ -72,6 +72,7 @@ class Study(Document):
     datasets: list[str] = []
     summary: Literal["best", "last"] = "best"
     sampler: str = "random"
+    sampler_options: dict[str, Scalar] = {}
     settings: list[dict[str, Scalar]] | None = None
     stages: list[Stage] | None = None
     exclude: list[dict[str, list[Scalar]]] = []

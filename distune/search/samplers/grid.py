@@ -24,10 +24,15 @@ class GridSampler(SpaceSampler):
 
     endless = False
     exchangeable = False
+    at_once = None
     label = "grid search"
 
     def __init__(
-        self, space: Space, seed: int = 0, settings: Sequence[Params] | None = None
+        self,
+        space: Space,
+        seed: int = 0,
+        settings: Sequence[Params] | None = None,
+        options: Mapping[str, Scalar] | None = None,
     ) -> None:
         self._space = space
         self._names = list(space.params)
@@ -40,8 +45,13 @@ class GridSampler(SpaceSampler):
         self._begin()
 
     @classmethod
-    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
-        super().check(params, settings)
+    def check(
+        cls,
+        params: Mapping[str, Parameter],
+        settings: Sequence[Params] | None,
+        options: Mapping[str, Scalar],
+    ) -> None:
+        super().check(params, settings, options)
         for name, spec in params.items():
             if spec.grid() is None:
                 raise ValueError(

@@ -14,14 +14,27 @@ class ListSampler(SpaceSampler):
 
     endless = False
     exchangeable = False
+    at_once = None
     label = "a list of settings"
 
-    def __init__(self, space: Space, seed: int, settings: Sequence[Params] | None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        seed: int = 0,
+        settings: Sequence[Params] | None = None,
+        options: Mapping[str, Scalar] | None = None,
+    ) -> None:
         filled = (_filled_in(space, setting) for setting in settings or [])
         self._settings = [setting for setting in filled if not space.excludes(setting)]
 
     @classmethod
-    def check(cls, params: Mapping[str, Parameter], settings: Sequence[Params] | None) -> None:
+    def check(
+        cls,
+        params: Mapping[str, Parameter],
+        settings: Sequence[Params] | None,
+        options: Mapping[str, Scalar],
+    ) -> None:
+        super().check(params, None, options)
         if settings is None:
             raise ValueError('settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...]')
 

@@ -1,0 +1,10 @@
+"""A Gaussian process (Optuna's): costs seconds an answer, and learns most from few trials."""
+
+from distune.search.learning import LearningSampler
+
+
+class GpSampler(LearningSampler):
+    at_once = 1  # or the master would be silent for too long
+    tries = 1
+    label = "a Gaussian process"
+    optuna_sampler = "GPSampler"

@@ -1,0 +1,78 @@
+"""A scrambled Sobol sequence (Owen, 1998): random search that leaves no region out."""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from distune.search.drawing import draw_allowed, draw_setting
+from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
+from distune.study.space import Parameter, Space
+from distune.study.trial import Params, Scalar
+
+_MOST_DIMENSIONS = 21201  # the direction numbers that SciPy has
+_MOST_POINTS = 2**30
+
+
+class SobolSampler(SpaceSampler):
+    """Configuration *i* is point *i* of the sequence, each parameter a dimension; a point that the
+    space excludes is drawn at random.
+    """
+
+    endless = True
+    exchangeable = False
+    at_once = None
+    label = "a Sobol sequence"
+    size = None
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int = 0,
+        settings: Sequence[Params] | None = None,
+        options: Mapping[str, Scalar] | None = None,
+    ) -> None:
+        self._space = space
+        self._seed = seed
+
+    @classmethod
+    def check(
+        cls,
+        params: Mapping[str, Parameter],
+        settings: Sequence[Params] | None,
+        options: Mapping[str, Scalar],
+    ) -> None:
+        super().check(params, settings, options)
+        if len(params) > _MOST_DIMENSIONS:
+            raise ValueError(f"params: a Sobol sequence has {_MOST_DIMENSIONS} dimensions at most")
+
+    def ask(self, question: Question) -> Suggestion | Nothing:
+        if question.number < _MOST_POINTS:
+            point = self._point(question.number)
+            setting = draw_setting(self._space, _Coordinates(point))
+            if not self._space.excludes(setting):
+                return Suggestion(setting)
+        otherwise = draw_allowed(self._space, Random(f"distune {self._seed} {question.number}"))
+        return Nothing.NO_MORE if otherwise is None else Suggestion(otherwise)
+
+    def _point(self, number: int) -> list[float]:
+        from scipy.stats.qmc import Sobol
+
+        sequence = Sobol(max(1, len(self._space.params)), rng=self._seed)
+        if number:
+            sequence.fast_forward(number)
+        found: list[float] = sequence.random(1)[0].tolist()
+        return found
+
+
+class _Coordinates(Random):
+    """Draws the coordinates of a point, one after the other."""
+
+    def __init__(self, point: Sequence[float]) -> None:
+        super().__init__(0)
+        self._left = iter(point)
+
+    def random(self) -> float:
+        return next(self._left)
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        assert stop is None
+        return int(self.random() * start)

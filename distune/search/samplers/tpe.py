@@ -1,0 +1,13 @@
+"""Tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), Optuna's multivariate one: it
+models where the good configurations are and where the others, those in flight among them.
+"""
+
+from distune.search.learning import LearningSampler
+
+
+class TpeSampler(LearningSampler):
+    at_once = 8  # milliseconds each, tens of them with thousands of trials
+    tries = 10
+    label = "TPE"
+    optuna_sampler = "TPESampler"
+    optuna_options = {"multivariate": True, "constant_liar": True}
