@@ -370,6 +370,6 @@ def test_a_gpus_memory_is_given_back_after_each_trial_and_a_cpu_is_left_alone(
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append("back"))
     executor = executor_module._Executor.__new__(executor_module._Executor)
     for name in ("cpu", "mps", "cuda:1"):
-        executor._device = name
+        executor._devices = (name,)
         executor._give_back()
     assert given == ["back"]

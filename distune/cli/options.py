@@ -142,4 +142,14 @@ Jobs = Annotated[
         "GPU, one per core, but at most one per gigabyte of free memory.",
     ),
 ]
+DevicesPerTrial = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1024,
+        metavar="N",
+        help="How many devices each trial has to itself, for objectives that use torchrun or DDP; "
+        "on the CPU, so many processes.",
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:i]|mps", help="What to train on.")]

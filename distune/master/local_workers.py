@@ -48,6 +48,7 @@ class LocalWorkers:
             memory=host.free_memory(),
             gpus=len(self._gpus) or (options.device not in ("auto", "cpu")),
             workers=max(1, options.workers),
+            devices_per_trial=options.devices_per_trial or 1,
         )
         self._workers = [_LocalWorker(i + 1) for i in range(options.workers)]
         if self._workers:

@@ -30,6 +30,7 @@ class MasterOptions:
     logs: Path
     workers: int = 0  # to start on this machine; `worker_arguments` and `device` are theirs
     device: str = "auto"
+    devices_per_trial: int | None = None  # theirs, too
     worker_arguments: Sequence[str] = ()
     objectives: Sequence[str] = ()  # of the user's own, to be trained
     any_owner: bool = False

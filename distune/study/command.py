@@ -11,8 +11,9 @@ ARGS = "{args}"
 #: What a command may name besides its parameters.
 RESUME = "trial_resume"
 COMMAND_WORDS = frozenset(
-    {"args", "trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_dir", RESUME}
-)
+    {"args", "trial_number", "trial_attempt", "trial_seed", "trial_device", "trial_devices",
+     "trial_n_devices", "trial_dir", RESUME}
+)  # fmt: skip
 
 
 def placeholders(command: Iterable[str]) -> list[str]:

@@ -31,7 +31,8 @@ class TrialContext:
     Attributes:
         number, attempt: of the trial in the study, from 0; of the try at it, from 1.
         seed: for everything random.
-        device: `cpu`, `cuda:0`, `mps`.
+        device: `cpu`, `cuda:0`, `mps`: the first of its `devices`.
+        devices: all that it has; `--devices-per-trial` says how many.
         max_seconds: of training, after which it should end; the driver sees to it too.
         data: where this host's data sets are.
         checkpoints: of this attempt; None if there are none.
@@ -49,6 +50,7 @@ class TrialContext:
     seed: int
     device: str
     folder: str
+    devices: tuple[str, ...] = ()
     max_seconds: float | None = None
     data: DataFolders = field(default_factory=DataFolders.of)
     report_progress: Callable[[float, float | None], None] = field(
@@ -67,6 +69,7 @@ class TrialContext:
     yields: bool = False
 
     def __post_init__(self) -> None:
+        self.devices = self.devices or (self.device,)
         self._saved_at = self._told_at = self.monotonic()
         self._told = self._lasted = 0.0  # seconds of training, then; of its last step
         self._due_at = self._saved_at + self.checkpoint_every

@@ -75,7 +75,7 @@ class _Executor:
         self._inbox: queue.SimpleQueue[Record | Study] = queue.SimpleQueue()
         self._stops: set[int] = set()  # of the trials that are trained now
         self._saves_before_stop: set[int] = set()
-        self._device = "cpu"
+        self._devices: tuple[str, ...] = ("cpu",)  # of each trial
         self._data = DataFolders.of()
         self._study: Study | None = None
         self._surroundings: Surroundings | None = None  # when it is prepared
@@ -162,17 +162,19 @@ class _Executor:
             self._messages.flush()
 
     def _prepare(self, prepare: Prepare) -> None:
-        self._device = prepare.device
+        self._devices = tuple(prepare.devices) or (prepare.device,)
         self._data = DataFolders.of(prepare.data_dir)
         bad_offer = self._load(prepare.offers)
         self._problem = bad_offer
         try:
-            if bad_offer is None and self._device != "cpu":
-                self._device = by_name("device").resolve(self._device)
+            if bad_offer is None and prepare.device != "cpu":
+                self._devices = tuple(map(by_name("device").resolve, self._devices))
         except UserError as error:
             self._problem = str(error)
         self._surroundings = Surroundings()
-        self._say(Ready(device=self._device, problem=self._problem, blames_offer=bool(bad_offer)))
+        self._say(
+            Ready(device=self._devices[0], problem=self._problem, blames_offer=bool(bad_offer))
+        )
 
     def _load(self, offers: Sequence[Offer]) -> str | None:
         """Load the user's objectives; what is wrong with one, if anything."""
@@ -250,7 +252,7 @@ class _Executor:
         study = self._study
         assert study is not None  # it came before the assignment
         if assignment.self_test:
-            problem = find_problem(study, assignment.folder, self._device, self._data)
+            problem = find_problem(study, assignment.folder, self._devices, self._data)
             if problem is None:
                 return Result(outcome=Outcome.COMPLETE)
             return Result(outcome=Outcome.FAILED, failure=Failure(message=problem))
@@ -262,7 +264,8 @@ class _Executor:
             number=trial.number,
             attempt=trial.attempt,
             seed=trial.seed,
-            device=self._device,
+            device=self._devices[0],
+            devices=self._devices,
             folder=assignment.folder,
             max_seconds=study.max_seconds,
             data=self._data,
@@ -313,8 +316,8 @@ class _Executor:
 
     def _give_back(self) -> None:
         """The memory of a GPU that is kept for the next trial, but others may want now."""
-        if self._device.startswith("cuda") and "torch" in sys.modules:
-            by_name("device").give_back(self._device)
+        if self._devices[0].startswith("cuda") and "torch" in sys.modules:
+            by_name("device").give_back(self._devices[0])
 
     def _progress(self, slot: int, fraction: float, images_per_second: float | None) -> None:
         if slot in self._stops:
@@ -337,12 +340,15 @@ def _say_to_people(line: str) -> None:
     print(f"distune: {line}", flush=True)
 
 
-def find_problem(study: Study, folder: str, device: str, data: DataFolders) -> str | None:
+def find_problem(
+    study: Study, folder: str, devices: Sequence[str], data: DataFolders
+) -> str | None:
     """What is wrong with this host, if anything."""
     try:
         _check_writing(folder)
-        if device != "cpu" or study.objective in WORKLOADS:
-            by_name("device").check(device)
+        for device in dict.fromkeys(devices):
+            if device != "cpu" or study.objective in WORKLOADS:
+                by_name("device").check(device)
         for dataset in study.datasets:
             by_name("data.loading").check(DATA_SETS[dataset], data)
     except Exception as error:

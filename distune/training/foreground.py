@@ -22,6 +22,7 @@ def train_here(
     threads: int,
     echo: Callable[[str], None],
     tell: Callable[[Report], None],
+    visible: str | None = None,
 ) -> Result:
     """Train a trial in a process like a worker's; its `trial.dir` is gone afterwards.
 
@@ -30,12 +31,13 @@ def train_here(
         threads: for numerical libraries.
         echo: takes what the objective prints, line by line, as it comes.
         tell: takes its reports.
+        visible: as of `ExecutorProcess`.
 
     Raises:
         UserError: the objective or the device cannot be had.
     """
     woken = threading.Event()
-    process = ExecutorProcess(prepare, threads=threads, wake=woken.set, echo=echo)
+    process = ExecutorProcess(prepare, threads=threads, wake=woken.set, echo=echo, visible=visible)
     with tempfile.TemporaryDirectory(prefix="distune-try-") as folder:
         assignment = Assignment(study=study, trial=trial, folder=str(Path(folder) / "trial"))
         try:

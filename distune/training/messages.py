@@ -29,6 +29,7 @@ class Prepare(Record, frozen=True, kw_only=True):
     """First message to an executor: what it will be asked for."""
 
     device: str
+    devices: list[str] = []  # of each trial, if it has more than that one
     offers: list[Offer] = []
     data_dir: str | None = None
 

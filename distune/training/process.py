@@ -57,6 +57,7 @@ class ExecutorProcess:
         wake: called from another thread when there is something to poll.
         on_start, on_end: called with the process's pid.
         mark: in the environment of all that it starts, see `children.end_marked`.
+        visible: its `CUDA_VISIBLE_DEVICES`; None for this process's.
         echo: takes what the objective prints, line by line.
     """
 
@@ -70,10 +71,13 @@ class ExecutorProcess:
         on_end: Callable[[int], None] = lambda pid: None,
         echo: Callable[[str], None] | None = None,
         mark: str = "",
+        visible: str | None = None,
     ) -> None:
         self.device = prepare.device
         self.pid: int | None = None  # while it runs
-        self._mark = mark
+        self._own = {children.MARK: mark}  # of its environment
+        if visible is not None:
+            self._own["CUDA_VISIBLE_DEVICES"] = visible
         self._prepare = prepare
         self._threads = threads
         self._wake = wake
@@ -103,7 +107,7 @@ class ExecutorProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[writing],
-            env={**executor_environment(self._threads), children.MARK: self._mark},
+            env={**executor_environment(self._threads), **self._own},
             start_new_session=True,  # Ctrl-C is the worker's business
         )
         os.close(writing)

@@ -54,6 +54,8 @@ def run_command(
         "trial_attempt": context.attempt,
         "trial_seed": context.seed,
         "trial_device": context.device,
+        "trial_devices": ",".join(context.devices),
+        "trial_n_devices": len(context.devices),
         "trial_dir": context.folder,
     }
     if any("{trial_dir}" in part for part in command):

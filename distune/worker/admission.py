@@ -54,6 +54,11 @@ class Admission:
         if lacking is not None:
             raise UserError(f"it needs a worker started with {lacking}")
         study.refuse_earlier()
+        if (self._options.devices_per_trial or 1) > 1 and study.objective in WORKLOADS:
+            raise UserError(
+                f"{study.objective} trains on one device: start a worker for it without "
+                "--devices-per-trial"
+            )
         folder = self._logs / name
         if not self._options.any_owner:
             access.check_owner(folder)

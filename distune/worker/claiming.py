@@ -123,7 +123,7 @@ class Claiming:
         assignment = Assignment(
             study=study.study, trial=trial, folder=folder, checkpoints=study.checkpoints
         )
-        claim = self._context.claim(trial)
+        claim = self._context.claim(trial, slot.device)
         self._slots.start(slot, Attempt(study, name, assignment, progress, [claim], now), now)
         self._context.say(f"trial {name.label}: claimed in {study.name}")
 

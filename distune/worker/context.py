@@ -23,6 +23,7 @@ class WorkerOptions:
     jobs: int | None = None
     threads: int | None = None
     device: str = "auto"
+    devices_per_trial: int | None = None  # None is 1, and does not hide the others
     objectives: Sequence[str] = ()
     allow_commands: bool = False
     data_dir: Path | None = None
@@ -59,12 +60,12 @@ class WorkerContext:
     def worker(self) -> str:
         return self.identity.worker
 
-    def claim(self, trial: Trial) -> Claim:
+    def claim(self, trial: Trial, device: str) -> Claim:
         me = self.identity
         return Claim(
             worker=me.worker,
             host=me.host,
-            device=me.device,
+            device=device,
             time=self.wall(),
             fingerprint=trial.fingerprint,
         )

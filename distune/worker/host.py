@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from distune.errors import UserError
 from distune.training.process import threads_set_by_user
 
 #: Bytes that a training process of a workload may need for itself; mnist-cnn with 32 filters
@@ -22,15 +23,16 @@ class Parallelism:
     """How many trials a worker trains at a time, and on how many threads each."""
 
     jobs: int
-    threads: int
+    threads: int  # of each of a trial's processes, one for each of its devices
     limit: str  # what keeps it from more jobs, for people
+    devices: int = 1  # of each trial
 
     def describe(self, workers: int = 1) -> str:
         """In words what so many workers do; also what is wrong with it."""
         cores = usable_cores()
         threads = threads_set_by_user() or self.threads
         said = f"{self.jobs} at a time ({self.limit}), {threads} of {cores} cores each"
-        if (needed := workers * self.jobs * threads) > cores:
+        if (needed := workers * self.jobs * self.devices * threads) > cores:
             said += f"; {needed} threads are more than the cores, and slow each other down"
         return said
 
@@ -43,6 +45,7 @@ def choose_parallelism(
     memory: int,
     gpus: int = 0,
     workers: int = 1,
+    devices_per_trial: int = 1,
 ) -> Parallelism:
     """For a worker on a host that so many equal workers share.
 
@@ -53,20 +56,26 @@ def choose_parallelism(
     Args:
         jobs, threads: what was asked for; None to choose.
         cores, memory, gpus: what may be used of the whole host; bytes; 0 GPUs for the CPU.
+        devices_per_trial: how many GPUs a trial has, or processes on the CPU.
     """
-    own = max(1, cores // workers)
+    each = devices_per_trial
+    own = max(1, cores // (workers * each))
     if jobs is not None:
-        return Parallelism(jobs, threads or 1, "as asked for")
+        return Parallelism(jobs, threads or 1, "as asked for", each)
     if gpus:
-        jobs, limit = max(1, gpus // workers), "one for each GPU"
+        jobs, limit = max(1, gpus // (workers * each)), _one_for_each("GPU", each)
     else:
-        jobs, limit = max(1, own // (threads or 1)), "one for each core"
+        jobs, limit = max(1, own // (threads or 1)), _one_for_each("core", each)
         if threads is not None and threads > 1:
             limit = f"{threads} threads each"
-        enough_for = max(1, memory // (workers * MEMORY_PER_EXECUTOR))
+        enough_for = max(1, memory // (workers * each * MEMORY_PER_EXECUTOR))
         if enough_for < jobs:
             jobs, limit = enough_for, f"{memory / 2**30:.1f} GB of memory are free"
-    return Parallelism(jobs, threads or max(1, own // jobs), limit)
+    return Parallelism(jobs, threads or max(1, own // jobs), limit, each)
+
+
+def _one_for_each(thing: str, number: int) -> str:
+    return f"one for each {thing if number == 1 else f'{number} {thing}s'}"
 
 
 def usable_cores(groups: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
@@ -160,3 +169,55 @@ def devices(spec: str) -> list[str]:
     if spec == "auto":
         return gpus or (["auto"] if sys.platform == "darwin" else ["cpu"])
     return (spec == "cuda" and gpus) or [spec]
+
+
+@dataclass(frozen=True)
+class DeviceSet:
+    """What one trial at a time is trained on.
+
+    Attributes:
+        label: for people, and for whose memory it is: `cuda:2,3`, or the one device's name.
+        devices: as the process that trains there names them.
+        visible: the `CUDA_VISIBLE_DEVICES` of that process; None leaves it as it is.
+    """
+
+    label: str
+    devices: tuple[str, ...]
+    visible: str | None = None
+
+
+def device_sets(spec: str, per_trial: int | None = None) -> list[DeviceSet]:
+    """What a worker's trials are trained on: `devices(spec)`, or, with `per_trial`, so many of the
+    visible GPUs each, which see no others. On the CPU it is so many processes of a trial's own.
+
+    Raises:
+        UserError: there are fewer devices than that.
+    """
+    found = devices(spec)
+    if per_trial is None or (per_trial == 1 and spec not in ("auto", "cuda")):
+        return [DeviceSet(one, (one,)) for one in found]
+    if found == ["cpu"]:
+        return [DeviceSet("cpu", ("cpu",) * per_trial)]
+    gpus = visible_gpus() if spec in ("auto", "cuda") else []
+    if len(gpus) < per_trial:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        given = "" if visible is None else f" (CUDA_VISIBLE_DEVICES={visible})"
+        raise UserError(
+            f"--devices-per-trial {per_trial}: "
+            + (
+                f"this worker sees {len(gpus)} GPU{'s' * (len(gpus) != 1)}{given}; give it more, "
+                "or --device cpu"
+                if spec in ("auto", "cuda") and found != ["auto"]
+                else f"--device {spec} is one device; only cuda and cpu can be divided"
+            )
+        )
+    names = tuple(f"cuda:{i}" for i in range(per_trial))
+    firsts = range(0, len(gpus) - per_trial + 1, per_trial)
+    return [
+        DeviceSet(
+            "cuda:" + ",".join(str(first + i) for i in range(per_trial)),
+            names,
+            ",".join(gpus[first : first + per_trial]),
+        )
+        for first in firsts
+    ]

@@ -29,7 +29,7 @@ from distune.worker import host
 from distune.worker.admission import Admission
 from distune.worker.context import WorkerIdentity, WorkerOptions
 from distune.worker.guardian import Guardian
-from distune.worker.host import Parallelism
+from distune.worker.host import DeviceSet, Parallelism
 from distune.worker.limits import WorkerLimits, seconds_of_job
 from distune.worker.worker import Worker
 
@@ -72,6 +72,7 @@ class _WorkerRun:
         self._limits = self._make_limits()
         self._offers: list[Offer] = []
         self._processes: list[ExecutorProcess] = []
+        self._devices: list[str] = []  # of these
         self._last_busy = time.monotonic()
         self._said_idle = False
 
@@ -115,26 +116,30 @@ class _WorkerRun:
             UserError: the device or an objective cannot be used.
         """
         options = self._options
-        devices = host.devices(options.device)
+        sets, each = self._device_sets(options.device), options.devices_per_trial or 1
         while True:
-            gpus = 0 if devices == ["cpu"] else len(devices)
+            gpus = 0 if sets[0].label == "cpu" else len(sets) * each
             parallelism = host.choose_parallelism(
                 options.jobs,
                 options.threads,
                 cores=host.usable_cores(),
                 memory=host.free_memory(),
                 gpus=gpus,
+                devices_per_trial=each,
             )
-            self._processes = [
-                self._make_process(devices[i % len(devices)], parallelism.threads)
-                for i in range(parallelism.jobs)
-            ]
+            dealt = [sets[i % len(sets)] for i in range(parallelism.jobs)]
+            self._processes = [self._make_process(one, parallelism.threads) for one in dealt]
             found = self._device_of(self._processes[0])
             if found != "cpu" or not gpus:
-                return found, parallelism
+                shown = found if dealt[0].visible is None else dealt[0].label
+                self._devices = [found if one.label == "auto" else one.label for one in dealt]
+                return shown, parallelism
             # A GPU without a torch that can use it: the CPU is what `auto` finds then.
             self._end_processes()
-            devices = ["cpu"]
+            sets = self._device_sets("cpu")
+
+    def _device_sets(self, spec: str) -> list[DeviceSet]:
+        return host.device_sets(spec, self._options.devices_per_trial)
 
     def _end_processes(self) -> None:
         for process in self._processes:
@@ -156,11 +161,12 @@ class _WorkerRun:
                 time.sleep(_REQUEST_WITHIN)
                 raise UserError(f"the training process {reason}:\n{output}")
 
-    def _make_process(self, device: str, threads: int) -> ExecutorProcess:
+    def _make_process(self, on: DeviceSet, threads: int) -> ExecutorProcess:
         data_dir = self._options.data_dir
         return ExecutorProcess(
             Prepare(
-                device=device,
+                device=on.devices[0],
+                devices=list(on.devices),
                 offers=self._offers,
                 data_dir=str(data_dir.resolve()) if data_dir else None,
             ),
@@ -169,6 +175,7 @@ class _WorkerRun:
             on_start=partial(self._guardian.tell, "started"),
             on_end=self._process_ended,
             mark=self._guardian.mark,
+            visible=on.visible,
             echo=self._say if self._options.verbose else partial(_say_our_own, self._say),
         )
 
@@ -193,7 +200,7 @@ class _WorkerRun:
                 TrialsInTurn(process, wake, growth=Growth(host.free_memory, say))
                 for process in self._processes
             ],
-            devices=[process.device for process in self._processes],
+            devices=self._devices,
             may_open=Admission(options, logs, device, self._offers, opened, say).may_open,
             forever=options.forever,
             limits=self._limits,

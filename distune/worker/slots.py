@@ -64,6 +64,7 @@ class Slot:
     place: int  # of the slot among the worker's
     executor: ExecutorLike
     number: int  # of the slot among the executor's
+    device: str = ""  # that it trains on
     attempt: Attempt | None = None
     busy: bool = False  # the executor works, be it on an attempt that is not the worker's any more
     stop_by: float | None = None  # when an executor that was asked to stop is killed
@@ -175,15 +176,13 @@ class Slots:
         self._limits = limits
         self._now = 0.0
         self._slots: list[Slot] = []
-        slot_devices = []
         # First all first slots, so that a few trials keep all executors busy.
         for number in range(max(executor.slots for executor in executors)):
             for executor, device in zip(executors, devices, strict=True):
                 if number < executor.slots:
-                    self._slots.append(Slot(len(self._slots), executor, number))
-                    slot_devices.append(device)
+                    self._slots.append(Slot(len(self._slots), executor, number, device))
         self._slot_of = {(id(slot.executor), slot.number): slot for slot in self._slots}
-        self._memory = MemoryLimit(slot_devices)
+        self._memory = MemoryLimit([slot.device for slot in self._slots])
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots)

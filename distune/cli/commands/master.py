@@ -10,6 +10,7 @@ from distune.cli.options import (
     AllowCommands,
     AnyOwner,
     DataDir,
+    DevicesPerTrial,
     Logs,
     Objectives,
     Plain,
@@ -83,6 +84,7 @@ def master(
     scale: Scale = None,
     workers: Workers = 0,
     device: Device = "auto",
+    devices_per_trial: DevicesPerTrial = None,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
@@ -110,10 +112,11 @@ def master(
         space=file.model_copy(update={k: v for k, v in changes.items() if v is not None}),
         source=source, name=checked_name(study or name), logs=logs,
         objectives=objective or [],
-        workers=workers, device=device, any_owner=any_owner, ignore_doctor=ignore_doctor,
+        workers=workers, device=device, devices_per_trial=devices_per_trial, any_owner=any_owner,
+        ignore_doctor=ignore_doctor,
         worker_arguments=as_arguments(
-            device=device, objective=objective, allow_commands=allow_commands,
-            any_owner=any_owner, data_dir=data_dir,
+            device=device, devices_per_trial=devices_per_trial, objective=objective,
+            allow_commands=allow_commands, any_owner=any_owner, data_dir=data_dir,
         ),
     )  # fmt: skip
     raise typer.Exit(run_master(options, terminal.screen(plain, as_json)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distune.cli import terminal
-from distune.cli.options import AllowCommands, DataDir, Objectives
+from distune.cli.options import AllowCommands, DataDir, DevicesPerTrial, Objectives
 from distune.cli.reading import read_space
 from distune.errors import StudyFailed, UserError
 
@@ -33,6 +33,7 @@ def try_(
     trial: Number = 0,
     seed: Seed = None,
     device: Device = "auto",
+    devices_per_trial: DevicesPerTrial = None,
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -66,8 +67,13 @@ def try_(
     terminal.show(f"trial {trial} of {name}: {study.objective_name}, seed {wanted.seed}")
     for key, value in wanted.params.items():
         terminal.show(f"  {key} {format_scalar(value)}")
+    on = "cpu" if device == "auto" and not host.visible_gpus() else device
+    given = host.DeviceSet(on, (on,))
+    if devices_per_trial is not None:
+        given = host.device_sets(on, devices_per_trial)[0]
     prepare = Prepare(
-        device="cpu" if device == "auto" and not host.visible_gpus() else device,
+        device=given.devices[0],
+        devices=list(given.devices),
         offers=offers,
         data_dir=str(data_dir.resolve()) if data_dir else None,
     )
@@ -76,7 +82,8 @@ def try_(
         metrics = "  ".join(f"{k} {format_value(v)}" for k, v in report.metrics.items())
         terminal.show(f"step {report.step}  {metrics}  {duration(report.seconds)}")
 
-    result = train_here(study, wanted, prepare, host.usable_cores(), terminal.show, tell)
+    threads = max(1, host.usable_cores() // len(given.devices))
+    result = train_here(study, wanted, prepare, threads, terminal.show, tell, given.visible)
     failure = result.failure
     if failure is not None:
         for line in failure.traceback.splitlines():

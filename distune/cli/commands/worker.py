@@ -11,6 +11,7 @@ from distune.cli.options import (
     AnyOwner,
     DataDir,
     Device,
+    DevicesPerTrial,
     Jobs,
     Logs,
     Objectives,
@@ -47,6 +48,7 @@ def worker(
     jobs: Jobs = None,
     threads: Threads = None,
     device: Device = "auto",
+    devices_per_trial: DevicesPerTrial = None,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
@@ -69,7 +71,8 @@ def worker(
     never_wait()
     options = WorkerOptions(
         logs=logs, study=study, jobs=jobs, threads=threads, device=device,
-        objectives=objective or [], allow_commands=allow_commands, data_dir=data_dir,
+        devices_per_trial=devices_per_trial, objectives=objective or [],
+        allow_commands=allow_commands, data_dir=data_dir,
         time_limit=time_limit, max_trials=max_trials, forever=forever, verbose=verbose,
         any_owner=any_owner,
     )  # fmt: skip

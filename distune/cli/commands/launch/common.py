@@ -162,6 +162,17 @@ class ContainedStudy(NamedTuple):
             raise UserError(f"an objective cannot be read: {error}") from None
 
 
+def check_gpus(asked: str | None, devices_per_trial: int | None) -> None:
+    """Raises `UserError` if `--gpus N`, `--gpus TYPE:N` or `--gpus TYPE` is too few for a trial."""
+    last = (asked or "").rpartition(":")[2]
+    number = int(last) if last.isdecimal() else 1
+    if asked and number and number < (devices_per_trial or 1):
+        raise UserError(
+            f"--gpus {asked}: each worker needs {devices_per_trial} at least, because of "
+            f"--devices-per-trial {devices_per_trial}"
+        )
+
+
 def checked_space(space: str, study: str | None) -> tuple[str, bool]:
     """The study's name, and whether the space is a preset.
 

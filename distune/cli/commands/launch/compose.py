@@ -13,6 +13,7 @@ from distune.cli.options import (
     LOGS,
     AllowCommands,
     DataDir,
+    DevicesPerTrial,
     Jobs,
     Logs,
     Objectives,
@@ -38,6 +39,7 @@ def compose(
     image: Image = "distune",
     gpus: Gpus = False,
     jobs: Jobs = "1",  # type: ignore[assignment]  # parsed like what is given
+    devices_per_trial: DevicesPerTrial = None,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     data_dir: DataDir = None,
@@ -72,7 +74,8 @@ def compose(
         objective=objectives,
     )  # fmt: skip
     worker = as_arguments(
-        logs="/logs", study=name, jobs=jobs, objective=objectives,
+        logs="/logs", study=name, jobs=jobs, devices_per_trial=devices_per_trial,
+        objective=objectives,
         allow_commands=allow_commands,
     )  # fmt: skip
     composition = Composition(

@@ -7,7 +7,7 @@ import typer
 
 from distune.cli.commands.launch import common
 from distune.cli.commands.launch.common import Count, DryRun, Out, Space, StudyOf
-from distune.cli.options import AllowCommands, Jobs, Objectives, as_arguments
+from distune.cli.options import AllowCommands, DevicesPerTrial, Jobs, Objectives, as_arguments
 
 EXAMPLE = (
     "distune launch k8s --space space.json --image me/distune:cuda --claim shared-logs --workers 4"
@@ -52,6 +52,7 @@ def k8s(
     namespace: Namespace = None,
     data_claim: DataClaim = None,
     jobs: Jobs = None,
+    devices_per_trial: DevicesPerTrial = None,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     out: Out = None,
@@ -67,6 +68,7 @@ def k8s(
     from distune.launch.names import object_name
 
     asked = common.contained_study(space, study, objective or [])
+    common.check_gpus(str(gpus), devices_per_trial)
     path = out or Path(f"{common.launch_name(asked.name)}.k8s.yaml")
     if not dry_run:
         common.require("kubectl", "install it")
@@ -74,7 +76,8 @@ def k8s(
         space=asked.space, logs=LOGS, study=asked.name, plain=True, objective=asked.objectives
     )
     worker = as_arguments(
-        logs=LOGS, study=asked.name, jobs=jobs, objective=asked.objectives,
+        logs=LOGS, study=asked.name, jobs=jobs, devices_per_trial=devices_per_trial,
+        objective=asked.objectives,
         allow_commands=allow_commands,
     )  # fmt: skip
     cluster = Cluster(

@@ -8,7 +8,14 @@ import typer
 
 from distune.cli.commands.launch import common
 from distune.cli.commands.launch.common import Count, DryRun, Out
-from distune.cli.options import AllowCommands, Jobs, Objectives, WorkOn, as_arguments
+from distune.cli.options import (
+    AllowCommands,
+    DevicesPerTrial,
+    Jobs,
+    Objectives,
+    WorkOn,
+    as_arguments,
+)
 from distune.errors import UserError
 
 EXAMPLE = (
@@ -56,6 +63,7 @@ def sky(
     infra: Infra = None,
     spot: Spot = False,
     jobs: Jobs = None,
+    devices_per_trial: DevicesPerTrial = None,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     out: Out = None,
@@ -72,6 +80,7 @@ def sky(
 
     if image is None and setup is None:
         raise UserError("the nodes have no distune yet: give an --image that has it, or --setup")
+    common.check_gpus(gpus, devices_per_trial)
     Offer.parse_all(objective or [], Path(LOGS))
     objectives = [common.objective_below_here(text) for text in objective or []]
     name = common.launch_name(study)
@@ -79,7 +88,12 @@ def sky(
     if not dry_run:
         common.require("sky", "pip install skypilot")
     worker = as_arguments(
-        logs=LOGS, study=study, jobs=jobs, objective=objectives, allow_commands=allow_commands
+        logs=LOGS,
+        study=study,
+        jobs=jobs,
+        devices_per_trial=devices_per_trial,
+        objective=objectives,
+        allow_commands=allow_commands,
     )
     called = "distune" if study is None else object_name(study)
     nodes = Nodes(

@@ -13,6 +13,7 @@ from distune.cli.options import (
     AllowCommands,
     AnyOwner,
     DataDir,
+    DevicesPerTrial,
     Jobs,
     Logs,
     Objectives,
@@ -92,6 +93,7 @@ def slurm(
     account: Account = None,
     sbatch: Sbatch = None,
     jobs: Jobs = None,
+    devices_per_trial: DevicesPerTrial = None,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     any_owner: AnyOwner = False,
@@ -111,11 +113,12 @@ def slurm(
 
     shared, name = common.checked_logs(logs), common.launch_name(study)
     Offer.parse_all(objective or [], Path(shared))
+    common.check_gpus(gpus, devices_per_trial)
     path = out or Path(f"{name}.sbatch")
     if not dry_run:
         common.require("sbatch", "run this on a login node of the cluster")
     worker = common.python_words(python) + as_arguments(
-        logs=shared, study=study, jobs=jobs,
+        logs=shared, study=study, jobs=jobs, devices_per_trial=devices_per_trial,
         objective=common.absolute_objectives(objective or []),
         allow_commands=allow_commands, any_owner=any_owner,
         data_dir=data_dir and common.absolute(str(data_dir)),

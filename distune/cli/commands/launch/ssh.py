@@ -14,6 +14,7 @@ from distune.cli.options import (
     AllowCommands,
     AnyOwner,
     DataDir,
+    DevicesPerTrial,
     Jobs,
     Logs,
     Objectives,
@@ -46,6 +47,7 @@ def ssh(
     logs: Logs = LOGS,
     study: WorkOn = None,
     jobs: Jobs = None,
+    devices_per_trial: DevicesPerTrial = None,
     objective: Objectives = None,
     allow_commands: AllowCommands = False,
     any_owner: AnyOwner = False,
@@ -74,7 +76,8 @@ def ssh(
     modules = not all(".py:" in text for text in objectives)
     shared = common.absolute(str(logs))
     worker = common.python_words(python) + as_arguments(
-        logs=shared, study=study, jobs=jobs, objective=objectives, allow_commands=allow_commands,
+        logs=shared, study=study, jobs=jobs, devices_per_trial=devices_per_trial,
+        objective=objectives, allow_commands=allow_commands,
         any_owner=any_owner, data_dir=data_dir and common.absolute(str(data_dir)),
     )  # fmt: skip
     common.write(path, ssh_script(found, worker, os.getcwd() if modules else None))
