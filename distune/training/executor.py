@@ -10,7 +10,6 @@ import math
 import os
 import queue
 import select
-import signal
 import sys
 import tempfile
 import threading
@@ -43,6 +42,7 @@ from distune.training.messages import (
     LONG_TURN,
     WAITED,
     Assignment,
+    End,
     InTurn,
     Prepare,
     Ready,
@@ -57,6 +57,7 @@ from distune.training.messages import (
 from distune.training.objective import drive, find
 from distune.training.offer import Objective, Offer
 from distune.training.printed import end_of_output
+from distune.training.requests import Requests
 from distune.training.surroundings import Surroundings, by_name, show_stack_on_request
 from distune.workloads import WORKLOADS
 from distune.workloads.data import DATA_SETS
@@ -69,8 +70,8 @@ _STOPPED = Result(outcome=Outcome.RELEASED, failure=Failure(message="stopped by 
 
 
 class _Executor:
-    def __init__(self, requests: IO[bytes], messages: IO[bytes]) -> None:
-        self._requests = requests
+    def __init__(self, assignments: IO[bytes], messages: IO[bytes]) -> None:
+        self._assignments = assignments
         self._messages = messages
         self._inbox: queue.SimpleQueue[Record | Study] = queue.SimpleQueue()
         self._stops: set[int] = set()  # of the trials that are trained now
@@ -89,6 +90,7 @@ class _Executor:
         self._rows = self._rows_over = 0  # of trials in turn: received, and trained
         self._turn_began = 0.0
         self._pid = os.getpid()
+        self._requests = Requests()
         self._output = os.dup(1)  # an objective may close its own
         self._prints = False  # a trial that has begun and is not over
 
@@ -113,6 +115,9 @@ class _Executor:
                 self._saves_before_stop.add(slot)
             elif isinstance(message, Stop):
                 self._stops.add(slot)
+            elif isinstance(message, End):
+                if self._requests.is_followed:
+                    os._exit(0)
             else:
                 # Cleared here, in the order of arrival: a stop meant for the attempt
                 # before must not reach this one.
@@ -134,9 +139,9 @@ class _Executor:
         """Requests, until there are no more; meanwhile sees to what is trained in turn."""
         rest = b""
         while True:
-            while self._in_turn and not select.select([self._requests], [], [], _UNSENT_FOR)[0]:
+            while self._in_turn and not select.select([self._assignments], [], [], _UNSENT_FOR)[0]:
                 self._look_after_turns()
-            piece = os.read(self._requests.fileno(), _REQUEST_BYTES)
+            piece = os.read(self._assignments.fileno(), _REQUEST_BYTES)
             if not piece:
                 return
             *lines, rest = (rest + piece).split(b"\n")
@@ -209,6 +214,7 @@ class _Executor:
     def _train(self, assignment: Assignment) -> None:
         """Train a trial; always ends with a result."""
         leftovers = children.Leftovers()
+        self._requests.training, self._requests.saves = True, False
         try:
             result = self._result_of(assignment)
         except Stopped:
@@ -216,6 +222,10 @@ class _Executor:
         except Exception as error:  # not the objective's: it could not even be found
             failure = Failure(message=f"{type(error).__name__}: {error}")
             result = Result(outcome=Outcome.FAILED, failure=failure)
+        if (asked := self._requests.signal) and _may_be_followed(result):
+            # Also what an objective makes of the end of a process of its own, which was asked, too.
+            failure = Failure(message=f"its training process got {asked.name}")
+            result = Result(outcome=Outcome.RELEASED, failure=failure)
         # Before the result, so that the next trial finds the memory that they hold.
         self._leave_if_forked()
         if left := leftovers.clear():
@@ -236,6 +246,10 @@ class _Executor:
         if spent:
             self._say(Spent(), assignment.slot)
         self._say(result, assignment.slot)
+        self._requests.training = False
+        if asked := self._requests.signal:
+            self._messages.flush()
+            children.die_of(asked)
 
     def _end_output(self, slot: int) -> None:
         """Tell what the trial has printed from what the next one prints, if it began."""
@@ -274,8 +288,8 @@ class _Executor:
             last_step=trial.epochs,
             last_within=_last_within(study, trial),
             on_resumed=partial(self._resumed, slot),
-            on_saving=lambda: self._say(Saves(), slot),
-            ends_when_saved=lambda: slot in self._saves_before_stop,
+            on_saving=partial(self._saves, slot),
+            ends_when_saved=lambda: bool(slot in self._saves_before_stop or self._requests.signal),
             say=_say_to_people,
         )
         assert self._surroundings is not None
@@ -302,6 +316,10 @@ class _Executor:
             context.close()
         assert isinstance(message, Result)  # `drive` ends with one
         return message
+
+    def _saves(self, slot: int) -> None:
+        self._requests.saves = True
+        self._say(Saves(), slot)
 
     def _resumed(self, slot: int, loaded: Loaded) -> None:
         resumed = Resumed(attempt=loaded.attempt, step=loaded.step, trial=loaded.trial)
@@ -334,6 +352,12 @@ def _last_within(study: Study, trial: Trial) -> float:
     if not study.checkpoint_keep or trial.purpose is Purpose.TEST:
         return 0.0
     return min(LAST_WITHIN, (study.trial_timeout or math.inf) / 2)
+
+
+def _may_be_followed(result: Result) -> bool:
+    """Whether a trial may have ended so because its process, and its own, were asked to end."""
+    ended = result.outcome is Outcome.RELEASED or result.outcome in FAILURES
+    return ended and not result.infeasible
 
 
 def _say_to_people(line: str) -> None:
@@ -378,20 +402,16 @@ def main(descriptor: int, parent: int) -> None:
     # A crash leaves its Python stack in the output.
     faulthandler.enable()
     show_stack_on_request()
-    # Whoever interrupts it wants it to end. As an exception, that would be the trial's failure, or
-    # its result, where a library catches it.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         # The worker reads UTF-8, whatever the terminal of its user shows.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # An objective that reads its standard input finds nothing there, and not the requests.
-    requests = os.fdopen(os.dup(0), "rb", buffering=0)
+    assignments = os.fdopen(os.dup(0), "rb", buffering=0)
     sys.stdin = open(os.devnull)  # noqa: SIM115
     os.dup2(sys.stdin.fileno(), 0)
     with os.fdopen(descriptor, "wb") as messages:
-        _Executor(requests, messages).run()
+        _Executor(assignments, messages).run()
 
 
 if __name__ == "__main__":

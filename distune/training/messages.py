@@ -59,6 +59,10 @@ class Stop(Record, frozen=True, kw_only=True):
     save: bool = False
 
 
+class End(Record, frozen=True, kw_only=True):
+    """The process ends now, and its SIGTERM comes: an objective that handles it has a moment."""
+
+
 class Saves(Record, frozen=True, kw_only=True):
     """The training saves states: it is worth waiting for one, if it has to end."""
 
@@ -108,7 +112,7 @@ class Died:
         )
 
 
-_REQUESTS: tuple[type[Record], ...] = (Prepare, Assignment, InTurn, Stop)
+_REQUESTS: tuple[type[Record], ...] = (Prepare, Assignment, InTurn, Stop, End)
 _ANSWERS: tuple[type[Record], ...] = (
     Ready,
     TrainingStarted,

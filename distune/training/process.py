@@ -20,6 +20,7 @@ from distune.training.code import Code
 from distune.training.messages import (
     Assignment,
     Died,
+    End,
     InTurn,
     Prepare,
     Ready,
@@ -253,11 +254,14 @@ class ExecutorProcess:
     def terminate(self) -> None:
         """Ask the process to end, with all it has started; `end` makes sure."""
         if self._process is not None:
+            self._send(encode_message(End()))
             children.signal_group(self._process.pid, signal.SIGTERM)
 
     def end(self, grace: float) -> None:
         """Stop the process and all it has started; what it still says is not heard."""
         if self._process is not None:
+            if grace > 0:
+                self._send(encode_message(End()))
             children.end_process(self._process, grace)
             self._forget()
         self._inbox, self._gone = queue.SimpleQueue(), None
