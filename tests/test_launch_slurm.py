@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from distune.errors import UserError
-from distune.launch.slurm import SlurmArray, sbatch_file, slurm_time
+from distune.launch.slurm import SlurmArray, sbatch_file, slurm_time, time_for_work
 from distune.share.folder import Folder
 from distune.share.store import Store
 from tests.conftest import DISTUNE, Lab, wait_until
@@ -103,10 +103,24 @@ def test_a_time_is_written_as_slurm_reads_it(given: str, asked: str) -> None:
     assert slurm_time(given) == asked
 
 
-@pytest.mark.parametrize(("given", "said"), [("60", "60m"), ("150s", "no time"), ("soon", "2h")])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("60", "60m"), ("150s", "no time"), ("02:30", "no time"), ("soon", "2h")],
+)
 def test_a_time_that_means_two_things_or_is_too_short_is_refused(given: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         slurm_time(given)
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [
+        ("02:00:00", 7200), ("30:00", 1800), ("1-12", 129600), ("1-12:30", 131400),
+        ("1-12:30:05", 131405), ("2-0:0:0", 172800),
+    ],
+)  # fmt: skip
+def test_a_worker_s_own_time_ends_before_the_signal_may_come(time: str, seconds: int) -> None:
+    assert time_for_work(time) == seconds - 90 - 60
 
 
 # -- the command ---------------------------------------------------------------------------
@@ -115,6 +129,7 @@ def test_a_time_that_means_two_things_or_is_too_short_is_refused(given: str, sai
 def test_a_dry_run_writes_a_file_with_absolute_paths_and_says_how_to_submit_it(lab: Lab) -> None:
     lab.logs.mkdir()
     options = "--study s1 --workers 20 --at-once 2 --jobs 1 --objective train.py:train --dry-run"
+    options += " --time 2h"
     done = lab.run("launch", "slurm", *options.split(), "--objective", "train:quick")
     assert done.returncode == 0, done.stderr
     assert "sbatch distune-s1.sbatch" in done.stdout
@@ -123,7 +138,9 @@ def test_a_dry_run_writes_a_file_with_absolute_paths_and_says_how_to_submit_it(l
     assert command_of(text)[2:] == [
         *DISTUNE[:1], "-P", *DISTUNE[1:], "worker", "--logs", str(lab.logs), "--study", "s1",
         "--jobs", "1", "--objective", f"{lab.folder}/train.py:train", "--objective", "train:quick",
+        "--time-limit", "7050s",
     ]  # fmt: skip
+    assert "If you change --time, change that, too." in text
 
 
 def test_a_file_that_was_edited_is_not_written_over(lab: Lab) -> None:

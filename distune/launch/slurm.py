@@ -53,8 +53,15 @@ def sbatch_file(array: SlurmArray) -> str:
 # Not `B:`, so that the signal reaches the worker and not this shell: {_WARNING} seconds before its
 # time is over it gives its trials back. Nothing is requeued: the next array task is a worker, too.
 # srun has to be told the cores (since Slurm 22.05). 143: stopped by a signal, no failure.
+{_ABOUT_TIME if "--time-limit" in array.worker else ""}\
 {shlex.join(srun)} \\
     {shlex.join(array.worker)} || [ $? -eq 143 ]
+"""
+
+
+_ABOUT_TIME = """\
+# The worker's --time-limit ends before that signal: it claims nothing that would not end in time.
+# If you change --time, change that, too.
 """
 
 
@@ -97,6 +104,28 @@ def _extra(line: str) -> str:
     return option
 
 
+def time_for_work(time: str) -> int:
+    """Seconds that a worker has, of a time limit as `slurm_time` gives it: until the signal may
+    come.
+
+    Raises:
+        ValueError: none.
+    """
+    days, _, clock = time.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if days:  # D-HH, D-HH:MM, D-HH:MM:SS; else MM:SS, HH:MM:SS
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    else:
+        hours, minutes, seconds = (0, 0, *parts)[-3:]
+    left = int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds - _WARNING - _EARLY
+    if left <= 0:
+        raise ValueError(
+            f"{time!r} leaves no time to train: Slurm asks a worker to stop {_WARNING} to "
+            f"{_WARNING + _EARLY} seconds before its time is over"
+        )
+    return left
+
+
 def slurm_time(text: str) -> str:
     """A time limit for Slurm, from a duration (`90m`) or as Slurm writes it (`1-12:00:00`).
 
@@ -105,15 +134,13 @@ def slurm_time(text: str) -> str:
             it leaves a worker no time.
     """
     if _SLURM_TIME.fullmatch(text):
+        time_for_work(text)
         return text
     if text.isdecimal():
         raise ValueError(f"{text!r} is minutes to Slurm and seconds to distune: write {text}m")
     seconds = int(parse_duration(text))
-    if seconds <= _WARNING + _EARLY:
-        raise ValueError(
-            f"{text!r} leaves no time to train: Slurm asks a worker to stop {_WARNING} to "
-            f"{_WARNING + _EARLY} seconds before its time is over"
-        )
     days, rest = divmod(seconds, 86400)
     clock = f"{rest // 3600:02d}:{rest % 3600 // 60:02d}:{rest % 60:02d}"
-    return f"{days}-{clock}" if days else clock
+    time = f"{days}-{clock}" if days else clock
+    time_for_work(time)
+    return time

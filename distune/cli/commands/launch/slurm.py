@@ -108,7 +108,7 @@ def slurm(
     whose time is over gives its trials back, and those that are left when the study is over end
     within seconds. They never ask Slurm for anything.
     """
-    from distune.launch.slurm import SlurmArray, sbatch_file
+    from distune.launch.slurm import SlurmArray, sbatch_file, time_for_work
     from distune.training.offer import Offer
 
     shared, name = common.checked_logs(logs), common.launch_name(study)
@@ -122,6 +122,7 @@ def slurm(
         objective=common.absolute_objectives(objective or []),
         allow_commands=allow_commands, any_owner=any_owner,
         data_dir=data_dir and common.absolute(str(data_dir)),
+        time_limit=time and f"{time_for_work(time)}s",
     )  # fmt: skip
     array = SlurmArray(
         name=name, worker=worker, folder=os.getcwd(), workers=workers, at_once=at_once, cpus=cpus,
