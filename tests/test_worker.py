@@ -10,7 +10,7 @@ import pytest
 from distune.errors import BadRecord, ShareError
 from distune.share import protocol, records
 from distune.share.heartbeat import Beat, Finished
-from distune.share.protocol import Actor, AttemptName, State
+from distune.share.protocol import Actor, AttemptName, Halt, State
 from distune.share.store import Store
 from distune.study.trial import (
     FAILURES,
@@ -446,6 +446,17 @@ def test_a_self_test_ends_with_its_study() -> None:
     bench.step(seconds=5)
     assert bench.worker.finished
     assert bench.executors[0].ends == 1
+
+
+def test_a_self_test_does_not_keep_a_study_from_being_stopped_at_once() -> None:
+    bench = Bench()
+    doubting(bench)
+    bench.store.mark(Halt.NOW, "desk")
+    bench.step(seconds=5)
+    last = bench.result_of(2)
+    assert last is not None
+    assert (last.outcome, bench.executors[0].ends) == (Outcome.RELEASED, 1)
+    assert bench.worker.idle
 
 
 def test_giving_up_gives_back_what_the_other_executors_train() -> None:

@@ -77,6 +77,12 @@ class Slot:
     def free(self) -> bool:
         return self.attempt is None and not self.busy and self.self_test is None
 
+    @property
+    def saves(self) -> bool:
+        """A training that saves states goes on in it, and no self-test."""
+        attempt = None if self.self_test else self.attempt
+        return self.busy and attempt is not None and attempt.saves
+
     def start_self_test(self, attempt: Attempt, result: Result, folder: str, now: float) -> None:
         self.self_test = OngoingSelfTest(attempt, result, until=now + _LONGEST_SELF_TEST)
         test = attempt.assignment.replace(folder=folder, self_test=True)
@@ -269,7 +275,7 @@ class Slots:
 
     def save_all(self) -> bool:
         """Ask each training that saves states to save one more, and end; whether there are any."""
-        saving = [s for s in self._slots if s.busy and s.attempt is not None and s.attempt.saves]
+        saving = [slot for slot in self._slots if slot.saves]
         for slot in saving:
             slot.executor.stop(slot.number, save=True)
         return bool(saving)
@@ -277,7 +283,7 @@ class Slots:
     @property
     def is_saving(self) -> bool:
         """Whether any of those has not ended yet."""
-        return any(s.busy and s.attempt is not None and s.attempt.saves for s in self._slots)
+        return any(slot.saves for slot in self._slots)
 
     def end_all(self, grace: float, monotonic: Callable[[], float]) -> None:
         """Stop everything; all of them have the same seconds to clean up."""

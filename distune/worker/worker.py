@@ -295,13 +295,14 @@ class Worker:
 
     def _stop(self, study: OpenStudy, now: float) -> None:
         """Give back what is trained of a study that goes on later, each with a last state if it
-        saves any. Of an attempt that is over a self-test has yet to tell what it means.
+        saves any; also what is over, if a self-test has yet to tell what that means.
         """
         why = "the study was stopped"
+        self._slots.end_self_tests(study)
         for slot, attempt in self._slots.holding(study):
-            if slot.busy and attempt.saves and slot.self_test is None:
+            if slot.busy and attempt.saves:
                 slot.save(by=now + _SAVE_WITHIN)
-            elif slot.self_test is None:
+            else:
                 slot.give_back(why)
         released = Result(outcome=Outcome.RELEASED, failure=Failure(message=why))
         for attempt in study.ended:
