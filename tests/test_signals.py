@@ -103,3 +103,66 @@ def test_a_signal_that_comes_inside_the_event_which_it_sets_does_not_hang() -> N
         "assert event.wait(10)"
     )
     assert subprocess.run([sys.executable, "-c", inside], timeout=20, check=False).returncode == 0
+
+
+#: The main thread waits as for a hard mount whose server is away: no handler of Python's runs.
+HANG = """\
+import ctypes
+def hang():
+    lock, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    while True: libc.pthread_mutex_lock(lock)
+"""
+#: Imported as a worker starts: it hangs when it looks into a folder once there is a file `hang`.
+HANGS_IN_SHARE = f"""\
+{HANG}
+import os
+scandir, me = os.scandir, os.getpid()
+def look(folder):
+    if os.path.exists("hang") and os.getpid() == me and "worker" in sys.argv:
+        open("hangs", "w").close()
+        hang()
+    return scandir(folder)
+import sys
+os.scandir = look
+"""
+
+
+def test_a_process_whose_main_thread_hangs_ends_in_its_time_or_at_the_second_signal() -> None:
+    for within, signals in ((0.3, 1), (1000.0, 2)):
+        hangs = HANG + (
+            "from distune.share.waiting import Interrupt\n"
+            f"Interrupt(None, {within}, lambda: print('late', flush=True))\n"
+            "print('here', flush=True); hang()"
+        )
+        command = [sys.executable, "-c", hangs]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"here\n"
+            process.terminate()
+            if signals == 2:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(1.0)
+                process.terminate()
+            assert process.wait(10) == 143
+            assert process.stdout.read() == b"late\n" * (signals == 1)
+
+
+def test_a_worker_that_hangs_in_the_share_ends_and_its_trial_is_given_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lab.folder / "own").mkdir()
+    (lab.folder / "own" / "sitecustomize.py").write_text(HANGS_IN_SHARE)
+    lab.write_space(objective="train:hang", trials=1)
+    lab.master("--plain")
+    path = os.pathsep.join([str(lab.folder / "own"), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    worker = lab.start("worker", "--objective", "train:hang", "--jobs", "1")
+    wait_until(lambda: list(lab.logs.glob("space/artifacts/*/pid")), what="it trains")
+    pid = int(next(lab.logs.glob("space/artifacts/*/pid")).read_text())
+    (lab.folder / "hang").touch()
+    wait_until(lambda: (lab.folder / "hangs").exists(), what="it hangs")
+    worker.terminate()
+    assert worker.wait(20) == 143
+    assert "not drained within 8 s, because the share hangs" in lab.log_of(worker)
+    wait_until(lambda: not psutil.pid_exists(pid), 10, "its training has ended")
+    wait_until(lambda: "000000.2.jsonl" in lab.names(), 20, "its trial is given back")

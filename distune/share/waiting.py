@@ -2,16 +2,14 @@
 
 import gc
 import os
-import queue
 import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
-from distune.signals import on_request
+from distune.signals import EXIT_DRAINED, on_request
 
 SHORTEST_WAIT = 0.05  # seconds between two looks at the share
 LONGEST_WAIT = 1.0
@@ -23,37 +21,44 @@ _SILENT_BEFORE_SAYING = 10  # seconds
 
 class Interrupt:
     """A request to end (`signals.REQUESTS`) as an event to wait for; one that comes later exits at
-    once.
+    once, also where the main thread hangs.
 
     Args:
         event: to be set, if others set it too.
+        within: seconds after a request in which the process has to end by itself.
+        too_late: called when it has not, before it exits.
     """
 
-    def __init__(self, event: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        event: threading.Event | None = None,
+        within: float | None = None,
+        too_late: Callable[[], None] = lambda: None,
+    ) -> None:
         self.event = event or threading.Event()
         self.signal: int | None = None
         self._came = 0.0
-        # A handler that sets an event waits for ever if it comes while its thread, the main one, is
-        # inside that event. Putting something into such a queue never waits.
-        self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
-        threading.Thread(target=self._tell, daemon=True).start()
-        on_request(self._handle)
+        self._within = within
+        self._too_late = too_late
+        on_request(self._take)
 
-    def _handle(self, sig: int, frame: FrameType | None) -> None:
+    def _take(self, sig: int) -> None:
         now = time.monotonic()
         if self.signal is None:
             self._came = now
+            if self._within is not None:
+                threading.Thread(target=self._see_to_it, args=(self._within,), daemon=True).start()
         # A terminal that is closed may say so twice: its shell does, and the kernel. At a job's end
         # Slurm sends SIGTERM twice within milliseconds.
         elif sig != signal.SIGHUP and now >= self._came + _IMPATIENT_AFTER:
             os._exit(128 + sig)  # children die with us
         self.signal = sig
-        self._requests.put(sig)
+        self.event.set()
 
-    def _tell(self) -> None:
-        while True:
-            self._requests.get()
-            self.event.set()
+    def _see_to_it(self, within: float) -> None:
+        time.sleep(within)
+        self._too_late()
+        os._exit(EXIT_DRAINED)
 
 
 def collect_seldom() -> None:

@@ -12,12 +12,13 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from distune import streams
 from distune.errors import DistuneError, ShareError, StudyFailed, UserError
 from distune.share.file_system import is_network
 from distune.share.find_studies import find_studies, none_yet
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
-from distune.signals import EXIT_DRAINED
+from distune.signals import EXIT_DRAINED, leave_on_request
 from distune.study.durations import format_duration
 from distune.training import children
 from distune.training.growth import Growth
@@ -36,6 +37,9 @@ from distune.worker.worker import Worker
 EXIT_NOTHING_LEFT = 0
 _NOTHING_LEFT = "nothing left to do: every study here is finished (--forever waits for more)"
 DRAIN_SECONDS = 3.0
+_ALAS = "the lease will free what was held"
+#: Seconds; what stops containers kills after ten. Training ends with the worker in any case.
+_DRAINED_WITHIN = 8.0
 #: Seconds between two looks of a worker without rivals on a file system of one machine.
 _SHORTEST_REST = 0.01
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
@@ -86,6 +90,7 @@ class _WorkerRun:
 
     def run(self) -> int:
         options, say = self._options, self._say
+        leave_on_request(may_hang=True)  # now that the guardian is forked
         with Stall(say, "no work yet").watched():
             logs = options.logs.resolve()
             self._offers = Offer.parse_all(options.objectives, logs)
@@ -209,7 +214,8 @@ class _WorkerRun:
         )
 
     def _work(self, worker: Worker) -> int:
-        interrupt = Interrupt(self._woken)  # before it claims anything
+        # Before it claims anything.
+        interrupt = Interrupt(self._woken, _DRAINED_WITHIN, self._share_hangs)
         pause = shortest = SHORTEST_WAIT if is_network(self._options.logs) else _SHORTEST_REST
         stall = Stall(self._say, "training goes on, results are kept", lambda: worker.cut_off)
         collect_seldom()
@@ -233,9 +239,13 @@ class _WorkerRun:
             self._woken.wait(pause)
             pause = min(pause * 1.5, worker.longest_pause)
 
+    def _share_hangs(self) -> None:
+        self._say(f"not drained within {_DRAINED_WITHIN:g} s, because the share hangs: {_ALAS}")
+        streams.last_words()
+
     def _drain(self, worker: Worker, name: str) -> int:
         released = worker.drain(f"its worker got {name}", DRAIN_SECONDS)
-        alas = "the share does not answer; the lease will free what was held"
+        alas = f"the share does not answer; {_ALAS}"
         self._say(f"{name}: {'everything given back' if released else alas}")
         return EXIT_DRAINED
 
