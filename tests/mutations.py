@@ -478,6 +478,22 @@ MUTATIONS = (
         tests=_WORKER,
         old="if self._slots.save_all() else 0.0", new="if False else 0.0",
     ),
+    # -- what clusters do ----------------------------------------------------------------
+    Mutation(
+        "all trials are given the same GPUs", "worker/host",
+        tests="tests/test_devices.py::test_visible_gpus_are_divided_and_each_trial_sees_its_own_only",
+        old='",".join(gpus[first : first + per_trial])', new='",".join(gpus[:per_trial])',
+    ),
+    Mutation(
+        "a training process that is asked to end saves no last state", "training/executor",
+        tests="tests/test_requests.py::test_a_training_saves_its_last_state_before_it_follows_a_signal",
+        old=" or self._requests.signal", new="",
+    ),
+    Mutation(
+        "a worker waits for a self-test before it stops a study", "worker/worker", tests=_WORKER,
+        old="        self._slots.end_self_tests(study)\n        for slot, attempt in",
+        new="        for slot, attempt in",
+    ),
 )  # fmt: skip
 
 
