@@ -490,9 +490,9 @@ MUTATIONS = (
         old=" or self._requests.signal", new="",
     ),
     Mutation(
-        "a worker waits for a self-test before it stops a study", "worker/worker", tests=_WORKER,
-        old="        self._slots.end_self_tests(study)\n        for slot, attempt in",
-        new="        for slot, attempt in",
+        "a self-test goes on when its study is stopped at once", "worker/worker", tests=_WORKER,
+        old='"the study was stopped"\n        self._slots.end_self_tests(study)\n',
+        new='"the study was stopped"\n',
     ),
 )  # fmt: skip
 
