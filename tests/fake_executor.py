@@ -6,11 +6,28 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from distune.study.study import Study
-from distune.study.trial import FAILURES, Failure, Outcome, Params, Record, Report, Result, Trial
-from distune.training.messages import Assignment, Died, Spent, TrainingStarted
+from distune.study.trial import (
+    FAILURES,
+    Checkpoint,
+    Failure,
+    Outcome,
+    Params,
+    Record,
+    Report,
+    Result,
+    Resumed,
+    Trial,
+)
+from distune.training.checkpoints import Loaded
+from distune.training.context import Stopped, TrialContext
+from distune.training.messages import Assignment, Died, Saves, Spent, TrainingStarted
+from distune.training.objective import drive
+from tests.memory_folder import Crash
+from tests.simulated_training import SimulatedCheckpoints, steps_of, training
 
 
 class FakeExecutor:
@@ -64,10 +81,16 @@ def objective(params: Params) -> float:
 
 _SOUND = Result(outcome=Outcome.COMPLETE)
 _BROKEN = Result(outcome=Outcome.FAILED, failure=Failure(message="the device is broken"))
+_STOPPED = Result(outcome=Outcome.RELEASED)
+
+#: Makes the checkpoints of an attempt, whose lines go where the argument says.
+MakeCheckpoints = Callable[[Assignment, Callable[[Checkpoint], None]], SimulatedCheckpoints]
 
 
 class SimulatedExecutor(FakeExecutor):
-    """Trains in simulated time; two reports, then a result. Sometimes it fails or dies."""
+    """Trains in simulated time, step by step, by the product's own `drive`; saves states and goes
+    on from them if it is given `checkpoints`. Sometimes it fails or dies.
+    """
 
     def __init__(
         self,
@@ -76,6 +99,9 @@ class SimulatedExecutor(FakeExecutor):
         failing: float,
         longest: float,
         broken: bool = False,
+        checkpoints: MakeCheckpoints | None = None,
+        made: Callable[[Trial, int], None] = lambda trial, step: None,
+        host_dies: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self._rng = rng
@@ -83,51 +109,136 @@ class SimulatedExecutor(FakeExecutor):
         self._now = now
         self._longest = longest
         self._failing = failing
+        self._make_checkpoints = checkpoints
+        self._made = made
+        self._host_dies = host_dies
         self._due: list[tuple[float, Record | Died]] = []
+        self._training: Iterator[Report | Result] | None = None
+        self._context: TrialContext | None = None
+        self._checkpoints: SimulatedCheckpoints | None = None
+        self._step_takes = 0.0
+        self._next_step = self._next_write = self._dies = math.inf
+        self._ends_when_saved = False
 
     def start(self, slot: int, assignment: Assignment) -> None:
+        self._forget()
         if assignment.self_test:
             self._say_after((1.0, _BROKEN if self._broken else _SOUND))
             return
         self.trials.append(assignment.trial)
-        value = objective(assignment.trial.params)
-        assert assignment.study is not None
-        metrics = {assignment.study.metric: value}
-        length = self._rng.uniform(0.1, self._longest)
         if self._broken:
             failure = Failure(message="no kernel image is available")
             self._say_after((0.05, Result(outcome=Outcome.FAILED, failure=failure)))
-        elif self._rng.random() < self._failing:
-            self._say_after((length, Died("was killed by SIGKILL", "")))
         else:
-            result = Result(outcome=Outcome.COMPLETE, value=value, metrics=metrics, seconds=length)
-            self._say_after(
-                (length / 3, Report(step=1, metrics={"y": -9.0}, seconds=length / 3)),
-                (length / 2, Report(step=2, metrics=metrics, seconds=length / 2)),
-                (length, result),
+            self._begin(assignment)
+
+    def _begin(self, assignment: Assignment) -> None:
+        study, trial, now = assignment.study, assignment.trial, self._now()
+        assert study is not None
+        self._say_after((0.0, TrainingStarted()))
+        length = self._rng.uniform(0.1, self._longest)
+        dies = self._rng.random() < self._failing
+        self._dies = now + length * self._rng.random() if dies else math.inf
+        self._step_takes = length / steps_of(trial.seed)
+        self._next_step = now + self._step_takes
+        context = self._context = TrialContext(
+            number=trial.number,
+            attempt=trial.attempt,
+            seed=trial.seed,
+            device="cpu",
+            folder="",
+            checkpoint_every=study.checkpoint_every,
+            on_saving=lambda: self._say_after((0.0, Saves())),
+            on_resumed=self._resumed,
+            ends_when_saved=lambda: self._ends_when_saved,
+            monotonic=self._now,
+        )
+        if self._make_checkpoints is not None and study.checkpoint_every:
+            self._checkpoints = self._make_checkpoints(
+                assignment, lambda checkpoint: self._say_after((0.0, checkpoint))
             )
+            context.checkpoints = self._checkpoints
+        train = training(
+            objective(trial.params), study.metric, lambda step: self._made(trial, step)
+        )
+        self._training = drive(train, study, trial, context, clock=self._now)
+
+    def _resumed(self, loaded: Loaded) -> None:
+        self._say_after((0.0, Resumed(attempt=loaded.attempt, step=loaded.step)))
+        self._say_after(*((0.0, report) for report in loaded.described.reports))
+
+    def _forget(self) -> None:
+        """End the training, if there is one."""
+        if self._context is not None:
+            self._context.close()
+        self._training = self._context = self._checkpoints = None
+        self._next_step = self._next_write = self._dies = math.inf
+        self._ends_when_saved = False
+        self._due = []
 
     def _say_after(self, *messages: tuple[float, Record | Died]) -> None:
-        """Say these, each after so many seconds, and nothing else."""
-        self._due = [(self._now() + seconds, message) for seconds, message in messages]
+        """Say these, each after so many seconds."""
+        self._due += [(self._now() + seconds, message) for seconds, message in messages]
 
     def poll(self) -> Sequence[tuple[int, Record | Died]]:
-        self.says = [message for when, message in self._due if when <= self._now()]
+        while self._training is not None:
+            when = min(self._next_step, self._next_write, self._dies)
+            if when > self._now():
+                break
+            if when == self._dies:
+                self._forget()
+                self._say_after((0.0, Died("was killed by SIGKILL", "")))
+            elif when == self._next_write:
+                self._write()
+            else:
+                self._go_on(self._training)
+        self.says += [message for when, message in self._due if when <= self._now()]
         self._due = [(when, message) for when, message in self._due if when > self._now()]
         return super().poll()
 
+    def _go_on(self, steps: Iterator[Report | Result]) -> None:
+        try:
+            message = next(steps)
+        except Stopped:
+            message = _STOPPED
+        self._see_whether_alive()
+        self._next_step += self._step_takes
+        self._say_after((0.0, message))
+        if isinstance(message, Result):
+            said = self._due
+            self._forget()
+            self._due = said
+        elif self._checkpoints is not None and self._checkpoints.to_be_written:
+            self._next_write = min(self._next_write, self._now() + self._rng.random() / 2)
+
+    def _write(self) -> None:
+        assert self._checkpoints is not None
+        self._next_write = math.inf
+        with suppress(Stopped):
+            self._checkpoints.write_now()
+        self._see_whether_alive()
+
+    def _see_whether_alive(self) -> None:
+        by_itself = self._checkpoints is not None and self._checkpoints.files.crashed
+        if by_itself or self._host_dies():
+            raise Crash
+
     def stop(self, slot: int, *, save: bool = False) -> None:
-        self._say_after((0.5, Result(outcome=Outcome.RELEASED)))
+        if save and self._training is not None:
+            self._ends_when_saved = True
+        else:
+            self._forget()
+            self._say_after((0.5, _STOPPED))
 
     def abort(self, slot: int) -> str:
-        self._say_after()
+        self._forget()
         return ""
 
     def terminate(self) -> None:
-        self._say_after()
+        self._forget()
 
     def end(self, slot: int, grace: float) -> None:
-        self._say_after()
+        self._forget()
 
 
 _RELEASED = Result(outcome=Outcome.RELEASED, failure=Failure(message="it waited for another"))
@@ -175,7 +286,7 @@ class SimulatedProcess:
 
     def stop(self, slot: int, *, save: bool = False) -> None:
         if slot == self._slot and self._trains is not None:
-            self._trains.stop(0)
+            self._trains.stop(0, save=save)
         else:
             self._said.append((slot, _RELEASED))
             self._turns = [one for one in self._turns if one.slot != slot]

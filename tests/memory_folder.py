@@ -13,10 +13,12 @@ from pathlib import Path
 
 from distune.errors import ShareError
 from distune.share import protocol, records
+from distune.share.protocol import State
 from tests.histories import LEASE
 
 _RENAME_TAKES = 0.5  # seconds in which a listing may miss the name
 _OLD_FOR = 1.0  # seconds in which a client may read of a file what it was before it grew
+_STALE_FOR = 60.0  # seconds in which a client may still open by its old name what was moved
 
 
 class Crash(BaseException):
@@ -36,6 +38,9 @@ class Faults:
     old: float = 0.0  # a file of an attempt is read as it was before it grew
     outage: float = 0.0  # the share is gone for this client, for a while
     freeze: float = 0.0  # the process is stopped, and goes on later
+    stale: float = 0.0  # an append finds a file that another client has moved, where it is now
+    late: float = 0.0  # other clients find a checkpoint some time after it has its name
+    damage: float = 0.0  # of any checkpoint, at each step of the scheduler
 
 
 @dataclass
@@ -49,6 +54,13 @@ class Share:
     renamed: dict[str, tuple[float, object]] = field(default_factory=dict)
     #: Of an attempt's file: when it grew, by which client, and what it was before.
     grown: dict[str, list[tuple[float, object, bytes]]] = field(default_factory=dict)
+    #: Where files of attempts went, by the names that they had last; when, and by which client.
+    moved: dict[str, tuple[float, object, str]] = field(default_factory=dict)
+    #: What attempts' files had at the moment when they were given up, by the names since then.
+    given_up: dict[str, bytes] = field(default_factory=dict)
+    #: Checkpoints that others than the client that has made them do not find until then.
+    hidden: dict[str, tuple[float, object]] = field(default_factory=dict)
+    created: dict[str, float] = field(default_factory=dict)  # when; of checkpoints, half ones too
 
     def names(self, folder: str) -> list[str]:
         prefix = f"{folder}/" if folder else ""
@@ -78,13 +90,19 @@ class MemoryFolder:
         self.faults = faults
         self.operations: Counter[str] = Counter()
         self._rng = rng
-        self._now = now
+        self._clock = now
+        self.ahead = (
+            0.0  # seconds that the process which uses it has waited, while nothing else moves
+        )
         self._trace = trace
         self._out_until = -math.inf
         self._fresh_until: dict[str, float] = {}
         #: What this client has written in place; where it `remembers`, it reads that for ever.
         self._written: dict[str, bytes] = {}
         self.remembers = False
+
+    def _now(self) -> float:
+        return self._clock() + self.ahead
 
     def _happens(self, probability: float) -> bool:
         return probability > 0 and self._rng.random() < probability
@@ -155,7 +173,8 @@ class MemoryFolder:
         self._before("read", path)
         if self.remembers and path in self._written:
             return self._written[path][offset : offset + limit]
-        if path not in self.share.files:
+        until, maker = self.share.hidden.get(path, (-math.inf, None))
+        if path not in self.share.files or (maker is not self and self._now() < until):
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
         return self._content(path)[offset : offset + limit]
 
@@ -187,6 +206,13 @@ class MemoryFolder:
             self.share.files[target] = self.share.files.pop(source)
             self.share.renamed[target] = self._now(), self
             self.share.grown[target] = self.share.grown.pop(source, [])
+            self.share.moved[source] = self._now(), self, target
+            if target.startswith(protocol.TRIALS) and target.endswith(f".{State.LOST}"):
+                self.share.given_up.setdefault(target, self.share.files[target])
+            if target.startswith(protocol.CHECKPOINTS):
+                self.share.created[target] = self._now()
+                if self._happens(self.faults.late):
+                    self.share.hidden[target] = self._now() + self._rng.uniform(0, 3), self
 
         self._operate("move", f"{source} -> {target}", act)
 
@@ -214,7 +240,45 @@ class MemoryFolder:
 
         self._operate("move_new", f"{source} -> {target}", act)
 
+    def create(self, path: str, data: bytes) -> None:
+        """A new file, which is not whole yet if the writer dies."""
+
+        def act() -> None:
+            if path in self.share.files:
+                raise FileExistsError(errno.EEXIST, "exists", path)
+            self.share.files[path] = data[: self._rng.randrange(len(data))]
+            self.share.created[path] = self._now()
+            if self._happens(self.faults.crash):
+                raise Crash
+            if self._happens(self.faults.torn):
+                raise ShareError(f"no space left for {path}")
+            self.share.files[path] = data
+
+        self._operate("create", path, act)
+
+    def size(self, folder: str) -> int:
+        """Bytes of all files in a folder, which is made if there is none."""
+        if folder not in self.share.folders:
+            self.make_folder(folder)
+        self.operations["size"] += 1
+        self._before("size", folder)
+        prefix = f"{folder}/"
+        return sum(len(d) for path, d in self.share.files.items() if path.startswith(prefix))
+
+    def _stale(self, path: str) -> str:
+        """Where a file is that this client opens by a name that it has not any more (P7)."""
+        when, mover, target = self.share.moved.get(path, (-math.inf, None, ""))
+        young = mover is not self and self._now() - when < _STALE_FOR
+        if path in self.share.files or not young or not self._happens(self.faults.stale):
+            return path
+        while target not in self.share.files and target in self.share.moved:
+            target = self.share.moved[target][2]
+        self._trace(f"  {path} is opened as {target}")
+        return target
+
     def append(self, path: str, data: bytes) -> None:
+        path = self._stale(path)
+
         def act() -> None:
             if path not in self.share.files:
                 raise FileNotFoundError(errno.ENOENT, "no such file", path)

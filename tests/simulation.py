@@ -10,6 +10,7 @@ Everything random comes from one seed, so that a history can be replayed:
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 from collections import Counter
@@ -25,15 +26,18 @@ from distune.share import protocol, records
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.store import Store, as_attempt
 from distune.study.study import Limits, Study
-from distune.study.trial import Outcome, Purpose
+from distune.study.trial import Checkpoint, Outcome, Purpose, Report
+from distune.training.messages import Assignment
 from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
 from distune.worker.context import WorkerIdentity
+from distune.worker.limits import WorkerLimits
 from distune.worker.slots import ExecutorLike
 from distune.worker.worker import Worker
 from tests.fake_executor import SimulatedExecutor, SimulatedProcess, objective
 from tests.histories import LEASE, asked_in, asked_trial, make_study, read_history
 from tests.memory_folder import Crash, Faults, MemoryFolder, Share
+from tests.simulated_training import Ledger, SharedCheckpoints, SimulatedCheckpoints, curve
 
 TRAINING = 3.0  # seconds a simulated training takes at most
 
@@ -44,9 +48,11 @@ class Actor:
 
     name: str
     folder: MemoryFolder
+    training: MemoryFolder  # that its training process has, on the same host
     process: Master | Worker | None = None
     wakes_at: float = 0.0
     lives: int = 0
+    ends_at: float = math.inf  # when a worker's own time limit is over
 
 
 class World:
@@ -66,6 +72,9 @@ class World:
         training: float = TRAINING,
         slots: int = 1,
         halts: bool = False,
+        drains: float = 0.0,
+        dies: float = 0.0,
+        worker_lasts: float = math.inf,
         study: Study | None = None,
         limits: Limits | None = None,
         trace: Callable[[str], None] | None = None,
@@ -81,9 +90,15 @@ class World:
         self.tears = faults.torn > 0
         self.remembers = remembers  # each host its own heartbeats: no master sees the other's
         self.halts = halts  # a person pauses, stops and resumes it, and starts masters again
+        self.drains = drains  # how likely a worker is asked to end, at each of its steps
+        self.dies = dies  # how likely a host is, at each step that it trains
+        self.worker_lasts = worker_lasts  # seconds, until a worker's own time limit is over
         self._person = random.Random(f"person {seed}")
+        self._accident = random.Random(f"accident {seed}")
+        self.ledger = Ledger(self.share)
         self.learns = False  # the sampler, which never answers in the same way twice
         self.meddled = False  # a test has deleted files
+        self.ended_at = -math.inf  # when a master ended it last, that saw all there was
         self.healed = False
         self.broken = {f"worker{i}" for i in range(broken)}  # hosts on which all trials fail
         default_study, default_limits = make_study(trials)
@@ -93,7 +108,10 @@ class World:
         self.executors: list[SimulatedExecutor] = []
         Store(self._folder("setup", Faults())).create(self.study)
         names = [f"master{i}" for i in range(masters)] + [f"worker{i}" for i in range(workers)]
-        self.actors = [Actor(name, self._folder(name, faults)) for name in names]
+        self.actors = [
+            Actor(name, self._folder(name, faults), self._folder(f"{name}'s training", faults))
+            for name in names
+        ]
         for actor in self.actors:
             actor.wakes_at = self.rng.uniform(0, 5)
 
@@ -116,12 +134,23 @@ class World:
         self.healed = True
         if self.halts:
             self.resume()
+        self.drains, self.dies, self.worker_lasts = 0.0, 0.0, math.inf
         for actor in self.actors:
             actor.folder.heal()
+            actor.training.heal()
         while not self._over():
             if self.clock > faulty_seconds + healthy_seconds:
                 raise AssertionError(f"seed {self.seed}: the study never ended: {self.describe()}")
             self._advance()
+        return self
+
+    def thaw(self) -> World:
+        """Have those go on that slept through the end: what they do then is for nobody."""
+        asleep = [actor for actor in self.actors if actor.wakes_at > self.clock + LEASE / 2]
+        for _ in range(4 if asleep else 0):
+            for actor in asleep:
+                self.clock = max(self.clock, actor.wakes_at)
+                self._take_turn(actor)
         return self
 
     # -- a person -----------------------------------------------------------------------
@@ -166,6 +195,9 @@ class World:
     def _advance(self) -> None:
         actor = min(self.actors, key=lambda a: a.wakes_at)
         self.clock = max(self.clock, actor.wakes_at)
+        self._take_turn(actor)
+
+    def _take_turn(self, actor: Actor) -> None:
         actor.wakes_at = self.clock + self.rng.uniform(0.05, 0.6)
         if not self.healed and self.rng.random() < actor.folder.faults.freeze:
             actor.wakes_at += self.rng.uniform(0.5, 3) * LEASE
@@ -173,7 +205,8 @@ class World:
         try:
             if actor.process is None:
                 actor.process = self._start(actor)
-            self._step(actor.process)
+            self._step(actor)
+            self._damage(actor.folder.faults.damage)
         except (Crash, UserError):  # the latter: another master is there
             actor.process = None
             actor.wakes_at = self.clock + self.rng.uniform(0.1, 1.5 * LEASE)
@@ -184,10 +217,45 @@ class World:
             else:
                 actor.process = None
 
-    def _step(self, process: Master | Worker) -> None:
-        if isinstance(process, Master) and process.finished:
+    def _step(self, actor: Actor) -> None:
+        process = actor.process
+        if isinstance(process, Worker):
+            process.step()
+            asked = not process.idle and self._accident.random() < self.drains
+            if asked or self.clock > actor.ends_at:
+                self._trace(f"{self.clock:8.2f} {actor.name}: is asked to end")
+                process.drain("it was asked to end", LEASE / 2)
+                actor.process = None
+                actor.wakes_at = self.clock + self._accident.uniform(0.1, LEASE)
+        elif process is not None and not process.finished:
+            process.step()
+            if process.finished:
+                self.ended_at = self.clock if self.healed else -math.inf
+
+    def _sleep(self, seconds: float) -> None:
+        """Of a worker, while all others wait, too."""
+        self.clock += max(seconds, 0.05)
+
+    def _damage(self, probability: float) -> None:
+        """Something happens to a checkpoint that lies on the share."""
+        if self._accident.random() >= probability:
             return
-        process.step()
+        paths = [path for path in self.share.files if path.startswith(protocol.CHECKPOINTS)]
+        if not paths:
+            return
+        path = self._accident.choice(paths)
+        data = self.share.files[path]
+        place = self._accident.randrange(len(data)) if data else 0
+        match self._accident.choice(["cut", "flipped", "gone", "another's"]):
+            case "cut":
+                self.share.files[path] = data[:place]
+            case "flipped":
+                self.share.files[path] = data[:place] + bytes(b ^ 1 for b in data[place:])
+            case "gone":
+                del self.share.files[path]
+            case "another's":
+                self.share.files[path] = self.share.files[self._accident.choice(paths)]
+        self._trace(f"{self.clock:8.2f} {path} is damaged")
 
     def _start(self, actor: Actor) -> Master | Worker:
         actor.lives += 1
@@ -202,13 +270,35 @@ class World:
             identity = Identity(actor.name, 1, f"{self.rng.randrange(16**8):08x}")
             return Master(store, self.limits, identity, monotonic=monotonic, wall=monotonic)
 
-        def make() -> SimulatedExecutor:
-            broken = actor.name in self.broken
-            now = lambda: self.clock  # noqa: E731
-            self.executors.append(
-                SimulatedExecutor(self.rng, now, self.failing, self.training, broken)
+        worker = f"{actor.name}-{actor.lives}-{self.rng.randrange(16**6):06x}"
+        lasts = self._accident.uniform(0.2, 1.0) * self.worker_lasts
+        actor.ends_at = self.clock + lasts
+
+        def make_checkpoints(
+            assignment: Assignment, keep: Callable[[Checkpoint], None]
+        ) -> SimulatedCheckpoints:
+            return SimulatedCheckpoints(
+                SharedCheckpoints(actor.training),
+                self.ledger,
+                worker,
+                assignment.trial,
+                limit=self.study.checkpoint_limit,
+                keep=keep,
             )
-            return self.executors[-1]
+
+        def make() -> SimulatedExecutor:
+            executor = SimulatedExecutor(
+                self.rng,
+                lambda: self.clock,
+                self.failing,
+                self.training,
+                actor.name in self.broken,
+                make_checkpoints,
+                lambda trial, step: self.ledger.made.append((trial, step)),
+                lambda: self._accident.random() < self.dies,
+            )
+            self.executors.append(executor)
+            return executor
 
         executor: ExecutorLike = make()
         if self.slots > 1:
@@ -218,14 +308,15 @@ class World:
                 # So slow that what is trained for seconds seems short.
                 monotonic=lambda: self.clock / 10_000,
             )
-        worker = f"{actor.name}-{actor.lives}-{self.rng.randrange(16**6):06x}"
         return Worker(
             WorkerIdentity(worker, actor.name, 1, "cpu"),
             lambda: {"s": store},
             [executor],
             forever=True,
+            limits=WorkerLimits(ends=monotonic() + lasts),
             monotonic=monotonic,
             wall=monotonic,
+            sleep=self._sleep,
             rng=random.Random(self.rng.random()),
         )
 
@@ -272,6 +363,9 @@ class World:
         explained = self.meddled or (self.masters > 1 and self.tears)
         assert not aside or explained, f"{where}: set aside, and nothing was wrong: {aside}"
         self._check_asked(where)
+        self._check_curves(where)
+        self._check_checkpoints(where)
+        self.ledger.check(where)
         self._check_history(expected, where)
         self._check_tests({trial for purpose, trial in by_key if purpose is Purpose.TEST}, where)
 
@@ -283,12 +377,51 @@ class World:
             line = asked.of(name.trial)
             assert line is not None, f"{where}: no master asked for {path}"
             wanted = trial_of(self.study, line, name.trial)
-            same = {"attempt": 1, "failed_on": [], "purpose": name.purpose, "best": None}
+            same = {
+                "attempt": 1,
+                "failed_on": [],
+                "purpose": name.purpose,
+                "best": None,
+                "checkpoints": [],
+            }
             again = trial.replace(**same)
             assert again == wanted.replace(**same), f"{where}: P5: {path}"
             if not self.learns:
                 by_sampler = asked_trial(self.study, make_sampler(self.study), name.trial)
                 assert wanted == by_sampler, f"{where}: P5: trial {name.trial}"
+
+    def _check_curves(self, where: str) -> None:
+        """P13: what is counted has each step once, in its order, and what it would have if nobody
+        had disturbed the training; of what was stopped before its end, that much of it.
+        """
+        for path, name in self.attempts():
+            if name.state is not State.SEEN or name.purpose is Purpose.TEST:
+                continue
+            lines = list(records.decode_lines(self.share.files[path]))
+            found = records.parse_attempt(self.share.files[path])
+            trial, result = found.trial, found.result
+            assert result is not None, f"{where}: {path}"
+            value = objective(trial.params)
+            whole = curve(value, trial.params, trial.seed, self.study.metric)
+            steps = [report.step for report in found.reports]
+            assert steps == [*range(1, len(steps) + 1)], f"{where}: P13: {path}: {steps}"
+            for line in lines:
+                if isinstance(line, Report):
+                    right = line.metrics == whole[line.step - 1]
+                    assert right, f"{where}: P13: {path}: {line}"
+            if result.outcome is Outcome.COMPLETE:
+                assert len(steps) == result.steps == len(whole), f"{where}: P13: {path}: {steps}"
+                assert result.metrics == whole[-1], f"{where}: P13: {path}: {result}"
+
+    def _check_checkpoints(self, where: str) -> None:
+        """The master has removed those of trials that are counted: all but what has come since."""
+        counted = {name.key for _, name in self.attempts() if name.state is State.SEEN}
+        for name in self.share.names(protocol.CHECKPOINTS):
+            path = f"{protocol.CHECKPOINTS}/{name}"
+            key = protocol.key_of_checkpoint(name)
+            assert key is not None, f"{where}: {path}"
+            late = self.share.created[path] >= self.ended_at
+            assert late or key not in counted, f"{where}: {path} is left"
 
     def _check_tests(self, tested: set[int], where: str) -> None:
         """The winner alone is tested, once for each of its runs, if the study has a test."""
@@ -365,10 +498,19 @@ def simulate(
     workers = rng.randint(1, 4)
     faults = random_faults(rng)
     faults.old = random.Random(f"old {seed}").choice([0.0, 0.1, 0.5])
+    saving = random.Random(f"saving {seed}")
+    faults.stale = saving.choice([0.0, 0.5, 1.0])
+    faults.late = saving.choice([0.0, 0.0, 0.3, 1.0])
+    faults.damage = saving.choice([0.0, 0.0, 0.005, 0.02])
     # A generator of its own: other histories stay what they were. The workload's name is all
     # that is of it: what has one has a test.
     tested = random.Random(f"tested {seed}").random() < 0.25
-    study, limits = make_study(rng.randint(1, 8), objective="mnist-cnn" if tested else "o:o")
+    study, limits = make_study(
+        rng.randint(1, 8),
+        objective="mnist-cnn" if tested else "o:o",
+        checkpoint_every=saving.choice([0.0, 1e-9, 1e-9, 1e-9, 1e-9, 1.0]),
+        checkpoint_limit=10**9 if saving.random() < 0.9 else 2000,
+    )
     world = World(
         seed,
         faults,
@@ -379,6 +521,10 @@ def simulate(
         masters=masters or (2 if rng.random() < 0.8 else 1),
         remembers=random.Random(f"remembers {seed}").random() < 0.5,
         halts=random.Random(f"halts {seed}").random() < 0.25,
+        drains=saving.choice([0.0, 0.0, 0.05, 0.3]),
+        dies=saving.choice([0.0, 0.0, 0.2]),
+        worker_lasts=saving.choice([math.inf, math.inf, 30.0]),
+        training=saving.choice([TRAINING, TRAINING, 3 * TRAINING]),
         failing=rng.choice([0.0, 0.0, 0.2]),
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,
@@ -386,6 +532,7 @@ def simulate(
     try:
         world.run()
         world.check()
+        world.thaw().check()
     except AssertionError:
         again = f"--seeds {seed}" + (f" --masters {masters}" if masters else "")
         print(f"\nreplay with: python -m tests.simulation {again} --trace", file=sys.stderr)
@@ -407,7 +554,7 @@ def main() -> None:
         world = simulate(seed, print if options.trace else None, options.masters)
         lives += sum(actor.lives for actor in world.actors)
         for actor in world.actors:
-            operations.update(actor.folder.operations)
+            operations.update(actor.folder.operations + actor.training.operations)
     print(
         f"{len(seeds)} histories, {lives} processes started, "
         f"{sum(operations.values())} operations on the share: every trial counted once"

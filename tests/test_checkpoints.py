@@ -267,7 +267,7 @@ def saved_by_first(folder: Path, *states: Any) -> list[Checkpoint]:
 def second(folder: Path, kept: list[Checkpoint], said: list[str], code: str = "c") -> Checkpoints:
     file = AttemptFile(TRIAL, None, (), None, checkpoints=tuple(kept[-2:]))
     trial = TRIAL.replace(attempt=2, checkpoints=file.checkpoints_for_the_next(failed=False))
-    return Checkpoints(str(folder), trial, code=code, say=said.append)
+    return Checkpoints(str(folder), trial, code=code, say=said.append, pause=lambda seconds: None)
 
 
 @pytest.mark.parametrize(

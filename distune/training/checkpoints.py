@@ -4,6 +4,7 @@ A file is what the training wants to have kept, then a line of JSON that says wh
 then how long that line is. It is written aside, synced and renamed before anybody hears of it.
 """
 
+import errno
 import hashlib
 import importlib
 import io
@@ -11,6 +12,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +22,13 @@ from typing import Any, Literal
 from distune.errors import BadRecord, Mistake
 from distune.share import protocol, records
 from distune.study.trial import MOST_CHECKPOINTS, Checkpoint, Record, Report, Trial
+from distune.training.checkpoint_folder import CheckpointFolder
 
 _LENGTH = 12  # digits, of the line at the end
+_AWAY = frozenset(
+    {errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN}
+)
+_AWAY_FOR, _LATE_FOR, _ASK_EVERY = 60.0, 4.0, 0.5  # seconds
 _KEPT = MOST_CHECKPOINTS + 1  # the line of the last one may not have been written yet
 
 
@@ -67,6 +74,7 @@ class Checkpoints:
         limit: bytes that all of the study's may have.
         keep: told, by that thread, of a checkpoint whose file is complete.
         say: takes a line for people.
+        pause: waits so many seconds, until a share is asked again.
     """
 
     def __init__(
@@ -78,23 +86,21 @@ class Checkpoints:
         limit: float = float("inf"),
         keep: Callable[[Checkpoint], None] = lambda checkpoint: None,
         say: Callable[[str], None] = lambda line: None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._name = folder
+        self._files = CheckpointFolder(folder)
         self._trial = trial
         self._code = code
         self._limit = limit
         self._keep = keep
         self._say = say
+        self._pause = pause
         self._own: list[Checkpoint] = []
         self._number = 0
         self._taken: _Taken | None = None  # whose reports are not known yet
         self._changed = threading.Condition()
         self._waiting: tuple[_Taken, Described] | None = None  # to be written
         self._writes = self._closed = False
-
-    @property
-    def _folder(self) -> Path:
-        return Path(self._name)  # made only when needed: most short trials save nothing
 
     def load(self) -> Loaded | None:
         """The last one that is whole, of the attempts before; says why it is not the very last."""
@@ -104,7 +110,7 @@ class Checkpoints:
                 of += f" at trial {checkpoint.trial}"
             where = f"the checkpoint of step {checkpoint.step} of {of}"
             try:
-                described, data = self._read(checkpoint)
+                described, data = self._read_patiently(checkpoint)
                 if described.code != self._code:
                     self._say(f"{where} was saved by other code: beginning anew")
                     return None
@@ -117,16 +123,28 @@ class Checkpoints:
             return Loaded(*at, described, state, checkpoint.trial)
         return None
 
+    def _read_patiently(self, checkpoint: Checkpoint) -> tuple[Described, bytes]:
+        """`_read`, again and again for a while: a moment of a share that does not answer, or shows
+        too late what another host has written, must not cost all that had been trained (P12).
+        """
+        waited = 0.0
+        while True:
+            try:
+                return self._read(checkpoint)
+            except (OSError, BadRecord) as error:
+                away = isinstance(error, OSError) and error.errno in _AWAY
+                if waited >= (_AWAY_FOR if away else _LATE_FOR):
+                    raise
+            self._pause(_ASK_EVERY)
+            waited += _ASK_EVERY
+
     def _read(self, checkpoint: Checkpoint) -> tuple[Described, bytes]:
         """
         Raises:
             OSError: there is none, or none that can be read.
             BadRecord: it is not what was saved.
         """
-        refuse_links(self._folder)
-        descriptor = os.open(self._path(checkpoint), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            data = file.read(checkpoint.size + 1)
+        data = self._files.read(self._name(checkpoint), checkpoint.size + 1)
         if len(data) != checkpoint.size or hashlib.sha256(data).hexdigest() != checkpoint.sha256:
             raise BadRecord("it is damaged")
         end = len(data) - _LENGTH
@@ -163,7 +181,10 @@ class Checkpoints:
             self._waiting = taken, described
             if not self._writes:
                 self._writes = True
-                threading.Thread(target=self._write_all, daemon=True).start()
+                self._start_writing()
+
+    def _start_writing(self) -> None:
+        threading.Thread(target=self._write_all, daemon=True).start()
 
     def wait(self, seconds: float) -> None:
         """Until all is written, but no longer than that."""
@@ -202,9 +223,7 @@ class Checkpoints:
         """
         line = records.dump(described)
         data = taken.data + line + b"%0*d" % (_LENGTH, len(line))
-        refuse_links(self._folder)
-        self._folder.mkdir(exist_ok=True)
-        there = len(data) + sum(one.stat().st_size for one in os.scandir(self._folder))
+        there = len(data) + self._files.size()
         if there > self._limit:
             self._say(
                 f"no checkpoint is saved: all of this study's would have {there / 1e9:.3g} GB, "
@@ -219,27 +238,16 @@ class Checkpoints:
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
         )
-        path = self._path(checkpoint)
-        part = path.with_name(f"{path.name}.part")
-        try:
-            with part.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(path)
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
-            raise
+        self._files.write(self._name(checkpoint), data)
         self._own.append(checkpoint)
         for old in self._own[:-_KEPT]:
             with suppress(OSError):
-                self._path(old).unlink()
+                self._files.remove(self._name(old))
         del self._own[:-_KEPT]
         return checkpoint
 
-    def _path(self, checkpoint: Checkpoint) -> Path:
-        return self._folder / protocol.checkpoint_name(*self._trial.key, checkpoint)
+    def _name(self, checkpoint: Checkpoint) -> str:
+        return protocol.checkpoint_name(*self._trial.key, checkpoint)
 
 
 def _as_json(state: Any) -> bytes | None:
@@ -282,14 +290,3 @@ def _check_readable(data: bytes) -> None:
             f"({str(error).splitlines()[0]:.200}): give it tensors, numbers, text, and lists and "
             "dicts of them (a state_dict), bytes, or a path"
         ) from None
-
-
-def refuse_links(folder: Path) -> None:
-    """See that a folder on the share is none of somebody else's choice.
-
-    Raises:
-        OSError: it, or the one that it is in, is a symbolic link.
-    """
-    for one in (folder, folder.parent):
-        if one.is_symlink():  # whatever it leads to is none of the study's
-            raise OSError(f"{one} is a symbolic link, which distune does not follow")

@@ -8,7 +8,8 @@ from typing import Any
 
 from distune.errors import Mistake
 from distune.study.trial import Report
-from distune.training.checkpoints import Checkpoints, Loaded, refuse_links
+from distune.training.checkpoint_folder import refuse_links
+from distune.training.checkpoints import Checkpoints, Loaded
 from distune.workloads.data.folders import DataFolders
 
 _WRITTEN_WITHIN = 5.0  # seconds; the worker, which wants the training to end, kills it before that

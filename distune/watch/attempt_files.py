@@ -120,6 +120,8 @@ class AttemptFiles:
                 break
             try:
                 file = self.store.read_ended(name)
+                if not self._is_whole(name, file):
+                    continue
                 # What was stopped is counted by what it has reported.
                 files[name] = (
                     file if name.state is State.PRUNED else replace(file, reports=(), output="")
@@ -131,6 +133,14 @@ class AttemptFiles:
                 continue
         self.doubts.keep(name.live_path for name in over if name not in files)
         return files, bad
+
+    def _is_whole(self, name: AttemptName, file: AttemptFile) -> bool:
+        """Whether nothing of a file may be missing still. What a worker gives back has a result at
+        its end; without, a cache may hide that and the last checkpoint, which the next attempt is
+        to go on from (P12). Of a worker that has died, it is waited for in vain.
+        """
+        sure = name.state is not State.LOST or file.result is not None
+        return sure or self.doubts.confirmed(name.live_path)
 
     def running(self, attempts: Iterable[AttemptName], now: float) -> Files:
         """The files of the first of the running attempts, none read too often."""
