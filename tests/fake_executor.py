@@ -140,7 +140,7 @@ class SimulatedExecutor(FakeExecutor):
         dies = self._rng.random() < self._failing
         self._dies = now + length * self._rng.random() if dies else math.inf
         self._step_takes = length / steps_of(trial.seed)
-        self._next_step = now + self._step_takes
+        self._next_step = now  # what the first step says is said when it is over
         context = self._context = TrialContext(
             number=trial.number,
             attempt=trial.attempt,
@@ -202,14 +202,16 @@ class SimulatedExecutor(FakeExecutor):
         except Stopped:
             message = _STOPPED
         self._see_whether_alive()
-        self._next_step += self._step_takes
-        self._say_after((0.0, message))
-        if isinstance(message, Result):
+        made_at, self._next_step = self._next_step, self._next_step + self._step_takes
+        over = isinstance(message, Result)
+        self._say_after((0.0 if over else self._next_step - self._now(), message))
+        if over:
             said = self._due
             self._forget()
             self._due = said
         elif self._checkpoints is not None and self._checkpoints.to_be_written:
-            self._next_write = min(self._next_write, self._now() + self._rng.random() / 2)
+            # It may have been asleep since: a training goes on while its worker is frozen.
+            self._next_write = min(self._next_write, made_at + self._rng.random() / 2)
 
     def _write(self) -> None:
         assert self._checkpoints is not None

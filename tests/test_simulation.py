@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 import pytest
 
 from distune.master.master import Master
+from distune.share import protocol
 from distune.share.protocol import State
 from tests.histories import LEASE, make_study
 from tests.memory_folder import Faults
@@ -152,3 +155,69 @@ def test_a_deleted_trial_file_is_published_again() -> None:
     world.meddled = True
     world.run()
     world.check()
+
+
+# -- checkpoints -----------------------------------------------------------------------------
+
+
+def saving(seed: int, faults: Faults, *, trials: int = 4, **more: Any) -> World:
+    """A study whose trainings save after each step."""
+    study, limits = make_study(trials, checkpoint_every=1e-9)
+    return World(seed, faults, study=study, limits=limits, **more)
+
+
+def resumed(world: World) -> int:
+    return sum(begun.after > 0 for begun in world.ledger.begun)
+
+
+def test_what_is_interrupted_again_and_again_is_what_nobody_had_interrupted() -> None:
+    """P12, P13: hosts die, workers are asked to end, checkpoints are damaged or come late."""
+    faults = Faults(damage=0.02, late=0.3, stale=0.5, freeze=0.01, lag=0.2, fails=0.03, torn=0.02)
+    worlds = []
+    for seed in range(16):
+        worlds.append(saving(seed, replace(faults), dies=0.3, drains=0.3, training=9.0))
+        worlds[-1].run().check()
+    assert sum(map(resumed, worlds)) > 30
+
+
+def test_who_is_asked_to_end_loses_no_step_of_any_training() -> None:
+    for seed in range(6):
+        world = saving(seed, Faults(), drains=0.2, training=4.0).run()
+        world.check()
+        trained = [(trial.number, step) for trial, step in world.ledger.made]
+        assert len(set(trained)) == len(trained)
+        assert resumed(world) > 0
+
+
+def test_a_last_checkpoint_that_the_master_sees_late_is_not_missed() -> None:
+    """A cache shows what was given back as it was before its last lines came."""
+    for seed in range(6):
+        world = saving(seed, Faults(old=0.7), drains=0.2, training=6.0).run()
+        world.check()
+        assert resumed(world) > 0
+
+
+def test_a_share_that_fails_now_and_then_costs_no_checkpoint() -> None:
+    worlds = []
+    for seed in range(8):
+        worlds.append(saving(seed, Faults(fails=0.2, late=1.0), drains=0.2, training=6.0))
+        worlds[-1].run().check()
+    assert sum(map(resumed, worlds)) > 5
+
+
+def test_what_a_frozen_worker_saves_when_it_thaws_is_gone_on_from_by_nobody() -> None:
+    """P7: its attempt was given up, and the next one has ended before it wakes up."""
+    world = saving(5, Faults(), workers=2, training=9.0)
+    while not world.ledger.made:
+        world._advance()
+    trial, _ = world.ledger.made[0]
+    maker = next(name for _, name in world.attempts() if name.trial == trial.number)
+    frozen = next(a for a in world.actors if maker.worker.startswith(a.name))
+    frozen.wakes_at = world.clock + 20 * LEASE
+    world.run()
+    world.check()
+    assert world.share.names(protocol.CHECKPOINTS) == []
+    world.thaw().check()
+    late = world.share.names(protocol.CHECKPOINTS)
+    assert late
+    assert all(one.startswith(f"{maker.trial:06d}.{maker.attempt}.") for one in late)
