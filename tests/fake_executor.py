@@ -116,7 +116,7 @@ class SimulatedExecutor(FakeExecutor):
         self._training: Iterator[Report | Result] | None = None
         self._context: TrialContext | None = None
         self._checkpoints: SimulatedCheckpoints | None = None
-        self._step_takes = 0.0
+        self._step_takes = self._moment = 0.0
         self._next_step = self._next_write = self._dies = math.inf
         self._ends_when_saved = False
 
@@ -140,7 +140,7 @@ class SimulatedExecutor(FakeExecutor):
         dies = self._rng.random() < self._failing
         self._dies = now + length * self._rng.random() if dies else math.inf
         self._step_takes = length / steps_of(trial.seed)
-        self._next_step = now  # what the first step says is said when it is over
+        self._next_step = self._moment = now  # what the first step says is said when it is over
         context = self._context = TrialContext(
             number=trial.number,
             attempt=trial.attempt,
@@ -151,7 +151,7 @@ class SimulatedExecutor(FakeExecutor):
             on_saving=lambda: self._say_after((0.0, Saves())),
             on_resumed=self._resumed,
             ends_when_saved=lambda: self._ends_when_saved,
-            monotonic=self._now,
+            monotonic=lambda: self._moment,
         )
         if self._make_checkpoints is not None and study.checkpoint_every:
             self._checkpoints = self._make_checkpoints(
@@ -161,7 +161,7 @@ class SimulatedExecutor(FakeExecutor):
         train = training(
             objective(trial.params), study.metric, lambda step: self._made(trial, step)
         )
-        self._training = drive(train, study, trial, context, clock=self._now)
+        self._training = drive(train, study, trial, context, clock=lambda: self._moment)
 
     def _resumed(self, loaded: Loaded) -> None:
         self._say_after((0.0, Resumed(attempt=loaded.attempt, step=loaded.step)))
@@ -185,6 +185,8 @@ class SimulatedExecutor(FakeExecutor):
             when = min(self._next_step, self._next_write, self._dies)
             if when > self._now():
                 break
+            # It may be long ago: a training goes on while its worker is frozen.
+            self._moment = when
             if when == self._dies:
                 self._forget()
                 self._say_after((0.0, Died("was killed by SIGKILL", "")))
@@ -202,7 +204,7 @@ class SimulatedExecutor(FakeExecutor):
         except Stopped:
             message = _STOPPED
         self._see_whether_alive()
-        made_at, self._next_step = self._next_step, self._next_step + self._step_takes
+        self._next_step += self._step_takes
         over = isinstance(message, Result)
         self._say_after((0.0 if over else self._next_step - self._now(), message))
         if over:
@@ -210,8 +212,7 @@ class SimulatedExecutor(FakeExecutor):
             self._forget()
             self._due = said
         elif self._checkpoints is not None and self._checkpoints.to_be_written:
-            # It may have been asleep since: a training goes on while its worker is frozen.
-            self._next_write = min(self._next_write, made_at + self._rng.random() / 2)
+            self._next_write = min(self._next_write, self._moment + self._rng.random() / 2)
 
     def _write(self) -> None:
         assert self._checkpoints is not None

@@ -39,7 +39,7 @@ PATIENCE = 55.0
 
 def steps_of(seed: int) -> int:
     """How many steps its training has."""
-    return 2 + seed % 5
+    return 3 + seed % 6
 
 
 def _next(chain: int, params: Params) -> int:
@@ -82,7 +82,7 @@ def training(
 @dataclass(frozen=True)
 class Begun:
     """A training has begun: after which step, from the state of which attempt; and after which it
-    should have, at least.
+    should have, at least: what no accident has damaged must be there.
     """
 
     trial: Trial
@@ -99,6 +99,18 @@ class Ledger:
     share: Share
     made: list[tuple[Trial, int]] = field(default_factory=list)  # steps
     begun: list[Begun] = field(default_factory=list)
+    damaged: set[str] = field(default_factory=set)  # checkpoints, by accidents
+    early: list[Checkpoint] = field(default_factory=list)  # told of before they were there
+    _saved: dict[str, str] = field(default_factory=dict)  # what each had, when it was told of
+
+    def has_saved(self, trial: Trial, checkpoint: Checkpoint) -> None:
+        """A training tells of a checkpoint."""
+        path = _path(trial, checkpoint)
+        if _digest(self.share.files.get(path, b"")) != checkpoint.sha256:
+            self.early.append(checkpoint)
+        if path in self._saved:
+            self.damaged.add(path)  # two masters: two workers have one attempt
+        self._saved[path] = checkpoint.sha256
 
     def has_begun(
         self, trial: Trial, worker: str, loaded: Loaded | None, files: SharedCheckpoints
@@ -106,7 +118,11 @@ class Ledger:
         if AttemptName.counted(trial.key).seen_path in self.share.files:
             return  # two masters: it is over, and this is for nothing
         left = self.left_by(trial.key, trial.attempt - 1)
-        whole = [one.step for one in left[:MOST_CHECKPOINTS] if files.would_read(one, trial)]
+        whole = [
+            one.step
+            for one in left[:MOST_CHECKPOINTS]
+            if _path(trial, one) not in self.damaged and files.would_read(one, trial)
+        ]
         after, of = (loaded.step, loaded.attempt) if loaded is not None else (0, 0)
         self.begun.append(Begun(trial, worker, after, of, whole[0] if whole else 0))
 
@@ -142,12 +158,22 @@ class Ledger:
         """P12: no attempt has begun before the last step that its predecessor had saved, and none
         with a state of which no line of an attempt at the same trial tells.
         """
+        assert not self.early, f"{where}: told of before it is there: {self.early}"
         for begun in self.begun:
             assert begun.after >= begun.at_least, f"{where}: P12: {begun}"
             if begun.of:
                 told = {(one.attempt, one.step) for one in begun.trial.checkpoints}
                 assert (begun.of, begun.after) in told, f"{where}: P12: nobody told of it: {begun}"
                 assert begun.of < begun.trial.attempt, f"{where}: P12: its own: {begun}"
+
+
+def _path(trial: Trial, checkpoint: Checkpoint) -> str:
+    name = protocol.checkpoint_name(trial.purpose, trial.number, checkpoint)
+    return f"{protocol.CHECKPOINTS}/{name}"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 # -- files -----------------------------------------------------------------------------------
@@ -196,7 +222,7 @@ class SharedCheckpoints(CheckpointFolder):
             self._do(lambda: self._folder.move(f"{path}.part", path))
         except OSError:
             try:
-                self.remove(f"{name}.part")
+                self._do(lambda: self._folder.remove(f"{path}.part"))
             except OSError:
                 pass
             raise
@@ -208,24 +234,29 @@ class SharedCheckpoints(CheckpointFolder):
         self._folder.ahead = 0.0
 
     def would_read(self, checkpoint: Checkpoint, trial: Trial) -> bool:
-        """Whether one is whole, and the share would have given it to who asks again for a while."""
+        """Whether the share would have given one to who asks again for a while."""
         name = protocol.checkpoint_name(trial.purpose, trial.number, checkpoint)
         first, last = self.asked.get(name, (0.0, 0.0))
-        data = self._folder.share.files.get(f"{protocol.CHECKPOINTS}/{name}")
-        right = data is not None and hashlib.sha256(data).hexdigest() == checkpoint.sha256
-        return right and last - first < PATIENCE
-
-    def remove(self, name: str) -> None:
-        self._do(lambda: self._folder.remove(f"{protocol.CHECKPOINTS}/{name}"))
+        return last - first < PATIENCE
 
 
 class SimulatedCheckpoints(Checkpoints):
     """Written when the executor has time for it, and not by a thread."""
 
     def __init__(
-        self, files: SharedCheckpoints, ledger: Ledger, worker: str, trial: Trial, **more: Any
+        self,
+        files: SharedCheckpoints,
+        ledger: Ledger,
+        worker: str,
+        trial: Trial,
+        keep: Callable[[Checkpoint], None],
+        limit: int,
     ) -> None:
-        super().__init__(protocol.CHECKPOINTS, trial, pause=files.wait, **more)
+        def told(checkpoint: Checkpoint) -> None:
+            ledger.has_saved(trial, checkpoint)
+            keep(checkpoint)
+
+        super().__init__(protocol.CHECKPOINTS, trial, pause=files.wait, keep=told, limit=limit)
         self._files = self.files = files
         self._ledger = ledger
         self._worker = worker

@@ -250,11 +250,13 @@ class World:
             case "cut":
                 self.share.files[path] = data[:place]
             case "flipped":
-                self.share.files[path] = data[:place] + bytes(b ^ 1 for b in data[place:])
+                flipped = bytes(byte ^ 1 for byte in data[place : place + 1])
+                self.share.files[path] = data[:place] + flipped + data[place + 1 :]
             case "gone":
                 del self.share.files[path]
             case "another's":
                 self.share.files[path] = self.share.files[self._accident.choice(paths)]
+        self.ledger.damaged.add(path)
         self._trace(f"{self.clock:8.2f} {path} is damaged")
 
     def _start(self, actor: Actor) -> Master | Worker:
@@ -522,9 +524,9 @@ def simulate(
         remembers=random.Random(f"remembers {seed}").random() < 0.5,
         halts=random.Random(f"halts {seed}").random() < 0.25,
         drains=saving.choice([0.0, 0.0, 0.05, 0.3]),
-        dies=saving.choice([0.0, 0.0, 0.2]),
+        dies=saving.choice([0.0, 0.0, 0.0, 0.2]),
         worker_lasts=saving.choice([math.inf, math.inf, 30.0]),
-        training=saving.choice([TRAINING, TRAINING, 3 * TRAINING]),
+        training=saving.choice([TRAINING, TRAINING, TRAINING, 3 * TRAINING]),
         failing=rng.choice([0.0, 0.0, 0.2]),
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,
@@ -549,15 +551,18 @@ def main() -> None:
     first, _, last = options.seeds.partition(":")
     seeds = range(int(first), int(last or int(first) + 1))
     operations: Counter[str] = Counter()
-    lives = 0
+    lives = trained = resumed = 0
     for seed in seeds:
         world = simulate(seed, print if options.trace else None, options.masters)
         lives += sum(actor.lives for actor in world.actors)
+        trained += len(world.ledger.begun)
+        resumed += sum(begun.after > 0 for begun in world.ledger.begun)
         for actor in world.actors:
             operations.update(actor.folder.operations + actor.training.operations)
     print(
         f"{len(seeds)} histories, {lives} processes started, "
-        f"{sum(operations.values())} operations on the share: every trial counted once"
+        f"{sum(operations.values())} operations on the share, {resumed} of {trained} trainings "
+        "went on from another's checkpoint: every trial counted once, nothing trained twice in vain"
     )
 
 

@@ -12,8 +12,11 @@ import pytest
 from distune.master.master import Master
 from distune.share import protocol
 from distune.share.protocol import State
+from distune.share.records import decode_lines
+from distune.study.trial import Checkpoint
 from tests.histories import LEASE, make_study
 from tests.memory_folder import Faults
+from tests.simulated_training import steps_of
 from tests.simulation import ROUGH, World, simulate
 
 # Other seeds run in the soak (python -m tests.simulation); these run on every change.
@@ -172,12 +175,12 @@ def resumed(world: World) -> int:
 
 def test_what_is_interrupted_again_and_again_is_what_nobody_had_interrupted() -> None:
     """P12, P13: hosts die, workers are asked to end, checkpoints are damaged or come late."""
-    faults = Faults(damage=0.02, late=0.3, stale=0.5, freeze=0.01, lag=0.2, fails=0.03, torn=0.02)
+    faults = Faults(damage=0.05, late=0.3, stale=0.5, freeze=0.01, lag=0.2, fails=0.03, torn=0.02)
     worlds = []
     for seed in range(16):
         worlds.append(saving(seed, replace(faults), dies=0.3, drains=0.3, training=9.0))
         worlds[-1].run().check()
-    assert sum(map(resumed, worlds)) > 30
+    assert sum(map(resumed, worlds)) > 15
 
 
 def test_who_is_asked_to_end_loses_no_step_of_any_training() -> None:
@@ -221,3 +224,36 @@ def test_what_a_frozen_worker_saves_when_it_thaws_is_gone_on_from_by_nobody() ->
     late = world.share.names(protocol.CHECKPOINTS)
     assert late
     assert all(one.startswith(f"{maker.trial:06d}.{maker.attempt}.") for one in late)
+
+
+def test_a_frozen_worker_whose_training_goes_on_removes_nothing_that_is_gone_on_from() -> None:
+    """Its training saves and saves, while the worker neither writes nor looks what it owns."""
+    for seed in range(5):
+        world = saving(seed, Faults(), workers=2, trials=1, training=12.0)
+        while not (told := [one for one in told_of(world) if one.number == 2]):
+            world._advance()
+        frozen, other = world.actors[1:]
+        if not any(name.worker.startswith(frozen.name) for _, name in world.attempts()):
+            frozen, other = other, frozen
+        frozen.wakes_at = world.clock + 2 * LEASE  # before the other one looks
+        other.wakes_at = world.clock + 2 * LEASE + 1.0
+        world.run().check()
+        first, second = world.ledger.begun[:2]
+        assert (first.after, second.after) == (0, told[0].step)
+        assert len(world.ledger.made) > steps_of(first.trial.seed) + 1, "the frozen one went on"
+
+
+def test_of_what_is_trained_the_last_checkpoints_stay() -> None:
+    world = saving(1, Faults(), trials=3, workers=1, training=16.0)
+    most = 0
+    while not world._over():
+        world._advance()
+        most = max(most, len(world.share.names(protocol.CHECKPOINTS)))
+    assert max(one.number for one in told_of(world)) > 4
+    assert most < 4, "two that the next attempt is told of, and what came since the last look"
+
+
+def told_of(world: World) -> list[Checkpoint]:
+    """The checkpoints of which the files of attempts tell."""
+    files = [world.share.files[path] for path, _ in world.attempts()]
+    return [one for data in files for one in decode_lines(data) if isinstance(one, Checkpoint)]

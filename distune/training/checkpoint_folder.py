@@ -57,13 +57,6 @@ class CheckpointFolder:
                 part.unlink()
             raise
 
-    def remove(self, name: str) -> None:
-        """
-        Raises:
-            OSError: it is not there, or stays.
-        """
-        (self._path / name).unlink()
-
 
 def refuse_links(folder: Path) -> None:
     """See that a folder on the share is none of somebody else's choice.

@@ -14,14 +14,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from distune.errors import BadRecord, Mistake
 from distune.share import protocol, records
-from distune.study.trial import MOST_CHECKPOINTS, Checkpoint, Record, Report, Trial
+from distune.study.trial import Checkpoint, Record, Report, Trial
 from distune.training.checkpoint_folder import CheckpointFolder
 
 _LENGTH = 12  # digits, of the line at the end
@@ -29,7 +28,6 @@ _AWAY = frozenset(
     {errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN}
 )
 _AWAY_FOR, _LATE_FOR, _ASK_EVERY = 60.0, 4.0, 0.5  # seconds
-_KEPT = MOST_CHECKPOINTS + 1  # the line of the last one may not have been written yet
 
 
 _Form = Literal["torch", "json", "bytes", "file"]
@@ -95,7 +93,6 @@ class Checkpoints:
         self._keep = keep
         self._say = say
         self._pause = pause
-        self._own: list[Checkpoint] = []
         self._number = 0
         self._taken: _Taken | None = None  # whose reports are not known yet
         self._changed = threading.Condition()
@@ -239,11 +236,6 @@ class Checkpoints:
             sha256=hashlib.sha256(data).hexdigest(),
         )
         self._files.write(self._name(checkpoint), data)
-        self._own.append(checkpoint)
-        for old in self._own[:-_KEPT]:
-            with suppress(OSError):
-                self._files.remove(self._name(old))
-        del self._own[:-_KEPT]
         return checkpoint
 
     def _name(self, checkpoint: Checkpoint) -> str:

@@ -147,6 +147,8 @@ class Claiming:
         for slot, attempt in self._slots.holding(study):
             if attempt.name in missing:
                 slot.evict("taken back by the master")
+            else:
+                study.remove_old_checkpoints(attempt)
         for attempt in list(study.ended):
             if attempt.name in missing:
                 study.drop(attempt, "taken back by the master")

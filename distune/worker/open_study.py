@@ -17,6 +17,7 @@ from distune.share.store import Store
 from distune.study.study import Study
 from distune.study.trial import (
     FAILURES,
+    MOST_CHECKPOINTS,
     Checkpoint,
     Claim,
     Outcome,
@@ -51,6 +52,7 @@ class Attempt:
     reports: int = 0
     reports_progress: bool = False  # the objective does so itself, more finely than by steps
     saves: bool = False  # states that it can go on from
+    checkpoints: list[Checkpoint] = field(default_factory=list)  # in its file, and not removed
     has_output: bool = False  # what was printed is written, or in `unwritten`
     result: Result | None = None
     unsure_until: float = 0.0  # when its result may be written
@@ -266,9 +268,18 @@ class OpenStudy:
         except BadRecord as error:  # another file has been put in its place
             self.release(attempt.name)
             return f"its file cannot be written: {error}"
+        attempt.checkpoints += [one for one in attempt.unwritten if isinstance(one, Checkpoint)]
         attempt.unwritten.clear()
         attempt.flushed = self._context.monotonic()
         return None
+
+    def remove_old_checkpoints(self, attempt: Attempt) -> None:
+        """Of an attempt that has just been seen to be the worker's own. Its training, which does
+        not know that, removes none: another attempt may be going on from it (P7, P12).
+        """
+        while len(attempt.checkpoints) > MOST_CHECKPOINTS:
+            self.store.remove_checkpoint(attempt.name.key, attempt.checkpoints[0])
+            del attempt.checkpoints[0]
 
     def put_away(self, *, at_once: bool = False) -> bool:
         """Write the results of attempts that are over, if any; finish or release their files."""
