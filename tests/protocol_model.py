@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
-from distune.share.protocol import State
+from distune.share.protocol import Halt, State
 from tests.protocol_rules import (
     BROKEN,
     Beyond,
@@ -38,20 +38,23 @@ from tests.protocol_rules import (
     Rules,
     Share,
     View,
+    Wish,
     wrong_end,
+    wrong_rest,
     wrong_step,
 )
 from tests.protocol_views import decides_alike
 
 Part = TypeVar("Part", bound=Hashable)
-#: A state, in numbers: the mishaps so far, whether the time limit is over, two workers, two
-#: masters, and then the trials.
+#: A state, in numbers: the mishaps so far, what is wanted of the study, two workers, two masters,
+#: and then the trials.
 Numbers = tuple[int, ...]
-_SPENT, _STOP, _FIRST_TRIAL = 0, 1, 6
+_SPENT, _WISH, _FIRST_TRIAL = 0, 1, 6
 _WORKERS, _MASTERS = (2, 3), (4, 5)
 _IDS = ("w1", "w2")
 _SWAPPED = {"w1": "w2", "w2": "w1"}
 _OVER = frozenset({State.DONE, State.PRUNED, State.LOST})
+_RESUMES = "a person takes the mark away"
 
 
 class Numbered(Generic[Part]):
@@ -155,6 +158,7 @@ class Exploration:
         mishaps: how many may happen, one after the other.
         masters: two, or one alone.
         stop: whether the time limit runs out, at any moment.
+        halts: whether a person may pause or stop the study, at any moment.
     """
 
     def __init__(
@@ -165,21 +169,24 @@ class Exploration:
         mishaps: int = 1,
         masters: int = 2,
         stop: bool = False,
+        halts: bool = False,
     ) -> None:
         self.rules = rules
         self.mishaps = mishaps
         self.masters = _MASTERS[-masters:]  # in front is what does not run, when they are sorted
         self.stop = stop
+        self.halts = halts
         self.trials = range(_FIRST_TRIAL, _FIRST_TRIAL + trials)
         self.views: set[View] = set()  # all that masters have decided upon
         self._ids = (_IDS[0], _IDS[0]) if rules.broken == "one-id" else _IDS
         self._holds: Numbered[Hold | None] = Numbered()
         self._masters: Numbered[Master | None] = Numbered()  # None: it does not run
         self._shares: Numbered[Share] = Numbered()
+        self._wishes: Numbered[Wish] = Numbered()
         self._idle, self._down = self._holds.number(None), self._masters.number(None)
         nobody = (self._idle, self._idle, self._down, self._down)
         shares = (self._shares.number(Share()),) * trials
-        self.first: Numbers = (0, 0, *nobody, *shares)
+        self.first: Numbers = (0, self._wishes.number(Wish()), *nobody, *shares)
         # Worked out once for each thing that a part can meet.
         self._works = cache(self._find_works)
         self._acts = cache(self._find_acts)
@@ -187,6 +194,9 @@ class Exploration:
         self._acts_on = cache(self._find_acts_on)
         self._held_of = cache(self._find_held_of)
         self._still_held = cache(self._find_still_held)
+        self._swapped_wish = cache(
+            lambda wish: self._wishes.number(self._wishes.parts[wish].called(_SWAPPED))
+        )
         self._swapped_share = cache(lambda share: self._share_called(share, _SWAPPED))
         self._swapped_master = cache(lambda master: self._master_called(master, _SWAPPED))
 
@@ -209,7 +219,7 @@ class Exploration:
         self, graph: Graph, here: int, state: Numbers, found: Found
     ) -> tuple[str, Change | None]:
         """Add what may follow a state; what is wrong with it, or with a change, if so."""
-        ends, beyond = True, False
+        ends, rests, beyond = True, True, False
         for change in self.changes(state):
             if change is BEYOND:
                 beyond = True
@@ -220,9 +230,12 @@ class Exploration:
                 if after != state:
                     graph.add(here, after, change.mishaps)
                     ends = ends and change.mishaps > 0
+                    rests = rests and (change.mishaps > 0 or change.text == _RESUMES)
         if state[_WORKERS[0]] == state[_WORKERS[1]] != self._idle and self._ids[0] == self._ids[1]:
             return "a file has two owners", None
         found.beyond += beyond
+        if rests and not ends and not beyond and (wrong := self._wrong_rest(state)):
+            return wrong, None
         if beyond or ends:
             graph.good.append(here)
         if ends and not beyond:
@@ -243,17 +256,18 @@ class Exploration:
 
     def _representative(self, state: Numbers) -> Numbers:
         """The state that stands for all that differ in who is who."""
-        spent, stop, one, other, first, second, *shares = state
-        same = (spent, stop, one, other, *sorted((first, second)), *shares)
+        spent, wish, one, other, first, second, *shares = state
+        same = (spent, wish, one, other, *sorted((first, second)), *shares)
         if self._ids[0] == self._ids[1]:
             return same
         masters = sorted((self._swapped_master(first), self._swapped_master(second)))
-        return min(same, (spent, stop, other, one, *masters, *map(self._swapped_share, shares)))
+        wish = self._swapped_wish(wish)
+        return min(same, (spent, wish, other, one, *masters, *map(self._swapped_share, shares)))
 
     def _wrong_end(self, state: Numbers) -> str:
         shares = [self._shares.parts[state[place]] for place in self.trials]
         for share in shares:
-            if wrong := wrong_end(share, bool(state[_STOP])):
+            if wrong := wrong_end(share, self._wishes.parts[state[_WISH]].over):
                 return wrong
         for master in (self._masters.parts[state[place]] for place in self.masters):
             if master is None:
@@ -262,6 +276,10 @@ class Exploration:
                 if not known and share.counted:
                     return "a master does not know that a trial is counted"
         return ""
+
+    def _wrong_rest(self, state: Numbers) -> str:
+        shares = (self._shares.parts[state[place]] for place in self.trials)
+        return next(filter(None, map(wrong_rest, shares)), "")
 
     def _wrong(
         self, found: Found, wrong: str, way: Sequence[Numbers], last: Change | None = None
@@ -288,31 +306,46 @@ class Exploration:
     def changes(self, state: Numbers) -> Iterator[Change]:
         """All that may happen next; `BEYOND` for what is not explored."""
         may_fail = state[_SPENT] < self.mishaps
-        for place in _WORKERS:
+        wish = self._wishes.parts[state[_WISH]]
+        for place, worker in zip(_WORKERS, self._ids, strict=True):
+            seen = wish.seen_by(worker)
             for trial in self.trials:
-                yield from self._works(place, state[place], trial, state[trial], may_fail)
+                yield from self._works(place, state[place], trial, state[trial], seen, may_fail)
+            if seen != wish.halt:
+                looked = self._wishes.number(wish.looked(worker))
+                yield Change(((_WISH, looked),), f"{worker} sees what a person wants")
         for place in self.masters:
             about = self._acts_on(state[place])
             if about is None:
                 shares = state[_FIRST_TRIAL:]
-                yield from self._looks(place, state[place], state[_STOP], shares, may_fail)
+                yield from self._looks(place, state[place], state[_WISH], shares, may_fail)
             else:
                 yield from self._acts(place, state[place], about, state[about], may_fail)
         if may_fail:
             yield from self._killed_workers(state)
-        if self.stop and not state[_STOP]:
-            yield Change(((_STOP, 1),), "the time limit is over")
+        if self.stop and not wish.over:
+            over = self._wishes.number(wish._replace(over=True))
+            yield Change(((_WISH, over),), "the time limit is over")
+        if wish.halt:
+            yield Change(((_WISH, self._wishes.number(wish._replace(halt=""))),), _RESUMES)
+        elif self.halts and may_fail:
+            for halt in Halt:
+                marked = self._wishes.number(wish._replace(halt=halt))
+                yield Change(((_WISH, marked),), f"a person leaves the mark {halt}", 1)
 
     def _find_works(
-        self, place: int, hold: int, trial: int, share: int, may_fail: bool
+        self, place: int, hold: int, trial: int, share: int, seen: str, may_fail: bool
     ) -> list[Change]:
         worker, before = self._ids[place - _WORKERS[0]], self._shares.parts[share]
+        held, number = self._holds.parts[hold], trial - _FIRST_TRIAL
         found = []
-        for step in self.rules.work(worker, self._holds.parts[hold], trial - _FIRST_TRIAL, before):
+        for step in self.rules.work(worker, held, number, before, seen):
             if step.mishaps <= may_fail:
                 after = self._holds.number(step.hold), self._shares.number(step.share)
                 places = ((place, after[0]), (trial, after[1]))
                 wrong = wrong_step(before, step.share)
+                if seen and step.share.waiting() < before.waiting():
+                    wrong = wrong or "a worker claims in a study that it knows to be halted"
                 found.append(Change(places, f"{worker} {step.text}", step.mishaps, wrong))
         return found
 
@@ -367,12 +400,14 @@ class Exploration:
             places = [(place, self._idle)]
             places += [(p, self._master_called(state[p], dead)) for p in _MASTERS]
             places += [(p, self._share_called(state[p], dead)) for p in self.trials]
+            wish = self._wishes.parts[state[_WISH]].forgotten(worker)
+            places.append((_WISH, self._wishes.number(wish)))
             yield Change(tuple(places), f"{worker} is killed, and becomes {dead[worker]}", 1)
 
     # -- what a master sees ------------------------------------------------------------
 
     def _find_looks(
-        self, place: int, number: int, stop: int, shares: Numbers, may_fail: bool
+        self, place: int, number: int, wanted: int, shares: Numbers, may_fail: bool
     ) -> list[Change]:
         """What a master does that has nothing planned."""
         master, there = self._masters.parts[number], [self._shares.parts[n] for n in shares]
@@ -382,7 +417,9 @@ class Exploration:
         listing = tuple(share.files for share in there)
         dead = {file.worker for files in listing for file in files} - set(self._ids) - {""}
         silent = frozenset() if self.rules.broken == "no-lease" else frozenset(dead)
-        view = View(listing, _nothing(listing), master.known, master.last, silent, bool(stop))
+        wish = self._wishes.parts[wanted]
+        remembered = master.known, master.last, silent
+        view = View(listing, _nothing(listing), *remembered, wish.over, wish.halt)
         found = [self._killed_master(place)] if may_fail else []
         if master.torn is None:
             found += self._decided(place, view)
@@ -392,7 +429,9 @@ class Exploration:
                 found += self._unlucky(place, master, view)
             return found
         for files, unread in _torn(master.torn, listing):
-            found += self._decided(place, view._replace(files=files, unread=unread))
+            for halt in dict.fromkeys((wish.halt, "")):
+                torn = view._replace(files=files, unread=unread, halt=halt)
+                found += self._decided(place, torn)
         return found
 
     def _look(self, place: int, master: Master, text: str, mishaps: int = 0) -> Change:
@@ -485,6 +524,7 @@ USUAL = (
     "--attempts 2 --stop",
     "--attempts 2 --trials 2 --mishaps 0",
     "--attempts 5 --trials 2 --mishaps 3 --masters 1",
+    "--attempts 2 --halts",
 )
 
 
@@ -495,6 +535,7 @@ def main() -> int:
     parser.add_argument("--mishaps", type=int, default=1)
     parser.add_argument("--masters", type=int, default=2, choices=(1, 2))
     parser.add_argument("--stop", action="store_true", help="a time limit runs out at any moment")
+    parser.add_argument("--halts", action="store_true", help="a person pauses or stops it")
     parser.add_argument("--broken", choices=BROKEN, default="")
     asked_for = [" ".join(sys.argv[1:])] if sys.argv[1:] else USUAL
     gc.disable()  # there is nothing for it to find, in ever more states
@@ -511,6 +552,7 @@ def _explore(title: str, options: argparse.Namespace) -> bool:
         mishaps=options.mishaps,
         masters=options.masters,
         stop=options.stop,
+        halts=options.halts,
     )
     found = exploration.run()
     differing = sum(not decides_alike(view) for view in exploration.views)

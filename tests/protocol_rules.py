@@ -15,7 +15,8 @@ twice can be trained twice, with another result. What costs one of the *mishaps*
 - a training fails;
 - a listing is torn: of the names that come and go while it is read it has any, and files that have
   gone by then cannot be read;
-- a line of the history is lost, as where two hosts append to one file.
+- a line of the history is lost, as where two hosts append to one file;
+- a person pauses or stops the study (`distune resume` costs nothing, and may come at any moment).
 
 Assumed, not shown: that a file gets its name when it is complete (P1), that a rename has one winner
 (P2), that whoever has died is silent (P6). Files that make no sense are not in it.
@@ -28,7 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from distune.share.protocol import LIVE, Actor, AttemptName, State
+from distune.share.protocol import LIVE, Actor, AttemptName, Halt, State
 
 RESULT, ANOTHER_RESULT, FAILURE = "a result", "another result", "a failure"
 REPORTS, LATE_REPORT = "reports", "reports and a late one"
@@ -45,6 +46,8 @@ BROKEN = {
     "no-lease": "no lease ever runs out",
     "no-replacement": "nothing is done about a trial that is in no listing",
     "one-id": "both workers have the same id",
+    "heedless": "a worker claims although it has seen that the study is halted",
+    "idle-when-halted": "a master does nothing at all in a halted study",
 }
 
 
@@ -108,6 +111,10 @@ class Share(NamedTuple):
         """With a file under its new name, in place of what had that."""
         rest = self.without(before, after).files
         return self._replace(files=tuple(sorted((*rest, after))))
+
+    def waiting(self) -> int:
+        """How many files wait for a worker."""
+        return sum(file.state is State.WAITING for file in self.files)
 
     def lost(self, file: File, actor: Actor) -> Share:
         return self.renamed(file, file.moved(State.LOST, actor))
@@ -192,6 +199,30 @@ class Master(NamedTuple):
         return Master(known, self.last, tuple(op.called(ids) for op in self.plan), torn)
 
 
+class Wish(NamedTuple):
+    """What is wanted of the study."""
+
+    over: bool = False  # the time limit is
+    halt: str = ""  # the mark that lies in `trials/`
+    seen: tuple[tuple[str, str], ...] = ()  # workers that have seen a mark, and which
+
+    def seen_by(self, worker: str) -> str:
+        return dict(self.seen).get(worker, "")
+
+    def looked(self, worker: str) -> Wish:
+        """After a worker has listed `trials/`."""
+        rest = self.forgotten(worker)
+        seen = [*rest.seen, (worker, self.halt)] if self.halt else rest.seen
+        return rest._replace(seen=tuple(sorted(seen)))
+
+    def forgotten(self, worker: str) -> Wish:
+        """Another worker has taken its place, which has seen nothing."""
+        return self._replace(seen=tuple(one for one in self.seen if one[0] != worker))
+
+    def called(self, ids: Ids) -> Wish:
+        return self._replace(seen=tuple(sorted((ids.get(w, w), halt) for w, halt in self.seen)))
+
+
 class View(NamedTuple):
     """What a master decides upon."""
 
@@ -201,12 +232,13 @@ class View(NamedTuple):
     last: tuple[int, ...]
     silent: frozenset[str]  # workers whose lease is over
     stop: bool  # the time limit is over
+    halt: str = ""  # the mark
 
     def called(self, ids: Ids) -> View:
         known = tuple(file and file.called(ids) for file in self.known)
         files, unread = (tuple(_called(some, ids) for some in of) for of in self[:2])
         silent = frozenset(ids.get(worker, worker) for worker in self.silent)
-        return View(files, unread, known, self.last, silent, self.stop)
+        return View(files, unread, known, self.last, silent, self.stop, self.halt)
 
     def met(self) -> View:
         """With the attempts that it shows among those that the master has met."""
@@ -259,7 +291,10 @@ def decide(view: View) -> list[Op]:
                 rest.append(Op.on("prune", trial, file))
             elif known is not None or file.worker in view.silent:
                 rest.append(Op.on("lose", trial, file))
-    if view.stop or len(settled) == len(view.known):
+    over = view.stop or len(settled) == len(view.known)
+    if view.halt in (Halt.PAUSE, Halt.NOW) or (view.halt and not over):
+        return [*counts.values(), *rest]
+    if over:
         return [*counts.values(), *rest, *_ending(view, listed)]
     new, gone = _missing(view)
     return [*counts.values(), *new, *rest, *gone]
@@ -324,8 +359,10 @@ class Rules:
 
     # -- a worker ----------------------------------------------------------------------
 
-    def work(self, worker: str, hold: Hold | None, trial: int, share: Share) -> Iterator[Work]:
-        """What a worker may do next about one trial."""
+    def work(
+        self, worker: str, hold: Hold | None, trial: int, share: Share, halt: str = ""
+    ) -> Iterator[Work]:
+        """What a worker that has seen such a mark, or none, may do next about one trial."""
         own = [f for f in share.files if f.state is State.TAKEN and f.worker == worker]
         if self.broken != "no-adoption":
             for file in own:
@@ -338,6 +375,11 @@ class Rules:
         if hold is not None:
             if hold.trial == trial:
                 yield from self._train(worker, hold, share)
+                taken = share.find(hold.attempt, State.TAKEN, worker)
+                if halt == Halt.NOW and taken is not None:
+                    yield Work(None, share.lost(taken, Actor.OWNER), f"gives {taken} back")
+            return
+        if halt and self.broken != "heedless":
             return
         for file in share.files:
             if file.state is State.WAITING:
@@ -397,6 +439,8 @@ class Rules:
     def decided(self, view: View) -> Master:
         """A master that has looked, and knows what to do."""
         ops = [op if op.kind == "count" else op._replace(content="") for op in decide(view)]
+        if self.broken == "idle-when-halted" and view.halt:
+            ops = []
         if self.broken == "no-replacement":
             ops = [op for op in ops if op.kind != "replace"]
         return Master(view.known, view.last, tuple(ops))
@@ -538,4 +582,11 @@ def wrong_end(share: Share, stop: bool) -> str:
         return "a trial is not counted"
     if share.lines != share.counted:
         return "the history lacks a trial"
+    return ""
+
+
+def wrong_rest(share: Share) -> str:
+    """What is wrong about a trial of a halted study in which nothing more happens."""
+    if any(file.state is not State.WAITING for file in share.files):
+        return "in a halted study more is left than what waits"
     return ""

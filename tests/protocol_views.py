@@ -24,7 +24,7 @@ from distune.master.planner import (
 from distune.search.asked import AskedSoFar
 from distune.search.staged import make_sampler
 from distune.share.heartbeat import Beat
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import AttemptName, Halt, State
 from distune.share.records import AttemptFile
 from distune.study.study import Limits
 from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial
@@ -101,6 +101,7 @@ def _snapshot(view: View) -> Snapshot:
             if view.known[trial] is None
         },
         next_number=next_number,
+        halt=Halt(view.halt) if view.halt else None,
         workers=tuple(_worker(name.worker, view) for name in names if name.worker),
     )
 

@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from distune.share.protocol import State
-from distune.worker.claims import Candidates
+from distune.share.protocol import Halt, State
+from distune.worker.claims import Candidates, may_be_claimed
 from tests.protocol_model import Exploration, Found, Graph
 from tests.protocol_rules import BROKEN, Hold, Rules, Share
 from tests.protocol_views import decides_alike, names_in, planned
@@ -21,6 +21,10 @@ SMALL = {
     "one trial and a time limit": Exploration(Rules(attempts=1), mishaps=0, stop=True),
     "one master and three mishaps": Exploration(Rules(attempts=4), mishaps=3, masters=1),
     "one master and two trials": Exploration(Rules(attempts=2), trials=2, masters=1),
+    "one trial that a person halts": Exploration(Rules(attempts=1), halts=True),
+    "one master, two trials and a halt": Exploration(
+        Rules(attempts=1), trials=2, masters=1, halts=True
+    ),
 }
 #: How it shows, what is broken.
 SHOWN = {
@@ -34,6 +38,8 @@ SHOWN = {
     "no-lease": "a file is left in trials/",
     "no-replacement": "a master does not know that a trial is counted",
     "one-id": "a file has two owners",
+    "heedless": "a worker claims in a study that it knows to be halted",
+    "idle-when-halted": "in a halted study more is left than what waits",
 }
 
 
@@ -67,7 +73,9 @@ def test_a_real_worker_claims_nothing_that_the_worker_of_the_model_would_not(
     exploration, _ = explored
     rng = random.Random(0)
     for view in exploration.views:
+        halt = Halt(view.halt) if view.halt else None
         waiting = [name for name in names_in(view.files) if name.state is State.WAITING]
+        waiting = [name for name in waiting if may_be_claimed(name, halt)]
         candidates, claimed = Candidates(), set()
         candidates.replace(waiting, (), 0.0, rng)
         while (name := candidates.pop()) is not None:
@@ -75,7 +83,7 @@ def test_a_real_worker_claims_nothing_that_the_worker_of_the_model_would_not(
         steps = [
             step.hold
             for trial, files in enumerate(view.files)
-            for step in exploration.rules.work("w0", None, trial, Share(files))
+            for step in exploration.rules.work("w0", None, trial, Share(files), view.halt)
             if step.mishaps == 0
         ]
         assert claimed <= set(steps), view
@@ -85,7 +93,8 @@ def test_a_real_worker_claims_nothing_that_the_worker_of_the_model_would_not(
 @pytest.mark.parametrize("broken", BROKEN)
 def test_what_is_broken_on_purpose_shows(broken: str) -> None:
     stop = broken == "pruned-in-place"
-    found = Exploration(Rules(attempts=2, broken=broken), stop=stop).run()
+    halts = broken in ("heedless", "idle-when-halted")
+    found = Exploration(Rules(attempts=2, broken=broken), stop=stop, halts=halts).run()
     assert found.wrong == SHOWN[broken]
     assert 4 < len(found.path) < 20, "the shortest way there"
 
