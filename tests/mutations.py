@@ -78,6 +78,17 @@ _EXTEND = "tests/test_extend.py"
 _WORKER = "tests/test_worker.py"
 _HEARTBEAT = "tests/test_heartbeat.py"
 _LONG = "tests/test_simulation.py::test_a_worker_that_trains_for_many_leases_is_not_silent"
+_SIMULATION = "tests/test_simulation.py"
+_INTERRUPTED = (
+    f"{_SIMULATION}::test_what_is_interrupted_again_and_again_is_what_nobody_had_interrupted"
+)
+_SEEN_LATE = f"{_SIMULATION}::test_a_last_checkpoint_that_the_master_sees_late_is_not_missed"
+_FAILS_NOW_AND_THEN = f"{_SIMULATION}::test_a_share_that_fails_now_and_then_costs_no_checkpoint"
+_DAMAGED = (
+    "tests/test_restores.py"
+    "::test_a_checkpoint_cut_altered_or_deleted_loses_what_was_trained_since_the_one_before"
+)
+_LAST_STAY = f"{_SIMULATION}::test_of_what_is_trained_the_last_checkpoints_stay"
 _HALTING = "tests/test_halting.py"
 _OLD_LISTINGS = "tests/test_simulation.py::test_old_listings_alone_cost_no_attempt"
 
@@ -493,6 +504,47 @@ MUTATIONS = (
         "a self-test goes on when its study is stopped at once", "worker/worker", tests=_WORKER,
         old='"the study was stopped"\n        self._slots.end_self_tests(study)\n',
         new='"the study was stopped"\n',
+    ),
+    Mutation(
+        "a checkpoint is told of before its file is complete", "training", tests=_INTERRUPTED,
+        old="        self._files.write(self._name(checkpoint), data)\n        return checkpoint\n",
+        new="        self._keep(checkpoint)\n"
+        "        self._files.write(self._name(checkpoint), data)\n        return checkpoint\n",
+    ),
+    Mutation(
+        "what was reported before a checkpoint is forgotten", "training", tests=_INTERRUPTED,
+        old="                self.reports += self._loaded.described.reports\n", new="",
+    ),
+    Mutation(
+        "the last checkpoint but one is what is gone on from", "share", tests=_INTERRUPTED,
+        old="own, before = self.checkpoints[::-1],", new="own, before = list(self.checkpoints),",
+    ),
+    Mutation(
+        "checkpoints are removed before their trial is counted", "master", tests=_INTERRUPTED,
+        old="self.store.clear_checkpoints(self.observer.history.has)",
+        new="self.store.clear_checkpoints(lambda key: True)",
+    ),
+    Mutation(
+        "checkpoints stay when the study is over", "master", tests=_INTERRUPTED,
+        old="        self._store.clear_checkpoints(history.has)\n", new="",
+    ),
+    Mutation(
+        "the checkpoint before the last one is removed", "worker", tests=_DAMAGED,
+        old="while len(attempt.checkpoints) > MOST_CHECKPOINTS:",
+        new="while len(attempt.checkpoints) > 1:",
+    ),
+    Mutation(
+        "old checkpoints of what is trained stay", "worker", tests=_LAST_STAY,
+        old="while len(attempt.checkpoints) > MOST_CHECKPOINTS:", new="while False:",
+    ),
+    Mutation(
+        "what was given back is believed before its last lines are seen", "watch", tests=_SEEN_LATE,
+        old="        sure = name.state is not State.LOST or file.result is not None\n",
+        new="        sure = True\n",
+    ),
+    Mutation(
+        "a share that fails once costs a checkpoint", "training", tests=_FAILS_NOW_AND_THEN,
+        old="if waited >= (_AWAY_FOR if away else _LATE_FOR):", new="if True:",
     ),
 )  # fmt: skip
 

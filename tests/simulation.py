@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from distune.errors import ShareError, UserError
 from distune.master.lock import Identity
@@ -332,6 +333,12 @@ class World:
                 name = AttemptName.parse(path.rpartition("/")[2])
                 yield path, as_attempt(name, records.parse_attempt(self.share.files[path]))
 
+    def told_of(self) -> list[Checkpoint]:
+        """The checkpoints of which the files of attempts tell."""
+        files = [self.share.files[path] for path, _ in self.attempts()]
+        lines = [one for data in files for one in records.decode_lines(data)]
+        return [one for one in lines if isinstance(one, Checkpoint)]
+
     def describe(self) -> str:
         return ", ".join(sorted(path for path in self.share.files if "jsonl" in path))[:2000]
 
@@ -457,6 +464,12 @@ class World:
                 assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
             else:
                 assert self.failing > 0 or self.broken, f"{where}: {line.result}"
+
+
+def saving(seed: int, faults: Faults, *, trials: int = 4, **more: Any) -> World:
+    """A study whose trainings save after each step."""
+    study, limits = make_study(trials, checkpoint_every=1e-9)
+    return World(seed, faults, study=study, limits=limits, **more)
 
 
 ROUGH = Faults(

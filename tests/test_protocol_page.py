@@ -59,6 +59,15 @@ def test_every_promise_that_the_code_cites_is_on_the_page() -> None:
     assert promised == {f"P{i}" for i in range(1, 14)}
 
 
+def test_every_test_that_the_page_names_is_there_and_some_hold_what_is_promised_last() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", PAGE)
+    assert [name for name in named if f"def {name}(" not in tests] == []
+    for promise in ("P12", "P13"):
+        paragraph = PAGE.split(f"- **{promise}**")[1].split("\n- ")[0].split("\n\n")[0]
+        assert "`test_" in paragraph, promise
+
+
 def test_the_leases_of_the_page_are_those_of_the_code() -> None:
     assert f"{LOCAL_LEASE:.0f} seconds on a local file system" in PAGE.replace("\n", " ")
     assert f"{NETWORK_LEASE:.0f} on any other" in PAGE.replace("\n", " ")

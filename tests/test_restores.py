@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,13 @@ from distune.share.folder import Folder
 from distune.share.protocol import State
 from distune.share.store import Store
 from distune.space_file.read import parse_space_file
-from distune.study.trial import Counted, Report, Result
+from distune.study.trial import Checkpoint, Counted, Purpose, Report, Result
 from distune.watch.observer import Observer
 from tests.fake_executor import objective
 from tests.garbage import Bench
-from tests.histories import asked_in, read_history
+from tests.histories import LEASE, asked_in, read_history
+from tests.memory_folder import Faults
+from tests.simulation import World, saving
 
 TRIALS = 26
 while_it_runs_and_at_rest = pytest.mark.parametrize(
@@ -581,3 +584,57 @@ def test_git_checkout_of_an_older_commit_at_rest_loses_all_since(in_git: InGit) 
     in_git.end_well(runs=False)
     assert in_git.lost(in_git.then) == set()
     assert in_git.lost(in_git.since) == set(in_git.since)
+
+
+# -- checkpoints -----------------------------------------------------------------------------
+
+
+def with_checkpoints(many: int, **more: Any) -> tuple[World, list[Checkpoint]]:
+    """The only trial of a study, when its file tells of so many checkpoints, and none but the last
+    two are there.
+    """
+    world = saving(0, Faults(), trials=1, workers=1, training=16.0, **more)
+    while len(world.told_of()) < many or len(checkpoint_files(world)) > 2:
+        world._advance()
+    looked = world.clock + LEASE / 15  # its worker has looked once more what it owns
+    while world.clock < looked:
+        world._advance()
+    return world, world.told_of()
+
+
+def checkpoint_files(world: World) -> list[str]:
+    return [path for path in world.share.files if path.startswith(protocol.CHECKPOINTS)]
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "deleted"])
+def test_a_checkpoint_cut_altered_or_deleted_loses_what_was_trained_since_the_one_before(
+    damage: str,
+) -> None:
+    world, (*_, before, last) = with_checkpoints(3)
+    path = f"{protocol.CHECKPOINTS}/{protocol.checkpoint_name(Purpose.TRAIN, 0, last)}"
+    data = world.share.files.pop(path)
+    if damage != "deleted":
+        world.share.files[path] = data[:-1] if damage == "cut" else b"x" + data[1:]
+    world.ledger.damaged.add(path)
+    world.actors[1].process = None  # its worker is killed
+    world.run().check()
+    assert [begun.after for begun in world.ledger.begun] == [0, before.step]
+
+
+def test_checkpoints_deleted_loses_what_was_trained_of_what_is_interrupted() -> None:
+    world, _ = with_checkpoints(3)
+    for path in checkpoint_files(world):
+        del world.share.files[path]
+        world.ledger.damaged.add(path)
+    world.actors[1].process = None
+    world.run().check()
+    assert [begun.after for begun in world.ledger.begun] == [0, 0]
+
+
+def test_a_worker_frozen_past_its_lease_loses_what_it_has_trained_since_a_checkpoint() -> None:
+    world, told = with_checkpoints(2)
+    frozen = world.actors[1]
+    frozen.wakes_at += 3 * LEASE
+    world.run().check()
+    first, second = world.ledger.begun[:2]
+    assert (first.after, second.after) == (0, told[-1].step)

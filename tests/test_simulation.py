@@ -5,19 +5,16 @@ from __future__ import annotations
 import gc
 from dataclasses import replace
 from types import FrameType
-from typing import Any
 
 import pytest
 
 from distune.master.master import Master
 from distune.share import protocol
 from distune.share.protocol import State
-from distune.share.records import decode_lines
-from distune.study.trial import Checkpoint
 from tests.histories import LEASE, make_study
 from tests.memory_folder import Faults
 from tests.simulated_training import steps_of
-from tests.simulation import ROUGH, World, simulate
+from tests.simulation import ROUGH, World, saving, simulate
 
 # Other seeds run in the soak (python -m tests.simulation); these run on every change.
 HISTORIES = 300
@@ -163,12 +160,6 @@ def test_a_deleted_trial_file_is_published_again() -> None:
 # -- checkpoints -----------------------------------------------------------------------------
 
 
-def saving(seed: int, faults: Faults, *, trials: int = 4, **more: Any) -> World:
-    """A study whose trainings save after each step."""
-    study, limits = make_study(trials, checkpoint_every=1e-9)
-    return World(seed, faults, study=study, limits=limits, **more)
-
-
 def resumed(world: World) -> int:
     return sum(begun.after > 0 for begun in world.ledger.begun)
 
@@ -230,7 +221,7 @@ def test_a_frozen_worker_whose_training_goes_on_removes_nothing_that_is_gone_on_
     """Its training saves and saves, while the worker neither writes nor looks what it owns."""
     for seed in range(5):
         world = saving(seed, Faults(), workers=2, trials=1, training=12.0)
-        while not (told := [one for one in told_of(world) if one.number == 2]):
+        while not (told := [one for one in world.told_of() if one.number == 2]):
             world._advance()
         frozen, other = world.actors[1:]
         if not any(name.worker.startswith(frozen.name) for _, name in world.attempts()):
@@ -249,11 +240,5 @@ def test_of_what_is_trained_the_last_checkpoints_stay() -> None:
     while not world._over():
         world._advance()
         most = max(most, len(world.share.names(protocol.CHECKPOINTS)))
-    assert max(one.number for one in told_of(world)) > 4
+    assert max(one.number for one in world.told_of()) > 4
     assert most < 4, "two that the next attempt is told of, and what came since the last look"
-
-
-def told_of(world: World) -> list[Checkpoint]:
-    """The checkpoints of which the files of attempts tell."""
-    files = [world.share.files[path] for path, _ in world.attempts()]
-    return [one for data in files for one in decode_lines(data) if isinstance(one, Checkpoint)]
