@@ -479,8 +479,10 @@ def test_a_successor_that_a_listing_misses_is_not_published_again() -> None:
     first = world.master()
     first.step()
     (waiting,) = world.store.listing().attempts
-    assert world.store.claim(waiting, "w-1")
-    assert world.store.lose(waiting.moved(State.TAKEN, Actor.ANY_WORKER, "w-1"), Actor.OWNER)
+    taken = world.store.claim(waiting, "w-1")
+    assert taken is not None
+    world.store.append(taken, [Result(outcome=Outcome.RELEASED)])
+    assert world.store.lose(taken, Actor.OWNER)
     real_move, real_names = world.folder.move, world.folder.names
 
     def dies(source: str, target: str) -> None:

@@ -140,6 +140,7 @@ class AttemptFiles:
         to go on from (P12). Of a worker that has died, it is waited for in vain.
         """
         sure = name.state is not State.LOST or file.result is not None
+        sure = sure or self.history.has(name.key)  # of what is counted there is no next attempt
         return sure or self.doubts.confirmed(name.live_path)
 
     def running(self, attempts: Iterable[AttemptName], now: float) -> Files:
