@@ -357,6 +357,9 @@ class World:
                 by_key.setdefault(name.key, []).append(name)
         trained = {trial for purpose, trial in by_key if purpose is Purpose.TRAIN}
         counted = trained & expected
+        if self.limits.time_limit is not None:
+            assert counted <= expected, f"{where}: P3: {counted}"
+            expected = counted  # what it had no time for is not lost
         assert counted == expected, f"{where}: P3: lost {expected - counted}: {self.describe()}"
         twice = {key: names for key, names in by_key.items() if len(names) > 1}
         assert not twice, f"{where}: P3: counted twice: {twice}"
@@ -462,6 +465,8 @@ class World:
         for line in first.values():
             if line.result.outcome is Outcome.COMPLETE:
                 assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
+            elif line.result.outcome is Outcome.PRUNED:
+                assert self.limits.time_limit is not None, f"{where}: {line.result}"
             else:
                 assert self.failing > 0 or self.broken, f"{where}: {line.result}"
 
@@ -513,19 +518,21 @@ def simulate(
     workers = rng.randint(1, 4)
     faults = random_faults(rng)
     faults.old = random.Random(f"old {seed}").choice([0.0, 0.1, 0.5])
-    saving = random.Random(f"saving {seed}")
-    faults.stale = saving.choice([0.0, 0.5, 1.0])
-    faults.late = saving.choice([0.0, 0.0, 0.3, 1.0])
-    faults.damage = saving.choice([0.0, 0.0, 0.005, 0.02])
+    more = random.Random(f"saving {seed}")
+    faults.stale = more.choice([0.0, 0.5, 1.0])
+    faults.late = more.choice([0.0, 0.0, 0.3, 1.0])
+    faults.damage = more.choice([0.0, 0.0, 0.005, 0.02])
     # A generator of its own: other histories stay what they were. The workload's name is all
     # that is of it: what has one has a test.
     tested = random.Random(f"tested {seed}").random() < 0.25
     study, limits = make_study(
         rng.randint(1, 8),
         objective="mnist-cnn" if tested else "o:o",
-        checkpoint_every=saving.choice([0.0, 1e-9, 1e-9, 1e-9, 1e-9, 1.0]),
-        checkpoint_limit=10**9 if saving.random() < 0.9 else 2000,
+        checkpoint_every=more.choice([0.0, 1e-9, 1e-9, 1e-9, 1e-9, 1.0]),
+        checkpoint_limit=10**9 if more.random() < 0.9 else 2000,
     )
+    if more.random() < 0.15:
+        limits = limits.replace(time_limit=more.uniform(5.0, 60.0))
     world = World(
         seed,
         faults,
@@ -536,10 +543,10 @@ def simulate(
         masters=masters or (2 if rng.random() < 0.8 else 1),
         remembers=random.Random(f"remembers {seed}").random() < 0.5,
         halts=random.Random(f"halts {seed}").random() < 0.25,
-        drains=saving.choice([0.0, 0.0, 0.05, 0.3]),
-        dies=saving.choice([0.0, 0.0, 0.0, 0.2]),
-        worker_lasts=saving.choice([math.inf, math.inf, 30.0]),
-        training=saving.choice([TRAINING, TRAINING, TRAINING, 3 * TRAINING]),
+        drains=more.choice([0.0, 0.0, 0.05, 0.3]),
+        dies=more.choice([0.0, 0.0, 0.0, 0.2]),
+        worker_lasts=more.choice([math.inf, math.inf, 30.0]),
+        training=more.choice([TRAINING, TRAINING, TRAINING, 3 * TRAINING]),
         failing=rng.choice([0.0, 0.0, 0.2]),
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,

@@ -22,7 +22,7 @@ from distune.share.heartbeat import MasterBeat
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Limits
-from distune.study.trial import Claim, Outcome, Purpose, Report, Result
+from distune.study.trial import Checkpoint, Claim, Outcome, Purpose, Report, Result
 from distune.watch.observer import Observer
 from tests.histories import asked_trial, make_study, read_history
 from tests.memory_folder import Faults, MemoryFolder, Share
@@ -471,6 +471,25 @@ def test_a_new_master_begins_a_line_of_its_own_behind_half_of_one() -> None:
     world.train(1)
     second.step()
     assert world.counted() == [0, 1]
+
+
+def test_a_trial_whose_file_has_vanished_goes_on_from_what_the_attempt_before_has_left() -> None:
+    world = StudyInMemory(trials=1)
+    master = world.master()
+    master.step()
+    (waiting,) = world.store.listing().attempts
+    taken = world.store.claim(waiting, "w-1")
+    assert taken is not None
+    saved = Checkpoint(attempt=1, number=1, step=3, size=9, sha256="0" * 64)
+    world.store.append(taken, [saved, Result(outcome=Outcome.RELEASED)])
+    assert world.store.lose(taken, Actor.OWNER)
+    for attempt in (2, 3):
+        for _ in range(5):
+            master.step()
+        (waiting,) = world.store.listing().attempts
+        trial = world.store.read_attempt(waiting).trial
+        assert (trial.attempt, trial.checkpoints) == (attempt, [saved])
+        del world.folder.share.files[waiting.live_path]
 
 
 def test_a_successor_that_a_listing_misses_is_not_published_again() -> None:

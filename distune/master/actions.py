@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from distune.errors import BadRecord
 from distune.export.leaderboard import best_space, leaderboard_csv
 from distune.master import planner
 from distune.master.asked import Remembered
@@ -12,9 +13,9 @@ from distune.master.counting import Counting
 from distune.master.keeping import Keeping
 from distune.share import protocol, records
 from distune.share.heartbeat import Finished
-from distune.share.protocol import Actor, State
+from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.trial import Trial
+from distune.study.trial import FAILURES, Checkpoint, Trial
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
@@ -110,17 +111,19 @@ class Actions:
         only be hidden, so the new one gets a name that no attempt can have had: a rename proves
         its own success only while names are unique.
         """
-        attempt, key = 0, trial.key
+        attempt, key, given_up = 0, trial.key, None
         for name in self._store.seen_of(trial.number):
             if name.purpose is not trial.purpose:
                 continue
-            attempt = max(attempt, name.attempt)
+            if name.attempt > attempt:
+                attempt, given_up = name.attempt, name
             if name.state is State.SEEN:
                 self._counting.count_seen(key, self._elapsed)
                 return
         if key not in self._withdrawn:
             attempt = max(attempt + 1, self._observer.expected.last_attempt(key))
-        again = trial.replace(attempt=attempt + 1)
+        left = self._left_by(given_up) if given_up is not None else []
+        again = trial.replace(attempt=attempt + 1, checkpoints=left)
         self._store.folder.poke(protocol.TRIALS)
         if any(n.key == key for n in self._store.listing().attempts):
             return
@@ -129,6 +132,15 @@ class Actions:
             self._observer.add_event(
                 "trouble", f"trial {trial.number}: its file was gone; published again"
             )
+
+    def _left_by(self, name: AttemptName) -> list[Checkpoint]:
+        """What an attempt in `seen/` that was given up has left to go on from (P12)."""
+        try:
+            file = self._store.read_attempt(name, seen=True)
+        except (FileNotFoundError, BadRecord):
+            return []
+        failed = file.result is not None and file.result.outcome in FAILURES
+        return file.checkpoints_for_the_next(failed=failed)
 
     def _finish(self, action: planner.Finish) -> None:
         # The listing that said so may have been an old one.
