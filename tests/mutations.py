@@ -224,7 +224,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a vanished trial gets the name that it had", "master", tests=_MASTER,
-        old="again = trial.replace(attempt=attempt + 1)", new="again = trial.replace(attempt=1)",
+        old="again = trial.replace(attempt=attempt + 1,", new="again = trial.replace(attempt=1,",
     ),
     Mutation(
         "a study ends although a trial is still under way", "master", tests=_MASTER,

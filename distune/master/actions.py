@@ -151,9 +151,11 @@ class Actions:
         # What waits is one more attempt at what has been counted, seen only now.
         for name in attempts if not action.stopped else ():
             self._store.withdraw(name)
-        if not self._checking.go_on():
-            return
         history = self._observer.history
+        known = len(history)
+        # What another master has counted may have another winner, whose test is to come.
+        if not self._checking.go_on() or len(history) > known:
+            return
         self._store.write_document(protocol.LEADERBOARD, leaderboard_csv(history).encode())
         winner, direction = history.winner(), history.study.direction
         self._store.keep_weights(winner.best_tested(direction) if winner is not None else None)
