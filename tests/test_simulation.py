@@ -27,6 +27,11 @@ def test_after_any_history_every_trial_is_ranked_exactly_once(shard: int) -> Non
         simulate(seed)
 
 
+def test_a_winner_that_the_other_master_has_counted_is_tested_before_the_end() -> None:
+    """Locks lie, and the master whose time limit is over learns of it at its last comparison."""
+    simulate(502125)
+
+
 def test_a_good_day_needs_one_attempt_a_trial() -> None:
     world = World(1, Faults(), trials=12, workers=3).run()
     world.check()
