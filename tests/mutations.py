@@ -271,8 +271,8 @@ MUTATIONS = (
     ),
     Mutation(
         "the study ends a trial early", "master/planner",
-        old="enough = self.limit is not None and total >= self.limit and not pending",
-        new="enough = self.limit is not None and total + 1 >= self.limit and not pending",
+        old="enough = self.limit is not None and asked_for >= self.limit",
+        new="enough = self.limit is not None and asked_for + 1 >= self.limit",
     ),
     Mutation(
         "the next attempt has the number of the one before", "master/planner",
@@ -330,7 +330,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a study ends without a look at its files", "master/actions", tests=_VERIFY,
-        old="if not self._checking.go_on():", new="if False:",
+        old="if not self._checking.go_on() or len(history) > known:", new="if False:",
     ),
     Mutation(
         "a start makes no file again", "master/master", tests=_VERIFY,
@@ -521,12 +521,11 @@ MUTATIONS = (
     ),
     Mutation(
         "checkpoints are removed before their trial is counted", "master", tests=_INTERRUPTED,
-        old="self.store.clear_checkpoints(self.observer.history.has)",
-        new="self.store.clear_checkpoints(lambda key: True)",
+        old="if key is not None and self._history.has(key):", new="if key is not None:",
     ),
     Mutation(
         "checkpoints stay when the study is over", "master", tests=_INTERRUPTED,
-        old="        self._store.clear_checkpoints(history.has)\n", new="",
+        old="        self._keeping.clear()\n", new="",
     ),
     Mutation(
         "the checkpoint before the last one is removed", "worker", tests=_DAMAGED,

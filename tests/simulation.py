@@ -433,7 +433,8 @@ class World:
             key = protocol.key_of_checkpoint(name)
             assert key is not None, f"{where}: {path}"
             late = self.share.created[path] >= self.ended_at
-            assert late or key not in counted, f"{where}: {path} is left"
+            kept = self.study.checkpoint_keep > 0
+            assert late or kept or key not in counted, f"{where}: {path} is left"
 
     def _check_tests(self, tested: set[int], where: str) -> None:
         """The winner alone is tested, once for each of its runs, if the study has a test."""
@@ -475,7 +476,7 @@ class World:
 
 def saving(seed: int, faults: Faults, *, trials: int = 4, **more: Any) -> World:
     """A study whose trainings save after each step."""
-    study, limits = make_study(trials, checkpoint_every=1e-9)
+    study, limits = make_study(trials, checkpoint_every=1e-9, checkpoint_keep=0)
     return World(seed, faults, study=study, limits=limits, **more)
 
 
@@ -532,6 +533,7 @@ def simulate(
         objective="mnist-cnn" if tested else "o:o",
         checkpoint_every=more.choice([0.0, 1e-9, 1e-9, 1e-9, 1e-9, 1.0]),
         checkpoint_limit=10**9 if more.random() < 0.9 else 2000,
+        checkpoint_keep=random.Random(f"keeps {seed}").choice([0, 0, 3]),
     )
     if more.random() < 0.15:
         limits = limits.replace(time_limit=more.uniform(5.0, 60.0))

@@ -12,7 +12,7 @@ from distune.share.folder import FolderLike
 from distune.share.protocol import Actor, AttemptName, Halt, State
 from distune.share.shown_paths import shown
 from distune.share.study_documents import StudyDocuments
-from distune.study.trial import Checkpoint, Counted, Outcome, Purpose, Record, Trial
+from distune.study.trial import Counted, Outcome, Purpose, Record, Trial
 
 LOCAL_LEASE = 20.0  # seconds
 _MOST_ATTEMPTS = 1000  # at a trial, of which the files are read; a tenth of it would be many
@@ -200,12 +200,6 @@ class Store(StudyDocuments):
                 self.folder.remove(f"{protocol.CHECKPOINTS}/{name}")
                 removed += 1
         return removed
-
-    def remove_checkpoint(self, key: tuple[Purpose, int], checkpoint: Checkpoint) -> None:
-        """Remove one that no other attempt will be told of."""
-        name = protocol.checkpoint_name(*key, checkpoint)
-        with suppress(FileNotFoundError, BadRecord):
-            self.folder.remove(f"{protocol.CHECKPOINTS}/{name}")
 
     def publish(self, trial: Trial) -> None:
         """Nothing -> waiting. That it is there already is as good. See `sync`."""

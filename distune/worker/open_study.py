@@ -278,7 +278,8 @@ class OpenStudy:
         not know that, removes none: another attempt may be going on from it (P7, P12).
         """
         while len(attempt.checkpoints) > MOST_CHECKPOINTS:
-            self.store.remove_checkpoint(attempt.name.key, attempt.checkpoints[0])
+            oldest = protocol.checkpoint_name(*attempt.name.key, attempt.checkpoints[0])
+            self.store.remove_checkpoints([oldest])
             del attempt.checkpoints[0]
 
     def put_away(self, *, at_once: bool = False) -> bool:
