@@ -95,7 +95,7 @@ def test_only_the_store_touches_trial_files_and_only_the_protocol_knows_a_suffix
             suffixes.add(path.name)
     # Data sets are downloaded beside the share; the doctor tries whether there are hard links,
     # on a file that no study has; the training process saves checkpoints, each under its own name.
-    others = {"folders.py", "surroundings.py", "checkpoints.py"}
+    others = {"folders.py", "surroundings.py", "checkpoint_folder.py"}
     assert renaming <= {"drafts.py", "folder.py", "study_files.py"} | others
     assert suffixes <= {"protocol.py", "study_documents.py"}  # the README of a study's folder
 

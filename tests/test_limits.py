@@ -132,7 +132,7 @@ def test_that_a_studys_trials_can_go_on_shows_in_its_folder(folder_has_one: bool
     bench.store.append_lines(protocol.HISTORY, [records.encode(counted)])
     if folder_has_one:
         bench.folder.make_folder(protocol.CHECKPOINTS)
-        bench.folder.publish(f"{protocol.CHECKPOINTS}/000003.1.1", b"state")
+        bench.folder.publish(f"{protocol.CHECKPOINTS}/000003.1.1.checkpoint", b"state")
     bench.step()
     assert bench.started == folder_has_one
 

@@ -161,7 +161,7 @@ class AskedSoFar:
             repeats=self._last[place] - first + 1,
             replaces=counted.trial.replaces,
             extends=counted.trial.extends,
-            checkpoints=counted.trial.checkpoints,
+            checkpoints=counted.trial.checkpoints if counted.trial.extends is not None else [],
             params=counted.trial.params,
             origin="recovered",
         )
@@ -206,7 +206,8 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
         repeats=1 if by_name else study.repeats,
         replaces=trial.replaces,
         extends=trial.extends,
-        checkpoints=trial.checkpoints,
+        # Of any other trial they are what its own attempts have left, and no matter of the line's.
+        checkpoints=trial.checkpoints if trial.extends is not None else [],
         params=trial.params,
         origin="recovered",
     )
