@@ -347,6 +347,29 @@ def test_a_state_that_would_have_to_be_run_is_refused_at_once(folder: Path) -> N
     assert not folder.exists()
 
 
+def test_a_file_that_goes_while_the_folder_is_measured_costs_no_checkpoint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker removes an old one at the moment at which the training saves the next."""
+    folder.mkdir(exist_ok=True)
+    for number in range(3):
+        (folder / f"{number}").write_bytes(b"old")
+    kept: list[Checkpoint] = []
+    one = Checkpoints(str(folder), TRIAL, keep=kept.append)
+    scan = os.scandir
+
+    def listed_before(path: Any) -> Iterator[os.DirEntry[str]]:
+        found = list(scan(path))
+        (folder / "1").unlink(missing_ok=True)
+        return iter(found)
+
+    monkeypatch.setattr(os, "scandir", listed_before)
+    one.take(b"state", 1)
+    one.write([], 1.0)
+    one.wait(30.0)
+    assert [checkpoint.step for checkpoint in kept] == [1]
+
+
 def test_nothing_is_saved_beyond_the_limit(folder: Path) -> None:
     kept: list[Checkpoint] = []
     said: list[str] = []

@@ -36,7 +36,7 @@ class CheckpointFolder:
         """
         refuse_links(self._path)
         self._path.mkdir(exist_ok=True)
-        return sum(one.stat().st_size for one in os.scandir(self._path))
+        return sum(map(_size, os.scandir(self._path)))
 
     def write(self, name: str, data: bytes) -> None:
         """Have a complete file appear under its name: it is written aside, synced and renamed.
@@ -56,6 +56,13 @@ class CheckpointFolder:
             with suppress(OSError):
                 part.unlink()
             raise
+
+
+def _size(file: os.DirEntry[str]) -> int:
+    try:
+        return file.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0  # a worker, or the master, has removed it since it was listed
 
 
 def refuse_links(folder: Path) -> None:
