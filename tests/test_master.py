@@ -18,7 +18,7 @@ from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.doubts import PATIENCE
 from distune.share.folder import Folder
-from distune.share.heartbeat import MasterBeat
+from distune.share.heartbeat import Finished, MasterBeat
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Limits
@@ -268,6 +268,28 @@ def test_a_study_that_ends_leaves_no_second_attempt_at_a_test_behind() -> None:
     master.step()
     assert master.finished is not None
     assert world.store.listing().attempts == ()
+
+
+def test_a_winner_is_tested_that_is_another_than_when_a_second_master_ended_the_study() -> None:
+    world = StudyInMemory(trials=1, objective="mnist-cnn")
+    master = world.master()
+    master.step()
+    world.train(0)
+    master.step()
+    assert world.counted() == [0]
+    assert world.store.listing().attempts == ()
+    study = world.store.load().id
+    other = Finished(study=study, reason="the time limit is over", trials=0, elapsed=1.0)
+    world.store.write_document(protocol.FINISHED, records.encode_document(other))
+    world.now += 10.0
+    master.step()
+    assert master.finished is None
+    assert not world.store.is_finished()
+    world.train(0)
+    master.step()
+    master.step()
+    assert master.finished is not None
+    assert len(master.observer.history.tests) == 1
 
 
 @pytest.mark.parametrize("restarts", [True, False])

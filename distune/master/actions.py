@@ -15,7 +15,7 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.trial import FAILURES, Checkpoint, Trial
+from distune.study.trial import FAILURES, Checkpoint, Purpose, Trial
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
@@ -173,6 +173,11 @@ class Actions:
         self._keeping.clear()
         self._store.write_document(protocol.FINISHED, records.encode_document(finished))
         self.finished = finished
+
+
+def is_test(action: planner.Action) -> bool:
+    """Whether it has a winner tested."""
+    return isinstance(action, planner.Publish) and action.trial.purpose is Purpose.TEST
 
 
 def is_new(action: planner.Action) -> TypeGuard[planner.Publish]:

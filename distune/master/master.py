@@ -9,7 +9,7 @@ from typing import Literal
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.master import planner
-from distune.master.actions import Actions, is_new
+from distune.master.actions import Actions, is_new, is_test
 from distune.master.asked import Remembered
 from distune.master.checking import Checking
 from distune.master.counting import Counting
@@ -235,6 +235,8 @@ class Master:
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         self._halt = snapshot.halt
         plan = planner.plan(snapshot, self._asked.so_far, self._sampler)
+        if self.finished is not None and any(map(is_test, plan)):
+            self._reopen()  # what has been counted since has another winner
         self.active = bool(plan)
         if plan or (patrols and not checks):
             self._keep_study()  # or it would set another study's trials aside
@@ -277,11 +279,15 @@ class Master:
             self.observer.catch_up()
             missing = finished.trials > len(self.observer.history)
             if missing or self.store.listing().attempts:
-                self.store.reopen()
-                why = "another master wrote it, and there is more to do"
-                self.observer.add_event("trouble", f"{protocol.FINISHED} removed: {why}")
+                self._reopen()
                 return
         self._actions.finished = finished
+
+    def _reopen(self) -> None:
+        self.store.reopen()
+        self._actions.finished = None
+        why = "another master wrote it, and there is more to do"
+        self.observer.add_event("trouble", f"{protocol.FINISHED} removed: {why}")
 
     @property
     def next_number(self) -> int:
