@@ -18,6 +18,7 @@ from distune.share.protocol import Halt, State
 from distune.share.store import Store
 from distune.study.study import Limits
 from distune.study.trial import Outcome, Purpose, Result, Trial
+from distune.training.messages import Saves
 from distune.watch.observer import Observer
 from tests.histories import make_study
 from tests.memory_folder import Faults
@@ -254,6 +255,28 @@ def test_a_worker_of_a_study_that_is_stopped_at_once_gives_back_what_it_trains()
         assert result.outcome is Outcome.RELEASED
     bench.step(seconds=30.0)
     assert len(bench.names(State.WAITING)) == 1
+
+
+def test_a_study_that_goes_on_while_a_training_saves_its_last_state_holds_on_to_no_trial() -> None:
+    """Asked to save and to end, it does neither in time; and by then nobody wants it to."""
+    bench = Bench()
+    bench.publish(0)
+    bench.step()
+    (executor,) = bench.executors
+    executor.says.append(Saves())
+    bench.step()
+    bench.store.load()
+    bench.store.mark(Halt.NOW, "desk")
+    bench.step(seconds=2.0)
+    assert executor.stops == 1
+    bench.store.resume()
+    bench.step(seconds=1.0)
+    assert len(bench.names(State.TAKEN)) == 1
+    bench.step(seconds=2.0)
+    bench.step(seconds=1.0)
+    assert executor.ends == 1
+    assert [name.trial for name in bench.names(State.LOST)] == [0]
+    assert bench.names(State.TAKEN) == []
 
 
 def test_a_paused_study_leaves_its_workers_to_others() -> None:

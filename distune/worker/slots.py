@@ -154,6 +154,10 @@ class Slot:
         """Kill an executor that hangs, or does not stop; the result of what hung."""
         if self.stop_by is not None and now >= self.stop_by:
             self.end()
+            if self.attempt is not None and self.self_test is None:
+                # Nobody may want it to end any more, but it has.
+                failure = Failure(message="it was to end, and had no state saved in time")
+                return Result(outcome=Outcome.RELEASED, failure=failure)
         if self.self_test is not None:
             if not self.busy or now < self.self_test.until:
                 return None
