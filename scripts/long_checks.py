@@ -49,17 +49,17 @@ def _soak(*rigs: str, minutes: float, lease: str = "5s") -> Check:
 _CRASHES = Check("a crash at every file operation", 9, ("python -m tests.crashes --minutes 7",))
 _POWER = Check(
     "power failures",
-    9,
+    8,
     (
-        "python -m tests.crashes --power --sample 60",
-        "python -m tests.crashes --power --same-host --sample 40",
+        "python -m tests.crashes --power --sample 50",
+        "python -m tests.crashes --power --same-host --sample 35",
     ),
 )
 _SLOW = Check("the slow tests", 12, ("pytest -n 4 --dist worksteal -m slow",))
 _HISTORIES = Check(
-    "six thousand other histories, and the model of the protocol",
-    6,
-    ("python -m tests.simulation --seeds 100000:106000", "python -m tests.protocol_model"),
+    "three thousand other histories, and the model of the protocol",
+    5,
+    ("python -m tests.simulation --seeds 100000:103000", "python -m tests.protocol_model"),
 )
 _GARBAGE = Check(
     "garbage for the parsers and for live studies, and what hostile shares cost",
@@ -84,7 +84,7 @@ _ENDURANCE = Check(
     ("scripts/soak --endurance --rig faultfs --minutes 30 --trials 10000",),
 )
 _LOCAL = _soak("ext4", "xfs", "btrfs", "overlay", "tmpfs", "faultfs", minutes=5)
-_MUTATIONS = Check("breaking the protocol's code", 4, ("python -m tests.mutations",))
+_MUTATIONS = Check("breaking the protocol's code", 6, ("python -m tests.mutations",))
 _CONTAINERS = Check("the image and the compose file, built and run", 9, ("scripts/containers",))
 
 #: Each lasts `MINUTES` at most.
