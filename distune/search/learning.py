@@ -38,16 +38,7 @@ class LearningSampler(SpaceSampler):
     optuna_sampler: ClassVar[str]
     optuna_options: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int = 0,
-        settings: Sequence[Params] | None = None,
-        options: Mapping[str, Scalar] | None = None,
-    ) -> None:
-        self._space = space
-        self._seed = seed
-        self._options = self.options.model_validate(dict(options or {}))
+    def _prepare(self) -> None:
         self._study: OptunaStudy | None = None
 
     def ask(self, question: Question) -> Suggestion | Nothing:
@@ -63,8 +54,7 @@ class LearningSampler(SpaceSampler):
         self, question: Question, in_flight: Sequence[Asked]
     ) -> Iterator[tuple[dict[str, Scalar], str]]:
         rng = Random(f"distune {self._seed} {question.number}")
-        options: Any = self._options
-        if question.history.configurations >= options.n_startup_trials:
+        if question.history.configurations >= self._options.n_startup_trials:
             if self._study is None:
                 self._study = OptunaStudy(self._space, self.optuna_sampler, self.optuna_options)
             self._study.follow(question.history, in_flight)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import ValidationError
 
@@ -77,7 +77,7 @@ class NoOptions(Strict):
     """Of a sampler that takes none."""
 
 
-class SpaceSampler(Sampler, Protocol):
+class SpaceSampler(Sampler):
     """A sampler that a space file, or a stage of one, can name.
 
     Attributes:
@@ -115,8 +115,16 @@ class SpaceSampler(Sampler, Protocol):
     def __init__(
         self,
         space: Space,
-        seed: int,
-        settings: Sequence[Params] | None,
-        options: Mapping[str, Scalar],
+        seed: int = 0,
+        settings: Sequence[Params] | None = None,
+        options: Mapping[str, Scalar] | None = None,
     ) -> None:
         """One for this space; `settings` and `options` are those of the space file."""
+        self._space = space
+        self._seed = seed
+        self._settings = settings
+        self._options: Any = self.options.model_validate(dict(options or {}))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Work out what it needs for every answer."""

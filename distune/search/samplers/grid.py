@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
-from distune.study.space import Parameter, Space, holds, how_many
+from distune.study.space import Parameter, holds, how_many
 from distune.study.trial import Params, Scalar
 
 #: Of the combinations suggested last: one that is asked for again is mostly among them.
@@ -27,20 +27,13 @@ class GridSampler(SpaceSampler):
     at_once = None
     label = "grid search"
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int = 0,
-        settings: Sequence[Params] | None = None,
-        options: Mapping[str, Scalar] | None = None,
-    ) -> None:
-        self._space = space
-        self._names = list(space.params)
+    def _prepare(self) -> None:
+        self._names = list(self._space.params)
         places = {name: place for place, name in enumerate(self._names)}
         #: Excluded combinations by the last parameter that each names: what begins with one of
         #: them is not walked.
         self._excluded: list[list[Mapping[str, Sequence[Scalar]]]] = [[] for _ in self._names]
-        for combination in space.exclude:
+        for combination in self._space.exclude:
             self._excluded[max(places[name] for name in combination)].append(combination)
         self._begin()
 

@@ -17,15 +17,9 @@ class ListSampler(SpaceSampler):
     at_once = None
     label = "a list of settings"
 
-    def __init__(
-        self,
-        space: Space,
-        seed: int = 0,
-        settings: Sequence[Params] | None = None,
-        options: Mapping[str, Scalar] | None = None,
-    ) -> None:
-        filled = (_filled_in(space, setting) for setting in settings or [])
-        self._settings = [setting for setting in filled if not space.excludes(setting)]
+    def _prepare(self) -> None:
+        filled = (_filled_in(self._space, setting) for setting in self._settings or [])
+        self._tried = [setting for setting in filled if not self._space.excludes(setting)]
 
     @classmethod
     def check(
@@ -40,12 +34,12 @@ class ListSampler(SpaceSampler):
 
     @property
     def size(self) -> int:
-        return len(self._settings)
+        return len(self._tried)
 
     def ask(self, question: Question) -> Suggestion | Nothing:
-        if question.number >= len(self._settings):
+        if question.number >= len(self._tried):
             return Nothing.NO_MORE
-        return Suggestion(dict(self._settings[question.number]))
+        return Suggestion(dict(self._tried[question.number]))
 
 
 def _filled_in(space: Space, setting: Params) -> dict[str, Scalar]:

@@ -1,12 +1,9 @@
 """Random search (Bergstra and Bengio, JMLR 13, 2012): independent draws."""
 
-from collections.abc import Mapping, Sequence
 from random import Random
 
 from distune.search.drawing import draw_allowed
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
-from distune.study.space import Space
-from distune.study.trial import Params, Scalar
 
 
 class RandomSampler(SpaceSampler):
@@ -19,16 +16,6 @@ class RandomSampler(SpaceSampler):
     at_once = None
     label = "random search"
     size = None
-
-    def __init__(
-        self,
-        space: Space,
-        seed: int = 0,
-        settings: Sequence[Params] | None = None,
-        options: Mapping[str, Scalar] | None = None,
-    ) -> None:
-        self._space = space
-        self._seed = seed
 
     def ask(self, question: Question) -> Suggestion | Nothing:
         # Seeding from a string is defined by its SHA-512: the same on every platform.

@@ -5,7 +5,7 @@ from random import Random
 
 from distune.search.drawing import draw_allowed, draw_setting
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
-from distune.study.space import Parameter, Space
+from distune.study.space import Parameter
 from distune.study.trial import Params, Scalar
 
 _MOST_DIMENSIONS = 21201  # the direction numbers that SciPy has
@@ -22,16 +22,6 @@ class SobolSampler(SpaceSampler):
     at_once = None
     label = "a Sobol sequence"
     size = None
-
-    def __init__(
-        self,
-        space: Space,
-        seed: int = 0,
-        settings: Sequence[Params] | None = None,
-        options: Mapping[str, Scalar] | None = None,
-    ) -> None:
-        self._space = space
-        self._seed = seed
 
     @classmethod
     def check(
