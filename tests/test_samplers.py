@@ -135,6 +135,13 @@ class TestGp(SamplerContract):
         return study(params=space, sampler={"name": "gp", "n_startup_trials": 9}, repeats=2)
 
 
+class TestEnqueued(SamplerContract):
+    def study(self) -> Study:
+        wanted = [{"lr": 0.1, "optimizer": "sgd"}, {"n_filters": 24}, {"optimizer": "adam"}]
+        sampler = {"name": "tpe", "n_startup_trials": 4}
+        return study(params=SPACE, sampler=sampler, enqueue=wanted)
+
+
 class TestStages(SamplerContract):
     def study(self) -> Study:
         return study(

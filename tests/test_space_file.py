@@ -162,6 +162,29 @@ def test_a_mistake_in_a_parameter_names_the_file_the_key_and_the_remedy(
         ),
         ({"sampler": {"seed": 1}}, "sampler", 'say which: {"name": "tpe", ...}'),
         ({"sampler": {"name": "bogus"}}, "sampler", "there is no 'bogus': there are random, grid"),
+        ({"enqueue": [{"rate": 1}]}, "enqueue[0].rate", "there is no such parameter"),
+        (
+            {"params": {"lr": {"type": "float", "low": 0.1, "high": 0.2}}, "enqueue": [{"lr": 1}]},
+            "enqueue[0].lr",
+            "1 is none of its values",
+        ),
+        (
+            {
+                "params": {
+                    "optimizer": ["sgd", "adam"],
+                    "momentum": {
+                        "type": "float",
+                        "low": 0.0,
+                        "high": 0.9,
+                        "when": {"optimizer": "sgd"},
+                    },
+                },
+                "enqueue": [{}, {"optimizer": "adam", "momentum": 0.5}],
+            },
+            "enqueue[1].momentum",
+            "is not there with these values of optimizer",
+        ),
+        ({"enqueue": [{}], "sampler": "list", "settings": [{}]}, "enqueue", "what comes first"),
         ({"trials": 0}, "trials", "greater than 0; got 0"),
         ({"trials": 1.5}, "trials", "got 1.5"),
         ({"repeats": 0}, "repeats", "greater than or equal to 1; got 0"),

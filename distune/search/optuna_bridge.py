@@ -20,6 +20,7 @@ from distune.study.space import (
     Parameter,
     Space,
     is_one_of,
+    may_be,
 )
 from distune.study.trial import Asked, Counted, Outcome, Params, Scalar
 
@@ -163,7 +164,7 @@ class OptunaStudy:
         found = {}
         for name, spec in self._free.items():
             value = params[name] if name in params else draw(spec, rng)
-            if not _has(spec, value):
+            if not may_be(spec, value):
                 return None
             found[name] = _place(spec, value) if isinstance(spec, CategoricalParameter) else value
         return found
@@ -230,13 +231,6 @@ def _value_of(spec: Parameter, found: Any) -> Scalar:
             return min(max(float(found), spec.low), spec.high)
         case IntParameter():
             return min(max(int(found), spec.low), spec.high)
-
-
-def _has(spec: Parameter, value: Scalar) -> bool:
-    """Whether a parameter may have a value."""
-    if isinstance(spec, FloatParameter) and spec.step is None:
-        return isinstance(value, int | float) and spec.low <= value <= spec.high
-    return is_one_of(value, spec.grid() or ())
 
 
 def seed_of(*parts: object) -> int:

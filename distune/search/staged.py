@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal
 
 from distune.search.configuration import Configuration
+from distune.search.enqueued import EnqueuedFirst
 from distune.search.ranking import History
 from distune.search.sampler import Nothing, Question, Sampler, SpaceSampler, Suggestion
 from distune.search.samplers import SAMPLERS
@@ -20,7 +21,11 @@ def make_sampler(study: Study) -> Sampler:
     """The sampler that a study names; with stages, one for all of them."""
     if study.stages is not None:
         return StagedSampler(study)
-    return SAMPLERS[study.sampler](study.space, study.seed, study.settings, study.sampler_options)
+    named = SAMPLERS[study.sampler]
+    sampler = named(study.space, study.seed, study.settings, study.sampler_options)
+    if study.enqueue:
+        return EnqueuedFirst(study.enqueue, study.space, study.seed, sampler)
+    return sampler
 
 
 @dataclass(eq=False)

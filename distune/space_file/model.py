@@ -76,6 +76,7 @@ class SpaceFile(Space):
     sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
     sampler_options: dict[str, Scalar] = {}
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
+    enqueue: Annotated[list[dict[str, Scalar]], Field(max_length=10_000)] = []
     stages: Annotated[list[Stage], Field(min_length=1, max_length=100)] | None = None
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -121,10 +122,24 @@ class SpaceFile(Space):
             hint = did_you_mean(self.metric, reported)
             raise ValueError(f"metric: {self.workload.name} does not report {self.metric!r}{hint}")
         self._check_values("", self.params, self.settings)
+        self._check_enqueued()
         for i, stage in enumerate(self.stages or []):
             self._check_stage(stage, f"stages[{i}]", (self.stages or [])[:i])
             self._check_values(f"stages[{i}].", stage.params, stage.settings)
         return self
+
+    def _check_enqueued(self) -> None:
+        if self.enqueue and (self.stages is not None or self.settings is not None):
+            raise ValueError(
+                "enqueue: stages and lists of settings say themselves what comes first"
+            )
+        for i, setting in enumerate(self.enqueue):
+            try:
+                self.check(setting)
+            except ValueError as error:
+                raise ValueError(f"enqueue[{i}].{error}") from None
+            if self.workload is not None:
+                _check_value(self.workload, setting, f"enqueue[{i}]")
 
     def _check_command(self) -> None:
         names = {*self.possible}.union(*(self.settings or []))

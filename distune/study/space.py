@@ -58,6 +58,15 @@ def holds(condition: Mapping[str, Sequence[Scalar]], setting: Mapping[str, Scala
     return all(n in setting and is_one_of(setting[n], values) for n, values in condition.items())
 
 
+def may_be(spec: "Parameter", value: Scalar) -> bool:
+    """Whether a parameter may have a value."""
+    if isinstance(spec, FloatParameter) and spec.step is None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return spec.low <= value <= spec.high
+    return is_one_of(value, spec.grid() or ())
+
+
 class Strict(BaseModel):
     """Base of what a space is made of: immutable, and without keys that are not known."""
 
@@ -230,6 +239,30 @@ class Space(Strict):
     def possible(self) -> Mapping[str, Parameter]:
         """Every value that a parameter may ever have."""
         return self.params
+
+    def check(self, setting: Mapping[str, Scalar]) -> None:
+        """See that a setting, which may leave parameters out, can be one of those that are tried.
+
+        Raises:
+            ValueError: it cannot; `parameter: problem`.
+        """
+        for name in setting:
+            if name not in self.params:
+                raise ValueError(
+                    f"{name}: there is no such parameter{did_you_mean(name, self.params)}"
+                )
+        chosen: dict[str, Scalar] = {}
+        for name, spec in self.params.items():
+            if name not in setting:
+                continue
+            others = spec.when or {}
+            if others.keys() <= setting.keys() and not spec.is_active(chosen):
+                raise ValueError(f"{name}: is not there with these values of {', '.join(others)}")
+            if not may_be(spec, setting[name]):
+                raise ValueError(f"{name}: {json.dumps(setting[name])} is none of its values")
+            chosen[name] = setting[name]
+        if self.excludes(setting):
+            raise ValueError(f"{', '.join(setting)}: such a combination is excluded (exclude)")
 
     def excludes(self, setting: Mapping[str, Scalar]) -> bool:
         """Whether a setting is one of those that are not tried."""

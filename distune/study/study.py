@@ -37,6 +37,7 @@ class Study(Document):
         metric: what is ranked.
         params: what is searched; with stages, single values that the first one starts from.
         stages: groups of parameters that are tuned one after the other.
+        enqueue: what is tried first; what a setting leaves out is drawn.
         exclude: combinations that are not tried, see `Space`.
         has_test: whether the winner is evaluated on a test set.
         test_metric: what that is judged by.
@@ -74,6 +75,7 @@ class Study(Document):
     sampler: str = "random"
     sampler_options: dict[str, Scalar] = {}
     settings: list[dict[str, Scalar]] | None = None
+    enqueue: list[dict[str, Scalar]] = []
     stages: list[Stage] | None = None
     exclude: list[dict[str, list[Scalar]]] = []
     repeats: Annotated[int, Field(ge=1)] = 1
