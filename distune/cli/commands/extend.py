@@ -16,9 +16,11 @@ EXAMPLE = "distune extend mnist --top 3 --epochs 50 --logs /shared/logs"
 
 Top = Annotated[
     int | None,
-    typer.Option(min=1, help="All trials of so many configurations, the best ones."),
+    typer.Option(min=1, metavar="N", help="All trials of so many configurations, the best ones."),
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="How many each is to have in the end.")]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="How many each is to have in the end.")
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
