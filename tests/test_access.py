@@ -154,6 +154,7 @@ def test_a_worker_that_could_not_write_into_the_masters_files_says_so_at_its_sta
 
 
 @needs_root
+@pytest.mark.long
 def test_a_study_that_another_user_may_have_planted_is_refused_unless_asked_for(
     users: Users,
 ) -> None:

@@ -180,6 +180,7 @@ def test_a_setting_is_on_the_disk_before_a_trial_of_it_is_published() -> None:
     assert found[:2] == [one.params for one in asked_from(STUDY, make_sampler(STUDY), 2)]
 
 
+@pytest.mark.long
 def test_every_configuration_is_asked_for_once_whatever_happens(restless: Study) -> None:
     """P3, P5: no attempt, repeat or test of a trial has another setting than its first one."""
     for seed in range(60):

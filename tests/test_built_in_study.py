@@ -34,6 +34,7 @@ def run(lab: Lab, params: dict[str, Any], workers: int = 1, **fields: Any) -> An
     return lab.status()
 
 
+@pytest.mark.long
 def test_a_study_of_digits_ranks_configurations_and_tests_the_winner_once(lab: Lab) -> None:
     params = {"dataset": "digits", "batch_size": [32, 128], "epochs": 6}
     status = run(lab, params, 2, sampler="grid", repeats=2, trials=None)
@@ -93,6 +94,7 @@ def test_max_seconds_of_training_end_a_trial_complete_with_what_it_has(lab: Lab)
         assert row["value"] > 0.1
 
 
+@pytest.mark.long
 def test_a_time_limit_ends_the_training_and_the_winner_is_tested_all_the_same(lab: Lab) -> None:
     params = {"dataset": "digits", "batch_size": 32, "epochs": {"type": "int", "low": 2, "high": 4}}
     params |= {"n_filters": 6, "lr": 0.1}
@@ -119,6 +121,7 @@ def test_a_network_that_blows_up_is_a_result_ranked_last(lab: Lab) -> None:
     assert last["value"] is None or last["value"] < 0.3
 
 
+@pytest.mark.long
 def test_mnist_is_learnt(lab: Lab) -> None:
     if not os.environ.get("DISTUNE_DATA"):
         pytest.skip("needs DISTUNE_DATA, a folder with MNIST/raw")

@@ -530,6 +530,7 @@ def file_of(lab: Lab, number: int) -> AttemptFile:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["saved, then yielded", "yielded, then saved"])
+@pytest.mark.long
 def test_an_objective_that_is_killed_twice_has_one_curve(saving: Lab, first: bool) -> None:
     saving.write_space(
         objective="mine:train", metric="value", trials=1, checkpoint_every=0.000001,
@@ -646,6 +647,7 @@ def test_a_file_that_a_program_names_in_its_last_step_is_saved(folder: Path) -> 
     assert [one.step for one in kept] == [1]
 
 
+@pytest.mark.long
 def test_what_a_stop_has_given_back_goes_on_when_the_study_does(saving: Lab) -> None:
     saving.write_space(
         objective="mine:plain", metric="value", trials=1, checkpoint_every=0.000001,
@@ -699,6 +701,7 @@ def test_a_worker_that_is_asked_to_end_has_its_trainings_save_first(lab: Lab) ->
     assert [report.metrics["value"] for report in file.reports] == list(range(1, 41))
 
 
+@pytest.mark.long
 def test_a_study_that_is_stopped_at_once_has_its_trainings_save_first(lab: Lab) -> None:
     (lab.folder / "mine.py").write_text(LASTING.replace("40", "4000"))
     lab.write_space(objective="mine:train", metric="value", direction="maximize", trials=1)
@@ -739,6 +742,7 @@ def test_without_checkpoints_nothing_is_saved(lab: Lab) -> None:
     assert file_of(lab, 0).trial.attempt == 2
 
 
+@pytest.mark.long
 def test_a_program_goes_on_from_the_file_that_it_has_named(lab: Lab) -> None:
     program = [sys.executable, str(ROOT / "examples" / "resume.py"), "--lr", "{lr}"]
     lab.write_space(
@@ -763,6 +767,7 @@ def test_a_program_goes_on_from_the_file_that_it_has_named(lab: Lab) -> None:
 LONG_EPOCHS = {**SMALL, "n_train": 1000, "batch_size": 1, "n_filters": 8, "n_hidden": 32}
 
 
+@pytest.mark.long
 def test_a_built_in_training_that_is_killed_twice_is_the_one_that_never_was(lab: Lab) -> None:
     """In the midst of an epoch. Its curve, its result and its weights, bit for bit, on other
     workers each time.
@@ -805,6 +810,7 @@ def _is_in_epoch(lab: Lab, attempt: int, epoch: int) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_worker_that_is_asked_to_end_loses_nothing_of_a_long_epoch(lab: Lab) -> None:
     """However far away the next checkpoint is."""
     lab.write_space(

@@ -30,6 +30,7 @@ def finished(lab: Lab, **fields: Any) -> Lab:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.long
 def test_every_command_has_help_with_a_worked_example(lab: Lab, command: str) -> None:
     done = lab.run(command, "--help")
     assert done.returncode == 0
@@ -124,6 +125,7 @@ def test_a_space_file_that_cannot_be_is_refused_before_anything_is_published(lab
     assert not lab.logs.exists()
 
 
+@pytest.mark.long
 def test_a_study_of_a_yaml_file_says_what_in_it_is_seldom_meant(lab: Lab) -> None:
     """And its list of settings makes a `study.json` of more than a megabyte."""
     settings = [
@@ -188,6 +190,7 @@ def test_best_before_there_is_any_is_a_failure_not_a_mistake(lab: Lab) -> None:
     assert "no trial of space has a result yet" in done.stderr
 
 
+@pytest.mark.long
 def test_the_page_in_the_default_logs_directory_is_taken_for_no_study(lab: Lab) -> None:
     lab.logs.mkdir()
     shutil.copy(ROOT / "logs" / "README.md", lab.logs)
@@ -207,6 +210,7 @@ def test_the_page_in_the_default_logs_directory_is_taken_for_no_study(lab: Lab) 
     assert "no study 'README.md'" in lab.run("status", "--study", "README.md").stderr
 
 
+@pytest.mark.long
 def test_a_study_whose_folder_was_renamed_goes_on_with_workers_of_its_master(lab: Lab) -> None:
     finished(lab, trials=2)
     (lab.logs / "space").rename(lab.logs / "renamed")
@@ -250,6 +254,7 @@ def test_json_of_a_master_is_a_snapshot_a_line(lab: Lab) -> None:
     assert lines[-1]["state"] == "finished"
 
 
+@pytest.mark.long
 def test_plain_lines_name_what_happened(lab: Lab) -> None:
     # Two seconds each: a master looks once a second at least.
     lab.write_space(trials=3, params={"x": {"type": "float", "low": 0, "high": 1}, "pause": 0.7})
@@ -262,6 +267,7 @@ def test_plain_lines_name_what_happened(lab: Lab) -> None:
     assert "leaderboard.csv" in done.stdout
 
 
+@pytest.mark.long
 def test_top_shows_the_same_to_any_number_of_viewers(lab: Lab) -> None:
     lab.write_space(trials=6, params={"x": {"type": "float", "low": 0, "high": 1}, "pause": 0.1})
     viewers_start = lab.master("--plain")
@@ -283,6 +289,7 @@ def test_another_study_of_the_same_name_is_refused(lab: Lab) -> None:
     assert "--study" in done.stderr
 
 
+@pytest.mark.long
 def test_a_study_whose_objective_always_fails_stops_with_the_error(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=500, max_attempts=1,
                     params={"y": {"type": "float", "low": 0, "high": 1}})  # fmt: skip
@@ -313,6 +320,7 @@ def test_presets_are_listed_with_what_they_show(lab: Lab) -> None:
         assert json.loads(lab.run("presets", name).stdout)["params"]
 
 
+@pytest.mark.long
 def test_the_same_seed_tries_the_same_settings(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=4)
     seen = []
@@ -359,6 +367,7 @@ def test_the_version_is_that_of_the_package(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("no_data")
+@pytest.mark.long
 def test_data_that_one_study_lacks_keeps_no_worker_from_another(lab: Lab) -> None:
     lab.write_space(
         "mnist.json", objective="mnist-cnn", params={"epochs": 1}, metric=None, direction=None

@@ -110,6 +110,7 @@ def other(lab: Lab, value: str) -> str:
     return f"{folder / 'train.py'}:train"
 
 
+@pytest.mark.long
 def test_no_study_is_trained_by_the_code_of_another_of_the_same_name(lab: Lab) -> None:
     lab.write_space(metric="value")
     one, two = other(lab, "100"), other(lab, "200")
@@ -131,6 +132,7 @@ def test_no_study_is_trained_by_the_code_of_another_of_the_same_name(lab: Lab) -
     assert all(row["value"] > 199 for row in lab.status("two")["ranking"])
 
 
+@pytest.mark.long
 def test_a_file_that_is_changed_is_trained_by_a_fresh_process_and_the_study_says_so(
     lab: Lab,
 ) -> None:

@@ -358,6 +358,7 @@ def test_the_command_line_knows_every_data_set(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("data_set", DATA_SETS.values())
+@pytest.mark.long
 def test_each_data_set_has_what_it_says_of_itself(data_set: DataSet) -> None:
     known = real(data_set) if data_set.origin.paths else load(data_set, DataFolders.of(), "cpu")
     splits = known.train, known.validation, known.test

@@ -139,6 +139,7 @@ def test_a_built_in_objective_is_refused_with_several_devices(lab: Lab) -> None:
 # -- trials of several processes -------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_example_trains_on_two_devices_with_gloo_and_is_shown_and_exported(lab: Lab) -> None:
     (lab.folder / "examples").symlink_to(EXAMPLES)
     options = ["--trials", "1", "--workers", "1", "--device", "cpu", "--devices-per-trial", "2"]
@@ -153,6 +154,7 @@ def test_the_example_trains_on_two_devices_with_gloo_and_is_shown_and_exported(l
 
 
 @pytest.mark.parametrize(("how", "trials"), [("drained", 2), ("killed", 1), ("stopped", 1)])
+@pytest.mark.long
 def test_trials_side_by_side_meet_only_their_own_ranks_and_leave_none_behind(
     lab: Lab, how: str, trials: int
 ) -> None:

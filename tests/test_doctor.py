@@ -358,6 +358,7 @@ def test_a_mistake_with_the_doctor_is_one_line(lab: Lab, arguments: str, said: s
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_two_doctors_find_each_other_in_the_directory_and_agree(lab: Lab) -> None:
     """On one host through one mount, which they notice; another mount is another test."""
     dead = Here(doctor="dead-1-abc", host="dead", counter=3)
@@ -460,6 +461,7 @@ def test_a_diagnosis_that_makes_no_sense_is_ignored_in_one_line(lab: Lab, garbag
     assert frozen(lab).lease == 20.0
 
 
+@pytest.mark.long
 def test_a_diagnosis_says_nothing_about_a_study_that_is_frozen_already(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=1, lease="10s")
     assert run_study(lab).returncode == 0

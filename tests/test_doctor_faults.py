@@ -228,6 +228,7 @@ def test_a_share_that_hangs_does_not_hang_the_doctor(mount: Mount) -> None:
     assert "no answer for" in value_of(diagnosis, "answers")
 
 
+@pytest.mark.long
 def test_the_operation_that_hangs_is_named(mount: Mount) -> None:
     host = mount("A")
     host.rule(op="rename", path="*/appending/trials/000000*", delay=12, count=1)
@@ -241,6 +242,7 @@ def test_the_operation_that_hangs_is_named(mount: Mount) -> None:
 # -- two hosts -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_two_hosts_with_caches_agree_on_what_they_see_and_get_a_longer_lease(
     mount: Mount,
 ) -> None:

@@ -81,6 +81,7 @@ def test_the_two_commands_for_many_machines_do_what_the_readme_says(lab: Lab) ->
 
 
 @pytest.mark.parametrize("command", [c for c in commands_in(README) if "examples/" in c])
+@pytest.mark.long
 def test_every_example_runs_to_its_end(lab: Lab, command: str) -> None:
     (lab.folder / "examples").symlink_to(ROOT / "examples")
     done = lab.run(*shlex.split(command)[1:], "--trials", "4")

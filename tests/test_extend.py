@@ -495,6 +495,7 @@ def test_where_its_own_checkpoint_is_damaged_an_attempt_falls_back_to_that_of_th
     [{}, {"optimizer": "adam", "dropout": 0.5}, {"optimizer": "rmsprop", "l1": 1e-5}],
     ids=["sgd", "adam", "rmsprop"],
 )
+@pytest.mark.long
 def test_a_built_in_training_that_is_extended_is_the_longer_one(more: dict[str, Any]) -> None:
     short, whole = SavingTrial(seed=3), SavingTrial(seed=3)
     begin = trained({**SMALL, **more, "epochs": 3}, short)
@@ -508,6 +509,7 @@ def _weights(state: dict[str, Any]) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.long
 def test_a_built_in_study_is_extended_bit_for_bit_and_all_views_show_it(lab: Lab) -> None:
     """Six epochs to twelve, by processes, as a user would; and what has a schedule begins anew."""
     from distune.workloads import saved_state
@@ -579,6 +581,7 @@ def train(params, trial):
 """
 
 
+@pytest.mark.long
 def test_what_is_the_users_own_goes_on_from_what_it_has_saved(lab: Lab) -> None:
     """A function, with what `trial.load` gives it; a program, with the file that it named."""
     (lab.folder / "mine.py").write_text(OBJECTIVE)

@@ -235,6 +235,7 @@ def _some_slow(names: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("fault", _some_slow(FAULTS))
+@pytest.mark.long
 def test_after_faults_of_single_operations_every_trial_is_ranked_once(
     hosts: Hosts, fault: str
 ) -> None:
@@ -339,6 +340,7 @@ OUTAGES: dict[str, dict[str, Any]] = {
         for name in OUTAGES
     ],
 )
+@pytest.mark.long
 def test_an_outage_longer_than_the_lease_is_said_once_and_costs_no_attempt(
     hosts: Hosts, outage: str
 ) -> None:
@@ -369,6 +371,7 @@ def test_the_longer_an_outage_the_rarer_is_the_share_asked(hosts: Hosts) -> None
     hosts.check_said_once(master, worker)
 
 
+@pytest.mark.long
 def test_a_frozen_share_costs_no_attempt(hosts: Hosts) -> None:
     """As a hard mount whose server is away: every operation hangs."""
     master, processes = hosts.begin(2, steps=_LASTING, workers=2)
@@ -411,6 +414,7 @@ def test_a_share_frozen_for_five_minutes_costs_no_attempt_with_the_default_lease
 @pytest.mark.parametrize(
     "how", [{"freeze": True}, pytest.param({"down": "EIO"}, marks=pytest.mark.slow)]
 )
+@pytest.mark.long
 def test_a_master_that_was_cut_off_declares_no_worker_lost(
     hosts: Hosts, how: dict[str, Any]
 ) -> None:
@@ -425,6 +429,7 @@ def test_a_master_that_was_cut_off_declares_no_worker_lost(
     hosts.check(2)
 
 
+@pytest.mark.long
 def test_a_worker_that_was_cut_off_is_replaced_and_does_no_harm(hosts: Hosts) -> None:
     master, (cut_off,) = hosts.begin(2, steps=_LASTING)
     hosts.wait_for_training([cut_off])
@@ -444,6 +449,7 @@ def _live(hosts: Hosts) -> list[AttemptName]:
     return [AttemptName.parse(name) for name in hosts.names()]
 
 
+@pytest.mark.long
 def test_an_unmounted_share_is_waited_for_and_nothing_is_written_under_it(hosts: Hosts) -> None:
     master, processes = hosts.begin(2, steps=_LASTING, workers=2)
     hosts.wait_for_training(processes)
@@ -470,6 +476,7 @@ def test_clocks_that_jump_by_hours_change_nothing(hosts: Hosts) -> None:
     hosts.check(40)
 
 
+@pytest.mark.long
 def test_a_share_that_comes_back_in_an_older_state_loses_no_counted_trial(hosts: Hosts) -> None:
     trials = 60
     master, processes = hosts.begin(trials, workers=2)
@@ -511,11 +518,13 @@ def _crashes(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_a_crash_before_or_after_any_file_operation_loses_nothing() -> None:
     """A sample; python -m tests.crashes tries all of them."""
     assert "every study ended with every trial counted once" in _crashes("--sample", "6")
 
 
+@pytest.mark.long
 def test_a_power_failure_at_any_file_operation_loses_nothing_counted() -> None:
     said = _crashes("--power", "--sample", "4")
     assert "every study ended with every trial counted once" in said

@@ -451,6 +451,7 @@ FOLDERS = [*protocol.FOLDERS, "seen/000"]
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("thing", ["file", "fifo", "socket", "nothing"])
+@pytest.mark.long
 def test_what_is_in_place_of_a_folder_is_set_aside_and_the_folder_made_anew(
     tmp_path: Path, folder: str, thing: str, restart: bool
 ) -> None:
@@ -762,6 +763,7 @@ def start(lab: Lab, *arguments: str) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.long
 def test_garbage_neither_hangs_real_processes_nor_fills_their_memory(lab: Lab) -> None:
     """FIFOs that no process writes, links to /dev/zero, and ten sparse gigabytes, everywhere."""
     (lab.folder / "outside" / "folder").mkdir(parents=True)

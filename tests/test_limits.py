@@ -185,6 +185,7 @@ def test_a_worker_that_has_trained_enough_says_so_and_exits_with_0(study: Lab) -
     assert study.names("workers") == []
 
 
+@pytest.mark.long
 def test_a_worker_ends_before_its_batch_job_does_and_gives_nothing_back(
     study: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def busy(lab: Lab) -> Lab:
     return lab
 
 
+@pytest.mark.long
 def test_every_part_is_on_eighty_by_twenty_four(busy: Lab) -> None:
     terminal = Terminal(
         busy, "master", "--space", "space.json", "--workers", "2", "--objective", "train:train"
@@ -113,6 +114,7 @@ def running_lines(terminal: Terminal) -> str:
     return text[text.find("Running") : text.find("Workers")]
 
 
+@pytest.mark.long
 def test_it_follows_the_size_of_the_terminal(busy: Lab) -> None:
     terminal = Terminal(
         busy, "master", "--space", "space.json", "--workers", "2", "--objective", "train:train"
@@ -140,6 +142,7 @@ def test_the_final_table_stays_on_the_terminal(lab: Lab) -> None:
     assert "leaderboard.csv" in terminal.text
 
 
+@pytest.mark.long
 def test_top_shows_the_live_view_from_elsewhere(busy: Lab) -> None:
     busy.master("--plain")
     busy.worker()

@@ -145,6 +145,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.long
 def test_how_a_trial_failed_stands_in_its_file_and_is_shown(bad: Lab) -> None:
     bad.write_space(
         objective="bad:each_in_its_way", params={"how": list(FAILURES)}, sampler="grid",
@@ -179,6 +180,7 @@ def test_a_setting_that_can_never_work_is_tried_once(bad: Lab) -> None:
     assert bad.seen() == ["000000.jsonl"], "no attempt was lost"
 
 
+@pytest.mark.long
 def test_a_trial_that_hangs_is_killed_and_shows_where_it_hung(bad: Lab) -> None:
     result = run_one(bad, "hangs", status=1, trial_timeout="2s")["result"]
     assert result["outcome"] == "timeout"
@@ -187,11 +189,13 @@ def test_a_trial_that_hangs_is_killed_and_shows_where_it_hung(bad: Lab) -> None:
     assert "in hangs" in result["failure"]["output"]
 
 
+@pytest.mark.long
 def test_a_trial_that_hangs_after_a_report_is_timed_out_from_that_report(bad: Lab) -> None:
     result = run_one(bad, "hangs_later", status=1, trial_timeout="2s")["result"]
     assert (result["outcome"], result["steps"]) == ("timeout", 1)
 
 
+@pytest.mark.long
 def test_progress_keeps_a_trial_alive_that_reports_late(bad: Lab) -> None:
     result = run_one(bad, "slow_but_alive", trial_timeout="2s")["result"]
     assert (result["outcome"], result["value"]) == ("complete", 0.5)
@@ -208,6 +212,7 @@ def test_processes_that_a_trial_leaves_behind_are_killed_and_said(bad: Lab) -> N
 
 
 @pytest.mark.parametrize("function", ["calls_a_service", "loads"])
+@pytest.mark.long
 def test_a_library_whose_helpers_were_killed_finds_a_fresh_process(bad: Lab, function: str) -> None:
     """PyTorch's own loader, in `loads`, would wait for those that were killed for ever."""
     bad.write_space(objective=f"bad:{function}", trials=2, max_attempts=1, trial_timeout="60s")
@@ -258,6 +263,7 @@ def little_memory(mebibytes: int) -> Iterator[Path]:
         group.rmdir()
 
 
+@pytest.mark.long
 def test_a_trial_that_the_kernel_kills_for_memory_is_out_of_memory(bad: Lab) -> None:
     with little_memory(600) as group:
         bad.write_space(objective="bad:greedy_for_real", trials=1, max_attempts=1)
@@ -283,6 +289,7 @@ def _is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid)
 
 
+@pytest.mark.long
 def test_a_worker_whose_executor_is_killed_again_and_again_goes_on(bad: Lab) -> None:
     bad.write_space(trials=4, max_attempts=1)
     bad.master()

@@ -40,6 +40,7 @@ def outputs(lab: Lab) -> dict[int, str]:
     return found
 
 
+@pytest.mark.long
 def test_the_output_of_every_trial_is_kept_and_shown(lab: Lab) -> None:
     """Also where short ones are trained in a row by one process."""
     (lab.folder / "mine.py").write_text(OBJECTIVE)

@@ -82,6 +82,7 @@ def test_what_is_planted_would_run_where_python_looks(planted: Planted) -> None:
     assert planted.ran.exists()
 
 
+@pytest.mark.long
 def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted: Planted) -> None:
     space = planted.lab.write_space(objective="train:quick", trials=3)
     objective = ["--objective", f"{planted.lab.folder / 'train.py'}:quick"]
@@ -119,6 +120,7 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
 
 
 @pytest.mark.parametrize("command", [[DISTUNE], [sys.executable, "-m", "distune"]])
+@pytest.mark.long
 def test_what_lies_where_a_user_works_hides_no_library_however_distune_is_started(
     lab: Lab, command: list[str]
 ) -> None:
@@ -181,6 +183,7 @@ def test_an_objective_in_the_shared_folder_is_refused(planted: Planted, objectiv
 
 
 @pytest.mark.parametrize("objective", ["mine:train", "mine.py:train"])
+@pytest.mark.long
 def test_what_lies_beside_an_objective_does_not_hide_a_library(lab: Lab, objective: str) -> None:
     """A file of the user's own folder is found, after all that Python has."""
     code = lab.folder / "code"

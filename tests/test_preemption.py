@@ -42,6 +42,7 @@ def attempts_at(lab: Lab, trial: int) -> dict[int, dict[str, Any]]:
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 @pytest.mark.parametrize("kind", ["calls", "command"])
+@pytest.mark.long
 def test_a_signal_to_a_whole_tree_of_processes_children_first_fails_no_attempt(
     preempted: Lab, kind: str, sig: signal.Signals
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_signal_to_a_whole_tree_of_processes_children_first_fails_no_attempt(
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR2])
+@pytest.mark.long
 def test_a_training_process_that_somebody_else_asked_to_end_fails_no_attempt(
     preempted: Lab, sig: signal.Signals
 ) -> None:

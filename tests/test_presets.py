@@ -71,6 +71,7 @@ def test_every_setting_that_a_preset_can_draw_suits_its_workload(name: str) -> N
 
 
 @every_preset
+@pytest.mark.long
 def test_every_preset_runs_to_its_end_at_a_tiny_scale(name: str, tmp_path: Path) -> None:
     file = scaled(parse_space_file(read_preset(name), name), 0.001 if "cifar" in name else 0.005)
     made = freeze(

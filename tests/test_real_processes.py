@@ -49,6 +49,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.long
 def test_forty_trials_over_four_workers_two_killed_and_one_stopped_are_ranked_once(
     lab: Lab,
 ) -> None:
@@ -90,6 +91,7 @@ def train(params, trial):
 """
 
 
+@pytest.mark.long
 def test_a_killed_master_goes_on_where_it_stopped(lab: Lab) -> None:
     lab.write_space(trials=12)
     (lab.folder / "train.py").write_text(_PERMITTED)
@@ -117,6 +119,7 @@ def test_a_killed_master_goes_on_where_it_stopped(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("sig", REQUESTS)
+@pytest.mark.long
 def test_a_signalled_worker_gives_its_trial_back_and_is_gone_within_five_seconds(
     lab: Lab, sig: signal.Signals
 ) -> None:
@@ -163,6 +166,7 @@ def test_a_killed_workers_trial_is_given_back_at_once_and_not_when_its_lease_run
     wait_until(lambda: lab.names("workers") == [], what="its heartbeat is removed")
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_with_its_whole_host_is_lost_when_its_lease_runs_out(lab: Lab) -> None:
     lab.write_space(objective="train:hang", trials=1, lease="2s")
     master = lab.master("--plain")
@@ -287,6 +291,7 @@ def test_workers_that_end_as_soon_as_they_are_started_end_their_master_unless_th
         workers.end(patience=0.0)
 
 
+@pytest.mark.long
 def test_an_interrupted_master_stops_its_workers_and_goes_on_later(lab: Lab) -> None:
     lab.write_space(trials=20)
     arguments = ("--plain", "--workers", "1", "--objective", "train:train")
@@ -399,6 +404,7 @@ def test_a_target_ends_the_study(lab: Lab) -> None:
     assert status["ranking"][0]["value"] <= 0.01
 
 
+@pytest.mark.long
 def test_a_finished_study_goes_on_when_more_trials_are_asked_for(lab: Lab) -> None:
     lab.write_space(objective="train:quick", trials=3)
     arguments = ("--plain", "--workers", "1", "--objective", "train:quick")
@@ -407,6 +413,7 @@ def test_a_finished_study_goes_on_when_more_trials_are_asked_for(lab: Lab) -> No
     assert sorted(t for r in lab.status()["ranking"] for t in r["trials"]) == list(range(7))
 
 
+@pytest.mark.long
 def test_several_studies_in_one_folder_are_all_worked_on(lab: Lab) -> None:
     lab.write_space("one.json", trials=4)
     lab.write_space("two.json", trials=4)
@@ -461,6 +468,7 @@ def test_the_study_folder_explains_itself(lab: Lab) -> None:
     assert lab.seen() == [f"{number:06d}.jsonl" for number in range(3)]
 
 
+@pytest.mark.long
 def test_winners_are_trained_again_with_their_seeds_and_give_their_values(lab: Lab) -> None:
     """Two of one study: each in a study that is named after it."""
     (lab.folder / "train.py").write_text(
@@ -481,6 +489,7 @@ def test_winners_are_trained_again_with_their_seeds_and_give_their_values(lab: L
         assert lab.run("drop", "space", *map(str, reached["trials"])).returncode == 0
 
 
+@pytest.mark.long
 def test_a_vanished_share_is_waited_for_and_nothing_is_lost(lab: Lab) -> None:
     """P9, the blunt way: the study's folder is renamed away for a while."""
     lab.write_space(trials=8, lease="4s")
@@ -567,6 +576,7 @@ def test_random_kills_of_workers_and_masters_lose_nothing(lab: Lab) -> None:
     assert sorted(t for r in lab.status()["ranking"] for t in r["trials"]) == list(range(50))
 
 
+@pytest.mark.long
 def test_a_second_master_that_a_lying_lock_lets_in_goes_and_the_first_ends_the_study(
     lab: Lab,
 ) -> None:

@@ -85,6 +85,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("context", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.long
 def test_every_plot_is_drawn_and_fits_the_screen_without_an_error_or_a_request(
     browser: Any, search: Path, context: dict[str, Any]
 ) -> None:
@@ -124,6 +125,7 @@ def test_dark_mode_is_dark_in_the_page_and_in_the_plots(browser: Any, search: Pa
 PAPER: dict[str, Any] = {"width": 703, "height": 1030}  # A4 within its margins, at 96 dpi
 
 
+@pytest.mark.long
 def test_on_paper_it_is_light_and_whole(browser: Any, search: Path) -> None:
     with opened(browser, search, **DESKTOP, color_scheme="dark") as one:
         one.draw(one.page.locator(".plot").first)
@@ -183,6 +185,7 @@ LEGENDS = """[...document.querySelectorAll('#curves .plot')].map(plot => [
 
 
 @pytest.mark.parametrize("trials", [12, 80], ids=["one by one", "as medians"])
+@pytest.mark.long
 def test_another_parameter_can_have_the_colours_of_all_learning_curves(
     browser: Any, tmp_path: Path, trials: int
 ) -> None:

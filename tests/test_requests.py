@@ -162,6 +162,7 @@ def test_what_an_objective_starts_or_forks_follows_each_signal_as_ever(
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.long
 def test_a_signal_to_the_whole_tree_in_any_order_costs_a_step_at_most(lab: Lab, seed: int) -> None:
     (lab.folder / "train.py").write_text(OBJECTIVES)
     lab.write_space(objective="train:saves", trials=1, params={"x": 1})

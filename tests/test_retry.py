@@ -248,6 +248,7 @@ def test_a_trial_that_was_trained_anew_is_not_what_was_dropped(
     assert failed.standing == standing
 
 
+@pytest.mark.long
 def test_what_cannot_be_read_of_the_dropped_trials_is_set_aside_and_said(failed: Studied) -> None:
     failed.drop(0)
     failed.share.files[protocol.DROPPED] += b"not a record\n"
@@ -317,6 +318,7 @@ def test_a_crash_at_any_step_leaves_a_study_that_goes_on(
     assert crashes >= 3
 
 
+@pytest.mark.long
 def test_the_way_out_of_a_failure_is_named_and_leads_out(lab: Lab) -> None:
     """A function is mended, its trials are trained again; one is dropped; a list grows."""
     code = lab.folder / "mine.py"

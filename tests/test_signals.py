@@ -41,6 +41,7 @@ def test_a_signal_among_the_first_imports_ends_a_worker_as_any_other(
 
 
 @pytest.mark.parametrize("sig", REQUESTS)
+@pytest.mark.long
 def test_a_signal_while_the_objective_is_imported_ends_worker_and_import(
     lab: Lab, sig: signal.Signals
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_process_whose_main_thread_hangs_ends_in_its_time_or_at_the_second_sig
             assert process.stdout.read() == b"late\n" * (signals == 1)
 
 
+@pytest.mark.long
 def test_a_worker_that_hangs_in_the_share_ends_and_its_trial_is_given_back(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,6 +233,7 @@ def test_a_preview_names_the_stages() -> None:
     assert "stage      rate: 6 trials of lr, batch" in lines
 
 
+@pytest.mark.long
 def test_after_any_history_each_stage_has_started_from_the_winner_of_the_one_before() -> None:
     """P3, P5: crashes, lost replies and old listings between the stages, too."""
     import random
@@ -302,6 +303,7 @@ def test_a_master_that_is_killed_between_stages_goes_on_with_the_next(lab: Lab) 
     assert "first" in text
 
 
+@pytest.mark.long
 def test_a_history_that_was_lost_is_rebuilt_stage_by_stage(lab: Lab) -> None:
     lab.write_space(
         params={"x": 0.0, "z": 0},

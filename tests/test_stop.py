@@ -23,6 +23,7 @@ def said(lab: Lab, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_a_running_study_pauses_goes_on_and_stops_and_the_same_command_ends_it(lab: Lab) -> None:
     lab.write_space(trials=1000, params=SLOW)
     workers, master = [lab.worker(), lab.worker()], lab.master("--plain")
@@ -74,6 +75,7 @@ def test_a_running_study_pauses_goes_on_and_stops_and_the_same_command_ends_it(l
     assert lab.counted() == list(range(trials))
 
 
+@pytest.mark.long
 def test_a_study_that_is_stopped_at_once_gives_back_and_ends_within_seconds(lab: Lab) -> None:
     lab.write_space(trials=4, objective="train:hang")
     worker = lab.start("worker", "--objective", "train:hang", "--jobs", "2")
@@ -93,6 +95,7 @@ def test_a_study_that_is_stopped_at_once_gives_back_and_ends_within_seconds(lab:
     assert "given back by" in lab.log_of(master)
 
 
+@pytest.mark.long
 def test_without_a_master_workers_stop_and_the_next_master_ends_the_study(lab: Lab) -> None:
     lab.write_space(trials=8, params=SLOW)
     worker, master = lab.worker(), lab.master("--plain")

@@ -51,6 +51,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return finished(lab, trials=2, params={"x": [0.1, 0.2], "label": "\N{BLACK STAR}"})
 
 
+@pytest.mark.long
 def test_no_worker_and_no_master_waits_for_its_output_or_dies_of_it(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

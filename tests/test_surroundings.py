@@ -82,6 +82,7 @@ def run(lab: Lab, **fields: Any) -> None:
     assert worker.wait(100) == 0, lab.log_of(worker)
 
 
+@pytest.mark.long
 def test_what_a_trial_changes_in_its_process_does_not_reach_the_next(changing: Lab) -> None:
     run(changing, objective="train:train", trials=2)
     first, second = map(json.loads, (changing.folder / "seen").read_text().splitlines())

@@ -254,6 +254,7 @@ def test_what_is_no_list_of_layers_is_refused(given: Any) -> None:
         ConvParams(n_filters=given)
 
 
+@pytest.mark.long
 def test_a_setting_that_cannot_be_built_is_a_failed_trial_and_the_worker_goes_on(
     lab: Lab,
 ) -> None:
