@@ -71,8 +71,8 @@ class TrialContext:
 
     def __post_init__(self) -> None:
         self.devices = self.devices or (self.device,)
-        self._saved_at = self._told_at = self.monotonic()
-        self._told = self._lasted = 0.0  # seconds of training, then; of its last step
+        self._saved_at = self._reported_at = self.monotonic()
+        self._seconds_reported = self._lasted = 0.0  # seconds of training, then; of its last step
         self._due_at = self._saved_at + self.checkpoint_every
         self._loaded: Loaded | None = None
         self._saves = False
@@ -110,7 +110,7 @@ class TrialContext:
             self._loaded = self.checkpoints.load()
             if self._loaded is not None:
                 self.reports += self._loaded.described.reports
-                self._told, self._told_at = self.seconds_before, self.monotonic()
+                self._seconds_reported, self._reported_at = self.seconds_before, self.monotonic()
                 self.on_resumed(self._loaded)
         return self._loaded.state if self._loaded is not None else None
 
@@ -132,7 +132,7 @@ class TrialContext:
 
     @property
     def _is_at_limit(self) -> bool:
-        seconds = self._told + self.monotonic() - self._told_at
+        seconds = self._seconds_reported + self.monotonic() - self._reported_at
         return self.max_seconds is not None and seconds >= self.max_seconds >= _SHORT
 
     def save(self, state: Any, step: int | None = None, *, last: bool = False) -> None:
@@ -185,14 +185,19 @@ class TrialContext:
         """When the next state is due."""
         self._due_at = self._saved_at + self.checkpoint_every
         if self.yields and self.max_seconds is not None and self.last_within > 0:
-            near = self._told_at + self.max_seconds - self._told - _BEFORE_THE_END * self._lasted
+            near = (
+                self._reported_at
+                + self.max_seconds
+                - self._seconds_reported
+                - _BEFORE_THE_END * self._lasted
+            )
             between = max(_LEAST_BETWEEN, self._lasted / 2)
             self._due_at = min(self._due_at, max(near, self._saved_at + between))
 
     def _complete(self, step: int) -> None:
         assert self.checkpoints is not None
         reports = self.reports[:step] if self.yields else []
-        seconds = self._told + self.monotonic() - self._told_at
+        seconds = self._seconds_reported + self.monotonic() - self._reported_at
         self.checkpoints.write(reports, seconds)
         if self.ends_when_saved():
             self.checkpoints.wait(_WRITTEN_WITHIN)
@@ -214,7 +219,11 @@ class TrialContext:
             Stopped: as `save`.
         """
         seconds = self.reports[-1].seconds
-        self._lasted, self._told, self._told_at = seconds - self._told, seconds, self.monotonic()
+        self._lasted, self._seconds_reported, self._reported_at = (
+            seconds - self._seconds_reported,
+            seconds,
+            self.monotonic(),
+        )
         self._foresee()
         if self._awaited is not None and self._awaited <= len(self.reports):
             step, self._awaited = self._awaited, None
