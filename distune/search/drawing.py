@@ -10,7 +10,7 @@ from distune.study.space import (
     Parameter,
     Space,
 )
-from distune.study.trial import Scalar
+from distune.study.trial import Params, Scalar
 
 #: After so many excluded settings in a row there are hardly any others.
 _MOST_DRAWS = 10_000
@@ -26,14 +26,16 @@ def draw_allowed(space: Space, rng: Random) -> dict[str, Scalar] | None:
     return None
 
 
-def draw_setting(space: Space, rng: Random) -> dict[str, Scalar]:
-    """One value of each parameter that is there then; the space may exclude the setting."""
+def draw_setting(space: Space, rng: Random, given: Params | None = None) -> dict[str, Scalar]:
+    """One value of each parameter that is there then, of those that are given this one; the space
+    may exclude the setting.
+    """
     chosen: dict[str, Scalar] = {}
     for name, spec in space.params.items():
         # Drawn even when it is left out: a condition must not shift the others.
         value = draw(spec, rng)
         if spec.is_active(chosen):
-            chosen[name] = value
+            chosen[name] = (given or {}).get(name, value)
     return chosen
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from distune.search.drawing import draw
+from distune.search.drawing import draw_setting
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.study.space import Space
-from distune.study.trial import Params, Scalar
+from distune.study.trial import Params
 
 
 class EnqueuedFirst:
@@ -39,13 +39,6 @@ class EnqueuedFirst:
         number = question.number - len(self._settings)
         if number >= 0:
             return self._sampler.ask(replace(question, number=number))
-        return Suggestion(self._filled_in(question.number), state={"by": "enqueued"})
-
-    def _filled_in(self, number: int) -> dict[str, Scalar]:
-        rng = Random(f"distune enqueued {self._seed} {number}")
-        setting, chosen = self._settings[number], dict[str, Scalar]()
-        for name, spec in self._space.params.items():
-            drawn = draw(spec, rng)
-            if spec.is_active(chosen):
-                chosen[name] = setting.get(name, drawn)
-        return chosen
+        rng = Random(f"distune enqueued {self._seed} {question.number}")
+        setting = draw_setting(self._space, rng, self._settings[question.number])
+        return Suggestion(setting, state={"by": "enqueued"})

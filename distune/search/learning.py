@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from distune.search.drawing import draw, draw_setting
+from distune.search.drawing import draw_setting
 from distune.search.optuna_bridge import OptunaStudy
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
 from distune.study.space import Space, Strict
@@ -73,9 +73,4 @@ class LearningSampler(SpaceSampler):
 def _neighbour(space: Space, setting: Params, rng: Random) -> dict[str, Scalar]:
     """A setting that differs in one parameter, and in those that are there only because of it."""
     changed = rng.choice([*space.params])
-    chosen: dict[str, Scalar] = {}
-    for name, spec in space.params.items():
-        drawn = draw(spec, rng)
-        if spec.is_active(chosen):
-            chosen[name] = drawn if name == changed else setting.get(name, drawn)
-    return chosen
+    return draw_setting(space, rng, {n: v for n, v in setting.items() if n != changed})
