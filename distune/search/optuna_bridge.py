@@ -87,9 +87,8 @@ class OptunaStudy:
         self._sampler = sampler
         self._options = options
         self._space = space
-        self._free = {
-            name: spec for name, spec in space.params.items() if name not in space.constants
-        }
+        self._constants = space.constants  # which looks at all values of all parameters
+        self._free = {n: spec for n, spec in space.params.items() if n not in self._constants}
         self._distributions = {name: _distribution(spec) for name, spec in self._free.items()}
         self._history: History | None = None
 
@@ -113,7 +112,7 @@ class OptunaStudy:
         for counted in history.trials[self._read :]:
             self._read += 1
             # One that trains another further is no setting of the space.
-            if history.stands(counted.trial.number) and counted.trial.extends is None:
+            if history.stands(counted) and counted.trial.extends is None:
                 over = self._open.setdefault(
                     counted.trial.configuration, _Over(counted.trial.params)
                 )
@@ -156,7 +155,7 @@ class OptunaStudy:
         identifier = self._study.get_trials(deepcopy=False)[trial]._trial_id
         for step, value in over.steps.items():
             self._study._storage.set_trial_intermediate_value(identifier, step, value)
-        self._study.tell(trial, over.value if over.values else None, state=over.state)
+        self._study.tell(trial, over.value, state=over.state)
 
     def _values(self, number: int, params: Params) -> dict[str, Any] | None:
         """What Optuna has in the place of a setting; None for one that is not of the space."""
@@ -187,10 +186,8 @@ class OptunaStudy:
         chosen: dict[str, Scalar] = {}
         for name, spec in self._space.params.items():
             if spec.is_active(chosen):
-                constants = self._space.constants
-                chosen[name] = (
-                    constants[name] if name in constants else _value_of(spec, found[name])
-                )
+                is_free = name in self._free
+                chosen[name] = _value_of(spec, found[name]) if is_free else self._constants[name]
         return chosen
 
 
@@ -231,8 +228,3 @@ def _value_of(spec: Parameter, found: Any) -> Scalar:
             return min(max(float(found), spec.low), spec.high)
         case IntParameter():
             return min(max(int(found), spec.low), spec.high)
-
-
-def seed_of(*parts: object) -> int:
-    """One for a generator of NumPy's, from the parts of a name."""
-    return Random(" ".join(map(str, ("distune", *parts)))).getrandbits(32)

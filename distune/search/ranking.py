@@ -203,10 +203,9 @@ class History:
         """What persons have dropped, counted or not, in that order."""
         return list(self._dropped.values())
 
-    def stands(self, number: int) -> bool:
+    def stands(self, counted: Counted) -> bool:
         """Whether a counted trial is ranked."""
-        counted = self.get((Purpose.TRAIN, number))
-        return counted is not None and not self._is_out(counted)
+        return not self._is_out(counted)
 
     @property
     def left_out(self) -> int:
