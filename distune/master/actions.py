@@ -15,7 +15,7 @@ from distune.share import protocol, records
 from distune.share.heartbeat import Finished
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.store import Store
-from distune.study.trial import FAILURES, Checkpoint, Purpose, Trial
+from distune.study.trial import Checkpoint, Purpose, Trial
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
@@ -139,8 +139,7 @@ class Actions:
             file = self._store.read_attempt(name, seen=True)
         except (FileNotFoundError, BadRecord):
             return []
-        failed = file.result is not None and file.result.outcome in FAILURES
-        return file.checkpoints_for_the_next(failed=failed)
+        return file.checkpoints_for_the_next(failed=file.failed)
 
     def _finish(self, action: planner.Finish) -> None:
         # The listing that said so may have been an old one.

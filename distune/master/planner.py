@@ -227,7 +227,7 @@ class _Plan:
                 return None  # published anew when the study ends
             trial = self._known_trial(name.trial)
             return None if trial is None else trial.replace(attempt=name.attempt + 1)
-        failed = file.result is not None and file.result.outcome in FAILURES
+        failed = file.failed
         return file.trial.replace(
             attempt=name.attempt + 1,
             failed_on=[*file.trial.failed_on, *([name.worker] if failed else [])],

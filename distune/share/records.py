@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from distune.errors import BadRecord
 from distune.study.trial import (
+    FAILURES,
     MOST_CHECKPOINTS,
     Asked,
     Checkpoint,
@@ -330,6 +331,11 @@ class AttemptFile:
     output: str = ""  # what was printed, at last
     checkpoints: tuple[Checkpoint, ...] = ()  # the last of its own, in their order
     resumed: Resumed | None = None  # where it went on from, if not from the beginning
+
+    @property
+    def failed(self) -> bool:
+        """Whether its result is a failure."""
+        return self.result is not None and self.result.outcome in FAILURES
 
     def checkpoints_for_the_next(self, *, failed: bool) -> list[Checkpoint]:
         """What the attempt after this one may go on from. If this one has failed and saved nothing,
