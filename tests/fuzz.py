@@ -329,6 +329,7 @@ def throw(rng: random.Random, bench: Bench) -> int:
             protocol.README,
             protocol.LEADERBOARD,
             *(halt.path for halt in Halt),
+            protocol.wish_path("0" * 16),
             f"workers/{bench.worker.identity.worker}.beat",
         ]
         path, valid = bench.path / rng.choice(own), HISTORY

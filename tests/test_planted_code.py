@@ -102,6 +102,7 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         **{name: ["--logs", "."] for name in ("top", "status", "best", "verify")},
         "pause": ["space", "--logs", "."],  # a mistake: it is over
         **{name: ["space", "--logs", "."] for name in ("stop", "resume", "clean")},
+        "enqueue": ["space", "{}", "--logs", "."],
         "drop": ["space", "0", "--logs", "."],
         "retry": ["space", "1", "--logs", "."],
         "extend": ["space", "2", "--set", "x=2", "--logs", "."],

@@ -29,6 +29,7 @@ COMMANDS = {
     "pause": "Have a study rest, and its workers stay.",
     "resume": "Let a study go on that was paused or stopped.",
     "stop": "End a study after its running trials, or at once.",
+    "enqueue": "Have settings of your own tried next.",
     "retry": "Train trials again that have failed, or that you name.",
     "extend": "Train the best further, or trials that you name.",
     "clean": "Remove checkpoints that no trial will go on from.",

@@ -144,8 +144,10 @@ class Actions:
     def _finish(self, action: planner.Finish) -> None:
         # The listing that said so may have been an old one.
         self._store.folder.poke(protocol.TRIALS)
-        attempts = self._store.listing().attempts
-        if any(name.state is not State.WAITING for name in attempts):
+        listing = self._store.listing()
+        attempts = listing.attempts
+        wished = listing.wishes and not action.stopped
+        if wished or any(name.state is not State.WAITING for name in attempts):
             return
         # What waits is one more attempt at what has been counted, seen only now.
         for name in attempts if not action.stopped else ():

@@ -134,7 +134,8 @@ class Remembered:
             UserError: the sampler has nothing in the place of what was lost.
         """
         for gap in self.so_far.gaps():
-            found = sampler.ask(Question(gap.configuration, history))
+            number = gap.configuration - self.so_far.wishes_before(gap.configuration)
+            found = sampler.ask(Question(number, history))
             if not isinstance(found, Suggestion):
                 raise UserError(
                     f"{protocol.ASKED} has lost trial {gap.trial}, and the sampler has "

@@ -15,6 +15,7 @@ from distune.master.checking import Checking
 from distune.master.counting import Counting
 from distune.master.keeping import Keeping
 from distune.master.lock import Identity, Rivals, second_master
+from distune.master.wishes import Wishes
 from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
@@ -135,6 +136,13 @@ class Master:
         self._actions = Actions(
             store, self.observer, self._asked, self._counting, checking, self.keeping
         )
+        self._wishes = Wishes(
+            store,
+            self.study,
+            self._asked,
+            Doubts.of(store.folder, monotonic),
+            self.observer.add_event,
+        )
         self._patrol = Patrol(store, self.study.lease, checking)
         self._halt: Halt | None = None  # that was seen last
         self._last_step = monotonic()
@@ -234,6 +242,8 @@ class Master:
         self._counting.write_won()
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         self._halt = snapshot.halt
+        if snapshot.wishes and snapshot.halt is None:
+            self._wishes.take_in(snapshot.wishes, lambda: self.next_number)
         plan = planner.plan(snapshot, self._asked.so_far, self._sampler)
         if self.finished is not None and any(map(is_test, plan)):
             self._reopen()  # what has been counted since has another winner
@@ -278,7 +288,8 @@ class Master:
         if finished is not None:
             self.observer.catch_up()
             missing = finished.trials > len(self.observer.history)
-            if missing or self.store.listing().attempts:
+            listing = self.store.listing()
+            if missing or listing.attempts or listing.wishes:
                 self._reopen()
                 return
         self._actions.finished = finished

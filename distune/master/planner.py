@@ -308,7 +308,8 @@ class _Plan:
         if self.sampler.at_once is not None and len(self.new) >= self.sampler.at_once:
             return None  # the others at the next look, which comes soon
         configuration = last.configuration + 1 if last else self.asked.next_configuration
-        question = Question(configuration, self.snapshot.history, self._in_flight)
+        its_own = configuration - self.asked.wishes_before(configuration)
+        question = Question(its_own, self.snapshot.history, self._in_flight)
         found = self.sampler.ask(question)
         if not isinstance(found, Suggestion):
             self.nothing = found
@@ -352,17 +353,18 @@ class _Plan:
         snapshot, history, halt = self.snapshot, self.snapshot.history, self.snapshot.halt
         if halt is Halt.NOW:
             return _STOPPED
-        total, pending, extending = history.over, self.asked.pending(), self.asked.extending()
+        total, pending = history.over, self.asked.pending()
+        by_name = self.asked.extending() or self.asked.wished()
         failures = 0 if self._counted_results else sum(history.outcomes[one] for one in FAILURES)
         failures -= min(len(pending), failures)  # these get another chance
-        if self.winner is not None and not extending:
+        if self.winner is not None and not by_name:
             first = self.winner.first
             return Finish(f"the target {snapshot.limits.target} is reached by trial {first}")
         time_limit = snapshot.limits.time_limit
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
-        asked_for = total - history.extended
-        enough = self.limit is not None and asked_for >= self.limit and not (pending or extending)
+        asked_for = total - history.on_top
+        enough = self.limit is not None and asked_for >= self.limit and not (pending or by_name)
         if enough or (halt is None and self._is_exhausted()):
             if failures:
                 return Finish(self._all_failed(), failed=True)

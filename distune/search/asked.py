@@ -32,6 +32,9 @@ class AskedSoFar:
         self.again: dict[int, int] = {}
         #: Trials that train counted ones further, and which ones.
         self.extends: dict[int, int] = {}
+        #: What persons have asked for while the study was under way, and its configurations.
+        self.wishes: dict[str, int] = {}
+        self._wished: list[int] = []  # numbers of its trials
         self._by_name: list[int] = []  # numbers of the trials that persons have asked for, sorted
 
     def __len__(self) -> int:
@@ -52,8 +55,12 @@ class AskedSoFar:
             self.again[asked.replaces] = asked.trial
         if asked.extends is not None:
             self.extends[asked.trial] = asked.extends
-        if asked.replaces is not None or asked.extends is not None:
-            insort(self._by_name, asked.trial)
+        if asked.wish is not None:
+            self.wishes.setdefault(asked.wish, asked.configuration)
+            self._wished += range(asked.trial, last + 1)
+        if any(one is not None for one in (asked.replaces, asked.extends, asked.wish)):
+            for number in range(asked.trial, last + 1):
+                insort(self._by_name, number)
         if not self._is_over(asked.trial, last):
             self._lines[asked.trial] = line or records.encode(asked)
         self.next_configuration = max(self.next_configuration, asked.configuration + 1)
@@ -95,9 +102,18 @@ class AskedSoFar:
         has = self._history.has
         return {n: of for n, of in self.extends.items() if not has((Purpose.TRAIN, n))}
 
+    def wished(self) -> bool:
+        """Whether a person has asked for a configuration, and that is not over."""
+        has = self._history.has
+        return any(not has((Purpose.TRAIN, number)) for number in self._wished)
+
+    def wishes_before(self, configuration: int) -> int:
+        """How many configurations persons have asked for before this one, and no sampler."""
+        return sum(number < configuration for number in self.wishes.values())
+
     def wants(self, number: int, limit: int | None) -> bool:
-        """Whether a trial is one of the first `limit`, not counting those that are tried again or
-        trained further, which are wanted whatever the limit.
+        """Whether a trial is one of the first `limit`, not counting those that a person has asked
+        for, which are wanted whatever the limit.
         """
         if limit is None:
             return True
@@ -161,6 +177,7 @@ class AskedSoFar:
             repeats=self._last[place] - first + 1,
             replaces=counted.trial.replaces,
             extends=counted.trial.extends,
+            wish=counted.trial.wish,
             checkpoints=counted.trial.checkpoints if counted.trial.extends is not None else [],
             params=counted.trial.params,
             origin="recovered",
@@ -178,6 +195,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         repeat=repeat,
         replaces=asked.replaces,
         extends=asked.extends,
+        wish=asked.wish,
         checkpoints=asked.checkpoints,
         seed=study.seed_of(asked.configuration, repeat),
         params=asked.params,
@@ -187,7 +205,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
     """Whether a line asks for just this trial, whichever attempt or test of it this is."""
     wanted = trial_of(study, asked, trial.number)
-    same = ("params", "seed", "configuration", "repeat", "replaces", "extends")
+    same = ("params", "seed", "configuration", "repeat", "replaces", "extends", "wish")
     return all(getattr(trial, name) == getattr(wanted, name) for name in same)
 
 
@@ -206,6 +224,7 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
         repeats=1 if by_name else study.repeats,
         replaces=trial.replaces,
         extends=trial.extends,
+        wish=trial.wish,
         # Of any other trial they are what its own attempts have left, and no matter of the line's.
         checkpoints=trial.checkpoints if trial.extends is not None else [],
         params=trial.params,
@@ -227,6 +246,7 @@ def asked_again(
         repeats=1,
         replaces=counted.number,
         extends=counted.extends,
+        wish=counted.wish,
         checkpoints=[*checkpoints],
         params=counted.params,
         origin="retry",

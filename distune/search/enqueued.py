@@ -1,13 +1,15 @@
-"""Settings that a person wants tried first, and then a sampler."""
+"""Settings that a person wants tried: before a sampler's, or while it is at work."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+from distune.search.asked import AskedSoFar
 from distune.search.drawing import draw_setting
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.study.space import Space
-from distune.study.trial import Params
+from distune.study.study import Study
+from distune.study.trial import Asked, Params, Scalar
 
 
 class EnqueuedFirst:
@@ -39,6 +41,38 @@ class EnqueuedFirst:
         number = question.number - len(self._settings)
         if number >= 0:
             return self._sampler.ask(replace(question, number=number))
-        rng = Random(f"distune enqueued {self._seed} {question.number}")
-        setting = draw_setting(self._space, rng, self._settings[question.number])
+        setting = _completed(
+            self._space, self._seed, question.number, self._settings[question.number]
+        )
         return Suggestion(setting, state={"by": "enqueued"})
+
+
+def asked_by_a_person(
+    study: Study, so_far: AskedSoFar, wish: str, setting: Params, trial: int
+) -> Asked:
+    """The line that asks for a setting that a person wants tried while the study is under way. It
+    uses up no number of the sampler's, and comes on top of the limit on trials.
+
+    Args:
+        wish: of that person, by which it is known again.
+        trial: number of the first of its trials.
+
+    Raises:
+        ValueError: it can be none of the study's settings; `parameter: problem`.
+    """
+    study.space.check(setting)
+    number = so_far.next_configuration
+    return Asked(
+        study=study.id,
+        configuration=number,
+        trial=trial,
+        repeats=study.repeats,
+        wish=wish,
+        params=_completed(study.space, study.seed, number, setting),
+        origin="enqueue",
+    )
+
+
+def _completed(space: Space, seed: int, number: int, setting: Params) -> dict[str, Scalar]:
+    """A setting with what it leaves out, which is drawn."""
+    return draw_setting(space, Random(f"distune enqueued {seed} {number}"), setting)

@@ -68,6 +68,7 @@ class History:
         self._unranked: dict[str, Configuration] = {}  # there are new trials of it
         self._replaced: set[int] = set()  # numbers of trials
         self._extending: set[int] = set()  # numbers of those that trained others further
+        self._on_top: set[int] = set()  # numbers of those that persons have asked for
         self._dropped: dict[int, Dropped] = {}  # by number of the trial
 
     def __len__(self) -> int:
@@ -128,6 +129,8 @@ class History:
             self._rank_trial(counted, line)
         if trial.extends is not None:
             self._extending.add(trial.number)
+        if trial.extends is not None or trial.wish is not None:
+            self._on_top.add(trial.number)
         if trial.replaces is not None and trial.replaces not in self._replaced:
             self._take_out(trial.replaces)
             self._replaced.add(trial.replaces)
@@ -222,9 +225,9 @@ class History:
         return len(self.trials) - sum(number in self._lines for number in self._replaced)
 
     @property
-    def extended(self) -> int:
-        """How many of these have trained another one further: the search did not ask for them."""
-        return len(self._extending - self._replaced)
+    def on_top(self) -> int:
+        """How many of these a person has asked for, not the search: no limit counts them."""
+        return len(self._on_top - self._replaced)
 
     def is_replaced(self, number: int) -> bool:
         """Whether another trial stands for this one."""

@@ -9,7 +9,7 @@ from msgspec import Meta
 from distune.errors import BadRecord
 from distune.share import records
 from distune.study.study import Limits
-from distune.study.trial import Count, Record
+from distune.study.trial import Count, Record, Scalar
 
 _BEAT_SIZE = 4096
 
@@ -72,6 +72,14 @@ class Finished(Record, frozen=True, kw_only=True):
     stopped: bool = False  # by a person: there is more to do
     trials: Count
     elapsed: Seconds
+
+
+class WishedFor(Record, frozen=True, kw_only=True):
+    """A setting that a person wants tried; what it leaves out is drawn."""
+
+    study: str  # its id
+    host: str  # where somebody has asked for it, for people
+    params: dict[str, Scalar]
 
 
 class HaltMark(Record, frozen=True, kw_only=True):

@@ -116,6 +116,20 @@ _MEANINGS = {
 #: By the names of their files in `trials/`.
 HALTS = {halt.path.rpartition("/")[2]: halt for halt in Halt}
 
+_WISH = re.compile(r"enqueue\.(?P<wish>[0-9a-f]{16})\.json", re.ASCII)
+
+
+def wish_path(wish: str) -> str:
+    """Where a setting lies that a person wants tried, until the master has asked for it."""
+    return f"{TRIALS}/enqueue.{wish}.json"
+
+
+def parse_wish(filename: str) -> str | None:
+    """Which wish a file in `trials/` is; None if it is none."""
+    match = _WISH.fullmatch(filename)
+    return match["wish"] if match is not None else None
+
+
 #: States in which an attempt may still become its trial's result.
 LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE, State.PRUNED})
 

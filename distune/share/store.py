@@ -22,11 +22,14 @@ NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEM
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in `trials/`: attempts, names that are no attempt's, and marks (`read_halts`)."""
+    """What lies in `trials/`: attempts, names that are no attempt's, marks (`read_halts`), and what
+    persons want tried (`read_wish`).
+    """
 
     attempts: tuple[AttemptName, ...]
     strangers: tuple[str, ...]
     halts: tuple[Halt, ...] = ()
+    wishes: tuple[str, ...] = ()
 
 
 def as_attempt(name: AttemptName, file: records.AttemptFile) -> AttemptName:
@@ -61,7 +64,7 @@ class Store(StudyDocuments):
         ever concluded from one absence. A viewer takes a copy of a study that has lost its empty
         folders as it is.
         """
-        attempts, strangers, halts = [], [], []
+        attempts, strangers, halts, wishes = [], [], [], []
         for name in self._trial_names(viewer):
             if f"{protocol.TRIALS}/{name}" in self._stuck:
                 continue
@@ -70,9 +73,11 @@ class Store(StudyDocuments):
             except BadRecord:
                 if name in protocol.HALTS:
                     halts.append(protocol.HALTS[name])
+                elif (wish := protocol.parse_wish(name)) is not None:
+                    wishes.append(wish)
                 else:
                     strangers.append(name)
-        return Listing(tuple(attempts), tuple(strangers), tuple(halts))
+        return Listing(tuple(attempts), tuple(strangers), tuple(halts), tuple(wishes))
 
     def _trial_names(self, viewer: bool) -> list[str]:
         try:

@@ -8,11 +8,11 @@ from functools import partial
 from distune.errors import BadRecord, ShareError, UserError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
-from distune.share.heartbeat import Finished, HaltMark, MasterBeat, padded
+from distune.share.heartbeat import Finished, HaltMark, MasterBeat, WishedFor, padded
 from distune.share.protocol import Halt
 from distune.share.study_files import StudyFiles
 from distune.study.study import Study
-from distune.study.trial import Record
+from distune.study.trial import Params, Record
 
 _BEAT_LIMIT = 256 * 2**10  # bytes
 #: Of all heartbeats together: a thousand workers have four, with a hundred trials each twenty.
@@ -28,6 +28,7 @@ trials/        000017.1.jsonl                   waiting (trial 17, attempt 1)
                000017.1.jsonl.WORKER.pruned     stopped by the master, not yet counted
                halt.pause.json, halt.stop.json, halt.stop-now.json
                                                 you have said so (distune pause, distune stop)
+               enqueue.0123456789abcdef.json    you want this tried (distune enqueue)
 seen/000/      000017.jsonl                     counted: history
                000017.1.jsonl.WORKER.lost       given up; 000017.2 is the next attempt
                000017.test.jsonl                the winner, evaluated on the test set
@@ -181,6 +182,36 @@ class StudyDocuments(StudyFiles):
         data = records.encode_document(HaltMark(study=self._study.id, host=host))
         self._in_folder(protocol.TRIALS, lambda: self.write_document(halt.path, data))
         self.folder.sync(protocol.TRIALS)
+
+    def enqueue(self, wish: str, params: Params, host: str) -> None:
+        """Have the master try a setting.
+
+        Raises:
+            ShareError: it may be asked for or not; do it again, as the same wish.
+        """
+        assert self._study is not None
+        wanted = WishedFor(study=self._study.id, host=host, params=dict(params))
+        data, path = records.encode_document(wanted), protocol.wish_path(wish)
+        self._in_folder(protocol.TRIALS, lambda: self.write_document(path, data))
+        self.folder.sync(protocol.TRIALS)
+
+    def read_wish(self, wish: str) -> Params:
+        """The setting of a wish that a listing of `trials/` shows.
+
+        Raises:
+            FileNotFoundError: another master has taken it in.
+            BadRecord: no `enqueue` of this study has made it.
+        """
+        data = self.folder.read(protocol.wish_path(wish), limit=records.LINE_LIMIT)
+        wanted = records.decode_document(WishedFor, data)
+        self._check_study(wanted.study)
+        return wanted.params
+
+    def remove_wish(self, wish: str) -> None:
+        """Take it away: it has been asked for."""
+        path = protocol.wish_path(wish)
+        with suppress(FileNotFoundError):
+            self._insist(path, partial(self.folder.remove, path))
 
     def resume(self) -> None:
         """Take all marks away; a study that was stopped is not over any more, so that workers wait

@@ -20,7 +20,7 @@ from distune.study.space import (
 )
 from distune.study.stage import Stage, possible_after, with_options_apart
 from distune.study.study import CHECKPOINT_KEEP, CHECKPOINT_LIMIT, STUDY_NAME
-from distune.study.trial import Direction, Scalar
+from distune.study.trial import Direction, Params, Scalar
 from distune.workloads import WORKLOADS, Workload
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.data_set import DataSet
@@ -134,12 +134,7 @@ class SpaceFile(Space):
                 "enqueue: stages and lists of settings say themselves what comes first"
             )
         for i, setting in enumerate(self.enqueue):
-            try:
-                self.check(setting)
-            except ValueError as error:
-                raise ValueError(f"enqueue[{i}].{error}") from None
-            if self.workload is not None:
-                _check_value(self.workload, setting, f"enqueue[{i}]")
+            check_enqueued(self, self.workload, setting, f"enqueue[{i}]")
 
     def _check_command(self) -> None:
         names = {*self.possible}.union(*(self.settings or []))
@@ -224,6 +219,20 @@ class SpaceFile(Space):
             if self.workload is not None:
                 _check_names(self.workload, setting, here)
                 _check_value(self.workload, setting, here)
+
+
+def check_enqueued(space: Space, workload: Workload | None, setting: Params, where: str) -> None:
+    """See that a setting that a person wants tried can be one of those of a study.
+
+    Raises:
+        ValueError: it cannot; `where.parameter: problem`.
+    """
+    try:
+        space.check(setting)
+    except ValueError as error:
+        raise ValueError(f"{where}.{error}") from None
+    if workload is not None:
+        _check_value(workload, setting, where)
 
 
 def _extremes(spec: Parameter) -> list[Scalar]:

@@ -110,6 +110,10 @@ MOST_CHECKPOINTS = 2
 Checkpoints = Annotated[list[Checkpoint], Meta(max_length=MOST_CHECKPOINTS)]
 
 
+#: Names what a person has asked for while the study was under way.
+Wish = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+
+
 class Asked(Record, frozen=True, kw_only=True):
     """A configuration that the master has asked its sampler for: a line of `asked.jsonl`, there
     before any of its trials is.
@@ -123,11 +127,12 @@ class Asked(Record, frozen=True, kw_only=True):
     replaces: Count | None = None  # number of the counted trial that it is to be ranked instead of
     extends: Count | None = None  # number of the counted trial that it trains further
     checkpoints: Checkpoints = []  # that it goes on from, of the trial that it trains further
+    wish: Wish | None = None  # of the person who has asked for this configuration, if one has
     params: dict[str, Scalar]
     stage: str = ""  # name of the stage it belongs to, if there are stages
-    #: The sampler suggested it; a person wants it trained again, or further; or the line was lost,
-    #: and made again from a trial.
-    origin: Literal["sampler", "retry", "extend", "recovered"] = "sampler"
+    #: The sampler suggested it; a person wants it tried, trained again, or further; or the line was
+    #: lost, and made again from a trial.
+    origin: Literal["sampler", "enqueue", "retry", "extend", "recovered"] = "sampler"
     state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
 
 
@@ -147,6 +152,7 @@ class Trial(Record, frozen=True, kw_only=True):
     failed_on: Annotated[list[WorkerId], Meta(max_length=100)] = []
     replaces: Count | None = None  # number of the trial that it is ranked instead of, if so
     extends: Count | None = None  # number of the trial that it trains further, if so
+    wish: Wish | None = None  # of the person who has asked for its configuration, if one has
     seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
     best: dict[str, float] | None = None  # for a test: the step's report that won

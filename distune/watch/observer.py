@@ -145,6 +145,7 @@ class Observer:
             workers=workers,
             size=self._sampler.size,
             halt=halt,
+            wishes=listing.wishes,
             stages=stages,
             events=self.events,
             finished=finished,

@@ -85,6 +85,7 @@ def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str,
         "repeat": trial.repeat,
         "seed": trial.seed,
         "extends": trial.extends,
+        "wish": trial.wish,
         "params": trial.params,
         "attempts": [_attempt_json(name, file) for name, file in attempts],
     }

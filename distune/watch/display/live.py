@@ -36,6 +36,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "released": ("‹", "yellow", ""),
     "retried": ("↻", "yellow", ""),
     "halt": ("!", "bold yellow", "yellow"),
+    "enqueued": ("+", "cyan", ""),
     "stage": ("▸", "bold cyan", ""),
     "trouble": ("!", "bold red", "red"),
 }

@@ -84,7 +84,7 @@ def planned_trials(snapshot: Snapshot) -> int | None:
     everything = None if snapshot.size is None else snapshot.size * snapshot.study.repeats
     known = [one for one in (snapshot.limits.trials, everything) if one is not None]
     # What was trained further comes on top of what was searched.
-    return min(known) + snapshot.history.extended if known else None
+    return min(known) + snapshot.history.on_top if known else None
 
 
 def eta_seconds(snapshot: Snapshot) -> float | None:

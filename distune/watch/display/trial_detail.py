@@ -41,6 +41,7 @@ def trial_detail(
         (f"  repeat {trial.repeat + 1} of {study.repeats}" if study.repeats > 1 else "", "dim"),
         (f"  seed {trial.seed}", "dim"),
         ("" if trial.extends is None else f"  trains trial {trial.extends} further", "dim"),
+        ("" if trial.wish is None else "  asked for by hand", "dim"),
     )
     blocks: list[RenderableType] = [
         wrapped(title, width, 1),
