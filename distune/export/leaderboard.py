@@ -109,7 +109,10 @@ def best_space(history: History) -> str | None:
         "objective": study.objective,
         "command": study.command
         and without(study.command, study.parameter_names - winner.params.keys()),
-        "params": dict(winner.params),
+        "params": {
+            name: {"choices": [value]} if isinstance(value, list | dict) else value
+            for name, value in study.plain_params(winner.params).items()
+        },
         "metric": study.metric,
         "direction": study.direction,
         "summary": study.summary,

@@ -11,6 +11,8 @@ from distune.study.space import Space
 from distune.study.study import Study
 from distune.study.trial import Asked, Params, Scalar
 
+_MOST_DRAWS = 1000
+
 
 class EnqueuedFirst:
     """`EnqueuedFirst(settings, space, seed, sampler)`: its configurations are numbered from 0 by
@@ -74,5 +76,10 @@ def asked_by_a_person(
 
 
 def _completed(space: Space, seed: int, number: int, setting: Params) -> dict[str, Scalar]:
-    """A setting with what it leaves out, which is drawn."""
-    return draw_setting(space, Random(f"distune enqueued {seed} {number}"), setting)
+    """A setting with what it leaves out, which is drawn: so that it is not excluded, if it can."""
+    rng = Random(f"distune enqueued {seed} {number}")
+    for _ in range(_MOST_DRAWS):
+        found = draw_setting(space, rng, setting)
+        if not space.excludes(found):
+            break
+    return found

@@ -15,6 +15,7 @@ from distune.study.space import (
     FloatParameter,
     IntParameter,
     Parameter,
+    Setting,
     Space,
     did_you_mean,
 )
@@ -76,7 +77,7 @@ class SpaceFile(Space):
     sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
     sampler_options: dict[str, Scalar] = {}
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
-    enqueue: Annotated[list[dict[str, Scalar]], Field(max_length=10_000)] = []
+    enqueue: Annotated[list[Setting], Field(max_length=10_000)] = []
     stages: Annotated[list[Stage], Field(min_length=1, max_length=100)] | None = None
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -22,6 +22,11 @@ _LOST = Decimal("1e-9")
 _Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
+def as_scalar(value: Any) -> Any:
+    """A list or an object as the JSON text that stands for it; a scalar as it is."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
+
+
 def _lists_of_values(condition: Any) -> Any:
     """`{"optimizer": "sgd"}` is short for `{"optimizer": ["sgd"]}`."""
     if not isinstance(condition, Mapping):
@@ -30,8 +35,18 @@ def _lists_of_values(condition: Any) -> Any:
         raise ValueError('is empty: write {"other_parameter": value}, or leave it out')
     if [] in condition.values():
         raise ValueError("has an empty list of values: it would never hold")
-    return {k: v if isinstance(v, list) else [v] for k, v in condition.items()}
+    lists = {k: v if isinstance(v, list) else [v] for k, v in condition.items()}
+    return {name: list(map(as_scalar, values)) for name, values in lists.items()}
 
+
+def _scalars(setting: Any) -> Any:
+    if not isinstance(setting, Mapping):
+        return setting
+    return {name: as_scalar(value) for name, value in setting.items()}
+
+
+#: Values of some of the parameters.
+Setting = Annotated[dict[str, Scalar], BeforeValidator(_scalars)]
 
 #: Parameters, and the values of which each must have one.
 _Condition = Annotated[dict[str, list[Scalar]], BeforeValidator(_lists_of_values)]
@@ -148,8 +163,25 @@ class IntParameter(_Range):
 
 
 class CategoricalParameter(_Parameter):
+    """Attributes:
+    choices: what it may be.
+    structured: those of them that are lists or objects for the objective, as JSON text.
+    """
+
     type: Literal["categorical"] = "categorical"
     choices: list[Scalar]
+    structured: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_text(cls, fields: Any) -> Any:
+        choices = fields.get("choices") if isinstance(fields, Mapping) else None
+        if not isinstance(choices, list):
+            return fields
+        structured = [as_scalar(one) for one in choices if isinstance(one, list | dict)]
+        if not structured:
+            return fields
+        return {**fields, "choices": list(map(as_scalar, choices)), "structured": structured}
 
     @field_validator("choices")
     @classmethod
@@ -162,6 +194,10 @@ class CategoricalParameter(_Parameter):
 
     def grid(self) -> Sequence[Scalar] | None:
         return self.choices
+
+    def plain(self, value: Scalar) -> Any:
+        """A choice as the space file has it, and the objective gets it."""
+        return json.loads(value) if isinstance(value, str) and value in self.structured else value
 
 
 Parameter = Annotated[
@@ -261,7 +297,7 @@ class Space(Strict):
             if not may_be(spec, setting[name]):
                 raise ValueError(f"{name}: {json.dumps(setting[name])} is none of its values")
             chosen[name] = setting[name]
-        if self.excludes(setting):
+        if self.excludes({**self.constants, **setting}):
             raise ValueError(f"{', '.join(setting)}: such a combination is excluded (exclude)")
 
     def excludes(self, setting: Mapping[str, Scalar]) -> bool:

@@ -6,9 +6,9 @@ from msgspec import Meta
 from pydantic import Field, model_validator
 
 from distune.errors import UserError
-from distune.study.space import Parameter, Space
+from distune.study.space import CategoricalParameter, Parameter, Space
 from distune.study.stage import Stage
-from distune.study.trial import Direction, Document, Record, Scalar, trial_seed
+from distune.study.trial import Direction, Document, Params, Record, Scalar, trial_seed
 
 #: Bytes, of all checkpoints of a study together.
 CHECKPOINT_LIMIT = 20 * 10**9
@@ -133,6 +133,17 @@ class Study(Document):
         specs = [self.params.get(name), *(s.params.get(name) for s in self.stages or [])]
         values = [v for spec in specs if spec is not None for v in spec.grid() or []]
         return list(dict.fromkeys(values))
+
+    def plain_params(self, params: Params) -> dict[str, Any]:
+        """Params as the objective gets them: with the lists and objects that stand in them as
+        text.
+        """
+        found = dict(params)
+        for specs in (self.params, *(stage.params for stage in self.stages or [])):
+            for name, spec in specs.items():
+                if isinstance(spec, CategoricalParameter) and spec.structured and name in params:
+                    found[name] = spec.plain(params[name])
+        return found
 
     def seed_of(self, configuration: int, repeat: int) -> int:
         """The seed of a training: always the same."""

@@ -126,7 +126,7 @@ def _steps(
     clock: Callable[[], float],
 ) -> Generator[tuple[dict[str, float], float], None, None]:
     """(metrics, seconds inside the objective so far), step by step."""
-    arguments = (dict(trial.params), context)[: 2 if _wants_trial(objective) else 1]
+    arguments = (study.plain_params(trial.params), context)[: 2 if _wants_trial(objective) else 1]
     began = clock()
     given = objective(*arguments)
     inside = clock() - began

@@ -12,6 +12,7 @@ from distune.cli import terminal
 from distune.cli.halting import Standing
 from distune.cli.options import LOGS, AnyOwner, Logs, StudyName
 from distune.errors import UserError
+from distune.study.space import as_scalar
 from distune.study.study import Study
 from distune.study.trial import Params
 
@@ -74,6 +75,7 @@ def _checked(study: Study, text: str) -> Params:
         ) from None
     if not isinstance(setting, dict):
         raise UserError(f"""{text!r} is no JSON object: write '{{"NAME": VALUE}}'""")
+    setting = {name: as_scalar(value) for name, value in setting.items()}
     workload = None if study.command is not None else WORKLOADS.get(study.objective or "")
     try:
         check_enqueued(study.space, workload, setting, study.name)
