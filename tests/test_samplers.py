@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distune.errors import UserError
+from distune.search.drawing import Coordinates, draw, position
 from distune.search.ranking import History
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.search.samplers.grid import GridSampler
@@ -133,6 +134,37 @@ class TestGp(SamplerContract):
     def study(self) -> Study:
         space = {"lr": SPACE["lr"], "width": {"type": "int", "low": 1, "high": 64}}
         return study(params=space, sampler={"name": "gp", "n_startup_trials": 9}, repeats=2)
+
+
+class TestNsga2(SamplerContract):
+    def study(self) -> Study:
+        return study(
+            params=WITH_ALL_KINDS,
+            sampler={"name": "nsga2", "population_size": 4},
+            exclude=[{"optimizer": "adam", "rate": [0.1, 0.2]}],
+            repeats=2,
+            seed=3,
+        )
+
+
+RANGES: dict[str, Any] = {
+    "lr": SPACE["lr"],
+    "layers": {"type": "int", "low": 1, "high": 3},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.9, "when": {"layers": [2, 3]}},
+    "rate": WITH_ALL_KINDS["rate"],
+    "batch": WITH_ALL_KINDS["batch"],
+    "epochs": 5,
+}
+
+
+class TestCmaEs(SamplerContract):
+    def study(self) -> Study:
+        exclude = [{"layers": 3, "rate": [0.1, 0.2]}]
+        sampler = {"name": "cmaes", "population_size": 4}
+        return study(params=RANGES, sampler=sampler, exclude=exclude, seed=3)
+
+    def params_that_it_cannot_sample(self) -> dict[str, Any]:
+        return dict(space(**SPACE).params)
 
 
 class TestEnqueued(SamplerContract):
@@ -549,3 +581,24 @@ def test_a_space_that_excludes_everything_gives_nothing() -> None:
     space = Space.model_validate({"params": {"x": [1, 2]}, "exclude": [{"x": [1, 2]}]})
     assert suggested(RandomSampler(space, 0), 0) is None
     assert suggested(GridSampler(space), 0) is None
+
+
+# -- where a value lies in its range ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lr", "n_filters", "rate", "batch", "huge", "plain", "stepped"])
+def test_a_value_is_drawn_again_from_where_it_lies_in_its_range(name: str) -> None:
+    kinds = {
+        **WITH_ALL_KINDS,
+        "huge": {"type": "int", "low": 3, "high": 2**40, "log": True},
+        "plain": {"type": "float", "low": -3.0, "high": 7.5},
+        "stepped": {"type": "int", "low": -4, "high": 90, "step": 7},
+    }
+    spec, low, high = space(x=kinds[name]).params["x"], kinds[name]["low"], kinds[name]["high"]
+    for value in draws(kinds[name], count=200):
+        at = position(spec, value)
+        assert 0 <= at <= 1
+        again = draw(spec, Coordinates([at]))
+        assert again == pytest.approx(value, rel=1e-9)
+    edges = [draw(spec, Coordinates([at])) for at in (0.0, 1.0)]
+    assert edges == pytest.approx([low, high if name != "stepped" else 87])

@@ -1,6 +1,7 @@
 """Random settings, distributed as Optuna's distributions of the same names are. Pure."""
 
 import math
+from collections.abc import Sequence
 from random import Random
 
 from distune.study.space import (
@@ -14,7 +15,23 @@ from distune.study.trial import Params, Scalar
 
 #: After so many excluded settings in a row there are hardly any others.
 _MOST_DRAWS = 10_000
+_BELOW_1 = math.nextafter(1.0, 0.0)
 _EXACT = 2**53  # integers up to this are floats without loss
+
+
+class Coordinates(Random):
+    """Draws the coordinates of a point, from 0 to 1, one after the other."""
+
+    def __init__(self, point: Sequence[float]) -> None:
+        super().__init__(0)
+        self._left = iter(point)
+
+    def random(self) -> float:
+        return min(max(next(self._left), 0.0), _BELOW_1)
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        assert stop is None
+        return int(self.random() * start)
 
 
 def draw_allowed(space: Space, rng: Random) -> dict[str, Scalar] | None:
@@ -68,3 +85,23 @@ def draw(spec: Parameter, rng: Random) -> Scalar:
             return spec.low + step * (
                 int(rng.random() * count) if count <= _EXACT else rng.randrange(count)
             )
+
+
+def position(spec: Parameter, value: Scalar) -> float:
+    """Where a value of a range lies in it, from 0 to 1: `draw` at this coordinate gives it again,
+    but for rounding. Of what has steps, the middle of what gives this one.
+    """
+    assert not isinstance(spec, CategoricalParameter)
+    assert isinstance(value, int | float)
+    low, high = float(spec.low), float(spec.high)
+    if isinstance(spec, FloatParameter):
+        if spec.step is not None:
+            return (round((value - low) / spec.step) + 0.5) / spec.steps
+        if spec.log:
+            value, low, high = math.log(value), math.log(low), math.log(high)
+        return (value - low) / (high - low)
+    if spec.log:
+        value, low, high = math.log(value), math.log(low - 0.5), math.log(high + 0.5)
+        return (value - low) / (high - low)
+    step = spec.step or 1
+    return ((int(value) - spec.low) // step + 0.5) / ((spec.high - spec.low) // step + 1)

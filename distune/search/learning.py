@@ -1,13 +1,14 @@
 """What samplers that learn have in common: how they begin, and that nothing is tried twice."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
 from distune.search.drawing import draw_setting
-from distune.search.optuna_bridge import OptunaStudy
+from distune.search.ranking import History
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
 from distune.study.space import Space, Strict
 from distune.study.trial import Asked, Params, Scalar, params_key
@@ -16,17 +17,36 @@ from distune.study.trial import Asked, Params, Scalar, params_key
 _NEAR, _ANY = 200, 10_000
 
 
-class _Options(Strict):
+class Model(Protocol):
+    """What learns. It may keep what it has worked out, but what it suggests depends on the seed, on
+    the history and what is in flight, and on their order alone.
+    """
+
+    def follow(self, history: History, in_flight: Sequence[Asked]) -> None:
+        """Take in what has been counted, and what is in flight."""
+
+    def suggest(self, seed: int) -> dict[str, Scalar] | None:
+        """A setting of the space, which may exclude it; None if too little is known."""
+
+
+class StartupOptions(Strict):
+    """Of a sampler that begins with configurations that are drawn at random."""
+
     n_startup_trials: Annotated[int, Field(ge=1, le=10**6)] = 10
 
 
+class PopulationOptions(Strict):
+    """Of a sampler that goes from generation to generation; None: as its model chooses."""
+
+    population_size: Annotated[int, Field(ge=4, le=10**6)] | None = None
+
+
 class LearningSampler(SpaceSampler):
-    """A sampler of Optuna's, after some random configurations. The seed of each answer follows from
-    the study's and the configuration's number; what is in flight counts.
+    """A model of the space, maybe after some random configurations. The seed of each answer follows
+    from the study's and the configuration's number.
 
     Attributes:
-        tries: how many proposals it may make until one is new.
-        optuna_sampler, optuna_options: a class of `optuna.samplers`, and its arguments.
+        tries: how many proposals the model may make until one is new.
     """
 
     endless = True
@@ -34,12 +54,18 @@ class LearningSampler(SpaceSampler):
     size = None
 
     tries: ClassVar[int]
-    options: ClassVar[type[Strict]] = _Options
-    optuna_sampler: ClassVar[str]
-    optuna_options: ClassVar[Mapping[str, Any]] = {}
+    options: ClassVar[type[Strict]] = StartupOptions
 
     def _prepare(self) -> None:
-        self._study: OptunaStudy | None = None
+        self._model = self._make_model()
+
+    @abstractmethod
+    def _make_model(self) -> Model:
+        """A model that knows of nothing so far."""
+
+    @property
+    def _startup(self) -> int:
+        return getattr(self._options, "n_startup_trials", 0)
 
     def ask(self, question: Question) -> Suggestion | Nothing:
         in_flight = question.in_flight()
@@ -54,13 +80,11 @@ class LearningSampler(SpaceSampler):
         self, question: Question, in_flight: Sequence[Asked]
     ) -> Iterator[tuple[dict[str, Scalar], str]]:
         rng = Random(f"distune {self._seed} {question.number}")
-        if question.history.configurations >= self._options.n_startup_trials:
-            if self._study is None:
-                self._study = OptunaStudy(self._space, self.optuna_sampler, self.optuna_options)
-            self._study.follow(question.history, in_flight)
+        if question.history.configurations >= self._startup:
+            self._model.follow(question.history, in_flight)
             first: dict[str, Scalar] | None = None
             for _ in range(self.tries):
-                setting = self._study.suggest(rng.getrandbits(32))
+                setting = self._model.suggest(rng.getrandbits(32))
                 if setting is not None:
                     yield setting, self.label
                     first = first or setting

@@ -4,15 +4,14 @@ this imports Optuna, and only when a question needs it.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from distune.search.drawing import draw
 from distune.search.ranking import History
+from distune.search.told import Telling, Told, filled_in
 from distune.study.space import (
     CategoricalParameter,
     FloatParameter,
@@ -20,55 +19,15 @@ from distune.study.space import (
     Parameter,
     Space,
     is_one_of,
-    may_be,
 )
-from distune.study.trial import Asked, Counted, Outcome, Params, Scalar
+from distune.study.trial import Asked, Params, Scalar
 
 if TYPE_CHECKING:
     import optuna
 
-#: What an objective is to blame for: such a setting is told as worse than all that have a value.
-#: Told as failed, Optuna would forget it, and propose its like again and again.
-_BAD = {Outcome.FAILED, Outcome.OUT_OF_MEMORY, Outcome.DIVERGED}
 
-
-@dataclass
-class _Over:
-    """What is known of a configuration all of whose trials are counted."""
-
-    params: Params
-    values: list[float] = field(default_factory=list)  # of complete trials
-    pruned: list[tuple[int, float]] = field(default_factory=list)  # steps, and the value there
-    bad: bool = False
-
-    def take_in(self, counted: Counted) -> None:
-        result = counted.result
-        value = result.value
-        self.bad |= result.outcome in _BAD
-        if value is None or not math.isfinite(value):
-            self.bad |= value is not None
-        elif result.outcome is Outcome.COMPLETE:
-            self.values.append(value)
-        elif result.outcome is Outcome.PRUNED:
-            self.pruned.append((result.steps, value))
-
-    @property
-    def state(self) -> optuna.trial.TrialState:
-        """Pruned before its first step, a trial is worse to Optuna than all others."""
-        from optuna.trial import TrialState
-
-        if self.values:
-            return TrialState.COMPLETE
-        return TrialState.PRUNED if self.pruned or self.bad else TrialState.FAIL
-
-    @property
-    def value(self) -> float | None:
-        return math.fsum(self.values) / len(self.values) if self.values else None
-
-    @property
-    def steps(self) -> dict[int, float]:
-        """Where it was pruned."""
-        return {} if self.values else dict([max(self.pruned)] if self.pruned else [])
+#: As a constraint: above zero is violated.
+_VIOLATED = {"it can be trained": 1.0}
 
 
 class OptunaStudy:
@@ -81,16 +40,22 @@ class OptunaStudy:
         space: its parameters are all always there for Optuna; one whose condition does not hold
             has a value that was drawn.
         sampler, options: a class of `optuna.samplers`, and its arguments.
+        worst: whether a setting that can have no value is told with the worst value there is, for
+            a sampler that hears of nothing else; else as one that violates a constraint. Told as
+            failed, Optuna would forget it, and propose its like again and again.
     """
 
-    def __init__(self, space: Space, sampler: str, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, space: Space, sampler: str, options: Mapping[str, Any], *, worst: bool = False
+    ) -> None:
         self._sampler = sampler
         self._options = options
+        self._worst = worst
         self._space = space
         self._constants = space.constants  # which looks at all values of all parameters
         self._free = {n: spec for n, spec in space.params.items() if n not in self._constants}
         self._distributions = {name: _distribution(spec) for name, spec in self._free.items()}
-        self._history: History | None = None
+        self._telling = Telling()
 
     def _begin(self, history: History) -> None:
         import optuna
@@ -100,95 +65,133 @@ class OptunaStudy:
         # What samplers write to when they are asked. Waiting, it is none that they learn from.
         self._study.enqueue_trial({})
         self._next = 1  # number of the trial that is added next
-        self._history, self._out = history, history.left_out
-        self._read = 0
         self._trials: dict[int, int | None] = {}  # by configuration; None: not of the space
-        self._open: dict[int, _Over] = {}  # configurations of which something is counted
+        self._violating: list[int] = []  # trials
 
     def follow(self, history: History, in_flight: Sequence[Asked]) -> None:
         """Tell what has been counted, and what is in flight."""
-        if history is not self._history or self._out != history.left_out:
+        news = self._telling.follow(history, in_flight)
+        if news.anew:
             self._begin(history)
-        for counted in history.trials[self._read :]:
-            self._read += 1
-            # One that trains another further is no setting of the space.
-            if history.stands(counted) and counted.trial.extends is None:
-                over = self._open.setdefault(
-                    counted.trial.configuration, _Over(counted.trial.params)
-                )
-                over.take_in(counted)
-        # What is tried again, or trained further, has had its say; its successor is heard later.
-        by_sampler = (one for one in in_flight if one.replaces is None and one.extends is None)
-        running = {one.configuration: one.params for one in by_sampler}
-        new = {**{number: one.params for number, one in self._open.items()}, **running}
-        for number in sorted(number for number in new if number not in self._trials):
-            ended = self._open.pop(number) if number not in running else None
-            self._add(number, new[number], ended)
-        for number in sorted(self._open.keys() - running.keys()):
-            self._tell(self._trials[number], self._open.pop(number))
+        over = {told.number: told for told in news.over}
+        new = {**news.running, **{number: told.params for number, told in over.items()}}
+        for number in sorted(new.keys() - self._trials.keys()):
+            self._add(number, new[number], over.pop(number, None))
+        for number in sorted(over):
+            self._tell(self._trials[number], over[number])
 
-    def _add(self, number: int, params: Params, over: _Over | None) -> None:
+    def _add(self, number: int, params: Params, told: Told | None) -> None:
         """Have a trial for a configuration, one that runs unless it is over."""
         import optuna
 
-        values = self._values(number, params)
+        values = self._inner(number, params)
         if values is None:
             self._trials[number] = None
             return
-        state = over.state if over is not None else optuna.trial.TrialState.RUNNING
+        state = self._state(told) if told is not None else optuna.trial.TrialState.RUNNING
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=state,
                 params=values,
                 distributions=self._distributions,
-                value=over.value if over is not None else None,
-                intermediate_values=over.steps if over is not None else None,
+                value=told.value if told is not None else None,
+                intermediate_values=_steps(told) if told is not None else None,
+                constraints=self._constraints(told),
             )
         )
         self._trials[number] = self._next
+        if told is not None and told.is_violating:
+            self._violating.append(self._next)
         self._next += 1
 
-    def _tell(self, trial: int | None, over: _Over) -> None:
+    def _tell(self, trial: int | None, told: Told) -> None:
         """Have a trial that runs be over."""
         if trial is None:
             return
-        identifier = self._study.get_trials(deepcopy=False)[trial]._trial_id
-        for step, value in over.steps.items():
-            self._study._storage.set_trial_intermediate_value(identifier, step, value)
-        self._study.tell(trial, over.value, state=over.state)
+        found = self._study.get_trials(deepcopy=False)[trial]
+        for step, value in _steps(told).items():
+            self._study._storage.set_trial_intermediate_value(found._trial_id, step, value)
+        for key, violation in self._constraints(told).items():
+            found.set_constraint(key, violation)
+        self._study.tell(trial, told.value, state=self._state(told))
+        if told.is_violating:
+            self._violating.append(trial)
 
-    def _values(self, number: int, params: Params) -> dict[str, Any] | None:
+    def _inner(self, number: int, params: Params) -> dict[str, Any] | None:
         """What Optuna has in the place of a setting; None for one that is not of the space."""
-        rng = Random(f"distune left out {number}")
-        found = {}
+        values = filled_in(self._free, number, params)
+        if values is None:
+            return None
         for name, spec in self._free.items():
-            value = params[name] if name in params else draw(spec, rng)
-            if not may_be(spec, value):
-                return None
-            found[name] = _place(spec, value) if isinstance(spec, CategoricalParameter) else value
-        return found
+            if isinstance(spec, CategoricalParameter):
+                values[name] = _place(spec, values[name])
+        return values
 
     def suggest(self, seed: int) -> dict[str, Scalar] | None:
         """A setting, which depends on the seed and on what it has been told alone; None if that is
         too little.
         """
-        import optuna
-
+        if self._worst:
+            self._tell_the_worst()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is experimental there
-            # When to begin with it has been decided before it is asked.
-            make = getattr(optuna.samplers, self._sampler)
-            sampler = make(seed=seed, n_startup_trials=1, **self._options)
             trial = self._study.get_trials(deepcopy=False)[0]
+            sampler = self._make(seed)
             found = sampler.sample_relative(self._study, trial, dict(self._distributions))
-        if not found:  # it knows of no trial with a value
-            return None
+        return self._setting(found, Random(seed)) if found else None
+
+    def _make(self, seed: int) -> optuna.samplers.BaseSampler:
+        import optuna
+
+        # When to begin with it has been decided before it is asked.
+        made = getattr(optuna.samplers, self._sampler)(
+            seed=seed, n_startup_trials=1, **self._options
+        )
+        assert isinstance(made, optuna.samplers.BaseSampler)
+        return made
+
+    def _tell_the_worst(self) -> None:
+        """Have what can have no value be complete, with the worst value that there is so far."""
+        from optuna.study import StudyDirection
+        from optuna.trial import TrialState
+
+        trials = self._study.get_trials(deepcopy=False)
+        violating = [trials[number] for number in self._violating]
+        for trial in violating:
+            trial.state = TrialState.PRUNED
+        values = [one.values[0] for one in trials if one.state is TrialState.COMPLETE]
+        worst = max if self._study.direction is StudyDirection.MINIMIZE else min
+        for trial in violating if values else ():
+            trial.state, trial.values = TrialState.COMPLETE, [worst(values)]
+
+    def _setting(self, found: Mapping[str, Any], rng: Random) -> dict[str, Scalar]:
+        """What Optuna has suggested, as params; what it has left to chance is drawn."""
         chosen: dict[str, Scalar] = {}
         for name, spec in self._space.params.items():
-            if spec.is_active(chosen):
-                is_free = name in self._free
-                chosen[name] = _value_of(spec, found[name]) if is_free else self._constants[name]
+            if not spec.is_active(chosen):
+                continue
+            if name in found:
+                chosen[name] = _value_of(spec, found[name])
+            else:
+                chosen[name] = draw(spec, rng) if name in self._free else self._constants[name]
         return chosen
+
+    def _constraints(self, told: Told | None) -> dict[str, float]:
+        violates = told is not None and told.is_violating and not self._worst
+        return _VIOLATED if violates else {}
+
+    def _state(self, told: Told) -> optuna.trial.TrialState:
+        """Pruned before its first step, a trial is worse to Optuna than all others."""
+        from optuna.trial import TrialState
+
+        if told.values:
+            return TrialState.COMPLETE
+        return TrialState.PRUNED if told.is_known else TrialState.FAIL
+
+
+def _steps(told: Told) -> dict[int, float]:
+    """Where it was pruned."""
+    return {} if told.values else dict([max(told.pruned)] if told.pruned else [])
 
 
 def _place(spec: CategoricalParameter, value: Scalar) -> int:

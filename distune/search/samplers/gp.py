@@ -1,10 +1,13 @@
 """A Gaussian process (Optuna's): costs seconds an answer, and learns most from few trials."""
 
-from distune.search.learning import LearningSampler
+from distune.search.learning import LearningSampler, Model
+from distune.search.optuna_bridge import OptunaStudy
 
 
 class GpSampler(LearningSampler):
     at_once = 1  # or the master would be silent for too long
     tries = 1
     label = "a Gaussian process"
-    optuna_sampler = "GPSampler"
+
+    def _make_model(self) -> Model:
+        return OptunaStudy(self._space, "GPSampler", {}, worst=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from distune.search.drawing import draw_allowed, draw_setting
+from distune.search.drawing import Coordinates, draw_allowed, draw_setting
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
 from distune.study.space import Parameter
 from distune.study.trial import Params, Scalar
@@ -37,7 +37,7 @@ class SobolSampler(SpaceSampler):
     def ask(self, question: Question) -> Suggestion | Nothing:
         if question.number < _MOST_POINTS:
             point = self._point(question.number)
-            setting = draw_setting(self._space, _Coordinates(point))
+            setting = draw_setting(self._space, Coordinates(point))
             if not self._space.excludes(setting):
                 return Suggestion(setting)
         otherwise = draw_allowed(self._space, Random(f"distune {self._seed} {question.number}"))
@@ -51,18 +51,3 @@ class SobolSampler(SpaceSampler):
             sequence.fast_forward(number)
         found: list[float] = sequence.random(1)[0].tolist()
         return found
-
-
-class _Coordinates(Random):
-    """Draws the coordinates of a point, one after the other."""
-
-    def __init__(self, point: Sequence[float]) -> None:
-        super().__init__(0)
-        self._left = iter(point)
-
-    def random(self) -> float:
-        return next(self._left)
-
-    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
-        assert stop is None
-        return int(self.random() * start)

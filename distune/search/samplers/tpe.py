@@ -2,12 +2,15 @@
 models where the good configurations are and where the others, those in flight among them.
 """
 
-from distune.search.learning import LearningSampler
+from distune.search.learning import LearningSampler, Model
+from distune.search.optuna_bridge import OptunaStudy
 
 
 class TpeSampler(LearningSampler):
     at_once = 8  # milliseconds each, tens of them with thousands of trials
     tries = 10
     label = "TPE"
-    optuna_sampler = "TPESampler"
-    optuna_options = {"multivariate": True, "constant_liar": True}
+
+    def _make_model(self) -> Model:
+        options = {"multivariate": True, "constant_liar": True}
+        return OptunaStudy(self._space, "TPESampler", options)

@@ -1,0 +1,120 @@
+"""What samplers that learn are told of a history: each configuration, once its trials are over.
+Pure.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from distune.search.drawing import draw
+from distune.search.ranking import History
+from distune.study.space import Parameter, may_be
+from distune.study.trial import Asked, Counted, Outcome, Params, Scalar
+
+
+@dataclass
+class Told:
+    """What is known of a configuration."""
+
+    number: int
+    params: Params
+    values: list[float] = field(default_factory=list)  # of complete trials
+    pruned: list[tuple[int, float]] = field(default_factory=list)  # steps, and the value there
+    violated: bool = False  # it can have no value, whoever tries it
+    heard: int = 0  # place in the history of the last of its trials
+
+    @property
+    def value(self) -> float | None:
+        return math.fsum(self.values) / len(self.values) if self.values else None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its trials say anything of it."""
+        return bool(self.values or self.pruned or self.violated)
+
+    @property
+    def is_violating(self) -> bool:
+        """Whether that is all that is to be said of it."""
+        return self.violated and not self.values
+
+    def take_in(self, counted: Counted, place: int) -> None:
+        result, value = counted.result, counted.result.value
+        self.heard = place
+        self.violated |= is_violated(counted)
+        if value is None or not math.isfinite(value):
+            self.violated |= value is not None
+        elif result.outcome is Outcome.COMPLETE:
+            self.values.append(value)
+        elif result.outcome is Outcome.PRUNED:
+            self.pruned.append((result.steps, value))
+
+
+def is_violated(counted: Counted) -> bool:
+    """Whether the setting is to blame for what came of a trial, so that another would fail
+    likewise: it has no value, or says that it never can have one, or has run out of memory (alone:
+    beside others it would have been released), or has failed each time that it was tried, and that
+    was more than once. A timeout may be its host's.
+    """
+    match counted.result.outcome:
+        case Outcome.DIVERGED | Outcome.OUT_OF_MEMORY:
+            return True
+        case Outcome.FAILED:
+            return counted.result.infeasible or counted.trial.failures > 0
+        case _:
+            return False
+
+
+@dataclass(frozen=True)
+class News:
+    """What is new since the question before."""
+
+    anew: bool  # and all that was told before is void
+    running: Mapping[int, Params]  # configurations that were not told of before, and are not over
+    over: list[Told]  # in the order in which the last of their trials were counted
+
+
+class Telling:
+    """`follow(history, in_flight)` says what is new. All of it, told to another of its kind at
+    once, comes in the same order.
+    """
+
+    def __init__(self) -> None:
+        self._history: History | None = None
+        self._out = self._read = 0
+
+    def follow(self, history: History, in_flight: Sequence[Asked]) -> News:
+        anew = history is not self._history or self._out != history.left_out
+        if anew:
+            self._history, self._out, self._read = history, history.left_out, 0
+            self._open: dict[int, Told] = {}  # of which something is counted
+            self._begun: set[int] = set()
+        for place, counted in enumerate(history.trials[self._read :], self._read):
+            # One that trains another further is no setting of the space.
+            if history.stands(counted) and counted.trial.extends is None:
+                number = counted.trial.configuration
+                told = self._open.setdefault(number, Told(number, counted.trial.params))
+                told.take_in(counted, place)
+        self._read = len(history.trials)
+        # What is tried again, or trained further, has had its say; its successor is heard later.
+        by_sampler = (one for one in in_flight if one.replaces is None and one.extends is None)
+        running = {one.configuration: one.params for one in by_sampler}
+        over = [self._open.pop(number) for number in self._open.keys() - running.keys()]
+        new = {number: params for number, params in running.items() if number not in self._begun}
+        self._begun.update(running, (told.number for told in over))
+        return News(anew, new, sorted(over, key=lambda told: told.heard))
+
+
+def filled_in(
+    free: Mapping[str, Parameter], number: int, params: Params
+) -> dict[str, Scalar] | None:
+    """A configuration's values for these parameters, with one that was drawn for each that does not
+    exist with its others: most models want all of them. None if it is not of the space.
+    """
+    rng = Random(f"distune left out {number}")
+    found: dict[str, Scalar] = {}
+    for name, spec in free.items():
+        found[name] = params[name] if name in params else draw(spec, rng)
+        if not may_be(spec, found[name]):
+            return None
+    return found

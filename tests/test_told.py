@@ -1,0 +1,145 @@
+"""What samplers that learn are told: each configuration once, and what can have no value."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from distune.search.ranking import History
+from distune.search.sampler import Question, Suggestion
+from distune.search.staged import make_sampler
+from distune.search.told import Telling, Told, is_violated
+from distune.study.study import Study
+from distune.study.trial import Asked, Counted, Failure, Outcome
+from tests.histories import asked_for, counted, results_of, study
+
+RANGE = {"type": "float", "low": 0.0, "high": 1.0}
+
+
+def a_study(sampler: Any = "tpe", **fields: Any) -> Study:
+    params = {"x": RANGE, "y": RANGE}
+    fields = {"objective": "t:t", "direction": "minimize", "params": params, **fields}
+    return study(sampler=sampler, **fields)
+
+
+# -- who is to blame -------------------------------------------------------------------------------
+
+FAILED_BEFORE = {"failed_on": ["gpu5-1-aaaaaa"]}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "trial", "failure", "blamed"),
+    [
+        (Outcome.OUT_OF_MEMORY, {}, Failure(message="m"), True),
+        (Outcome.DIVERGED, {}, None, True),
+        (Outcome.FAILED, {}, Failure(message="m", infeasible=True), True),
+        (Outcome.FAILED, FAILED_BEFORE, Failure(message="m"), True),
+        (Outcome.FAILED, {}, Failure(message="m"), False),
+        (Outcome.TIMEOUT, {}, Failure(message="m"), False),
+        (Outcome.TIMEOUT, FAILED_BEFORE, Failure(message="m"), False),
+        (Outcome.LOST, {}, None, False),
+        (Outcome.RELEASED, {}, Failure(message="m"), False),
+        (Outcome.PRUNED, {}, None, False),
+        (Outcome.COMPLETE, {}, None, False),
+    ],
+)
+def test_a_setting_is_blamed_for_what_any_host_would_come_to(
+    outcome: Outcome, trial: dict[str, Any], failure: Failure | None, blamed: bool
+) -> None:
+    one = counted(0, {"x": 0.5}, outcome=outcome, trial=trial, failure=failure)
+    assert is_violated(one) is blamed
+
+
+def search(sampler: Any, trials: int, failure: Outcome, **fields: Any) -> int:
+    """How many of so many trials have x > 0.4, which all fail; what is better is there, too."""
+    of = a_study(sampler, **fields)
+    asker, history = make_sampler(of), History(of)
+    failed = 0
+    for number in range(trials):
+        found = asker.ask(Question(number, history))
+        assert isinstance(found, Suggestion)
+        x, y = float(found.params["x"] or 0), float(found.params["y"] or 0)
+        fails = x > 0.4
+        failed += fails
+        how = {"outcome": failure} if fails else {"value": (y - 0.5) ** 2 - x}
+        history.add(counted(number, found.params, **how))
+    return failed
+
+
+@pytest.mark.parametrize(
+    ("sampler", "trials", "most"),
+    [
+        ("tpe", 60, 25),
+        ({"name": "gp", "n_startup_trials": 8}, 20, 11),
+        ({"name": "cmaes", "population_size": 6}, 60, 25),
+        ({"name": "nsga2", "population_size": 10}, 60, 25),
+    ],
+)
+def test_what_can_have_no_value_is_tried_less_and_less(
+    sampler: Any, trials: int, most: int
+) -> None:
+    assert search(sampler, trials, Outcome.OUT_OF_MEMORY) <= most
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsga2"])
+def test_what_a_bad_host_has_done_is_held_against_no_setting(sampler: str) -> None:
+    """Nothing of it is told: the next setting is what it is if that was never tried."""
+    options = {"n_startup_trials": 3} if sampler in ("tpe", "gp") else {"population_size": 4}
+    of = a_study({"name": sampler, **options})
+    known = [counted(i, {"x": i / 9, "y": 0.5}, value=i / 9) for i in range(6)]
+    bad_hosts = counted(6, {"x": 0.9, "y": 0.9}, outcome=Outcome.TIMEOUT)
+    its_own = counted(6, {"x": 0.9, "y": 0.9}, outcome=Outcome.OUT_OF_MEMORY)
+
+    numbers = range(7, 9) if sampler == "gp" else range(7, 50)
+
+    def following(*more: Counted) -> Any:
+        history = History(of)
+        history.extend([*more, *known])
+        return [make_sampler(of).ask(Question(number, history)) for number in numbers]
+
+    assert following(bad_hosts) == following()
+    assert following(its_own) != following()
+
+
+# -- in which order --------------------------------------------------------------------------------
+
+
+def test_all_of_a_history_is_told_in_the_order_in_which_its_parts_were() -> None:
+    of, rng = a_study("cmaes", repeats=3), random.Random(0)
+    asked = [
+        asked_for(of, number, Suggestion({"x": number / 99, "y": 0.5})) for number in range(40)
+    ]
+    coming = [(one, result) for one in asked for result in results_of(of, one)]
+    rng.shuffle(coming)
+    open_ones = {one.configuration: of.repeats for one in asked}
+    history, lasting = History(of), Telling()
+    told: list[Told] = []
+    for one, result in coming:
+        history.add(result)
+        open_ones[one.configuration] -= 1
+        if rng.random() < 0.2:
+            in_flight = [one for one in asked if open_ones[one.configuration]]
+            told += lasting.follow(history, in_flight).over
+            once = Telling().follow(history, in_flight)
+            assert [one.number for one in once.over] == [one.number for one in told]
+            assert set(once.running) == {one.configuration for one in in_flight}
+    assert len(told) > 30
+    assert all(len(one.values) == 3 for one in told)
+
+
+def test_a_trial_that_is_ranked_no_more_has_all_told_anew() -> None:
+    of = a_study("cmaes")
+    asked = [asked_for(of, number, Suggestion({"x": number / 9, "y": 0.5})) for number in range(4)]
+    history, telling = History(of), Telling()
+    for one in asked:
+        history.extend(results_of(of, one))
+    assert len(telling.follow(history, []).over) == 4
+    again = Asked(
+        study=of.id, configuration=1, trial=4, repeats=1, replaces=1, params=asked[1].params
+    )
+    history.extend(results_of(of, again))
+    news = telling.follow(history, [])
+    assert news.anew
+    assert sorted(one.number for one in news.over) == [0, 1, 2, 3]
