@@ -1,5 +1,6 @@
 """The beginning of a master's run: its options, and the study that it opens or creates."""
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -8,8 +9,11 @@ from pathlib import Path
 
 from distune.doctor.diagnosis import Diagnosis
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.search.staged import make_sampler
+from distune.search.warm_start import warm_start
 from distune.share import protocol, records
 from distune.share.file_system import file_system_of, is_network
+from distune.share.find_studies import open_study
 from distune.share.folder import Folder
 from distune.share.lines_file import study_in
 from distune.share.shown_paths import shown
@@ -18,6 +22,7 @@ from distune.space_file.freeze import freeze
 from distune.space_file.model import SpaceFile
 from distune.space_file.preview import check_it_can_start
 from distune.study.study import Study, differences, with_more_settings
+from distune.watch.observer import Observer
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class MasterOptions:
     objectives: Sequence[str] = ()  # of the user's own, to be trained
     any_owner: bool = False
     ignore_doctor: bool = False
+    warm_start: str | None = None  # another study whose results a new one begins with
 
 
 def open_or_create(
@@ -62,6 +68,8 @@ def open_or_create(
         created=time.time(),
     )
     check_it_can_start(wanted)
+    if options.warm_start is not None:
+        wanted = _warmed(wanted, store, options.logs, options.warm_start, say)
     _refuse_anothers_trials(store, folder)
     try:
         study = store.create(wanted)
@@ -95,6 +103,32 @@ def open_or_create(
             f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
         )
     return store, study
+
+
+def _warmed(
+    wanted: Study, store: Store, logs: Path, other: str, say: Callable[[str], None]
+) -> Study:
+    """A new study that begins with another's results; one that has begun has them, or not.
+
+    Args:
+        other: its name in this logs directory, or its folder.
+    """
+    try:
+        if store.load().warm_start is None:
+            raise UserError(
+                f"--warm-start: {wanted.name} has begun without it: choose another name (--study)"
+            )
+        return wanted
+    except FileNotFoundError:
+        pass
+    except (BadRecord, NotAFolder):
+        return wanted  # `create` says what is wrong with it
+    path = logs / other if os.sep not in other else Path(other).absolute()
+    history = Observer(open_study(path.parent, path.name)).history
+    found, lines = warm_start(wanted, make_sampler(wanted), history)
+    for line in lines:
+        say(line)
+    return wanted.model_copy(update={"warm_start": found})
 
 
 def _refuse_anothers_trials(store: Store, folder: Path) -> None:

@@ -80,7 +80,8 @@ class LearningSampler(SpaceSampler):
         self, question: Question, in_flight: Sequence[Asked]
     ) -> Iterator[tuple[dict[str, Scalar], str]]:
         rng = Random(f"distune {self._seed} {question.number}")
-        if question.history.configurations >= self._startup:
+        known = question.history.configurations + len(question.history.study.earlier)
+        if known >= self._startup:
             self._model.follow(question.history, in_flight)
             first: dict[str, Scalar] | None = None
             for _ in range(self.tries):

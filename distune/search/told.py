@@ -3,13 +3,14 @@ Pure.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from distune.search.drawing import draw
 from distune.search.ranking import History
 from distune.study.space import Parameter, may_be
+from distune.study.study import Study
 from distune.study.trial import Asked, Counted, Outcome, Params, Scalar
 
 
@@ -102,7 +103,14 @@ class Telling:
         over = [self._open.pop(number) for number in self._open.keys() - running.keys()]
         new = {number: params for number, params in running.items() if number not in self._begun}
         self._begun.update(running, (told.number for told in over))
-        return News(anew, new, sorted(over, key=lambda told: told.heard))
+        over.sort(key=lambda told: told.heard)
+        return News(anew, new, [*(_before(history.study) if anew else ()), *over])
+
+
+def _before(study: Study) -> Iterator[Told]:
+    """What another study has found: configurations with numbers of their own, counted first."""
+    for number, earlier in enumerate(study.earlier, -len(study.earlier)):
+        yield Told(number, earlier.params, values=[earlier.value], heard=number)
 
 
 def filled_in(

@@ -27,6 +27,20 @@ class Limits(Record, frozen=True, kw_only=True):
     target: float | None = None  # a metric's value that is good enough
 
 
+class Earlier(Document):
+    """A result of another study: a setting of this one's space, and the mean of its values."""
+
+    params: dict[str, Scalar]
+    value: Annotated[float, Field(allow_inf_nan=False)]
+
+
+class WarmStart(Document):
+    """What another study had found when this one began."""
+
+    study: str  # its id
+    results: Annotated[list[Earlier], Field(max_length=10_000)]  # in the order of their numbers
+
+
 class Study(Document):
     """A study, frozen when it is first published: `study.json`.
 
@@ -38,6 +52,7 @@ class Study(Document):
         params: what is searched; with stages, single values that the first one starts from.
         stages: groups of parameters that are tuned one after the other.
         enqueue: what is tried first; what a setting leaves out is drawn.
+        warm_start: what its sampler knows before anything is tried.
         exclude: combinations that are not tried, see `Space`.
         has_test: whether the winner is evaluated on a test set.
         test_metric: what that is judged by.
@@ -76,6 +91,7 @@ class Study(Document):
     sampler_options: dict[str, Scalar] = {}
     settings: list[dict[str, Scalar]] | None = None
     enqueue: list[dict[str, Scalar]] = []
+    warm_start: WarmStart | None = None
     stages: list[Stage] | None = None
     exclude: list[dict[str, list[Scalar]]] = []
     repeats: Annotated[int, Field(ge=1)] = 1
@@ -167,6 +183,11 @@ class Study(Document):
         return epochs if isinstance(epochs, int) and epochs >= 1 else None
 
     @property
+    def earlier(self) -> list[Earlier]:
+        """What was found before it began."""
+        return self.warm_start.results if self.warm_start is not None else []
+
+    @property
     def objective_name(self) -> str:
         return self.objective or " ".join(self.command or [])
 
@@ -204,5 +225,6 @@ def differences(a: Study, b: Study) -> list[str]:
     """The keys in which two studies are not the same search; when and where does not count."""
     ignored = {"id", "created", "lease", "beat", "poll", "description", "format", "name"}
     ignored |= {"has_test", "test_metric", "datasets"}  # which follow from the others
+    ignored |= {"warm_start"}  # of which the first master has decided
     left, right = a.model_dump(mode="json"), b.model_dump(mode="json")
     return [key for key in left if key not in ignored and left[key] != right[key]]

@@ -65,6 +65,10 @@ Device = Annotated[
         metavar="auto|cpu|cuda[:i]|mps", help="What those workers train on; see distune worker."
     ),
 ]
+WarmStart = Annotated[
+    str | None,
+    typer.Option(metavar="STUDY", help="Begin with what another study has found: name or folder."),
+]
 IgnoreDoctor = Annotated[
     bool, typer.Option("--ignore-doctor", help="Disregard what distune doctor found.")
 ]
@@ -81,6 +85,7 @@ def master(
     time_limit: TimeLimit = None,
     target: Target = None,
     seed: Seed = None,
+    warm_start: WarmStart = None,
     scale: Scale = None,
     workers: Workers = 0,
     device: Device = "auto",
@@ -113,7 +118,7 @@ def master(
         source=source, name=checked_name(study or name), logs=logs,
         objectives=objective or [],
         workers=workers, device=device, devices_per_trial=devices_per_trial, any_owner=any_owner,
-        ignore_doctor=ignore_doctor,
+        ignore_doctor=ignore_doctor, warm_start=warm_start,
         worker_arguments=as_arguments(
             device=device, devices_per_trial=devices_per_trial, objective=objective,
             allow_commands=allow_commands, any_owner=any_owner, data_dir=data_dir,
