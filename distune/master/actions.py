@@ -70,8 +70,8 @@ class Actions:
                 self._store.quarantine(name.filename, why)
             case planner.Lose(name):
                 self._store.lose(name, Actor.MASTER)
-            case planner.Prune(name):
-                self._store.prune(name)
+            case planner.Prune(name, stop):
+                self._counting.prune(name, stop)
             case planner.Withdraw(name):
                 self._store.withdraw(name)
             case planner.PutAway(name):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from distune.errors import BadRecord
+from distune.search.pruning import Stop
 from distune.share import protocol, records
 from distune.share.doubts import Doubts
 from distune.share.protocol import Actor, AttemptName, State
@@ -38,6 +39,7 @@ class Counting:
     #: Whether the file may have lines that are not known: an append failed, or another master has
     #: counted.
     _unsure: bool = False
+    _stops: dict[AttemptName, Stop] = field(default_factory=dict)  # why they were pruned
     _won: list[Counted] = field(default_factory=list)  # in `seen/`, and maybe not in the history
 
     def mend(self) -> None:
@@ -50,6 +52,12 @@ class Counting:
             recovered = [records.encode(one) for one in self._observer.recovered]
             file.append(recovered, known.lines())
 
+    def prune(self, name: AttemptName, stop: Stop | None) -> None:
+        """Taken -> pruned; it is counted when a listing shows it."""
+        if stop is not None:
+            self._stops[name.moved(State.PRUNED, Actor.MASTER)] = stop
+        self._store.prune(name)
+
     def count(self, names: Sequence[AttemptName], snapshot: Snapshot) -> None:
         """Count done and pruned attempts, those that are the first of their trial."""
         for name in names:
@@ -57,7 +65,7 @@ class Counting:
         self.write_won()
 
     def _count(self, name: AttemptName, file: AttemptFile, elapsed: float) -> None:
-        counted = count_attempt(self._observer.study, name, file, elapsed)
+        counted = count_attempt(self._observer.study, name, file, elapsed, self._stops.get(name))
         if name.state is State.PRUNED:
             # A power cut may have undone a rename, but not the line of history.
             counted = self._observer.history.get(name.key) or counted
@@ -70,6 +78,7 @@ class Counting:
             return  # what took the name is none that counts, or not yet
         if name.state is State.PRUNED:
             self._store.lose(name, Actor.MASTER)
+            self._stops.pop(name, None)
         elif not won:
             self._store.drop(name)
 

@@ -17,6 +17,7 @@ from distune.master.keeping import Keeping
 from distune.master.lock import Identity, Rivals, second_master
 from distune.master.wishes import Wishes
 from distune.search.asked import AskedSoFar
+from distune.search.judge import Judge
 from distune.search.ranking import History
 from distune.search.staged import make_sampler
 from distune.share import protocol, records
@@ -115,6 +116,7 @@ class Master:
         store.mend_folders()
         self.study = store.load()
         self._sampler = make_sampler(self.study)
+        self._judge = Judge(self.study)
         self._asked = Remembered(store, self.study)
         self._started = False
         self.observer = Observer(
@@ -244,7 +246,7 @@ class Master:
         self._halt = snapshot.halt
         if snapshot.wishes and snapshot.halt is None:
             self._wishes.take_in(snapshot.wishes, lambda: self.next_number)
-        plan = planner.plan(snapshot, self._asked.so_far, self._sampler)
+        plan = planner.plan(snapshot, self._asked.so_far, self._sampler, self._judge)
         if self.finished is not None and any(map(is_test, plan)):
             self._reopen()  # what has been counted since has another winner
         self.active = bool(plan)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from distune.search.asked import AskedSoFar, trial_of
+from distune.search.judge import Judge
+from distune.search.pruning import Stop
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.share.heartbeat import WILLING
 from distune.share.protocol import LIVE, AttemptName, Halt, State
@@ -63,8 +65,13 @@ class Lose(_OnAttempt):
     """Make an attempt lost: its worker is, or it failed and is tried again."""
 
 
+@dataclass(frozen=True)
 class Prune(_OnAttempt):
-    """Stop a running attempt; what it has reached is counted at the next look."""
+    """Stop a running attempt; what it has reached is counted at the next look. `stop`: why, unless
+    the study is over.
+    """
+
+    stop: Stop | None = None
 
 
 class Withdraw(_OnAttempt):
@@ -110,17 +117,22 @@ class Finish(Action):
 _STOPPED = Finish("it was stopped (distune stop)", stopped=True)
 
 
-def plan(snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> list[Action]:
+def plan(
+    snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler, judge: Judge | None = None
+) -> list[Action]:
     """What the master has to do about what it sees, in the order to do it in. The sampler is asked
-    once for each configuration that was not asked for before.
+    once for each configuration that was not asked for before; without a judge no training is
+    stopped before its end.
     """
-    found = _Plan(snapshot, asked, sampler)
+    found = _Plan(snapshot, asked, sampler, judge)
     actions = list(found.actions())
     return [*map(Ask, found.new), *actions]
 
 
 class _Plan:
-    def __init__(self, snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler) -> None:
+    def __init__(
+        self, snapshot: Snapshot, asked: AskedSoFar, sampler: Sampler, judge: Judge | None
+    ) -> None:
         self.snapshot = snapshot
         self.study = snapshot.study
         self.asked = asked
@@ -128,6 +140,7 @@ class _Plan:
         # Of what the search asks for; what persons ask for is wanted in any case.
         self.limit = snapshot.limits.trials if self.winner is None else 0
         self.sampler = sampler
+        self.judge = judge
         self.new: list[Asked] = []  # asked for now
         self.nothing: Nothing | None = None  # that the sampler had, when it was asked last
         #: The highest attempt that may still succeed, for each trial that has one.
@@ -147,6 +160,7 @@ class _Plan:
         for name in self.snapshot.in_state(State.LOST):
             yield from self._lost(name)
         yield from self._taken_in_vain()
+        yield from self._not_worth_it()
         yield from self._long_silent()
         if self.snapshot.halt is Halt.PAUSE:
             return  # the end has to wait, too: it may want the winner to be tested
@@ -244,6 +258,15 @@ class _Plan:
                 yield Prune(name)  # a power cut has undone the rename, but not the count
             elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:
                 yield Lose(name)
+
+    def _not_worth_it(self) -> Iterator[Action]:
+        """Trainings that a pruner gives up; not what `_taken_in_vain` has to do with."""
+        history, curves = self.snapshot.history, self.snapshot.curves
+        silent = {view.worker for view in self.snapshot.workers if view.silence >= self.study.lease}
+        stops = self.judge.verdicts(history, curves) if self.judge is not None else {}
+        for name, stop in stops.items():
+            if name.worker not in silent and history.get(name.key) is None:
+                yield Prune(name, stop)
 
     def _long_silent(self) -> Iterator[Action]:
         """Heartbeats of the dead: each poll reads every one, so they must not pile up (P11)."""

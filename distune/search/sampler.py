@@ -1,15 +1,13 @@
 """What a sampler is: asked once for each configuration, it says what to try."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Protocol
 
-from pydantic import ValidationError
-
 from distune.search.ranking import History
-from distune.study.space import Parameter, Space, Strict, did_you_mean
+from distune.study.options import check_options
+from distune.study.space import Parameter, Space, Strict
 from distune.study.trial import Asked, Params, Scalar
 
 
@@ -100,17 +98,7 @@ class SpaceSampler(Sampler):
         """
         if settings is not None:
             raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')
-        known = cls.options.model_fields
-        for name in options:
-            if name not in known:
-                hint = did_you_mean(name, known) if known else "; it takes none"
-                raise ValueError(f"sampler.{name}: there is no such option{hint}")
-        try:
-            cls.options.model_validate(dict(options))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            value = json.dumps(first["input"])
-            raise ValueError(f"sampler.{first['loc'][0]}: {value}: {first['msg']}") from None
+        check_options("sampler", cls.options, options)
 
     def __init__(
         self,

@@ -108,6 +108,19 @@ class Store(StudyDocuments):
             return replace(file, trial=file.trial.as_of_now(self._study.repeats))
         return file
 
+    def read_more(self, name: AttemptName, offset: int, limit: int) -> tuple[list[Record], int]:
+        """What the file of an attempt that is trained has from an offset on, `limit` bytes at most,
+        and the offset where what it will have begins.
+
+        Raises:
+            FileNotFoundError: it has moved on.
+            BadRecord: it is no file.
+        """
+        data = self.folder.read(name.live_path, offset, limit, part=True)
+        self.bytes_read += len(data)
+        end = data.rfind(b"\n") + 1
+        return list(records.decode_lines(data[:end])), offset + end
+
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """`read_attempt` of one that is over; what counts must be of the worker in the name."""
         file = self.read_attempt(name, seen=seen)

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from distune.search.pruners import PRUNERS
 from distune.search.samplers import SAMPLERS
 from distune.study.command import ARGS, COMMAND_WORDS, placeholders
 from distune.study.durations import parse_duration, parse_size
+from distune.study.options import with_options_apart
 from distune.study.space import (
     CategoricalParameter,
     FloatParameter,
@@ -19,7 +21,7 @@ from distune.study.space import (
     Space,
     did_you_mean,
 )
-from distune.study.stage import Stage, possible_after, with_options_apart
+from distune.study.stage import Stage, possible_after
 from distune.study.study import CHECKPOINT_KEEP, CHECKPOINT_LIMIT, STUDY_NAME
 from distune.study.trial import Direction, Params, Scalar
 from distune.workloads import WORKLOADS, Workload
@@ -57,10 +59,18 @@ def _study_name(name: str) -> str:
 
 
 def _known_sampler(name: str) -> str:
-    if name not in SAMPLERS:
-        near = difflib.get_close_matches(name, SAMPLERS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SAMPLERS)}"
-        raise ValueError(f"sampler: there is no {name!r}: {hint}")
+    return _known("sampler", name, SAMPLERS)
+
+
+def _known_pruner(name: str) -> str:
+    return _known("pruner", name, PRUNERS)
+
+
+def _known(key: str, name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise ValueError(f"{key}: there is no {name!r}: {hint}")
     return name
 
 
@@ -76,6 +86,8 @@ class SpaceFile(Space):
     summary: Literal["best", "last"] = "best"
     sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
     sampler_options: dict[str, Scalar] = {}
+    pruner: Annotated[str, AfterValidator(_known_pruner)] | None = None
+    pruner_options: dict[str, Scalar] = {}
     settings: Annotated[list[dict[str, Scalar]], Field(min_length=1)] | None = None
     enqueue: Annotated[list[Setting], Field(max_length=10_000)] = []
     stages: Annotated[list[Stage], Field(min_length=1, max_length=100)] | None = None
@@ -98,7 +110,8 @@ class SpaceFile(Space):
     @model_validator(mode="before")
     @classmethod
     def _options_apart(cls, fields: Any) -> Any:
-        return with_options_apart(fields)
+        fields = with_options_apart(fields, "sampler", "tpe")
+        return with_options_apart(fields, "pruner", "median")
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -118,6 +131,8 @@ class SpaceFile(Space):
             SAMPLERS[self.sampler].check(self.params, self.settings, self.sampler_options)
         elif "sampler" in self.model_fields_set:
             raise ValueError("sampler: each stage has its own: leave this one out")
+        if self.pruner is not None:
+            PRUNERS[self.pruner].check(self.pruner_options)
         reported = self.workload.reports if self.workload else ()
         if self.workload and self.metric is not None and self.metric not in reported:
             hint = did_you_mean(self.metric, reported)

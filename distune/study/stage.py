@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from distune.study.options import with_options_apart
 from distune.study.space import (
     CategoricalParameter,
     Parameter,
@@ -45,22 +46,7 @@ class Stage(Strict):
     @model_validator(mode="before")
     @classmethod
     def _options_apart(cls, fields: Any) -> Any:
-        return with_options_apart(fields)
-
-
-def with_options_apart(fields: Any) -> Any:
-    """`"sampler": {"name": "tpe", ...}` as a name, and options.
-
-    Raises:
-        ValueError: it has no name.
-    """
-    given = fields.get("sampler") if isinstance(fields, Mapping) else None
-    if not isinstance(given, Mapping):
-        return fields
-    if not isinstance(given.get("name"), str):
-        raise ValueError('sampler: say which: {"name": "tpe", ...}')
-    options = {key: value for key, value in given.items() if key != "name"}
-    return {**fields, "sampler": given["name"], "sampler_options": options}
+        return with_options_apart(fields, "sampler", "tpe")
 
 
 def possible_after(

@@ -57,6 +57,7 @@ class Study(Document):
         has_test: whether the winner is evaluated on a test set.
         test_metric: what that is judged by.
         datasets: names of the data sets that its trials may want.
+        pruner: which trainings are stopped before their end; None: none is.
         summary: which of a trial's reports stands for it: its best, or its last.
         seeds: of the trainings, one for each repeat; by default `seed` and the number of the
             configuration give each a seed of its own.
@@ -89,6 +90,8 @@ class Study(Document):
     summary: Literal["best", "last"] = "best"
     sampler: str = "random"
     sampler_options: dict[str, Scalar] = {}
+    pruner: str | None = None
+    pruner_options: dict[str, Scalar] = {}
     settings: list[dict[str, Scalar]] | None = None
     enqueue: list[dict[str, Scalar]] = []
     warm_start: WarmStart | None = None

@@ -243,11 +243,18 @@ class Result(Record, frozen=True, kw_only=True):
     seconds: float = 0.0  # of training
     steps: Count = 0  # reports made
     failure: Failure | None = None
+    #: Why it was stopped before its end; not there in what was not.
+    reason: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def infeasible(self) -> bool:
         """Whether any other attempt would fail in the same way."""
         return self.failure is not None and self.failure.infeasible
+
+    @property
+    def why(self) -> str:
+        """Why it was stopped before its end, if it was."""
+        return self.reason if isinstance(self.reason, str) else ""
 
 
 class Counted(Record, frozen=True, kw_only=True):
@@ -261,6 +268,8 @@ class Counted(Record, frozen=True, kw_only=True):
     #: Seconds that the study had run when it was counted, on its masters' clocks; None where the
     #: history had to be rebuilt from the files.
     elapsed: float | None = None
+    #: Where it stood after its steps: [step, seconds, value]; only where the study has a pruner.
+    curve: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now; see `Trial.as_of_now`."""

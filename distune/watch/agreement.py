@@ -9,6 +9,8 @@ where only one of them can be read, or they differ, the one that has what was as
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import UNSET
+
 from distune.search.asked import asks_for, recovered_from
 from distune.share import protocol, records
 from distune.share.protocol import AttemptName
@@ -151,7 +153,8 @@ def what_stands(study: Study, said: Said) -> Counted | None:
 
 def is_same(a: Counted, b: Counted) -> bool:
     """Whether two say the same of a trial; when it was counted only one of them may know."""
-    a, b = a.replace(elapsed=None), b.replace(elapsed=None)
+    # A file that was made anew from the history has lost its curve.
+    a, b = (one.replace(elapsed=None, curve=UNSET) for one in (a, b))
     return a == b or records.encode(a) == records.encode(b)  # NaN equals nothing
 
 

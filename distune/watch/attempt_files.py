@@ -5,7 +5,10 @@ keeps of these.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from msgspec import UNSET
+
 from distune.errors import BadRecord
+from distune.search.pruning import Stop
 from distune.search.ranking import History
 from distune.share import protocol, records
 from distune.share.doubts import Doubts
@@ -14,6 +17,7 @@ from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
 from distune.study.study import Study
 from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial, summarize
+from distune.watch.curves import kept_curve
 from distune.watch.expected import ExpectedTrials
 
 #: A number that is higher than that of all counted trials by so much was not published by a master
@@ -122,10 +126,7 @@ class AttemptFiles:
                 file = self.store.read_ended(name)
                 if not self._is_whole(name, file):
                     continue
-                # What was stopped is counted by what it has reported.
-                files[name] = (
-                    file if name.state is State.PRUNED else replace(file, reports=(), output="")
-                )
+                files[name] = file if self._needs_reports(name) else _without_reports(file)
             except BadRecord as error:
                 if self.doubts.confirmed(name.live_path):
                     bad[name] = str(error)
@@ -133,6 +134,11 @@ class AttemptFiles:
                 continue
         self.doubts.keep(name.live_path for name in over if name not in files)
         return files, bad
+
+    def _needs_reports(self, name: AttemptName) -> bool:
+        """What was stopped is counted by what it has reported; and pruners compare curves."""
+        compared = name.state is State.DONE and self.history.study.pruner is not None
+        return name.state is State.PRUNED or compared
 
     def _is_whole(self, name: AttemptName, file: AttemptFile) -> bool:
         """Whether nothing of a file may be missing still. What a worker gives back has a result at
@@ -172,10 +178,18 @@ class AttemptFiles:
         return replace(file, reports=tuple(one.replace(metrics=of) for one, of in reports))
 
 
+def _without_reports(file: AttemptFile) -> AttemptFile:
+    return replace(file, reports=(), output="")
+
+
 def count_attempt(
-    study: Study, name: AttemptName, file: AttemptFile, elapsed: float | None
+    study: Study,
+    name: AttemptName,
+    file: AttemptFile,
+    elapsed: float | None,
+    stop: Stop | None = None,
 ) -> Counted:
-    """What the history keeps of an attempt that ends its trial."""
+    """What the history keeps of an attempt that ends its trial; `stop`: why it was stopped."""
     if name.state is State.PRUNED:
         best = summarize(file.reports, study.metric, study.direction, study.summary)
         result = Result(
@@ -184,6 +198,7 @@ def count_attempt(
             metrics=best.metrics if best else {},
             seconds=file.reports[-1].seconds if file.reports else 0.0,
             steps=len(file.reports),
+            reason=stop.reason if stop is not None else UNSET,
         )
     else:
         result = file.result or Result(
@@ -196,6 +211,7 @@ def count_attempt(
         code=file.claim.code if file.claim else "",
         result=result,
         elapsed=elapsed,
+        curve=kept_curve(study, file.reports) if file.trial.purpose is Purpose.TRAIN else UNSET,
     )
 
 

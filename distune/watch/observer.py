@@ -21,6 +21,7 @@ from distune.study.study import Limits
 from distune.study.trial import Counted, Dropped
 from distune.watch.attempt_files import LONGEST_LEAP, AttemptFiles, Refuse, recover
 from distune.watch.beats import Heartbeats
+from distune.watch.curves import RunningCurves
 from distune.watch.event_log import EventLog
 from distune.watch.expected import ExpectedTrials
 from distune.watch.snapshot import Event, Snapshot
@@ -78,6 +79,7 @@ class Observer:
             self.catch_up,
             Doubts.of(store.folder, monotonic),
         )
+        self._curves = RunningCurves(store, self.study)
         self._doubted_halts = Doubts.of(store.folder, monotonic)
 
     def add_event(self, kind: str, text: str) -> None:
@@ -122,6 +124,7 @@ class Observer:
         files, bad = self._files.ended(attempts)
         if curves:
             files.update(self._files.running(attempts, now))
+        judged = not self._follows and self.study.pruner is not None
         finished = self._read_finished() if self._follows else None
         master, silence, heard = self._beats.master(now) if self._follows else (None, 0.0, True)
         if elapsed is None:
@@ -139,6 +142,7 @@ class Observer:
             attempts=attempts,
             strangers=strangers,
             files=files,
+            curves=self._curves.read(attempts, now) if judged else {},
             bad=bad,
             absent=dict(self.expected.absent),
             next_number=self.expected.next_number,

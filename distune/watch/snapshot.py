@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from distune.search.pruning import Curve
 from distune.search.ranking import History
 from distune.search.staged import StageView
 from distune.share.heartbeat import Beat, Finished, MasterBeat
@@ -46,6 +47,7 @@ class Snapshot:
         attempts: what lies in `trials/`.
         strangers: names there that no master of the study gave, and why they are none of its own.
         files: what those of done and lost attempts say, and of running ones when asked for.
+        curves: of running attempts, for a pruner; only a master has them.
         bad: attempts whose content is not what it should be, and why.
         absent: trials that were there, are not counted, and were in none of the last
             listings; with the number of listings.
@@ -65,6 +67,7 @@ class Snapshot:
     attempts: tuple[AttemptName, ...] = ()
     strangers: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[AttemptName, AttemptFile] = field(default_factory=dict)
+    curves: Mapping[AttemptName, Curve] = field(default_factory=dict)
     bad: Mapping[AttemptName, str] = field(default_factory=dict)
     absent: Mapping[tuple[Purpose, int], int] = field(default_factory=dict)
     next_number: int = 0

@@ -1,0 +1,11 @@
+"""Pruners: which trainings not to go on with. A new one is a file beside this and a line in
+`PRUNERS`.
+"""
+
+from distune.search.pruners.median import MedianPruner
+from distune.search.pruning import Pruner
+
+#: By the name that a space file has for it.
+PRUNERS: dict[str, type[Pruner]] = {
+    "median": MedianPruner,
+}
