@@ -32,6 +32,7 @@ def leaderboard_csv(history: History) -> str:
     writer = csv.writer(out, lineterminator="\n")
     ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", study.test_metric,
             "seconds", "parameters"]  # fmt: skip
+    ours += ["reason"] if study.pruner is not None else []
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
     writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
     for rank, one in history.places():
@@ -41,7 +42,8 @@ def leaderboard_csv(history: History) -> str:
         measured = [_cell(one.mean), _cell(one.spread), len(one.values), test]
         cost = [f"{one.seconds:.3f}", _cell(one.parameters)]
         params = (csv_text(one.params.get(name)) for name in names)
-        writer.writerow([rank, numbers, standing, *measured, *cost, *params])
+        why = [csv_text(one.why)] if study.pruner is not None else []
+        writer.writerow([rank, numbers, standing, *measured, *cost, *why, *params])
     return out.getvalue()
 
 

@@ -36,6 +36,7 @@ class TrialRow:
     steps: int  # reports made
     worker: str
     device: str  # what it was trained on
+    reason: str | None  # why it was stopped before its end, if it was
     failure: str | None  # why it failed, in a line
     params: Params  # by name; columns `params.NAME`
     metrics: Metrics  # of the step that `value` is from; columns `metrics.NAME`
@@ -73,6 +74,7 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
                     steps=result.steps,
                     worker=counted.worker,
                     device=counted.device,
+                    reason=result.why or None,
                     failure=result.failure.message if result.failure else None,
                     params=trial.params,
                     metrics=result.metrics,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from distune.errors import BadRecord
-from distune.search.pruning import Stop
+from distune.search.judge import Judge
+from distune.search.pruning import Curve, Stop, points_of
 from distune.share import protocol, records
 from distune.share.doubts import Doubts
 from distune.share.protocol import Actor, AttemptName, State
@@ -36,10 +37,12 @@ class Counting:
     _store: Store
     _observer: Observer
     _doubts: Doubts
+    _judge: Judge
     #: Whether the file may have lines that are not known: an append failed, or another master has
     #: counted.
     _unsure: bool = False
-    _stops: dict[AttemptName, Stop] = field(default_factory=dict)  # why they were pruned
+    #: What was pruned, and why; None: the study is over.
+    _stops: dict[AttemptName, Stop | None] = field(default_factory=dict)
     _won: list[Counted] = field(default_factory=list)  # in `seen/`, and maybe not in the history
 
     def mend(self) -> None:
@@ -54,18 +57,19 @@ class Counting:
 
     def prune(self, name: AttemptName, stop: Stop | None) -> None:
         """Taken -> pruned; it is counted when a listing shows it."""
-        if stop is not None:
-            self._stops[name.moved(State.PRUNED, Actor.MASTER)] = stop
+        self._stops[name.moved(State.PRUNED, Actor.MASTER)] = stop
         self._store.prune(name)
 
     def count(self, names: Sequence[AttemptName], snapshot: Snapshot) -> None:
         """Count done and pruned attempts, those that are the first of their trial."""
         for name in names:
-            self._count(name, snapshot.files[name], snapshot.elapsed)
+            self._count(name, snapshot)
         self.write_won()
 
-    def _count(self, name: AttemptName, file: AttemptFile, elapsed: float) -> None:
-        counted = count_attempt(self._observer.study, name, file, elapsed, self._stops.get(name))
+    def _count(self, name: AttemptName, snapshot: Snapshot) -> None:
+        file, elapsed = snapshot.files[name], snapshot.elapsed
+        stop = self._why_pruned(name, snapshot) if name.state is State.PRUNED else None
+        counted = count_attempt(self._observer.study, name, file, elapsed, stop)
         if name.state is State.PRUNED:
             # A power cut may have undone a rename, but not the line of history.
             counted = self._observer.history.get(name.key) or counted
@@ -81,6 +85,14 @@ class Counting:
             self._stops.pop(name, None)
         elif not won:
             self._store.drop(name)
+
+    def _why_pruned(self, name: AttemptName, snapshot: Snapshot) -> Stop | None:
+        """Why an attempt was stopped; if a master was killed that knew, why it would be now."""
+        if name in self._stops:
+            return self._stops[name]
+        file, study = snapshot.files[name], self._observer.study
+        curve = Curve(file.trial, points_of(study, file.reports))
+        return self._judge.verdict(snapshot.history, curve, snapshot.curves)
 
     def count_unreadable(self, name: AttemptName, trial: Trial, why: str, elapsed: float) -> None:
         """Count a trial as failed whose last attempt cannot be read."""

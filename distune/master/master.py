@@ -128,7 +128,7 @@ class Master:
         self._mend_dropped()
         self._asked.read(self.observer.history)
         doubts = Doubts.of(store.folder, monotonic)
-        self._counting = Counting(store, self.observer, doubts)
+        self._counting = Counting(store, self.observer, doubts, self._judge)
         self._counting.mend()
         self._succeed(store.read_master())
         self._expect_what_is_there()

@@ -181,6 +181,29 @@ def failures(data: StudyData) -> Section | None:
     return Section("failures", "What failed", [table])
 
 
+def stopped(data: StudyData) -> Section | None:
+    """What a pruner has stopped, and why."""
+    found = [one for one in data.trials if one.result.why]
+    if not found:
+        return None
+    rows = [
+        [
+            str(one.trial.number),
+            format_value(one.result.value),
+            clean(one.result.why, 600),
+            data.params_words(one.trial.params),
+        ]
+        for one in found[:ROWS]
+    ]
+    seconds = duration(sum(one.result.seconds for one in found))
+    caption = f"{plural(len(found), 'trial')}, which had trained for {seconds} together."
+    if len(found) > len(rows):
+        caption += f" The first {len(rows)}."
+    header = ["trial", clean(data.study.metric), "stopped at", "params"]
+    table = Table("", header, rows, frozenset({0, 1}), caption)
+    return Section("stopped", "What was stopped", [table])
+
+
 def stages(data: StudyData) -> Section | None:
     views = data.snapshot.stages
     if not views:

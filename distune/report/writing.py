@@ -87,6 +87,7 @@ def all_sections(data: StudyData, color_by: str | None = None) -> list[Section]:
         cost.section(data),
         winner.section(data),
         workers.section(data),
+        summary.stopped(data),
         summary.failures(data),
     ]
     return [section for section in made if section is not None]

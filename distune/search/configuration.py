@@ -117,6 +117,12 @@ class Configuration:
         return values.get(Tier.FULL) or values.get(Tier.PRUNED) or []
 
     @property
+    def why(self) -> str:
+        """Why the first of its trials that were stopped before their end was, if one was."""
+        pruned = (decoded(one.line) for one in self._ended if one.tier is Tier.PRUNED)
+        return next((one.result.why for one in pruned if one.result.why), "")
+
+    @property
     def mean(self) -> float | None:
         values = self.values
         try:

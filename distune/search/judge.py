@@ -1,9 +1,9 @@
 """Which of the running trainings are not worth going on with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from distune.search.pruners import PRUNERS
-from distune.search.pruning import Curve, Peers, Point, Stop
+from distune.search.pruning import Curve, KeptPoints, Peers, Stop
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName
 from distune.study.study import Study
@@ -11,14 +11,14 @@ from distune.study.trial import Counted, Outcome, Purpose, Trial
 
 
 class Judge:
-    """`Judge(study).verdicts(history, curves)`: what it says follows from these alone; it remembers
-    the curves of the history.
+    """`Judge(study).verdicts(history, curves)`: each report is judged once, by what is known then.
+    It remembers nothing else than what it has read of the history.
     """
 
     def __init__(self, study: Study) -> None:
-        self.study = study
         named = PRUNERS.get(study.pruner or "")
         self._pruner = named(study.direction, study.pruner_options) if named is not None else None
+        self._judged: dict[AttemptName, int] = {}  # how many steps
         self._begin(History(study))
 
     def _begin(self, history: History) -> None:
@@ -35,8 +35,8 @@ class Judge:
             if not history.stands(counted) or counted.trial.extends is not None:
                 continue
             if isinstance(counted.curve, list):
-                points = [Point(int(s), t, value, value) for s, t, value in counted.curve]
                 complete = counted.result.outcome is Outcome.COMPLETE
+                points = KeptPoints(counted.curve)
                 self._counted.append(Curve(counted.trial, points, complete))
             if counted.result.outcome is Outcome.PRUNED and counted.result.why:
                 self._stopped.setdefault(counted.trial.configuration, counted)
@@ -48,24 +48,40 @@ class Judge:
         if self._pruner is None:
             return {}
         self._follow(history)
-        running = list(curves.values())
-        found = {name: self._judge(curve, running) for name, curve in curves.items()}
-        return {name: verdict for name, verdict in found.items() if verdict is not None}
+        found: dict[AttemptName, Stop] = {}
+        judged, self._judged = self._judged, {}
+        for name, curve in curves.items():
+            stop = self._judge(curve, curves, new=len(curve.points) > judged.get(name, 0))
+            if stop is not None:
+                found[name] = stop
+            else:
+                self._judged[name] = len(curve.points)
+        return found
 
-    def _judge(self, curve: Curve, running: Sequence[Curve]) -> Stop | None:
+    def verdict(
+        self, history: History, curve: Curve, running: Mapping[AttemptName, Curve]
+    ) -> Stop | None:
+        """Why an attempt was stopped of which nobody remembers it, if that can be told."""
+        if self._pruner is None:
+            return None
+        self._follow(history)
+        return self._judge(curve, running)
+
+    def _judge(
+        self, curve: Curve, running: Mapping[AttemptName, Curve], *, new: bool = True
+    ) -> Stop | None:
         assert self._pruner is not None
-        trial = curve.trial
-        if not may_stop(trial):
+        mine = curve.trial.configuration
+        if not may_stop(curve.trial):
             return None
-        other = self._stopped.get(trial.configuration)
+        other = self._stopped.get(mine)
         if other is not None:
-            return Stop(f"repeat {other.trial.repeat} of its configuration was stopped")
-        if not curve.points:
+            return Stop(f"repeat {other.trial.repeat + 1} of its configuration was stopped")
+        if not new or not curve.points:
             return None
-        same = trial.configuration
         peers = Peers(
-            [one for one in self._counted if one.configuration != same],
-            [one for one in running if one.configuration != same],
+            [one for one in self._counted if one.trial.configuration != mine],
+            [one for one in running.values() if one.trial.configuration != mine],
         )
         return self._pruner.judge(curve, peers)
 

@@ -1,11 +1,14 @@
 """What a pruner is: of a training's curve and its peers', it says whether to go on. Pure."""
 
 import math
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, overload
+
+from pydantic import Field
 
 from distune.study.options import check_options
 from distune.study.space import Strict
@@ -20,6 +23,30 @@ class Point(NamedTuple):
     seconds: float  # of training, so far
     value: float  # of the metric that is ranked
     standing: float  # what the trial would be ranked by, were this its last step
+
+
+class KeptPoints(Sequence[Point]):
+    """What is kept of a counted trial's curve, [step, seconds, standing], in little memory."""
+
+    def __init__(self, kept: Iterable[Sequence[float]] = ()) -> None:
+        self.steps, self.seconds, self.standings = array("q"), array("d"), array("d")
+        for step, seconds, standing in kept:
+            self.steps.append(int(step))
+            self.seconds.append(seconds)
+            self.standings.append(standing)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @overload
+    def __getitem__(self, i: int) -> Point: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Point]: ...
+    def __getitem__(self, i: int | slice) -> Point | list[Point]:
+        if isinstance(i, slice):
+            return [self[place] for place in range(len(self))[i]]
+        standing = self.standings[i]
+        return Point(self.steps[i], self.seconds[i], standing, standing)
 
 
 @dataclass(frozen=True)
@@ -38,27 +65,28 @@ class Curve:
 
     def at_step(self, step: int) -> Point | None:
         """Where it stood after so many steps; None if it has not come so far."""
-        if not self.points or self.points[-1].step < step:
-            return None
         place = bisect_right(self._steps, step)
-        return self.points[place - 1] if place else None
+        came_so_far = place and (place < len(self.points) or self._steps[-1] == step)
+        return self.points[place - 1] if came_so_far else None
 
     def after(self, seconds: float) -> Point | None:
         """Where it stood after so many seconds of training; None if it has not come so far. One
         that is complete stands where it ended.
         """
         place = bisect_right(self._seconds, seconds)
-        if not place or (place == len(self.points) and not self.complete):
-            return self.points[-1] if place and self._seconds[-1] == seconds else None
-        return self.points[place - 1]
+        more = place < len(self.points) or self.complete
+        came_so_far = place and (more or self._seconds[-1] == seconds)
+        return self.points[place - 1] if came_so_far else None
 
     @cached_property
-    def _steps(self) -> list[int]:
-        return [point.step for point in self.points]
+    def _steps(self) -> Sequence[int]:
+        points = self.points
+        return points.steps if isinstance(points, KeptPoints) else [p.step for p in points]
 
     @cached_property
-    def _seconds(self) -> list[float]:
-        return [point.seconds for point in self.points]
+    def _seconds(self) -> Sequence[float]:
+        points = self.points
+        return points.seconds if isinstance(points, KeptPoints) else [p.seconds for p in points]
 
 
 def points_of(study: Study, reports: Iterable[Report], known: Sequence[Point] = ()) -> list[Point]:
@@ -77,7 +105,9 @@ def points_of(study: Study, reports: Iterable[Report], known: Sequence[Point] = 
 class Stop(NamedTuple):
     """That a training is to end, and why."""
 
-    reason: str  # "step 3: 0.71, worse than 0.84, the median of 27"
+    reason: str  # "step 3 of 10: 0.71, worse than 0.84, the median of 27"
+    #: It has learnt what it can: a result like any other, and ranked as one.
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,18 +138,47 @@ class Pruner:
         check_options("pruner", cls.options, options)
 
     def __init__(self, direction: Direction, options: Mapping[str, Scalar]) -> None:
-        self._direction = direction
+        self.direction = direction
         self._options: Any = self.options.model_validate(dict(options))
 
     def judge(self, curve: Curve, peers: Peers) -> Stop | None:
         """Whether a running training, which has reported something, is to stop; None if not."""
         raise NotImplementedError
 
+    def never(self, trials: int | None, steps: int | None) -> str | None:
+        """Why it can stop nothing in a study of so many trials, of so many steps each, if so."""
+        raise NotImplementedError
+
     def loss(self, value: float) -> float:
         """A value as what is to be minimized; the worst of all if it is not finite."""
         if not math.isfinite(value):
             return math.inf
-        return -value if self._direction == "maximize" else value
+        return -value if self.direction == "maximize" else value
+
+
+class WhenOptions(Strict):
+    """When a training is judged, in the words of Optuna's pruners."""
+
+    n_warmup_steps: Annotated[int, Field(ge=0, le=10**9)] = 0  # that it may make in any case
+    interval_steps: Annotated[int, Field(ge=1, le=10**9)] = 1  # between two judgements
+
+
+def due(curve: Curve, when: WhenOptions) -> Point | None:
+    """The last step at which a training is to be judged: after the warm-up, in each interval the
+    first one that it has reported.
+    """
+    before, found = -1, None
+    for point in curve.points:
+        interval = (point.step - when.n_warmup_steps - 1) // when.interval_steps
+        if point.step > when.n_warmup_steps and interval > before:
+            before, found = interval, point
+    return found
+
+
+def place_of(curve: Curve, step: int) -> str:
+    """ "step 3 of 10", or "step 3" where nobody knows how many there will be."""
+    epochs = curve.trial.epochs
+    return f"step {step} of {epochs}" if epochs is not None and epochs >= step else f"step {step}"
 
 
 def shown(value: float) -> str:

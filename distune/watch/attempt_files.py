@@ -2,6 +2,7 @@
 keeps of these.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -192,9 +193,12 @@ def count_attempt(
     """What the history keeps of an attempt that ends its trial; `stop`: why it was stopped."""
     if name.state is State.PRUNED:
         best = summarize(file.reports, study.metric, study.direction, study.summary)
+        value = best.metrics[study.metric] if best else None
+        finite = value is not None and math.isfinite(value)
+        stopped_well = stop is not None and stop.complete and finite
         result = Result(
-            outcome=Outcome.PRUNED,
-            value=best.metrics[study.metric] if best else None,
+            outcome=Outcome.COMPLETE if stopped_well else Outcome.PRUNED,
+            value=value,
             metrics=best.metrics if best else {},
             seconds=file.reports[-1].seconds if file.reports else 0.0,
             steps=len(file.reports),

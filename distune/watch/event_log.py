@@ -38,7 +38,8 @@ class EventLog:
                 self.add(result.outcome, f"trial {number} failed for good: {_why(result)}")
             else:
                 value = "" if result.value is None else f", {metric} {result.value:.5g}"
-                self.add(result.outcome, f"trial {number} {result.outcome}{value}")
+                why = f" ({result.why})" if result.why else ""
+                self.add(result.outcome, f"trial {number} {result.outcome}{value}{why}")
         for one in history.tests[self._tests :]:
             found = {k: v for k, v in one.result.metrics.items() if k.startswith("test_")}
             shown = ", ".join(f"{key} {value:.5g}" for key, value in found.items())

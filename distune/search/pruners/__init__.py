@@ -3,9 +3,15 @@
 """
 
 from distune.search.pruners.median import MedianPruner
+from distune.search.pruners.patience import PatiencePruner
+from distune.search.pruners.percentile import PercentilePruner
+from distune.search.pruners.threshold import ThresholdPruner
 from distune.search.pruning import Pruner
 
 #: By the name that a space file has for it.
 PRUNERS: dict[str, type[Pruner]] = {
     "median": MedianPruner,
+    "percentile": PercentilePruner,
+    "patience": PatiencePruner,
+    "threshold": ThresholdPruner,
 }

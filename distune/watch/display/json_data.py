@@ -115,6 +115,7 @@ def _ranked_json(rank: int | None, configuration: Configuration, study: Study) -
         "spread": configuration.spread,
         "repeats": len(configuration.complete),
         "standing": standing(configuration.tier(study.repeats)),
+        "reason": configuration.why or None,
         study.test_metric: configuration.test_mean(study.test_metric),
         "seconds": configuration.seconds,
         "parameters": configuration.parameters,

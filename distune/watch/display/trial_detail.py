@@ -151,6 +151,8 @@ def _result_blocks(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Re
         line.append(f", {clean(snapshot.study.metric)} {format_value(result.value)}")
     line.append(f", {plural(result.steps, 'step')} in {duration(result.seconds)}", "dim")
     blocks: list[RenderableType] = [wrapped(line, width, 1)]
+    if result.why:
+        blocks.append(wrapped(Text(f"stopped at {clean(result.why, 500)}", "yellow"), width, 1))
     extra = {n: v for n, v in result.metrics.items() if n != snapshot.study.metric}
     if extra and not file.reports:
         blocks.append(wrapped(params_text(extra, ()), width, 3))
