@@ -948,6 +948,7 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         "spread": pytest.approx(0.0141, abs=1e-4),
         "repeats": 2,
         "standing": "complete",
+        "reason": None,
         "test_accuracy": 0.97,
         "seconds": 61.5,
         "parameters": 160362.0,

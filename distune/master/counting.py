@@ -3,6 +3,7 @@ from the file that has won that name. So two masters count alike, whoever was fa
 """
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -150,6 +151,24 @@ class Counting:
         self._unsure = False
         for one, line in new:
             history.add(one, line)
+            self._see_steps(one)
+
+    def _see_steps(self, counted: Counted) -> None:
+        """Say it where a pruner has nothing to judge by, of the first trial that shows it."""
+        study, history = self._observer.study, self._observer.history
+        complete = counted.result.outcome is Outcome.COMPLETE
+        if not complete or history.outcomes[Outcome.COMPLETE] > 1 or study.pruner is None:
+            return
+        steps = len(counted.curve) if isinstance(counted.curve, list) else 0
+        if steps <= 1:
+            value = json.dumps({study.metric: 0.5})
+            has = f"yield {value}" if study.command is None else f"print a line {value}"
+            self._observer.add_event(
+                "trouble",
+                f"the pruner {study.pruner} can stop nothing: trial {counted.trial.number} has "
+                f"reported {study.metric} {'once' if steps else 'never'}; have the objective {has} "
+                "after each epoch, and begin a new study; this one goes on without",
+            )
 
     def compare(self) -> None:
         """Read all of the file again, and write it anew if it is not what is remembered."""

@@ -160,7 +160,7 @@ class _Plan:
         for name in self.snapshot.in_state(State.LOST):
             yield from self._lost(name)
         yield from self._taken_in_vain()
-        yield from self._not_worth_it()
+        yield from _not_worth_it(self.snapshot, self.judge)
         yield from self._long_silent()
         if self.snapshot.halt is Halt.PAUSE:
             return  # the end has to wait, too: it may want the winner to be tested
@@ -258,15 +258,6 @@ class _Plan:
                 yield Prune(name)  # a power cut has undone the rename, but not the count
             elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:
                 yield Lose(name)
-
-    def _not_worth_it(self) -> Iterator[Action]:
-        """Trainings that a pruner gives up; not what `_taken_in_vain` has to do with."""
-        history, curves = self.snapshot.history, self.snapshot.curves
-        silent = {view.worker for view in self.snapshot.workers if view.silence >= self.study.lease}
-        stops = self.judge.verdicts(history, curves) if self.judge is not None else {}
-        for name, stop in stops.items():
-            if name.worker not in silent and history.get(name.key) is None:
-                yield Prune(name, stop)
 
     def _long_silent(self) -> Iterator[Action]:
         """Heartbeats of the dead: each poll reads every one, so they must not pile up (P11)."""
@@ -367,9 +358,10 @@ class _Plan:
 
     @property
     def _counted_results(self) -> int:
-        """What was pruned says nothing: the end itself may have done it."""
+        """What was pruned says nothing without a pruner: then the end itself has done it."""
         outcomes = self.snapshot.history.outcomes
-        return outcomes[Outcome.COMPLETE] + outcomes[Outcome.DIVERGED]
+        pruned = outcomes[Outcome.PRUNED] if self.study.pruner is not None else 0
+        return outcomes[Outcome.COMPLETE] + outcomes[Outcome.DIVERGED] + pruned
 
     def _ending(self) -> Finish | None:
         """Why no more trials are wanted, if so. Only what is counted counts."""
@@ -386,8 +378,12 @@ class _Plan:
         time_limit = snapshot.limits.time_limit
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
+        wanted = pending or by_name  # by persons
+        spent = _used_up(self.snapshot) if not wanted else None
+        if spent is not None:
+            return Finish(spent)
         asked_for = total - history.on_top
-        enough = self.limit is not None and asked_for >= self.limit and not (pending or by_name)
+        enough = self.limit is not None and asked_for >= self.limit and not wanted
         if enough or (halt is None and self._is_exhausted()):
             if failures:
                 return Finish(self._all_failed(), failed=True)
@@ -451,6 +447,26 @@ class _Plan:
             )
             for counted in trained
         ]
+
+
+def _not_worth_it(snapshot: Snapshot, judge: Judge | None) -> Iterator[Action]:
+    """Trainings that a pruner gives up; not what is taken in vain anyway."""
+    silent = {one.worker for one in snapshot.workers if one.silence >= snapshot.study.lease}
+    stops = judge.verdicts(snapshot.history, snapshot.curves) if judge is not None else {}
+    for name, stop in stops.items():
+        if name.worker not in silent and snapshot.history.get(name.key) is None:
+            yield Prune(name, stop)
+
+
+def _used_up(snapshot: Snapshot) -> str | None:
+    """Which limit of what a search is worth is reached, if one is."""
+    limits, history = snapshot.limits, snapshot.history
+    most, since, best = limits.max_total_seconds, snapshot.since_best, history.winner()
+    if most is not None and history.trained >= most:
+        return f"the {most:g} s of training that it may take are used up"
+    if limits.plateau is not None and since >= limits.plateau and best is not None:
+        return f"{since} configurations in a row were no better than trial {best.first}"
+    return None
 
 
 def _same_attempt(counted: Counted, name: AttemptName) -> bool:

@@ -59,6 +59,7 @@ class History:
         self.taken_back = 0  # attempts that were lost or given back, and tried again
         self.codes: Counter[str] = Counter()  # digests of the code of those that are ranked
         self.highest = -1  # number of a trial
+        self.trained = 0.0  # seconds of training, of all trials, those that are ranked no more, too
         self.elapsed = 0.0  # seconds that the study had run when the last trial was counted
         self._lines: dict[int, bytes] = {}  # of trials, by number
         self._tests: dict[int, Counted] = {}  # by number
@@ -125,6 +126,8 @@ class History:
         self.highest = max(self.highest, trial.number)
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)
+        if math.isfinite(counted.result.seconds):
+            self.trained += max(counted.result.seconds, 0.0)
         if not self._is_out(counted):
             self._rank_trial(counted, line)
         if trial.extends is not None:

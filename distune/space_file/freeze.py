@@ -44,6 +44,7 @@ def freeze(
 def limits_of(file: SpaceFile) -> Limits:
     """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
     endless = file.stages is None and SAMPLERS[file.sampler].endless
-    silent = all(limit is None for limit in (file.trials, file.time_limit, file.target))
-    trials = DEFAULT_TRIALS if endless and silent else file.trials
-    return Limits(trials=trials, time_limit=file.time_limit, target=file.target)
+    limits = {name: getattr(file, name) for name in Limits.__struct_fields__}
+    if endless and all(limit is None for limit in limits.values()):
+        limits["trials"] = DEFAULT_TRIALS
+    return Limits(**limits)

@@ -97,6 +97,8 @@ class SpaceFile(Space):
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
     time_limit: Duration | None = None
     target: float | None = None
+    max_total_seconds: Duration | None = None
+    plateau: Annotated[int, Field(gt=0, le=10**9)] | None = None
     max_seconds: Duration | None = None
     trial_timeout: Duration | None = None
     fresh_process: bool = False
@@ -133,6 +135,10 @@ class SpaceFile(Space):
             raise ValueError("sampler: each stage has its own: leave this one out")
         if self.pruner is not None:
             PRUNERS[self.pruner].check(self.pruner_options)
+        if self.plateau is not None and self.stages is not None:
+            raise ValueError(
+                "plateau: a study with stages ends with the last of them: leave it out"
+            )
         reported = self.workload.reports if self.workload else ()
         if self.workload and self.metric is not None and self.metric not in reported:
             hint = did_you_mean(self.metric, reported)

@@ -75,6 +75,13 @@ def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
         for view in sampler.views():
             tunes = ", ".join(view.stage.params)
             yield f"stage      {view.stage.name}: {view.trials} trials of {tunes}"
+    if study.pruner is not None:
+        options = ", ".join(f"{name} {value}" for name, value in study.pruner_options.items())
+        yield f"pruner     {study.pruner}{f', {options}' if options else ''}"
+    if limits.max_total_seconds is not None:
+        yield f"ends       when all trials together have trained for {limits.max_total_seconds:g} s"
+    if limits.plateau is not None:
+        yield f"ends       when {limits.plateau} configurations in a row were no better"
     for remark in remarks(study, limits):
         yield f"note       {remark}"
     for number in range(samples):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from distune.search.pruners import PRUNERS
 from distune.search.sampler import Sampler
 from distune.search.samplers.grid import GridSampler
 from distune.search.staged import make_sampler
@@ -18,6 +19,8 @@ _MOST_COUNTED = 100_000
 def remarks(study: Study, limits: Limits) -> Iterator[str]:
     """A line for people about each."""
     yield from _about_trials(study, limits)
+    if study.pruner is not None:
+        yield from _about_pruner(study, study.pruner, limits)
     if study.command is not None:
         yield from _about_command(study, study.command)
 
@@ -42,6 +45,14 @@ def _about_trials(study: Study, limits: Limits) -> Iterator[str]:
             "max_seconds ends a training between two of its steps: one that reports only at its "
             'end runs on; to kill that, say "trial_timeout"'
         )
+
+
+def _about_pruner(study: Study, name: str, limits: Limits) -> Iterator[str]:
+    trials = planned_trials(study, limits, make_sampler(study))
+    pruner = PRUNERS[name](study.direction, study.pruner_options)
+    why = pruner.never(trials, study.epochs)
+    if why is not None:
+        yield f"the pruner {name} can stop nothing: {why}"
 
 
 def planned_trials(study: Study, limits: Limits, sampler: Sampler) -> int | None:

@@ -25,6 +25,9 @@ class Limits(Record, frozen=True, kw_only=True):
     trials: Annotated[int, Meta(gt=0)] | None = None
     time_limit: Annotated[float, Meta(gt=0)] | None = None  # seconds a master has been running it
     target: float | None = None  # a metric's value that is good enough
+    max_total_seconds: Annotated[float, Meta(gt=0)] | None = None  # of training, of all trials
+    #: Configurations in a row that have not bettered the best.
+    plateau: Annotated[int, Meta(gt=0)] | None = None
 
 
 class Earlier(Document):

@@ -82,4 +82,4 @@ def kept_curve(study: Study, reports: Iterable[Report]) -> list[list[float]] | U
 
 
 def _stride(step: int) -> int:
-    return 1 << max((step // _ALL_STEPS).bit_length() - 1, 0)
+    return 1 << (step // _ALL_STEPS).bit_length()

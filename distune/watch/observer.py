@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from distune.errors import BadRecord
+from distune.search.plateau import Plateau
 from distune.search.ranking import History
 from distune.search.staged import StagedSampler, StageView, make_sampler
 from distune.share import protocol
@@ -79,6 +80,7 @@ class Observer:
             self.catch_up,
             Doubts.of(store.folder, monotonic),
         )
+        self._plateau = Plateau(self.study)
         self._curves = RunningCurves(store, self.study)
         self._doubted_halts = Doubts.of(store.folder, monotonic)
 
@@ -134,11 +136,13 @@ class Observer:
         if finished is None:  # a mark stays behind in a study that is over
             self._log.halted(halt)
         stages = self._follow_stages()
+        limits = limits or (master.limits if master else Limits())
         return Snapshot(
             study=self.study,
-            limits=limits or (master.limits if master else Limits()),
+            limits=limits,
             elapsed=elapsed,
             history=self.history,
+            since_best=self._plateau.since(self.history) if limits.plateau else 0,
             attempts=attempts,
             strangers=strangers,
             files=files,

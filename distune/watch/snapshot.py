@@ -44,6 +44,8 @@ class Snapshot:
 
     Attributes:
         elapsed: seconds that masters have run it.
+        since_best: configurations in a row that have not bettered the best; counted only where that
+            is to end the study.
         attempts: what lies in `trials/`.
         strangers: names there that no master of the study gave, and why they are none of its own.
         files: what those of done and lost attempts say, and of running ones when asked for.
@@ -64,6 +66,7 @@ class Snapshot:
     limits: Limits
     elapsed: float
     history: History
+    since_best: int = 0
     attempts: tuple[AttemptName, ...] = ()
     strangers: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[AttemptName, AttemptFile] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from distune.cli.options import (
     Plain,
     TimeLimit,
     as_arguments,
+    duration,
     finite,
 )
 from distune.cli.reading import checked_name, read_space
@@ -59,6 +60,15 @@ Workers = Annotated[
         help="Also start this many workers here; they share this machine's cores and GPUs.",
     ),
 ]
+MaxTotalSeconds = Annotated[
+    float | None, duration("Stop when all trials together have trained for so long, such as 20h.")
+]
+Plateau = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Stop when N configurations in a row have not bettered the best."
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
@@ -84,6 +94,8 @@ def master(
     trials: Trials = None,
     time_limit: TimeLimit = None,
     target: Target = None,
+    max_total_seconds: MaxTotalSeconds = None,
+    plateau: Plateau = None,
     seed: Seed = None,
     warm_start: WarmStart = None,
     scale: Scale = None,
@@ -112,7 +124,10 @@ def master(
         if not 0 < scale <= 1:
             raise UserError(f"--scale {scale:g}: give a number above 0, and 1 at most")
         file, name = scaled(file, scale), f"{name}-x{scale:g}"
-    changes = {"trials": trials, "time_limit": time_limit, "target": target, "seed": seed}
+    changes = {
+        "trials": trials, "time_limit": time_limit, "target": target, "seed": seed,
+        "max_total_seconds": max_total_seconds, "plateau": plateau,
+    }  # fmt: skip
     options = MasterOptions(
         space=file.model_copy(update={k: v for k, v in changes.items() if v is not None}),
         source=source, name=checked_name(study or name), logs=logs,

@@ -108,6 +108,8 @@ def fraction_done(snapshot: Snapshot) -> float | None:
         fractions.append(snapshot.history.over / planned)
     if time_limit is not None:
         fractions.append(snapshot.elapsed / time_limit)
+    if snapshot.limits.max_total_seconds is not None:
+        fractions.append(snapshot.history.trained / snapshot.limits.max_total_seconds)
     return max(fractions, default=None)
 
 
@@ -158,6 +160,7 @@ def _progress_line(snapshot: Snapshot, width: int) -> Text:
         (line_of(("ETA ", "dim"), coarse_duration(eta)) if eta is not None else Text(""), 1),
         (line_of(("elapsed " if width >= 90 else "", "dim"), elapsed), 2),
         (line_of(("target ", "dim"), f"{target:.5g}") if target is not None else Text(""), 4),
+        *_used_up(snapshot),
     ]
     fraction = fraction_done(snapshot)
     least = 0 if fraction is None else min(max(width // 5, 6), 40) + 2
@@ -166,6 +169,19 @@ def _progress_line(snapshot: Snapshot, width: int) -> Text:
         return text
     bar_width = min(width - text.cell_len - 2, 60)
     return line_of(progress_bar(fraction, bar_width, "green" if over else "cyan"), "  ", text)
+
+
+def _used_up(snapshot: Snapshot) -> list[tuple[Text, int]]:
+    """How much there is of what its other limits allow."""
+    limits, found = snapshot.limits, []
+    if limits.max_total_seconds is not None:
+        trained = duration(snapshot.history.trained)
+        text = f"{trained} of {round_duration(limits.max_total_seconds)}"
+        found.append((line_of(("trained ", "dim"), text), 5))
+    if limits.plateau is not None:
+        text = f"{snapshot.since_best} of {limits.plateau}"
+        found.append((line_of(("no better in ", "dim"), text), 6))
+    return found
 
 
 def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
