@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from distune.share import protocol, records
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.store import Store, as_attempt
 from distune.study.study import Limits, Study
-from distune.study.trial import Checkpoint, Outcome, Purpose, Report
+from distune.study.trial import Checkpoint, Counted, Outcome, Purpose, Report
 from distune.training.messages import Assignment
 from distune.training.turns import TrialsInTurn
 from distune.watch.observer import Observer
@@ -421,7 +422,7 @@ class World:
                 if isinstance(line, Report):
                     right = line.metrics == whole[line.step - 1]
                     assert right, f"{where}: P13: {path}: {line}"
-            if result.outcome is Outcome.COMPLETE:
+            if result.outcome is Outcome.COMPLETE and not result.why:
                 assert len(steps) == result.steps == len(whole), f"{where}: P13: {path}: {steps}"
                 assert result.metrics == whole[-1], f"{where}: P13: {path}: {result}"
 
@@ -466,12 +467,31 @@ class World:
         assert history.configurations == len(expected) // self.study.repeats
         first = {counted.trial.number: counted for counted in history.trials}
         for line in first.values():
-            if line.result.outcome is Outcome.COMPLETE:
+            if line.result.why:
+                self._check_reason(line, where)
+            elif line.result.outcome is Outcome.COMPLETE:
                 assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
             elif line.result.outcome is Outcome.PRUNED:
                 assert self.limits.time_limit is not None, f"{where}: {line.result}"
             else:
                 assert self.failing > 0 or self.broken, f"{where}: {line.result}"
+
+    def _check_reason(self, line: Counted, where: str) -> None:
+        """What was stopped was so for a reason that its own curve bears out."""
+        assert self.study.pruner is not None, f"{where}: {line.result}"
+        assert line.result.outcome in (Outcome.PRUNED, Outcome.COMPLETE), f"{where}: {line.result}"
+        if line.result.why.startswith("step 0;"):
+            return  # a killed master's
+        found = re.match(
+            r"step (\d+): (no better for \d+ steps than )?(\S+[^\s,;])", line.result.why
+        )
+        assert found is not None, f"{where}: {line.result}"
+        assert isinstance(line.curve, list), f"{where}: {line}"
+        assert 1 <= int(found[1]) <= line.result.steps == len(line.curve), f"{where}: {line}"
+        stood = {f"{standing:.5g}" for _, _, standing in line.curve}
+        values = curve(objective(line.trial.params), line.trial.params, line.trial.seed, "y")
+        stood |= {f"{one['y']:.5g}" for one in values}
+        assert found[3] in stood, f"{where}: {line.result.why}: {stood}"
 
 
 def saving(seed: int, faults: Faults, *, trials: int = 4, **more: Any) -> World:
@@ -479,6 +499,14 @@ def saving(seed: int, faults: Faults, *, trials: int = 4, **more: Any) -> World:
     study, limits = make_study(trials, checkpoint_every=1e-9, checkpoint_keep=0)
     return World(seed, faults, study=study, limits=limits, **more)
 
+
+#: And options with which they have something to stop in a few trials of a few steps.
+PRUNERS: list[tuple[str, dict[str, Any]]] = [
+    ("median", {"n_startup_trials": 1}),
+    ("percentile", {"n_startup_trials": 1, "percentile": 40.0}),
+    ("patience", {"patience": 1}),
+    ("threshold", {"lower": -4.0}),
+]
 
 ROUGH = Faults(
     crash=0.004,
@@ -535,6 +563,9 @@ def simulate(
         checkpoint_limit=10**9 if more.random() < 0.9 else 2000,
         checkpoint_keep=random.Random(f"keeps {seed}").choice([0, 0, 3]),
     )
+    if (chooses := random.Random(f"pruner {seed}")).random() < 0.25:
+        name, options = chooses.choice(PRUNERS)
+        study = study.model_copy(update={"pruner": name, "pruner_options": options})
     if more.random() < 0.15:
         limits = limits.replace(time_limit=more.uniform(5.0, 60.0))
     world = World(

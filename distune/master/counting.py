@@ -70,6 +70,10 @@ class Counting:
     def _count(self, name: AttemptName, snapshot: Snapshot) -> None:
         file, elapsed = snapshot.files[name], snapshot.elapsed
         stop = self._why_pruned(name, snapshot) if name.state is State.PRUNED else None
+        is_old = stop is not None and len(file.reports) < stop.steps
+        if is_old and not self._doubts.confirmed(name.live_path):
+            return  # a cache has an old copy: this master has read more of it before
+        self._doubts.dropped(name.live_path)
         counted = count_attempt(self._observer.study, name, file, elapsed, stop)
         if name.state is State.PRUNED:
             # A power cut may have undone a rename, but not the line of history.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from distune.search.pruners import PRUNERS
-from distune.search.pruning import Curve, KeptPoints, Peers, Stop
+from distune.search.pruning import Curve, KeptPoints, Peers, Stop, place_of, shown
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName
 from distune.study.study import Study
@@ -61,11 +61,16 @@ class Judge:
     def verdict(
         self, history: History, curve: Curve, running: Mapping[AttemptName, Curve]
     ) -> Stop | None:
-        """Why an attempt was stopped of which nobody remembers it, if that can be told."""
-        if self._pruner is None:
+        """Why an attempt was stopped of which nobody remembers it: why it would be now, if it would
+        be; None in a study in which only its end stops any.
+        """
+        if self._pruner is None or not may_stop(curve.trial):
             return None
         self._follow(history)
-        return self._judge(curve, running)
+        last = curve.points[-1] if curve.points else None
+        where = f"{place_of(curve, last.step)}: {shown(last.standing)}" if last else "step 0"
+        unknown = Stop(f"{where}; why is not known: the master that stopped it has ended")
+        return self._judge(curve, running) or unknown
 
     def _judge(
         self, curve: Curve, running: Mapping[AttemptName, Curve], *, new: bool = True
@@ -83,7 +88,8 @@ class Judge:
             [one for one in self._counted if one.trial.configuration != mine],
             [one for one in running.values() if one.trial.configuration != mine],
         )
-        return self._pruner.judge(curve, peers)
+        stop = self._pruner.judge(curve, peers)
+        return None if stop is None else stop._replace(steps=len(curve.points))
 
 
 def may_stop(trial: Trial) -> bool:

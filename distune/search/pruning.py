@@ -108,6 +108,7 @@ class Stop(NamedTuple):
     reason: str  # "step 3 of 10: 0.71, worse than 0.84, the median of 27"
     #: It has learnt what it can: a result like any other, and ranked as one.
     complete: bool = False
+    steps: int = 0  # that had been reported by then
 
 
 @dataclass(frozen=True)
