@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from distune.search.judge import Judge
+from distune.search.optuna_bridge import OptunaStudy
 from distune.search.plateau import Plateau
 from distune.search.pruners import PRUNERS
 from distune.search.pruning import Curve, KeptPoints, Peers, points_of
@@ -255,6 +256,25 @@ def test_a_trial_that_is_dropped_is_no_peer_any_more() -> None:
     assert name in judge.verdicts(history, {name: curve_of([0.1])})
     history.drop(Dropped.of(good))
     assert judge.verdicts(history, {name: curve_of([0.1, 0.1])}) == {}
+
+
+def test_a_gaussian_process_learns_from_what_was_stopped_too() -> None:
+    """Optuna's hears of complete trials only, so it would learn from the survivors."""
+    study = make_study(sampler="gp", pruner="median")[0]
+    history = History(study)
+    for number in range(6):
+        x = number / 10
+        history.add(counted(number, {"x": x}, x, Outcome.PRUNED, steps=1, reason="step 1: ..."))
+    hears_of_all = OptunaStudy(study.space, "GPSampler", {}, worst=True)
+    hears_of_all.follow(history, ())
+    suggested = hears_of_all.suggest(0)
+    assert suggested is not None
+    x = suggested["x"]
+    assert isinstance(x, float)
+    assert x > 0.5
+    hears_of_complete_ones = OptunaStudy(study.space, "GPSampler", {})
+    hears_of_complete_ones.follow(history, ())
+    assert hears_of_complete_ones.suggest(0) is None
 
 
 # -- how long nothing better was found -------------------------------------------------------

@@ -40,9 +40,10 @@ class OptunaStudy:
         space: its parameters are all always there for Optuna; one whose condition does not hold
             has a value that was drawn.
         sampler, options: a class of `optuna.samplers`, and its arguments.
-        worst: whether a setting that can have no value is told with the worst value there is, for
-            a sampler that hears of nothing else; else as one that violates a constraint. Told as
-            failed, Optuna would forget it, and propose its like again and again.
+        worst: whether a setting that can have no value is told with the worst value there is, and
+            one that was pruned with what it had reached, for a sampler that hears of nothing else;
+            else as one that violates a constraint, or as pruned. Told as failed, Optuna would
+            forget it, and propose its like again and again.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class OptunaStudy:
                 state=state,
                 params=values,
                 distributions=self._distributions,
-                value=told.value if told is not None else None,
+                value=self._value(told) if told is not None else None,
                 intermediate_values=_steps(told) if told is not None else None,
                 constraints=self._constraints(told),
             )
@@ -113,7 +114,7 @@ class OptunaStudy:
             self._study._storage.set_trial_intermediate_value(found._trial_id, step, value)
         for key, violation in self._constraints(told).items():
             found.set_constraint(key, violation)
-        self._study.tell(trial, told.value, state=self._state(told))
+        self._study.tell(trial, self._value(told), state=self._state(told))
         if told.is_violating:
             self._violating.append(trial)
 
@@ -180,11 +181,16 @@ class OptunaStudy:
         violates = told is not None and told.is_violating and not self._worst
         return _VIOLATED if violates else {}
 
+    def _value(self, told: Told) -> float | None:
+        if self._worst and told.pruned and not told.values and not told.violated:
+            return max(told.pruned)[1]
+        return told.value
+
     def _state(self, told: Told) -> optuna.trial.TrialState:
         """Pruned before its first step, a trial is worse to Optuna than all others."""
         from optuna.trial import TrialState
 
-        if told.values:
+        if self._value(told) is not None:
             return TrialState.COMPLETE
         return TrialState.PRUNED if told.is_known else TrialState.FAIL
 
