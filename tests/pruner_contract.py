@@ -17,7 +17,7 @@ import pytest
 
 from distune.search.judge import Judge
 from distune.search.pruners import PRUNERS
-from distune.search.pruning import Curve, KeptPoints, Peers, Pruner, Stop, points_of
+from distune.search.pruning import Curve, KeptPoints, Peers, Pruner, Stop, columns_of, points_of
 from distune.search.ranking import History
 from distune.share import records
 from distune.share.protocol import AttemptName, State
@@ -172,7 +172,7 @@ class PrunerContract:
 
     def test_it_takes_no_longer_than_its_peers_are_many(self) -> None:
         def seconds(many: int) -> float:
-            kept = [[step, step / 2, value] for step, value in enumerate(learning(0.5), 1)]
+            kept = columns_of(curve_of(learning(0.5)).points)
             peers = Peers([Curve(training(n), KeptPoints(kept), True) for n in range(many)])
             pruner, mine = self.pruner(), curve_of(self.hopeless())
             began = time.process_time()

@@ -487,8 +487,8 @@ class World:
         )
         assert found is not None, f"{where}: {line.result}"
         assert isinstance(line.curve, list), f"{where}: {line}"
-        assert 1 <= int(found[1]) <= line.result.steps == len(line.curve), f"{where}: {line}"
-        stood = {f"{standing:.5g}" for _, _, standing in line.curve}
+        assert 1 <= int(found[1]) <= line.result.steps == len(line.curve[0]), f"{where}: {line}"
+        stood = {f"{standing:.5g}" for standing in line.curve[2]}
         values = curve(objective(line.trial.params), line.trial.params, line.trial.seed, "y")
         stood |= {f"{one['y']:.5g}" for one in values}
         assert found[3] in stood, f"{where}: {line.result.why}: {stood}"

@@ -163,7 +163,7 @@ class Counting:
         complete = counted.result.outcome is Outcome.COMPLETE
         if not complete or history.outcomes[Outcome.COMPLETE] > 1 or study.pruner is None:
             return
-        steps = len(counted.curve) if isinstance(counted.curve, list) else 0
+        steps = len(counted.curve[0]) if isinstance(counted.curve, list) else 0
         if steps <= 1:
             value = json.dumps({study.metric: 0.5})
             has = f"yield {value}" if study.command is None else f"print a line {value}"

@@ -53,7 +53,7 @@ class ComparingPruner(Pruner):
         if point is None or complete < self._options.n_startup_trials:
             return None
         stood = (self._stood(one, point) for one in (*peers.counted, *peers.running))
-        losses = sorted(self.loss(one.standing) for one in stood if one is not None)
+        losses = sorted(self.loss(one) for one in stood if one is not None)
         if len(losses) < self._options.n_min_trials:
             return None
         bound = quantile(losses, self.percentile)
@@ -63,7 +63,7 @@ class ComparingPruner(Pruner):
         found = f"{shown(point.standing)}, worse than {worst}, {self.share} of {len(losses)}"
         return Stop(f"{self._place(curve, point)}: {found}")
 
-    def _stood(self, peer: Curve, point: Point) -> Point | None:
+    def _stood(self, peer: Curve, point: Point) -> float | None:
         if self._options.resource == "seconds":
             return peer.after(point.seconds)
         return peer.at_step(point.step)

@@ -30,8 +30,8 @@ class Judge:
     def _follow(self, history: History) -> None:
         if history is not self._history or self._out != history.left_out:
             self._begin(history)
-        for counted in history.trials[self._read :]:
-            self._read += 1
+        for place in range(self._read, len(history.trials)):
+            counted = history.trials[place]  # decoded one by one: all at once fill the memory
             if not history.stands(counted) or counted.trial.extends is not None:
                 continue
             if isinstance(counted.curve, list):
@@ -40,6 +40,7 @@ class Judge:
                 self._counted.append(Curve(counted.trial, points, complete))
             if counted.result.outcome is Outcome.PRUNED and counted.result.why:
                 self._stopped.setdefault(counted.trial.configuration, counted)
+        self._read = len(history.trials)
 
     def verdicts(
         self, history: History, curves: Mapping[AttemptName, Curve]

@@ -26,13 +26,14 @@ class Plateau:
         """How many there are; the history has grown since, or is another one."""
         if history is not self._history or self._out != history.left_out:
             self._begin(history)
-        for counted in history.trials[self._read :]:
-            self._read += 1
+        for place in range(self._read, len(history.trials)):
+            counted = history.trials[place]  # decoded one by one: all at once fill the memory
             if history.stands(counted) and counted.trial.extends is None:
                 repeats = self._open.setdefault(counted.trial.configuration, [])
                 repeats.append(counted)
                 if len(repeats) >= self._study.repeats:
                     self._take_in(self._open.pop(counted.trial.configuration))
+        self._read = len(history.trials)
         return self._since
 
     def _take_in(self, repeats: list[Counted]) -> None:

@@ -26,14 +26,10 @@ class Point(NamedTuple):
 
 
 class KeptPoints(Sequence[Point]):
-    """What is kept of a counted trial's curve, [step, seconds, standing], in little memory."""
+    """What is kept of a counted trial's curve, as `kept_curve` has made it, in little memory."""
 
-    def __init__(self, kept: Iterable[Sequence[float]] = ()) -> None:
-        self.steps, self.seconds, self.standings = array("q"), array("d"), array("d")
-        for step, seconds, standing in kept:
-            self.steps.append(int(step))
-            self.seconds.append(seconds)
-            self.standings.append(standing)
+    def __init__(self, kept: Sequence[Sequence[float]]) -> None:
+        self.steps, self.seconds, self.standings = (array("d", column) for column in kept)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -46,7 +42,7 @@ class KeptPoints(Sequence[Point]):
         if isinstance(i, slice):
             return [self[place] for place in range(len(self))[i]]
         standing = self.standings[i]
-        return Point(self.steps[i], self.seconds[i], standing, standing)
+        return Point(int(self.steps[i]), self.seconds[i], standing, standing)
 
 
 @dataclass(frozen=True)
@@ -63,30 +59,35 @@ class Curve:
     def configuration(self) -> int:
         return self.trial.configuration
 
-    def at_step(self, step: int) -> Point | None:
+    def at_step(self, step: int) -> float | None:
         """Where it stood after so many steps; None if it has not come so far."""
-        place = bisect_right(self._steps, step)
-        came_so_far = place and (place < len(self.points) or self._steps[-1] == step)
-        return self.points[place - 1] if came_so_far else None
+        steps = self._columns.steps
+        place = bisect_right(steps, step)
+        came_so_far = place and (place < len(steps) or steps[-1] == step)
+        return self._columns.standings[place - 1] if came_so_far else None
 
-    def after(self, seconds: float) -> Point | None:
+    def after(self, seconds: float) -> float | None:
         """Where it stood after so many seconds of training; None if it has not come so far. One
         that is complete stands where it ended.
         """
-        place = bisect_right(self._seconds, seconds)
-        more = place < len(self.points) or self.complete
-        came_so_far = place and (more or self._seconds[-1] == seconds)
-        return self.points[place - 1] if came_so_far else None
+        times = self._columns.seconds
+        place = bisect_right(times, seconds)
+        came_so_far = place and (place < len(times) or self.complete or times[-1] == seconds)
+        return self._columns.standings[place - 1] if came_so_far else None
 
     @cached_property
-    def _steps(self) -> Sequence[int]:
+    def _columns(self) -> KeptPoints:
         points = self.points
-        return points.steps if isinstance(points, KeptPoints) else [p.step for p in points]
+        return points if isinstance(points, KeptPoints) else KeptPoints(columns_of(points))
 
-    @cached_property
-    def _seconds(self) -> Sequence[float]:
-        points = self.points
-        return points.seconds if isinstance(points, KeptPoints) else [p.seconds for p in points]
+
+def columns_of(points: Sequence[Point]) -> list[list[float]]:
+    """Their steps, seconds and standings."""
+    return [
+        [float(point.step) for point in points],
+        [point.seconds for point in points],
+        [point.standing for point in points],
+    ]
 
 
 def points_of(study: Study, reports: Iterable[Report], known: Sequence[Point] = ()) -> list[Point]:

@@ -268,7 +268,8 @@ class Counted(Record, frozen=True, kw_only=True):
     #: Seconds that the study had run when it was counted, on its masters' clocks; None where the
     #: history had to be rebuilt from the files.
     elapsed: float | None = None
-    #: Where it stood after its steps: [step, seconds, value]; only where the study has a pruner.
+    #: Its steps, the seconds of training until each, and where it stood then; only where the study
+    #: has a pruner.
     curve: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
 
     def as_of_now(self, repeats: int) -> Self:

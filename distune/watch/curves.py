@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from msgspec import UNSET, UnsetType
 
 from distune.errors import BadRecord
-from distune.search.pruning import Curve, Point, points_of
+from distune.search.pruning import Curve, Point, columns_of, points_of
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Study
@@ -71,14 +71,14 @@ class RunningCurves:
 
 
 def kept_curve(study: Study, reports: Iterable[Report]) -> list[list[float]] | UnsetType:
-    """What the history keeps of a curve, where the study has a pruner: where the trial stood after
-    each of its first steps, then after every second one, every fourth one, and so on.
+    """What the history keeps of a curve, where the study has a pruner: steps, seconds, standings
+    of each of its first steps, then of every second one, every fourth one, and so on.
     """
     if study.pruner is None:
         return UNSET
     points = points_of(study, reports)
     kept = [p for p in points if p.step % _stride(p.step) == 0 or p is points[-1]]
-    return [[float(p.step), p.seconds, p.standing] for p in kept]
+    return columns_of(kept)
 
 
 def _stride(step: int) -> int:
