@@ -184,6 +184,7 @@ class TrialTable:
         described = [
             _column(name, [getattr(row, name) for row in self.rows], [example])
             for name, example in _DESCRIBED.items()
+            if name != "reason" or self.history.study.pruner is not None
         ]
         measured = []
         for group in ("metrics", "test"):
