@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from distune.master.master import Master
+from distune.share import records
 from distune.share.protocol import AttemptName, State
 from distune.study.study import Limits
 from distune.study.trial import Claim, Outcome, Result
@@ -112,13 +113,10 @@ def test_a_master_that_starts_anew_judges_by_the_curves_of_the_history() -> None
     first.step()
     study.train_well(0, 1)
     study.looks(first)
-    for path in [path for path in study.folder.share.files if "/seen/" in f"/{path}"]:
-        assert path in study.folder.share.files
     master = study.master()
     study.begin(2)
     study.looks(master, 1)
     study.report(2, 0.1)
-    study.folder.operations.clear()
     study.looks(master)
     assert read_history(study.store)[-1].result.why.endswith("worse than 0.9, the median of 2")
 
@@ -210,6 +208,18 @@ def test_a_look_reads_each_running_file_once_and_only_what_is_new_in_it() -> Non
     study.looks(master, 4)
     before = master.store.bytes_read
     study.looks(master, 3)
+    assert master.store.bytes_read == before
+
+
+def test_a_file_whose_line_does_not_end_is_not_read_again_and_again() -> None:
+    study = Judged()
+    master = study.master()
+    master.step()
+    study.begin(0)
+    study.folder.share.files[study.taken[0].live_path] += b"x" * (2 * records.LINE_LIMIT)
+    study.looks(master, 4)
+    before = master.store.bytes_read
+    study.looks(master, 4)
     assert master.store.bytes_read == before
 
 

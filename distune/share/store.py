@@ -114,11 +114,13 @@ class Store(StudyDocuments):
 
         Raises:
             FileNotFoundError: it has moved on.
-            BadRecord: it is no file.
+            BadRecord: it is no file, or a line of it does not end.
         """
         data = self.folder.read(name.live_path, offset, limit, part=True)
         self.bytes_read += len(data)
         end = data.rfind(b"\n") + 1
+        if not end and len(data) > records.LINE_LIMIT:
+            raise BadRecord("a line of it does not end")
         return list(records.decode_lines(data[:end])), offset + end
 
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:

@@ -1,5 +1,6 @@
 """The curves of running attempts, for the master to judge, and of counted ones, for the history."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -51,11 +52,13 @@ class RunningCurves:
             enough = self._store.bytes_read - begin > _MOST_AT_A_LOOK
             if tail is None or enough or now - tail.read_at < pause:
                 continue
+            tail.read_at = now
             try:
                 self._read_more(name, tail)
-            except (FileNotFoundError, BadRecord):
-                continue  # it has moved on, or is looked into when it is over
-            tail.read_at = now
+            except FileNotFoundError:
+                continue  # it has moved on
+            except BadRecord:
+                tail.read_at = math.inf  # it is looked into when it is over
         return {
             name: Curve(tail.trial, tail.points)
             for name, tail in self._tails.items()
