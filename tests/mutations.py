@@ -281,6 +281,28 @@ MUTATIONS = (
         new="        return file.trial.replace(\n            attempt=name.attempt,",
     ),
     Mutation(
+        "an old copy of what was stopped is counted", "master/counting", seeds="209:210",
+        old="        if is_old and not self._doubts.confirmed(name.live_path):",
+        new="        if False:",
+    ),
+    Mutation(
+        "a master that is killed takes the reason with it", "master/counting",
+        tests="tests/test_pruning.py",
+        old="        return self._judge.verdict(snapshot.history, curve, snapshot.curves)",
+        new="        return None",
+    ),
+    Mutation(
+        "what a person asked for is stopped", "search/judge", tests="tests/test_pruners.py",
+        old="    return trial.purpose is Purpose.TRAIN and not asked_by_person",
+        new="    return trial.purpose is Purpose.TRAIN",
+    ),
+    Mutation(
+        "the repeats of what was stopped are trained on", "search/judge",
+        tests="tests/test_pruners.py",
+        old="        if other is not None:\n            return Stop(",
+        new="        if False:\n            return Stop(",
+    ),
+    Mutation(
         "what failed is counted at once", "master/planner", tests="tests/test_planner.py",
         old="return trial.failures + 1 < self.study.max_attempts", new="return False",
     ),
