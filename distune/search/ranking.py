@@ -4,7 +4,8 @@ import bisect
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import chain, islice, takewhile
+from itertools import chain, groupby, islice, takewhile
+from operator import itemgetter
 from typing import cast, overload
 
 from sortedcontainers import SortedList
@@ -16,6 +17,8 @@ from distune.search.configuration import (
     decoded,
     ended_as,
 )
+from distune.search.goals import is_plain, judge
+from distune.search.pareto import Remembered, fronts
 from distune.share import records
 from distune.study.study import Study
 from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, params_key
@@ -65,6 +68,7 @@ class History:
         self._tests_of: dict[str, list[Counted]] = {}  # by configuration
         self._configurations: dict[str, Configuration] = {}
         self._ranked: SortedList = SortedList()
+        self._fronts: Remembered[list[Rank]] | None = None  # of several objectives
         self._unranked: dict[str, Configuration] = {}  # there are new trials of it
         self._replaced: set[int] = set()  # numbers of trials
         self._extending: set[int] = set()  # numbers of those that trained others further
@@ -164,6 +168,7 @@ class History:
         self._unranked.pop(key, None)
         if configuration.rank is not None:
             self._ranked.remove(configuration.rank)
+            self._fronts = None
 
     def _is_out(self, counted: Counted) -> bool:
         number = counted.trial.number
@@ -254,7 +259,7 @@ class History:
 
     # -- the ranking -----------------------------------------------------------------------
 
-    def _in_order(self) -> SortedList:
+    def _in_order(self) -> Iterable[Rank]:
         """The ranks, sorted. All that was counted since the question before is sorted in at once:
         a start with a long history sorts it once.
         """
@@ -264,16 +269,33 @@ class History:
                 self._ranked.remove(configuration.rank)
             configuration.rank = self._rank(configuration)
         self._ranked.update(configuration.rank for configuration in changed.values())
-        return self._ranked
+        if not self.study.objectives:
+            return cast(Iterable[Rank], self._ranked)
+        if changed or self._fronts is None:
+            self._fronts = Remembered(_by_front(list(self._ranked)))
+        return chain.from_iterable(self._fronts)
 
     def _rank(self, configuration: Configuration) -> Rank:
-        mean = configuration.mean
+        study = self.study
+        if not is_plain(study):
+            whole = bool(configuration.complete)
+            configuration.judgement = judge(study, configuration.mean_of, whole=whole)
+        mean, tier = configuration.mean, configuration.tier(study.repeats)
         if mean is None or not math.isfinite(mean):
             order = math.inf
         else:
-            order = -mean if self.study.direction == "maximize" else mean
-        tier = configuration.tier(self.study.repeats)
+            order = -mean if study.direction == "maximize" else mean
+        if tier is Tier.INFEASIBLE and configuration.judgement is not None:
+            order = configuration.judgement.violation
         return int(tier), order, configuration.first, configuration
+
+    def front(self) -> list[Configuration]:
+        """Of several objectives: the configurations that no other one dominates, in the order of
+        the ranking. All have all their repeats, unless none does. Else nothing.
+        """
+        self._in_order()
+        first = next(iter(self._fronts or ()), [])
+        return [one for tier, *_, one in first if tier <= Tier.PARTIAL]
 
     @property
     def configurations(self) -> int:
@@ -281,8 +303,10 @@ class History:
         return len(self._configurations)
 
     def ranking(self, count: int | None = None) -> list[Configuration]:
-        """The configurations, best first; all, or the first `count`."""
-        return [configuration for *_, configuration in self._in_order()[:count]]
+        """The configurations, best first; all, or the first `count`. Of several objectives: the
+        front, then what would be the front without it, and so on, each by the first objective.
+        """
+        return [configuration for *_, configuration in islice(self._in_order(), count)]
 
     def places(self, count: int | None = None) -> Iterator[tuple[int | None, Configuration]]:
         """The same, each with its rank, from 1; one that failed has none."""
@@ -310,11 +334,12 @@ class History:
     def winner(self) -> Configuration | None:
         """The best configuration; None while none has a finite value.
 
-        One with all its repeats beats any without: a lucky single trial is no winner.
+        One with all its repeats beats any without: a lucky single trial is no winner. Of several
+        objectives, it is the one of the front that is best by the first.
         """
-        for _, order, _, configuration in self._in_order()[:1]:
-            if math.isfinite(order):
-                return cast(Configuration, configuration)
+        for tier, order, _, configuration in islice(self._in_order(), 1):
+            if math.isfinite(order) and tier < Tier.INFEASIBLE:
+                return configuration
         return None
 
     def target_reached(self, target: float | None) -> Configuration | None:
@@ -325,3 +350,15 @@ class History:
         mean = cast(float, winner.mean)
         reached = mean >= target if self.study.direction == "maximize" else mean <= target
         return winner if reached else None
+
+
+def _by_front(ranks: Sequence[Rank]) -> Iterator[list[Rank]]:
+    """Sorted ranks, front by front; those that have no result at last, together."""
+    for tier, group in groupby(ranks, key=itemgetter(0)):
+        some = list(group)
+        if tier > Tier.PARTIAL:
+            yield some
+            continue
+        judged = (one.judgement for *_, one in some)
+        for front in fronts([one.goals for one in judged if one is not None]):
+            yield [some[place] for place in front]

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from distune.search.samplers import SAMPLERS
+from distune.space_file.goals import check_objectives, check_reported
 from distune.study.command import ARGS, COMMAND_WORDS, placeholders
+from distune.study.constraint import Constraints
 from distune.study.durations import parse_duration, parse_size
 from distune.study.space import (
     CategoricalParameter,
@@ -73,6 +75,8 @@ class SpaceFile(Space):
     description: str = ""
     metric: Annotated[str, Field(min_length=1)] | None = None
     direction: Direction | None = None
+    objectives: Annotated[dict[str, Direction], Field(max_length=10)] = {}
+    constraints: Annotated[Constraints, Field(max_length=100)] = {}
     summary: Literal["best", "last"] = "best"
     sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
     sampler_options: dict[str, Scalar] = {}
@@ -109,7 +113,9 @@ class SpaceFile(Space):
             )
         if self.command is not None and self.objective is not None:
             raise ValueError("objective: there is a command too: leave one of the two out")
-        if self.direction is None and (
+        check_objectives(self.objectives, self.model_fields_set, self.workload)
+        check_reported("constraints", self.constraints, self.workload)
+        if not (self.objectives or self.direction) and (
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')

@@ -19,6 +19,7 @@ from typing import Any
 
 from distune.errors import Infeasible, Mistake, UserError
 from distune.share import records
+from distune.study.constraint import SECONDS
 from distune.study.study import Study
 from distune.study.trial import (
     Failure,
@@ -27,6 +28,7 @@ from distune.study.trial import (
     Result,
     Trial,
     summarize,
+    with_others,
 )
 from distune.training import program
 from distune.training.context import Stopped, TrialContext
@@ -167,14 +169,34 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
                 else f"it reported nothing: {_how_to_report(study)}"
             )
         )
+    metrics = best.metrics
+    if trial.best is None and (also := study.also_judged):
+        metrics = with_others(best, reports, also)
+        _check_all_is_reported(study, metrics)
     finite = value is None or math.isfinite(value)
     return Result(
         outcome=Outcome.COMPLETE if finite else Outcome.DIVERGED,
         value=value,
-        metrics=best.metrics,
+        metrics=metrics,
         seconds=reports[-1].seconds,
         steps=len(reports),
     )
+
+
+def _check_all_is_reported(study: Study, metrics: Mapping[str, float]) -> None:
+    """See that a training has reported all that its study judges it by.
+
+    Raises:
+        Mistake: it has not: the study would rank nothing.
+    """
+    for key, names in (("objectives", study.objectives), ("constraints", study.constraints)):
+        for name in names:
+            if name not in metrics and name in study.also_judged:
+                raise Mistake(
+                    f"the {'command' if study.command else 'objective'} did not report {name!r}, "
+                    f"which is one of the study's {key}; it reported "
+                    f"{', '.join(sorted(metrics))}, and {SECONDS!r} is measured by distune"
+                )
 
 
 def _how_to_report(study: Study) -> str:

@@ -13,7 +13,16 @@ from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
 from distune.study.study import Study
-from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial, summarize
+from distune.study.trial import (
+    Counted,
+    Failure,
+    Outcome,
+    Purpose,
+    Result,
+    Trial,
+    summarize,
+    with_others,
+)
 from distune.watch.expected import ExpectedTrials
 
 #: A number that is higher than that of all counted trials by so much was not published by a master
@@ -181,7 +190,7 @@ def count_attempt(
         result = Result(
             outcome=Outcome.PRUNED,
             value=best.metrics[study.metric] if best else None,
-            metrics=best.metrics if best else {},
+            metrics=with_others(best, file.reports, study.also_judged) if best else {},
             seconds=file.reports[-1].seconds if file.reports else 0.0,
             steps=len(file.reports),
         )
