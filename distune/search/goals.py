@@ -31,7 +31,7 @@ class Violation:
         if not math.isfinite(self.excess):
             return f"{self.name} is {self.value}, and {self.limit} is {self.bound:g}"
         side = "above" if self.limit == "max" else "below"
-        return f"{self.name} {self.value:.6g} is {self.excess:.4g} {side} {self.bound:g}"
+        return f"{self.name} {self.value:.6g} is {self.excess:.6g} {side} {self.bound:g}"
 
     @property
     def relative(self) -> float:

@@ -224,6 +224,11 @@ class History:
         """Whether a trial with these params is ranked."""
         return params_key(params) in self._configurations
 
+    def configuration_of(self, params: Params) -> Configuration | None:
+        """That with these params, as it is ranked now, if a trial of it is."""
+        self._in_order()
+        return self._configurations.get(params_key(params))
+
     @property
     def over(self) -> int:
         """How many trials are over: one that was tried again counts once."""
@@ -293,6 +298,8 @@ class History:
         """Of several objectives: the configurations that no other one dominates, in the order of
         the ranking. All have all their repeats, unless none does. Else nothing.
         """
+        if not self.study.objectives:
+            return []
         self._in_order()
         first = next(iter(self._fronts or ()), [])
         return [one for tier, *_, one in first if tier <= Tier.PARTIAL]
