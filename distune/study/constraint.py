@@ -37,11 +37,22 @@ class Constraint(Strict):
         """By how much a value is outside, of which bound (`max`), and what that is; None if it is
         not. What is not a number is outside by infinity.
         """
-        for name, bound, sign in (("max", self.max, 1.0), ("min", self.min, -1.0)):
-            if bound is not None and not sign * (value - bound) <= 0:
-                excess = sign * (value - bound)
-                return (math.inf if math.isnan(excess) else excess), name, bound
-        return None
+        excess = self.excess(value)
+        if excess <= 0:
+            return None
+        over = self.max is not None and not value <= self.max
+        bound = self.max if over else self.min
+        assert bound is not None
+        return excess, "max" if over else "min", bound
+
+    def excess(self, value: float) -> float:
+        """By how much a value is outside; how far it is inside, below 0. What is no number is
+        outside by infinity.
+        """
+        outside = [value - self.max] if self.max is not None else []
+        outside += [self.min - value] if self.min is not None else []
+        most = math.nan if math.isnan(value) else max(outside)
+        return math.inf if math.isnan(most) else most
 
 
 def _with_durations(given: Any) -> Any:

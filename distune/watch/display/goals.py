@@ -24,7 +24,7 @@ from distune.watch.snapshot import Snapshot
 FRONT_MARK = "◇"
 _SIZE = "parameters"
 #: Columns that a ranking has of every study, by what they show.
-_ANYWAY = {SECONDS: "time", _SIZE: "weights"}
+ANYWAY = {SECONDS: "time", _SIZE: "weights"}
 
 
 def metric_text(name: str, value: float | None, decimals: int | None = None) -> str:
@@ -51,7 +51,7 @@ def goal_columns(study: Study) -> list[Column]:
 
 def hidden_columns(study: Study) -> set[str]:
     """Columns that a ranking would have anyway, and that say the same as one of these."""
-    return {column for name, column in _ANYWAY.items() if name in also_judged(study)}
+    return {column for name, column in ANYWAY.items() if name in also_judged(study)}
 
 
 def goal_cells(study: Study, configuration: Configuration) -> Iterator[Text]:
