@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -13,6 +14,8 @@ from distune.errors import SpaceError
 from distune.search.configuration import Tier
 from distune.search.pareto import fronts
 from distune.search.ranking import History
+from distune.search.sampler import Question, Suggestion
+from distune.search.staged import make_sampler
 from distune.share.records import encode_document
 from distune.space_file.read import parse_space_file
 from distune.study.study import Study
@@ -24,7 +27,7 @@ _Points = st.lists(st.tuples(*[st.integers(0, 5)] * 3), max_size=40)
 
 
 def study(**fields: Any) -> Study:
-    space = {"x": {"type": "int", "low": 0, "high": 1000}}
+    space = {name: {"type": "int", "low": 0, "high": 1000} for name in ("x", "y")}
     return histories.study(objective="o:o", params=space, trials=9, **fields)
 
 
@@ -213,6 +216,96 @@ def test_what_breaks_a_constraint_is_never_on_the_front() -> None:
     )
     assert front(made) == [1]
     assert order(made) == [1, 0]
+
+
+# -- samplers ------------------------------------------------------------------------------
+
+
+def outcome_of(number: int, x: int) -> Counted:
+    """What a configuration comes to: some are pruned, have no result, or are infeasible."""
+    how = {5: Outcome.PRUNED, 9: Outcome.DIVERGED, 11: Outcome.OUT_OF_MEMORY}.get(number % 13)
+    acc = None if how in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY) else 1 - abs(x - 300) / 1000
+    return run(number, acc, 1 + x / 100, x=x, outcome=how or Outcome.COMPLETE, size=float(x))
+
+
+def searched(of: Study, count: int, *, anew: bool = False) -> list[int]:
+    """What its sampler asks for, each when all before is counted; with `anew`, a new one each."""
+    sampler, made, asked = make_sampler(of), ranked(of), []
+    for number in range(count):
+        if anew:
+            sampler, made = make_sampler(of), ranked(of, *made.trials)
+        found = sampler.ask(Question(number, made))
+        assert isinstance(found, Suggestion)
+        asked.append(int(found.params["x"]))  # type: ignore[arg-type]
+        made.add(outcome_of(number, asked[-1]))
+    return asked
+
+
+@pytest.mark.parametrize("goals", [TWO, {"metric": "acc", "direction": "maximize"}])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        {"name": "tpe", "n_startup_trials": 4},
+        pytest.param({"name": "gp", "n_startup_trials": 13}, marks=pytest.mark.long),
+        {"name": "nsga2", "population_size": 4},
+        {"name": "cmaes", "population_size": 4},
+        {"name": "sobol"},
+    ],
+    ids=lambda sampler: sampler["name"],
+)
+def test_a_restart_changes_nothing_with_objectives_and_constraints(
+    sampler: Any, goals: Any
+) -> None:
+    if sampler["name"] == "cmaes" and "objectives" in goals:
+        return
+    of = study(**goals, constraints={"size": {"max": 500}, "seconds": {"min": 1}}, sampler=sampler)
+    assert searched(of, 15) == searched(of, 15, anew=True)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "cmaes"])
+def test_a_sampler_that_learns_leaves_what_breaks_a_constraint(sampler: str) -> None:
+    options = {} if sampler == "tpe" else {"population_size": 8}
+    fields = {"metric": "size", "direction": "maximize", "constraints": {"acc": {"min": 0.9}}}
+    of = study(**fields, sampler={"name": sampler, **options})
+
+    def infeasible(of: Study) -> int:
+        return sum(abs(x - 300) > 100 for x in searched_by_size(of, 60)[30:])
+
+    blind = of.model_copy(update={"constraints": {}})
+    assert infeasible(of) < infeasible(blind) - 5
+
+
+def searched_by_size(of: Study, count: int) -> list[int]:
+    """The same, where the larger is the better, and leads out of what is feasible."""
+    sampler, made, asked = make_sampler(of), ranked(of), []
+    for number in range(count):
+        found = sampler.ask(Question(number, made))
+        assert isinstance(found, Suggestion)
+        x = int(found.params["x"])  # type: ignore[arg-type]
+        asked.append(x)
+        metrics = {"size": float(x), "acc": 1 - abs(x - 300) / 1000}
+        made.add(histories.counted(number, found.params, float(x), metrics=metrics))
+    return asked
+
+
+def test_a_sampler_of_two_objectives_finds_the_front() -> None:
+    """From 0 to 300 the one gets better and the other worse; beyond, both get worse."""
+
+    def on_front(sampler: str) -> int:
+        return sum(x <= 300 for x in searched(study(**TWO, sampler=sampler), 50)[20:])
+
+    assert on_front("tpe") > on_front("random") + 6
+
+
+def test_a_sampler_for_one_objective_says_so_before_anything_is_published() -> None:
+    with pytest.raises(SpaceError, match="sampler: cmaes searches for one objective: say tpe"):
+        study(**TWO, sampler="cmaes")
+    stage = {"name": "s", "params": {"y": {"type": "int", "low": 0, "high": 9}}, "trials": 3}
+    with pytest.raises(SpaceError, match="sampler: cmaes searches for one objective"):
+        parse_space_file(
+            json.dumps({**TWO, "objective": "o:o", "params": {"y": 1},
+                        "stages": [{**stage, "sampler": "cmaes"}]}), "f",
+        )  # fmt: skip
 
 
 # -- what a space file says ----------------------------------------------------------------

@@ -6,7 +6,6 @@ from typing import Any
 
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
-from distune.study.trial import Params
 
 #: What a leaderboard has of every study.
 _ANYWAY = ("seconds", "parameters")
@@ -29,7 +28,7 @@ class GoalsOf:
     def is_on_front(self, configuration: Configuration) -> bool:
         return configuration.first in self._front
 
-    def params_of(self, configuration: Configuration) -> Params:
+    def params_of(self, configuration: Configuration) -> dict[str, Any]:
         return self._study.plain_params(configuration.params)
 
     def of(self, configuration: Configuration) -> dict[str, Any]:

@@ -97,7 +97,9 @@ def strict(tree: Any) -> Any:
 def _on_front(configuration: Configuration, goals: GoalsOf) -> dict[str, Any]:
     trials = [one.trial.number for one in configuration.trials]
     means = goals.of(configuration)["objectives"]
-    return dict(strict({"params": goals.params_of(configuration), "objectives": means, "trials": trials}))
+    return dict(
+        strict({"params": goals.params_of(configuration), "objectives": means, "trials": trials})
+    )
 
 
 def best_space(history: History, within: Configuration | None = None) -> str | None:

@@ -19,6 +19,7 @@ class Violation:
         value: its mean over the repeats.
         excess: by how much that is outside, above 0; infinite if it is no number.
         bound: the one that is not kept; `limit` is its name, "max" or "min".
+        relative: the excess in units of the bound, so that those of unlike metrics can be added up.
     """
 
     name: str
@@ -26,17 +27,13 @@ class Violation:
     excess: float
     limit: str
     bound: float
+    relative: float
 
     def __str__(self) -> str:
         if not math.isfinite(self.excess):
             return f"{self.name} is {self.value}, and {self.limit} is {self.bound:g}"
         side = "above" if self.limit == "max" else "below"
         return f"{self.name} {self.value:.6g} is {self.excess:.6g} {side} {self.bound:g}"
-
-    @property
-    def relative(self) -> float:
-        """The excess as a share of the bound, so that unlike metrics can be added up."""
-        return self.excess / abs(self.bound) if self.bound else self.excess
 
 
 @dataclass(frozen=True)
@@ -84,4 +81,4 @@ def _violations(
         mean = mean_of(name) if whole or name != SECONDS else None
         broken = None if mean is None else constraint.broken_by(mean)
         if mean is not None and broken is not None:
-            yield Violation(name, mean, *broken)
+            yield Violation(name, mean, *broken, broken[0] / constraint.scale)

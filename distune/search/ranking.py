@@ -4,21 +4,16 @@ import bisect
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice, takewhile
-from operator import itemgetter
+from itertools import chain, islice, takewhile
 from typing import cast, overload
-
-from sortedcontainers import SortedList
 
 from distune.search.configuration import (
     Configuration,
-    Rank,
     Tier,
     decoded,
     ended_as,
 )
-from distune.search.goals import is_plain, judge
-from distune.search.pareto import Remembered, fronts
+from distune.search.order import Order
 from distune.share import records
 from distune.study.study import Study
 from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, params_key
@@ -67,9 +62,7 @@ class History:
         self._tests: dict[int, Counted] = {}  # by number
         self._tests_of: dict[str, list[Counted]] = {}  # by configuration
         self._configurations: dict[str, Configuration] = {}
-        self._ranked: SortedList = SortedList()
-        self._fronts: Remembered[list[Rank]] | None = None  # of several objectives
-        self._unranked: dict[str, Configuration] = {}  # there are new trials of it
+        self._order = Order(study)
         self._replaced: set[int] = set()  # numbers of trials
         self._extending: set[int] = set()  # numbers of those that trained others further
         self._on_top: set[int] = set()  # numbers of those that persons have asked for
@@ -149,7 +142,7 @@ class History:
             self._configurations[key] = configuration
         else:
             configuration.add(ended)
-        self._unranked[key] = configuration
+        self._order.change(key, configuration)
 
     def _take_out(self, number: int) -> None:
         """Rank a trial no more, if it is ranked."""
@@ -162,13 +155,10 @@ class History:
         configuration = self._configurations[key]
         configuration.remove(number)
         if configuration.size:
-            self._unranked[key] = configuration
+            self._order.change(key, configuration)
             return
         del self._configurations[key]
-        self._unranked.pop(key, None)
-        if configuration.rank is not None:
-            self._ranked.remove(configuration.rank)
-            self._fronts = None
+        self._order.remove(key, configuration)
 
     def _is_out(self, counted: Counted) -> bool:
         number = counted.trial.number
@@ -225,8 +215,8 @@ class History:
         return params_key(params) in self._configurations
 
     def configuration_of(self, params: Params) -> Configuration | None:
-        """That with these params, as it is ranked now, if a trial of it is."""
-        self._in_order()
+        """That with these params, if a trial of it is ranked."""
+        next(iter(self._order), None)  # it may have changed
         return self._configurations.get(params_key(params))
 
     @property
@@ -264,45 +254,11 @@ class History:
 
     # -- the ranking -----------------------------------------------------------------------
 
-    def _in_order(self) -> Iterable[Rank]:
-        """The ranks, sorted. All that was counted since the question before is sorted in at once:
-        a start with a long history sorts it once.
-        """
-        changed, self._unranked = self._unranked, {}
-        for configuration in changed.values():
-            if configuration.rank is not None:
-                self._ranked.remove(configuration.rank)
-            configuration.rank = self._rank(configuration)
-        self._ranked.update(configuration.rank for configuration in changed.values())
-        if not self.study.objectives:
-            return cast(Iterable[Rank], self._ranked)
-        if changed or self._fronts is None:
-            self._fronts = Remembered(_by_front(list(self._ranked)))
-        return chain.from_iterable(self._fronts)
-
-    def _rank(self, configuration: Configuration) -> Rank:
-        study = self.study
-        if not is_plain(study):
-            whole = bool(configuration.complete)
-            configuration.judgement = judge(study, configuration.mean_of, whole=whole)
-        mean, tier = configuration.mean, configuration.tier(study.repeats)
-        if mean is None or not math.isfinite(mean):
-            order = math.inf
-        else:
-            order = -mean if study.direction == "maximize" else mean
-        if tier is Tier.INFEASIBLE and configuration.judgement is not None:
-            order = configuration.judgement.violation
-        return int(tier), order, configuration.first, configuration
-
     def front(self) -> list[Configuration]:
         """Of several objectives: the configurations that no other one dominates, in the order of
         the ranking. All have all their repeats, unless none does. Else nothing.
         """
-        if not self.study.objectives:
-            return []
-        self._in_order()
-        first = next(iter(self._fronts or ()), [])
-        return [one for tier, *_, one in first if tier <= Tier.PARTIAL]
+        return self._order.front()
 
     @property
     def configurations(self) -> int:
@@ -313,7 +269,7 @@ class History:
         """The configurations, best first; all, or the first `count`. Of several objectives: the
         front, then what would be the front without it, and so on, each by the first objective.
         """
-        return [configuration for *_, configuration in islice(self._in_order(), count)]
+        return [configuration for *_, configuration in islice(self._order, count)]
 
     def places(self, count: int | None = None) -> Iterator[tuple[int | None, Configuration]]:
         """The same, each with its rank, from 1; one that failed has none."""
@@ -322,7 +278,7 @@ class History:
 
     def best(self, count: int) -> list[Configuration]:
         """The first `count` that have a result, but for those that were trained further since."""
-        with_result = takewhile(lambda rank: rank[0] <= Tier.PARTIAL, self._in_order())
+        with_result = takewhile(lambda rank: rank[0] <= Tier.PARTIAL, self._order)
         extended = {counted.trial.extends for counted in self._extensions()}
         found = (
             one
@@ -344,7 +300,7 @@ class History:
         One with all its repeats beats any without: a lucky single trial is no winner. Of several
         objectives, it is the one of the front that is best by the first.
         """
-        for tier, order, _, configuration in islice(self._in_order(), 1):
+        for tier, order, _, configuration in islice(self._order, 1):
             if math.isfinite(order) and tier < Tier.INFEASIBLE:
                 return configuration
         return None
@@ -357,15 +313,3 @@ class History:
         mean = cast(float, winner.mean)
         reached = mean >= target if self.study.direction == "maximize" else mean <= target
         return winner if reached else None
-
-
-def _by_front(ranks: Sequence[Rank]) -> Iterator[list[Rank]]:
-    """Sorted ranks, front by front; those that have no result at last, together."""
-    for tier, group in groupby(ranks, key=itemgetter(0)):
-        some = list(group)
-        if tier > Tier.PARTIAL:
-            yield some
-            continue
-        judged = (one.judgement for *_, one in some)
-        for front in fronts([one.goals for one in judged if one is not None]):
-            yield [some[place] for place in front]

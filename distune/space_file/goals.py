@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from distune.search.samplers import SAMPLERS
 from distune.study.constraint import SECONDS
 from distune.study.space import did_you_mean
 from distune.study.trial import Direction
@@ -55,3 +56,17 @@ def check_reported(key: str, names: Iterable[str], workload: Workload | None) ->
         if name not in known:
             hint = did_you_mean(name, known)
             raise ValueError(f"{key}.{name}: {workload.name} does not report it{hint}")
+
+
+def check_samplers(objectives: Mapping[str, Direction], samplers: Iterable[str]) -> None:
+    """See that these can search for that many objectives.
+
+    Raises:
+        ValueError: one cannot; `sampler: problem`.
+    """
+    for name in samplers if len(objectives) > 1 else ():
+        if name in SAMPLERS and not SAMPLERS[name].several:
+            raise ValueError(
+                f"sampler: {name} searches for one objective: say tpe or nsga2, or leave all "
+                "objectives out but one"
+            )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from distune.search.samplers import SAMPLERS
-from distune.space_file.goals import check_objectives, check_reported
+from distune.space_file.goals import check_objectives, check_reported, check_samplers
 from distune.study.command import ARGS, COMMAND_WORDS, placeholders
 from distune.study.constraint import Constraints
 from distune.study.durations import parse_duration, parse_size
@@ -115,6 +115,7 @@ class SpaceFile(Space):
             raise ValueError("objective: there is a command too: leave one of the two out")
         check_objectives(self.objectives, self.model_fields_set, self.workload)
         check_reported("constraints", self.constraints, self.workload)
+        check_samplers(self.objectives, [self.sampler, *(s.sampler for s in self.stages or [])])
         if not (self.objectives or self.direction) and (
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):

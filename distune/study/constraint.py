@@ -54,6 +54,11 @@ class Constraint(Strict):
         most = math.nan if math.isnan(value) else max(outside)
         return math.inf if math.isnan(most) else most
 
+    @property
+    def scale(self) -> float:
+        """What excesses are measured by, so that those of unlike metrics can be added up."""
+        return max(abs(bound) for bound in (self.min, self.max) if bound is not None) or 1.0
+
 
 def _with_durations(given: Any) -> Any:
     """Of `seconds`, a bound may be a duration: `{"max": "30s"}`."""
