@@ -16,6 +16,8 @@ from distune.search.pareto import fronts
 from distune.search.ranking import History
 from distune.search.sampler import Question, Suggestion
 from distune.search.staged import make_sampler
+from distune.search.told import Telling
+from distune.search.warm_start import warm_start
 from distune.share.records import encode_document
 from distune.space_file.read import parse_space_file
 from distune.study.study import Study
@@ -295,6 +297,22 @@ def test_a_sampler_of_two_objectives_finds_the_front() -> None:
         return sum(x <= 300 for x in searched(study(**TWO, sampler=sampler), 50)[20:])
 
     assert on_front("tpe") > on_front("random") + 6
+
+
+def test_a_study_begins_with_what_another_one_has_found_of_all_that_it_ranks_by() -> None:
+    of = study(**TWO, constraints={"size": {"max": 5}}, sampler="tpe")
+    params = {"x": 1, "y": 2}
+    known = [
+        histories.counted(0, params, 0.5, metrics={"acc": 0.5, "size": 9}, seconds=4.0),
+        histories.counted(1, {"x": 3, "y": 4}, 0.6, metrics={"acc": 0.6}),
+    ]
+    other = ranked(study(metric="acc", direction="maximize"), *known)
+    found, (line,) = warm_start(of, make_sampler(of), other)
+    assert [dict(one.also) for one in found.results] == [{"seconds": 4.0, "size": 9.0}]
+    assert "1 are not of this space (no size: 1)" in line
+    (told,) = Telling().follow(History(of.model_copy(update={"warm_start": found})), ()).over
+    assert told.goals == [0.5, 4.0]
+    assert told.excesses == {"size": 0.8}
 
 
 def test_a_sampler_for_one_objective_says_so_before_anything_is_published() -> None:

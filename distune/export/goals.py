@@ -5,6 +5,7 @@ Pure.
 from typing import Any
 
 from distune.search.configuration import Configuration
+from distune.search.goals import judged_beside
 from distune.search.ranking import History
 
 #: What a leaderboard has of every study.
@@ -19,7 +20,7 @@ class GoalsOf:
         self._study = study
         self._front = {one.first for one in history.front()}
         #: The metrics, beside the first one, that it is judged by.
-        self.names = list(dict.fromkeys([*study.goals, *study.constraints]))[1:]
+        self.names = judged_beside(study)
         #: Columns of a table of configurations, beside those that every study has.
         self.columns = [name for name in self.names if name not in _ANYWAY]
         self.columns += ["front"] if study.objectives else []

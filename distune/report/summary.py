@@ -6,13 +6,13 @@ import statistics
 from distune.report.blocks import Block, Paragraph, Section, Table
 from distune.report.study_data import PARAMS_IN_WORDS, StudyData, spent
 from distune.search.configuration import Configuration
+from distune.search.goals import judged_beside
 from distune.search.staged import StageView, make_sampler
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import repeats_text, standing
 from distune.watch.display.goals import (
     ANYWAY,
     FRONT_MARK,
-    also_judged,
     metric_text,
     no_feasible,
     short_violation,
@@ -141,7 +141,7 @@ def ranking(data: StudyData) -> Section | None:
     decimals = decimals_for(shown[0].mean)
     repeats = data.study.repeats
     header = ["rank", "trials", "standing", metric, "spread", "repeats", "test", "time", "size"]
-    judged = [name for name in also_judged(data.study) if name not in ANYWAY]
+    judged = [name for name in judged_beside(data.study) if name not in ANYWAY]
     header += [*judged, "front", "breaks"]
     front = {one.first for one in data.history.front()}
 

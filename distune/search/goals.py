@@ -59,6 +59,11 @@ def is_plain(study: Study) -> bool:
     return not (study.objectives or study.constraints)
 
 
+def judged_beside(study: Study) -> list[str]:
+    """What else than its first metric a study ranks by, or bounds."""
+    return list(dict.fromkeys([*study.goals, *study.constraints]))[1:]
+
+
 def judge(study: Study, mean_of: Callable[[str], float | None], *, whole: bool) -> Judgement:
     """What a configuration is ranked by.
 

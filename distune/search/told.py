@@ -157,7 +157,10 @@ class Telling:
 def _before(study: Study) -> Iterator[Told]:
     """What another study has found: configurations with numbers of their own, counted first."""
     for number, earlier in enumerate(study.earlier, -len(study.earlier)):
-        yield Told(number, earlier.params, values=[earlier.value], heard=number)
+        told = Told(number, earlier.params, study, [earlier.value], heard=number)
+        if not is_plain(study):
+            told.measured.append({**earlier.also, study.metric: earlier.value})
+        yield told
 
 
 def filled_in(

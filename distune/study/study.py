@@ -33,6 +33,8 @@ class Earlier(Document):
 
     params: dict[str, Scalar]
     value: Annotated[float, Field(allow_inf_nan=False)]
+    #: Of what else this one ranks by, or bounds.
+    also: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
 
 
 class WarmStart(Document):

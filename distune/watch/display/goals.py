@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.search.configuration import Configuration, Tier
-from distune.search.goals import Violation
+from distune.search.goals import Violation, judged_beside
 from distune.study.constraint import SECONDS
 from distune.study.durations import precise_duration
 from distune.study.study import Study
@@ -36,14 +36,9 @@ def metric_text(name: str, value: float | None, decimals: int | None = None) -> 
     return format_value(value, decimals)
 
 
-def also_judged(study: Study) -> list[str]:
-    """What else than its first metric a study ranks by, or bounds."""
-    return list(dict.fromkeys([*study.goals, *study.constraints]))[1:]
-
-
 def goal_columns(study: Study) -> list[Column]:
     """For each of these a column; then one for the constraints that are not kept."""
-    columns = [Column(1, clean(name), right=True) for name in also_judged(study)]
+    columns = [Column(1, clean(name), right=True) for name in judged_beside(study)]
     return (
         [*columns, Column(1, "breaks", optional=True, widest=40)] if study.constraints else columns
     )
@@ -51,12 +46,12 @@ def goal_columns(study: Study) -> list[Column]:
 
 def hidden_columns(study: Study) -> set[str]:
     """Columns that a ranking would have anyway, and that say the same as one of these."""
-    return {column for name, column in ANYWAY.items() if name in also_judged(study)}
+    return {column for name, column in ANYWAY.items() if name in judged_beside(study)}
 
 
 def goal_cells(study: Study, configuration: Configuration) -> Iterator[Text]:
     broken = {one.name for one in configuration.violations}
-    for name in also_judged(study):
+    for name in judged_beside(study):
         text = metric_text(name, configuration.mean_of(name))
         yield Text(text, "yellow" if name in broken else "")
     if study.constraints:
