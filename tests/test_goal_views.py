@@ -21,6 +21,7 @@ from distune.export.leaderboard import best_space, leaderboard_csv
 from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
 from distune.report import front as front_section
+from distune.report import progress
 from distune.report.blocks import Plot, Table
 from distune.report.study_data import StudyData
 from distune.report.summary import ranking, summary
@@ -266,6 +267,11 @@ def test_the_report_draws_the_front_and_lists_it() -> None:
     assert "parameters 50.0k above 200k" in all_of_them.rows[4]
     assert [("◇" in row) for row in all_of_them.rows] == [True, True, True, False, False]
     assert "Ranked by its objectives (maximize acc, minimize seconds)" in words(summary(data))
+    search = progress.section(data)
+    assert search is not None
+    assert "The best single trial has acc 0.9800: trial 1" in words(
+        search
+    )  # not the infeasible one
     plain = histories.history_of(study(metric="acc", direction="maximize"), [run(0, 0.5)])
     assert front_section.section(StudyData(seen(plain))) is None
 

@@ -6,6 +6,7 @@ from distune.report.blocks import Plot, Section, Table
 from distune.report.plotting import PlotlyFigure, axis, dots, figure, lines, scale, spans_decades
 from distune.report.study_data import StudyData
 from distune.search.configuration import Configuration, Tier
+from distune.study.constraint import SECONDS
 from distune.watch.display.goals import metric_text
 from distune.watch.display.numbers import plural
 from distune.watch.display.text import clean
@@ -93,5 +94,5 @@ def _figure(
     costs = [cost for one in ranked if (cost := one.mean_of(second)) is not None]
     log = {"type": "log"} if spans_decades(costs) else {}
     values = [value for one in ranked if (value := one.mean_of(first)) is not None]
-    x = axis(f"{second}, s" if second == "seconds" else second, **log)
+    x = axis("training time, s" if second == SECONDS else second, **log)
     return figure(traces, x, axis(first, **scale(values, direction)))

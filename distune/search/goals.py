@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from distune.study.constraint import SECONDS
 from distune.study.study import Study
+from distune.study.trial import Result
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,13 @@ class Judgement:
 def is_plain(study: Study) -> bool:
     """Whether one metric is all that a study ranks by."""
     return not (study.objectives or study.constraints)
+
+
+def keeps_constraints(study: Study, result: Result) -> bool:
+    """Whether one training by itself does; what it does not report it keeps."""
+    measured = {**result.metrics, SECONDS: result.seconds}
+    bounded = ((measured.get(name), one) for name, one in study.constraints.items())
+    return all(value is None or one.excess(value) <= 0 for value, one in bounded)
 
 
 def judged_beside(study: Study) -> list[str]:

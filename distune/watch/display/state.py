@@ -141,7 +141,7 @@ def title_line(snapshot: Snapshot, width: int) -> Text:
         (name, 0),
         (Text(doing_stage(snapshot), "cyan"), 1),
         (fitted(Text(clean(study.objective_name), "dim"), 40), 3),
-        (fitted(Text(f"{clean(study.aim)}", "dim"), 40), 2),
+        (fitted(Text(clean(study.aim), "dim"), 64 if study.objectives else 40), 2),
     ]
     left = joined(details, width - state.cell_len - 2, "  ")
     return line_of(padded(left, width - state.cell_len), state)
