@@ -239,7 +239,9 @@ class Result(Record, frozen=True, kw_only=True):
 
     outcome: Outcome
     value: float | None = None  # of the study's metric
-    metrics: dict[str, float] = {}  # of the step that `value` is from
+    #: Of the step that `value` is from; and what the study ranks by or bounds beside, if only other
+    #: steps have it.
+    metrics: dict[str, float] = {}
     seconds: float = 0.0  # of training
     steps: Count = 0  # reports made
     failure: Failure | None = None
