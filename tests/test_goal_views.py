@@ -14,7 +14,6 @@ import optuna
 import pytest
 from rich.console import Console, RenderableType
 
-from distune.cli.app import COMMANDS
 from distune.errors import DistuneError, UserError
 from distune.export.importance import Unknown, importances
 from distune.export.leaderboard import best_space, leaderboard_csv
@@ -31,6 +30,7 @@ from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.space_file.read import parse_space_file
 from distune.study.study import Limits
+from distune.study.trial import Outcome
 from distune.watch.display.goals import front_text, no_feasible
 from distune.watch.display.importance import importance_json, importance_text
 from distune.watch.display.json_data import snapshot_json, trial_json
@@ -408,4 +408,10 @@ def test_a_mistake_ends_a_command_with_status_2_and_one_line(lab: Lab) -> None:
         assert done.returncode == 2, done.stdout + done.stderr
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert "importance" in COMMANDS
+    stopped = [run(0, 0.5, 1.0, outcome=Outcome.PRUNED)]
+    histories.write_study(
+        lab.logs / "stopped", study(metric="acc", direction="maximize"), stopped, {}
+    )
+    done = lab.run("best", "--within", "1h", "--study", "stopped")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no trial of digits has a result yet" in done.stderr

@@ -40,7 +40,8 @@ def best(
     limits = dict(map(parse_limit, within or []))
     snapshot = look(logs, study)
     chosen = best_within(snapshot.history, limits) if limits else None
-    text = best_space(snapshot.history, chosen)
+    nothing = limits and chosen is None  # but what was stopped may be the winner so far
+    text = None if nothing else best_space(snapshot.history, chosen)
     if text is None:
         over = snapshot.finished
         when = " yet" if over is None else f", and the study is over: {over.reason}"
