@@ -105,12 +105,13 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         "enqueue": ["space", "{}", "--logs", "."],
         "drop": ["space", "0", "--logs", "."],
         "retry": ["space", "1", "--logs", "."],
+        "importance": ["space", "--logs", "."],  # a mistake: there are three trials
         "extend": ["space", "2", "--set", "x=2", "--logs", "."],
         "launch": ["slurm", "--logs", ".", "--dry-run"],
     }
     assert set(typed) == set(COMMANDS)
     for command, arguments in typed.items():
-        planted.run(command, *arguments, status=2 * (command in ("data", "pause")))
+        planted.run(command, *arguments, status=2 * (command in ("data", "importance", "pause")))
     planted.run("launch", "ssh", "--logs", ".", "--dry-run", "nowhere")
     planted.run(
         *("launch", "k8s", "--dry-run", "--space", str(space), "--claim", "c", "--image", "i"),

@@ -26,6 +26,7 @@ from distune.report import (
     curve_data,
     curves,
     heat_map,
+    importance,
     parameters,
     progress,
     summary,
@@ -34,7 +35,6 @@ from distune.report import (
 )
 from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
 from distune.report.groups import Group, classes, even_classes, groups_of
-from distune.report.optuna_plots import importances
 from distune.report.plotting import safe_figure
 from distune.report.reading import read_study
 from distune.report.study_data import StudyData, sample, value_of
@@ -282,10 +282,21 @@ def test_metrics_of_one_quantity_belong_together(
 def test_the_middle_of_curves_is_where_half_of_them_still_train() -> None:
     three = [[(1.0, 1.0), (3.0, 3.0)], [(1.0, 5.0), (2.0, 5.0)], [(1.0, 9.0)]]
     central = curve_data.middle(three)
+    assert central is not None
     assert central.x == [1.0, 2.0]
     assert central.median == [5.0, 3.5]  # at 2: half way up the first one, and the second one
     assert central.low == [3.0, 2.75]
     assert central.high == [7.0, 4.25]
+
+
+def test_curves_of_which_no_two_have_a_time_in_common_have_no_middle() -> None:
+    apart = [[(10.0**i, 1.0), (2 * 10.0**i, 2.0)] for i in range(5)]
+    assert curve_data.middle(apart) is None
+    made, files = [counted(i, 0.5) for i in range(5)], {}
+    for one, points in zip(made, apart, strict=True):
+        steps = [Report(step=i, metrics={"loss": y}, seconds=x) for i, (x, y) in enumerate(points)]
+        files[one.trial.number] = a_file(one.trial, "w", 0.0, steps)
+    assert curves.section(study_data(a_study(), made, files=files), []) is not None
 
 
 def test_the_gap_is_validation_minus_training() -> None:
@@ -408,24 +419,25 @@ def test_an_objective_that_reports_nothing_but_a_number_has_no_curves() -> None:
 
 def test_the_parameter_that_decides_is_the_most_important_one() -> None:
     made = a_search(200)
-    weights = importances(made)
+    found = importance.importance_of(made)
+    weights = importance.weights(found)
     assert next(iter(weights)) == "lr"
     assert "epochs" not in weights  # a constant
-    words = words_of(parameters.what_mattered(made, weights))
-    assert "stand out by lr" in words
-    (plot,) = plots_of(parameters.what_mattered(made, weights))
-    assert "rests on 185 complete trials" in plot.caption
+    section = importance.section(made, found)
+    assert "stand out for val_accuracy by lr; the rest may be chance" in words_of(section)
+    (plot,) = plots_of(section)
+    assert "on 185 configurations with a complete trial: the best 19" in plot.caption
 
 
 @pytest.mark.parametrize(
     ("values", "why"),
-    [([0.1] * 9, "9 complete trials: too few"), ([0.1] * 30, "reached the same")],
+    [([0.1] * 19, "19 configurations with a complete trial: too few"), ([0.1] * 30, "the same")],
 )
 def test_why_nothing_is_said_of_importance_is_said(values: list[float], why: str) -> None:
     made = study_data(a_study(), [counted(i, value) for i, value in enumerate(values)])
-    weights = importances(made)
-    assert weights == {}
-    assert why in words_of(parameters.what_mattered(made, weights))
+    found = importance.importance_of(made)
+    assert importance.weights(found) == {}
+    assert why in words_of(importance.section(made, found))
 
 
 def test_few_values_have_a_class_each_and_many_numbers_intervals_of_one_length() -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "Show where a study stands, as text or JSON.",
     "best": "Show the best configuration so far.",
     "show": "Show everything about one trial.",
+    "importance": "Show which parameters mattered, and how sure that is.",
     "report": "Write an HTML page with plots of a study.",
     "export": "Write the trials to a file for other programs.",
     "pause": "Have a study rest, and its workers stay.",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from distune.export.goals import GoalsOf
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
 from distune.study.command import without
@@ -27,14 +28,14 @@ def parameter_names(history: History) -> list[str]:
 def leaderboard_csv(history: History) -> str:
     """One row a configuration, best first. Spread is the standard deviation over repeats."""
     study = history.study
-    names = parameter_names(history)
+    names, goals = parameter_names(history), GoalsOf(history)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     ours = ["rank", "trials", "standing", study.metric, "spread", "repeats", study.test_metric,
-            "seconds", "parameters"]  # fmt: skip
+            "seconds", "parameters", *goals.columns]  # fmt: skip
     ours += ["reason"] if study.pruner is not None else []
     header = (csv_text(f"params.{name}" if name in ours else name) for name in names)
-    writer.writerow([*ours[:3], csv_text(study.metric), *ours[4:], *header])
+    writer.writerow([*map(csv_text, ours), *header])
     for rank, one in history.places():
         numbers = " ".join(str(counted.trial.number) for counted in one.trials)
         standing = one.tier(study.repeats).name.lower()
@@ -42,8 +43,9 @@ def leaderboard_csv(history: History) -> str:
         measured = [_cell(one.mean), _cell(one.spread), len(one.values), test]
         cost = [f"{one.seconds:.3f}", _cell(one.parameters)]
         params = (csv_text(one.params.get(name)) for name in names)
+        judged = (cell if isinstance(cell, str) else _cell(cell) for cell in goals.cells(one))
         why = [csv_text(one.why)] if study.pruner is not None else []
-        writer.writerow([rank, numbers, standing, *measured, *cost, *why, *params])
+        writer.writerow([rank, numbers, standing, *measured, *cost, *judged, *why, *params])
     return out.getvalue()
 
 
@@ -94,20 +96,35 @@ def strict(tree: Any) -> Any:
             return tree
 
 
-def best_space(history: History) -> str | None:
+def _on_front(configuration: Configuration, goals: GoalsOf) -> dict[str, Any]:
+    trials = [one.trial.number for one in configuration.trials]
+    means = goals.of(configuration)["objectives"]
+    return dict(
+        strict({"params": goals.params_of(configuration), "objectives": means, "trials": trials})
+    )
+
+
+def best_space(history: History, within: Configuration | None = None) -> str | None:
     """The winner as a space file: `distune master --space best.json` trains it again, with the
-    seeds that it had, in a study that is named after it.
+    seeds that it had, in a study that is named after it. Of several objectives its `result` has all
+    of the front. `within`: another one instead.
 
     None if no configuration has a finite value.
     """
-    winner = history.winner()
+    winner = within or history.winner()
     if winner is None:
         return None
-    study = history.study
+    study, goals = history.study, GoalsOf(history)
+    ranked_by: dict[str, Any] = {"metric": study.metric, "direction": study.direction}
+    result = {**result_of(winner, study.test_metric), **strict(goals.of(winner))}
+    if study.objectives:
+        ranked_by = {"objectives": study.objectives}
+        result["front"] = [_on_front(one, goals) for one in history.front()]
     trials = winner.complete or winner.trials
     fields: dict[str, Any] = {
         "name": f"{study.name[:_LONGEST_NAME]}-best-{winner.first}",
-        "description": f"the winner of {study.name}, of {history.configurations} configurations",
+        "description": f"{_what(history, within)} of {study.name}, of {history.configurations} "
+        "configurations",
         "objective": study.objective,
         "command": study.command
         and without(study.command, study.parameter_names - winner.params.keys()),
@@ -115,8 +132,9 @@ def best_space(history: History) -> str | None:
             name: {"choices": [value]} if isinstance(value, list | dict) else value
             for name, value in study.plain_params(winner.params).items()
         },
-        "metric": study.metric,
-        "direction": study.direction,
+        **ranked_by,
+        "constraints": {n: c.model_dump(exclude_none=True) for n, c in study.constraints.items()}
+        or None,
         "summary": study.summary,
         "repeats": len(trials),
         "trials": len(trials),
@@ -125,6 +143,10 @@ def best_space(history: History) -> str | None:
         "max_seconds": study.max_seconds,
         "trial_timeout": study.trial_timeout,
         "fresh_process": study.fresh_process or None,
-        "result": result_of(winner, study.test_metric),
+        "result": result,
     }
     return json.dumps({k: v for k, v in fields.items() if v is not None}, indent=2) + "\n"
+
+
+def _what(history: History, within: Configuration | None) -> str:
+    return "the winner" if within in (None, history.winner()) else "the best within limits"

@@ -21,16 +21,17 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from distune.export.table import TrialRow, TrialTable, is_numeric, span
 from distune.search.ranking import History
 from distune.share.records import with_finite_numbers
+from distune.study.constraint import SECONDS, Constraint
 from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from distune.study.stage import possible_after
 from distune.study.study import Study
-from distune.study.trial import Outcome, Report, Scalar
+from distune.study.trial import Outcome, Params, Report, Scalar
 
 #: Fields of a row that an Optuna trial has a place of its own for, or that may change.
 _NO_ATTRIBUTES = frozenset({"params", "metrics", "test", "value", "rank", "elapsed", "steps"})
 
 
-def optuna_study(table: TrialTable, storage: Any = None) -> optuna.Study:
+def optuna_study(table: TrialTable, storage: Any = None, *, plain: bool = False) -> optuna.Study:
     """The trials of a table, in the order of their numbers.
 
     What has a finite value is complete there, what was pruned is pruned, and all else,
@@ -48,25 +49,39 @@ def optuna_study(table: TrialTable, storage: Any = None) -> optuna.Study:
         table: of the trials. Optuna numbers its trials itself: which they are is the attribute
             `number`. Their curves become intermediate values.
         storage: as `optuna.create_study` takes it; in memory if None.
+        plain: without objectives but the first one, and without constraints; for plots, which
+            would leave out what is infeasible.
 
     Raises:
         optuna.exceptions.DuplicatedStudyError: the storage has a study of that name.
     """
-    history = table.history
+    history, ours = table.history, table.history.study
+    goals, constraints = ours.goals, ours.constraints
+    if plain:
+        goals, constraints = {ours.metric: ours.direction}, {}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(
-            storage=storage, study_name=history.study.name, direction=history.study.direction
+            storage=storage, study_name=history.study.name, directions=list(goals.values())
         )
     finally:
         optuna.logging.set_verbosity(verbosity)
     with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
-        study.set_metric_names([history.study.metric])
+        study.set_metric_names(list(goals))
     domains = _domains(history)
     for row, reports in table.with_curves():
-        study.add_trial(_frozen(history, row, domains, reports))
+        study.add_trial(_frozen(history, row, domains, reports, list(goals), constraints))
     return study
+
+
+def placed(
+    history: History, settings: Iterable[Params]
+) -> Iterator[dict[str, tuple[Scalar, BaseDistribution]]]:
+    """Of each setting: what a parameter is there, and the distribution that has it."""
+    domains = _domains(history)
+    for params in settings:
+        yield {n: (domains[n].value_of(v), domains[n].distribution) for n, v in params.items()}
 
 
 @dataclass(frozen=True)
@@ -149,10 +164,29 @@ def _fits(distribution: BaseDistribution, value: Any) -> bool:
     return exact and bool(distribution._contains(internal))
 
 
+def _broken(
+    constraints: Mapping[str, Constraint], measured: Mapping[str, float | None]
+) -> Iterator[tuple[str, float]]:
+    """Of each constraint by how much a trial is outside of it, as Optuna has it: 0 or less if it
+    is not.
+    """
+    for name, constraint in constraints.items():
+        value = measured.get(name)
+        if value is not None:
+            yield name, constraint.excess(value)
+
+
 def _frozen(
-    history: History, row: TrialRow, domains: Mapping[str, _Domain], curve: Iterable[Report]
+    history: History,
+    row: TrialRow,
+    domains: Mapping[str, _Domain],
+    curve: Iterable[Report],
+    goals: Sequence[str],
+    constraints: Mapping[str, Constraint],
 ) -> FrozenTrial:
-    finite = row.value is not None and math.isfinite(row.value)
+    measured = {**row.metrics, history.study.metric: row.value, SECONDS: row.seconds}
+    values = [value for name in goals if (value := measured.get(name)) is not None]
+    finite = len(values) == len(goals) and all(map(math.isfinite, values))
     if row.outcome == Outcome.COMPLETE and finite:
         state = TrialState.COMPLETE
     else:
@@ -163,7 +197,8 @@ def _frozen(
     attributes |= {f"test.{name}": value for name, value in row.test.items()}
     frozen = create_trial(
         state=state,
-        value=row.value if finite and state is not TrialState.FAIL else None,
+        values=values if finite and state is not TrialState.FAIL else None,
+        constraints=dict(_broken(constraints, measured)),
         params={name: domains[name].value_of(value) for name, value in row.params.items()},
         distributions={name: domains[name].distribution for name in row.params},
         user_attrs={n: with_finite_numbers(v) for n, v in attributes.items() if v is not None},

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TypeGuard
 
+from distune.export.goals import GoalsOf
 from distune.export.leaderboard import parameter_names
 from distune.search.ranking import History
 from distune.search.staged import StagedSampler
@@ -41,6 +42,10 @@ class TrialRow:
     params: Params  # by name; columns `params.NAME`
     metrics: Metrics  # of the step that `value` is from; columns `metrics.NAME`
     test: Metrics  # what it reached on the test set, if it was tested; columns `test.NAME`
+    #: Whether its configuration is on the front; None in a study of one metric, and no column.
+    front: bool | None = field(default=None, kw_only=True)
+    #: Which constraints that does not keep, and by how much; None in a study without any.
+    violations: str | None = field(default=None, kw_only=True)
 
 
 def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
@@ -50,8 +55,9 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
     staged = StagedSampler(history.study) if history.study.stages else None
     if staged is not None:
         staged.follow(history.trials)
-    rows = []
+    rows, goals, study = [], GoalsOf(history), history.study
     for rank, configuration in history.places(top):
+        violations = "; ".join(map(str, configuration.violations))
         for counted in configuration.trials:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
@@ -79,6 +85,8 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
                     params=trial.params,
                     metrics=result.metrics,
                     test=test.result.metrics if test else {},
+                    front=goals.is_on_front(configuration) if study.objectives else None,
+                    violations=violations if study.constraints else None,
                 )
             )
     return sorted(rows, key=lambda row: row.number)
@@ -149,7 +157,10 @@ _TYPES = {
     one.name: getattr(one.type, "__name__", f"{one.type}".removesuffix(" | None"))
     for one in fields(TrialRow)
 }
-_DESCRIBED = {name: _EXAMPLES[of] for name, of in _TYPES.items() if of in _EXAMPLES}
+_GOALS = ("front", "violations")  # columns of a study that has objectives, or constraints
+_DESCRIBED = {
+    name: _EXAMPLES[of] for name, of in _TYPES.items() if of in _EXAMPLES and name not in _GOALS
+}
 
 
 @dataclass(frozen=True)
@@ -186,6 +197,10 @@ class TrialTable:
             for name, example in _DESCRIBED.items()
             if name != "reason" or self.history.study.pruner is not None
         ]
+        if self.history.study.objectives:
+            described.append(_column("front", [row.front for row in self.rows], [True]))
+        if self.history.study.constraints:
+            described.append(_column("violations", [row.violations for row in self.rows], [""]))
         measured = []
         for group in ("metrics", "test"):
             found = [getattr(row, group) for row in self.rows]

@@ -83,8 +83,10 @@ class Middle:
     high: list[float]
 
 
-def middle(curves: Sequence[Curve]) -> Middle:
-    """Quartiles over curves, each straight between two of its points, and nowhere else."""
+def middle(curves: Sequence[Curve]) -> Middle | None:
+    """Quartiles over curves, each straight between two of its points, and nowhere else; None if no
+    place has a value of half of them.
+    """
     grid = np.unique([x for curve in curves for x, _ in curve])
     # Each trial has times of its own: with a point for each, the median would jump at every end.
     shared = len(grid) <= 1.5 * max(map(len, curves))
@@ -96,5 +98,7 @@ def middle(curves: Sequence[Curve]) -> Middle:
         inside = (grid >= x[0]) & (grid <= x[-1])
         row[inside] = np.interp(grid[inside], x, y)
     enough = np.isfinite(rows).sum(axis=0) * 2 >= len(curves)
+    if not enough.any():
+        return None
     low, median, high = np.nanquantile(rows[:, enough], (0.25, 0.5, 0.75), axis=0)
     return Middle(*([float(v) for v in values] for values in (grid[enough], low, median, high)))

@@ -169,13 +169,15 @@ class _Drawing:
             if not there:
                 continue
             hue = colour(i, len(self.groups), self.ordered)
-            many = len(there) >= _FEWEST_FOR_MEDIAN
+            central = None
+            if len(there) >= _FEWEST_FOR_MEDIAN:
+                central = middle([curve for _, curve in there])
             made: list[dict[str, Any]] = []
             end = there[-1][1][-1][1]
-            if self.one_by_one or not many:
-                made += [_line(curve, hue, dash, f"trial {n}", many) for n, curve in there]
-            if many:
-                central = middle([curve for _, curve in there])
+            if self.one_by_one or central is None:
+                thin = central is not None
+                made += [_line(curve, hue, dash, f"trial {n}", thin) for n, curve in there]
+            if central is not None:
                 end = central.median[-1]
                 if not self.one_by_one and dash == "solid":
                     band = {"fill": "tonexty", "fillcolor": f"{hue}~"}

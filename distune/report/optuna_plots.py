@@ -10,33 +10,14 @@ import optuna
 from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
 from distune.report.plotting import PlotlyFigure, label
-from distune.report.study_data import StudyData
 from distune.search.ranking import History
-
-FEWEST = 10  # trials below which nothing is said of importance
 
 
 def study_of(history: History) -> optuna.Study:
     """The history as an Optuna study."""
     # Optuna calls experimental what it has had for years.
     with warnings.catch_warnings(action="ignore"):
-        return optuna_study(TrialTable(history))
-
-
-def importances(data: StudyData) -> dict[str, float]:
-    """How much each parameter tells the best trials from all of them, as a share of the sum over
-    all parameters, the greatest first; empty if none can be judged.
-
-    PED-ANOVA (Watanabe, Bansal, Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter
-    Importance in Arbitrary Subspaces").
-    """
-    if len(data.values) < FEWEST or len(set(data.values.values())) == 1:
-        return {}
-    study = study_of(data.history)
-    with warnings.catch_warnings(action="ignore"):  # of few trials: the report says it itself
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(value) for name, value in found.items() if name in data.varying}
+        return optuna_study(TrialTable(history), plain=True)
 
 
 def slice_plot(study: optuna.Study, name: str, metric: str) -> PlotlyFigure:

@@ -7,65 +7,11 @@ import optuna
 
 from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.heat_map import heat_maps
-from distune.report.optuna_plots import FEWEST, parallel_plot, slice_plot, study_of
-from distune.report.plotting import PlotlyFigure, axis, figure, label, scale
+from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
+from distune.report.plotting import scale
 from distune.report.study_data import StudyData, sample
 from distune.search.ranking import History
 from distune.watch.display.numbers import format_scalar, plural
-from distune.watch.display.text import clean
-
-_FEW = 50  # trials below which it is said that it may be chance
-_WORTH_A_WORD = 0.05
-_BEST_SHARE = 0.1  # of the trials that PED-ANOVA compares with all; its default
-
-
-def what_mattered(data: StudyData, found: Mapping[str, float]) -> Section | None:
-    """`found`: the importance of each parameter, the greatest first; empty if it is not known."""
-    if not data.varying or not data.trials:
-        return None
-    complete = len(data.values)
-    if not found:
-        why_not = "No parameter can be seen to have mattered: what was tried reached the same."
-        if complete < FEWEST:
-            why_not = (
-                f"{plural(complete, 'complete trial')}: too few to say which parameters mattered. "
-                f"It takes {FEWEST}, and some {_FEW} to rely on it."
-            )
-        return Section("importance", "What mattered", [Paragraph(why_not)])
-    plot = Plot(
-        "",
-        {"": _importance_plot(found)},
-        "Importance of each parameter: "
-        + ", ".join(f"{name} {value:.2f}" for name, value in found.items()),
-        f"PED-ANOVA, through Optuna. It rests on {plural(complete, 'complete trial')}: the "
-        f"best {_BEST_SHARE:.0%} of them are compared with all. A parameter is important if "
-        "its values are distributed otherwise among the best than among all; the numbers are "
-        "shares of their sum. They do not say which values are good, and hold for the ranges "
-        "that were searched.",
-        height=90 + 30 * len(found),
-    )
-    chance = f"{complete} trials are few for that: these numbers may be chance."
-    warning = [Paragraph(chance, "aside")] if complete < _FEW else []
-    return Section("importance", "What mattered", [Paragraph(_words(found)), *warning, plot])
-
-
-def _importance_plot(found: Mapping[str, float]) -> PlotlyFigure:
-    names, values = list(found)[::-1], list(found.values())[::-1]  # from the bottom
-    bars = {
-        "type": "bar", "orientation": "h", "marker": {"color": "@0"}, "x": values,
-        "y": [label(name) for name in names], "cliponaxis": False, "textposition": "outside",
-        "text": [f"{value:.2f}" if value >= 0.01 else "<0.01" for value in values],
-    }  # fmt: skip
-    x = axis("importance", range=[0, 1.1 * max(values)])
-    return figure([bars], x, {"type": "category"}, margin={"l": 56, "r": 16, "t": 24, "b": 48})
-
-
-def _words(found: Mapping[str, float]) -> str:
-    words = [f"{clean(n, 60)} ({v:.0%})" for n, v in found.items() if v >= _WORTH_A_WORD]
-    first, *others = words[:3]
-    then = f", then by {' and '.join(others)}" if others else ""
-    return f"The best trials stand out by {first}{then}."
-
 
 _SLICES = 12
 _AXES = 10

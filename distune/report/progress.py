@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from distune.report.blocks import Paragraph, Plot, Row, Section
 from distune.report.plotting import PlotlyFigure, axis, figure, lines, scale
 from distune.report.study_data import StudyData, spent, value_of
+from distune.search.goals import keeps_constraints
 from distune.search.staged import make_sampler
 from distune.study.trial import Direction
 from distune.watch.display.numbers import duration, format_value, plural
@@ -82,7 +83,8 @@ _FEWEST = 3  # trials whose order can be shuffled
 
 def section(data: StudyData) -> Section | None:
     trials = data.trials
-    values = [value_of(one) for one in trials]
+    kept = [keeps_constraints(data.study, one.result) for one in trials]
+    values = [value_of(one) if fine else math.nan for one, fine in zip(trials, kept, strict=True)]
     if not any(map(math.isfinite, values)):
         return None
     direction = data.study.direction
@@ -112,7 +114,7 @@ def section(data: StudyData) -> Section | None:
         {"": _figure(data, counts, best, over_trials, "trials")},
         f"Best {metric} so far against the number of trials: {format_value(best[-1])} after "
         f"{len(trials)}.",
-        _caption(over_trials is not None),
+        _caption(over_trials is not None, all(kept)),
     )
     against_time = Plot(
         "Against time",
@@ -139,11 +141,13 @@ def _words(data: StudyData, best: Sequence[float]) -> str:
     )
 
 
-def _caption(shuffled: bool) -> str:
+def _caption(shuffled: bool, all_feasible: bool) -> str:
     line = (
         "Line: the best value of a single trial so far, in the order in which they were counted. "
         "Failed, diverged and stopped trials count as trials and have no value."
     )
+    if not all_feasible:
+        line += " So do those that break a constraint."
     shuffle = (
         f" The order of a random search is chance. So: dashed, the median over {ORDERS:,} "
         "reshuffled orders of the same trials; dark band, half of these orders; light band, nine "

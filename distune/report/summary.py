@@ -6,9 +6,18 @@ import statistics
 from distune.report.blocks import Block, Paragraph, Section, Table
 from distune.report.study_data import PARAMS_IN_WORDS, StudyData, spent
 from distune.search.configuration import Configuration
+from distune.search.goals import judged_beside
 from distune.search.staged import StageView, make_sampler
 from distune.study.trial import Outcome
 from distune.watch.display.configurations import repeats_text, standing
+from distune.watch.display.goals import (
+    ANYWAY,
+    FRONT_MARK,
+    metric_text,
+    no_feasible,
+    short_violation,
+    values_text,
+)
 from distune.watch.display.numbers import (
     decimals_for,
     duration,
@@ -43,9 +52,21 @@ def _what(data: StudyData) -> str:
     repeats = f", each setting trained {study.repeats} times" if study.repeats > 1 else ""
     return (
         f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}. "
-        f"Ranked by {clean(study.metric)}, {data.good_direction}. The study is "
+        f"{_ranked_by(data)} The study is "
         f"{describe_state(data.snapshot)}."
     )
+
+
+def _ranked_by(data: StudyData) -> str:
+    study = data.study
+    said = f"Ranked by {clean(study.metric)}, {data.good_direction}."
+    if study.objectives:
+        said = (
+            f"Ranked by its objectives ({clean(study.aim)}): the front first, then that of the "
+            f"rest, and so on, each by {clean(study.metric)}."
+        )
+    bounds = ", ".join(f"{clean(name, 60)} {one}" for name, one in study.constraints.items())
+    return f"{said} What breaks a constraint ({bounds}) stands below all else." if bounds else said
 
 
 def _counts(data: StudyData) -> str:
@@ -79,7 +100,8 @@ def _counts(data: StudyData) -> str:
 def _found(data: StudyData) -> list[str]:
     winner = data.history.winner()
     if winner is None or winner.mean is None:
-        return ["No configuration has a result."] if data.trials else []
+        why = no_feasible(data.snapshot) or "no configuration has a result"
+        return [f"{why[0].upper()}{why[1:]}."] if data.trials else []
     study = data.study
     metric = clean(study.metric)
     decimals = decimals_for(winner.mean)
@@ -90,6 +112,9 @@ def _found(data: StudyData) -> list[str]:
             f"{plural(len(winner.values), 'repeat')})"
         )
     best += f": {data.params_words(winner.params)}"
+    if study.objectives:
+        best = f"The best of the front by {metric} has {values_text(study, winner).plain}: "
+        best += data.params_words(winner.params)
     lines = [f"{best} (trial {winner.first}, {duration(winner.seconds)} of training)."]
     test = winner.test_mean(study.test_metric)
     if test is not None:
@@ -116,6 +141,9 @@ def ranking(data: StudyData) -> Section | None:
     decimals = decimals_for(shown[0].mean)
     repeats = data.study.repeats
     header = ["rank", "trials", "standing", metric, "spread", "repeats", "test", "time", "size"]
+    judged = [name for name in judged_beside(data.study) if name not in ANYWAY]
+    header += [*judged, "front", "breaks"]
+    front = {one.first for one in data.history.front()}
 
     def row(rank: int | None, one: Configuration) -> list[str]:
         numbers = " ".join(str(run.trial.number) for run in one.trials[:5])
@@ -132,6 +160,9 @@ def ranking(data: StudyData) -> Section | None:
             "" if test is None else format_value(test, 4),
             duration(one.seconds),
             "" if one.parameters is None else short_number(one.parameters),
+            *(metric_text(name, one.mean_of(name)) for name in judged),
+            FRONT_MARK if one.first in front else "",
+            ", ".join(map(short_violation, one.violations)),
             *params,
         ]
 
@@ -155,7 +186,8 @@ def ranking(data: StudyData) -> Section | None:
     rows = [row(rank, one) for rank, one in data.history.places(ROWS)]
     has = [i for i in range(len(header)) if any(row[i] for row in rows)]
     rows = [[row[i] for i in has] + row[len(header) :] for row in rows]
-    numeric = frozenset({0, *range(3, len(has))})
+    texts = {header.index(name) for name in ("front", "breaks")}
+    numeric = frozenset({0, *(at for at, i in enumerate(has) if i >= 3 and i not in texts)})
     columns = [header[i] for i in has] + names
     return Section("ranking", "Ranking", [Table("", columns, rows, numeric, caption)])
 

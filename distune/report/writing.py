@@ -18,9 +18,18 @@ from jinja2 import Environment, PackageLoader
 from distune.errors import UserError
 from distune.export.files import complete
 from distune.export.leaderboard import parameter_names
-from distune.report import cost, curves, parameters, progress, summary, winner, workers
+from distune.report import (
+    cost,
+    curves,
+    front,
+    importance,
+    parameters,
+    progress,
+    summary,
+    winner,
+    workers,
+)
 from distune.report.blocks import Plot, Row, Section
-from distune.report.optuna_plots import importances
 from distune.report.plotting import safe_figure
 from distune.report.study_data import STAGE, StudyData
 from distune.watch.display.text import clean
@@ -72,16 +81,18 @@ def all_sections(data: StudyData, color_by: str | None = None) -> list[Section]:
         color_by: the parameter whose values have colours in learning curves, until another is
             chosen in the page; the stage if None and there are any, else the most important.
     """
-    weights = importances(data)
+    mattered = importance.importance_of(data)
+    weights = importance.weights(mattered)
     staged = [STAGE] if data.stages else []
     first = [] if color_by is None else [color_by]
     colours = list(dict.fromkeys([*first, *staged, *weights, *data.varying]))
     made = [
         summary.summary(data),
         summary.ranking(data),
+        front.section(data),
         summary.stages(data),
         progress.section(data),
-        parameters.what_mattered(data, weights),
+        importance.section(data, mattered),
         parameters.section(data, weights),
         curves.section(data, colours),
         cost.section(data),

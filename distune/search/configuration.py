@@ -7,7 +7,9 @@ from enum import IntEnum
 from operator import attrgetter
 from typing import cast
 
+from distune.search.goals import Judgement, Violation
 from distune.share import records
+from distune.study.constraint import SECONDS
 from distune.study.trial import (
     Counted,
     Direction,
@@ -25,8 +27,9 @@ class Tier(IntEnum):
     FULL = 0  # all its repeats are complete: it can win
     PARTIAL = 1  # some are complete
     PRUNED = 2  # it was stopped before any was
-    DIVERGED = 3  # a repeat ended without a finite value: a result, ranked last
-    FAILED = 4  # no repeat gave a result
+    INFEASIBLE = 3  # it does not keep the study's constraints
+    DIVERGED = 4  # a repeat ended without a finite value: a result, ranked last
+    FAILED = 5  # no repeat gave a result
 
 
 _TIERS = {Outcome.DIVERGED: Tier.DIVERGED, Outcome.PRUNED: Tier.PRUNED}
@@ -66,12 +69,14 @@ Rank = tuple[int, float, int, "Configuration"]
 class Configuration:
     """One setting and the trials made of it, which are decoded when asked for."""
 
-    __slots__ = ("_ended", "rank", "tests")
+    __slots__ = ("_ended", "judgement", "rank", "tests")
 
     def __init__(self, first: Ended, tests: Sequence[Counted]) -> None:
         self._ended = [first]
         self.tests = tests  # its trials on the test set, by number
         self.rank: Rank | None = None
+        #: As it is ranked now, where one metric is not all that counts.
+        self.judgement: Judgement | None = None
 
     def add(self, ended: Ended) -> None:
         """Count one more trial of it."""
@@ -130,6 +135,26 @@ class Configuration:
         except OverflowError:
             return math.nan
 
+    def mean_of(self, name: str) -> float | None:
+        """The mean of a metric, or of `seconds` of training, over those trials that `mean` is of;
+        None if none of them has it.
+        """
+        trials = self.complete or [t for t in self.trials if t.result.outcome is Outcome.PRUNED]
+        found = [
+            one.result.seconds if name == SECONDS else one.result.metrics.get(name)
+            for one in trials
+        ]
+        values = [value for value in found if value is not None]
+        try:
+            return _mean(values) if values else None
+        except (OverflowError, ValueError):  # too large, or an infinity less another
+            return math.nan
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """The constraints that it does not keep."""
+        return self.judgement.violations if self.judgement is not None else ()
+
     @property
     def spread(self) -> float | None:
         """Sample standard deviation over its repeats; None with fewer than two."""
@@ -185,6 +210,14 @@ class Configuration:
         return _mean(values) if values else None
 
     def tier(self, repeats: int) -> Tier:
+        tier, judgement = self._tier(repeats), self.judgement
+        if judgement is None or tier > Tier.PRUNED:
+            return tier
+        if tier is not Tier.PRUNED and not judgement.has_all:
+            return Tier.DIVERGED
+        return Tier.INFEASIBLE if judgement.violations else tier
+
+    def _tier(self, repeats: int) -> Tier:
         tiers = [one.tier for one in self._ended]
         if Tier.DIVERGED in tiers:
             return Tier.DIVERGED

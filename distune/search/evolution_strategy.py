@@ -87,9 +87,12 @@ class EvolutionStrategy:
 
 
 def _order(told: Told, sign: float) -> tuple[float, ...]:
-    """What sorts the better first: those with a value, then what was pruned late, then the rest."""
+    """What sorts the better first: those with a value, then what breaks a constraint, the nearest
+    first, then what was pruned late, then the rest.
+    """
     if told.value is not None:
-        return (0.0, sign * told.value)
+        far = told.violation
+        return (0.5, far) if far > 0 else (0.0, sign * told.value)
     if told.pruned:
         steps, value = max(told.pruned)
         return (1.0, -steps, sign * value)

@@ -37,19 +37,23 @@ class Population(OptunaStudy):
         news = self._telling.follow(history, in_flight)
         if news.anew:
             self._begin(history)
-        worst = math.inf if history.study.direction == "minimize" else -math.inf
+        goals = history.study.goals.values()
+        worst = [math.inf if direction == "minimize" else -math.inf for direction in goals]
         for told in news.over:
             # What was pruned, or can have no value, is worse than all that has one.
-            value = told.value if told.values else worst
+            goal = told.goals if told.values else worst
             values = self._inner(told.number, told.params) if told.is_known else None
             if values is not None:
-                self._fill(told, values, value)
+                self._fill(told, values, goal)
 
-    def _fill(self, told: Told, values: dict[str, Any], value: float | None) -> None:
+    def _fill(self, told: Told, params: dict[str, Any], goals: list[float]) -> None:
         import optuna
 
         trial = optuna.trial.create_trial(
-            params=values, distributions=self._distributions, value=value
+            params=params,
+            distributions=self._distributions,
+            values=goals,
+            constraints=self._constraints(told),
         )
         trial.number = told.number
         self._filling.append(trial)

@@ -62,7 +62,8 @@ class OptunaStudy:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._study = optuna.create_study(direction=history.study.direction)
+        self._study = optuna.create_study(directions=list(history.study.goals.values()))
+        self._bounded = list(history.study.constraints)
         # What samplers write to when they are asked. Waiting, it is none that they learn from.
         self._study.enqueue_trial({})
         self._next = 1  # number of the trial that is added next
@@ -95,7 +96,7 @@ class OptunaStudy:
                 state=state,
                 params=values,
                 distributions=self._distributions,
-                value=self._value(told) if told is not None else None,
+                values=self._values(told) if told is not None else None,
                 intermediate_values=_steps(told) if told is not None else None,
                 constraints=self._constraints(told),
             )
@@ -114,7 +115,7 @@ class OptunaStudy:
             self._study._storage.set_trial_intermediate_value(found._trial_id, step, value)
         for key, violation in self._constraints(told).items():
             found.set_constraint(key, violation)
-        self._study.tell(trial, self._value(told), state=self._state(told))
+        self._study.tell(trial, self._values(told), state=self._state(told))
         if told.is_violating:
             self._violating.append(trial)
 
@@ -160,10 +161,15 @@ class OptunaStudy:
         violating = [trials[number] for number in self._violating]
         for trial in violating:
             trial.state = TrialState.PRUNED
-        values = [one.values[0] for one in trials if one.state is TrialState.COMPLETE]
-        worst = max if self._study.direction is StudyDirection.MINIMIZE else min
-        for trial in violating if values else ():
-            trial.state, trial.values = TrialState.COMPLETE, [worst(values)]
+        complete = [one.values for one in trials if one.state is TrialState.COMPLETE]
+        worst = [
+            (max if direction is StudyDirection.MINIMIZE else min)(column)
+            for direction, column in zip(
+                self._study.directions, zip(*complete, strict=True), strict=False
+            )
+        ]
+        for trial in violating if complete else ():
+            trial.state, trial.values = TrialState.COMPLETE, list(worst)
 
     def _setting(self, found: Mapping[str, Any], rng: Random) -> dict[str, Scalar]:
         """What Optuna has suggested, as params; what it has left to chance is drawn."""
@@ -178,26 +184,34 @@ class OptunaStudy:
         return chosen
 
     def _constraints(self, told: Told | None) -> dict[str, float]:
-        violates = told is not None and told.is_violating and not self._worst
-        return _VIOLATED if violates else {}
+        if told is None or not told.is_violating:
+            return told.excesses if told is not None else {}
+        # Some models want the same constraints of all trials.
+        return dict.fromkeys(self._bounded, 1.0) if self._worst else _VIOLATED
 
-    def _value(self, told: Told) -> float | None:
-        if self._worst and told.pruned and not told.values and not told.violated:
-            return max(told.pruned)[1]
-        return told.value
+    def _values(self, told: Told) -> list[float] | None:
+        if told.values:
+            return told.goals
+        # Of several objectives, what was stopped has one at most.
+        reached = self._worst and told.pruned and not told.violated and not told.study.objectives
+        return [max(told.pruned)[1]] if reached else None
 
     def _state(self, told: Told) -> optuna.trial.TrialState:
         """Pruned before its first step, a trial is worse to Optuna than all others."""
         from optuna.trial import TrialState
 
-        if self._value(told) is not None:
+        if self._values(told) is not None:
             return TrialState.COMPLETE
         return TrialState.PRUNED if told.is_known else TrialState.FAIL
 
 
 def _steps(told: Told) -> dict[int, float]:
-    """Where it was pruned."""
-    return {} if told.values else dict([max(told.pruned)] if told.pruned else [])
+    """Where it was pruned. Of several objectives Optuna wants to know of no steps."""
+    return (
+        {}
+        if told.values or told.study.objectives
+        else dict([max(told.pruned)] if told.pruned else [])
+    )
 
 
 def _place(spec: CategoricalParameter, value: Scalar) -> int:

@@ -7,15 +7,13 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, islice, takewhile
 from typing import cast, overload
 
-from sortedcontainers import SortedList
-
 from distune.search.configuration import (
     Configuration,
-    Rank,
     Tier,
     decoded,
     ended_as,
 )
+from distune.search.order import Order
 from distune.share import records
 from distune.study.study import Study
 from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, params_key
@@ -65,8 +63,7 @@ class History:
         self._tests: dict[int, Counted] = {}  # by number
         self._tests_of: dict[str, list[Counted]] = {}  # by configuration
         self._configurations: dict[str, Configuration] = {}
-        self._ranked: SortedList = SortedList()
-        self._unranked: dict[str, Configuration] = {}  # there are new trials of it
+        self._order = Order(study)
         self._replaced: set[int] = set()  # numbers of trials
         self._extending: set[int] = set()  # numbers of those that trained others further
         self._on_top: set[int] = set()  # numbers of those that persons have asked for
@@ -148,7 +145,7 @@ class History:
             self._configurations[key] = configuration
         else:
             configuration.add(ended)
-        self._unranked[key] = configuration
+        self._order.change(key, configuration)
 
     def _take_out(self, number: int) -> None:
         """Rank a trial no more, if it is ranked."""
@@ -161,12 +158,10 @@ class History:
         configuration = self._configurations[key]
         configuration.remove(number)
         if configuration.size:
-            self._unranked[key] = configuration
+            self._order.change(key, configuration)
             return
         del self._configurations[key]
-        self._unranked.pop(key, None)
-        if configuration.rank is not None:
-            self._ranked.remove(configuration.rank)
+        self._order.remove(key, configuration)
 
     def _is_out(self, counted: Counted) -> bool:
         number = counted.trial.number
@@ -222,6 +217,11 @@ class History:
         """Whether a trial with these params is ranked."""
         return params_key(params) in self._configurations
 
+    def configuration_of(self, params: Params) -> Configuration | None:
+        """That with these params, if a trial of it is ranked."""
+        next(iter(self._order), None)  # it may have changed
+        return self._configurations.get(params_key(params))
+
     @property
     def over(self) -> int:
         """How many trials are over: one that was tried again counts once."""
@@ -257,26 +257,11 @@ class History:
 
     # -- the ranking -----------------------------------------------------------------------
 
-    def _in_order(self) -> SortedList:
-        """The ranks, sorted. All that was counted since the question before is sorted in at once:
-        a start with a long history sorts it once.
+    def front(self) -> list[Configuration]:
+        """Of several objectives: the configurations that no other one dominates, in the order of
+        the ranking. All have all their repeats, unless none does. Else nothing.
         """
-        changed, self._unranked = self._unranked, {}
-        for configuration in changed.values():
-            if configuration.rank is not None:
-                self._ranked.remove(configuration.rank)
-            configuration.rank = self._rank(configuration)
-        self._ranked.update(configuration.rank for configuration in changed.values())
-        return self._ranked
-
-    def _rank(self, configuration: Configuration) -> Rank:
-        mean = configuration.mean
-        if mean is None or not math.isfinite(mean):
-            order = math.inf
-        else:
-            order = -mean if self.study.direction == "maximize" else mean
-        tier = configuration.tier(self.study.repeats)
-        return int(tier), order, configuration.first, configuration
+        return self._order.front()
 
     @property
     def configurations(self) -> int:
@@ -284,8 +269,10 @@ class History:
         return len(self._configurations)
 
     def ranking(self, count: int | None = None) -> list[Configuration]:
-        """The configurations, best first; all, or the first `count`."""
-        return [configuration for *_, configuration in self._in_order()[:count]]
+        """The configurations, best first; all, or the first `count`. Of several objectives: the
+        front, then what would be the front without it, and so on, each by the first objective.
+        """
+        return [configuration for *_, configuration in islice(self._order, count)]
 
     def places(self, count: int | None = None) -> Iterator[tuple[int | None, Configuration]]:
         """The same, each with its rank, from 1; one that failed has none."""
@@ -294,7 +281,7 @@ class History:
 
     def best(self, count: int) -> list[Configuration]:
         """The first `count` that have a result, but for those that were trained further since."""
-        with_result = takewhile(lambda rank: rank[0] <= Tier.PARTIAL, self._in_order())
+        with_result = takewhile(lambda rank: rank[0] <= Tier.PARTIAL, self._order)
         extended = {counted.trial.extends for counted in self._extensions()}
         found = (
             one
@@ -313,11 +300,12 @@ class History:
     def winner(self) -> Configuration | None:
         """The best configuration; None while none has a finite value.
 
-        One with all its repeats beats any without: a lucky single trial is no winner.
+        One with all its repeats beats any without: a lucky single trial is no winner. Of several
+        objectives, it is the one of the front that is best by the first.
         """
-        for _, order, _, configuration in self._in_order()[:1]:
-            if math.isfinite(order):
-                return cast(Configuration, configuration)
+        for tier, order, _, configuration in islice(self._order, 1):
+            if math.isfinite(order) and tier < Tier.INFEASIBLE:
+                return configuration
         return None
 
     def target_reached(self, target: float | None) -> Configuration | None:

@@ -80,9 +80,11 @@ class SpaceSampler(Sampler):
 
     Attributes:
         options: what it takes beside its name, as fields.
+        several: whether it can search for several objectives at once.
     """
 
     options: ClassVar[type[Strict]] = NoOptions
+    several: ClassVar[bool] = True
 
     @classmethod
     def check(

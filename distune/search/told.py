@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from random import Random
 
 from distune.search.drawing import draw
+from distune.search.goals import is_plain
 from distune.search.ranking import History
+from distune.study.constraint import SECONDS
 from distune.study.space import Parameter, may_be
 from distune.study.study import Study
-from distune.study.trial import Asked, Counted, Outcome, Params, Scalar
+from distune.study.trial import Asked, Counted, Metrics, Outcome, Params, Scalar
+
+#: A bound may be exceeded by infinity, of which no model makes anything.
+_MOST_EXCESS = 1e6
 
 
 @dataclass
@@ -20,14 +25,40 @@ class Told:
 
     number: int
     params: Params
+    study: Study
     values: list[float] = field(default_factory=list)  # of complete trials
+    #: All that these are judged by, of a study that ranks by more than one metric.
+    measured: list[Metrics] = field(default_factory=list)
     pruned: list[tuple[int, float]] = field(default_factory=list)  # steps, and the value there
     violated: bool = False  # it can have no value, whoever tries it
     heard: int = 0  # place in the history of the last of its trials
 
     @property
     def value(self) -> float | None:
-        return math.fsum(self.values) / len(self.values) if self.values else None
+        return _mean(self.values) if self.values else None
+
+    @property
+    def goals(self) -> list[float]:
+        """Of each objective the mean, if there are values."""
+        if not self.study.objectives:
+            return [] if self.value is None else [self.value]
+        return [_mean([one[name] for one in self.measured]) for name in self.study.objectives]
+
+    @property
+    def excesses(self) -> dict[str, float]:
+        """By how much it is outside of each constraint, as a share of the bound, if there are
+        values; 0 or less if it is not.
+        """
+        found = {}
+        for name, constraint in self.study.constraints.items() if self.values else ():
+            excess = constraint.excess(_mean([one.get(name, math.nan) for one in self.measured]))
+            found[name] = min(excess / constraint.scale, _MOST_EXCESS)
+        return found
+
+    @property
+    def violation(self) -> float:
+        """The sum of these, of constraints that it does not keep."""
+        return sum(max(excess, 0.0) for excess in self.excesses.values())
 
     @property
     def is_known(self) -> bool:
@@ -46,9 +77,23 @@ class Told:
         if value is None or not math.isfinite(value):
             self.violated |= value is not None
         elif result.outcome is Outcome.COMPLETE:
-            self.values.append(value)
+            self._measure(counted, value)
         elif result.outcome is Outcome.PRUNED:
             self.pruned.append((result.steps, value))
+
+    def _measure(self, counted: Counted, value: float) -> None:
+        if not is_plain(self.study):
+            measured = {**counted.result.metrics, self.study.metric: value}
+            measured[SECONDS] = counted.result.seconds
+            if not all(math.isfinite(measured.get(n, math.nan)) for n in self.study.goals):
+                self.violated = True  # as if it had diverged
+                return
+            self.measured.append(measured)
+        self.values.append(value)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def is_violated(counted: Counted) -> bool:
@@ -94,7 +139,9 @@ class Telling:
             # One that trains another further is no setting of the space.
             if history.stands(counted) and counted.trial.extends is None:
                 number = counted.trial.configuration
-                told = self._open.setdefault(number, Told(number, counted.trial.params))
+                told = self._open.setdefault(
+                    number, Told(number, counted.trial.params, history.study)
+                )
                 told.take_in(counted, place)
         self._read = len(history.trials)
         # What is tried again, or trained further, has had its say; its successor is heard later.
@@ -110,7 +157,10 @@ class Telling:
 def _before(study: Study) -> Iterator[Told]:
     """What another study has found: configurations with numbers of their own, counted first."""
     for number, earlier in enumerate(study.earlier, -len(study.earlier)):
-        yield Told(number, earlier.params, values=[earlier.value], heard=number)
+        told = Told(number, earlier.params, study, [earlier.value], heard=number)
+        if not is_plain(study):
+            told.measured.append({**earlier.also, study.metric: earlier.value})
+        yield told
 
 
 def filled_in(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from distune.errors import UserError
 from distune.search.configuration import Tier
+from distune.search.goals import judged_beside
 from distune.search.ranking import History
 from distune.search.sampler import Sampler
 from distune.study.space import may_be
@@ -39,10 +40,14 @@ def warm_start(study: Study, sampler: Sampler, other: History) -> tuple[WarmStar
         if mean is None or not math.isfinite(mean) or one.tier(theirs.repeats) > Tier.PARTIAL:
             continue
         params, misfit = _fitting(study, one.params)
+        also = {name: one.mean_of(name) for name in judged_beside(study)}
+        known = {name: value for name, value in also.items() if value is not None}
+        missing = [name for name in also if not math.isfinite(known.get(name, math.nan))]
+        misfit = misfit or (f"no {missing[0]}" if missing else "")
         if misfit:
             why[misfit] += 1
         elif len(results) < _MOST:
-            results.append((one.first, Earlier(params=params, value=mean)))
+            results.append((one.first, Earlier(params=params, value=mean, also=known)))
     if not results:
         reason = f" ({_counts(why)})" if why else ": it has none"
         raise UserError(f"--warm-start: no result of {name} is of this space{reason}")

@@ -19,16 +19,18 @@ def freeze(
 ) -> Study:
     """The study that a space file describes; what is silent there gets its default here."""
     workload = file.workload
-    direction = file.direction or (workload.direction if workload else None)
+    metric, direction = next(iter(file.objectives.items()), (file.metric, file.direction))
+    direction = direction or (workload.direction if workload else None)
     assert direction is not None  # SpaceFile insists on it
-    derived = {"name", "objective", "metric", "direction", "sampler", "lease"}
+    derived = {"name", "objective", "objectives", "metric", "direction", "sampler", "lease"}
     same = (SpaceFile.model_fields.keys() & Study.model_fields.keys()) - derived
     return Study(
         id=study_id,
         name=name,
         objective=None if file.command else file.objective or DEFAULT_OBJECTIVE,
-        metric=file.metric or (workload.metric if workload else "value"),
+        metric=metric or (workload.metric if workload else "value"),
         direction=direction,
+        objectives=file.objectives if len(file.objectives) > 1 else {},
         has_test=workload is not None,
         test_metric=workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy",
         datasets=[one.origin.name for one in file.data_sets if one.origin.can_be_fetched],

@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from distune.search.pruners import PRUNERS
 from distune.search.samplers import SAMPLERS
+from distune.space_file.goals import check_objectives, check_reported, check_samplers
 from distune.study.command import ARGS, COMMAND_WORDS, placeholders
+from distune.study.constraint import Constraints
 from distune.study.durations import parse_duration, parse_size
 from distune.study.options import with_options_apart
 from distune.study.space import (
@@ -83,6 +85,8 @@ class SpaceFile(Space):
     description: str = ""
     metric: Annotated[str, Field(min_length=1)] | None = None
     direction: Direction | None = None
+    objectives: Annotated[dict[str, Direction], Field(max_length=10)] = {}
+    constraints: Annotated[Constraints, Field(max_length=100)] = {}
     summary: Literal["best", "last"] = "best"
     sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
     sampler_options: dict[str, Scalar] = {}
@@ -124,7 +128,10 @@ class SpaceFile(Space):
             )
         if self.command is not None and self.objective is not None:
             raise ValueError("objective: there is a command too: leave one of the two out")
-        if self.direction is None and (
+        check_objectives(self.objectives, self.model_fields_set, self.workload)
+        check_reported("constraints", self.constraints, self.workload)
+        check_samplers(self.objectives, [self.sampler, *(s.sampler for s in self.stages or [])])
+        if not (self.objectives or self.direction) and (
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')

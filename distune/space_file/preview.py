@@ -69,7 +69,9 @@ def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
     """
     check_it_can_start(study)
     sampler = make_sampler(study)
-    yield f"objective  {study.objective_name}, {study.direction} {study.metric}"
+    yield f"objective  {study.objective_name}, {study.aim}"
+    for name, constraint in study.constraints.items():
+        yield f"constraint {name} {constraint}"
     yield f"trials     {sampler.label}, {_how_many(study, planned_trials(study, limits, sampler))}"
     if isinstance(sampler, StagedSampler):
         for view in sampler.views():

@@ -51,3 +51,8 @@ def format_duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
     return f"{whole}s"
+
+
+def precise_duration(seconds: float) -> str:
+    """The same, with three digits of what is shorter than ten seconds: `0.043s`. To rank by."""
+    return f"{seconds:.3g}s" if 0 < seconds < 9.95 else format_duration(seconds)

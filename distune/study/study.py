@@ -3,9 +3,10 @@
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from distune.errors import UserError
+from distune.study.constraint import SECONDS, Constraints
 from distune.study.space import CategoricalParameter, Parameter, Space
 from distune.study.stage import Stage
 from distune.study.trial import Direction, Document, Params, Record, Scalar, trial_seed
@@ -35,6 +36,8 @@ class Earlier(Document):
 
     params: dict[str, Scalar]
     value: Annotated[float, Field(allow_inf_nan=False)]
+    #: Of what else this one ranks by, or bounds.
+    also: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
 
 
 class WarmStart(Document):
@@ -51,7 +54,9 @@ class Study(Document):
         format: 1 where settings were computed anew from the seed and the trial's number; such a
             study can be looked at, and not go on.
         id: random; tells this study's records from another's.
-        metric: what is ranked.
+        metric: what is ranked; of several objectives the first.
+        objectives: what is ranked where that is not one metric, with the direction of each.
+        constraints: bounds of metrics; what does not keep them is ranked below what does.
         params: what is searched; with stages, single values that the first one starts from.
         stages: groups of parameters that are tuned one after the other.
         enqueue: what is tried first; what a setting leaves out is drawn.
@@ -87,6 +92,8 @@ class Study(Document):
     params: dict[str, Parameter]
     metric: str
     direction: Direction
+    objectives: dict[str, Direction] = {}
+    constraints: Constraints = {}
     has_test: bool = False
     test_metric: str = "test_accuracy"
     datasets: list[str] = []
@@ -125,6 +132,12 @@ class Study(Document):
             return {**fields, "has_test": built_in, "test_metric": test_metric}
         return fields
 
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A study of one metric is written as ever."""
+        fields: dict[str, Any] = write(self)
+        return {k: v for k, v in fields.items() if v or k not in ("objectives", "constraints")}
+
     @property
     def is_current(self) -> bool:
         """Whether it can go on: earlier layouts can only be looked at."""
@@ -142,6 +155,22 @@ class Study(Document):
                 "that; look at it with status, best, show, report and export, or begin a new one "
                 "under another name (--study) or in another folder (--logs)"
             )
+
+    @property
+    def goals(self) -> dict[str, Direction]:
+        """What is ranked, with its direction; the metric first."""
+        return self.objectives or {self.metric: self.direction}
+
+    @property
+    def aim(self) -> str:
+        """For people: `maximize val_accuracy, minimize seconds`."""
+        return ", ".join(f"{direction} {name}" for name, direction in self.goals.items())
+
+    @property
+    def also_judged(self) -> list[str]:
+        """Metrics beside `metric` that each of its trials has to report."""
+        names = dict.fromkeys([*self.objectives, *self.constraints])
+        return [name for name in names if name not in (self.metric, SECONDS)]
 
     @property
     def space(self) -> Space:
@@ -233,4 +262,5 @@ def differences(a: Study, b: Study) -> list[str]:
     ignored |= {"has_test", "test_metric", "datasets"}  # which follow from the others
     ignored |= {"warm_start"}  # of which the first master has decided
     left, right = a.model_dump(mode="json"), b.model_dump(mode="json")
-    return [key for key in left if key not in ignored and left[key] != right[key]]
+    keys = [*left, *(key for key in right if key not in left)]
+    return [key for key in keys if key not in ignored and left.get(key) != right.get(key)]

@@ -239,7 +239,9 @@ class Result(Record, frozen=True, kw_only=True):
 
     outcome: Outcome
     value: float | None = None  # of the study's metric
-    metrics: dict[str, float] = {}  # of the step that `value` is from
+    #: Of the step that `value` is from; and what the study ranks by or bounds beside, if only other
+    #: steps have it.
+    metrics: dict[str, float] = {}
     seconds: float = 0.0  # of training
     steps: Count = 0  # reports made
     failure: Failure | None = None
@@ -331,3 +333,14 @@ def summarize(
         if chosen is None or summary == "last" or better(value, chosen.metrics[metric], direction):
             chosen = report
     return chosen
+
+
+def with_others(best: Report, reports: Iterable[Report], names: Iterable[str]) -> dict[str, float]:
+    """The metrics of the report that stands for a training; and of these names, what only other
+    reports have: the last of each.
+    """
+    missing = [name for name in names if name not in best.metrics]
+    if not missing:
+        return best.metrics
+    others = {n: one.metrics[n] for one in reports for n in missing if n in one.metrics}
+    return {**best.metrics, **others}

@@ -8,11 +8,10 @@ called in the same way; a command becomes a generator over the JSON lines it pri
 import functools
 import importlib
 import inspect
-import json
 import math
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from types import FunctionType, GeneratorType
 from typing import Any
@@ -26,9 +25,9 @@ from distune.study.trial import (
     Report,
     Result,
     Trial,
-    summarize,
 )
 from distune.training import program
+from distune.training.completion import completed
 from distune.training.context import Stopped, TrialContext
 from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
@@ -100,7 +99,7 @@ def drive(
                     if seconds >= study.max_seconds:
                         context.wait()
                         break
-        yield _complete(study, trial, reports)
+        yield completed(study, trial, reports)
     except (Stopped, GeneratorExit):
         raise
     except BaseException as error:
@@ -147,40 +146,6 @@ def _steps(
     finally:
         if isinstance(given, GeneratorType):
             given.close()
-
-
-def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
-    if trial.best is not None:  # a test has metrics of its own
-        best = reports[-1] if reports else None
-        value = None
-    else:
-        best = summarize(reports, study.metric, study.direction, study.summary)
-        value = best.metrics[study.metric] if best else None
-    if best is None:
-        seen = sorted({name for report in reports for name in report.metrics})
-        raise Mistake(
-            f"the {'command' if study.command else 'objective'} did not report {study.metric!r}, "
-            "which the study ranks; "
-            + (
-                f'it reported {", ".join(seen)}: the space file\'s "metric" says which it is'
-                if seen
-                else f"it reported nothing: {_how_to_report(study)}"
-            )
-        )
-    finite = value is None or math.isfinite(value)
-    return Result(
-        outcome=Outcome.COMPLETE if finite else Outcome.DIVERGED,
-        value=value,
-        metrics=best.metrics,
-        seconds=reports[-1].seconds,
-        steps=len(reports),
-    )
-
-
-def _how_to_report(study: Study) -> str:
-    if study.command is None:
-        return f"yield or return {{{study.metric!r}: 0.5}}"
-    return f"print a line of JSON and nothing else in it, such as {json.dumps({study.metric: 0.5})}"
 
 
 def _wants_trial(objective: Objective) -> bool:

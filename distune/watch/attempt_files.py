@@ -17,7 +17,16 @@ from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Listing, Store
 from distune.study.study import Study
-from distune.study.trial import Counted, Failure, Outcome, Purpose, Result, Trial, summarize
+from distune.study.trial import (
+    Counted,
+    Failure,
+    Outcome,
+    Purpose,
+    Result,
+    Trial,
+    summarize,
+    with_others,
+)
 from distune.watch.curves import kept_curve
 from distune.watch.expected import ExpectedTrials
 
@@ -199,7 +208,7 @@ def count_attempt(
         result = Result(
             outcome=Outcome.COMPLETE if stopped_well else Outcome.PRUNED,
             value=value,
-            metrics=best.metrics if best else {},
+            metrics=with_others(best, file.reports, study.also_judged) if best else {},
             seconds=file.reports[-1].seconds if file.reports else 0.0,
             steps=len(file.reports),
             reason=stop.reason if stop is not None else UNSET,

@@ -102,7 +102,7 @@ class LoadedStudy:
         self.trials = [LoadedTrial(**vars(row), _curves=self.curves) for row in rows]
 
     def __repr__(self) -> str:
-        best, seeks = self.best, f"{self.direction} {self.metric}"
+        best, seeks = self.best, self.history.study.aim
         found = "" if best is None else f", best {best.value:.6g} in trial {best.number}"
         return f"<study {self.name!r}: {seeks}, {len(self.trials)} trials{found}>"
 

@@ -16,6 +16,7 @@ Number = Annotated[int, typer.Argument(min=0, metavar="TRIAL", help="The trial's
 
 def show(trial: Number, logs: Logs = LOGS, study: OneStudy = None, as_json: Json = False) -> None:
     """Show everything about one trial: its params, attempts, curve, result and errors."""
+    from distune.search.goals import is_plain
     from distune.watch.display.json_data import trial_json
     from distune.watch.display.trial_detail import trial_detail
     from distune.watch.observer import Observer
@@ -25,7 +26,8 @@ def show(trial: Number, logs: Logs = LOGS, study: OneStudy = None, as_json: Json
         if not files:
             raise UserError(f"trial {trial} is not in {logs}; see which are: distune status")
         if as_json:
-            terminal.print_json(trial_json(files))
+            plain = is_plain(store.load())
+            terminal.print_json(trial_json(files, None if plain else Observer(store).history))
             return
         snapshot = Observer(store).look()
     console = terminal.console()

@@ -14,6 +14,7 @@ class CmaEsSampler(LearningSampler):
     at_once = 100
     tries = 10
     label = "CMA-ES"
+    several = False
     options = PopulationOptions
 
     @classmethod

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from distune.export.goals import GoalsOf
 from distune.export.leaderboard import JSON_VERSION, strict
 from distune.search.configuration import Configuration
+from distune.search.ranking import History
 from distune.search.staged import StageView
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
@@ -21,6 +23,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
     many configurations at most; None for all.
     """
     study, history, doing = snapshot.study, snapshot.history, doing_of(snapshot)
+    goals = GoalsOf(history)
     tree = {
         "version": JSON_VERSION,
         "study": study.name,
@@ -28,6 +31,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "objective": study.objective_name,
         "metric": study.metric,
         "direction": study.direction,
+        **_ranked_by(study),
         "repeats": study.repeats,
         "state": doing.value,
         "halt": snapshot.halt.value if snapshot.halt else None,
@@ -54,7 +58,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "eta_seconds": eta_seconds(snapshot),
         "stages": [_stage_json(view) for view in snapshot.stages],
         "configurations": history.configurations,
-        "ranking": [_ranked_json(*one, study) for one in history.places(top)],
+        "ranking": [_ranked_json(*one, study, goals) for one in history.places(top)],
         "running": [_running_json(one, study) for one in running_attempts(snapshot, None)],
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
@@ -78,9 +82,19 @@ def _stage_json(view: StageView) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str, Any]:
-    """One trial, all its attempts with all they say, as plain data for strict JSON."""
+def trial_json(
+    attempts: Sequence[tuple[AttemptName, AttemptFile]], history: History | None = None
+) -> dict[str, Any]:
+    """One trial, all its attempts with all they say, as plain data for strict JSON; with a history,
+    how its configuration stands there.
+    """
     trial = attempts[0][1].trial
+    configuration = history.configuration_of(trial.params) if history is not None else None
+    judged = (
+        GoalsOf(history).of(configuration)
+        if history is not None and configuration is not None
+        else {}
+    )
     tree = {
         "version": JSON_VERSION,
         "trial": trial.number,
@@ -89,6 +103,7 @@ def trial_json(attempts: Sequence[tuple[AttemptName, AttemptFile]]) -> dict[str,
         "extends": trial.extends,
         "wish": trial.wish,
         "params": trial.params,
+        **judged,
         "attempts": [_attempt_json(name, file) for name, file in attempts],
     }
     return dict(strict(tree))
@@ -109,7 +124,19 @@ def _attempt_json(name: AttemptName, file: AttemptFile) -> dict[str, Any]:
     }
 
 
-def _ranked_json(rank: int | None, configuration: Configuration, study: Study) -> dict[str, Any]:
+def _ranked_by(study: Study) -> dict[str, Any]:
+    """Of a study that has several objectives, or constraints."""
+    found: dict[str, Any] = {}
+    if study.objectives:
+        found["objectives"] = study.objectives
+    if study.constraints:
+        found["constraints"] = {name: one.model_dump() for name, one in study.constraints.items()}
+    return found
+
+
+def _ranked_json(
+    rank: int | None, configuration: Configuration, study: Study, goals: GoalsOf
+) -> dict[str, Any]:
     return {
         "rank": rank,
         "params": configuration.params,
@@ -118,6 +145,7 @@ def _ranked_json(rank: int | None, configuration: Configuration, study: Study) -
         "repeats": len(configuration.complete),
         "standing": standing(configuration.tier(study.repeats)),
         "reason": configuration.why or None,
+        **goals.of(configuration),
         study.test_metric: configuration.test_mean(study.test_metric),
         "seconds": configuration.seconds,
         "parameters": configuration.parameters,

@@ -16,6 +16,15 @@ from distune.watch.display.configurations import (
     varying_parameters,
     wrapped,
 )
+from distune.watch.display.goals import (
+    FRONT_MARK,
+    front_aside,
+    goal_cells,
+    goal_columns,
+    hidden_columns,
+    no_feasible,
+    values_text,
+)
 from distune.watch.display.numbers import (
     decimals_for,
     duration,
@@ -70,6 +79,7 @@ def _ranking_columns(
         Column(1, clean(snapshot.study.metric), right=True),
         Column(2, "spread", optional=once),
         Column(3, "repeats", right=True, optional=once),
+        *goal_columns(snapshot.study),
         Column(6, "test", right=True, optional=True),
         Column(7, "time", right=True),
         Column(9, "weights", right=True, optional=True),
@@ -79,12 +89,17 @@ def _ranking_columns(
         text = any(isinstance(c.params.get(name), str) for c in configurations)
         # The first two matter more than time and size; the others less.
         layout.append(Column((5, 8)[i] if i < 2 else 10 + i, clean(name), right=not text))
-    rows = (_ranking_row(snapshot, f" {rank or '–':>{digits}}", one, names) for rank, one in places)
-    return filled(layout, rows)
+    front = {one.first for one in snapshot.history.front()}
+    rows = [
+        _ranking_row(snapshot, f" {rank or '–':>{digits}}", one, names, one.first in front)
+        for rank, one in places
+    ]
+    hidden = hidden_columns(snapshot.study)
+    return [column for column in filled(layout, rows) if column.name not in hidden]
 
 
 def _ranking_row(
-    snapshot: Snapshot, rank: str, configuration: Configuration, names: Sequence[str]
+    snapshot: Snapshot, rank: str, configuration: Configuration, names: Sequence[str], front: bool
 ) -> list[Text]:
     study, winner = snapshot.study, snapshot.history.winner()
     decimals, tier = best_decimals(snapshot), configuration.tier(study.repeats)
@@ -97,12 +112,14 @@ def _ranking_row(
     # Why one with a better mean may stand lower: it has not all its repeats.
     missing = "yellow" if complete < study.repeats else ""
     test, params = configuration.test_mean(study.test_metric), configuration.params
+    mark = BEST_MARK if is_best else FRONT_MARK if front else " "
     cells = [
-        line_of((BEST_MARK if is_best else " ", "bold yellow"), rank),
+        line_of((mark, "bold yellow"), rank),
         Text(_numbers(configuration)),
         value,
         Text(f"± {format_spread(spread, decimals)}" if is_number(spread) else ""),
         Text(repeats_text(complete, study.repeats) if study.repeats > 1 else "", missing),
+        *goal_cells(study, configuration),
         Text("" if test is None else format_value(test, 4)),
         Text(duration(configuration.seconds) if configuration.seconds else ""),
         Text("" if size is None else short_number(size)),
@@ -187,10 +204,12 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def best_text(snapshot: Snapshot, width: int) -> RenderableType:
-    """The best configuration in words; where there is none, why."""
+def best_text(
+    snapshot: Snapshot, width: int, chosen: Configuration | None = None
+) -> RenderableType:
+    """The best configuration, or one that was chosen, in words; where there is none, why."""
     history = snapshot.history
-    winner = history.winner()
+    winner = chosen or history.winner()
     if winner is not None:
         params = params_text(winner.params, varying_parameters(snapshot.study))
         return Group(
@@ -198,7 +217,8 @@ def best_text(snapshot: Snapshot, width: int) -> RenderableType:
             wrapped(params, width, 3),
             wrapped(_trained_by(winner), width, 3),
         )
-    said = [Text("No configuration has a result.", "bold red")]
+    why = no_feasible(snapshot) or "No configuration has a result"
+    said = [Text(f"{_sentence(why)}.", "bold red")]
     failures = [one.result.failure for one in history.standing if one.result.failure is not None]
     if failures:
         said.append(Text(f"The last failure: {clean(failures[-1].message)}"))
@@ -221,6 +241,11 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
         of = f"{count} of {study.repeats}" if count < study.repeats else f"{count}"
         text.append(f" over {of} repeats")
     test = winner.test_mean(study.test_metric)
+    if study.objectives:
+        text = line_of((f"{BEST_MARK} ", "bold yellow"), ("Best: ", "bold"))
+        text.append_text(values_text(study, winner))
+        if winner is snapshot.history.winner():
+            text.append(f" ({front_aside(snapshot)})", "dim")
     if test is not None:
         text.append(f", {study.test_metric.replace('_', ' ')} {format_value(test, 4)}")
     return text

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from distune.share.protocol import State
+from distune.watch.display.goals import front_aside
 from distune.watch.display.leaderboard import ranking_lines, stage_lines
 from distune.watch.display.numbers import clock, plural
 from distune.watch.display.state import is_over, planned_trials, study_lines
@@ -95,7 +96,7 @@ def _panels(snapshot: Snapshot, *, header: bool, wish: Wish = UNCHANGED) -> list
             max(ranked, 1, 0 if over else coming),
             partial(ranking_lines, header=header, wish=wish),
             weight=6,
-            aside=plural(ranked, "configuration") if len(history) else "",
+            aside=_ranked_words(snapshot) if len(history) else "",
             fixed=1 if header else 0,
         ),
         _Panel("Stages", stages, stages, stage_lines, weight=2),
@@ -104,6 +105,11 @@ def _panels(snapshot: Snapshot, *, header: bool, wish: Wish = UNCHANGED) -> list
         _Panel("Events", events, max(events, 1), event_lines, counts_hidden=False),
     ]
     return [panel for panel in panels if panel.wanted]
+
+
+def _ranked_words(snapshot: Snapshot) -> str:
+    said = [plural(snapshot.history.configurations, "configuration"), front_aside(snapshot)]
+    return ", ".join(filter(None, said))
 
 
 def _shared_out(panels: Sequence[_Panel], available: int) -> list[int]:

@@ -143,7 +143,7 @@ def title_line(snapshot: Snapshot, width: int) -> Text:
         (name, 0),
         (Text(doing_stage(snapshot), "cyan"), 1),
         (fitted(Text(clean(study.objective_name), "dim"), 40), 3),
-        (fitted(Text(f"{study.direction} {clean(study.metric)}", "dim"), 40), 2),
+        (fitted(Text(clean(study.aim), "dim"), 64 if study.objectives else 40), 2),
     ]
     left = joined(details, width - state.cell_len - 2, "  ")
     return line_of(padded(left, width - state.cell_len), state)
@@ -221,6 +221,7 @@ def plain_progress(snapshot: Snapshot) -> str:
     """One line for a log: `12/40 trials, best val_accuracy 0.9871 (trial 7), 2 running`..."""
     history, eta = snapshot.history, eta_seconds(snapshot)
     winner, metric = history.winner(), clean(snapshot.study.metric)
+    front = len(history.front())
     failed = sum(history.outcomes[outcome] for outcome in FAILURES)
     pace = None if is_over(snapshot) else snapshot.trials_per_second
     rate, _, unit = format_rate(pace or 0.0).partition("/")
@@ -228,6 +229,7 @@ def plain_progress(snapshot: Snapshot) -> str:
         trials_counted(snapshot),
         doing_stage(snapshot),
         winner and f"best {metric} {format_value(winner.mean)} (trial {winner.first})",
+        front and f"front of {front}",
         failed and f"{failed} failed",
         len(history.versions) > 1 and f"{len(history.versions)} versions of its code",
         f"{len(snapshot.in_state(State.TAKEN))} running",

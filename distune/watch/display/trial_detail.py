@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from distune.search.goals import is_plain
 from distune.share.protocol import AttemptName, State
 from distune.share.records import OUTPUT_LIMIT, AttemptFile
 from distune.study.trial import FAILURES, Outcome, Purpose, Report, summarize
 from distune.watch.display.configurations import params_text, varying_parameters, wrapped
+from distune.watch.display.goals import standing_text
 from distune.watch.display.numbers import duration, format_value, plural
 from distune.watch.display.text import (
     BEST_MARK,
@@ -47,6 +49,8 @@ def trial_detail(
         wrapped(title, width, 1),
         wrapped(params_text(trial.params, varying_parameters(study)), width, 3),
     ]
+    if not is_plain(study):
+        blocks.append(wrapped(standing_text(snapshot, trial.params), width, 3))
     for name, file in attempts:
         blocks.append(Text(""))
         blocks += _attempt_blocks(snapshot, name, file, width)
