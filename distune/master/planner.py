@@ -465,7 +465,7 @@ def _used_up(snapshot: Snapshot) -> str | None:
     if most is not None and history.trained >= most:
         return f"the {most:g} s of training that it may take are used up"
     if limits.plateau is not None and since >= limits.plateau and best is not None:
-        return f"{since} configurations in a row were no better than trial {best.first}"
+        return f"{limits.plateau} configurations in a row were no better than trial {best.first}"
     return None
 
 
