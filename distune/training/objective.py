@@ -29,7 +29,7 @@ from distune.study.trial import (
     summarize,
 )
 from distune.training import program
-from distune.training.context import Stopped, TrialContext
+from distune.training.context import Paused, Stopped, TrialContext
 from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
 
@@ -101,6 +101,8 @@ def drive(
                         context.wait()
                         break
         yield _complete(study, trial, reports)
+    except Paused:
+        yield _complete(study, trial, reports, paused=True)
     except (Stopped, GeneratorExit):
         raise
     except BaseException as error:
@@ -149,7 +151,9 @@ def _steps(
             given.close()
 
 
-def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
+def _complete(
+    study: Study, trial: Trial, reports: Sequence[Report], *, paused: bool = False
+) -> Result:
     if trial.best is not None:  # a test has metrics of its own
         best = reports[-1] if reports else None
         value = None
@@ -168,8 +172,9 @@ def _complete(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
             )
         )
     finite = value is None or math.isfinite(value)
+    ended = Outcome.COMPLETE if finite else Outcome.DIVERGED
     return Result(
-        outcome=Outcome.COMPLETE if finite else Outcome.DIVERGED,
+        outcome=Outcome.PAUSED if paused else ended,
         value=value,
         metrics=best.metrics,
         seconds=reports[-1].seconds,
