@@ -516,7 +516,9 @@ def _used_up(snapshot: Snapshot) -> str | None:
     """Which limit of what a search is worth is reached, if one is."""
     limits, history = snapshot.limits, snapshot.history
     most, since, best = limits.max_total_seconds, snapshot.since_best, history.winner()
-    if most is not None and history.trained >= most:
+    paused = (snapshot.files.get(name) for name in snapshot.in_state(State.PAUSED))
+    resting = sum(file.result.seconds for file in paused if file and file.result)
+    if most is not None and history.trained + resting >= most:
         return f"the {most:g} s of training that it may take are used up"
     if limits.plateau is not None and since >= limits.plateau and best is not None:
         return f"{limits.plateau} configurations in a row were no better than trial {best.first}"
