@@ -148,6 +148,7 @@ class SimulatedExecutor(FakeExecutor):
             device="cpu",
             folder="",
             checkpoint_every=study.checkpoint_every,
+            rungs=trial.pauses_at,
             on_saving=lambda: self._say_after((0.0, Saves())),
             on_resumed=self._resumed,
             ends_when_saved=lambda: self._ends_when_saved,

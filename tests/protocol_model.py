@@ -443,7 +443,8 @@ class Exploration:
     def _decided(
         self, place: int, view: View, text: str = "looks", mishaps: int = 0
     ) -> Iterator[Change]:
-        for seen, back in view.met().orders():
+        views = [view, view._replace(promotes=True)] if view.paused() else [view]
+        for seen, back in (order for one in views for order in one.met().orders()):
             self.views.add(seen)
             yield self._look(place, self.rules.decided(seen).called(back), text, mishaps)
 
@@ -525,6 +526,9 @@ USUAL = (
     "--attempts 2 --trials 2 --mishaps 0",
     "--attempts 5 --trials 2 --mishaps 3 --masters 1",
     "--attempts 2 --halts",
+    "--attempts 2 --pauses --mishaps 0",
+    "--attempts 1 --pauses --stop",
+    "--attempts 3 --trials 2 --pauses --masters 1",
 )
 
 
@@ -536,6 +540,7 @@ def main() -> int:
     parser.add_argument("--masters", type=int, default=2, choices=(1, 2))
     parser.add_argument("--stop", action="store_true", help="a time limit runs out at any moment")
     parser.add_argument("--halts", action="store_true", help="a person pauses or stops it")
+    parser.add_argument("--pauses", action="store_true", help="trainings pause at rungs")
     parser.add_argument("--broken", choices=BROKEN, default="")
     asked_for = [" ".join(sys.argv[1:])] if sys.argv[1:] else USUAL
     gc.disable()  # there is nothing for it to find, in ever more states
@@ -547,7 +552,7 @@ def _explore(title: str, options: argparse.Namespace) -> bool:
     """Explore one model and say what is found; whether that is nothing wrong."""
     began = time.process_time()
     exploration = Exploration(
-        Rules(options.attempts, options.broken),
+        Rules(options.attempts, options.broken, options.pauses),
         trials=options.trials,
         mishaps=options.mishaps,
         masters=options.masters,

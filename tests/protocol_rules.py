@@ -18,6 +18,9 @@ twice can be trained twice, with another result. What costs one of the *mishaps*
 - a line of the history is lost, as where two hosts append to one file;
 - a person pauses or stops the study (`distune resume` costs nothing, and may come at any moment).
 
+Where trainings may pause, each may at any moment, and at each look of a master what has paused is
+among the best at its rung, or is not.
+
 Assumed, not shown: that a file gets its name when it is complete (P1), that a rename has one winner
 (P2), that whoever has died is silent (P6). Files that make no sense are not in it.
 """
@@ -32,6 +35,7 @@ from typing import NamedTuple
 from distune.share.protocol import LIVE, Actor, AttemptName, Halt, State
 
 RESULT, ANOTHER_RESULT, FAILURE = "a result", "another result", "a failure"
+_IN_A_FILE_OF_ITS_OWN = (State.PRUNED, State.PAUSED)
 REPORTS, LATE_REPORT = "reports", "reports and a late one"
 
 #: What can be broken on purpose, and what is then so.
@@ -48,6 +52,7 @@ BROKEN = {
     "one-id": "both workers have the same id",
     "heedless": "a worker claims although it has seen that the study is halted",
     "idle-when-halted": "a master does nothing at all in a halted study",
+    "no-give-up": "what has paused, and is not promoted, is never counted",
 }
 
 
@@ -233,12 +238,17 @@ class View(NamedTuple):
     silent: frozenset[str]  # workers whose lease is over
     stop: bool  # the time limit is over
     halt: str = ""  # the mark
+    promotes: bool = False  # what has paused is among the best at its rung
 
     def called(self, ids: Ids) -> View:
         known = tuple(file and file.called(ids) for file in self.known)
         files, unread = (tuple(_called(some, ids) for some in of) for of in self[:2])
         silent = frozenset(ids.get(worker, worker) for worker in self.silent)
-        return View(files, unread, known, self.last, silent, self.stop, self.halt)
+        return self._replace(files=files, unread=unread, known=known, silent=silent)
+
+    def paused(self) -> bool:
+        """Whether anything has paused in it."""
+        return any(file.state is State.PAUSED for files in self.files for file in files)
 
     def met(self) -> View:
         """With the attempts that it shows among those that the master has met."""
@@ -284,6 +294,13 @@ def decide(view: View) -> list[Op]:
             if trial not in settled | counts.keys() and live[trial] <= file.attempt:
                 rest.append(Op("succeed", trial, file.attempt + 1))
             rest.append(Op.on("put away", trial, file))
+    resting = []
+    for trial, file in read:
+        if file.state is State.PAUSED:
+            if trial in settled | counts.keys() or live[trial] > file.attempt:
+                rest.append(Op.on("lose", trial, file))
+            else:
+                resting.append((trial, file))
     for trial, file in listed:
         if file.state is State.TAKEN:
             known = view.known[trial]
@@ -294,10 +311,14 @@ def decide(view: View) -> list[Op]:
     over = view.stop or len(settled) == len(view.known)
     if view.halt in (Halt.PAUSE, Halt.NOW) or (view.halt and not over):
         return [*counts.values(), *rest]
+    given_up = [Op.on("count", trial, file) for trial, file in resting]
     if over:
-        return [*counts.values(), *rest, *_ending(view, listed)]
+        return [*counts.values(), *given_up, *rest, *_ending(view, listed)]
     new, gone = _missing(view)
-    return [*counts.values(), *new, *rest, *gone]
+    promoted = [Op.on("promote", trial, file) for trial, file in resting if view.promotes]
+    if promoted or new or gone or len(resting) < len(listed):  # something goes on
+        given_up = []
+    return [*counts.values(), *given_up, *new, *rest, *gone, *promoted]
 
 
 def _counts(file: File, known: File | None) -> bool:
@@ -356,6 +377,7 @@ class Rules:
 
     attempts: int
     broken: str = ""
+    pauses: bool = False  # trainings may pause
 
     # -- a worker ----------------------------------------------------------------------
 
@@ -406,6 +428,9 @@ class Rules:
             for content, mishaps in ((_fresh_result(share, taken), 0), (FAILURE, 1)):
                 done = taken.moved(State.DONE, Actor.OWNER, content=content)
                 yield Work(None, share.renamed(taken, done), f"ends {what}: {content}", mishaps)
+            if self.pauses:
+                paused = taken.moved(State.PAUSED, Actor.OWNER, content=REPORTS)
+                yield Work(None, share.renamed(taken, paused), f"pauses {what}")
 
     def still_holds(self, worker: str, hold: Hold, share: Share) -> bool:
         """Whether it makes a difference that a worker believes to own a file. Once that is lost,
@@ -443,6 +468,8 @@ class Rules:
             ops = []
         if self.broken == "no-replacement":
             ops = [op for op in ops if op.kind != "replace"]
+        if self.broken == "no-give-up":
+            ops = [op for op in ops if (op.kind, op.state) != ("count", State.PAUSED)]
         return Master(view.known, view.last, tuple(ops))
 
     def act(self, master: Master, share: Share) -> Iterator[Act]:
@@ -479,6 +506,9 @@ class Rules:
                 yield from self._write(idle, op, share)
             case _ if file is None:
                 yield Act(idle, share, f"{op}: it is gone")
+            case "promote":
+                succeed = Op("succeed", op.trial, file.attempt + 1)
+                yield Act(idle.first(succeed), share.lost(file, Actor.MASTER), str(op))
             case "lose":
                 yield Act(idle, share.lost(file, Actor.MASTER), str(op))
             case "put away":
@@ -504,7 +534,7 @@ class Rules:
             yield self._not_counted(idle, op, share, f"{op}: the name is taken")
         elif file is None:
             yield Act(idle, share, f"{op}: it is gone")
-        elif op.state is State.PRUNED:  # the master makes a file, of what it has read
+        elif op.state in _IN_A_FILE_OF_ITS_OWN:  # the master makes one, of what it has read
             named = share._replace(counted=(file._replace(content=op.content),))
             won = idle.writing(op.trial, op.content).first(_then("lose", op))
             yield Act(won, named, f"{op}: in a file of its own")
@@ -521,7 +551,7 @@ class Rules:
             hearsay = share.counted[0]._replace(content="")
             believing = idle.knowing(op.trial, hearsay).first(_then("lose", op))
             return Act(believing, share, text, mishaps)
-        then = _then("lose" if op.state is State.PRUNED else "drop", op)
+        then = _then("lose" if op.state in _IN_A_FILE_OF_ITS_OWN else "drop", op)
         read = op.content if self.broken == "own-line" else ""
         return Act(idle.writing(op.trial, read).first(then), share, text, mishaps)
 
@@ -587,6 +617,6 @@ def wrong_end(share: Share, stop: bool) -> str:
 
 def wrong_rest(share: Share) -> str:
     """What is wrong about a trial of a halted study in which nothing more happens."""
-    if any(file.state is not State.WAITING for file in share.files):
+    if any(file.state not in (State.WAITING, State.PAUSED) for file in share.files):
         return "in a halted study more is left than what waits"
     return ""

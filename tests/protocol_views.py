@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from distune.master import planner
@@ -15,6 +16,7 @@ from distune.master.planner import (
     Count,
     Finish,
     Lose,
+    Promote,
     Prune,
     Publish,
     PutAway,
@@ -22,6 +24,8 @@ from distune.master.planner import (
     Withdraw,
 )
 from distune.search.asked import AskedSoFar
+from distune.search.judge import Judge
+from distune.search.race import Verdicts
 from distune.search.staged import make_sampler
 from distune.share.heartbeat import Beat
 from distune.share.protocol import AttemptName, Halt, State
@@ -34,15 +38,29 @@ from tests.protocol_rules import FAILURE, File, Listing, Op, View, decide
 
 STUDY, _ = make_study()
 SAMPLER = make_sampler(STUDY)
-_OVER = frozenset({State.DONE, State.PRUNED, State.LOST})
+_OVER = frozenset({State.DONE, State.PRUNED, State.LOST, State.PAUSED})
 _TIME_LIMIT = 60.0  # seconds
 _KINDS = {
     Count: "count",
     Lose: "lose",
+    Promote: "promote",
     Prune: "prune",
     PutAway: "put away",
     Withdraw: "withdraw",
 }
+
+
+class _Judge(Judge):
+    """To whom all that has paused is among the best, or none of it."""
+
+    def __init__(self, *, promotes: bool) -> None:
+        super().__init__(STUDY)
+        self._promotes = promotes
+
+    def at_rest(
+        self, paused: Mapping[AttemptName, AttemptFile], most: float, *, last: bool = False
+    ) -> Verdicts:
+        return Verdicts(promoted=[*paused] if self._promotes else [])
 
 
 def decides_alike(view: View) -> bool:
@@ -52,7 +70,8 @@ def decides_alike(view: View) -> bool:
 
 def planned(view: View) -> list[Op]:
     """What the planner does about what a master of the model sees, in the order of `Actions`."""
-    actions = planner.plan(_snapshot(view), _asked(len(view.known)), SAMPLER)
+    judge = _Judge(promotes=view.promotes)
+    actions = planner.plan(_snapshot(view), _asked(len(view.known)), SAMPLER, judge)
     actions = [action for action in actions if not isinstance(action, Ask | Finish)]
     counts = [action for action in actions if isinstance(action, Count)]
     new = [action for action in actions if is_new(action)]
@@ -72,7 +91,9 @@ def _op(action: Action) -> Op:
             return Op(kind, trial.number, trial.attempt)
         case Replace(trial):
             return Op("replace", trial.number)
-        case Count(name) | Lose(name) | Prune(name) | PutAway(name) | Withdraw(name):
+        case (
+            Count(name) | Lose(name) | Promote(name) | Prune(name) | PutAway(name) | Withdraw(name)
+        ):
             return Op(_KINDS[type(action)], name.trial, name.attempt, name.state, name.worker)
     raise AssertionError(f"the model knows nothing of {action}")
 
@@ -117,7 +138,7 @@ def _worker(worker: str, view: View) -> WorkerView:
 
 
 def _file(trial: int, file: File) -> AttemptFile:
-    ended = _result(file) if file.state is State.DONE else None
+    ended = _result(file) if file.state in (State.DONE, State.PAUSED) else None
     return AttemptFile(_trial(trial, file.attempt), None, (), ended)
 
 
@@ -129,6 +150,8 @@ def _counted(trial: int, file: File) -> Counted:
 def _result(file: File) -> Result:
     if file.content == FAILURE:
         return Result(outcome=Outcome.FAILED, failure=Failure(message="it broke"))
+    if file.state is State.PAUSED:
+        return Result(outcome=Outcome.PAUSED, value=1.0, steps=1)
     return Result(outcome=Outcome.COMPLETE, value=1.0)
 
 

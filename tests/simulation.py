@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET
+
 from distune.errors import ShareError, UserError
 from distune.master.lock import Identity
 from distune.master.master import Master
@@ -39,6 +41,7 @@ from distune.worker.worker import Worker
 from tests.fake_executor import SimulatedExecutor, SimulatedProcess, objective
 from tests.histories import LEASE, asked_in, asked_trial, make_study, read_history
 from tests.memory_folder import Crash, Faults, MemoryFolder, Share
+from tests.simulated_race import RACING, check_place, check_race
 from tests.simulated_training import Ledger, SharedCheckpoints, SimulatedCheckpoints, curve
 
 TRAINING = 3.0  # seconds a simulated training takes at most
@@ -100,6 +103,7 @@ class World:
         self.ledger = Ledger(self.share)
         self.learns = False  # the sampler, which never answers in the same way twice
         self.meddled = False  # a test has deleted files
+        self.thawed = False  # those that slept through the end have woken up
         self.ended_at = -math.inf  # when a master ended it last, that saw all there was
         self.healed = False
         self.broken = {f"worker{i}" for i in range(broken)}  # hosts on which all trials fail
@@ -148,6 +152,7 @@ class World:
 
     def thaw(self) -> World:
         """Have those go on that slept through the end: what they do then is for nobody."""
+        self.thawed = True
         asleep = [actor for actor in self.actors if actor.wakes_at > self.clock + LEASE / 2]
         for _ in range(4 if asleep else 0):
             for actor in asleep:
@@ -368,7 +373,8 @@ class World:
         # A trial may be trained once more for a reason; never for none.
         assert not again or self.masters > 1 or self.meddled, f"{where}: published twice: {again}"
         # A worker that slept through the end may still hold a file; no other process may.
-        left = [n for n in open_ones if n.state not in (State.TAKEN, State.LOST, State.DONE)]
+        asleep = {State.TAKEN, State.LOST, State.DONE, *([State.PAUSED] if self.thawed else [])}
+        left = [n for n in open_ones if n.state not in asleep]
         assert not left or self.masters > 1, f"{where}: left over: {left}"
         # Where an append may be torn, two masters glue lines together: what those asked for is none
         # of the study's then, and asked for again.
@@ -378,6 +384,8 @@ class World:
         self._check_asked(where)
         self._check_curves(where)
         self._check_checkpoints(where)
+        if self.study.pruner in RACING:
+            check_race(self, where)
         self.ledger.check(where)
         self._check_history(expected, where)
         self._check_tests({trial for purpose, trial in by_key if purpose is Purpose.TEST}, where)
@@ -396,6 +404,7 @@ class World:
                 "purpose": name.purpose,
                 "best": None,
                 "checkpoints": [],
+                "rungs": UNSET,
             }
             again = trial.replace(**same)
             assert again == wanted.replace(**same), f"{where}: P5: {path}"
@@ -472,7 +481,8 @@ class World:
             elif line.result.outcome is Outcome.COMPLETE:
                 assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
             elif line.result.outcome is Outcome.PRUNED:
-                assert self.limits.time_limit is not None, f"{where}: {line.result}"
+                ended_early = self.limits.time_limit is not None or self.study.pruner is not None
+                assert ended_early, f"{where}: {line.result}"
             else:
                 assert self.failing > 0 or self.broken, f"{where}: {line.result}"
 
@@ -482,6 +492,9 @@ class World:
         assert line.result.outcome in (Outcome.PRUNED, Outcome.COMPLETE), f"{where}: {line.result}"
         if line.result.why.startswith("step 0;"):
             return  # a killed master's
+        if self.study.pruner in RACING:
+            check_place(line, where)
+            return
         found = re.match(
             r"step (\d+): (no better for \d+ steps than )?(\S+[^\s,;])", line.result.why
         )
@@ -539,6 +552,16 @@ def random_faults(rng: random.Random) -> Faults:
     )
 
 
+def _race(rng: random.Random) -> dict[str, Any]:
+    """A pruner with rungs."""
+    options: dict[str, Any] = {"reduction_factor": rng.choice([2, 3])}
+    if rng.random() < 0.3:
+        options |= {"resource": "seconds", "min_resource": 0.3}
+    if rng.random() < 0.3:
+        return {"pruner": "hyperband", "pruner_options": {**options, "max_resource": 5}}
+    return {"pruner": "asha", "pruner_options": options}
+
+
 def simulate(
     seed: int, trace: Callable[[str], None] | None = None, masters: int | None = None
 ) -> World:
@@ -566,6 +589,9 @@ def simulate(
     if (chooses := random.Random(f"pruner {seed}")).random() < 0.25:
         name, options = chooses.choice(PRUNERS)
         study = study.model_copy(update={"pruner": name, "pruner_options": options})
+    elif chooses.random() < 0.33:
+        study = study.model_copy(update=_race(chooses))
+        limits = limits.replace(trials=2 * (limits.trials or 1))
     if more.random() < 0.15:
         limits = limits.replace(time_limit=more.uniform(5.0, 60.0))
     world = World(

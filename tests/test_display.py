@@ -929,6 +929,7 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         "planned": 40,
         "waiting": 1,
         "running": 1,
+        "paused": 0,
         "outcomes": {
             "complete": 2,
             "diverged": 1,

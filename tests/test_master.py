@@ -348,7 +348,7 @@ def test_two_masters_that_each_have_an_attempt_done_count_the_same_one() -> None
         files={second: world.store.read_ended(second)},
     )
     one.step()  # counts the first attempt
-    other._counting.count([second], later)  # as the old listing of the other master says
+    other._counting.count({second: None}, later)  # as the old listing of the other master says
     assert [c.result.value for c in other.observer.history.trials] == [1.0]
     assert [c.result.value for c in read_history(world.store)] == [1.0]
     for _ in range(3):

@@ -53,6 +53,8 @@ MOVES = {
     ("taken", "lost", "master"),
     ("taken", "pruned", "master"),
     ("pruned", "lost", "master"),
+    ("taken", "paused", "the worker in the name"),
+    ("paused", "lost", "master"),
     ("done", "seen", "master"),
     ("done", "lost", "master"),
 }

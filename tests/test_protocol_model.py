@@ -22,6 +22,13 @@ SMALL = {
     "one master and three mishaps": Exploration(Rules(attempts=4), mishaps=3, masters=1),
     "one master and two trials": Exploration(Rules(attempts=2), trials=2, masters=1),
     "one trial that a person halts": Exploration(Rules(attempts=1), halts=True),
+    "one trial that may pause": Exploration(Rules(attempts=1, pauses=True), mishaps=0),
+    "one master, two trials that may pause": Exploration(
+        Rules(attempts=1, pauses=True), trials=2, masters=1
+    ),
+    "one master, and pausing before a time limit": Exploration(
+        Rules(attempts=3, pauses=True), masters=1, stop=True, mishaps=2
+    ),
     "one master, two trials and a halt": Exploration(
         Rules(attempts=1), trials=2, masters=1, halts=True
     ),
@@ -39,6 +46,7 @@ SHOWN = {
     "no-replacement": "a master does not know that a trial is counted",
     "one-id": "a file has two owners",
     "heedless": "a worker claims in a study that it knows to be halted",
+    "no-give-up": "a file is left in trials/",
     "idle-when-halted": "in a halted study more is left than what waits",
 }
 
@@ -92,9 +100,11 @@ def test_a_real_worker_claims_nothing_that_the_worker_of_the_model_would_not(
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_what_is_broken_on_purpose_shows(broken: str) -> None:
-    stop = broken == "pruned-in-place"
+    stop = broken in ("pruned-in-place", "no-give-up")
     halts = broken in ("heedless", "idle-when-halted")
-    found = Exploration(Rules(attempts=2, broken=broken), stop=stop, halts=halts).run()
+    pauses = broken == "no-give-up"
+    rules = Rules(attempts=1 if pauses else 2, broken=broken, pauses=pauses)
+    found = Exploration(rules, stop=stop, halts=halts).run()
     assert found.wrong == SHOWN[broken]
     assert 4 < len(found.path) < 20, "the shortest way there"
 

@@ -204,17 +204,18 @@ def test_what_an_objective_has_started_in_a_session_of_its_own_outlives_neither_
 
 def test_a_result_whose_worker_was_killed_before_its_rename_counts(tmp_path: Path) -> None:
     """Only the guardian is asked; the moment itself is too short to be hit."""
-    study, _ = make_study(trials=2)
+    study, _ = make_study(trials=3)
     store = Store(Folder(tmp_path, network=False))
     store.create(study)
     held = []
-    for number in (0, 1):
+    for number in (0, 1, 2):
         trial = Trial(study=study.id, number=number, attempt=1, params={"x": 0.5})
         store.publish(trial)
         name = store.claim(AttemptName.waiting(trial), "w-1-aaaaaa")
         assert name is not None
         held.append(name)
     store.append(held[1], [Result(outcome=Outcome.COMPLETE, value=1.0)])
+    store.append(held[2], [Result(outcome=Outcome.PAUSED, value=0.5)])
     said: list[str] = []
     guardian = Guardian(said.append)
     guardian.tell("worker", "w-1-aaaaaa")
@@ -222,7 +223,8 @@ def test_a_result_whose_worker_was_killed_before_its_rename_counts(tmp_path: Pat
     os.close(guardian._pipe)  # as the kernel does when the worker is killed
     os.waitpid(guardian.pid, 0)
     names = {name.trial: name for name in store.listing().attempts}
-    assert [names[number].state for number in (0, 1)] == [State.LOST, State.DONE]
+    states = [names[number].state for number in (0, 1, 2)]
+    assert states == [State.LOST, State.DONE, State.PAUSED]
     file = store.read_attempt(names[0])
     assert file.result is not None
     assert file.result.outcome is Outcome.RELEASED

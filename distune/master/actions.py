@@ -48,7 +48,7 @@ class Actions:
         """
         self._elapsed = snapshot.elapsed
         self._asked.add([one.asked for one in plan if isinstance(one, planner.Ask)])
-        done = [one.name for one in plan if isinstance(one, planner.Count)]
+        done = {one.name: one.stop for one in plan if isinstance(one, planner.Count)}
         self._counting.count(done, snapshot)
         # Workers wait for new trials, and for nothing else of this.
         self._publish_all([one.trial for one in plan if is_new(one)])
@@ -70,6 +70,10 @@ class Actions:
                 self._store.quarantine(name.filename, why)
             case planner.Lose(name):
                 self._store.lose(name, Actor.MASTER)
+            case planner.Promote(name, trial):
+                # The rename decides: what another master has moved, it has decided about.
+                if self._store.lose(name, Actor.MASTER):
+                    self._publish(trial)
             case planner.Prune(name, stop):
                 self._counting.prune(name, stop)
             case planner.Withdraw(name):
@@ -147,7 +151,8 @@ class Actions:
         listing = self._store.listing()
         attempts = listing.attempts
         wished = listing.wishes and not action.stopped
-        if wished or any(name.state is not State.WAITING for name in attempts):
+        stays = {State.WAITING, *([State.PAUSED] if action.stopped else [])}
+        if wished or any(name.state not in stays for name in attempts):
             return
         # What waits is one more attempt at what has been counted, seen only now.
         for name in attempts if not action.stopped else ():

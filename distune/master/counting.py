@@ -4,7 +4,7 @@ from the file that has won that name. So two masters count alike, whoever was fa
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distune.errors import BadRecord
@@ -61,21 +61,41 @@ class Counting:
         self._stops[name.moved(State.PRUNED, Actor.MASTER)] = stop
         self._store.prune(name)
 
-    def count(self, names: Sequence[AttemptName], snapshot: Snapshot) -> None:
-        """Count done and pruned attempts, those that are the first of their trial."""
-        for name in names:
-            self._count(name, snapshot)
+    def count(self, names: Mapping[AttemptName, Stop | None], snapshot: Snapshot) -> None:
+        """Count attempts that are over, those that are the first of their trial: of what has
+        paused, and why it does not go on.
+        """
+        for name, stop in names.items():
+            self._count(name, snapshot, stop)
         self.write_won()
 
-    def _count(self, name: AttemptName, snapshot: Snapshot) -> None:
-        file, elapsed = snapshot.files[name], snapshot.elapsed
-        stop = self._why_pruned(name, snapshot) if name.state is State.PRUNED else None
+    def _with_reports(self, name: AttemptName) -> AttemptFile | None:
+        """All that one that has paused had said; None if it is gone, or cannot be read any more."""
+        try:
+            file = self._store.read_ended(name)
+        except FileNotFoundError:
+            return None
+        except BadRecord as error:
+            if self._doubts.confirmed(name.live_path):
+                self._store.quarantine(name.filename, str(error))
+            return None
+        return file
+
+    def _count(self, name: AttemptName, snapshot: Snapshot, stop: Stop | None) -> None:
+        file: AttemptFile | None = snapshot.files[name]
+        if name.state is State.PAUSED:
+            file = self._with_reports(name)
+        elif name.state is State.PRUNED:
+            stop = self._why_pruned(name, snapshot)
+        if file is None:
+            return
         is_old = stop is not None and len(file.reports) < stop.steps
         if is_old and not self._doubts.confirmed(name.live_path):
             return  # a cache has an old copy: this master has read more of it before
         self._doubts.dropped(name.live_path)
+        elapsed, in_its_own_file = snapshot.elapsed, name.state in (State.PRUNED, State.PAUSED)
         counted = count_attempt(self._observer.study, name, file, elapsed, stop)
-        if name.state is State.PRUNED:
+        if in_its_own_file:
             # A power cut may have undone a rename, but not the line of history.
             counted = self._observer.history.get(name.key) or counted
             won = self._store.count_as(name.key, lines_of(counted, file))
@@ -85,7 +105,7 @@ class Counting:
             self._won.append(counted)
         elif not self._take_winner(name.key, elapsed):
             return  # what took the name is none that counts, or not yet
-        if name.state is State.PRUNED:
+        if in_its_own_file:
             self._store.lose(name, Actor.MASTER)
             self._stops.pop(name, None)
         elif not won:

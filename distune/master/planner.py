@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from distune.master.resting import Resting
 from distune.search.asked import AskedSoFar, trial_of
 from distune.search.judge import Judge
 from distune.search.pruning import Stop
@@ -57,8 +58,20 @@ class _OnAttempt(Action):
     name: AttemptName
 
 
+@dataclass(frozen=True)
 class Count(_OnAttempt):
-    """Give a done or pruned attempt its trial's one name in `seen/`, unless another has it."""
+    """Give an attempt that is over its trial's one name in `seen/`, unless another has it. `stop`:
+    why one that has paused does not go on.
+    """
+
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True)
+class Promote(_OnAttempt):
+    """Have a trial that has paused go on, as this attempt."""
+
+    trial: Trial
 
 
 class Lose(_OnAttempt):
@@ -140,7 +153,8 @@ class _Plan:
         # Of what the search asks for; what persons ask for is wanted in any case.
         self.limit = snapshot.limits.trials if self.winner is None else 0
         self.sampler = sampler
-        self.judge = judge
+        self.judge = judge or Judge(self.study)
+        self.resting = Resting(snapshot, self.judge)
         self.new: list[Asked] = []  # asked for now
         self.nothing: Nothing | None = None  # that the sampler had, when it was asked last
         #: The highest attempt that may still succeed, for each trial that has one.
@@ -157,8 +171,12 @@ class _Plan:
             yield Quarantine(stranger, why)
         for name in self.snapshot.in_state(State.DONE, State.PRUNED):
             yield from self._over(name)
+        paused = self.snapshot.in_state(State.PAUSED)
+        in_vain = [action for name in paused for action in self._paused(name)]
+        self.resting.look()
         for name in self.snapshot.in_state(State.LOST):
             yield from self._lost(name)
+        yield from in_vain
         yield from self._taken_in_vain()
         yield from _not_worth_it(self.snapshot, self.judge)
         yield from self._long_silent()
@@ -166,8 +184,12 @@ class _Plan:
             return  # the end has to wait, too: it may want the winner to be tested
         ending = self._ending()
         if ending is None:
-            yield from self._vanished()
-            yield from self._new_trials()
+            going_on = [*self._vanished(), *self._new_trials()]
+            yield from going_on
+            looks_on = self.nothing is Nothing.STILL_LOOKING
+            if not (going_on or looks_on) and self.resting.are_all(self.asked, self.limit):
+                # A search ends with trainings that went all the way, if anything did.
+                yield from [*self._promotions(_MOST_WAITING, last=True)] or self._give_up()
         else:
             yield from self._end(ending)
 
@@ -227,7 +249,18 @@ class _Plan:
             yield Publish(successor)
         yield PutAway(name)
 
-    def _successor(self, name: AttemptName) -> Trial | None:
+    def _paused(self, name: AttemptName) -> Iterator[Action]:
+        if name in self.snapshot.bad:
+            yield from self._unreadable(name)
+        elif name in self.snapshot.files:
+            over = self.snapshot.history.has(name.key) or name.key in self.settled_now
+            # Two masters: another attempt has won, or is under way.
+            if over or self.live[name.key] > name.attempt or name.purpose is Purpose.TEST:
+                yield Lose(name)
+            else:
+                self.resting.names.append(name)
+
+    def _successor(self, name: AttemptName, *, promoted: bool = False) -> Trial | None:
         """The next attempt at the same trial, unless it is counted or already under way."""
         if self.snapshot.history.get(name.key) is not None or name.key in self.settled_now:
             return None
@@ -241,8 +274,9 @@ class _Plan:
                 return None  # published anew when the study ends
             trial = self._known_trial(name.trial)
             return None if trial is None else trial.replace(attempt=name.attempt + 1)
-        failed = file.failed
-        return file.trial.replace(
+        failed, paused = file.failed, file.result and file.result.outcome is Outcome.PAUSED
+        trial = self.judge.goes_on(file, promoted=promoted) if paused else file.trial
+        return trial.replace(
             attempt=name.attempt + 1,
             failed_on=[*file.trial.failed_on, *([name.worker] if failed else [])],
             checkpoints=file.checkpoints_for_the_next(failed=failed),
@@ -261,7 +295,8 @@ class _Plan:
 
     def _long_silent(self) -> Iterator[Action]:
         """Heartbeats of the dead: each poll reads every one, so they must not pile up (P11)."""
-        holders = {name.worker for name in self.snapshot.attempts}
+        held = [name for name in self.snapshot.attempts if name.state is not State.PAUSED]
+        holders = {name.worker for name in held}
         for view in self.snapshot.workers:
             patience = _SHOW_LOST_FOR * self.study.lease
             if view.beat is not None and view.beat.state == "gave up":
@@ -293,6 +328,9 @@ class _Plan:
             idle = max(0, slots - len(self.snapshot.in_state(State.TAKEN)))
             wanted = idle + max(1, slots // 8, 2 * done)
         more = min(wanted, _MOST_WAITING) - len(self.snapshot.in_state(State.WAITING))
+        for action in self._promotions(more):
+            yield action
+            more -= isinstance(action, Promote)
         number = self.snapshot.next_number
         for _ in range(more):
             while not self.asked.wants(number, self.limit):
@@ -302,13 +340,27 @@ class _Plan:
             asked = self._asked(number)
             if asked is None:
                 return
-            yield Publish(trial_of(self.study, asked, number))
+            yield Publish(self.judge.begun(trial_of(self.study, asked, number)))
             number += 1
+
+    def _promotions(self, most: int, *, last: bool = False) -> Iterator[Action]:
+        """As late as that does not keep a worker waiting: the more is known."""
+        verdicts = self.resting.verdicts(last=last)
+        for name, stop in verdicts.hopeless.items():
+            yield Count(name, stop)
+        for name in verdicts.promoted[: max(0, most)]:
+            trial = self._successor(name, promoted=True)
+            if trial is not None:
+                yield Promote(name, trial)
+
+    def _give_up(self) -> Iterator[Action]:
+        """Count what has paused with what it has reached."""
+        yield from (Count(name, stop) for name, stop in self.resting.why_not().items())
 
     def _known_trial(self, number: int) -> Trial | None:
         """A trial of a configuration that was asked for before."""
         asked = self.asked.of(number)
-        return None if asked is None else trial_of(self.study, asked, number)
+        return None if asked is None else self.judge.begun(trial_of(self.study, asked, number))
 
     def _asked(self, number: int) -> Asked | None:
         """What asks for a trial, now if it is the next one; None if there is nothing to try."""
@@ -408,9 +460,11 @@ class _Plan:
         return f"all of the first {len(failures)} trials failed{why}"
 
     def _end(self, ending: Finish) -> Iterator[Action]:
-        ended = self.snapshot.in_state(State.DONE, State.PRUNED, State.LOST)
+        ended = [*self.snapshot.in_state(State.DONE, State.PRUNED, State.LOST)]
         running = self.snapshot.in_state(State.TAKEN)
         if not ending.stopped:
+            ended += self.snapshot.in_state(State.PAUSED)
+            yield from self._give_up()
             for name in self.snapshot.in_state(State.WAITING):
                 if name.purpose is Purpose.TRAIN:
                     yield Withdraw(name)
@@ -462,10 +516,12 @@ def _used_up(snapshot: Snapshot) -> str | None:
     """Which limit of what a search is worth is reached, if one is."""
     limits, history = snapshot.limits, snapshot.history
     most, since, best = limits.max_total_seconds, snapshot.since_best, history.winner()
-    if most is not None and history.trained >= most:
+    paused = (snapshot.files.get(name) for name in snapshot.in_state(State.PAUSED))
+    resting = sum(file.result.seconds for file in paused if file and file.result)
+    if most is not None and history.trained + resting >= most:
         return f"the {most:g} s of training that it may take are used up"
     if limits.plateau is not None and since >= limits.plateau and best is not None:
-        return f"{since} configurations in a row were no better than trial {best.first}"
+        return f"{limits.plateau} configurations in a row were no better than trial {best.first}"
     return None
 
 

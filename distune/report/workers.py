@@ -39,6 +39,8 @@ def kind_of(file: AttemptFile | None) -> str:
     """How an attempt ended that did not end its trial."""
     if file is None or file.result is None:
         return LOST
+    if file.result.outcome is Outcome.PAUSED:
+        return Outcome.PAUSED.value
     return AGAIN if file.result.outcome in FAILURES else GIVEN_BACK
 
 
@@ -107,6 +109,7 @@ _MOST_ROWS = 60
 _BINS = 150
 _HUES = {
     Outcome.COMPLETE.value: "@0", Outcome.DIVERGED.value: "@4", Outcome.PRUNED.value: "@5",
+    Outcome.PAUSED.value: "@0",
     TEST: "@2", AGAIN: "@3", GIVEN_BACK: "@6", LOST: "@bad",
     **{outcome.value: "@1" for outcome in FAILURES},
 }  # fmt: skip

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 from distune.search.pruners import PRUNERS
 from distune.search.pruning import Curve, KeptPoints, Peers, Stop, place_of, shown
+from distune.search.race import Race, Verdicts
+from distune.search.racing import RacingPruner
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName
+from distune.share.records import AttemptFile
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, Purpose, Trial
 
@@ -18,6 +21,7 @@ class Judge:
     def __init__(self, study: Study) -> None:
         named = PRUNERS.get(study.pruner or "")
         self._pruner = named(study.direction, study.pruner_options) if named is not None else None
+        self.race: Race | None = None  # of a pruner that has trials pause, and go on
         self._judged: dict[AttemptName, int] = {}  # how many steps
         self._begin(History(study))
 
@@ -25,6 +29,8 @@ class Judge:
         self._history, self._out = history, history.left_out
         self._read = 0
         self._counted: list[Curve] = []
+        if isinstance(self._pruner, RacingPruner):
+            self.race = self._pruner.race(history.study)
         self._stopped: dict[int, Counted] = {}  # by configuration, one of its repeats
 
     def _follow(self, history: History) -> None:
@@ -36,11 +42,16 @@ class Judge:
                 continue
             if isinstance(counted.curve, list):
                 complete = counted.result.outcome is Outcome.COMPLETE
-                points = KeptPoints(counted.curve)
-                self._counted.append(Curve(counted.trial, points, complete))
+                self._add(Curve(counted.trial, KeptPoints(counted.curve), complete))
             if counted.result.outcome is Outcome.PRUNED and counted.result.why:
                 self._stopped.setdefault(counted.trial.configuration, counted)
         self._read = len(history.trials)
+
+    def _add(self, curve: Curve) -> None:
+        if self.race is not None:
+            self.race.note(curve, over=True)
+        else:
+            self._counted.append(curve)
 
     def verdicts(
         self, history: History, curves: Mapping[AttemptName, Curve]
@@ -58,6 +69,39 @@ class Judge:
             else:
                 self._judged[name] = len(curve.points)
         return found
+
+    def begun(self, trial: Trial) -> Trial:
+        """A first attempt, with what its pruner wants it to know."""
+        return self.race.begun(trial) if self.race is not None else trial
+
+    def goes_on(self, file: AttemptFile, *, promoted: bool) -> Trial:
+        """The trial of an attempt that says it has paused, with the rungs of its next one, be that
+        `promoted` now or found to be lost.
+        """
+        rungs = self.race.goes_on(file, promoted=promoted) if self.race is not None else None
+        return file.trial if rungs is None else file.trial.replace(rungs=rungs)
+
+    def look(self, history: History, paused: Mapping[AttemptName, AttemptFile]) -> None:
+        """Take in what is counted, and what has paused."""
+        if self.race is not None:
+            self._follow(history)
+            self.race.note_paused(paused.values())
+
+    def at_rest(
+        self, paused: Mapping[AttemptName, AttemptFile], most: float, *, last: bool = False
+    ) -> Verdicts:
+        """Which of the trials that have paused go on, and which need not be waited for any more, of
+        at most so many configurations in all; `last`: nothing else is to come.
+        """
+        if self.race is None:
+            return Verdicts()
+        return self.race.verdicts(paused, most, last=last)
+
+    def why_not(self, paused: Mapping[AttemptName, AttemptFile]) -> dict[AttemptName, Stop]:
+        """Why trials that have paused do not go on, now that the search is over."""
+        if self.race is None:
+            return dict.fromkeys(paused, Stop("it had paused when the search ended"))
+        return self.race.places(paused)
 
     def verdict(
         self, history: History, curve: Curve, running: Mapping[AttemptName, Curve]
@@ -85,6 +129,8 @@ class Judge:
             return Stop(f"repeat {other.trial.repeat + 1} of its configuration was stopped")
         if not new or not curve.points:
             return None
+        if self.race is not None:
+            return self.race.judge(curve)
         peers = Peers(
             [one for one in self._counted if one.trial.configuration != mine],
             [one for one in running.values() if one.trial.configuration != mine],

@@ -139,6 +139,22 @@ class Pruner:
         """
         check_options("pruner", cls.options, options)
 
+    @classmethod
+    def check_trainings(
+        cls,
+        options: Mapping[str, Scalar],
+        epochs: int | None,
+        max_seconds: float | None,
+        *,
+        staged: bool,
+    ) -> None:
+        """See that it can judge trainings of this length, where that is known, in a study that has
+        stages or not; most judge any.
+
+        Raises:
+            ValueError: as of `check`.
+        """
+
     def __init__(self, direction: Direction, options: Mapping[str, Scalar]) -> None:
         self.direction = direction
         self._options: Any = self.options.model_validate(dict(options))

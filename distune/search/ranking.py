@@ -119,7 +119,9 @@ class History:
         self.trials.lines.append(line)
         self._lines[trial.number] = line
         self.retried += trial.failures
-        self.taken_back += max(trial.attempt - 1 - trial.failures, 0)
+        rungs = trial.pauses_at
+        promoted = len(rungs.passed) if rungs is not None else 0
+        self.taken_back += max(trial.attempt - 1 - trial.failures - promoted, 0)
         self.highest = max(self.highest, trial.number)
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)

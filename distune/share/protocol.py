@@ -7,6 +7,7 @@ One attempt, one file; its name says where it stands:
     000017.1.jsonl.gpu7-812-4f2a9c.done    finished, not yet counted
     000017.1.jsonl.gpu7-812-4f2a9c.lost    given up; the next attempt is a new file
     000017.1.jsonl.gpu7-812-4f2a9c.pruned  stopped by the master, not yet counted
+    000017.1.jsonl.gpu7-812-4f2a9c.paused  at its rung; goes on if it is promoted
     000017.jsonl                        counted: the one name of trial 17
     000017.1.test.jsonl...              the winner's test, same moves
 
@@ -64,6 +65,7 @@ class State(StrEnum):
     SEEN = "seen"
     LOST = "lost"
     PRUNED = "pruned"
+    PAUSED = "paused"
 
 
 class Actor(StrEnum):
@@ -80,6 +82,9 @@ TRANSITIONS: dict[tuple[State, State], frozenset[Actor]] = {
     (State.TAKEN, State.DONE): frozenset({Actor.OWNER}),
     (State.TAKEN, State.LOST): frozenset({Actor.OWNER, Actor.MASTER}),
     (State.TAKEN, State.PRUNED): frozenset({Actor.MASTER}),
+    (State.TAKEN, State.PAUSED): frozenset({Actor.OWNER}),
+    # It is promoted, or nobody will promote it: then it is counted as what was pruned is.
+    (State.PAUSED, State.LOST): frozenset({Actor.MASTER}),
     # What it has reported is counted in a file of the master's own.
     (State.PRUNED, State.LOST): frozenset({Actor.MASTER}),
     (State.DONE, State.SEEN): frozenset({Actor.MASTER}),
@@ -131,11 +136,11 @@ def parse_wish(filename: str) -> str | None:
 
 
 #: States in which an attempt may still become its trial's result.
-LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE, State.PRUNED})
+LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE, State.PRUNED, State.PAUSED})
 
 _NAME = re.compile(
     r"(?P<trial>\d{6,12})\.(?P<attempt>[1-9]\d{0,5})(?P<test>\.test)?\.jsonl"
-    r"(?:\.(?P<worker>[a-z0-9][a-z0-9-]{0,79})\.(?P<state>taken|done|seen|lost|pruned))?",
+    r"(?:\.(?P<worker>[a-z0-9][a-z0-9-]{0,79})\.(?P<state>taken|done|seen|lost|pruned|paused))?",
     re.ASCII,
 )
 _COUNTED_NAME = re.compile(r"(?P<trial>\d{6,12})(?P<test>\.test)?\.jsonl", re.ASCII)

@@ -126,11 +126,13 @@ class Store(StudyDocuments):
     def read_ended(self, name: AttemptName, *, seen: bool = False) -> records.AttemptFile:
         """`read_attempt` of one that is over; what counts must be of the worker in the name."""
         file = self.read_attempt(name, seen=seen)
-        if name.state in (State.DONE, State.SEEN):
+        if name.state in (State.DONE, State.SEEN, State.PAUSED):
             if file.result is None:
                 raise BadRecord("there is no result in it")
             if file.claim is None:
                 raise BadRecord("there is a result in it, but no claim")
+            if (file.result.outcome is Outcome.PAUSED) != (name.state is State.PAUSED):
+                raise BadRecord(f"its result is {file.result.outcome}")
         if name.state is not State.LOST and file.claim is not None:
             if name.worker not in ("", file.claim.worker):
                 raise BadRecord(f"it was claimed by another worker, {shown(file.claim.worker)}")
@@ -268,8 +270,12 @@ class Store(StudyDocuments):
         """Taken -> done; False if one has been evicted."""
         return self._move(name.live_path, name.moved(State.DONE, Actor.OWNER).live_path)
 
+    def pause(self, name: AttemptName) -> bool:
+        """Taken -> paused; False if one has been evicted."""
+        return self._move(name.live_path, name.moved(State.PAUSED, Actor.OWNER).live_path)
+
     def lose(self, name: AttemptName, actor: Actor) -> bool:
-        """Taken (or done) -> lost, still in `trials/`: the master has to see to a successor."""
+        """To lost, still in `trials/`: the master has to see to a successor."""
         return self._move(name.live_path, name.moved(State.LOST, actor).live_path)
 
     def prune(self, name: AttemptName) -> AttemptName | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from distune.search.pruners import PRUNERS
+from distune.search.pruning import Pruner
 from distune.search.samplers import SAMPLERS
 from distune.space_file.goals import check_objectives, check_reported, check_samplers
 from distune.study.command import ARGS, COMMAND_WORDS, placeholders
@@ -141,7 +142,7 @@ class SpaceFile(Space):
         elif "sampler" in self.model_fields_set:
             raise ValueError("sampler: each stage has its own: leave this one out")
         if self.pruner is not None:
-            PRUNERS[self.pruner].check(self.pruner_options)
+            self._check_pruner(PRUNERS[self.pruner])
         if self.plateau is not None and self.stages is not None:
             raise ValueError(
                 "plateau: a study with stages ends with the last of them: leave it out"
@@ -156,6 +157,13 @@ class SpaceFile(Space):
             self._check_stage(stage, f"stages[{i}]", (self.stages or [])[:i])
             self._check_values(f"stages[{i}].", stage.params, stage.settings)
         return self
+
+    def _check_pruner(self, pruner: type[Pruner]) -> None:
+        pruner.check(self.pruner_options)
+        epochs = self.constants.get("epochs")
+        known = epochs if isinstance(epochs, int) and epochs >= 1 else None
+        staged = self.stages is not None
+        pruner.check_trainings(self.pruner_options, known, self.max_seconds, staged=staged)
 
     def _check_enqueued(self) -> None:
         if self.enqueue and (self.stages is not None or self.settings is not None):

@@ -81,6 +81,7 @@ class Outcome(StrEnum):
     COMPLETE = "complete"
     DIVERGED = "diverged"  # trained to its end, but the metric is not a finite number
     PRUNED = "pruned"  # stopped by the master
+    PAUSED = "paused"  # at a checkpoint, to go on from it if it is promoted
     FAILED = "failed"  # the objective raised, or its process died
     TIMEOUT = "timeout"  # nothing was heard of it for the study's `trial_timeout`
     OUT_OF_MEMORY = "out-of-memory"  # of the host or of the device
@@ -112,6 +113,21 @@ Checkpoints = Annotated[list[Checkpoint], Meta(max_length=MOST_CHECKPOINTS)]
 
 #: Names what a person has asked for while the study was under way.
 Wish = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+
+
+class Rungs(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a training pauses, in a study whose pruner has rungs: after the first report that has
+    so many steps, or so many seconds of training. With neither, it goes on to its end.
+    """
+
+    step: Annotated[int, Meta(ge=1)] | None = None
+    seconds: Annotated[float, Meta(gt=0)] | None = None
+    passed: Annotated[list[float], Meta(max_length=100)] = []  # its values at the rungs before
+
+    def reached_by(self, step: int, seconds: float) -> bool:
+        """Whether a training that has come so far is to pause."""
+        by_step = self.step is not None and step >= self.step
+        return by_step or (self.seconds is not None and seconds >= self.seconds)
 
 
 class Asked(Record, frozen=True, kw_only=True):
@@ -158,6 +174,7 @@ class Trial(Record, frozen=True, kw_only=True):
     best: dict[str, float] | None = None  # for a test: the step's report that won
     #: Of the attempts before, that this one may go on from: the last one comes first.
     checkpoints: Checkpoints = []
+    rungs: Rungs | msgspec.UnsetType = msgspec.UNSET  # only where the study's pruner has rungs
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
@@ -174,6 +191,11 @@ class Trial(Record, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """Of what is trained: the same for the same setting and seed."""
         return f"{zlib.crc32(f'{params_key(self.params)}/{self.seed}'.encode()):08x}"
+
+    @property
+    def pauses_at(self) -> Rungs | None:
+        """Its rungs, if it takes part in a race for them."""
+        return self.rungs if isinstance(self.rungs, Rungs) else None
 
     @property
     def epochs(self) -> int | None:

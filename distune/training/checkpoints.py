@@ -94,6 +94,7 @@ class Checkpoints:
         self._say = say
         self._pause = pause
         self._number = 0
+        self.last_kept: int | None = None  # step of the last state that is complete
         self._taken: _Taken | None = None  # whose reports are not known yet
         self._changed = threading.Condition()
         self._waiting: tuple[_Taken, Described] | None = None  # to be written
@@ -211,6 +212,7 @@ class Checkpoints:
             with self._changed:
                 if checkpoint is not None and not self._closed:
                     self._keep(checkpoint)
+                    self.last_kept = checkpoint.step
 
     def _write(self, taken: _Taken, described: Described) -> Checkpoint | None:
         """Write a file; None if there is no room for it.

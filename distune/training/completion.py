@@ -10,8 +10,10 @@ from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial, summarize, with_others
 
 
-def completed(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
-    """The result of a training that has come to its end.
+def completed(
+    study: Study, trial: Trial, reports: Sequence[Report], *, paused: bool = False
+) -> Result:
+    """The result of a training that has come to its end, or to the rung where it pauses.
 
     Raises:
         Mistake: it has not reported what its study ranks, or bounds.
@@ -38,8 +40,9 @@ def completed(study: Study, trial: Trial, reports: Sequence[Report]) -> Result:
         metrics = with_others(best, reports, also)
         _check_all_is_reported(study, metrics)
     finite = value is None or math.isfinite(value)
+    ended = Outcome.COMPLETE if finite else Outcome.DIVERGED
     return Result(
-        outcome=Outcome.COMPLETE if finite else Outcome.DIVERGED,
+        outcome=Outcome.PAUSED if paused else ended,
         value=value,
         metrics=metrics,
         seconds=reports[-1].seconds,

@@ -1,5 +1,6 @@
 """What an objective sees of its trial."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distune.errors import Mistake
-from distune.study.trial import Report
+from distune.study.trial import Report, Rungs
 from distune.training.checkpoint_folder import refuse_links
 from distune.training.checkpoints import Checkpoints, Loaded
 from distune.workloads.data.folders import DataFolders
@@ -25,6 +26,10 @@ class Stopped(BaseException):
     """The master, or the worker, does not want this attempt to go on."""
 
 
+class Paused(BaseException):
+    """The training has reached its rung, and its state is saved."""
+
+
 @dataclass
 class TrialContext:
     """What an objective sees of its trial, if it asks for a second argument.
@@ -40,6 +45,8 @@ class TrialContext:
         checkpoint_every: seconds between two of them.
         last_step: after which the training is over, if that is known.
         last_within: seconds that its end may wait for the last state to be written; 0 to save none.
+        rungs: where it pauses, if it does.
+        pause_within: seconds that it may wait then for its state to be written.
         on_saving: called once, when the objective first asks for a state or gives one.
         ends_when_saved: asked whether the training is to end as soon as it has saved a state.
         reports: made so far, also by the attempts that this one goes on from; the driver's.
@@ -61,6 +68,8 @@ class TrialContext:
     checkpoint_every: float = 60.0
     last_step: int | None = None
     last_within: float = 0.0
+    rungs: Rungs | None = None
+    pause_within: float = LAST_WITHIN
     on_saving: Callable[[], None] = field(default=lambda: None)
     ends_when_saved: Callable[[], bool] = field(default=lambda: False)
     on_resumed: Callable[[Loaded], None] = field(default=lambda loaded: None)
@@ -79,6 +88,7 @@ class TrialContext:
         self._awaited: int | None = None  # the report that makes a checkpoint complete
         self._saved: int | None = None  # step of the state that was saved last
         self._ends = False  # no step comes after that
+        self._pauses_from = -math.inf  # when it may try to, after it could not
 
     @property
     def dir(self) -> Path:
@@ -112,6 +122,8 @@ class TrialContext:
                 self.reports += self._loaded.described.reports
                 self._seconds_reported, self._reported_at = self.seconds_before, self.monotonic()
                 self.on_resumed(self._loaded)
+                if self._pauses(len(self.reports)):
+                    raise Paused  # its worker died when nothing but that was left to do
         return self._loaded.state if self._loaded is not None else None
 
     @property
@@ -119,7 +131,8 @@ class TrialContext:
         """Whether `save` would write a state now."""
         if self.checkpoints is None or self.checkpoint_every <= 0:
             return False
-        return self.monotonic() >= self._due_at or self.ends_when_saved()
+        due = self.monotonic() >= self._due_at or self.ends_when_saved()
+        return due or self._pauses(len(self.reports))
 
     @property
     def saves_last(self) -> bool:
@@ -158,7 +171,8 @@ class TrialContext:
         of_step = made if step is None else step
         ends = last or of_step == self.last_step
         wants_last = ends and self.saves_last
-        if self.checkpoints is None or not (self.save_due or wants_last):
+        due = self.save_due or (self.checkpoint_every > 0 and self._pauses(of_step))
+        if self.checkpoints is None or not (due or wants_last):
             return
         if wants_last and step is not None and step == self._saved:
             self.checkpoints.wait(self.last_within)  # it may still be on its way
@@ -199,11 +213,30 @@ class TrialContext:
         reports = self.reports[:step] if self.yields else []
         seconds = self._seconds_reported + self.monotonic() - self._reported_at
         self.checkpoints.write(reports, seconds)
+        if step == len(self.reports) and not self._ends and self._pauses(step):
+            self._pause(step)
         if self.ends_when_saved():
             self.checkpoints.wait(_WRITTEN_WITHIN)
             raise Stopped
         if self._ends:  # nobody hears of what is written when the training is over
             self.checkpoints.wait(self.last_within)
+
+    def _pauses(self, step: int) -> bool:
+        """Whether it is to pause when it has made so many steps, unless it has no more to make."""
+        if self.rungs is None or not self.yields or step == self.last_step:
+            return False
+        seconds = self.reports[step - 1].seconds if 0 < step <= len(self.reports) else 0.0
+        if self.max_seconds is not None and seconds >= self.max_seconds:
+            return False
+        return self.rungs.reached_by(step, seconds) and self.monotonic() >= self._pauses_from
+
+    def _pause(self, step: int) -> None:
+        """Pause, if the state is on the share: without, all that was trained would be lost."""
+        assert self.checkpoints is not None
+        self.checkpoints.wait(self.pause_within)
+        if self.checkpoints.last_kept == step:
+            raise Paused
+        self._pauses_from = self.monotonic() + self.checkpoint_every
 
     # -- for the driver ----------------------------------------------------------------------
 

@@ -287,6 +287,8 @@ class _Executor:
             checkpoint_every=study.checkpoint_every,
             last_step=trial.epochs,
             last_within=_last_within(study, trial),
+            rungs=trial.pauses_at,
+            pause_within=_patience(study),
             on_resumed=partial(self._resumed, slot),
             on_saving=partial(self._saves, slot),
             ends_when_saved=lambda: bool(slot in self._saves_before_stop or self._requests.signal),
@@ -351,6 +353,11 @@ def _last_within(study: Study, trial: Trial) -> float:
     """Seconds that a training may wait for its last state to be written; 0 to save none."""
     if not study.checkpoint_keep or trial.purpose is Purpose.TEST:
         return 0.0
+    return _patience(study)
+
+
+def _patience(study: Study) -> float:
+    """Seconds that a training may be silent while its state is written."""
     return min(LAST_WITHIN, (study.trial_timeout or math.inf) / 2)
 
 

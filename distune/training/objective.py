@@ -28,7 +28,7 @@ from distune.study.trial import (
 )
 from distune.training import program
 from distune.training.completion import completed
-from distune.training.context import Stopped, TrialContext
+from distune.training.context import Paused, Stopped, TrialContext
 from distune.training.offer import Objective
 from distune.workloads import WORKLOADS
 
@@ -100,6 +100,8 @@ def drive(
                         context.wait()
                         break
         yield completed(study, trial, reports)
+    except Paused:
+        yield completed(study, trial, reports, paused=True)
     except (Stopped, GeneratorExit):
         raise
     except BaseException as error:

@@ -22,6 +22,7 @@ from distune.study.trial import (
     Failure,
     Outcome,
     Purpose,
+    Report,
     Result,
     Trial,
     summarize,
@@ -42,7 +43,7 @@ _CURVES_READ = 40
 _MOST_OF_CURVES = 16 * 2**20  # bytes; of one file, too: a viewer looks again and again
 _CURVE_AGE = 2.0  # seconds; a network file system's cache is no fresher
 
-_OVER = frozenset({State.DONE, State.PRUNED, State.LOST})
+_OVER = frozenset({State.DONE, State.PRUNED, State.LOST, State.PAUSED})
 
 Files = dict[AttemptName, AttemptFile]
 #: Why a trial is none that the study has asked for, if so, given what was counted before.
@@ -67,6 +68,7 @@ class AttemptFiles:
     doubts: Doubts
     _verdicts: dict[AttemptName, str | None] = field(default_factory=dict)  # of the last listing
     _curves: dict[AttemptName, tuple[float, AttemptFile]] = field(default_factory=dict)
+    _paused: Files = field(default_factory=dict)  # nobody adds to these
 
     def split(
         self, listing: Listing, *, everything: bool = False
@@ -129,6 +131,9 @@ class AttemptFiles:
         bad: dict[AttemptName, str] = {}
         begin = self.store.bytes_read
         over = [name for name in attempts if name.state in _OVER]
+        if self._paused:
+            self._paused = {name: self._paused[name] for name in over if name in self._paused}
+            over = [name for name in over if name not in self._paused]
         for name in over[:_MOST_ENDED]:
             if self.store.bytes_read - begin > _MOST_READ:
                 break
@@ -136,19 +141,33 @@ class AttemptFiles:
                 file = self.store.read_ended(name)
                 if not self._is_whole(name, file):
                     continue
-                files[name] = file if self._needs_reports(name) else _without_reports(file)
+                files[name] = file if self._needs_reports(name) else self._shortened(file)
             except BadRecord as error:
                 if self.doubts.confirmed(name.live_path):
                     bad[name] = str(error)
             except FileNotFoundError:
                 continue
         self.doubts.keep(name.live_path for name in over if name not in files)
+        self._paused.update((n, file) for n, file in files.items() if n.state is State.PAUSED)
+        files.update(self._paused)
         return files, bad
 
     def _needs_reports(self, name: AttemptName) -> bool:
         """What was stopped is counted by what it has reported; and pruners compare curves."""
         compared = name.state is State.DONE and self.history.study.pruner is not None
         return name.state is State.PRUNED or compared
+
+    def _shortened(self, file: AttemptFile) -> AttemptFile:
+        """Without its reports; of one that has paused, with as much as the history would keep."""
+        study, paused = self.history.study, file.result and file.result.outcome is Outcome.PAUSED
+        kept = kept_curve(study, file.reports) if paused else UNSET
+        reports = tuple(
+            Report(step=int(step), seconds=seconds, metrics={study.metric: standing})
+            for step, seconds, standing in (
+                zip(*kept, strict=True) if isinstance(kept, list) else ()
+            )
+        )
+        return replace(file, reports=reports, output="")
 
     def _is_whole(self, name: AttemptName, file: AttemptFile) -> bool:
         """Whether nothing of a file may be missing still. What a worker gives back has a result at
@@ -188,10 +207,6 @@ class AttemptFiles:
         return replace(file, reports=tuple(one.replace(metrics=of) for one, of in reports))
 
 
-def _without_reports(file: AttemptFile) -> AttemptFile:
-    return replace(file, reports=(), output="")
-
-
 def count_attempt(
     study: Study,
     name: AttemptName,
@@ -200,7 +215,7 @@ def count_attempt(
     stop: Stop | None = None,
 ) -> Counted:
     """What the history keeps of an attempt that ends its trial; `stop`: why it was stopped."""
-    if name.state is State.PRUNED:
+    if name.state in (State.PRUNED, State.PAUSED):
         best = summarize(file.reports, study.metric, study.direction, study.summary)
         value = best.metrics[study.metric] if best else None
         finite = value is not None and math.isfinite(value)

@@ -7,7 +7,7 @@ from distune.search.ranking import History
 from distune.search.staged import StageView
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.records import AttemptFile
-from distune.study.trial import FAILURES, Outcome, Result
+from distune.study.trial import FAILURES, Outcome, Purpose, Result
 from distune.watch.snapshot import Event
 
 _EVENTS_KEPT = 200
@@ -25,6 +25,7 @@ class EventLog:
         self._before: frozenset[AttemptName] | None = None
         self._stages_begun = 0
         self._halt: Halt | None = None
+        self._promoted: set[tuple[Purpose, int]] = set()  # trials
 
     def add(self, kind: str, text: str) -> None:
         self.events.append(Event(self._wall(), kind, text[:_LONGEST_TEXT]))
@@ -56,19 +57,32 @@ class EventLog:
             match name.state:
                 case State.TAKEN:
                     self.add("claimed", f"trial {name.label} claimed by {name.worker}")
+                case State.PAUSED:
+                    self._add_paused(name, files.get(name))
                 case State.LOST if not self._history.has(name.key):
                     self._add_lost(name, files.get(name))
-                case State.WAITING if name.attempt > 1:
+                case State.WAITING if name.attempt > 1 and name.key not in self._promoted:
                     self.add("retried", f"trial {name.trial}: attempt {name.attempt} published")
 
     def _add_lost(self, name: AttemptName, file: AttemptFile | None) -> None:
         result = file.result if file else None
-        if result is not None and result.outcome in FAILURES:
+        self._promoted.discard(name.key)
+        if result is not None and result.outcome is Outcome.PAUSED:
+            self._promoted.add(name.key)
+            self.add("promoted", f"trial {name.trial} goes on after {_reached(file)}")
+        elif result is not None and result.outcome in FAILURES:
             self.add(result.outcome, f"trial {name.label} failed on {name.worker}: {_why(result)}")
         elif result is not None and result.outcome is Outcome.RELEASED:
             self.add("released", f"trial {name.label} given back by {name.worker}: {_why(result)}")
         else:
             self.add("lost", f"trial {name.label} lost: {name.worker} fell silent")
+
+    def _add_paused(self, name: AttemptName, file: AttemptFile | None) -> None:
+        if file is not None and file.result is not None and file.result.value is not None:
+            value = f"{self._history.study.metric} {file.result.value:.5g}"
+            self.add("paused", f"trial {name.label} paused after {_reached(file)}, {value}")
+        else:
+            self.add("paused", f"trial {name.label} paused")
 
     def halted(self, halt: Halt | None) -> None:
         """What a person wants of the study."""
@@ -83,6 +97,11 @@ class EventLog:
             params = ", ".join(f"{k} {v}" for k, v in view.start.items())
             self.add("stage", f"stage {view.stage.name} starts from {params}")
         self._stages_begun = len(begun)
+
+
+def _reached(file: AttemptFile | None) -> str:
+    steps = file.result.steps if file is not None and file.result is not None else 0
+    return f"{steps} step{'s' * (steps != 1)}"
 
 
 def _why(result: Result) -> str:

@@ -127,7 +127,11 @@ def _give_back(folder: Path, worker: str, say: Callable[[str], None]) -> None:
 def _release(store: Store, name: AttemptName) -> str:
     """End one attempt in the worker's name, which no process uses any more."""
     with contextlib.suppress(BadRecord):
-        if store.read_attempt(name).result is not None:  # it had only the rename left to do
+        result = store.read_attempt(name).result
+        if result is not None:  # it had only the rename left to do
+            if result.outcome is Outcome.PAUSED:
+                store.pause(name)
+                return "paused"
             store.finish(name)
             return "finished"
     failure = Failure(message="its worker was killed")

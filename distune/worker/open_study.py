@@ -295,15 +295,20 @@ class OpenStudy:
                 attempt.written = True
             result = attempt.result
             assert result is not None
-            if result.outcome is Outcome.RELEASED:
-                moved = self.release(attempt.name)
-            else:
-                moved = self.store.finish(attempt.name)
+            moved = self._move(attempt.name, result.outcome)
             how = _describe(result, self.study)
             how = how if moved else "ended, but it had been taken back meanwhile"
             self._context.say(f"trial {attempt.name.label}: {how}")
             self.ended.remove(attempt)
         return bool(sure)
+
+    def _move(self, name: AttemptName, outcome: Outcome) -> bool:
+        """Have the file's name say how it ended; False if it was taken back meanwhile."""
+        if outcome is Outcome.RELEASED:
+            return self.release(name)
+        if outcome is Outcome.PAUSED:
+            return self.store.pause(name)
+        return self.store.finish(name)
 
     def release(self, name: AttemptName) -> bool:
         """Give an attempt back; False if the master has taken it back meanwhile."""

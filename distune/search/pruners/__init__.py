@@ -2,6 +2,8 @@
 `PRUNERS`.
 """
 
+from distune.search.pruners.asha import AshaPruner
+from distune.search.pruners.hyperband import HyperbandPruner
 from distune.search.pruners.median import MedianPruner
 from distune.search.pruners.patience import PatiencePruner
 from distune.search.pruners.percentile import PercentilePruner
@@ -10,6 +12,8 @@ from distune.search.pruning import Pruner
 
 #: By the name that a space file has for it.
 PRUNERS: dict[str, type[Pruner]] = {
+    "asha": AshaPruner,
+    "hyperband": HyperbandPruner,
     "median": MedianPruner,
     "percentile": PercentilePruner,
     "patience": PatiencePruner,

@@ -46,10 +46,11 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
             "planned": planned_trials(snapshot),
             "waiting": len(snapshot.in_state(State.WAITING)),
             "running": len(snapshot.in_state(State.TAKEN)),
+            "paused": len(snapshot.in_state(State.PAUSED)),
             "outcomes": {
                 one.value: history.outcomes[one]
                 for one in Outcome
-                if one not in (Outcome.RELEASED, Outcome.LOST)
+                if one not in (Outcome.RELEASED, Outcome.LOST, Outcome.PAUSED)
             },
             "dropped": history.dropped,
             "versions": history.versions,

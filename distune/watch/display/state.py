@@ -201,6 +201,7 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
         (history.retried, "failed and tried again", "yellow"),
         (versions if versions > 1 else 0, "versions of its code", "yellow"),
         (len(running), "running", "dim"),
+        (len(snapshot.in_state(State.PAUSED)), "paused", "dim"),
         (len(waiting), "waiting", "dim"),
         (len(snapshot.bad) + len(snapshot.strangers), "unreadable", "red"),
     ]

@@ -90,6 +90,8 @@ def _where_it_stands(name: AttemptName, file: AttemptFile) -> str:
         return "running"
     words = {State.SEEN: "counted", State.DONE: "done, not yet counted", State.LOST: "given up"}
     standing = words.get(name.state, name.state.value)
+    if name.state is State.PAUSED:
+        return standing
     return standing if file.result is None else f"{standing}, {file.result.outcome.value}"
 
 
