@@ -162,7 +162,7 @@ MUTATIONS = (
     Mutation(
         "a file that is counted in another stays among those to be counted", "master/counting",
         tests=_MASTER,
-        old="        if name.state is State.PRUNED:\n            self._store.lose",
+        old="        if in_its_own_file:\n            self._store.lose",
         new="        if False:\n            self._store.lose",
     ),
     Mutation(
@@ -228,7 +228,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a study ends although a trial is still under way", "master", tests=_MASTER,
-        old="if any(name.state is not State.WAITING for name in attempts):", new="if False:",
+        old="if wished or any(name.state not in stays for name in attempts):", new="if False:",
     ),
     Mutation(
         "what may have been appended to the history is appended again", "master", tests=_MASTER,
@@ -277,8 +277,8 @@ MUTATIONS = (
     Mutation(
         "the next attempt has the number of the one before", "master/planner",
         tests="tests/test_planner.py",
-        old="        return file.trial.replace(\n            attempt=name.attempt + 1,",
-        new="        return file.trial.replace(\n            attempt=name.attempt,",
+        old="        return trial.replace(\n            attempt=name.attempt + 1,",
+        new="        return trial.replace(\n            attempt=name.attempt,",
     ),
     Mutation(
         "an old copy of what was stopped is counted", "master/counting", seeds="209:210",
@@ -468,7 +468,7 @@ MUTATIONS = (
     Mutation(
         "what is extended is counted as searched", "master",
         tests=f"{_EXTEND}::test_the_search_goes_on_as_if_nothing_had_been_extended",
-        old="asked_for = total - history.extended", new="asked_for = total",
+        old="asked_for = total - history.on_top", new="asked_for = total",
     ),
     Mutation(
         "what is being extended loses its checkpoint", "master",
