@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from distune.search.drawing import draw
+from distune.search.neighbours import Neighbours
 from distune.search.ranking import History
 from distune.search.told import Telling, Told, filled_in
 from distune.study.space import (
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: As a constraint: above zero is violated.
 _VIOLATED = {"it can be trained": 1.0}
+#: Of these the first is taken that does not lie nearest to a setting that can have no value: a
+#: model of where good ones are says little of a region from which no value ever comes.
+_PROPOSALS = 10
 
 
 class OptunaStudy:
@@ -69,12 +73,17 @@ class OptunaStudy:
         self._next = 1  # number of the trial that is added next
         self._trials: dict[int, int | None] = {}  # by configuration; None: not of the space
         self._violating: list[int] = []  # trials
+        self._neighbours = Neighbours(self._free)
 
     def follow(self, history: History, in_flight: Sequence[Asked]) -> None:
         """Tell what has been counted, and what is in flight."""
         news = self._telling.follow(history, in_flight)
         if news.anew:
             self._begin(history)
+        for told in news.over:
+            values = self._inner(told.number, told.params) if told.is_known else None
+            if values is not None:
+                self._neighbours.add(values, violates=told.is_violating)
         over = {told.number: told for told in news.over}
         new = {**news.running, **{number: told.params for number, told in over.items()}}
         for number in sorted(new.keys() - self._trials.keys()):
@@ -135,12 +144,23 @@ class OptunaStudy:
         """
         if self._worst:
             self._tell_the_worst()
+        rng, first = Random(seed), self._proposed(seed)
+        found = first
+        for _ in range(_PROPOSALS):
+            if found is None or self._worst or not self._neighbours.violates(found):
+                break
+            found = self._proposed(rng.getrandbits(32))
+        else:
+            found = first
+        return self._setting(found, rng) if found else None
+
+    def _proposed(self, seed: int) -> dict[str, Any] | None:
+        """What Optuna suggests; it may leave out what is to be drawn."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is experimental there
             trial = self._study.get_trials(deepcopy=False)[0]
             sampler = self._make(seed)
-            found = sampler.sample_relative(self._study, trial, dict(self._distributions))
-        return self._setting(found, Random(seed)) if found else None
+            return sampler.sample_relative(self._study, trial, dict(self._distributions)) or None
 
     def _make(self, seed: int) -> optuna.samplers.BaseSampler:
         import optuna
