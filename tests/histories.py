@@ -37,7 +37,8 @@ LEASE = 20.0  # seconds
 
 def study(name: str = "digits", created: float = 0.0, **fields: Any) -> Study:
     """A study as its space file describes it."""
-    file = parse_space_file(json.dumps({"params": {}, **fields}), "space.json")
+    sampler = {} if "stages" in fields else {"sampler": "random"}
+    file = parse_space_file(json.dumps({"params": {}, **sampler, **fields}), "space.json")
     return freeze(file, name=name, study_id="s", lease=LEASE, created=created)
 
 
@@ -45,7 +46,7 @@ def make_study(trials: int = 6, *, repeats: int = 1, **changes: object) -> tuple
     """A study of one parameter that `objective` understands."""
     file = parse_space_file(
         '{"objective": "o:o", "params": {"x": {"type": "float", "low": 0, "high": 1}},'
-        ' "metric": "y", "direction": "maximize"}',
+        ' "metric": "y", "direction": "maximize", "sampler": "random"}',
         "simulation",
     ).model_copy(update={"repeats": repeats, **changes})
     study = freeze(file, name="s", study_id="s-1", lease=LEASE, created=0.0)

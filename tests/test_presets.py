@@ -54,7 +54,7 @@ def test_every_preset_is_a_study_that_says_what_it_is_and_ends(name: str) -> Non
     assert len(what) > 20
     assert all(re.fullmatch(r"(\d+ (h|min|s)[+ ]?)+", time) for time in times), file.description
     assert file.workload is not None
-    if file.sampler == "random" and file.stages is None:
+    if file.sampler in ("auto", "random") and file.stages is None:
         assert file.trials is not None
         assert file.max_seconds is not None
 
@@ -160,7 +160,7 @@ def test_the_starter_is_a_study_and_its_comments_explain_it() -> None:
     starter = read_starter()
     file = parse_space_file(starter, "space.json")
     assert file.params["momentum"].when == {"optimizer": ["sgd"]}
-    assert (file.sampler, file.trials, file.repeats) == ("random", 20, 1)
+    assert (file.sampler, file.trials, file.repeats) == ("auto", 20, 1)
     assert starter.count("//") >= 8
     with pytest.raises(json.JSONDecodeError):
         json.loads(starter)
@@ -171,6 +171,7 @@ def test_the_starter_can_be_previewed() -> None:
     lines = list(preview(study(read_starter()), limits_of(file), samples=3))
     assert lines[:2] == [
         "objective  mnist-cnn, maximize val_accuracy",
-        "trials     random search, 20 trials",
+        "trials     TPE, 20 trials",
     ]
-    assert len(lines) == 5
+    assert lines[2].startswith("sampler    tpe, chosen for this: ")
+    assert len(lines) == 6

@@ -56,8 +56,9 @@ def space(**params: Any) -> Space:
 
 
 def study(**fields: Any) -> Study:
-    text = json.dumps({"objective": "train:train", "direction": "minimize", **fields})
-    file = parse_space_file(text, "space.json")
+    sampler = {} if "stages" in fields else {"sampler": "random"}
+    named = {"objective": "train:train", "direction": "minimize", **sampler, **fields}
+    file = parse_space_file(json.dumps(named), "space.json")
     return freeze(file, name="n", study_id="s", lease=20.0, created=0.0)
 
 
@@ -463,7 +464,8 @@ def test_every_trial_has_a_seed_of_its_own_and_always_the_same() -> None:
 
 
 def shown(**fields: Any) -> list[str]:
-    text = json.dumps({"objective": "train:train", "direction": "minimize", **fields})
+    named = {"objective": "train:train", "direction": "minimize", "sampler": "random", **fields}
+    text = json.dumps(named)
     limits = limits_of(parse_space_file(text, "space.json"))
     return list(preview(study(**fields), limits, samples=2))
 

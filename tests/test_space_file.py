@@ -165,7 +165,11 @@ def test_a_mistake_in_a_parameter_names_the_file_the_key_and_the_remedy(
             "no such option; it takes none",
         ),
         ({"sampler": {"seed": 1}}, "sampler", 'say which: {"name": "tpe", ...}'),
-        ({"sampler": {"name": "bogus"}}, "sampler", "there is no 'bogus': there are random, grid"),
+        (
+            {"sampler": {"name": "bogus"}},
+            "sampler",
+            "there is no 'bogus': there are auto, random, grid",
+        ),
         ({"enqueue": [{"rate": 1}]}, "enqueue[0].rate", "there is no such parameter"),
         (
             {"params": {"lr": {"type": "float", "low": 0.1, "high": 0.2}}, "enqueue": [{"lr": 1}]},

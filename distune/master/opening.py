@@ -21,7 +21,7 @@ from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
 from distune.space_file.freeze import freeze
 from distune.space_file.model import SpaceFile
 from distune.space_file.preview import check_it_can_start
-from distune.study.study import Study, differences, with_more_settings
+from distune.study.study import Study, differences, with_its_sampler, with_more_settings
 from distune.watch.observer import Observer
 
 
@@ -82,6 +82,7 @@ def open_or_create(
         ) from None
     except ShareError as error:
         raise UserError(f"{error}; the master must be able to write there") from None
+    wanted = with_its_sampler(study, wanted)
     known, study = study, with_more_settings(study, wanted)
     if more := len(study.settings or []) - len(known.settings or []):
         say(f"{options.source} has {more} more in its list of settings: tried after the others")

@@ -59,6 +59,8 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
             workers = LocalWorkers(options, folder)
         except NotAFolder as error:
             raise UserError(str(error)) from None
+        if master.study.sampler_why:
+            screen.say(f"sampler {master.study.sampler}: {master.study.sampler_why}")
         for remark in remarks(master.study, limits):
             screen.say(remark)
         if options.workers:

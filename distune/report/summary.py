@@ -46,12 +46,13 @@ def summary(data: StudyData) -> Section:
 def _what(data: StudyData) -> str:
     study = data.study
     label = make_sampler(study).label
+    why = f" Sampler {study.sampler}: {clean(study.sampler_why)}." if study.sampler_why else ""
     names = [clean(name, 60) for name in data.varying]
     many = len(names) > PARAMS_IN_WORDS
     over = f" over {f'{len(names)} parameters' if many else ', '.join(names)}" if names else ""
     repeats = f", each setting trained {study.repeats} times" if study.repeats > 1 else ""
     return (
-        f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}. "
+        f"{label[0].upper()}{label[1:]}{over}, for {clean(study.objective_name)}{repeats}.{why} "
         f"{_ranked_by(data)} The study is "
         f"{describe_state(data.snapshot)}."
     )

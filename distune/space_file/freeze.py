@@ -1,10 +1,8 @@
 """From a space file to the study that a master publishes."""
 
 from distune.search.samplers import SAMPLERS
-from distune.space_file.model import DEFAULT_OBJECTIVE, SpaceFile
+from distune.space_file.model import DEFAULT_OBJECTIVE, DEFAULT_TRIALS, SpaceFile
 from distune.study.study import Limits, Study
-
-DEFAULT_TRIALS = 50
 
 
 def freeze(
@@ -22,6 +20,7 @@ def freeze(
     metric, direction = next(iter(file.objectives.items()), (file.metric, file.direction))
     direction = direction or (workload.direction if workload else None)
     assert direction is not None  # SpaceFile insists on it
+    chosen = file.chosen
     derived = {"name", "objective", "objectives", "metric", "direction", "sampler", "lease"}
     same = (SpaceFile.model_fields.keys() & Study.model_fields.keys()) - derived
     return Study(
@@ -34,7 +33,8 @@ def freeze(
         has_test=workload is not None,
         test_metric=workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy",
         datasets=[one.origin.name for one in file.data_sets if one.origin.can_be_fetched],
-        sampler="stages" if file.stages else file.sampler,
+        sampler="stages" if file.stages else chosen.sampler,
+        sampler_why="" if file.stages else chosen.why,
         lease=lease,
         beat=beat,
         poll=poll,
@@ -45,7 +45,7 @@ def freeze(
 
 def limits_of(file: SpaceFile) -> Limits:
     """The limits a space file sets; fifty trials if it sets none and could go on for ever."""
-    endless = file.stages is None and SAMPLERS[file.sampler].endless
+    endless = file.stages is None and SAMPLERS[file.chosen.sampler].endless
     limits = {name: getattr(file, name) for name in Limits.__struct_fields__}
     if endless and all(limit is None for limit in limits.values()):
         limits["trials"] = DEFAULT_TRIALS

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from distune.search.auto import Choice, choose
 from distune.search.pruners import PRUNERS
 from distune.search.pruning import Pruner
 from distune.search.samplers import SAMPLERS
@@ -25,13 +26,17 @@ from distune.study.space import (
     did_you_mean,
 )
 from distune.study.stage import Stage, possible_after
-from distune.study.study import CHECKPOINT_KEEP, CHECKPOINT_LIMIT, STUDY_NAME
+from distune.study.study import CHECKPOINT_KEEP, CHECKPOINT_LIMIT, STUDY_NAME, Limits
 from distune.study.trial import Direction, Params, Scalar
 from distune.workloads import WORKLOADS, Workload
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.data_set import DataSet
 
 DEFAULT_OBJECTIVE = "mnist-cnn"
+#: Of a study without any limit.
+DEFAULT_TRIALS = 50
+#: In the place of a sampler's name.
+AUTO = "auto"
 
 #: What stands in braces and looks like a parameter; not `{0..9}`, `{print $1}` or `{"x": 1}`.
 _LIKE_A_NAME = re.compile(r"[\w.-]*[^\W\d][\w.-]*")
@@ -65,6 +70,10 @@ def _known_sampler(name: str) -> str:
     return _known("sampler", name, SAMPLERS)
 
 
+def _known_sampler_or_auto(name: str) -> str:
+    return _known("sampler", name, [AUTO, *SAMPLERS])
+
+
 def _known_pruner(name: str) -> str:
     return _known("pruner", name, PRUNERS)
 
@@ -89,7 +98,7 @@ class SpaceFile(Space):
     objectives: Annotated[dict[str, Direction], Field(max_length=10)] = {}
     constraints: Annotated[Constraints, Field(max_length=100)] = {}
     summary: Literal["best", "last"] = "best"
-    sampler: Annotated[str, AfterValidator(_known_sampler)] = "random"
+    sampler: Annotated[str, AfterValidator(_known_sampler_or_auto)] = AUTO
     sampler_options: dict[str, Scalar] = {}
     pruner: Annotated[str, AfterValidator(_known_pruner)] | None = None
     pruner_options: dict[str, Scalar] = {}
@@ -138,7 +147,9 @@ class SpaceFile(Space):
             raise ValueError('direction: say "maximize" or "minimize": a wrong guess costs a week')
         self._check_command()
         if self.stages is None:
-            SAMPLERS[self.sampler].check(self.params, self.settings, self.sampler_options)
+            for option in self.sampler_options if self.sampler == AUTO else ():
+                raise ValueError(f"sampler.{option}: {AUTO} takes none: name the sampler instead")
+            SAMPLERS[self.chosen.sampler].check(self.params, self.settings, self.sampler_options)
         elif "sampler" in self.model_fields_set:
             raise ValueError("sampler: each stage has its own: leave this one out")
         if self.pruner is not None:
@@ -190,6 +201,15 @@ class SpaceFile(Space):
     @property
     def possible(self) -> dict[str, Parameter]:
         return possible_after(self.params, self.stages or [])
+
+    @property
+    def chosen(self) -> Choice:
+        """The sampler that it names, or that suits it, and then why."""
+        if self.sampler != AUTO:
+            return Choice(self.sampler, "")
+        silent = all(getattr(self, name) is None for name in Limits.__struct_fields__)
+        trials = DEFAULT_TRIALS if silent else self.trials
+        return choose(self, trials, self.repeats)
 
     @property
     def workload(self) -> Workload | None:

@@ -73,6 +73,8 @@ def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
     for name, constraint in study.constraints.items():
         yield f"constraint {name} {constraint}"
     yield f"trials     {sampler.label}, {_how_many(study, planned_trials(study, limits, sampler))}"
+    if study.sampler_why:
+        yield f"sampler    {study.sampler}, chosen for this: {study.sampler_why}"
     if isinstance(sampler, StagedSampler):
         for view in sampler.views():
             tunes = ", ".join(view.stage.params)

@@ -16,6 +16,8 @@ CHECKPOINT_LIMIT = 20 * 10**9
 #: Of how many configurations the last ones are kept, if nothing else is said.
 CHECKPOINT_KEEP = 3
 
+_ONCE_THE_DEFAULT = "random"  # of a space file that names no sampler
+
 #: What can name a study: its folder, and files that are made of it.
 STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 
@@ -65,6 +67,7 @@ class Study(Document):
         has_test: whether the winner is evaluated on a test set.
         test_metric: what that is judged by.
         datasets: names of the data sets that its trials may want.
+        sampler_why: why this one was chosen, if the space file left that to distune.
         pruner: which trainings are stopped before their end; None: none is.
         summary: which of a trial's reports stands for it: its best, or its last.
         seeds: of the trainings, one for each repeat; by default `seed` and the number of the
@@ -100,6 +103,7 @@ class Study(Document):
     summary: Literal["best", "last"] = "best"
     sampler: str = "random"
     sampler_options: dict[str, Scalar] = {}
+    sampler_why: str = ""
     pruner: str | None = None
     pruner_options: dict[str, Scalar] = {}
     settings: list[dict[str, Scalar]] | None = None
@@ -256,9 +260,29 @@ def with_more_settings(study: Study, wanted: Study) -> Study:
     return study.model_copy(update={"settings": now})
 
 
+def with_its_sampler(study: Study, wanted: Study) -> Study:
+    """What is wanted, with the sampler that a study was begun with: of two that both leave it to
+    distune to choose one, limits that have changed since may have led to another.
+    """
+    if not wanted.sampler_why or not (study.sampler_why or study.sampler == _ONCE_THE_DEFAULT):
+        return wanted
+    same = {name: getattr(study, name) for name in ("sampler", "sampler_why", "sampler_options")}
+    return wanted.model_copy(update=same)
+
+
 def differences(a: Study, b: Study) -> list[str]:
     """The keys in which two studies are not the same search; when and where does not count."""
-    ignored = {"id", "created", "lease", "beat", "poll", "description", "format", "name"}
+    ignored = {
+        "id",
+        "created",
+        "lease",
+        "beat",
+        "poll",
+        "description",
+        "format",
+        "name",
+        "sampler_why",
+    }
     ignored |= {"has_test", "test_metric", "datasets"}  # which follow from the others
     ignored |= {"warm_start"}  # of which the first master has decided
     left, right = a.model_dump(mode="json"), b.model_dump(mode="json")

@@ -33,6 +33,8 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "direction": study.direction,
         **_ranked_by(study),
         "repeats": study.repeats,
+        "sampler": study.sampler,
+        "sampler_why": study.sampler_why or None,
         "state": doing.value,
         "halt": snapshot.halt.value if snapshot.halt else None,
         "master_heard": snapshot.master_heard,

@@ -134,6 +134,12 @@ _STATE_STYLES = {
 }
 
 
+def _chosen(snapshot: Snapshot) -> str:
+    """Which sampler was chosen, and why, if distune has chosen it."""
+    study = snapshot.study
+    return clean(f"{study.sampler}: {study.sampler_why}", 100) if study.sampler_why else ""
+
+
 def title_line(snapshot: Snapshot, width: int) -> Text:
     study = snapshot.study
     state = Text(f"● {describe_state(snapshot)}", _STATE_STYLES[doing_of(snapshot)])
@@ -144,6 +150,7 @@ def title_line(snapshot: Snapshot, width: int) -> Text:
         (Text(doing_stage(snapshot), "cyan"), 1),
         (fitted(Text(clean(study.objective_name), "dim"), 40), 3),
         (fitted(Text(clean(study.aim), "dim"), 64 if study.objectives else 40), 2),
+        (Text(_chosen(snapshot), "dim"), 4),
     ]
     left = joined(details, width - state.cell_len - 2, "  ")
     return line_of(padded(left, width - state.cell_len), state)
