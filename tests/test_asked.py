@@ -35,6 +35,7 @@ class Restless:
 
     endless = True
     at_once = None
+    slow = False
     exchangeable = True
     label = "restless search"
     size = None

@@ -11,6 +11,7 @@ from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.master import planner
 from distune.master.actions import Actions, is_new, is_test
 from distune.master.asked import Remembered
+from distune.master.asking import PatientSampler
 from distune.master.checking import Checking
 from distune.master.counting import Counting
 from distune.master.keeping import Keeping
@@ -88,6 +89,7 @@ class Master:
         identity: to be shown to a second master.
         reopens: a study that is over goes on.
         code: gives a digest of the user's code that is to train it, as it is now; empty if any is.
+        wake: called, by another thread, when a sampler that is slow has an answer.
         monotonic: its clock (P6).
         wall: a clock for people.
     """
@@ -100,6 +102,7 @@ class Master:
         *,
         reopens: bool = True,
         code: Callable[[], str] = lambda: "",
+        wake: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -117,6 +120,7 @@ class Master:
         self.study = store.load()
         self._sampler = make_sampler(self.study)
         self._judge = Judge(self.study)
+        self._asking = PatientSampler(self._sampler, wake)
         self._asked = Remembered(store, self.study)
         self._started = False
         self.observer = Observer(
@@ -246,7 +250,7 @@ class Master:
         self._halt = snapshot.halt
         if snapshot.wishes and snapshot.halt is None:
             self._wishes.take_in(snapshot.wishes, lambda: self.next_number)
-        plan = planner.plan(snapshot, self._asked.so_far, self._sampler, self._judge)
+        plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)
         if self.finished is not None and any(map(is_test, plan)):
             self._reopen()  # what has been counted since has another winner
         self.active = bool(plan)

@@ -54,7 +54,9 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         try:
             store.freeze_anew(study)
             limits, code = limits_of(options.space), _code_of(study, options)
-            master = Master(store, limits, identity, code=lambda: code.digest)
+            master = Master(
+                store, limits, identity, code=lambda: code.digest, wake=interrupt.event.set
+            )
             master.announce()
             workers = LocalWorkers(options, folder)
         except NotAFolder as error:
@@ -142,7 +144,10 @@ class _MasterLoop:
         pause, began = SHORTEST_WAIT, time.monotonic()
         stall = Stall(self._say, "nothing is lost")
         collect_seldom()
-        while self._interrupt.signal is None:
+        while True:
+            event.clear()  # a sampler may have set it
+            if self._interrupt.signal is not None:
+                break
             looked = time.monotonic()
             try:
                 with stall.watched():

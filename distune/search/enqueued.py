@@ -1,6 +1,6 @@
 """Settings that a person wants tried: before a sampler's, or while it is at work."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -31,6 +31,10 @@ class EnqueuedFirst:
         self.label = sampler.label
 
     @property
+    def slow(self) -> bool:
+        return self._sampler.slow
+
+    @property
     def at_once(self) -> int | None:
         return self._sampler.at_once
 
@@ -39,10 +43,20 @@ class EnqueuedFirst:
         size = self._sampler.size
         return None if size is None else len(self._settings) + size
 
+    def begin(self, question: Question) -> Callable[[], Suggestion | Nothing]:
+        number = question.number - len(self._settings)
+        if number >= 0:
+            return self._sampler.begin(replace(question, number=number))
+        found = self._enqueued(question)
+        return lambda: found
+
     def ask(self, question: Question) -> Suggestion | Nothing:
         number = question.number - len(self._settings)
         if number >= 0:
             return self._sampler.ask(replace(question, number=number))
+        return self._enqueued(question)
+
+    def _enqueued(self, question: Question) -> Suggestion:
         setting = _completed(
             self._space, self._seed, question.number, self._settings[question.number]
         )

@@ -1,7 +1,7 @@
 """What samplers that learn have in common: how they begin, and that nothing is tried twice."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Annotated, ClassVar, Protocol
 
@@ -67,22 +67,28 @@ class LearningSampler(SpaceSampler):
     def _startup(self) -> int:
         return getattr(self._options, "n_startup_trials", 0)
 
-    def ask(self, question: Question) -> Suggestion | Nothing:
+    def begin(self, question: Question) -> Callable[[], Suggestion | Nothing]:
         in_flight = question.in_flight()
-        tried = {params_key(one.params) for one in in_flight}
-        for setting, how in self._proposals(question, in_flight):
-            new = params_key(setting) not in tried and not question.history.has_tried(setting)
-            if new and not self._space.excludes(setting):
-                return Suggestion(setting, state={"by": how})
-        return Nothing.NO_MORE
-
-    def _proposals(
-        self, question: Question, in_flight: Sequence[Asked]
-    ) -> Iterator[tuple[dict[str, Scalar], str]]:
-        rng = Random(f"distune {self._seed} {question.number}")
+        tried = question.history.tried.union(params_key(one.params) for one in in_flight)
         known = question.history.configurations + len(question.history.study.earlier)
-        if known >= self._startup:
+        learns = known >= self._startup
+        if learns:
             self._model.follow(question.history, in_flight)
+
+        def find() -> Suggestion | Nothing:
+            for setting, how in self._proposals(question.number, learns):
+                if params_key(setting) not in tried and not self._space.excludes(setting):
+                    return Suggestion(setting, state={"by": how})
+            return Nothing.NO_MORE
+
+        return find
+
+    def ask(self, question: Question) -> Suggestion | Nothing:
+        return self.begin(question)()
+
+    def _proposals(self, number: int, learns: bool) -> Iterator[tuple[dict[str, Scalar], str]]:
+        rng = Random(f"distune {self._seed} {number}")
+        if learns:
             first: dict[str, Scalar] | None = None
             for _ in range(self.tries):
                 setting = self._model.suggest(rng.getrandbits(32))

@@ -16,7 +16,7 @@ from distune.search.configuration import (
 from distune.search.order import Order
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, params_key
+from distune.study.trial import Counted, Dropped, Outcome, Purpose, params_key
 
 
 class CountedTrials(Sequence[Counted]):
@@ -215,9 +215,10 @@ class History:
         """Grows with each trial that is ranked no more."""
         return len(self._replaced) + len(self._dropped)
 
-    def has_tried(self, params: Params) -> bool:
-        """Whether a trial with these params is ranked."""
-        return params_key(params) in self._configurations
+    @property
+    def tried(self) -> frozenset[str]:
+        """The `params_key` of all settings of which a trial is ranked, as of now."""
+        return frozenset(self._configurations)
 
     def configuration_of(self, params: Params) -> Configuration | None:
         """That with these params, if a trial of it is ranked."""

@@ -53,6 +53,7 @@ class Sampler(Protocol):
         exchangeable: whether its settings might as well have come in any other order.
         at_once: of one that learns, whose answer is the better the more is counted, how many
             answers the master has time for at a look; None of the others.
+        slow: whether an answer may take longer than a look at the share.
         size: how many configurations it has, where that is known.
         label: what the search is, for people: "random search".
     """
@@ -62,10 +63,18 @@ class Sampler(Protocol):
     label: str
 
     @property
+    def slow(self) -> bool: ...
+
+    @property
     def at_once(self) -> int | None: ...
 
     @property
     def size(self) -> int | None: ...
+
+    def begin(self, question: Question) -> Callable[[], Suggestion | Nothing]:
+        """Take in what is asked, and give what finds the answer to it, once: maybe later and in a
+        thread of its own, while the history grows; but before the sampler is asked again.
+        """
 
     def ask(self, question: Question) -> Suggestion | Nothing:
         """The setting of a configuration; the master remembers it, and does not ask again."""
@@ -85,6 +94,7 @@ class SpaceSampler(Sampler):
 
     options: ClassVar[type[Strict]] = NoOptions
     several: ClassVar[bool] = True
+    slow = False
 
     @classmethod
     def check(
@@ -115,6 +125,10 @@ class SpaceSampler(Sampler):
         self._settings = settings
         self._options: Any = self.options.model_validate(dict(options or {}))
         self._prepare()
+
+    def begin(self, question: Question) -> Callable[[], Suggestion | Nothing]:
+        found = self.ask(question)
+        return lambda: found
 
     def _prepare(self) -> None:
         """Work out what it needs for every answer."""

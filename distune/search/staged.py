@@ -1,7 +1,7 @@
 """Stages, one after the other, each with a sampler of its own."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -69,6 +69,11 @@ def _of(view: StageView, question: Question) -> list[Asked]:
     return [asked for asked in question.in_flight() if view.has(asked.configuration)]
 
 
+def _of_stage(name: str, find: Callable[[], Suggestion | Nothing]) -> Suggestion | Nothing:
+    found = find()
+    return replace(found, stage=name) if isinstance(found, Suggestion) else found
+
+
 class StagedSampler:
     """Configurations of the first stage, then of the second, and so on.
 
@@ -88,6 +93,10 @@ class StagedSampler:
         self.label = f"a search in {len(self._stages)} stages"
 
     @property
+    def slow(self) -> bool:
+        return self._begun[-1].sampler.slow
+
+    @property
     def at_once(self) -> int | None:
         return self._begun[-1].sampler.at_once
 
@@ -96,16 +105,18 @@ class StagedSampler:
         return sum(view.configurations for view in self.views())
 
     def ask(self, question: Question) -> Suggestion | Nothing:
+        return self.begin(question)()
+
+    def begin(self, question: Question) -> Callable[[], Suggestion | Nothing]:
         self.follow(question.history.trials)
         for one in self._begun:
             if one.has(question.number):
                 # A random stage must not draw again what an earlier one has drawn.
                 number = question.number - (0 if one.sampler.endless else one.first)
-                found = one.sampler.ask(Question(number, one.history, partial(_of, one, question)))
-                if isinstance(found, Suggestion):
-                    return Suggestion(found.params, one.stage.name, found.state)
-                return found
-        return Nothing.NOT_YET if self._to_come else Nothing.NO_MORE
+                its_own = Question(number, one.history, partial(_of, one, question))
+                return partial(_of_stage, one.stage.name, one.sampler.begin(its_own))
+        none = Nothing.NOT_YET if self._to_come else Nothing.NO_MORE
+        return lambda: none
 
     def follow(self, history: Sequence[Counted]) -> None:
         """Take in what is new in a history, and go on to the next stage if it is time."""

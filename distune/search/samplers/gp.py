@@ -5,7 +5,8 @@ from distune.search.optuna_bridge import OptunaStudy
 
 
 class GpSampler(LearningSampler):
-    at_once = 1  # or the master would be silent for too long
+    at_once = 1  # the next answer has to know of this one
+    slow = True
     tries = 1
     label = "a Gaussian process"
 
