@@ -30,13 +30,14 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=100, help="of a search")
     parser.add_argument("--workers", type=int, default=10, help="at the same time")
     parser.add_argument("--jobs", type=int, default=1, help="processes that measure")
-    parser.add_argument("--samplers", default="tpe,cmaes,nsga2", help="of bbob")
+    parser.add_argument("--samplers", default="", help="of cost and bbob: tpe,cmaes")
     options = parser.parse_args()
+    names = options.samplers.split(",") if options.samplers else []
     print(f"{machine()}\n", flush=True)
     if options.part == "cost":
         from scripts.searching.cost import cost
 
-        cost()
+        cost(names)
     elif options.part == "memory":
         from scripts.searching.memory import memory
 
@@ -44,7 +45,7 @@ def main() -> int:
     elif options.part == "bbob":
         from scripts.searching.bbob import bbob
 
-        names = options.samplers.split(",")
+        names = names or ["tpe", "cmaes", "nsga2"]
         bbob(names, options.seeds, options.trials, options.workers, options.jobs)
     else:
         from scripts.searching.found import found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distune.search.neighbours import Neighbours
 from distune.search.ranking import History
 from distune.search.sampler import Question, Suggestion
 from distune.search.staged import make_sampler
@@ -81,6 +82,37 @@ def test_what_can_have_no_value_is_tried_less_and_less(
     sampler: Any, trials: int, most: int
 ) -> None:
     assert search(sampler, trials, Outcome.OUT_OF_MEMORY) <= most
+
+
+def test_nothing_is_proposed_next_to_what_can_have_no_value() -> None:
+    """The better the nearer to a limit: a model of where the good ones are reaches beyond it."""
+    of = a_study()
+    history = History(of)
+    for i in range(21):
+        at = {"x": i / 20, "y": (7 * i % 21) / 20}
+        how = {"value": -at["x"]} if i <= 12 else {"outcome": Outcome.OUT_OF_MEMORY}
+        history.add(counted(i, at, **how))
+    known = Neighbours(of.params)
+    for one in history.trials:
+        known.add(one.trial.params, violates=is_violated(one))
+    sampler = make_sampler(of)
+    for number in range(21, 61):
+        found = sampler.ask(Question(number, history))
+        assert isinstance(found, Suggestion)
+        assert not known.violates(found.params)
+
+
+def test_the_nearest_of_two_decides_and_choices_are_as_far_apart_as_a_range_is_long() -> None:
+    params = {"x": RANGE, "kind": ["a", "b", "c"]}
+    known = Neighbours(study(objective="t:t", direction="minimize", params=params).params)
+    assert not known.violates({"x": 0.5, "kind": 0})
+    known.add({"x": 0.1, "kind": 0}, violates=False)
+    known.add({"x": 0.9, "kind": 1}, violates=True)
+    assert [known.violates({"x": 0.4, "kind": 0}), known.violates({"x": 0.6, "kind": 1})] == [0, 1]
+    assert not known.violates({"x": 0.6, "kind": 0})
+    assert known.violates({"x": 0.4, "kind": 1})
+    known.add({"x": 0.4, "kind": 1}, violates=False)
+    assert not known.violates({"x": 0.4, "kind": 1})
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsga2"])

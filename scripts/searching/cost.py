@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from distune.search.sampler import Question
@@ -37,10 +38,11 @@ def value_of(params: Params) -> float:
     return sum(len(v) if isinstance(v, str) else math.log1p(float(v or 0)) for v in values)
 
 
-def cost() -> None:
+def cost(samplers: Sequence[str] = ()) -> None:
     """Milliseconds of ask and tell after so many trials; the two sides take turns."""
     rows = []
-    for sampler, (counts, answers) in _COSTS.items():
+    for sampler in samplers or _COSTS:
+        counts, answers = _COSTS[sampler]
         params = SIX_RANGES if sampler == "cmaes" else SIX
         for count in counts:
             ours, other = Search(sampler, params, 0), OptunaSearch(params, THEIRS[sampler](0))
