@@ -16,7 +16,7 @@ from distune.search.configuration import (
 from distune.search.order import Order
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Dropped, Outcome, Purpose, params_key
+from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, params_key
 
 
 class CountedTrials(Sequence[Counted]):

@@ -140,7 +140,9 @@ class SpaceFile(Space):
             raise ValueError("objective: there is a command too: leave one of the two out")
         check_objectives(self.objectives, self.model_fields_set, self.workload)
         check_reported("constraints", self.constraints, self.workload)
-        check_samplers(self.objectives, [self.sampler, *(s.sampler for s in self.stages or [])])
+        check_samplers(
+            self.objectives, [self.chosen.sampler, *(s.sampler for s in self.stages or [])]
+        )
         if not (self.objectives or self.direction) and (
             self.workload is None or self.metric not in (None, self.workload.metric)
         ):
