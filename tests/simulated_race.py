@@ -43,6 +43,8 @@ def check_race(world: World, where: str) -> None:
         if name.purpose is not Purpose.TRAIN:
             continue
         file = records.parse_attempt(world.share.files[path])
+        if file.trial.confirms is not None:
+            continue  # it runs to its end
         attempts[name.trial][name.attempt] = file
         if name.state is State.SEEN:
             counted.append(file)

@@ -29,6 +29,7 @@ from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.store import Store, as_attempt
+from distune.study.confirm import Confirm
 from distune.study.study import Limits, Study
 from distune.study.trial import Checkpoint, Counted, Outcome, Purpose, Report
 from distune.training.messages import Assignment
@@ -38,7 +39,7 @@ from distune.worker.context import WorkerIdentity
 from distune.worker.limits import WorkerLimits
 from distune.worker.slots import ExecutorLike
 from distune.worker.worker import Worker
-from tests.fake_executor import SimulatedExecutor, SimulatedProcess, objective
+from tests.fake_executor import SimulatedExecutor, SimulatedProcess, value_of
 from tests.histories import LEASE, asked_in, asked_trial, make_study, read_history
 from tests.memory_folder import Crash, Faults, MemoryFolder, Share
 from tests.simulated_race import RACING, check_place, check_race
@@ -362,11 +363,13 @@ class World:
             elif name.state is State.SEEN:
                 by_key.setdefault(name.key, []).append(name)
         trained = {trial for purpose, trial in by_key if purpose is Purpose.TRAIN}
+        confirming = self._check_confirming(trained - expected, where)
         counted = trained & expected
         if self.limits.time_limit is not None:
             assert counted <= expected, f"{where}: P3: {counted}"
             expected = counted  # what it had no time for is not lost
         assert counted == expected, f"{where}: P3: lost {expected - counted}: {self.describe()}"
+        expected = expected | confirming
         twice = {key: names for key, names in by_key.items() if len(names) > 1}
         assert not twice, f"{where}: P3: counted twice: {twice}"
         again = [path for path, times in self.share.published.items() if times > 1]
@@ -408,9 +411,32 @@ class World:
             }
             again = trial.replace(**same)
             assert again == wanted.replace(**same), f"{where}: P5: {path}"
-            if not self.learns:
+            if not self.learns and wanted.confirms is None:
                 by_sampler = asked_trial(self.study, make_sampler(self.study), name.trial)
                 assert wanted == by_sampler, f"{where}: P5: trial {name.trial}"
+
+    def _check_confirming(self, beyond: set[int], where: str) -> set[int]:
+        """What was trained beyond the search confirms its best, each with each seed once; and that
+        was gone on with until there was a verdict.
+        """
+        asked = asked_in(Store(self._folder("check", Faults())), self.study)
+        history = Observer(Store(self._folder("check", Faults()))).history
+        assert beyond <= {*asked.confirms.values()}, f"{where}: P3: nobody asked for {beyond}"
+        for number in beyond:
+            fresh = asked.of(number)
+            assert fresh is not None
+            assert fresh.confirms is not None
+            first = asked.of(fresh.confirms)
+            assert first is not None
+            assert (fresh.params, fresh.configuration) == (first.params, first.configuration), where
+        confirmation = history.confirmation()
+        finished = Store(self._folder("check", Faults())).read_finished()
+        if confirmation is None or finished is None or finished.failed:
+            return beyond
+        assert confirmation.is_over, f"{where}: {confirmation.found}"
+        assert len(beyond) <= confirmation.most, f"{where}: {confirmation.found}"
+        assert finished.reason.endswith(confirmation.words()[0]), f"{where}: {finished.reason}"
+        return beyond
 
     def _check_curves(self, where: str) -> None:
         """P13: what is counted has each step once, in its order, and what it would have if nobody
@@ -423,7 +449,7 @@ class World:
             found = records.parse_attempt(self.share.files[path])
             trial, result = found.trial, found.result
             assert result is not None, f"{where}: {path}"
-            value = objective(trial.params)
+            value = value_of(self.study, trial)
             whole = curve(value, trial.params, trial.seed, self.study.metric)
             steps = [report.step for report in found.reports]
             assert steps == [*range(1, len(steps) + 1)], f"{where}: P13: {path}: {steps}"
@@ -452,7 +478,7 @@ class World:
         winner = history.winner() if self.study.has_test else None
         finished = Store(self._folder("check", Faults())).read_finished()
         assert finished is not None, where
-        wanted = {run.trial.number for run in winner.complete} if winner else set()
+        wanted = {run.trial.number for run in winner.to_test} if winner else set()
         wanted = set() if finished.failed else wanted
         # A study that was stopped has tested who was its winner then; and so has the first of two
         # masters whose time was over.
@@ -473,13 +499,14 @@ class World:
             counted = file.trial, file.claim.worker, file.result
             assert (line.trial, line.worker, line.result) == counted, f"{where}: P3: {line}"
         assert sorted(c.trial.number for c in history.trials) == sorted(expected), where
-        assert history.configurations == len(expected) // self.study.repeats
+        of_the_search = sum(one.trial.confirms is None for one in history.trials)
+        assert history.configurations == of_the_search // self.study.repeats
         first = {counted.trial.number: counted for counted in history.trials}
         for line in first.values():
             if line.result.why:
                 self._check_reason(line, where)
             elif line.result.outcome is Outcome.COMPLETE:
-                assert line.result.value == objective(line.trial.params), f"{where}: wrong result"
+                assert line.result.value == value_of(self.study, line.trial), f"{where}: wrong"
             elif line.result.outcome is Outcome.PRUNED:
                 ended_early = self.limits.time_limit is not None or self.study.pruner is not None
                 assert ended_early, f"{where}: {line.result}"
@@ -502,7 +529,7 @@ class World:
         assert isinstance(line.curve, list), f"{where}: {line}"
         assert 1 <= int(found[1]) <= line.result.steps == len(line.curve[0]), f"{where}: {line}"
         stood = {f"{standing:.5g}" for standing in line.curve[2]}
-        values = curve(objective(line.trial.params), line.trial.params, line.trial.seed, "y")
+        values = curve(value_of(self.study, line.trial), line.trial.params, line.trial.seed, "y")
         stood |= {f"{one['y']:.5g}" for one in values}
         assert found[3] in stood, f"{where}: {line.result.why}: {stood}"
 
@@ -562,6 +589,13 @@ def _race(rng: random.Random) -> dict[str, Any]:
     return {"pruner": "asha", "pruner_options": options}
 
 
+def _confirming(rng: random.Random) -> dict[str, Any]:
+    """One study in four; of so few trainings a larger share than anybody would give."""
+    if rng.random() >= 0.25:
+        return {}
+    return {"confirm": Confirm(share=0.6, min_difference=rng.choice([None, 0.0, 0.5]))}
+
+
 def simulate(
     seed: int, trace: Callable[[str], None] | None = None, masters: int | None = None
 ) -> World:
@@ -585,6 +619,7 @@ def simulate(
         checkpoint_every=more.choice([0.0, 1e-9, 1e-9, 1e-9, 1e-9, 1.0]),
         checkpoint_limit=10**9 if more.random() < 0.9 else 2000,
         checkpoint_keep=random.Random(f"keeps {seed}").choice([0, 0, 3]),
+        **_confirming(random.Random(f"confirms {seed}")),
     )
     if (chooses := random.Random(f"pruner {seed}")).random() < 0.25:
         name, options = chooses.choice(PRUNERS)

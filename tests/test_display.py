@@ -948,6 +948,8 @@ def test_the_json_is_strict_and_says_what_the_view_says() -> None:
         "value": pytest.approx(0.97),
         "spread": pytest.approx(0.0141, abs=1e-4),
         "repeats": 2,
+        "confirmed": 0,
+        "search_saw": None,
         "standing": "complete",
         "reason": None,
         "test_accuracy": 0.97,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
+
 from distune.share import protocol
 from distune.share.protocol import TRANSITIONS, Actor, AttemptName, Halt, State
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE
+from distune.study.study import Study
+from distune.study.trial import Asked, Trial
 from tests import test_restores
 
 PAGE = (Path(__file__).parent.parent / "PROTOCOL.md").read_text()
@@ -49,6 +53,17 @@ def test_every_path_the_code_knows_is_on_the_page() -> None:
 def test_the_page_says_what_each_mark_means_the_strongest_last() -> None:
     marks = [mark for mark, *_ in rows_below("Pause and stop")]
     assert marks == [f"`{halt.path}`" for halt in Halt]
+
+
+def test_the_page_says_how_each_trial_that_no_sampler_asked_for_is_marked() -> None:
+    marks = {"replaces", "extends", "wish", "confirms"}
+    for record in (Asked, Trial):
+        assert marks <= {field.name for field in msgspec.structs.fields(record)}
+    for mark in marks - {"wish"}:
+        assert f"(`{mark}`)" in PAGE
+    confirming = PAGE.split("## What confirms the best\n")[1].split("\n## ")[0]
+    assert "`confirm` in `study.json`" in confirming
+    assert "confirm" in Study.model_fields
 
 
 def test_every_promise_that_the_code_cites_is_on_the_page() -> None:

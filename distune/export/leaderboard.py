@@ -11,6 +11,7 @@ from distune.export.goals import GoalsOf
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
 from distune.study.command import without
+from distune.study.trial import Counted
 
 #: Of what `--json` prints, as docs/json.md describes it.
 JSON_VERSION = 1
@@ -71,16 +72,24 @@ def csv_text(value: object) -> str:
 
 def result_of(configuration: Configuration, test_metric: str) -> dict[str, Any]:
     """What a configuration reached, as plain data; numbers that are not finite as null."""
+    trials = trials_behind(configuration)
     found = {
         "value": configuration.mean,
         "spread": configuration.spread,
         "values": configuration.values,
         test_metric: configuration.test_mean(test_metric),
         "seconds": configuration.seconds,
-        "trials": [run.trial.number for run in configuration.trials],
-        "seeds": [run.trial.seed for run in configuration.trials],
+        "trials": [run.trial.number for run in trials],
+        "seeds": [run.trial.seed for run in trials],
     }
+    if configuration.is_confirmed:
+        found["search_saw"] = configuration.searched_mean
     return dict(strict(found))
+
+
+def trials_behind(configuration: Configuration) -> list[Counted]:
+    """The trials that its value is of."""
+    return configuration.confirming if configuration.is_confirmed else configuration.trials
 
 
 def strict(tree: Any) -> Any:
@@ -120,7 +129,9 @@ def best_space(history: History, within: Configuration | None = None) -> str | N
     if study.objectives:
         ranked_by = {"objectives": study.objectives}
         result["front"] = [_on_front(one, goals) for one in history.front()]
-    trials = winner.complete or winner.trials
+    trials = winner.confirming if winner.is_confirmed else winner.complete or winner.trials
+    if (confirmation := history.confirmation()) is not None:
+        result["confirmed"] = confirmation.words() if confirmation.is_over else None
     fields: dict[str, Any] = {
         "name": f"{study.name[:_LONGEST_NAME]}-best-{winner.first}",
         "description": f"{_what(history, within)} of {study.name}, of {history.configurations} "

@@ -12,8 +12,9 @@ from distune.export.leaderboard import parameter_names
 from distune.search.ranking import History
 from distune.search.staged import StagedSampler
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
+from distune.study.stage import Stage
 from distune.study.study import Study
-from distune.study.trial import Metrics, Params, Purpose, Report, Scalar
+from distune.study.trial import Metrics, Params, Purpose, Report, Scalar, Trial
 
 #: 1970 to 9999, as far as clocks and calendars of other programs reach.
 _LAST_MOMENT = 253_000_000_000.0
@@ -58,18 +59,18 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
     rows, goals, study = [], GoalsOf(history), history.study
     for rank, configuration in history.places(top):
         violations = "; ".join(map(str, configuration.violations))
-        for counted in configuration.trials:
+        for counted in (*configuration.trials, *configuration.fresh):
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
             stage = None
-            if staged is not None and trial.extends is None:
+            if staged is not None and trial.extends is None and trial.confirms is None:
                 stage = staged.stage_of(trial.configuration)
             rows.append(
                 TrialRow(
                     number=trial.number,
                     configuration=configuration.first,
                     rank=rank,
-                    stage=stage.name if stage is not None else None,
+                    stage=_stage_name(trial, stage),
                     repeat=trial.repeat,
                     attempt=trial.attempt,
                     seed=trial.seed,
@@ -90,6 +91,13 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
                 )
             )
     return sorted(rows, key=lambda row: row.number)
+
+
+def _stage_name(trial: Trial, stage: Stage | None) -> str | None:
+    """What confirms the best is none of the search's, and comes when that is over."""
+    if trial.confirms is not None:
+        return "confirming"
+    return stage.name if stage is not None else None
 
 
 def curve_of(reports: Iterable[Report]) -> list[dict[str, float]]:

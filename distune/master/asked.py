@@ -55,6 +55,12 @@ class Remembered:
         except BadRecord as error:
             self.file.problem = str(error)  # what is known stands
 
+    def hears_of_more(self) -> bool:
+        """Whether the file has more than is known: where locks lie, another master has asked."""
+        known = self.so_far.trials
+        self._catch_up()
+        return self.so_far.trials > known
+
     def read_again(self) -> AskedSoFar:
         """All lines that the file has now, and those that it should have of what is not over."""
         asked = AskedSoFar(self._study)

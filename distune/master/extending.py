@@ -79,7 +79,9 @@ def _best(master: Master, top: int) -> Iterator[Counted]:
 
 def _already(master: Master, counted: Counted, params: Params | None) -> str:
     """Why there is nothing to be done; "" if there is."""
-    number = counted.trial.number
+    number, confirms = counted.trial.number, counted.trial.confirms
+    if confirms is not None:
+        return f"trial {number} confirms trial {confirms}: train that one further"
     if counted.result.outcome is not Outcome.COMPLETE:
         return f"trial {number} is {counted.result.outcome}: only a complete one is trained further"
     if params is None:

@@ -211,7 +211,9 @@ class Master:
             self._asked.recover([trial], history)
         # Limits may have been higher before this master started; what it has not published
         # since, no master has.
-        beyond = self._started and not self._asked.so_far.wants(trial.number, self.limits.trials)
+        wants = self._asked.so_far.wants
+        by_search = self._started and trial.confirms is None  # else the line is looked for first
+        beyond = by_search and not wants(trial.number, self.limits.trials)
         if beyond or self._asked.refuses(trial):
             return "no master asked for such a trial"
         if trial.purpose is Purpose.TEST:
@@ -251,6 +253,8 @@ class Master:
         if snapshot.wishes and snapshot.halt is None:
             self._wishes.take_in(snapshot.wishes, lambda: self.next_number)
         plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)
+        if planner.asks_to_confirm(plan) and self._asked.hears_of_more():
+            plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)
         if self.finished is not None and any(map(is_test, plan)):
             self._reopen()  # what has been counted since has another winner
         self.active = bool(plan)

@@ -18,7 +18,7 @@ from distune.share.folder import Folder
 from distune.share.lines_file import study_in
 from distune.share.shown_paths import shown
 from distune.share.store import LOCAL_LEASE, NETWORK_LEASE, Store
-from distune.space_file.freeze import freeze
+from distune.space_file.freeze import freeze, limits_of
 from distune.space_file.model import SpaceFile
 from distune.space_file.preview import check_it_can_start
 from distune.study.study import Study, differences, with_its_sampler, with_more_settings
@@ -67,7 +67,7 @@ def open_or_create(
         poll=diagnosis.poll if diagnosis else None,
         created=time.time(),
     )
-    check_it_can_start(wanted)
+    check_it_can_start(wanted, limits_of(options.space))
     if options.warm_start is not None:
         wanted = _warmed(wanted, store, options.logs, options.warm_start, say)
     _refuse_anothers_trials(store, folder)

@@ -1,11 +1,12 @@
 """The master's mind: a snapshot in, actions out. Pure: no file, no clock, no randomness."""
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from distune.master.resting import Resting
-from distune.search.asked import AskedSoFar, trial_of
+from distune.search.asked import AskedSoFar, asked_to_confirm, trial_of
+from distune.search.confirming import Confirmation
 from distune.search.judge import Judge
 from distune.search.pruning import Stop
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
@@ -128,6 +129,13 @@ class Finish(Action):
 
 
 _STOPPED = Finish("it was stopped (distune stop)", stopped=True)
+
+
+def asks_to_confirm(actions: Sequence[Action]) -> bool:
+    """Whether fresh trainings are asked for. Which numbers they get follows from all that was asked
+    for before, by whichever master.
+    """
+    return any(isinstance(one, Ask) and one.asked.confirms is not None for one in actions)
 
 
 def plan(
@@ -420,7 +428,7 @@ class _Plan:
         snapshot, history, halt = self.snapshot, self.snapshot.history, self.snapshot.halt
         if halt is Halt.NOW:
             return _STOPPED
-        total, pending = history.over, self.asked.pending()
+        total, pending = history.over - history.confirming, self.asked.pending()
         by_name = self.asked.extending() or self.asked.wished()
         failures = 0 if self._counted_results else sum(history.outcomes[one] for one in FAILURES)
         failures -= min(len(pending), failures)  # these get another chance
@@ -434,7 +442,7 @@ class _Plan:
         spent = _used_up(self.snapshot) if not wanted else None
         if spent is not None:
             return Finish(spent)
-        asked_for = total - history.on_top
+        asked_for = history.over - history.on_top
         enough = self.limit is not None and asked_for >= self.limit and not wanted
         if enough or (halt is None and self._is_exhausted()):
             if failures:
@@ -462,35 +470,62 @@ class _Plan:
     def _end(self, ending: Finish) -> Iterator[Action]:
         ended = [*self.snapshot.in_state(State.DONE, State.PRUNED, State.LOST)]
         running = self.snapshot.in_state(State.TAKEN)
+        # Whichever master wanted them: another may have seen more.
+        confirming = {(Purpose.TRAIN, number) for number in self.asked.confirms.values()}
+
+        def of_the_search(name: AttemptName) -> bool:
+            return name.purpose is Purpose.TRAIN and name.key not in confirming
+
         if not ending.stopped:
             ended += self.snapshot.in_state(State.PAUSED)
             yield from self._give_up()
-            for name in self.snapshot.in_state(State.WAITING):
-                if name.purpose is Purpose.TRAIN:
-                    yield Withdraw(name)
-            for name in running:
-                if name.purpose is Purpose.TRAIN and self.snapshot.history.get(name.key) is None:
+            yield from map(Withdraw, filter(of_the_search, self.snapshot.in_state(State.WAITING)))
+            for name in filter(of_the_search, running):
+                if self.snapshot.history.get(name.key) is None:
                     yield Prune(name)
-        if any(name.purpose is Purpose.TRAIN for name in (*ended, *running)):
+        if any(map(of_the_search, (*ended, *running))):
             return
-        wants_tests = not ending.failed and self.snapshot.halt is not Halt.NOW
-        tests = self._wanted_tests() if wants_tests else []
+        on = not ending.failed and self.snapshot.halt is not Halt.NOW
+        confirmation = self.snapshot.history.confirmation() if on else None
+        fresh = self._fresh_trials(confirmation) if confirmation is not None else []
+        tests = self._wanted_tests() if on else []
         open_tests = [test for test in tests if self.snapshot.history.get(test.key) is None]
-        for test in open_tests:
-            listings = self.snapshot.absent.get(test.key)
-            if test.key in self.live:
-                continue
-            if listings is None:
-                yield Publish(test)
-            elif listings >= LISTINGS_TO_VANISH:
-                yield Replace(test)
-        if not open_tests and not ended and not running:
-            yield ending
+        for trial in fresh or open_tests:
+            yield from self._see_to(trial)
+        if not fresh and not open_tests and not ended and not running:
+            said = [confirmation.words()[0]] if confirmation is not None else []
+            yield replace(ending, reason="; ".join([ending.reason, *said]))
+
+    def _see_to(self, trial: Trial) -> Iterator[Action]:
+        """Have a trial of the end under way."""
+        if trial.key in self.live:
+            return
+        listings = self.snapshot.absent.get(trial.key)
+        if listings is None:
+            yield Publish(trial)
+        elif listings >= LISTINGS_TO_VANISH:
+            yield Replace(trial)
+
+    def _fresh_trials(self, confirmation: Confirmation) -> list[Trial]:
+        """Those that are wanted now, to confirm the best. What was not asked for before is."""
+        found = []
+        for configuration, index in confirmation.wanted:
+            number = self.asked.confirms.get((configuration.first, index))
+            if number is None:
+                free = max(self.asked.next_trial, self.snapshot.history.highest + 1)
+                number = free + len(self.new)
+                self.new.append(asked_to_confirm(self.study, configuration, index, number))
+                found.append(trial_of(self.study, self.new[-1], number))
+            elif (known := self._known_trial(number)) is not None:
+                found.append(known)
+        return found
 
     def _wanted_tests(self) -> list[Trial]:
-        """The winner's trials, to be evaluated on the test set: once each."""
+        """The winner's trials, to be evaluated on the test set: once each; of one that is
+        confirmed, those that have done so.
+        """
         winner = self.snapshot.history.winner() if self.study.has_test else None
-        trained = winner.complete if winner is not None else []
+        trained = winner.to_test if winner is not None else []
         return [
             counted.trial.replace(
                 attempt=1,
@@ -515,7 +550,7 @@ def _not_worth_it(snapshot: Snapshot, judge: Judge | None) -> Iterator[Action]:
 def _used_up(snapshot: Snapshot) -> str | None:
     """Which limit of what a search is worth is reached, if one is."""
     limits, history = snapshot.limits, snapshot.history
-    most, since, best = limits.max_total_seconds, snapshot.since_best, history.winner()
+    most, since, best = limits.max_total_seconds, snapshot.since_best, history.best_of_search()
     paused = (snapshot.files.get(name) for name in snapshot.in_state(State.PAUSED))
     resting = sum(file.result.seconds for file in paused if file and file.result)
     if most is not None and history.trained + resting >= most:

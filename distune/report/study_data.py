@@ -83,7 +83,7 @@ class StudyData:
         configurations = {
             one.trial.number: one.trial.configuration
             for one in self.trials
-            if one.trial.extends is None
+            if one.trial.extends is None and one.trial.confirms is None
         }
         return {
             view.stage.name: [n for n, c in sorted(configurations.items()) if view.has(c)]

@@ -27,7 +27,7 @@ from distune.watch.display.numbers import (
     plural,
     short_number,
 )
-from distune.watch.display.state import describe_state, planned_trials
+from distune.watch.display.state import confirming_words, describe_state, planned_trials
 from distune.watch.display.text import clean
 
 ROWS = 100
@@ -110,13 +110,14 @@ def _found(data: StudyData) -> list[str]:
     if winner.spread is not None and math.isfinite(winner.spread):
         best += (
             f" ± {format_spread(winner.spread, decimals)} (standard deviation over "
-            f"{plural(len(winner.values), 'repeat')})"
+            f"{plural(len(winner.values), 'fresh training' if winner.is_confirmed else 'repeat')})"
         )
     best += f": {data.params_words(winner.params)}"
     if study.objectives:
         best = f"The best of the front by {metric} has {values_text(study, winner).plain}: "
         best += data.params_words(winner.params)
     lines = [f"{best} (trial {winner.first}, {duration(winner.seconds)} of training)."]
+    lines += [f"{one[0].upper()}{one[1:]}." for one in confirming_words(data.snapshot)]
     test = winner.test_mean(study.test_metric)
     if test is not None:
         name = study.test_metric.replace("_", " ")
@@ -141,7 +142,8 @@ def ranking(data: StudyData) -> Section | None:
     metric = data.study.metric
     decimals = decimals_for(shown[0].mean)
     repeats = data.study.repeats
-    header = ["rank", "trials", "standing", metric, "spread", "repeats", "test", "time", "size"]
+    header = ["rank", "trials", "standing", metric, "spread", "repeats", "search saw", "test",
+              "time", "size"]  # fmt: skip
     judged = [name for name in judged_beside(data.study) if name not in ANYWAY]
     header += [*judged, "front", "breaks"]
     front = {one.first for one in data.history.front()}
@@ -149,7 +151,7 @@ def ranking(data: StudyData) -> Section | None:
     def row(rank: int | None, one: Configuration) -> list[str]:
         numbers = " ".join(str(run.trial.number) for run in one.trials[:5])
         test = one.test_mean(data.study.test_metric)
-        spread = None if repeats == 1 else one.spread
+        spread = None if repeats == 1 and not one.is_confirmed else one.spread
         params = [clean(format_scalar(one.params[n]), 40) if n in one.params else "" for n in names]
         return [
             "" if rank is None else f"{rank}",
@@ -158,6 +160,7 @@ def ranking(data: StudyData) -> Section | None:
             format_value(one.mean, decimals),
             "" if spread is None else format_spread(spread, decimals),
             "" if repeats == 1 else repeats_text(len(one.complete), repeats),
+            format_value(one.searched_mean, decimals) if one.is_confirmed else "",
             "" if test is None else format_value(test, 4),
             duration(one.seconds),
             "" if one.parameters is None else short_number(one.parameters),

@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 
+from distune.search.configuration import Configuration
 from distune.search.ranking import History
 from distune.share import records
 from distune.study.study import Study
@@ -35,7 +36,11 @@ class AskedSoFar:
         #: What persons have asked for while the study was under way, and its configurations.
         self.wishes: dict[str, int] = {}
         self._wished: list[int] = []  # numbers of its trials
-        self._by_name: list[int] = []  # numbers of the trials that persons have asked for, sorted
+        #: Fresh trainings that confirm the best: by the first trial of the configuration that they
+        #: confirm and the index of their seed. Of one that was tried again, the last trial.
+        self.confirms: dict[tuple[int, int], int] = {}
+        #: Numbers of all that the limit does not count, sorted.
+        self._by_name: list[int] = []
 
     def __len__(self) -> int:
         return len(self._first)
@@ -55,10 +60,15 @@ class AskedSoFar:
             self.again[asked.replaces] = asked.trial
         if asked.extends is not None:
             self.extends[asked.trial] = asked.extends
+        if asked.confirms is not None:
+            which = asked.confirms, asked.repeat
+            self.confirms[which] = max(asked.trial, self.confirms.get(which, 0))
         if asked.wish is not None:
             self.wishes.setdefault(asked.wish, asked.configuration)
             self._wished += range(asked.trial, last + 1)
-        if any(one is not None for one in (asked.replaces, asked.extends, asked.wish)):
+        if any(
+            one is not None for one in (asked.replaces, asked.extends, asked.wish, asked.confirms)
+        ):
             for number in range(asked.trial, last + 1):
                 insort(self._by_name, number)
         if not self._is_over(asked.trial, last):
@@ -113,7 +123,7 @@ class AskedSoFar:
 
     def wants(self, number: int, limit: int | None) -> bool:
         """Whether a trial is one of the first `limit`, not counting those that a person has asked
-        for, which are wanted whatever the limit.
+        for, or that confirm the best, which are wanted whatever the limit.
         """
         if limit is None:
             return True
@@ -178,10 +188,17 @@ class AskedSoFar:
             replaces=counted.trial.replaces,
             extends=counted.trial.extends,
             wish=counted.trial.wish,
+            confirms=counted.trial.confirms,
             checkpoints=counted.trial.checkpoints if counted.trial.extends is not None else [],
             params=counted.trial.params,
             origin="recovered",
         )
+
+
+def _seed_of(study: Study, one: Asked | Trial, repeat: int) -> int:
+    if one.confirms is not None:
+        return study.confirming_seed(repeat)
+    return study.seed_of(one.configuration, repeat)
 
 
 def trial_of(study: Study, asked: Asked, number: int) -> Trial:
@@ -196,8 +213,9 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         replaces=asked.replaces,
         extends=asked.extends,
         wish=asked.wish,
+        confirms=asked.confirms,
         checkpoints=asked.checkpoints,
-        seed=study.seed_of(asked.configuration, repeat),
+        seed=_seed_of(study, asked, repeat),
         params=asked.params,
     )
 
@@ -205,16 +223,19 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
     """Whether a line asks for just this trial, whichever attempt or test of it this is."""
     wanted = trial_of(study, asked, trial.number)
-    same = ("params", "seed", "configuration", "repeat", "replaces", "extends", "wish")
+    same = ("params", "seed", "configuration", "repeat", "replaces", "extends", "wish", "confirms")
     return all(getattr(trial, name) == getattr(wanted, name) for name in same)
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
     """The line that asked for a trial, made again from it; None if it is none of this study's."""
-    by_name = trial.replaces is not None or trial.extends is not None
+    by_name = any(one is not None for one in (trial.replaces, trial.extends, trial.confirms))
     first = trial.number - (0 if by_name else trial.repeat)
-    its_own = trial.study == study.id and trial.repeat < study.repeats and first >= 0
-    if not its_own or trial.seed != study.seed_of(trial.configuration, trial.repeat):
+    repeats = study.repeats
+    if trial.confirms is not None:
+        repeats = study.confirm.max_repeats if study.confirm is not None else 0
+    its_own = trial.study == study.id and trial.repeat < repeats and first >= 0
+    if not its_own or trial.seed != _seed_of(study, trial, trial.repeat):
         return None
     return Asked(
         study=study.id,
@@ -225,6 +246,7 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
         replaces=trial.replaces,
         extends=trial.extends,
         wish=trial.wish,
+        confirms=trial.confirms,
         # Of any other trial they are what its own attempts have left, and no matter of the line's.
         checkpoints=trial.checkpoints if trial.extends is not None else [],
         params=trial.params,
@@ -247,6 +269,7 @@ def asked_again(
         replaces=counted.number,
         extends=counted.extends,
         wish=counted.wish,
+        confirms=counted.confirms,
         checkpoints=[*checkpoints],
         params=counted.params,
         origin="retry",
@@ -264,4 +287,18 @@ def asked_further(study: Study, counted: Trial, number: int, params: Params) -> 
         extends=counted.number,
         params=dict(params),
         origin="extend",
+    )
+
+
+def asked_to_confirm(study: Study, configuration: Configuration, index: int, number: int) -> Asked:
+    """The line that asks for a fresh training of a configuration, with the seed of this index."""
+    return Asked(
+        study=study.id,
+        configuration=configuration.trials[0].trial.configuration,
+        trial=number,
+        repeat=index,
+        repeats=1,
+        confirms=configuration.first,
+        params=dict(configuration.params),
+        origin="confirm",
     )

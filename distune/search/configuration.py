@@ -2,9 +2,10 @@
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from operator import attrgetter
+from types import MappingProxyType
 from typing import cast
 
 from distune.search.goals import Judgement, Violation
@@ -49,6 +50,7 @@ class Ended(Record, frozen=True):
 
 
 _number = attrgetter("number")
+_MOST_TESTED = 5  # fresh trainings: each is made once more, and then evaluated
 
 
 def ended_as(counted: Counted, line: bytes) -> Ended:
@@ -69,11 +71,19 @@ Rank = tuple[int, float, int, "Configuration"]
 class Configuration:
     """One setting and the trials made of it, which are decoded when asked for."""
 
-    __slots__ = ("_ended", "judgement", "rank", "tests")
+    __slots__ = ("_confirming", "_ended", "is_confirmed", "judgement", "rank", "tests")
 
-    def __init__(self, first: Ended, tests: Sequence[Counted]) -> None:
+    def __init__(
+        self,
+        first: Ended,
+        tests: Sequence[Counted] = (),
+        confirming: Mapping[int, Ended | None] = MappingProxyType({}),
+    ) -> None:
         self._ended = [first]
         self.tests = tests  # its trials on the test set, by number
+        self._confirming = confirming  # by the index of the seed; None: was taken out
+        #: It stands where its fresh trainings alone have put it, and its value is theirs.
+        self.is_confirmed = False
         self.rank: Rank | None = None
         #: As it is ranked now, where one metric is not all that counts.
         self.judgement: Judgement | None = None
@@ -111,8 +121,40 @@ class Configuration:
         return [one for one in self.trials if one.result.outcome is Outcome.COMPLETE]
 
     @property
+    def confirming(self) -> list[Counted]:
+        """Those that are complete, by the index of their seed."""
+        complete = (one for one in self.fresh if one.result.outcome is Outcome.COMPLETE)
+        return sorted(complete, key=lambda one: one.trial.repeat)
+
+    @property
+    def fresh(self) -> list[Counted]:
+        """The trials that confirm it, those that stand, by number."""
+        there = [one for one in self._confirming.values() if one is not None]
+        return [decoded(one.line) for one in sorted(there, key=_number)]
+
+    @property
+    def confirming_by_seed(self) -> dict[int, float | None]:
+        """What these reached, by the index of their seed: None where one failed, NaN where it was
+        stopped or taken out.
+        """
+        gone = math.nan
+        return {
+            k: gone if one is None or one.tier is Tier.PRUNED else one.value
+            for k, one in self._confirming.items()
+        }
+
+    @property
+    def confirming_values(self) -> list[float]:
+        return [v for v in self.confirming_by_seed.values() if v is not None and math.isfinite(v)]
+
+    @property
     def values(self) -> list[float]:
-        """What its mean is the mean of: complete trials, or for want of them pruned ones."""
+        """What its mean is the mean of: once that has decided, its fresh trainings."""
+        return self.confirming_values if self.is_confirmed else self.searched_values
+
+    @property
+    def searched_values(self) -> list[float]:
+        """Of the search: of complete trials, or for want of them of pruned ones."""
         values: dict[Tier, list[float]] = {}
         for one in self._ended:
             if one.tier is Tier.DIVERGED:
@@ -129,11 +171,11 @@ class Configuration:
 
     @property
     def mean(self) -> float | None:
-        values = self.values
-        try:
-            return _mean(values) if values else None
-        except OverflowError:
-            return math.nan
+        return _mean_of(self.values)
+
+    @property
+    def searched_mean(self) -> float | None:
+        return _mean_of(self.searched_values)
 
     def mean_of(self, name: str) -> float | None:
         """The mean of a metric, or of `seconds` of training, over those trials that `mean` is of;
@@ -183,13 +225,25 @@ class Configuration:
 
     @property
     def standing_tests(self) -> list[Counted]:
-        """Tests of the trials that are counted of it: one that was tested may be dropped."""
-        numbers = {one.number for one in self._ended}
-        return [test for test in self.tests if test.trial.number in numbers]
+        """Tests of the trials that are counted of it: one that was tested may be dropped. Of one
+        that is confirmed, those of its fresh trainings.
+        """
+        return [test for test in self.tests if test.trial.number in self._values_to_test]
+
+    @property
+    def _values_to_test(self) -> dict[int, float | None]:
+        """By the numbers of trials."""
+        own = self._confirming.values() if self.is_confirmed else self._ended
+        return {one.number: one.value for one in own if one is not None}
+
+    @property
+    def to_test(self) -> list[Counted]:
+        """Its trials that are evaluated on the test set, if it wins."""
+        return self.confirming[:_MOST_TESTED] if self.is_confirmed else self.complete
 
     def best_tested(self, direction: Direction) -> Trial | None:
         """Which of its tests is of the trial that has the best value; None if none is complete."""
-        values = {one.number: one.value for one in self._ended}
+        values = self._values_to_test
         best: Trial | None = None
         for test in self.standing_tests:
             if test.result.outcome is not Outcome.COMPLETE:
@@ -224,6 +278,13 @@ class Configuration:
         if Tier.FULL in tiers:
             return Tier.FULL if tiers.count(Tier.FULL) >= repeats else Tier.PARTIAL
         return min(tiers)
+
+
+def _mean_of(values: Sequence[float]) -> float | None:
+    try:
+        return _mean(values) if values else None
+    except OverflowError:
+        return math.nan
 
 
 def _or_nan(value: float | None) -> float:

@@ -38,7 +38,8 @@ class Judge:
             self._begin(history)
         for place in range(self._read, len(history.trials)):
             counted = history.trials[place]  # decoded one by one: all at once fill the memory
-            if not history.stands(counted) or counted.trial.extends is not None:
+            searched = counted.trial.extends is None and counted.trial.confirms is None
+            if not searched or not history.stands(counted):
                 continue
             if isinstance(counted.curve, list):
                 complete = counted.result.outcome is Outcome.COMPLETE
@@ -140,6 +141,8 @@ class Judge:
 
 
 def may_stop(trial: Trial) -> bool:
-    """Whether a pruner has a say: it has none in what persons ask for, nor in tests."""
-    asked_by_person = trial.replaces is not None or trial.extends is not None
-    return trial.purpose is Purpose.TRAIN and not asked_by_person
+    """Whether a pruner has a say: it has none in what persons ask for, in what confirms the best,
+    nor in tests.
+    """
+    others = (trial.replaces, trial.extends, trial.confirms)
+    return trial.purpose is Purpose.TRAIN and all(one is None for one in others)

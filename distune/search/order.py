@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import cast
 
@@ -45,6 +45,11 @@ class Order:
             return iter(cast(Iterable[Rank], self._ranked))
         return chain.from_iterable(self._fronts)
 
+    def complete(self) -> Sequence[Rank]:
+        """Those with all their repeats and a value, whatever the objectives beside the first."""
+        self._sort()
+        return list(islice(self._ranked, self._ranked.bisect_left((Tier.FULL, math.inf))))
+
     def front(self) -> list[Configuration]:
         """Of several objectives: all of the front. All have all their repeats, unless none does."""
         self._sort()
@@ -67,7 +72,7 @@ def _rank(study: Study, configuration: Configuration) -> Rank:
         configuration.judgement = judge(
             study, configuration.mean_of, whole=bool(configuration.complete)
         )
-    mean, tier = configuration.mean, configuration.tier(study.repeats)
+    mean, tier = configuration.searched_mean, configuration.tier(study.repeats)
     if mean is None or not math.isfinite(mean):
         order = math.inf
     else:

@@ -9,7 +9,8 @@ from distune.study.trial import Counted, Outcome, better
 
 class Plateau:
     """`Plateau(study).since(history)`: configurations in a row that are over, and have not bettered
-    the best. Those that failed say nothing, and what persons had trained further is no part of it.
+    the best. Those that failed say nothing, and what persons had trained further, or what confirms the best, is
+    no part of it.
     """
 
     def __init__(self, study: Study) -> None:
@@ -28,7 +29,8 @@ class Plateau:
             self._begin(history)
         for place in range(self._read, len(history.trials)):
             counted = history.trials[place]  # decoded one by one: all at once fill the memory
-            if history.stands(counted) and counted.trial.extends is None:
+            searched = counted.trial.extends is None and counted.trial.confirms is None
+            if searched and history.stands(counted):
                 repeats = self._open.setdefault(counted.trial.configuration, [])
                 repeats.append(counted)
                 if len(repeats) >= self._study.repeats:

@@ -162,9 +162,9 @@ class Race:
 
 
 def takes_part(trial: Trial) -> bool:
-    """What persons ask for runs to its end, and so do tests."""
-    by_person = trial.replaces is not None or trial.extends is not None
-    return trial.purpose is Purpose.TRAIN and not by_person
+    """What persons ask for runs to its end, and so do tests, and what confirms the best."""
+    others = (trial.replaces, trial.extends, trial.confirms)
+    return trial.purpose is Purpose.TRAIN and all(one is None for one in others)
 
 
 def most_configurations(limits: Iterable[int | None], repeats: int) -> float:

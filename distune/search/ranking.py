@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, islice, takewhile
-from typing import cast, overload
+from typing import overload
 
 from distune.search.configuration import (
     Configuration,
@@ -13,6 +13,7 @@ from distune.search.configuration import (
     decoded,
     ended_as,
 )
+from distune.search.confirming import Confirmation, FreshTrainings, Searched, confirm
 from distune.search.order import Order
 from distune.share import records
 from distune.study.study import Study
@@ -62,11 +63,13 @@ class History:
         self._lines: dict[int, bytes] = {}  # of trials, by number
         self._tests: dict[int, Counted] = {}  # by number
         self._tests_of: dict[str, list[Counted]] = {}  # by configuration
+        self._fresh = FreshTrainings()
+        self._confirmation: tuple[tuple[int, int], Confirmation] | None = None  # as of when
         self._configurations: dict[str, Configuration] = {}
         self._order = Order(study)
         self._replaced: set[int] = set()  # numbers of trials
         self._extending: set[int] = set()  # numbers of those that trained others further
-        self._on_top: set[int] = set()  # numbers of those that persons have asked for
+        self._on_top: set[int] = set()  # numbers of those that the search has not asked for
         self._dropped: dict[int, Dropped] = {}  # by number of the trial
 
     def __len__(self) -> int:
@@ -127,11 +130,13 @@ class History:
             self.elapsed = max(self.elapsed, counted.elapsed)
         if math.isfinite(counted.result.seconds):
             self.trained += max(counted.result.seconds, 0.0)
+        if trial.confirms is not None:
+            self._fresh.add(trial)
         if not self._is_out(counted):
             self._rank_trial(counted, line)
         if trial.extends is not None:
             self._extending.add(trial.number)
-        if trial.extends is not None or trial.wish is not None:
+        if any(one is not None for one in (trial.extends, trial.wish, trial.confirms)):
             self._on_top.add(trial.number)
         if trial.replaces is not None and trial.replaces not in self._replaced:
             self._take_out(trial.replaces)
@@ -141,9 +146,12 @@ class History:
         self.outcomes[counted.result.outcome] += 1
         self.codes[counted.code] += 1
         key, ended = params_key(counted.trial.params), ended_as(counted, line)
+        if counted.trial.confirms is not None:
+            self._fresh.of(key)[counted.trial.repeat] = ended
+            return
         configuration = self._configurations.get(key)
         if configuration is None:
-            configuration = Configuration(ended, self._tests_of.get(key, ()))
+            configuration = Configuration(ended, self._tests_of.get(key, ()), self._fresh.of(key))
             self._configurations[key] = configuration
         else:
             configuration.add(ended)
@@ -157,6 +165,9 @@ class History:
         self.outcomes[counted.result.outcome] -= 1
         self.codes[counted.code] -= 1
         key = params_key(counted.trial.params)
+        if counted.trial.confirms is not None:
+            self._fresh.take_out(counted.trial)
+            return
         configuration = self._configurations[key]
         configuration.remove(number)
         if configuration.size:
@@ -231,8 +242,13 @@ class History:
         return len(self.trials) - sum(number in self._lines for number in self._replaced)
 
     @property
+    def confirming(self) -> int:
+        """How many of these are fresh trainings that confirm what the search has found."""
+        return len(self._fresh.numbers - self._replaced)
+
+    @property
     def on_top(self) -> int:
-        """How many of these a person has asked for, not the search: no limit counts them."""
+        """How many of these the search has not asked for: no limit counts them."""
         return len(self._on_top - self._replaced)
 
     def is_replaced(self, number: int) -> bool:
@@ -271,11 +287,44 @@ class History:
         """How many there are."""
         return len(self._configurations)
 
+    def confirmation(self) -> Confirmation | None:
+        """How confirming the best would stand, or does, if the search were over; None where a study
+        does without.
+        """
+        if self.study.confirm is None:
+            return None
+        now = len(self.trials), self.left_out
+        if self._confirmation is None or self._confirmation[0] != now:
+            before = self._confirmation[1].order if self._confirmation is not None else []
+            found = confirm(self.study, self.study.confirm, self._searched(self.study.confirm.top))
+            for one in before:
+                one.is_confirmed = False
+            for one in found.order:
+                one.is_confirmed = True
+            self._confirmation = now, found
+        return self._confirmation[1]
+
+    def _searched(self, count: int) -> Searched:
+        complete = self._order.complete()
+        best = self._not_extended((one for *_, one in complete), count)
+        median = complete[len(complete) // 2][3].searched_mean if complete else None
+        trainings = self.over - self.confirming
+        return Searched(best, median or 0.0, trainings, self.confirming)
+
+    def _placed(self) -> Iterator[Configuration]:
+        """The configurations, best first: what is confirmed stands before all others."""
+        confirmation = self.confirmation()
+        first = confirmation.order if confirmation is not None else []
+        yield from first
+        for *_, one in self._order:
+            if not one.is_confirmed:
+                yield one
+
     def ranking(self, count: int | None = None) -> list[Configuration]:
         """The configurations, best first; all, or the first `count`. Of several objectives: the
         front, then what would be the front without it, and so on, each by the first objective.
         """
-        return [configuration for *_, configuration in islice(self._order, count)]
+        return list(islice(self._placed(), count))
 
     def places(self, count: int | None = None) -> Iterator[tuple[int | None, Configuration]]:
         """The same, each with its rank, from 1; one that failed has none."""
@@ -284,11 +333,15 @@ class History:
 
     def best(self, count: int) -> list[Configuration]:
         """The first `count` that have a result, but for those that were trained further since."""
-        with_result = takewhile(lambda rank: rank[0] <= Tier.PARTIAL, self._order)
+        repeats = self.study.repeats
+        with_result = takewhile(lambda one: one.tier(repeats) <= Tier.PARTIAL, self._placed())
+        return self._not_extended(with_result, count)
+
+    def _not_extended(self, some: Iterable[Configuration], count: int) -> list[Configuration]:
         extended = {counted.trial.extends for counted in self._extensions()}
         found = (
             one
-            for *_, one in with_result
+            for one in some
             if not extended.issuperset(counted.trial.number for counted in one.complete)
         )
         return list(islice(found, count))
@@ -306,16 +359,23 @@ class History:
         One with all its repeats beats any without: a lucky single trial is no winner. Of several
         objectives, it is the one of the front that is best by the first.
         """
+        first = next(self._placed(), None)
+        return first if first is not None and first.is_confirmed else self.best_of_search()
+
+    def best_of_search(self) -> Configuration | None:
+        """The same, whatever has been confirmed since."""
         for tier, order, _, configuration in islice(self._order, 1):
             if math.isfinite(order) and tier < Tier.INFEASIBLE:
                 return configuration
         return None
 
     def target_reached(self, target: float | None) -> Configuration | None:
-        """The winner, if it has all its repeats and is good enough."""
-        winner = self.winner()
-        if target is None or winner is None or winner.tier(self.study.repeats) is not Tier.FULL:
+        """The best of the search, if it has all its repeats and is good enough."""
+        best = self.best_of_search()
+        mean = best.searched_mean if best is not None else None
+        if target is None or best is None or mean is None:
             return None
-        mean = cast(float, winner.mean)
+        if best.tier(self.study.repeats) is not Tier.FULL:
+            return None
         reached = mean >= target if self.study.direction == "maximize" else mean <= target
-        return winner if reached else None
+        return best if reached else None

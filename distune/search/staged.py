@@ -157,7 +157,7 @@ class StagedSampler:
 
     def _count(self, counted: Counted) -> None:
         last = self._begun[-1]
-        if counted.trial.extends is not None:
-            return  # it was trained for longer than what the stage compares
+        if counted.trial.extends is not None or counted.trial.confirms is not None:
+            return  # it was trained for longer than what the stage compares, or confirms its best
         if last.has(counted.trial.configuration):
             last.history.add(counted)

@@ -136,16 +136,23 @@ class Telling:
             self._open: dict[int, Told] = {}  # of which something is counted
             self._begun: set[int] = set()
         for place, counted in enumerate(history.trials[self._read :], self._read):
-            # One that trains another further is no setting of the space.
-            if history.stands(counted) and counted.trial.extends is None:
+            # One that trains another further is no setting of the space; what confirms one of the
+            # best has another use for its values.
+            its_own = counted.trial.extends is None and counted.trial.confirms is None
+            if its_own and history.stands(counted):
                 number = counted.trial.configuration
                 told = self._open.setdefault(
                     number, Told(number, counted.trial.params, history.study)
                 )
                 told.take_in(counted, place)
         self._read = len(history.trials)
-        # What is tried again, or trained further, has had its say; its successor is heard later.
-        by_sampler = (one for one in in_flight if one.replaces is None and one.extends is None)
+        # What is tried again, trained further or confirmed has had its say; a successor is heard
+        # later.
+        by_sampler = (
+            one
+            for one in in_flight
+            if one.replaces is None and one.extends is None and one.confirms is None
+        )
         running = {one.configuration: one.params for one in by_sampler}
         over = [self._open.pop(number) for number in self._open.keys() - running.keys()]
         new = {number: params for number, params in running.items() if number not in self._begun}

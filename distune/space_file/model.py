@@ -13,6 +13,7 @@ from distune.search.pruning import Pruner
 from distune.search.samplers import SAMPLERS
 from distune.space_file.goals import check_objectives, check_reported, check_samplers
 from distune.study.command import ARGS, COMMAND_WORDS, placeholders
+from distune.study.confirm import ConfirmSwitch
 from distune.study.constraint import Constraints
 from distune.study.durations import parse_duration, parse_size
 from distune.study.options import with_options_apart
@@ -108,6 +109,7 @@ class SpaceFile(Space):
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = None
+    confirm: ConfirmSwitch = None
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
     time_limit: Duration | None = None
     target: float | None = None
@@ -138,6 +140,11 @@ class SpaceFile(Space):
             )
         if self.command is not None and self.objective is not None:
             raise ValueError("objective: there is a command too: leave one of the two out")
+        if self.confirm is not None and self.objectives:
+            raise ValueError(
+                "confirm: it ranks by one metric, and there are several objectives: leave one of "
+                "the two out"
+            )
         check_objectives(self.objectives, self.model_fields_set, self.workload)
         check_reported("constraints", self.constraints, self.workload)
         check_samplers(

@@ -9,19 +9,22 @@ from distune.search.ranking import History
 from distune.search.sampler import Nothing, Question, Suggestion
 from distune.search.staged import StagedSampler, make_sampler
 from distune.share import records
-from distune.space_file.remarks import planned_trials, remarks
+from distune.space_file.remarks import planned_trials, refuse_what_never_decides, remarks
+from distune.study.confirm import Confirm
 from distune.study.space import CategoricalParameter
 from distune.study.stage import possible_after
 from distune.study.study import Limits, Study
 from distune.study.trial import Asked, Trial, params_key
 
+_NONE = Limits()
 _MOST_QUESTIONS = 30  # of a sampler that is still looking, before a study starts
 #: Bytes that a setting's values may fill: a line of a trial's file has much besides them.
 _LONGEST_SETTING = records.LINE_LIMIT // 4
 
 
-def check_it_can_start(study: Study) -> None:
-    """See that a study has anything to try, and can be written and read again.
+def check_it_can_start(study: Study, limits: Limits = _NONE) -> None:
+    """See that a study has anything to try, that what is to confirm its best can decide anything,
+    and that it can be written and read again.
 
     Raises:
         UserError: it has not, or cannot.
@@ -38,6 +41,7 @@ def check_it_can_start(study: Study) -> None:
             f"{_LONGEST_SETTING >> 10} KB: put long texts into files of your own, and their names "
             "into the space"
         )
+    refuse_what_never_decides(study, limits)
     sampler, first = make_sampler(study), Question(0, History(study))
     for _ in range(_MOST_QUESTIONS):
         found = sampler.ask(first)
@@ -67,7 +71,7 @@ def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
     Raises:
         UserError: it cannot start.
     """
-    check_it_can_start(study)
+    check_it_can_start(study, limits)
     sampler = make_sampler(study)
     yield f"objective  {study.objective_name}, {study.aim}"
     for name, constraint in study.constraints.items():
@@ -86,12 +90,21 @@ def preview(study: Study, limits: Limits, samples: int) -> Iterator[str]:
         yield f"ends       when all trials together have trained for {limits.max_total_seconds:g} s"
     if limits.plateau is not None:
         yield f"ends       when {limits.plateau} configurations in a row were no better"
+    if study.confirm is not None:
+        yield f"confirm    {_how_confirmed(study.confirm, planned_trials(study, limits, sampler))}"
     for remark in remarks(study, limits):
         yield f"note       {remark}"
     for number in range(samples):
         found = sampler.ask(Question(number, History(study)))
         if isinstance(found, Suggestion):
             yield f"for example {json.dumps(found.params)}"
+
+
+def _how_confirmed(rules: Confirm, trials: int | None) -> str:
+    most = f"{rules.share:.0%} of all trainings"
+    if trials is not None:
+        most = f"{rules.most(trials)} trainings"
+    return f"the best, {rules.top} at most, are trained again, with {most} at most beyond these"
 
 
 def _how_many(study: Study, trials: int | None) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from distune.errors import SpaceError
 from distune.space_file.model import SpaceFile
+from distune.study.confirm import Confirm
 from distune.study.space import CategoricalParameter, FloatParameter, IntParameter, did_you_mean
 from distune.study.stage import Stage
 
@@ -109,5 +110,7 @@ def _known_keys(loc: list[int | str]) -> Iterable[str]:
         return SpaceFile.model_fields
     if loc[0] == "stages" and len(loc) == 3:
         return Stage.model_fields
+    if loc[0] == "confirm":
+        return Confirm.model_fields
     kinds = (FloatParameter, IntParameter, CategoricalParameter)
     return {name for kind in kinds for name in kind.model_fields}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from distune.errors import UserError
+from distune.search.confirming import can_never_decide
 from distune.search.pruners import PRUNERS
 from distune.search.sampler import Sampler
 from distune.search.samplers.grid import GridSampler
@@ -53,6 +55,19 @@ def _about_pruner(study: Study, name: str, limits: Limits) -> Iterator[str]:
     why = pruner.never(trials, study.epochs)
     if why is not None:
         yield f"the pruner {name} can stop nothing: {why}"
+
+
+def refuse_what_never_decides(study: Study, limits: Limits) -> None:
+    """See that what is left to confirm the best of a study with can decide anything.
+
+    Raises:
+        UserError: it cannot; says why, and what to do.
+    """
+    planned = planned_trials(study, limits, make_sampler(study))
+    if study.confirm is None or planned is None:
+        return
+    if never := can_never_decide(study.confirm, planned):
+        raise UserError(f"confirm: {never}")
 
 
 def planned_trials(study: Study, limits: Limits, sampler: Sampler) -> int | None:

@@ -1,15 +1,25 @@
 """The frozen study, `study.json`, and the limits that end it. Pure."""
 
+import itertools
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from distune.errors import UserError
+from distune.study.confirm import Confirm
 from distune.study.constraint import SECONDS, Constraints
 from distune.study.space import CategoricalParameter, Parameter, Space
 from distune.study.stage import Stage
-from distune.study.trial import Direction, Document, Params, Record, Scalar, trial_seed
+from distune.study.trial import (
+    Direction,
+    Document,
+    Params,
+    Record,
+    Scalar,
+    confirming_seed,
+    trial_seed,
+)
 
 #: Bytes, of all checkpoints of a study together.
 CHECKPOINT_LIMIT = 20 * 10**9
@@ -17,6 +27,7 @@ CHECKPOINT_LIMIT = 20 * 10**9
 CHECKPOINT_KEEP = 3
 
 _ONCE_THE_DEFAULT = "random"  # of a space file that names no sampler
+_SEED_STEP = 10**6  # between two tries for a fresh seed that the search does not have
 
 #: What can name a study: its folder, and files that are made of it.
 STUDY_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
@@ -72,6 +83,7 @@ class Study(Document):
         summary: which of a trial's reports stands for it: its best, or its last.
         seeds: of the trainings, one for each repeat; by default `seed` and the number of the
             configuration give each a seed of its own.
+        confirm: how its best are trained again when the search is over, if they are.
         max_seconds: of training per trial, after which it ends complete.
         trial_timeout: seconds without a report, or any other sign of life of the training,
             after which it is killed: a failed attempt with the outcome `timeout`.
@@ -114,6 +126,7 @@ class Study(Document):
     repeats: Annotated[int, Field(ge=1)] = 1
     seed: int = 0
     seeds: list[int] | None = None
+    confirm: Confirm | None = None
     max_seconds: float | None = None
     trial_timeout: float | None = None
     fresh_process: bool = False
@@ -205,6 +218,12 @@ class Study(Document):
         if self.seeds is not None and repeat < len(self.seeds):
             return self.seeds[repeat]
         return trial_seed(self.seed, configuration, repeat)
+
+    def confirming_seed(self, index: int) -> int:
+        """The seed of the fresh trainings of this index, of whichever configuration."""
+        taken = {*(self.seeds or ())}
+        tries = (confirming_seed(self.seed, index + n * _SEED_STEP) for n in itertools.count())
+        return next(seed for seed in tries if seed not in taken)
 
     @property
     def parameter_names(self) -> frozenset[str]:

@@ -142,13 +142,16 @@ class Asked(Record, frozen=True, kw_only=True):
     repeats: Annotated[int, Meta(ge=1, le=10**6)]  # how many trials there are
     replaces: Count | None = None  # number of the counted trial that it is to be ranked instead of
     extends: Count | None = None  # number of the counted trial that it trains further
+    #: Number of the first trial of the configuration that it confirms: then `repeat` is the index
+    #: of its seed, which it has in common with those that confirm others.
+    confirms: Count | None = None
     checkpoints: Checkpoints = []  # that it goes on from, of the trial that it trains further
     wish: Wish | None = None  # of the person who has asked for this configuration, if one has
     params: dict[str, Scalar]
     stage: str = ""  # name of the stage it belongs to, if there are stages
-    #: The sampler suggested it; a person wants it tried, trained again, or further; or the line was
-    #: lost, and made again from a trial.
-    origin: Literal["sampler", "enqueue", "retry", "extend", "recovered"] = "sampler"
+    #: The sampler suggested it; a person wants it tried, trained again, or further; it confirms one
+    #: of the best; or the line was lost, and made again from a trial.
+    origin: Literal["sampler", "enqueue", "retry", "extend", "confirm", "recovered"] = "sampler"
     state: dict[str, Scalar] = {}  # what the sampler wanted to have beside it
 
 
@@ -169,6 +172,7 @@ class Trial(Record, frozen=True, kw_only=True):
     replaces: Count | None = None  # number of the trial that it is ranked instead of, if so
     extends: Count | None = None  # number of the trial that it trains further, if so
     wish: Wish | None = None  # of the person who has asked for its configuration, if one has
+    confirms: Count | None = None  # as in `Asked`
     seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
     best: dict[str, float] | None = None  # for a test: the step's report that won
@@ -326,6 +330,12 @@ class Dropped(Record, frozen=True, kw_only=True):
 def trial_seed(seed: int, configuration: int, repeat: int) -> int:
     """The seed of a trial's training: its own in the study of `seed`, and always the same."""
     text = f"{seed}/{configuration}/{repeat}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
+
+
+def confirming_seed(seed: int, index: int) -> int:
+    """The seed of those fresh trainings that are compared with each other: none of the search's."""
+    text = f"{seed}/confirm/{index}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 
 

@@ -86,11 +86,12 @@ def order_of_claims(
     return sorted(order, key=lambda name: name not in read)  # what is read already comes first
 
 
-def may_be_claimed(name: AttemptName, halt: Halt | None) -> bool:
+def may_be_claimed(name: AttemptName, halt: Halt | None, confirming: Names = ()) -> bool:
     """Whether any worker may claim what waits. A study that is stopped ends like any other: with
-    the test of its winner.
+    what confirms its winner, and the test of it.
     """
-    return halt is None or (halt is Halt.STOP and name.purpose is Purpose.TEST)
+    at_the_end = name.purpose is Purpose.TEST or name in confirming
+    return halt is None or (halt is Halt.STOP and at_the_end)
 
 
 def _is_urgent(name: AttemptName) -> bool:

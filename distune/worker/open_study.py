@@ -128,6 +128,7 @@ class OpenStudy:
         self.unchecked = True  # since the last heartbeat: which files the worker owns
         self.trained_elsewhere = 0  # trials that other workers had at the last listing
         self.halt: Halt | None = None  # what a person wants of it, at the last listing
+        self._confirms: dict[AttemptName, bool] = {}  # whether what waits does, once it is stopped
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
         self.said_why_none = False  # that its limits keep the worker from another trial
         self.replaced = False  # another study lies now where it was
@@ -181,7 +182,8 @@ class OpenStudy:
         listing = self.store.listing()
         self._heed(self.store.read_halts(listing.halts)[0])
         waiting = [name for name in listing.attempts if name.state is State.WAITING]
-        waiting = [name for name in waiting if may_be_claimed(name, self.halt)]
+        confirming = self._confirming(waiting) if self.halt is Halt.STOP else ()
+        waiting = [name for name in waiting if may_be_claimed(name, self.halt, confirming)]
         others = self._left_to_others(waiting)
         self.candidates.replace(waiting, others, self._context.monotonic(), self._context.rng)
         taken = [name for name in listing.attempts if name.state is State.TAKEN]
@@ -193,6 +195,17 @@ class OpenStudy:
         if halt is not self.halt:
             self._context.say(f"study {self.name} {halt.meaning if halt else 'goes on'}")
         self.halt = halt
+
+    def _confirming(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
+        """Those that confirm the best of a search that is stopped; only their files say so."""
+        known, there = self._confirms, set(waiting) if self.study.confirm is not None else set()
+        self._confirms = {name: confirms for name, confirms in known.items() if name in there}
+        for name in islice(sorted(there - known.keys(), reverse=True), _MOST_READ):
+            try:
+                self._confirms[name] = self.store.read_attempt(name).trial.confirms is not None
+            except (BadRecord, FileNotFoundError):
+                continue
+        return {name for name, confirms in self._confirms.items() if confirms}
 
     def _left_to_others(self, waiting: Collection[AttemptName]) -> set[AttemptName]:
         """The waiting trials that failed on this worker, and that another one could try."""

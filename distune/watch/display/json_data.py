@@ -60,6 +60,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "rate_per_second": snapshot.trials_per_second,
         "eta_seconds": eta_seconds(snapshot),
         "stages": [_stage_json(view) for view in snapshot.stages],
+        "confirmation": _confirmation_json(snapshot),
         "configurations": history.configurations,
         "ranking": [_ranked_json(*one, study, goals) for one in history.places(top)],
         "running": [_running_json(one, study) for one in running_attempts(snapshot, None)],
@@ -67,6 +68,11 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
     }
     return dict(strict(tree))
+
+
+def _confirmation_json(snapshot: Snapshot) -> dict[str, Any] | None:
+    confirmation = snapshot.history.confirmation()
+    return None if confirmation is None else confirmation.as_dict()
 
 
 def _stage_json(view: StageView) -> dict[str, Any]:
@@ -102,6 +108,7 @@ def trial_json(
         "version": JSON_VERSION,
         "trial": trial.number,
         "repeat": trial.repeat,
+        "confirms": trial.confirms,
         "seed": trial.seed,
         "extends": trial.extends,
         "wish": trial.wish,
@@ -146,6 +153,8 @@ def _ranked_json(
         "value": configuration.mean,
         "spread": configuration.spread,
         "repeats": len(configuration.complete),
+        "confirmed": len(configuration.confirming) if configuration.is_confirmed else 0,
+        "search_saw": configuration.searched_mean if configuration.is_confirmed else None,
         "standing": standing(configuration.tier(study.repeats)),
         "reason": configuration.why or None,
         **goals.of(configuration),

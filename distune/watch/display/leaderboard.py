@@ -32,9 +32,16 @@ from distune.watch.display.numbers import (
     format_spread,
     format_value,
     is_number,
+    plural,
     short_number,
 )
-from distune.watch.display.state import describe_state, outcome_counts, title_line, trials_counted
+from distune.watch.display.state import (
+    confirming_words,
+    describe_state,
+    outcome_counts,
+    title_line,
+    trials_counted,
+)
 from distune.watch.display.text import (
     BEST_MARK,
     Column,
@@ -80,6 +87,7 @@ def _ranking_columns(
         Column(2, "spread", optional=once),
         Column(3, "repeats", right=True, optional=once),
         *goal_columns(snapshot.study),
+        Column(3, "search saw", right=True, optional=True),
         Column(6, "test", right=True, optional=True),
         Column(7, "time", right=True),
         Column(9, "weights", right=True, optional=True),
@@ -108,7 +116,7 @@ def _ranking_row(
     spread, size = configuration.spread, configuration.parameters
     if tier > Tier.PARTIAL:
         value, spread = Text(standing(tier), "red" if tier is Tier.FAILED else "yellow"), None
-    complete = len(configuration.complete)
+    complete, fresh = len(configuration.complete), configuration.is_confirmed
     # Why one with a better mean may stand lower: it has not all its repeats.
     missing = "yellow" if complete < study.repeats else ""
     test, params = configuration.test_mean(study.test_metric), configuration.params
@@ -120,6 +128,7 @@ def _ranking_row(
         Text(f"± {format_spread(spread, decimals)}" if is_number(spread) else ""),
         Text(repeats_text(complete, study.repeats) if study.repeats > 1 else "", missing),
         *goal_cells(study, configuration),
+        Text(format_value(configuration.searched_mean, decimals), "dim") if fresh else Text(""),
         Text("" if test is None else format_value(test, 4)),
         Text(duration(configuration.seconds) if configuration.seconds else ""),
         Text("" if size is None else short_number(size)),
@@ -216,6 +225,7 @@ def best_text(
             wrapped(_winner_text(snapshot, winner), width, 1),
             wrapped(params, width, 3),
             wrapped(_trained_by(winner), width, 3),
+            *(wrapped(Text(_sentence(f"{one}.")), width, 1) for one in confirming_words(snapshot)),
         )
     why = no_feasible(snapshot) or "No configuration has a result"
     said = [Text(f"{_sentence(why)}.", "bold red")]
@@ -237,7 +247,9 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
     if is_number(winner.spread):
         text.append(f" ± {format_spread(winner.spread, decimals)}")
     count = len(winner.complete)
-    if study.repeats > 1:
+    if winner.is_confirmed:
+        text.append(f" over {plural(len(winner.confirming), 'fresh training')}")
+    elif study.repeats > 1:
         of = f"{count} of {study.repeats}" if count < study.repeats else f"{count}"
         text.append(f" over {of} repeats")
     test = winner.test_mean(study.test_metric)

@@ -23,6 +23,7 @@ from distune.watch.snapshot import Event, Snapshot
 class Doing(StrEnum):
     RUNNING = "running"
     WAITING = "waiting for workers"
+    CONFIRMING = "confirming the winner"
     TESTING = "testing the winner"
     PAUSED = "paused"
     STOPPING = "stopping"
@@ -32,7 +33,7 @@ class Doing(StrEnum):
     FAILED = "failed"
 
 
-_GOING_ON = (Doing.RUNNING, Doing.TESTING, Doing.WAITING)
+_GOING_ON = (Doing.RUNNING, Doing.CONFIRMING, Doing.TESTING, Doing.WAITING)
 
 
 def doing_of(snapshot: Snapshot) -> Doing:
@@ -50,7 +51,20 @@ def doing_of(snapshot: Snapshot) -> Doing:
         return Doing.TESTING
     if not snapshot.in_state(State.TAKEN, State.DONE) and not live_workers(snapshot):
         return Doing.WAITING
-    return Doing.RUNNING
+    return Doing.CONFIRMING if is_confirming(snapshot) else Doing.RUNNING
+
+
+def is_confirming(snapshot: Snapshot) -> bool:
+    """Whether the best are being trained again, as far as what is counted tells: the last that was
+    has confirmed one of them, or all of the search is.
+    """
+    history, limit = snapshot.history, snapshot.limits.trials
+    confirmation = history.confirmation()
+    if confirmation is None or confirmation.is_over or not history.trials:
+        return False
+    searched = confirmation.searched.trainings
+    over = limit is not None and searched >= limit
+    return over or history.trials[-1].trial.confirms is not None
 
 
 def describe_state(snapshot: Snapshot) -> str:
@@ -79,11 +93,21 @@ def is_over(snapshot: Snapshot) -> bool:
     return doing_of(snapshot) in (Doing.FINISHED, Doing.FAILED)
 
 
+def confirming_words(snapshot: Snapshot) -> list[str]:
+    """How confirming the best stands, in sentences; nothing before it begins."""
+    confirmation = snapshot.history.confirmation()
+    if confirmation is None:
+        return []
+    over = snapshot.finished is not None or snapshot.history.confirming > 0
+    known = (over and confirmation.is_over) or is_confirming(snapshot)
+    return confirmation.words() if known else []
+
+
 def planned_trials(snapshot: Snapshot) -> int | None:
     """How many trials there will be; None if only time or a target ends the study."""
     everything = None if snapshot.size is None else snapshot.size * snapshot.study.repeats
     known = [one for one in (snapshot.limits.trials, everything) if one is not None]
-    # What was trained further comes on top of what was searched.
+    # What was trained further, and what confirms the best, comes on top of what was searched.
     return min(known) + snapshot.history.on_top if known else None
 
 
@@ -123,6 +147,7 @@ def trials_counted(snapshot: Snapshot, bare: bool = False) -> str:
 
 _STATE_STYLES = {
     Doing.RUNNING: "green",
+    Doing.CONFIRMING: "green",
     Doing.TESTING: "green",
     Doing.WAITING: "yellow",
     Doing.PAUSED: "yellow",
@@ -216,7 +241,8 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def study_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
-    outcomes = [(Text(*one), i) for i, one in enumerate(outcome_counts(snapshot))]
+    outcomes = [(Text(*one), i) for i, one in enumerate(outcome_counts(snapshot), 1)]
+    outcomes[:0] = [(Text(words, "bold"), 0) for words in confirming_words(snapshot)[:1]]
     lines = [
         title_line(snapshot, width),
         _progress_line(snapshot, width),
@@ -246,6 +272,7 @@ def plain_progress(snapshot: Snapshot) -> str:
         None if eta is None else f"ETA {coarse_duration(eta)}",
         f"elapsed {duration(snapshot.elapsed)}",
         doing_of(snapshot) is not Doing.RUNNING and describe_state(snapshot),
+        *(confirming_words(snapshot) if doing_of(snapshot) is Doing.CONFIRMING else []),
     ]
     return ", ".join(piece for piece in pieces if piece)
 

@@ -37,11 +37,13 @@ def trial_detail(
     """All that is known of one trial, from the names and files of its attempts, in their order."""
     study = snapshot.study
     trial = attempts[0][1].trial
+    is_repeat = study.repeats > 1 and trial.confirms is None
     title = line_of(
         (f"Trial {trial.number}", "bold"),
         f" of {clean(study.name)}",
-        (f"  repeat {trial.repeat + 1} of {study.repeats}" if study.repeats > 1 else "", "dim"),
+        (f"  repeat {trial.repeat + 1} of {study.repeats}" if is_repeat else "", "dim"),
         (f"  seed {trial.seed}", "dim"),
+        ("" if trial.confirms is None else f"  confirms trial {trial.confirms}", "dim"),
         ("" if trial.extends is None else f"  trains trial {trial.extends} further", "dim"),
         ("" if trial.wish is None else "  asked for by hand", "dim"),
     )
