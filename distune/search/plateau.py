@@ -9,8 +9,8 @@ from distune.study.trial import Counted, Outcome, better
 
 class Plateau:
     """`Plateau(study).since(history)`: configurations in a row that are over, and have not bettered
-    the best. Those that failed say nothing, and what persons had trained further, or what confirms the best, is
-    no part of it.
+    the best. Those that failed say nothing, and what persons had trained further, or what confirms
+    the best, is no part of it.
     """
 
     def __init__(self, study: Study) -> None:
