@@ -293,7 +293,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what a person asked for is stopped", "search/judge", tests="tests/test_pruners.py",
-        old="    return trial.purpose is Purpose.TRAIN and not asked_by_person",
+        old="    return trial.purpose is Purpose.TRAIN and all(one is None for one in others)",
         new="    return trial.purpose is Purpose.TRAIN",
     ),
     Mutation(
@@ -468,7 +468,7 @@ MUTATIONS = (
     Mutation(
         "what is extended is counted as searched", "master",
         tests=f"{_EXTEND}::test_the_search_goes_on_as_if_nothing_had_been_extended",
-        old="asked_for = total - history.on_top", new="asked_for = total",
+        old="asked_for = history.over - history.on_top", new="asked_for = history.over",
     ),
     Mutation(
         "what is being extended loses its checkpoint", "master",
