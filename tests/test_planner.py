@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from msgspec import UNSET
+
 from distune.master import planner
 from distune.master.planner import (
     FAILURES_TO_STOP,
@@ -39,6 +41,7 @@ from distune.study.trial import (
     Outcome,
     Purpose,
     Result,
+    Rungs,
     Trial,
 )
 from distune.watch.snapshot import Snapshot, WorkerView
@@ -336,6 +339,19 @@ def test_nothing_but_failures_ends_the_study_as_failed() -> None:
     assert finish.failed
     assert "it broke" in finish.reason
     assert planned(seen_by(history=[*failed, counted(99)], limits=many), Finish) == []
+
+
+def test_the_test_of_a_winner_that_would_have_paused_next_runs_to_its_end() -> None:
+    study = STUDY.model_copy(update={"objective": "mnist-cnn", "has_test": True})
+    history = History(study)
+    won = counted(0)
+    history.extend([won.replace(trial=won.trial.replace(rungs=Rungs(step=3)))])
+    limits = Limits(trials=1)
+    (publish,) = plan(replace(EMPTY, study=study, limits=limits, history=history, next_number=1))
+    assert isinstance(publish, Publish)
+    assert (publish.trial.purpose, publish.trial.rungs) == (Purpose.TEST, UNSET)
+    # Nor does one that an earlier master has published so.
+    assert publish.trial.replace(rungs=Rungs(step=3)).pauses_at is None
 
 
 def test_the_winner_is_tested_once_and_only_then_is_the_study_over() -> None:

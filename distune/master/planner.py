@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import UNSET
+
 from distune.master.resting import Resting
 from distune.search.asked import AskedSoFar, asked_to_confirm, trial_of
 from distune.search.confirming import Confirmation
@@ -533,6 +535,7 @@ class _Plan:
                 failed_on=[],
                 best=counted.result.metrics,
                 checkpoints=[],  # those are of its training, and go on for longer
+                rungs=UNSET,  # it trains as far as the best step, at once
             )
             for counted in trained
         ]

@@ -151,7 +151,12 @@ class History:
             return
         configuration = self._configurations.get(key)
         if configuration is None:
-            configuration = Configuration(ended, self._tests_of.get(key, ()), self._fresh.of(key))
+            tests = self._tests_of.get(key, ())
+            configuration = (
+                Configuration(ended, tests)
+                if self.study.confirm is None
+                else Configuration(ended, tests, self._fresh.of(key))
+            )
             self._configurations[key] = configuration
         else:
             configuration.add(ended)

@@ -198,7 +198,9 @@ class Trial(Record, frozen=True, kw_only=True):
 
     @property
     def pauses_at(self) -> Rungs | None:
-        """Its rungs, if it takes part in a race for them."""
+        """Its rungs, if it takes part in a race for them: no test does."""
+        if self.purpose is Purpose.TEST:
+            return None
         return self.rungs if isinstance(self.rungs, Rungs) else None
 
     @property
