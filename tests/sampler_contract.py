@@ -20,10 +20,19 @@ from distune.search.samplers import SAMPLERS
 from distune.search.staged import make_sampler
 from distune.study.stage import Stage
 from distune.study.study import Study
-from distune.study.trial import Asked, params_key
+from distune.study.trial import Asked, Counted, Outcome, Result, params_key
 from tests.histories import asked_for, asked_from, results_of
 
 _ASKED = 12
+
+
+def _ended(study: Study, one: Asked, at: tuple[int, float] | None) -> list[Counted]:
+    """All trials of a configuration, complete, or given up at a rung."""
+    if at is None:
+        return results_of(study, one)
+    step, value = at
+    result = Result(outcome=Outcome.PRUNED, value=value, steps=step)
+    return [trial.replace(result=result) for trial in results_of(study, one)]
 
 
 class SamplerContract:
@@ -142,7 +151,47 @@ class SamplerContract:
             in_flight.append(asked_for(study, number, found))
         assert number >= _ASKED or not isinstance(found, Suggestion)
 
+    def test_a_restart_changes_none_while_trials_pause_go_on_and_are_given_up(self) -> None:
+        """P5, with trials that have paused, or gone on; of which one master has seen each step of
+        it, and the other what it came to.
+        """
+        study, rng = self.study(), random.Random(1)
+        lasting, history = make_sampler(study), History(study)
+        in_flight: dict[int, Asked] = {}
+        reached: dict[int, tuple[int, float]] = {}
+        for number in range((1 if lasting.slow else 3) * _ASKED):
+            for one in list(in_flight.values()):
+                self._come_further(study, one, reached, rng)
+                if rng.random() < 0.1 or len(in_flight) >= 2 * _ASKED:
+                    history.extend(_ended(study, one, reached.pop(one.configuration, None)))
+                    del in_flight[one.configuration]
+            listed = list(reached.items())
+            rng.shuffle(listed)
+            seen = dict(listed)
+            running = list(in_flight.values())
+            question = Question(number, history, running.copy, seen.copy)
+            found = lasting.ask(question)
+            assert found == make_sampler(study).ask(question)
+            if not isinstance(found, Suggestion):
+                break
+            in_flight[number] = asked_for(study, number, found)
+        assert number >= _ASKED - 1 or not isinstance(found, Suggestion)
+
     # -- helpers ---------------------------------------------------------------------------
+
+    def _come_further(
+        self,
+        study: Study,
+        one: Asked,
+        reached: dict[int, tuple[int, float]],
+        rng: random.Random,
+    ) -> None:
+        """To the first rung, or the next; or a listing hides that it has."""
+        if study.stages is None and rng.random() < 0.4:
+            step, _ = reached.get(one.configuration, (0, 0.0))
+            reached[one.configuration] = max(1, 3 * step), rng.random()
+        elif rng.random() < 0.1:
+            reached.pop(one.configuration, None)
 
     def settings(self, study: Study) -> list[Asked]:
         """The first dozen, each asked for when the one before is counted."""

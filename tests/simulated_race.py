@@ -81,7 +81,7 @@ def _check_best(
         race.note(Curve(file.trial, points_of(world.study, file.reports)), over=True)
     for file in given_up:
         standing, says = race.standing(file)
-        best = standing is not None and standing.is_among_the_best(
+        best = standing is not None and standing.goes_on(
             world.study.pruner_options["reduction_factor"]  # type: ignore[arg-type]
         )
         assert not best, f"{where}: trial {file.trial.number} was given up: {says}"

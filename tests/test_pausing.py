@@ -189,7 +189,7 @@ class Racing(StudyInMemory):
     """A study whose trainings pause after their first step."""
 
     def __init__(self, trials: int) -> None:
-        super().__init__(trials, pruner="asha", pruner_options={})
+        super().__init__(trials, pruner="asha", pruner_options={"reduction_factor": 3})
 
     def pause(self, number: int, value: float, *, renamed: bool = True) -> AttemptName:
         """Be a worker: claim a trial, train it up to its rung, and put it away."""
@@ -251,6 +251,28 @@ def test_a_master_that_is_killed_between_the_rename_and_the_next_attempt_publish
     assert world.trial_of(1).rungs == Rungs(step=3, passed=[0.9])
     assert [n.attempt for n in world.store.listing().attempts if n.trial == 1] == [2]
     assert [n.state for n in world.store.seen_of(1)] == [State.LOST]
+
+
+def test_a_master_that_starts_anew_promotes_no_more_than_the_one_before_would() -> None:
+    """It learns who has gone on from what they wait and train with."""
+    world = Racing(trials=60)
+    master = world.master()
+    master.step()
+    for number in range(7):
+        world.pause(number, number / 10)
+        master.step()
+        for name in world.attempts(State.WAITING):
+            if name.attempt > 1:
+                assert world.store.claim(name, "w-2") is not None
+        master.step()
+    assert [n.trial for n in world.attempts(State.PAUSED)] == [0, 1, 6]
+    for _ in range(2):
+        world.master().step()
+        assert [n.trial for n in world.attempts(State.PAUSED)] == [0, 1, 6]
+    for number in (7, 8):
+        world.pause(number, 0.0)
+    world.master().step()
+    assert [n.trial for n in world.attempts(State.PAUSED)] == [0, 1, 7, 8]
 
 
 def test_a_worker_that_is_lost_between_its_result_and_the_rename_pauses_again() -> None:
@@ -334,7 +356,7 @@ def test_what_one_worker_has_paused_another_trains_on_as_if_nobody_had(lab: Lab)
         },
     }  # fmt: skip
     lab.write_space("whole.json", **space)
-    lab.write_space("race.json", **space, pruner="asha")
+    lab.write_space("race.json", **space, pruner={"name": "asha", "reduction_factor": 3})
     master = lab.master("--plain", "--study", "race", space="race.json")
     first = lab.start("worker", "--jobs", "1", "--study", "race", "--max-trials", "3")
     assert first.wait(60) == 0

@@ -17,6 +17,7 @@ from distune.master.planner import (
     CountUnreadable,
     Finish,
     Lose,
+    Promote,
     Prune,
     Publish,
     PutAway,
@@ -27,7 +28,8 @@ from distune.master.planner import (
 )
 from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
-from distune.search.sampler import Sampler
+from distune.search.sampler import Nothing, Question, Reached, Sampler, Suggestion
+from distune.search.samplers.random import RandomSampler
 from distune.search.staged import make_sampler
 from distune.share.heartbeat import Beat, BeatState
 from distune.share.protocol import AttemptName, State
@@ -40,6 +42,7 @@ from distune.study.trial import (
     Failure,
     Outcome,
     Purpose,
+    Report,
     Result,
     Rungs,
     Trial,
@@ -369,3 +372,52 @@ def test_the_winner_is_tested_once_and_only_then_is_the_study_over() -> None:
     history.add(Counted(trial=publish.trial, worker="w-1", result=result()))
     (finish,) = plan(snapshot)
     assert isinstance(finish, Finish)
+
+
+# -- rungs ---------------------------------------------------------------------------------------
+
+RACE = STUDY.model_copy(update={"pruner": "asha", "pruner_options": {"reduction_factor": 3}})
+
+
+def at_rungs(**more: Any) -> Snapshot:
+    """Three trials have paused, and a fourth has gone on from two rungs."""
+    paused = [name(number, State.PAUSED) for number in range(3)]
+    snapshot = seen_by(*paused, name(3, State.WAITING, attempt=2))
+    files = {
+        one: AttemptFile(
+            trial(one.trial).replace(rungs=Rungs(step=1)),
+            None,
+            (Report(step=1, metrics={"y": one.trial / 10}, seconds=1.0),),
+            result(Outcome.PAUSED),
+        )
+        for one in paused
+    }
+    going_on = {(3, 2): trial(3, 2).replace(rungs=Rungs(step=9, passed=[0.05, 0.15]))}
+    room = {"limits": Limits(trials=60), "workers": (view("w-1", 0.0, jobs=8),)}
+    changes = {"study": RACE, "files": files, "going_on": going_on, **room, **more}
+    return replace(snapshot, history=History(RACE), **changes)
+
+
+class Listens(RandomSampler):
+    """A sampler that keeps what it hears of rungs."""
+
+    heard: list[Reached]
+
+    def ask(self, question: Question) -> Suggestion | Nothing:
+        self.heard.append(question.reached())
+        return super().ask(question)
+
+
+def test_a_sampler_hears_of_what_has_paused_and_of_what_has_gone_on() -> None:
+    sampler = Listens(RACE.space, RACE.seed)
+    sampler.heard = []
+    assert plan(at_rungs(), sampler)
+    assert sampler.heard[0] == {0: (1, 0.0), 1: (1, 0.1), 2: (1, 0.2), 3: (3, 0.15)}
+
+
+def test_nobody_is_promoted_while_an_attempt_that_may_have_been_cannot_be_found() -> None:
+    def promoted(snapshot: Snapshot) -> list[int]:
+        return [one.name.trial for one in plan(snapshot) if isinstance(one, Promote)]
+
+    assert promoted(at_rungs()) == [2]
+    assert promoted(at_rungs(unread=True)) == []

@@ -266,14 +266,14 @@ def test_a_gaussian_process_learns_from_what_was_stopped_too() -> None:
         x = number / 10
         history.add(counted(number, {"x": x}, x, Outcome.PRUNED, steps=1, reason="step 1: ..."))
     hears_of_all = OptunaStudy(study.space, "GPSampler", {}, worst=True)
-    hears_of_all.follow(history, ())
+    hears_of_all.follow(history, (), {})
     suggested = hears_of_all.suggest(0)
     assert suggested is not None
     found = suggested["x"]
     assert isinstance(found, float)
     assert found > 0.5
     hears_of_complete_ones = OptunaStudy(study.space, "GPSampler", {})
-    hears_of_complete_ones.follow(history, ())
+    hears_of_complete_ones.follow(history, (), {})
     assert hears_of_complete_ones.suggest(0) is None
 
 

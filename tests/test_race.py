@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from distune.search.judge import Judge
 from distune.search.pruning import Curve, Point
 from distune.search.race import Race
 from distune.search.ranking import History
+from distune.search.rungs import LATECOMERS
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.space_file.read import parse_space_file
@@ -26,6 +28,7 @@ Paused = dict[AttemptName, AttemptFile]
 
 
 def a_study(pruner: str = "asha", *, repeats: int = 1, **options: Any) -> Study:
+    options = {"reduction_factor": 3, **options}
     return make_study(repeats=repeats, pruner=pruner, pruner_options=options)[0]
 
 
@@ -80,6 +83,17 @@ def test_the_best_third_of_a_rung_goes_on_the_best_first() -> None:
     race = race_of(a_study())
     found = race.verdicts(all_rest(race, [0.1, 0.9, 0.3, 0.8, 0.2, 0.4]), math.inf)
     assert numbers(found.promoted) == [1, 3]
+
+
+def test_by_default_asha_has_the_best_quarter_go_on_and_hyperband_the_best_third() -> None:
+    for pruner, many in (("asha", 3), ("hyperband", 4)):
+        options = {} if pruner == "asha" else {"max_resource": 3}
+        study = make_study(pruner=pruner, pruner_options=options)[0]
+        race = race_of(study)
+        trials = [a_trial(number, race) for number in range(60)]
+        rungs = [one for one in trials if one.rungs == Rungs(step=1)][:12]
+        paused = dict(rest(one, one.number / 60) for one in rungs)
+        assert len(race.verdicts(paused, math.inf).promoted) == many
 
 
 def test_less_is_better_where_the_study_says_so() -> None:
@@ -145,6 +159,97 @@ def test_those_that_are_furthest_go_on_first_and_nobody_twice_from_one_rung() ->
     later |= dict(rest(a_trial(number, race), 0.999) for number in (9, 10, 11))
     found = race.verdicts(later, math.inf).promoted
     assert [(name.trial, name.attempt) for name in found] == [(2, 2), (9, 1), (10, 1), (11, 1)]
+
+
+def promoted_of(race: Race, values: list[float]) -> tuple[Paused, list[int]]:
+    """What rests in the end, if each that goes on is trained at once and rests no more; and who
+    went on.
+    """
+    paused: Paused = {}
+    promoted: list[int] = []
+    for number, value in enumerate(values):
+        paused |= dict([rest(a_trial(number, race), value)])
+        for name in race.verdicts(paused, math.inf).promoted:
+            race.note_promoted([go_on(race, name, paused.pop(name))])
+            promoted.append(name.trial)
+    return paused, promoted
+
+
+def test_of_a_rung_its_best_part_goes_on_and_two_that_come_late() -> None:
+    """Each better than all before: by the paper's rule each one would go on."""
+    race = race_of(a_study())
+    paused, promoted = promoted_of(race, [number / 60 for number in range(60)])
+    assert len(promoted) == 60 // 3 + LATECOMERS
+    assert promoted[:3] == [2, 3, 4]
+    late = max(paused)
+    _, says = race.standing(paused[late])
+    stands = f"rung at step 1: {late.trial / 60:.5g}, among the best third of 60"
+    assert says == f"{stands}, after 22 had gone on"
+
+
+def test_who_cannot_have_a_place_any_more_is_given_up() -> None:
+    race = race_of(a_study())
+    paused, promoted = promoted_of(race, [number / 12 for number in range(12)])
+    assert len(promoted) == 6
+    assert numbers(race.verdicts(paused, most=14).hopeless) == numbers(paused)
+    assert race.verdicts(paused, most=60).hopeless == {}
+
+
+def test_a_master_that_starts_anew_knows_who_has_gone_on() -> None:
+    """From what is counted, what is under way, and what rests at the next rung."""
+    study = a_study()
+    before = race_of(study)
+    paused = all_rest(before, [1 - number / 12 for number in range(12)])
+    first = before.verdicts(paused, math.inf).promoted
+    assert numbers(first) == [0, 1, 2, 3]
+    gone = [go_on(before, name, paused.pop(name)) for name in first]
+    paused |= dict(rest(a_trial(number, before), 1 + number / 99) for number in (12, 13, 14))
+    judge, history = Judge(study), History(study)
+    one = counted(0, {"x": 0.5}, 0.1, Outcome.PRUNED, steps=3)
+    curve = [[1.0, 3.0], [1.0, 3.0], [1.0, 0.1]]
+    history.add(one.replace(trial=gone[0], curve=curve))
+    paused |= dict([rest(gone[1], 0.1)])
+    judge.look(history, paused, gone[2:])
+    # Of fifteen five go on, and two more.
+    promoted = judge.at_rest(paused, math.inf).promoted
+    assert numbers(promoted) == [14, 13, 12]
+    paused |= dict(rest(a_trial(number, before), 2 + number) for number in (15, 16))
+    assert numbers(judge.at_rest(paused, math.inf).promoted) == [16, 15, 14]
+
+
+def test_a_repeat_goes_on_if_another_of_its_configuration_has() -> None:
+    race = race_of(a_study(repeats=2))
+    trials = [a_trial(number, race, repeats=2) for number in range(6)]
+    paused = dict(rest(one, 0.9 - one.configuration / 10) for one in trials)
+    first, second = race.verdicts(paused, math.inf).promoted
+    race.note_promoted([go_on(race, first, paused.pop(first))])
+    paused |= dict(
+        rest(a_trial(number, race, repeats=2), 0.99) for number in (*range(6, 10), 10, 11, 12, 13)
+    )
+    assert second in race.verdicts(paused, math.inf).promoted
+
+
+def rounded(reached: Mapping[int, tuple[int, float]]) -> dict[int, tuple[int, float]]:
+    return {number: (step, round(value, 9)) for number, (step, value) in reached.items()}
+
+
+def test_samplers_hear_of_the_last_rung_that_all_repeats_have_reached() -> None:
+    race = race_of(a_study(repeats=2))
+    trials = [a_trial(number, race, repeats=2) for number in range(6)]
+    paused = dict(rest(*one) for one in zip(trials[:5], [0.2, 0.4, 0.5, 0.7, 0.9], strict=True))
+    race.note_paused(paused.values())
+    assert rounded(race.reached(paused.values(), [])) == {0: (1, 0.3), 1: (1, 0.6)}
+    names = list(paused)[2:4]
+    gone = [go_on(race, name, paused.pop(name)) for name in names]
+    race.note_promoted(gone)
+    assert rounded(race.reached(paused.values(), gone))[1] == (1, 0.6)
+    paused |= dict(rest(*one) for one in zip(gone, [0.8, 0.9], strict=True))
+    race.note_paused(paused.values())
+    assert rounded(race.reached(paused.values(), []))[1] == (3, 0.85)
+    worst = dict([rest(a_trial(20, race, repeats=2), math.nan)])
+    worst |= dict([rest(a_trial(21, race, repeats=2), 0.5)])
+    race.note_paused(worst.values())
+    assert race.reached(worst.values(), []) == {}
 
 
 def test_what_persons_ask_for_takes_no_part() -> None:
@@ -242,6 +347,19 @@ def test_one_that_was_promoted_is_not_stopped_at_the_rung_before() -> None:
         race.note(curve_of(a_trial(number, race), [0.9] * 4), over=True)
     promoted = a_trial(6, race).replace(rungs=Rungs(step=9, passed=[0.1, 0.1]))
     assert race.judge(curve_of(promoted, [0.1] * 8)) is None
+
+
+def test_what_is_stopped_at_its_rung_says_how_many_steps_it_had_reported() -> None:
+    """Where a share shows a file as it was, it is not counted with less than it was judged by."""
+    study = a_study(min_resource=2)
+    judge, history = Judge(study), History(study)
+    judge.look(history, {})
+    assert judge.race is not None
+    for number, value in enumerate([0.9, 0.8, 0.7]):
+        judge.race.note(curve_of(a_trial(number, judge.race), [0.1, value, value]), over=True)
+    name = AttemptName(3, 1, worker="w-1-a", state=State.TAKEN)
+    curve = curve_of(a_trial(3, judge.race), [0.1, 0.5, 0.6, 0.99])
+    assert [stop.steps for stop in judge.verdicts(history, {name: curve}).values()] == [4]
 
 
 # -- restarts, and who died in between ----------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from distune.search.sampler import Question, Suggestion
 from distune.search.staged import make_sampler
 from distune.search.told import Telling, Told, is_violated
 from distune.study.study import Study
-from distune.study.trial import Asked, Counted, Failure, Outcome
+from distune.study.trial import Asked, Counted, Failure, Outcome, Rungs
 from tests.histories import asked_for, counted, results_of, study
 
 RANGE = {"type": "float", "low": 0.0, "high": 1.0}
@@ -175,3 +176,66 @@ def test_a_trial_that_is_ranked_no_more_has_all_told_anew() -> None:
     news = telling.follow(history, [])
     assert news.anew
     assert sorted(one.number for one in news.over) == [0, 1, 2, 3]
+
+
+# -- what has paused -------------------------------------------------------------------------------
+
+
+def with_paused(sampler: Any, found: Any, **fields: Any) -> list[float]:
+    """The x of what is asked for while two dozen trials rest at a rung, and nothing is counted."""
+    of = a_study(sampler, **fields)
+    rest = [
+        asked_for(of, number, Suggestion({"x": 7 * number % 24 / 23, "y": 11 * number % 24 / 23}))
+        for number in range(24)
+    ]
+    reached = {one.configuration: found(float(one.params["x"] or 0)) for one in rest}
+    question = Question(24, History(of), lambda: rest, lambda: reached)
+    asker, xs = make_sampler(of), []
+    for number in range(24, 34):
+        answer = asker.ask(replace(question, number=number))
+        assert isinstance(answer, Suggestion)
+        xs.append(float(answer.params["x"] or 0))
+    return xs
+
+
+LEARNING = [
+    "tpe",
+    {"name": "gp", "n_startup_trials": 5},
+    {"name": "cmaes", "population_size": 6},
+    {"name": "nsga2", "population_size": 12},
+]
+
+
+@pytest.mark.parametrize("sampler", LEARNING)
+def test_what_has_paused_is_learnt_from_before_anything_is_counted(sampler: Any) -> None:
+    low = with_paused(sampler, lambda x: (3, x))
+    high = with_paused(sampler, lambda x: (3, -x))
+    assert sum(high) / 10 > sum(low) / 10 + 0.2
+
+
+@pytest.mark.parametrize("sampler", ["tpe", *LEARNING[2:]])
+def test_who_has_come_further_is_better(sampler: Any) -> None:
+    """Whatever the values: those who stay at a rung were worse there."""
+    low = with_paused(sampler, lambda x: (9 if x < 0.3 else 3, 1 - x))
+    high = with_paused(sampler, lambda x: (9 if x > 0.7 else 3, x))
+    assert sum(high) / 10 > sum(low) / 10 + 0.2
+
+
+def test_of_repeats_that_were_stopped_the_mean_of_the_furthest_is_told() -> None:
+    of = a_study(repeats=3)
+    told = Told(0, {"x": 0.5, "y": 0.5}, of)
+    assert told.stopped is None
+    for repeat, (steps, value) in enumerate([(3, 0.9), (9, 0.2), (9, 0.4)]):
+        one = counted(repeat, {**told.params}, value, Outcome.PRUNED, steps=steps)
+        told.take_in(one, repeat)
+    assert told.stopped == (9, pytest.approx(0.3))
+
+
+def test_a_rung_of_seconds_is_told_as_such() -> None:
+    """Settings that differ in what a step costs are compared at the same second."""
+    rungs = {"rungs": Rungs(seconds=30.0, passed=[0.5])}
+    at = {"x": 0.5, "y": 0.5}
+    one = counted(0, at, 0.4, Outcome.PRUNED, steps=700, trial=rungs)
+    told = Told(0, at, a_study())
+    told.take_in(one, 0)
+    assert told.stopped == (30, 0.4)

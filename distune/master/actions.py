@@ -74,6 +74,8 @@ class Actions:
                 # The rename decides: what another master has moved, it has decided about.
                 if self._store.lose(name, Actor.MASTER):
                     self._publish(trial)
+                    # At once: a listing that hides the successor must not have it made again.
+                    self._store.put_away(name.moved(State.LOST, Actor.MASTER))
             case planner.Prune(name, stop):
                 self._counting.prune(name, stop)
             case planner.Withdraw(name):

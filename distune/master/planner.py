@@ -385,7 +385,8 @@ class _Plan:
             return None  # the others at the next look, which comes soon
         configuration = last.configuration + 1 if last else self.asked.next_configuration
         its_own = configuration - self.asked.wishes_before(configuration)
-        question = Question(its_own, self.snapshot.history, self._in_flight)
+        reached = self.resting.reached
+        question = Question(its_own, self.snapshot.history, self._in_flight, reached)
         found = self.sampler.ask(question)
         if not isinstance(found, Suggestion):
             self.nothing = found

@@ -4,7 +4,7 @@ from distune.search.asked import AskedSoFar
 from distune.search.judge import Judge
 from distune.search.pruning import Stop
 from distune.search.race import Verdicts, most_configurations
-from distune.share.protocol import AttemptName
+from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.study.trial import Purpose
 from distune.watch.snapshot import Snapshot
@@ -18,17 +18,29 @@ class Resting:
         self._snapshot = snapshot
         self._judge = judge
         self._promotable = False
+        self._others = [
+            *(
+                file.trial
+                for name, file in snapshot.files.items()
+                if name.state is not State.PAUSED
+            ),
+            *(trial for trial in snapshot.going_on.values() if trial is not None),
+        ]
 
     def look(self) -> None:
         """Tell the judge, who may be asked about what is lost."""
-        self._judge.look(self._snapshot.history, self._files())
+        self._judge.look(self._snapshot.history, self._files(), self._others)
+
+    def reached(self) -> dict[int, tuple[int, float]]:
+        """By configuration, where those stand that have paused, or gone on from a rung."""
+        return self._judge.reached(self._files(), self._others)
 
     def verdicts(self, *, last: bool = False) -> Verdicts:
         """Which go on, and which are hopeless, of as many configurations as there can be, or if
         nothing else is to come.
         """
-        if not self.names:
-            return Verdicts()
+        if not self.names or self._snapshot.unread:
+            return Verdicts()  # what has just been claimed may have gone on from a rung
         repeats, size = self._snapshot.study.repeats, self._snapshot.size
         trials = None if size is None else size * repeats
         most = most_configurations([self._snapshot.limits.trials, trials], repeats)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distune.search.optuna_bridge import OptunaStudy
 from distune.search.ranking import History
-from distune.search.told import Told
+from distune.search.sampler import Reached
+from distune.search.told import Told, order_of
 from distune.study.space import Space
 from distune.study.trial import Asked
 
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
 _SIZE = 50  # Optuna's own choice
 
 
+class _Generations(NamedTuple):
+    """Those that are counted for the next generation, and the parents of it."""
+
+    filling: list[optuna.trial.FrozenTrial]
+    parents: list[optuna.trial.FrozenTrial]
+
+
 class Population(OptunaStudy):
-    """`follow(history, in_flight)`, then `suggest(seed)`, once a first generation is counted."""
+    """`follow(history, in_flight, reached)`, then `suggest(seed)`, once a first generation is told.
+
+    What has come to a rung, and may come further, is selected among after all that is counted, and
+    anew when there is news.
+    """
 
     def __init__(self, space: Space, size: int | None = None) -> None:
         self._size = size or _SIZE
@@ -30,42 +42,83 @@ class Population(OptunaStudy):
 
     def _begin(self, history: History) -> None:
         super()._begin(history)
-        self._filling: list[optuna.trial.FrozenTrial] = []  # the generation
-        self._parents: list[optuna.trial.FrozenTrial] = []
+        self._so_far = _Generations([], [])
+        self._reached: dict[int, optuna.trial.FrozenTrial] = {}
+        self._ahead: _Generations | None = None
+        # What sorts those that have one objective, by number: pruned ones have no value to compare.
+        self._orders: dict[int, tuple[float, ...]] = {}
 
-    def follow(self, history: History, in_flight: Sequence[Asked]) -> None:
-        news = self._telling.follow(history, in_flight)
+    def follow(self, history: History, in_flight: Sequence[Asked], reached: Reached) -> None:
+        news = self._telling.follow(history, in_flight, reached)
         if news.anew:
             self._begin(history)
-        goals = history.study.goals.values()
-        worst = [math.inf if direction == "minimize" else -math.inf for direction in goals]
+        if news.over or news.reached:
+            self._ahead = None
         for told in news.over:
-            # What was pruned, or can have no value, is worse than all that has one.
-            goal = told.goals if told.values else worst
-            values = self._inner(told.number, told.params) if told.is_known else None
-            if values is not None:
-                self._fill(told, values, goal)
+            self._reached.pop(told.number, None)
+            trial = self._trial(told)
+            if trial is not None:
+                self._so_far = self._fill(self._so_far, [trial])
+        for number, at in news.reached.items():
+            self._reached.pop(number, None)
+            if at is not None and (trial := self._trial(at)) is not None:
+                self._reached[number] = trial
 
-    def _fill(self, told: Told, params: dict[str, Any], goals: list[float]) -> None:
+    def _trial(self, told: Told) -> optuna.trial.FrozenTrial | None:
         import optuna
 
+        params = self._inner(told.number, told.params) if told.is_known else None
+        if params is None:
+            return None
+        goals = told.study.goals.values()
+        # What was pruned, or can have no value, is worse than all that has one.
+        worst = [math.inf if direction == "minimize" else -math.inf for direction in goals]
         trial = optuna.trial.create_trial(
             params=params,
             distributions=self._distributions,
-            values=goals,
+            values=told.goals if told.values else worst,
             constraints=self._constraints(told),
         )
         trial.number = told.number
-        self._filling.append(trial)
-        if len(self._filling) >= self._size:
-            select = self._make(0).select_among
-            self._parents = select(self._study, self._filling + self._parents)
-            self._filling = []
+        if not told.study.objectives:
+            sign = 1.0 if told.study.direction == "minimize" else -1.0
+            self._orders[told.number] = order_of(told, sign)
+        return trial
 
-    def _make(self, seed: int) -> Any:
+    def _fill(self, so_far: _Generations, more: Sequence[optuna.trial.FrozenTrial]) -> _Generations:
+        """Select parents among each generation that is full and those before; what is left is of
+        the next one.
+        """
+        filling, parents = [*so_far.filling], so_far.parents
+        for trial in more:
+            filling.append(trial)
+            if len(filling) >= self._size:
+                population = [*filling, *parents]
+                self._rank(population)
+                parents = self._make(0, parents).select_among(self._study, population)
+                filling = []
+        return _Generations(filling, parents)
+
+    def _rank(self, population: Sequence[optuna.trial.FrozenTrial]) -> None:
+        """Of one objective nothing but the order counts, and pruned ones have a place in it."""
+        if not self._orders:
+            return
+        sign = -1.0 if self._study.direction.name == "MAXIMIZE" else 1.0
+        orders = sorted({self._orders[one.number] for one in population})
+        places = {order: float(place) for place, order in enumerate(orders)}
+        for one in population:
+            one.values = [sign * places[self._orders[one.number]]]
+
+    def _make(self, seed: int, parents: list[optuna.trial.FrozenTrial] | None = None) -> Any:
         import optuna
 
-        parents = self._parents
+        if parents is None:
+            if self._ahead is None:
+                self._ahead = self._fill(
+                    self._so_far, [t for _, t in sorted(self._reached.items())]
+                )
+            parents = self._ahead.parents
+            self._rank(parents)
 
         class Sampler(optuna.samplers.NSGAIISampler):
             """One that is told its parents."""

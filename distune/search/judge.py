@@ -1,6 +1,6 @@
 """Which of the running trainings are not worth going on with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from distune.search.pruners import PRUNERS
 from distune.search.pruning import Curve, KeptPoints, Peers, Stop, place_of, shown
@@ -82,11 +82,27 @@ class Judge:
         rungs = self.race.goes_on(file, promoted=promoted) if self.race is not None else None
         return file.trial if rungs is None else file.trial.replace(rungs=rungs)
 
-    def look(self, history: History, paused: Mapping[AttemptName, AttemptFile]) -> None:
-        """Take in what is counted, and what has paused."""
+    def look(
+        self,
+        history: History,
+        paused: Mapping[AttemptName, AttemptFile],
+        others: Sequence[Trial] = (),
+    ) -> None:
+        """Take in what is counted, what has paused, and which rungs others have passed that are not
+        counted.
+        """
         if self.race is not None:
             self._follow(history)
             self.race.note_paused(paused.values())
+            self.race.note_promoted(others)
+
+    def reached(
+        self, paused: Mapping[AttemptName, AttemptFile], others: Sequence[Trial]
+    ) -> dict[int, tuple[int, float]]:
+        """By configuration, at which step and with what value those stand that have paused at a
+        rung, or gone on from it: what samplers hear of them before they are counted.
+        """
+        return {} if self.race is None else self.race.reached(paused.values(), others)
 
     def at_rest(
         self, paused: Mapping[AttemptName, AttemptFile], most: float, *, last: bool = False
@@ -131,12 +147,13 @@ class Judge:
         if not new or not curve.points:
             return None
         if self.race is not None:
-            return self.race.judge(curve)
-        peers = Peers(
-            [one for one in self._counted if one.trial.configuration != mine],
-            [one for one in running.values() if one.trial.configuration != mine],
-        )
-        stop = self._pruner.judge(curve, peers)
+            stop = self.race.judge(curve)
+        else:
+            peers = Peers(
+                [one for one in self._counted if one.trial.configuration != mine],
+                [one for one in running.values() if one.trial.configuration != mine],
+            )
+            stop = self._pruner.judge(curve, peers)
         return None if stop is None else stop._replace(steps=len(curve.points))
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from distune.search.drawing import draw_setting
 from distune.search.ranking import History
-from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
+from distune.search.sampler import Nothing, Question, Reached, SpaceSampler, Suggestion
 from distune.study.space import Space, Strict
 from distune.study.trial import Asked, Params, Scalar, params_key
 
@@ -19,11 +19,11 @@ _NEAR, _ANY = 200, 10_000
 
 class Model(Protocol):
     """What learns. It may keep what it has worked out, but what it suggests depends on the seed, on
-    the history and what is in flight, and on their order alone.
+    the history and what is in flight, on their order, and on what the latter have reached alone.
     """
 
-    def follow(self, history: History, in_flight: Sequence[Asked]) -> None:
-        """Take in what has been counted, and what is in flight."""
+    def follow(self, history: History, in_flight: Sequence[Asked], reached: Reached) -> None:
+        """Take in what has been counted, what is in flight, and what of that has come to rungs."""
 
     def suggest(self, seed: int) -> dict[str, Scalar] | None:
         """A setting of the space, which may exclude it; None if too little is known."""
@@ -70,10 +70,11 @@ class LearningSampler(SpaceSampler):
     def begin(self, question: Question) -> Callable[[], Suggestion | Nothing]:
         in_flight = question.in_flight()
         tried = question.history.tried.union(params_key(one.params) for one in in_flight)
+        reached = question.reached()
         known = question.history.configurations + len(question.history.study.earlier)
-        learns = known >= self._startup
+        learns = known + len(reached) >= self._startup
         if learns:
-            self._model.follow(question.history, in_flight)
+            self._model.follow(question.history, in_flight, reached)
 
         def find() -> Suggestion | Nothing:
             for setting, how in self._proposals(question.number, learns):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from distune.search.drawing import draw
 from distune.search.neighbours import Neighbours
 from distune.search.ranking import History
+from distune.search.sampler import Reached
 from distune.search.told import Telling, Told, filled_in
 from distune.study.space import (
     CategoricalParameter,
@@ -35,7 +36,7 @@ _PROPOSALS = 10
 
 
 class OptunaStudy:
-    """An Optuna study in memory: `follow(history, in_flight)`, then `suggest(seed)`.
+    """An Optuna study in memory: `follow(history, in_flight, reached)`, then `suggest(seed)`.
 
     Its trials are the configurations in the order of their numbers, whatever was counted first: so
     a master that starts anew makes the same study.
@@ -75,24 +76,24 @@ class OptunaStudy:
         self._violating: list[int] = []  # trials
         self._neighbours = Neighbours(self._free)
 
-    def follow(self, history: History, in_flight: Sequence[Asked]) -> None:
-        """Tell what has been counted, and what is in flight."""
-        news = self._telling.follow(history, in_flight)
+    def follow(self, history: History, in_flight: Sequence[Asked], reached: Reached) -> None:
+        """Tell what has been counted, what is in flight, and what of that has come to rungs."""
+        news = self._telling.follow(history, in_flight, reached)
         if news.anew:
             self._begin(history)
         for told in news.over:
             values = self._inner(told.number, told.params) if told.is_known else None
             if values is not None:
                 self._neighbours.add(values, violates=told.is_violating)
-        over = {told.number: told for told in news.over}
-        new = {**news.running, **{number: told.params for number, told in over.items()}}
+        known = {**news.reached, **{told.number: told for told in news.over}}
+        new = {**news.running, **{told.number: told.params for told in news.over}}
         for number in sorted(new.keys() - self._trials.keys()):
-            self._add(number, new[number], over.pop(number, None))
-        for number in sorted(over):
-            self._tell(self._trials[number], over[number])
+            self._add(number, new[number], known.pop(number, None))
+        for number in sorted(known):
+            self._tell(self._trials[number], known[number])
 
     def _add(self, number: int, params: Params, told: Told | None) -> None:
-        """Have a trial for a configuration, one that runs unless it is over."""
+        """Have a trial for a configuration, one that runs unless something is known of it."""
         import optuna
 
         values = self._inner(number, params)
@@ -115,11 +116,18 @@ class OptunaStudy:
             self._violating.append(self._next)
         self._next += 1
 
-    def _tell(self, trial: int | None, told: Told) -> None:
-        """Have a trial that runs be over."""
+    def _tell(self, trial: int | None, told: Told | None) -> None:
+        """Have a trial say what is known of it now, in the place of what was: that it runs, or was
+        pruned at a rung.
+        """
+        from optuna.trial import TrialState
+
         if trial is None:
             return
         found = self._study.get_trials(deepcopy=False)[trial]
+        found.state, found.values, found.intermediate_values = TrialState.RUNNING, None, {}
+        if told is None:
+            return
         for step, value in _steps(told).items():
             self._study._storage.set_trial_intermediate_value(found._trial_id, step, value)
         for key, violation in self._constraints(told).items():
@@ -213,8 +221,8 @@ class OptunaStudy:
         if told.values:
             return told.goals
         # Of several objectives, what was stopped has one at most.
-        reached = self._worst and told.pruned and not told.violated and not told.study.objectives
-        return [max(told.pruned)[1]] if reached else None
+        reached = self._worst and not told.violated and not told.study.objectives
+        return [told.stopped[1]] if reached and told.stopped else None
 
     def _state(self, told: Told) -> optuna.trial.TrialState:
         """Pruned before its first step, a trial is worse to Optuna than all others."""
@@ -227,11 +235,8 @@ class OptunaStudy:
 
 def _steps(told: Told) -> dict[int, float]:
     """Where it was pruned. Of several objectives Optuna wants to know of no steps."""
-    return (
-        {}
-        if told.values or told.study.objectives
-        else dict([max(told.pruned)] if told.pruned else [])
-    )
+    stopped = None if told.values or told.study.objectives else told.stopped
+    return dict([stopped] if stopped is not None else [])
 
 
 def _place(spec: CategoricalParameter, value: Scalar) -> int:

@@ -64,14 +64,23 @@ class Race:
         """What a trial has reported so far; whether it is counted."""
         if takes_part(curve.trial):
             values = self._values(curve.trial, curve.points)
-            trial = curve.trial
-            self._bracket_of(trial).note(trial.configuration, trial.number, values, over=over)
+            self._note(curve.trial, values, over=over)
 
     def note_paused(self, files: Iterable[AttemptFile]) -> None:
         """What trials have reached that have paused."""
         for file in files:
-            trial, values = file.trial, self._paused_with(file)
-            self._bracket_of(trial).note(trial.configuration, trial.number, values)
+            self._note(file.trial, self._paused_with(file))
+
+    def note_promoted(self, trials: Iterable[Trial]) -> None:
+        """What trials that are not counted have passed."""
+        for trial in trials:
+            if takes_part(trial) and trial.pauses_at is not None and trial.pauses_at.passed:
+                self._note(trial, trial.pauses_at.passed)
+
+    def _note(self, trial: Trial, values: Sequence[float], *, over: bool = False) -> None:
+        passed = len(trial.pauses_at.passed) if trial.pauses_at is not None else 0
+        bracket = self._bracket_of(trial)
+        bracket.note(trial.configuration, trial.number, values, passed=passed, over=over)
 
     def _values(self, trial: Trial, points: Sequence[Point]) -> list[float]:
         """At the rungs that it has reached."""
@@ -91,6 +100,21 @@ class Race:
         standing = bracket.standing(file.trial.configuration, rung) if rung >= 0 else None
         return standing, standing.says(bracket.ladder, rung) if standing is not None else ""
 
+    def reached(
+        self, paused: Iterable[AttemptFile], going_on: Iterable[Trial]
+    ) -> dict[int, tuple[int, float]]:
+        """By configuration, what those have come to that have paused, or gone on: the step of
+        their last rung (or the second of training), and the mean of their repeats there.
+        """
+        rungs: dict[int, tuple[int, Trial]] = {}
+        found = [(len(self._paused_with(file)), file.trial) for file in paused]
+        found += [(len(t.pauses_at.passed), t) for t in going_on if t.pauses_at is not None]
+        for many, trial in found:
+            if takes_part(trial) and many > rungs.get(trial.configuration, (0, None))[0]:
+                rungs[trial.configuration] = many, trial
+        known = {n: self._bracket_of(trial).reached(n, many) for n, (many, trial) in rungs.items()}
+        return {number: one for number, one in known.items() if one is not None}
+
     # -- what follows from it ----------------------------------------------------------------
 
     def verdicts(
@@ -109,7 +133,7 @@ class Race:
             if standing is None:
                 continue
             here = most - (entered - len(bracket))
-            if standing.is_among_the_best(bracket.ladder.factor, last=last):
+            if standing.goes_on(bracket.ladder.factor, last=last):
                 promoted.append((-rung, standing.place, name))
             elif bracket.is_hopeless(file.trial.configuration, rung, here):
                 found.hopeless[name] = Stop(says)
@@ -135,7 +159,7 @@ class Race:
         """
         self.note_paused([file])
         bracket, (standing, _) = self._bracket_of(file.trial), self.standing(file)
-        best = standing is not None and standing.is_among_the_best(bracket.ladder.factor)
+        best = standing is not None and standing.goes_on(bracket.ladder.factor)
         if not (promoted or best):
             return file.trial.pauses_at
         return bracket.ladder.after(self._paused_with(file), file.trial.epochs)

@@ -13,13 +13,15 @@ from distune.study.space import Strict
 from distune.study.study import Study
 from distune.study.trial import Scalar
 
+Factor = Annotated[int, Field(ge=2, le=100)]
+
 
 class RacingOptions(Strict):
     """Named as Optuna's `SuccessiveHalvingPruner` names them, but for `resource`."""
 
     min_resource: Annotated[float, Field(gt=0, le=10**9)] = 1  # the first rung
     max_resource: Annotated[float, Field(gt=0, le=10**9)] | None = None  # where all run to the end
-    reduction_factor: Annotated[int, Field(ge=2, le=100)] = 3
+    reduction_factor: Factor = 3
     resource: Literal["steps", "seconds"] = "steps"
 
 

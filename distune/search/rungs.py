@@ -19,6 +19,10 @@ from distune.study.trial import Direction, Rungs
 #: Paused configurations at a rung: of more, the worst are given up. They lie in `trials/`, which
 #: everybody lists (P11).
 MOST_PAUSED = 1000
+#: Who goes on early, from among few, may not belong to the best of many. The paper promotes all
+#: that come later and are better, and trains a tenth to a half more for it; with none of them, the
+#: first to come would have all the places. This many are nearly as good (docs/search.md).
+LATECOMERS = 2
 _MOST_RUNGS = 60
 
 
@@ -43,8 +47,11 @@ class Ladder:
         """That of a place, from 0; None where trainings run to their end."""
         if place >= _MOST_RUNGS:
             return None
-        at = self.lowest * self.factor**place
-        return at if at < self.end else None
+        return self.at(place) if self.at(place) < self.end else None
+
+    def at(self, place: int) -> float:
+        """Where a rung is that trainings have reached."""
+        return self.lowest * float(self.factor) ** place
 
     def is_reached(self, place: int, step: int, seconds: float) -> bool:
         """Whether a training that has come so far has reached a rung."""
@@ -64,7 +71,7 @@ class Ladder:
 
     def where(self, place: int) -> str:
         """A rung, for people."""
-        at = self.lowest * self.factor**place
+        at = self.at(place)
         return f"rung at {at:.4g} s" if self.in_seconds else f"rung at step {math.ceil(at)}"
 
 
@@ -74,11 +81,21 @@ class Standing(NamedTuple):
     value: float
     place: int  # among those that have reached it, from 0
     of: int  # how many these are
+    gone_on: int  # of these: from the rung to the next
+    taken: int  # as many as have gone on, or stand before it
+    went: bool  # it has gone on itself, or a repeat of it has
 
-    def is_among_the_best(self, factor: int, *, last: bool = False) -> bool:
-        """Whether it goes on; of those that are the last there will be, one in any case."""
+    def is_among_the_best(self, factor: int) -> bool:
+        """Whether it belongs to the part of which the next rung is made."""
+        return self.place < self.of // factor and math.isfinite(self.value)
+
+    def goes_on(self, factor: int, *, last: bool = False) -> bool:
+        """Whether it goes on: it belongs to the best, and not many more than that part do. Of those
+        that are the last there will be, one does.
+        """
         best = max(self.of // factor, int(last))
-        return self.place < best and math.isfinite(self.value)
+        fits = self.place < best and self.taken < best + LATECOMERS
+        return (self.went or fits) and math.isfinite(self.value)
 
     def says(self, ladder: Ladder, rung: int) -> str:
         """Why it goes on, or not: in words."""
@@ -86,7 +103,11 @@ class Standing(NamedTuple):
             return f"{ladder.where(rung)}: {self.value}, which is no number"
         among = "among" if self.is_among_the_best(ladder.factor) else "not among"
         part = {2: "half", 3: "third", 4: "quarter"}.get(ladder.factor, f"1/{ladder.factor}")
-        return f"{ladder.where(rung)}: {self.value:.5g}, {among} the best {part} of {self.of}"
+        late = self.is_among_the_best(ladder.factor) and not self.goes_on(ladder.factor)
+        before = f", after {self.gone_on} had gone on" if late else ""
+        return (
+            f"{ladder.where(rung)}: {self.value:.5g}, {among} the best {part} of {self.of}{before}"
+        )
 
 
 @dataclass
@@ -97,6 +118,8 @@ class _Entrant:
     over: set[int] = field(default_factory=set)  # trials that are counted
     failed: set[int] = field(default_factory=set)  # of these, those that have no values
     at: list[tuple[float, int]] = field(default_factory=list)  # its key at each rung
+    passed: int = 0  # rungs from which a trial of it has gone on
+    left: int = 0  # of these, those at which it has a key
     settled: bool = False
 
 
@@ -111,18 +134,27 @@ class Bracket:
         self._sign = -1.0 if direction == "maximize" else 1.0
         self._entrants: defaultdict[int, _Entrant] = defaultdict(_Entrant)
         self._rungs: list[SortedList] = []  # of each, the keys of those that have reached it
+        self._gone_on: list[SortedList] = []  # likewise, of those that have gone on from it
         self._short: list[int] = []  # how many are over that have reached just so many rungs
 
     def __len__(self) -> int:
         return len(self._entrants)
 
     def note(
-        self, configuration: int, trial: int, values: Sequence[float], *, over: bool = False
+        self,
+        configuration: int,
+        trial: int,
+        values: Sequence[float],
+        *,
+        passed: int = 0,
+        over: bool = False,
     ) -> None:
-        """A trial of a configuration has these values at the first rungs; no more will come of it
-        if it is over. One that is over without any has failed, and says nothing of the others.
+        """A trial of a configuration has these values at the first rungs, and has gone on from so
+        many; no more will come of it if it is over. One that is over without any values has failed,
+        and says nothing of the others.
         """
         one = self._entrants[configuration]
+        one.passed = max(one.passed, passed, len(values) - 1)
         if trial in one.over:
             return
         if len(values) > len(one.values.get(trial, ())):
@@ -141,8 +173,12 @@ class Bracket:
                 key = (self._sign * mean if math.isfinite(mean) else math.inf, configuration)
                 if rung == len(self._rungs):
                     self._rungs.append(SortedList())
+                    self._gone_on.append(SortedList())
                 self._rungs[rung].add(key)
                 one.at.append(key)
+        for rung in range(one.left, min(one.passed, len(one.at))):
+            self._gone_on[rung].add(one.at[rung])
+            one.left = rung + 1
         if not one.settled and len(one.over) >= self._repeats:
             one.settled = True
             self._short += [0] * (len(one.at) + 1 - len(self._short))
@@ -155,7 +191,20 @@ class Bracket:
             return None
         keys, key = self._rungs[rung], one.at[rung]
         value = math.nan if math.isinf(key[0]) else self._sign * key[0]
-        return Standing(value, keys.bisect_left(key), len(keys))
+        place, gone_on = keys.bisect_left(key), self._gone_on[rung]
+        taken = len(gone_on) + place - gone_on.bisect_left(key)
+        return Standing(value, place, len(keys), len(gone_on), taken, one.passed > rung)
+
+    def reached(self, configuration: int, rungs: int) -> tuple[int, float] | None:
+        """The last of so many first rungs that all repeats of a configuration have reached, and its
+        value there; None if there is none, or that is no number.
+        """
+        one = self._entrants.get(configuration)
+        rung = min(rungs, len(one.at) if one is not None else 0) - 1
+        standing = self.standing(configuration, rung) if rung >= 0 else None
+        if standing is None or not math.isfinite(standing.value):
+            return None
+        return math.ceil(self.ladder.at(rung)), standing.value
 
     def is_hopeless(self, configuration: int, rung: int, most: float) -> bool:
         """Whether it will not be among the best at a rung that it has reached, whatever is still
@@ -169,4 +218,6 @@ class Bracket:
         if math.isinf(most):
             return False
         may_reach = int(most) - sum(self._short[: rung + 1])
-        return standing.place >= max(1, may_reach // self.ladder.factor)
+        best = max(1, may_reach // self.ladder.factor)
+        late = standing.place >= best or standing.taken >= best + LATECOMERS
+        return late and not standing.went

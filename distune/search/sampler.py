@@ -31,6 +31,9 @@ class Suggestion:
     state: dict[str, Scalar] = field(default_factory=dict)
 
 
+Reached = Mapping[int, tuple[int, float]]
+
+
 @dataclass(frozen=True)
 class Question:
     """What a sampler is asked."""
@@ -39,6 +42,9 @@ class Question:
     history: History  # what is counted, with its ranking
     #: Gives the configurations that were asked for and are not over, oldest first.
     in_flight: Callable[[], Sequence[Asked]] = tuple
+    #: Gives of these, by configuration, those that have paused at a rung of the study's pruner, or
+    #: gone on from one: its step, and what they had reached there.
+    reached: Callable[[], Reached] = dict
 
 
 class Sampler(Protocol):

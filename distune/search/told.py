@@ -10,6 +10,7 @@ from random import Random
 from distune.search.drawing import draw
 from distune.search.goals import is_plain
 from distune.search.ranking import History
+from distune.search.sampler import Reached
 from distune.study.constraint import SECONDS
 from distune.study.space import Parameter, may_be
 from distune.study.study import Study
@@ -29,7 +30,8 @@ class Told:
     values: list[float] = field(default_factory=list)  # of complete trials
     #: All that these are judged by, of a study that ranks by more than one metric.
     measured: list[Metrics] = field(default_factory=list)
-    pruned: list[tuple[int, float]] = field(default_factory=list)  # steps, and the value there
+    #: Steps (seconds of training, if its rungs are of these), and the value there.
+    pruned: list[tuple[int, float]] = field(default_factory=list)
     violated: bool = False  # it can have no value, whoever tries it
     heard: int = 0  # place in the history of the last of its trials
 
@@ -70,6 +72,16 @@ class Told:
         """Whether that is all that is to be said of it."""
         return self.violated and not self.values
 
+    @property
+    def stopped(self) -> tuple[int, float] | None:
+        """Where it was pruned, if it was: the furthest, with the mean of the repeats that came so
+        far.
+        """
+        if not self.pruned:
+            return None
+        furthest, _ = max(self.pruned)
+        return furthest, _mean([value for length, value in self.pruned if length == furthest])
+
     def take_in(self, counted: Counted, place: int) -> None:
         result, value = counted.result, counted.result.value
         self.heard = place
@@ -79,7 +91,10 @@ class Told:
         elif result.outcome is Outcome.COMPLETE:
             self._measure(counted, value)
         elif result.outcome is Outcome.PRUNED:
-            self.pruned.append((result.steps, value))
+            rungs = counted.trial.pauses_at
+            in_seconds = rungs is not None and rungs.seconds is not None
+            length = math.ceil(rungs.seconds or 0) if rungs and in_seconds else result.steps
+            self.pruned.append((length, value))
 
     def _measure(self, counted: Counted, value: float) -> None:
         if not is_plain(self.study):
@@ -118,23 +133,29 @@ class News:
     anew: bool  # and all that was told before is void
     running: Mapping[int, Params]  # configurations that were not told of before, and are not over
     over: list[Told]  # in the order in which the last of their trials were counted
+    #: By configuration, of what runs: what it was found to have reached now, as if it was pruned
+    #: there; None for what nobody knows of any more.
+    reached: Mapping[int, Told | None]
 
 
 class Telling:
-    """`follow(history, in_flight)` says what is new. All of it, told to another of its kind at
-    once, comes in the same order.
+    """`follow(history, in_flight, reached)` says what is new. All of it, told to another of its
+    kind at once, comes in the same order.
     """
 
     def __init__(self) -> None:
         self._history: History | None = None
         self._out = self._read = 0
 
-    def follow(self, history: History, in_flight: Sequence[Asked]) -> News:
+    def follow(
+        self, history: History, in_flight: Sequence[Asked], reached: Reached | None = None
+    ) -> News:
         anew = history is not self._history or self._out != history.left_out
         if anew:
             self._history, self._out, self._read = history, history.left_out, 0
             self._open: dict[int, Told] = {}  # of which something is counted
             self._begun: set[int] = set()
+            self._reached: Reached = {}
         for place, counted in enumerate(history.trials[self._read :], self._read):
             # One that trains another further is no setting of the space; what confirms one of the
             # best has another use for its values.
@@ -158,7 +179,15 @@ class Telling:
         new = {number: params for number, params in running.items() if number not in self._begun}
         self._begun.update(running, (told.number for told in over))
         over.sort(key=lambda told: told.heard)
-        return News(anew, new, [*(_before(history.study) if anew else ()), *over])
+        before = self._reached
+        self._reached = {n: at for n, at in (reached or {}).items() if n in running}
+        stand: dict[int, Told | None] = {
+            n: Told(n, running[n], history.study, pruned=[at])
+            for n, at in self._reached.items()
+            if at != before.get(n)
+        }
+        stand |= dict.fromkeys((before.keys() & running.keys()) - self._reached.keys())
+        return News(anew, new, [*(_before(history.study) if anew else ()), *over], stand)
 
 
 def _before(study: Study) -> Iterator[Told]:
@@ -168,6 +197,19 @@ def _before(study: Study) -> Iterator[Told]:
         if not is_plain(study):
             told.measured.append({**earlier.also, study.metric: earlier.value})
         yield told
+
+
+def order_of(told: Told, sign: float) -> tuple[float, ...]:
+    """What sorts the better first: those with a value, then what breaks a constraint, the nearest
+    first, then what was pruned late, then the rest.
+    """
+    if told.value is not None:
+        far = told.violation
+        return (0.5, far) if far > 0 else (0.0, sign * told.value)
+    if told.stopped is not None:
+        steps, value = told.stopped
+        return (1.0, -steps, sign * value)
+    return (2.0,)
 
 
 def filled_in(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from msgspec import UNSET, UnsetType
 
 from distune.errors import BadRecord
+from distune.search.pruners import pauses
 from distune.search.pruning import Curve, Point, columns_of, points_of
 from distune.share.protocol import AttemptName, State
 from distune.share.store import Store
 from distune.study.study import Study
-from distune.study.trial import Report, Trial
+from distune.study.trial import Purpose, Report, Trial
 
 #: Seconds between two looks into one file: what a network file system's cache has is no fresher.
 _LOCAL, _NETWORK = 0.2, 2.0
@@ -71,6 +72,38 @@ class RunningCurves:
         tail.trial = tail.trial or next(trials, None)
         reports = (one for one in found if isinstance(one, Report))
         tail.points = points_of(self._study, reports, tail.points)
+
+
+@dataclass(eq=False)
+class GoingOn:
+    """`GoingOn(store, study).read(attempts)`, where the pruner has rungs: the trials of attempts
+    that are not the first ones, which say the rungs that they have passed. Each is read once.
+    """
+
+    _store: Store
+    _study: Study
+    trials: dict[tuple[int, int], Trial | None] = field(default_factory=dict)
+
+    def read(self, attempts: Iterable[AttemptName]) -> bool:
+        """Whether there are some that could not be found: they have moved on meanwhile."""
+        if not pauses(self._study):
+            return False
+        before, self.trials = self.trials, {}
+        missing = False
+        for name in attempts:
+            again = name.attempt > 1 and name.purpose is Purpose.TRAIN
+            if not again or name.state not in (State.WAITING, State.TAKEN):
+                continue
+            key = name.trial, name.attempt
+            try:
+                found = before[key] if key in before else self._store.read_attempt(name).trial
+            except BadRecord:
+                found = None  # it is looked into when it is over
+            except FileNotFoundError:
+                missing = True
+                continue
+            self.trials[key] = found
+        return missing
 
 
 def kept_curve(study: Study, reports: Iterable[Report]) -> list[list[float]] | UnsetType:

@@ -22,7 +22,7 @@ from distune.study.study import Limits
 from distune.study.trial import Counted, Dropped
 from distune.watch.attempt_files import LONGEST_LEAP, AttemptFiles, Refuse, recover
 from distune.watch.beats import Heartbeats
-from distune.watch.curves import RunningCurves
+from distune.watch.curves import GoingOn, RunningCurves
 from distune.watch.event_log import EventLog
 from distune.watch.expected import ExpectedTrials
 from distune.watch.snapshot import Event, Snapshot
@@ -82,6 +82,7 @@ class Observer:
         )
         self._plateau = Plateau(self.study)
         self._curves = RunningCurves(store, self.study)
+        self._going_on = GoingOn(store, self.study)
         self._doubted_halts = Doubts.of(store.folder, monotonic)
 
     def add_event(self, kind: str, text: str) -> None:
@@ -127,6 +128,7 @@ class Observer:
         if curves:
             files.update(self._files.running(attempts, now))
         judged = not self._follows and self.study.pruner is not None
+        unread = judged and self._going_on.read(attempts)
         finished = self._read_finished() if self._follows else None
         master, silence, heard = self._beats.master(now) if self._follows else (None, 0.0, True)
         if elapsed is None:
@@ -147,6 +149,8 @@ class Observer:
             strangers=strangers,
             files=files,
             curves=self._curves.read(attempts, now) if judged else {},
+            going_on=dict(self._going_on.trials),
+            unread=unread,
             bad=bad,
             absent=dict(self.expected.absent),
             next_number=self.expected.next_number,

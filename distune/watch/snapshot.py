@@ -11,7 +11,7 @@ from distune.share.heartbeat import Beat, Finished, MasterBeat
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.records import AttemptFile
 from distune.study.study import Limits, Study
-from distune.study.trial import Purpose
+from distune.study.trial import Purpose, Trial
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Snapshot:
         strangers: names there that no master of the study gave, and why they are none of its own.
         files: what those of done and lost attempts say, and of running ones when asked for.
         curves: of running attempts, for a pruner; only a master has them.
+        going_on: of running and waiting attempts that are no first ones the trials, by their number
+            and the attempt's, in a study whose pruner has rungs (None: it cannot be read); only a
+            master has them. `unread`: there are others.
         bad: attempts whose content is not what it should be, and why.
         absent: trials that were there, are not counted, and were in none of the last
             listings; with the number of listings.
@@ -71,6 +74,8 @@ class Snapshot:
     strangers: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[AttemptName, AttemptFile] = field(default_factory=dict)
     curves: Mapping[AttemptName, Curve] = field(default_factory=dict)
+    going_on: Mapping[tuple[int, int], Trial | None] = field(default_factory=dict)
+    unread: bool = False
     bad: Mapping[AttemptName, str] = field(default_factory=dict)
     absent: Mapping[tuple[Purpose, int], int] = field(default_factory=dict)
     next_number: int = 0

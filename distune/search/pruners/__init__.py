@@ -9,6 +9,8 @@ from distune.search.pruners.patience import PatiencePruner
 from distune.search.pruners.percentile import PercentilePruner
 from distune.search.pruners.threshold import ThresholdPruner
 from distune.search.pruning import Pruner
+from distune.search.racing import RacingPruner
+from distune.study.study import Study
 
 #: By the name that a space file has for it.
 PRUNERS: dict[str, type[Pruner]] = {
@@ -19,3 +21,8 @@ PRUNERS: dict[str, type[Pruner]] = {
     "patience": PatiencePruner,
     "threshold": ThresholdPruner,
 }
+
+
+def pauses(study: Study) -> bool:
+    """Whether a study's pruner has trials pause at rungs."""
+    return issubclass(PRUNERS.get(study.pruner or "", Pruner), RacingPruner)

@@ -2,10 +2,16 @@
 Tuning, MLSys 2020): a trial pauses at each rung, and the best of a rung go on to the next.
 """
 
-from distune.search.racing import RacingPruner
+from distune.search.racing import Factor, RacingOptions, RacingPruner
 from distune.search.rungs import Ladder
 
 
+class AshaOptions(RacingOptions):
+    reduction_factor: Factor = 4  # as Optuna has it, too
+
+
 class AshaPruner(RacingPruner):
+    options = AshaOptions
+
     def ladders(self, end: float) -> tuple[list[Ladder], list[int]]:
         return [self.ladder(self._options.min_resource, end)], [1]
