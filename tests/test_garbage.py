@@ -768,7 +768,8 @@ def test_garbage_neither_hangs_real_processes_nor_fills_their_memory(lab: Lab) -
     """FIFOs that no process writes, links to /dev/zero, and ten sparse gigabytes, everywhere."""
     (lab.folder / "outside" / "folder").mkdir(parents=True)
     kinds = ["fifo", "link to zeros", "ten sparse gigabytes", "socket", "link to itself"]
-    lab.write_space(trials=40, params={"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    x = {"type": "float", "low": 0.0, "high": 1.0}
+    lab.write_space(trials=40, sampler="random", params={"x": x})
     for kind in kinds:
         lab.logs.mkdir(exist_ok=True)
         spoil(lab.logs / f"strange {kind}", kind)

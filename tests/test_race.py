@@ -13,6 +13,8 @@ import pytest
 
 from distune.errors import UserError
 from distune.search.judge import Judge
+from distune.search.pruners.asha import AshaPruner
+from distune.search.pruners.hyperband import HyperbandPruner
 from distune.search.pruning import Curve, Point
 from distune.search.race import Race
 from distune.search.ranking import History
@@ -130,6 +132,27 @@ def test_each_rung_is_as_many_times_as_far_and_the_last_part_has_none() -> None:
         trial = go_on(race, *rest(trial, 0.5))
     assert steps == [1, 3, 9]
     assert trial.rungs == Rungs(passed=[0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "max_seconds", "first"),
+    [
+        ({}, None, None, 1),
+        ({}, 12, None, 1),
+        ({}, 81, None, 2),
+        ({}, 400, None, 10),
+        ({}, 400, 60.0, 1),  # which end it after who knows how many
+        ({"max_resource": 81}, 400, 60.0, 2),
+        ({"resource": "seconds"}, 400, 600.0, 15),
+        ({"resource": "seconds"}, 400, None, 1),
+        ({"min_resource": 3}, 400, None, 3),
+    ],
+)
+def test_the_first_rung_of_a_long_training_is_not_its_first_step(
+    options: dict[str, Any], epochs: int | None, max_seconds: float | None, first: float
+) -> None:
+    for pruner in (AshaPruner, HyperbandPruner):
+        assert pruner("maximize", options).first(epochs, max_seconds) == first
 
 
 def test_a_training_does_not_pause_at_or_beyond_its_own_end() -> None:

@@ -213,7 +213,9 @@ class OptunaStudy:
 
     def _constraints(self, told: Told | None) -> dict[str, float]:
         if told is None or not told.is_violating:
-            return told.excesses if told is not None else {}
+            if told is None or told.values or not self._worst:
+                return told.excesses if told is not None else {}
+            return dict.fromkeys(self._bounded, 0.0)  # what was stopped may keep them or not
         # Some models want the same constraints of all trials.
         return dict.fromkeys(self._bounded, 1.0) if self._worst else _VIOLATED
 

@@ -16,10 +16,15 @@ from distune.study.trial import Scalar
 Factor = Annotated[int, Field(ge=2, le=100)]
 
 
+#: Of the whole training, up to the first rung, if nothing else is said: after less than that, the
+#: beginning of a long one says little of its end (docs/search.md).
+_FIRST = 1 / 40
+
+
 class RacingOptions(Strict):
     """Named as Optuna's `SuccessiveHalvingPruner` names them, but for `resource`."""
 
-    min_resource: Annotated[float, Field(gt=0, le=10**9)] = 1  # the first rung
+    min_resource: Annotated[float, Field(gt=0, le=10**9)] | None = None  # the first rung
     max_resource: Annotated[float, Field(gt=0, le=10**9)] | None = None  # where all run to the end
     reduction_factor: Factor = 3
     resource: Literal["steps", "seconds"] = "steps"
@@ -35,9 +40,9 @@ class RacingPruner(Pruner):
     options = RacingOptions
     needs_end: ClassVar[bool] = False
 
-    def ladders(self, end: float) -> tuple[list[Ladder], list[int]]:
+    def ladders(self, first: float, end: float) -> tuple[list[Ladder], list[int]]:
         """The rungs of each bracket before trainings end, and how many configurations of all go
-        into each, in proportion.
+        into each, in proportion. `first`: the lowest rung of all.
         """
         raise NotImplementedError
 
@@ -45,6 +50,15 @@ class RacingPruner(Pruner):
         """One whose first rung is this."""
         in_seconds = self._options.resource == "seconds"
         return Ladder(first, self._options.reduction_factor, end, in_seconds)
+
+    def first(self, epochs: int | None, max_seconds: float | None) -> float:
+        """The first rung, in what rungs are counted in: a step or a second at least."""
+        if self._options.min_resource is not None:
+            return float(self._options.min_resource)
+        in_steps = self._options.resource == "steps" and self._options.max_resource is None
+        cut_short = in_steps and max_seconds is not None  # after who knows how many steps
+        end = self.end(epochs, max_seconds)
+        return 1 if cut_short or math.isinf(end) else max(1, math.floor(end * _FIRST))
 
     def end(self, epochs: int | None, max_seconds: float | None) -> float:
         """How far trainings go, as far as that is known, in what its rungs are counted in."""
@@ -67,7 +81,8 @@ class RacingPruner(Pruner):
                 'no peers: leave the stages out, or name another, such as "median"'
             )
         pruner = cls("maximize", options)
-        end, first = pruner.end(epochs, max_seconds), pruner._options.min_resource
+        end = pruner.end(epochs, max_seconds)
+        first = pruner.first(epochs, max_seconds)
         if cls.needs_end and math.isinf(end):
             missing = "max_seconds" if pruner._options.resource == "seconds" else "epochs"
             raise ValueError(
@@ -82,7 +97,8 @@ class RacingPruner(Pruner):
 
     def race(self, study: Study) -> Race:
         """That of a study."""
-        return Race(study, *self.ladders(self.end(study.epochs, study.max_seconds)))
+        known = study.epochs, study.max_seconds
+        return Race(study, *self.ladders(self.first(*known), self.end(*known)))
 
     def never(self, trials: int | None, steps: int | None) -> str | None:
         factor = self._options.reduction_factor

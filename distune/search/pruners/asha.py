@@ -13,5 +13,5 @@ class AshaOptions(RacingOptions):
 class AshaPruner(RacingPruner):
     options = AshaOptions
 
-    def ladders(self, end: float) -> tuple[list[Ladder], list[int]]:
-        return [self.ladder(self._options.min_resource, end)], [1]
+    def ladders(self, first: float, end: float) -> tuple[list[Ladder], list[int]]:
+        return [self.ladder(first, end)], [1]

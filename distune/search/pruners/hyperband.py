@@ -15,8 +15,8 @@ class HyperbandPruner(RacingPruner):
 
     needs_end = True
 
-    def ladders(self, end: float) -> tuple[list[Ladder], list[int]]:
-        first, factor = self._options.min_resource, self._options.reduction_factor
+    def ladders(self, first: float, end: float) -> tuple[list[Ladder], list[int]]:
+        factor = self._options.reduction_factor
         # A hair more, so that the logarithm of 9 to the base 3 is 2.
         most = math.floor(math.log(end / first, factor) + 1e-9)
         halvings = range(most, -1, -1)
