@@ -22,6 +22,7 @@ from distune.search.rungs import LATECOMERS
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile
 from distune.space_file.read import parse_space_file
+from distune.study.confirm import Confirm
 from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Rungs, Trial
 from tests.histories import counted, make_study
@@ -114,6 +115,16 @@ def test_nobody_goes_on_while_there_are_too_few_unless_no_more_will_come() -> No
     paused = all_rest(race, [0.1, 0.9])
     assert race.verdicts(paused, math.inf).promoted == []
     assert numbers(race.verdicts(paused, math.inf, last=True).promoted) == [1]
+
+
+def test_where_the_best_are_confirmed_three_go_all_the_way() -> None:
+    """One alone would have nothing to be compared with."""
+    study = make_study(pruner="asha", pruner_options={}, confirm=Confirm())[0]
+    race = race_of(study)
+    paused = all_rest(race, [0.1, 0.9, 0.5, 0.7, 0.3])
+    assert numbers(race.verdicts(paused, 5.0).promoted) == [1]
+    assert numbers(race.verdicts(paused, 5.0).hopeless) == [0, 4]
+    assert numbers(race.verdicts(paused, 5.0, last=True).promoted) == [1, 3, 2]
 
 
 def test_what_is_no_number_never_goes_on() -> None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from distune.search.finalists import FIRST
 from distune.search.pruning import Curve, Point, Stop, points_of
 from distune.search.rungs import MOST_PAUSED, Bracket, Ladder, Standing
 from distune.share.protocol import AttemptName
@@ -39,7 +40,11 @@ class Race:
     def __init__(self, study: Study, ladders: Sequence[Ladder], shares: Sequence[int]) -> None:
         self._study = study
         self._shares = shares
-        self._brackets = [Bracket(one, study.repeats, study.direction) for one in ladders]
+        # What is confirmed is compared with others that were trained as far.
+        least = FIRST if study.confirm is not None else 1
+        self._brackets = [
+            Bracket(one, study.repeats, study.direction, least=least) for one in ladders
+        ]
 
     def _bracket_of(self, trial: Trial) -> Bracket:
         """Drawn by the number of its configuration: always the same."""
@@ -133,7 +138,7 @@ class Race:
             if standing is None:
                 continue
             here = most - (entered - len(bracket))
-            if standing.goes_on(bracket.ladder.factor, last=last):
+            if standing.goes_on(bracket.ladder.factor, least=bracket.least if last else 0):
                 promoted.append((-rung, standing.place, name))
             elif bracket.is_hopeless(file.trial.configuration, rung, here):
                 found.hopeless[name] = Stop(says)

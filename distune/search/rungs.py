@@ -89,11 +89,11 @@ class Standing(NamedTuple):
         """Whether it belongs to the part of which the next rung is made."""
         return self.place < self.of // factor and math.isfinite(self.value)
 
-    def goes_on(self, factor: int, *, last: bool = False) -> bool:
-        """Whether it goes on: it belongs to the best, and not many more than that part do. Of those
-        that are the last there will be, one does.
+    def goes_on(self, factor: int, *, least: int = 0) -> bool:
+        """Whether it goes on: it belongs to the best, and not many more than that part do, or than
+        `least`: of those that are the last there will be, some do in any case.
         """
-        best = max(self.of // factor, int(last))
+        best = max(self.of // factor, least)
         fits = self.place < best and self.taken < best + LATECOMERS
         return (self.went or fits) and math.isfinite(self.value)
 
@@ -126,10 +126,16 @@ class _Entrant:
 class Bracket:
     """A race of configurations up one ladder: `note` what is known, in any order and as often as
     you like, then ask. A value at a rung, once known, stands.
+
+    Args:
+        least: so many go on from each rung, when no others will come.
     """
 
-    def __init__(self, ladder: Ladder, repeats: int, direction: Direction) -> None:
+    def __init__(
+        self, ladder: Ladder, repeats: int, direction: Direction, *, least: int = 1
+    ) -> None:
         self.ladder = ladder
+        self.least = least
         self._repeats = repeats
         self._sign = -1.0 if direction == "maximize" else 1.0
         self._entrants: defaultdict[int, _Entrant] = defaultdict(_Entrant)
@@ -218,6 +224,6 @@ class Bracket:
         if math.isinf(most):
             return False
         may_reach = int(most) - sum(self._short[: rung + 1])
-        best = max(1, may_reach // self.ladder.factor)
+        best = max(self.least, may_reach // self.ladder.factor)
         late = standing.place >= best or standing.taken >= best + LATECOMERS
         return late and not standing.went

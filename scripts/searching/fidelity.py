@@ -170,7 +170,7 @@ def _next(
         ends = [(-rung, number) for number, rung in reached.items()]
         for rung, number in sorted(ends):
             standing = bracket.standing(number, -rung)
-            if standing is not None and standing.goes_on(factor, last=True):
+            if standing is not None and standing.goes_on(factor, least=1):
                 promoted.append((rung, standing.place, number))
     if promoted:
         rung, _, number = min(promoted)

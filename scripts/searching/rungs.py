@@ -28,7 +28,7 @@ Curve = Callable[[Params, int], list[float]]
 
 def capped(standing: Standing, factor: int, *, last: bool) -> bool:
     """distune's rule."""
-    return standing.goes_on(factor, last=last)
+    return standing.goes_on(factor, least=int(last))
 
 
 def of_the_paper(standing: Standing, factor: int, *, last: bool) -> bool:
