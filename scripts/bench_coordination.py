@@ -68,6 +68,7 @@ SPACE = {
         "momentum": {"type": "float", "low": 0.0, "high": 0.99},
         "filters": {"type": "int", "low": 8, "high": 128},
     },
+    "sampler": "random",  # which costs nothing, and has as many trials wait as workers want
 }
 #: What must hold, whatever the machine.
 MOST_OPERATIONS = 12.0  # of metadata, a trial, all processes together

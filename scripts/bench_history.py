@@ -73,6 +73,7 @@ SPACE = {
         "momentum": {"type": "float", "low": 0.0, "high": 0.99},
         "n": {"type": "int", "low": 1, "high": 64},
     },
+    "sampler": "random",
 }
 #: What must hold, whatever the machine.
 MOST_BYTES = 1200  # of memory that the history takes for each trial

@@ -64,7 +64,7 @@ class Side:
         (self.folder / "train.py").write_text(_OBJECTIVE)
         seconds = {"type": "float", "low": _SHORTEST_TRIAL, "high": _LONGEST_TRIAL}
         space = {"objective": "train:train", "params": {"seconds": seconds}, "trials": 100_000}
-        fields = {**space, "metric": "value", "direction": "minimize"}
+        fields = {**space, "metric": "value", "direction": "minimize", "sampler": "random"}
         (self.folder / "space.json").write_text(json.dumps(fields))
         command = [*_DISTUNE, "master", "--space", "space.json", "--plain"]
         master = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)

@@ -78,6 +78,7 @@ _SPACE: dict[str, Any] = {
     "direction": "minimize",
     "lease": _LEASE,
     "params": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+    "sampler": "random",
 }
 #: Studies that together go through every move: trials that succeed, one that fails and is
 #: tried again; and an end by target, at which waiting trials are withdrawn.

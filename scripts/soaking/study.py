@@ -112,6 +112,7 @@ class SoakedStudy:
             "params": {"x": {"type": "float", "low": 0.0, "high": 1.0}, "pause": pause},
             "metric": "loss",
             "direction": "minimize",
+            "sampler": "random",
             "trials": trials,
             "seed": seed,
             **({"lease": lease} if lease else {}),
