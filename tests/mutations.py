@@ -292,8 +292,8 @@ MUTATIONS = (
         new="        return None",
     ),
     Mutation(
-        "what a person asked for is stopped", "search/judge", tests="tests/test_pruners.py",
-        old="    return trial.purpose is Purpose.TRAIN and all(one is None for one in others)",
+        "what a person asked for is stopped", "search/pruning", tests="tests/test_pruners.py",
+        old="    return trial.purpose is Purpose.TRAIN and is_by_search(trial)",
         new="    return trial.purpose is Purpose.TRAIN",
     ),
     Mutation(

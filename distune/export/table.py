@@ -14,7 +14,7 @@ from distune.search.staged import StagedSampler
 from distune.study.space import CategoricalParameter, IntParameter, Parameter
 from distune.study.stage import Stage
 from distune.study.study import Study
-from distune.study.trial import Metrics, Params, Purpose, Report, Scalar, Trial
+from distune.study.trial import Metrics, Params, Purpose, Report, Scalar, Trial, is_of_search
 
 #: 1970 to 9999, as far as clocks and calendars of other programs reach.
 _LAST_MOMENT = 253_000_000_000.0
@@ -63,7 +63,7 @@ def trial_rows(history: History, top: int | None = None) -> list[TrialRow]:
             trial, result = counted.trial, counted.result
             test = history.get((Purpose.TEST, trial.number))
             stage = None
-            if staged is not None and trial.extends is None and trial.confirms is None:
+            if staged is not None and is_of_search(trial):
                 stage = staged.stage_of(trial.configuration)
             rows.append(
                 TrialRow(

@@ -542,11 +542,10 @@ class _Plan:
         ]
 
 
-def _not_worth_it(snapshot: Snapshot, judge: Judge | None) -> Iterator[Action]:
+def _not_worth_it(snapshot: Snapshot, judge: Judge) -> Iterator[Action]:
     """Trainings that a pruner gives up; not what is taken in vain anyway."""
     silent = {one.worker for one in snapshot.workers if one.silence >= snapshot.study.lease}
-    stops = judge.verdicts(snapshot.history, snapshot.curves) if judge is not None else {}
-    for name, stop in stops.items():
+    for name, stop in judge.verdicts(snapshot.history, snapshot.curves).items():
         if name.worker not in silent and snapshot.history.get(name.key) is None:
             yield Prune(name, stop)
 
@@ -554,13 +553,15 @@ def _not_worth_it(snapshot: Snapshot, judge: Judge | None) -> Iterator[Action]:
 def _used_up(snapshot: Snapshot) -> str | None:
     """Which limit of what a search is worth is reached, if one is."""
     limits, history = snapshot.limits, snapshot.history
-    most, since, best = limits.max_total_seconds, snapshot.since_best, history.best_of_search()
-    paused = (snapshot.files.get(name) for name in snapshot.in_state(State.PAUSED))
-    resting = sum(file.result.seconds for file in paused if file and file.result)
-    if most is not None and history.trained + resting >= most:
-        return f"the {most:g} s of training that it may take are used up"
-    if limits.plateau is not None and since >= limits.plateau and best is not None:
-        return f"{limits.plateau} configurations in a row were no better than trial {best.first}"
+    if (most := limits.max_total_seconds) is not None:
+        paused = (snapshot.files.get(name) for name in snapshot.in_state(State.PAUSED))
+        resting = sum(file.result.seconds for file in paused if file and file.result)
+        if history.trained + resting >= most:
+            return f"the {most:g} s of training that it may take are used up"
+    if (plateau := limits.plateau) is not None and snapshot.since_best >= plateau:
+        best = history.best_of_search()
+        if best is not None:
+            return f"{plateau} configurations in a row were no better than trial {best.first}"
     return None
 
 

@@ -12,7 +12,7 @@ from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.figures import Figure
 from distune.study.study import Study
-from distune.study.trial import Counted, Outcome, Params, Report
+from distune.study.trial import Counted, Outcome, Params, Report, is_of_search
 from distune.watch.display.configurations import varying_parameters
 from distune.watch.display.numbers import format_scalar
 from distune.watch.display.text import clean
@@ -83,7 +83,7 @@ class StudyData:
         configurations = {
             one.trial.number: one.trial.configuration
             for one in self.trials
-            if one.trial.extends is None and one.trial.confirms is None
+            if is_of_search(one.trial)
         }
         return {
             view.stage.name: [n for n, c in sorted(configurations.items()) if view.has(c)]

@@ -11,7 +11,7 @@ from distune.search.configuration import Configuration
 from distune.search.ranking import History
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Asked, Checkpoint, Params, Purpose, Trial
+from distune.study.trial import Asked, Checkpoint, Params, Purpose, Trial, is_by_search
 
 
 class AskedSoFar:
@@ -66,9 +66,7 @@ class AskedSoFar:
         if asked.wish is not None:
             self.wishes.setdefault(asked.wish, asked.configuration)
             self._wished += range(asked.trial, last + 1)
-        if any(
-            one is not None for one in (asked.replaces, asked.extends, asked.wish, asked.confirms)
-        ):
+        if asked.wish is not None or not is_by_search(asked):
             for number in range(asked.trial, last + 1):
                 insort(self._by_name, number)
         if not self._is_over(asked.trial, last):
@@ -229,7 +227,7 @@ def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
     """The line that asked for a trial, made again from it; None if it is none of this study's."""
-    by_name = any(one is not None for one in (trial.replaces, trial.extends, trial.confirms))
+    by_name = not is_by_search(trial)
     first = trial.number - (0 if by_name else trial.repeat)
     repeats = study.repeats
     if trial.confirms is not None:

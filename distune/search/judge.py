@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from distune.search.following import Following
 from distune.search.pruners import PRUNERS
-from distune.search.pruning import Curve, KeptPoints, Peers, Stop, place_of, shown
+from distune.search.pruning import Curve, KeptPoints, Peers, Stop, may_stop, place_of, shown
 from distune.search.race import Race, Verdicts
 from distune.search.racing import RacingPruner
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.study import Study
-from distune.study.trial import Counted, Outcome, Purpose, Trial
+from distune.study.trial import Counted, Outcome, Trial
 
 
 class Judge:
@@ -23,30 +24,24 @@ class Judge:
         self._pruner = named(study.direction, study.pruner_options) if named is not None else None
         self.race: Race | None = None  # of a pruner that has trials pause, and go on
         self._judged: dict[AttemptName, int] = {}  # how many steps
-        self._begin(History(study))
+        self._following = Following()
+        self._begin(study)
 
-    def _begin(self, history: History) -> None:
-        self._history, self._out = history, history.left_out
-        self._read = 0
+    def _begin(self, study: Study) -> None:
         self._counted: list[Curve] = []
         if isinstance(self._pruner, RacingPruner):
-            self.race = self._pruner.race(history.study)
+            self.race = self._pruner.race(study)
         self._stopped: dict[int, Counted] = {}  # by configuration, one of its repeats
 
     def _follow(self, history: History) -> None:
-        if history is not self._history or self._out != history.left_out:
-            self._begin(history)
-        for place in range(self._read, len(history.trials)):
-            counted = history.trials[place]  # decoded one by one: all at once fill the memory
-            searched = counted.trial.extends is None and counted.trial.confirms is None
-            if not searched or not history.stands(counted):
-                continue
+        if self._following.begins_anew(history):
+            self._begin(history.study)
+        for _, counted in self._following.new(history):
             if isinstance(counted.curve, list):
                 complete = counted.result.outcome is Outcome.COMPLETE
                 self._add(Curve(counted.trial, KeptPoints(counted.curve), complete))
             if counted.result.outcome is Outcome.PRUNED and counted.result.why:
                 self._stopped.setdefault(counted.trial.configuration, counted)
-        self._read = len(history.trials)
 
     def _add(self, curve: Curve) -> None:
         if self.race is not None:
@@ -155,11 +150,3 @@ class Judge:
             )
             stop = self._pruner.judge(curve, peers)
         return None if stop is None else stop._replace(steps=len(curve.points))
-
-
-def may_stop(trial: Trial) -> bool:
-    """Whether a pruner has a say: it has none in what persons ask for, in what confirms the best,
-    nor in tests.
-    """
-    others = (trial.replaces, trial.extends, trial.confirms)
-    return trial.purpose is Purpose.TRAIN and all(one is None for one in others)

@@ -2,6 +2,7 @@
 
 import math
 
+from distune.search.following import Following
 from distune.search.ranking import History
 from distune.study.study import Study
 from distune.study.trial import Counted, Outcome, better
@@ -15,27 +16,23 @@ class Plateau:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._begin(History(study))
+        self._following = Following()
+        self._begin()
 
-    def _begin(self, history: History) -> None:
-        self._history, self._out = history, history.left_out
-        self._read = self._since = 0
+    def _begin(self) -> None:
+        self._since = 0
         self._best = math.nan
         self._open: dict[int, list[Counted]] = {}  # by configuration: repeats that are counted
 
     def since(self, history: History) -> int:
         """How many there are; the history has grown since, or is another one."""
-        if history is not self._history or self._out != history.left_out:
-            self._begin(history)
-        for place in range(self._read, len(history.trials)):
-            counted = history.trials[place]  # decoded one by one: all at once fill the memory
-            searched = counted.trial.extends is None and counted.trial.confirms is None
-            if searched and history.stands(counted):
-                repeats = self._open.setdefault(counted.trial.configuration, [])
-                repeats.append(counted)
-                if len(repeats) >= self._study.repeats:
-                    self._take_in(self._open.pop(counted.trial.configuration))
-        self._read = len(history.trials)
+        if self._following.begins_anew(history):
+            self._begin()
+        for _, counted in self._following.new(history):
+            repeats = self._open.setdefault(counted.trial.configuration, [])
+            repeats.append(counted)
+            if len(repeats) >= self._study.repeats:
+                self._take_in(self._open.pop(counted.trial.configuration))
         return self._since
 
     def _take_in(self, repeats: list[Counted]) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field
 from distune.study.options import check_options
 from distune.study.space import Strict
 from distune.study.study import Study
-from distune.study.trial import Direction, Report, Scalar, Trial, better
+from distune.study.trial import Direction, Purpose, Report, Scalar, Trial, better, is_by_search
 
 
 class Point(NamedTuple):
@@ -101,6 +101,13 @@ def points_of(study: Study, reports: Iterable[Report], known: Sequence[Point] = 
         stays = study.summary == "best" and not better(value, stood, study.direction)
         points.append(Point(report.step, report.seconds, value, stood if stays else value))
     return points
+
+
+def may_stop(trial: Trial) -> bool:
+    """Whether a pruner has a say: it has none in what persons have tried again or trained further,
+    in what confirms the best, nor in tests.
+    """
+    return trial.purpose is Purpose.TRAIN and is_by_search(trial)
 
 
 class Stop(NamedTuple):

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distune.search.finalists import FIRST
-from distune.search.pruning import Curve, Point, Stop, points_of
+from distune.search.pruning import Curve, Point, Stop, may_stop, points_of
 from distune.search.rungs import MOST_PAUSED, Bracket, Ladder, Standing
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
 from distune.study.study import Study
-from distune.study.trial import Purpose, Rungs, Trial
+from distune.study.trial import Rungs, Trial
 
 #: Reports after a rung's, until a training is taken for one that does not pause.
 _REPORTS_TO_PAUSE = 2
@@ -58,7 +58,7 @@ class Race:
 
     def begun(self, trial: Trial) -> Trial:
         """A first attempt, with the rung at which it pauses."""
-        if not takes_part(trial):
+        if not may_stop(trial):
             return trial
         ladder = self._bracket_of(trial).ladder
         return trial.replace(rungs=ladder.after([], trial.epochs))
@@ -67,7 +67,7 @@ class Race:
 
     def note(self, curve: Curve, *, over: bool = False) -> None:
         """What a trial has reported so far; whether it is counted."""
-        if takes_part(curve.trial):
+        if may_stop(curve.trial):
             values = self._values(curve.trial, curve.points)
             self._note(curve.trial, values, over=over)
 
@@ -79,7 +79,7 @@ class Race:
     def note_promoted(self, trials: Iterable[Trial]) -> None:
         """What trials that are not counted have passed."""
         for trial in trials:
-            if takes_part(trial) and trial.pauses_at is not None and trial.pauses_at.passed:
+            if may_stop(trial) and trial.pauses_at is not None and trial.pauses_at.passed:
                 self._note(trial, trial.pauses_at.passed)
 
     def _note(self, trial: Trial, values: Sequence[float], *, over: bool = False) -> None:
@@ -115,7 +115,7 @@ class Race:
         found = [(len(self._paused_with(file)), file.trial) for file in paused]
         found += [(len(t.pauses_at.passed), t) for t in going_on if t.pauses_at is not None]
         for many, trial in found:
-            if takes_part(trial) and many > rungs.get(trial.configuration, (0, None))[0]:
+            if may_stop(trial) and many > rungs.get(trial.configuration, (0, None))[0]:
                 rungs[trial.configuration] = many, trial
         known = {n: self._bracket_of(trial).reached(n, many) for n, (many, trial) in rungs.items()}
         return {number: one for number, one in known.items() if one is not None}
@@ -188,12 +188,6 @@ class Race:
         if standing is None or standing.of < factor or standing.is_among_the_best(factor):
             return None
         return Stop(standing.says(bracket.ladder, rung))
-
-
-def takes_part(trial: Trial) -> bool:
-    """What persons ask for runs to its end, and so do tests, and what confirms the best."""
-    others = (trial.replaces, trial.extends, trial.confirms)
-    return trial.purpose is Purpose.TRAIN and all(one is None for one in others)
 
 
 def most_configurations(limits: Iterable[int | None], repeats: int) -> float:

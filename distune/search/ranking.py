@@ -17,7 +17,7 @@ from distune.search.confirming import Confirmation, FreshTrainings, Searched, co
 from distune.search.order import Order
 from distune.share import records
 from distune.study.study import Study
-from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, params_key
+from distune.study.trial import Counted, Dropped, Outcome, Params, Purpose, is_of_search, params_key
 
 
 class CountedTrials(Sequence[Counted]):
@@ -136,7 +136,7 @@ class History:
             self._rank_trial(counted, line)
         if trial.extends is not None:
             self._extending.add(trial.number)
-        if any(one is not None for one in (trial.extends, trial.wish, trial.confirms)):
+        if trial.wish is not None or not is_of_search(trial):
             self._on_top.add(trial.number)
         if trial.replaces is not None and trial.replaces not in self._replaced:
             self._take_out(trial.replaces)

@@ -12,7 +12,7 @@ from distune.search.sampler import Nothing, Question, Sampler, SpaceSampler, Sug
 from distune.search.samplers import SAMPLERS
 from distune.study.stage import Stage, stage_space
 from distune.study.study import Study
-from distune.study.trial import Asked, Counted, Params
+from distune.study.trial import Asked, Counted, Params, is_of_search
 
 _MOST = 100_000  # configurations of one stage
 
@@ -157,7 +157,7 @@ class StagedSampler:
 
     def _count(self, counted: Counted) -> None:
         last = self._begun[-1]
-        if counted.trial.extends is not None or counted.trial.confirms is not None:
+        if not is_of_search(counted.trial):
             return  # it was trained for longer than what the stage compares, or confirms its best
         if last.has(counted.trial.configuration):
             last.history.add(counted)

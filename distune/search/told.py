@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from random import Random
 
 from distune.search.drawing import draw
+from distune.search.following import Following
 from distune.search.goals import is_plain
 from distune.search.ranking import History
 from distune.search.sampler import Reached
 from distune.study.constraint import SECONDS
 from distune.study.space import Parameter, may_be
 from distune.study.study import Study
-from distune.study.trial import Asked, Counted, Metrics, Outcome, Params, Scalar
+from distune.study.trial import Asked, Counted, Metrics, Outcome, Params, Scalar, is_by_search
 
 #: A bound may be exceeded by infinity, of which no model makes anything.
 _MOST_EXCESS = 1e6
@@ -144,37 +145,25 @@ class Telling:
     """
 
     def __init__(self) -> None:
-        self._history: History | None = None
-        self._out = self._read = 0
+        self._following = Following()
 
     def follow(
         self, history: History, in_flight: Sequence[Asked], reached: Reached | None = None
     ) -> News:
-        anew = history is not self._history or self._out != history.left_out
+        anew = self._following.begins_anew(history)
         if anew:
-            self._history, self._out, self._read = history, history.left_out, 0
             self._open: dict[int, Told] = {}  # of which something is counted
             self._begun: set[int] = set()
             self._reached: Reached = {}
-        for place, counted in enumerate(history.trials[self._read :], self._read):
-            # One that trains another further is no setting of the space; what confirms one of the
-            # best has another use for its values.
-            its_own = counted.trial.extends is None and counted.trial.confirms is None
-            if its_own and history.stands(counted):
-                number = counted.trial.configuration
-                told = self._open.setdefault(
-                    number, Told(number, counted.trial.params, history.study)
-                )
-                told.take_in(counted, place)
-        self._read = len(history.trials)
+        # One that trains another further is no setting of the space; what confirms one of the best
+        # has another use for its values.
+        for place, counted in self._following.new(history):
+            number = counted.trial.configuration
+            told = self._open.setdefault(number, Told(number, counted.trial.params, history.study))
+            told.take_in(counted, place)
         # What is tried again, trained further or confirmed has had its say; a successor is heard
         # later.
-        by_sampler = (
-            one
-            for one in in_flight
-            if one.replaces is None and one.extends is None and one.confirms is None
-        )
-        running = {one.configuration: one.params for one in by_sampler}
+        running = {one.configuration: one.params for one in filter(is_by_search, in_flight)}
         over = [self._open.pop(number) for number in self._open.keys() - running.keys()]
         new = {number: params for number, params in running.items() if number not in self._begun}
         self._begun.update(running, (told.number for told in over))

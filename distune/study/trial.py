@@ -215,6 +215,20 @@ class Trial(Record, frozen=True, kw_only=True):
         return len(self.failed_on)
 
 
+def is_of_search(one: Trial | Asked) -> bool:
+    """Whether it is a training of a setting of the search: it trains no other trial further, and
+    confirms none.
+    """
+    return one.extends is None and one.confirms is None
+
+
+def is_by_search(one: Trial | Asked) -> bool:
+    """Whether the search has asked for it, or a person for its setting: nor is it another trial
+    that is tried again.
+    """
+    return is_of_search(one) and one.replaces is None
+
+
 class Claim(Record, frozen=True, kw_only=True):
     """Which worker took it, on what. `time` is the worker's own clock, to be shown only (P6).
 
