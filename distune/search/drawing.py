@@ -34,10 +34,12 @@ class Coordinates(Random):
         return int(self.random() * start)
 
 
-def draw_allowed(space: Space, rng: Random) -> dict[str, Scalar] | None:
-    """A setting that the space does not exclude; None if there are hardly any."""
+def draw_allowed(
+    space: Space, rng: Random, given: Params | None = None
+) -> dict[str, Scalar] | None:
+    """A setting of `draw_setting` that the space does not exclude; None if there are hardly any."""
     for _ in range(_MOST_DRAWS):
-        setting = draw_setting(space, rng)
+        setting = draw_setting(space, rng, given)
         if not space.excludes(setting):
             return setting
     return None

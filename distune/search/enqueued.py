@@ -5,13 +5,11 @@ from dataclasses import replace
 from random import Random
 
 from distune.search.asked import AskedSoFar
-from distune.search.drawing import draw_setting
+from distune.search.drawing import draw_allowed, draw_setting
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.study.space import Space
 from distune.study.study import Study
 from distune.study.trial import Asked, Params, Scalar
-
-_MOST_DRAWS = 1000
 
 
 class EnqueuedFirst:
@@ -91,9 +89,6 @@ def asked_by_a_person(
 
 def _completed(space: Space, seed: int, number: int, setting: Params) -> dict[str, Scalar]:
     """A setting with what it leaves out, which is drawn: so that it is not excluded, if it can."""
-    rng = Random(f"distune enqueued {seed} {number}")
-    for _ in range(_MOST_DRAWS):
-        found = draw_setting(space, rng, setting)
-        if not space.excludes(found):
-            break
-    return found
+    draws = f"distune enqueued {seed} {number}"
+    allowed = draw_allowed(space, Random(draws), setting)
+    return allowed or draw_setting(space, Random(draws), setting)

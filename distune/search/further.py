@@ -48,7 +48,7 @@ def _known(study: Study, params: Params, wanted: Mapping[str, float]) -> Params:
     Raises:
         UserError: something else of a built-in training is to be changed.
     """
-    workload = _workload_of(study)
+    workload = workload_of(study)
     if workload is None:
         return params
     for name in wanted:
@@ -81,14 +81,15 @@ def spanning_schedule(study: Study, params: Params) -> str | None:
     """The schedule of a built-in training, if the number of its epochs decides on each step of it:
     then no shorter training is the beginning of a longer one.
     """
-    workload = _workload_of(study)
+    workload = workload_of(study)
     if workload is None:
         return None
     schedule = workload.hyperparameters.model_validate(dict(params)).schedule
     return None if schedule == "constant" else schedule
 
 
-def _workload_of(study: Study) -> Workload | None:
+def workload_of(study: Study) -> Workload | None:
+    """The built-in objective that a study trains, if it does."""
     return None if study.command is not None else WORKLOADS.get(study.objective or "")
 
 

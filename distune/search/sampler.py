@@ -96,10 +96,12 @@ class SpaceSampler(Sampler):
     Attributes:
         options: what it takes beside its name, as fields.
         several: whether it can search for several objectives at once.
+        lists: whether it takes the space file's `settings`, and needs them.
     """
 
     options: ClassVar[type[Strict]] = NoOptions
     several: ClassVar[bool] = True
+    lists: ClassVar[bool] = False
     slow = False
 
     @classmethod
@@ -114,9 +116,20 @@ class SpaceSampler(Sampler):
         Raises:
             ValueError: it cannot; `key: problem`, as of a space file's mistakes.
         """
-        if settings is not None:
+        if settings is not None and not cls.lists:
             raise ValueError('settings: only the sampler "list" takes them: say "sampler": "list"')
         check_options("sampler", cls.options, options)
+        if settings is None and cls.lists:
+            raise ValueError('settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...]')
+        cls.check_params(params)
+
+    @classmethod
+    def check_params(cls, params: Mapping[str, Parameter]) -> None:
+        """See that it can sample parameters like these.
+
+        Raises:
+            ValueError: as above.
+        """
 
     def __init__(
         self,

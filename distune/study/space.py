@@ -39,14 +39,15 @@ def _lists_of_values(condition: Any) -> Any:
     return {name: list(map(as_scalar, values)) for name, values in lists.items()}
 
 
-def _scalars(setting: Any) -> Any:
+def scalars(setting: Any) -> Any:
+    """A setting with `as_scalar` of its values; what is none stays as it is."""
     if not isinstance(setting, Mapping):
         return setting
     return {name: as_scalar(value) for name, value in setting.items()}
 
 
 #: Values of some of the parameters.
-Setting = Annotated[dict[str, Scalar], BeforeValidator(_scalars)]
+Setting = Annotated[dict[str, Scalar], BeforeValidator(scalars)]
 
 #: Parameters, and the values of which each must have one.
 _Condition = Annotated[dict[str, list[Scalar]], BeforeValidator(_lists_of_values)]

@@ -12,7 +12,7 @@ from distune.cli import terminal
 from distune.cli.halting import Standing
 from distune.cli.options import LOGS, AnyOwner, Logs, StudyName
 from distune.errors import UserError
-from distune.study.space import as_scalar
+from distune.study.space import scalars
 from distune.study.study import Study
 from distune.study.trial import Params
 
@@ -59,8 +59,8 @@ def _checked(study: Study, text: str) -> Params:
     Raises:
         UserError: it is none of the study's.
     """
+    from distune.search.further import workload_of
     from distune.space_file.model import check_enqueued
-    from distune.workloads import WORKLOADS
 
     study.refuse_earlier()
     if study.stages is not None:
@@ -75,10 +75,9 @@ def _checked(study: Study, text: str) -> Params:
         ) from None
     if not isinstance(setting, dict):
         raise UserError(f"""{text!r} is no JSON object: write '{{"NAME": VALUE}}'""")
-    setting = {name: as_scalar(value) for name, value in setting.items()}
-    workload = None if study.command is not None else WORKLOADS.get(study.objective or "")
+    checked: Params = scalars(setting)
     try:
-        check_enqueued(study.space, workload, setting, study.name)
+        check_enqueued(study.space, workload_of(study), checked, study.name)
     except ValueError as error:
         raise UserError(str(error)) from None
-    return setting
+    return checked

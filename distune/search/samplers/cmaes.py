@@ -2,12 +2,11 @@
 stretches and shrinks. For ranges of numbers, hundreds of trials, and few workers at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from distune.search.evolution_strategy import EvolutionStrategy
 from distune.search.learning import LearningSampler, Model, PopulationOptions
 from distune.study.space import CategoricalParameter, Parameter
-from distune.study.trial import Params, Scalar
 
 
 class CmaEsSampler(LearningSampler):
@@ -18,13 +17,7 @@ class CmaEsSampler(LearningSampler):
     options = PopulationOptions
 
     @classmethod
-    def check(
-        cls,
-        params: Mapping[str, Parameter],
-        settings: Sequence[Params] | None,
-        options: Mapping[str, Scalar],
-    ) -> None:
-        super().check(params, settings, options)
+    def check_params(cls, params: Mapping[str, Parameter]) -> None:
         for name, spec in params.items():
             if isinstance(spec, CategoricalParameter) and len(spec.choices) > 1:
                 raise ValueError(

@@ -38,13 +38,7 @@ class GridSampler(SpaceSampler):
         self._begin()
 
     @classmethod
-    def check(
-        cls,
-        params: Mapping[str, Parameter],
-        settings: Sequence[Params] | None,
-        options: Mapping[str, Scalar],
-    ) -> None:
-        super().check(params, settings, options)
+    def check_params(cls, params: Mapping[str, Parameter]) -> None:
         for name, spec in params.items():
             if spec.grid() is None:
                 raise ValueError(

@@ -1,9 +1,7 @@
 """An explicit list of settings, in its order."""
 
-from collections.abc import Mapping, Sequence
-
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
-from distune.study.space import Parameter, Space
+from distune.study.space import Space
 from distune.study.trial import Params, Scalar
 
 
@@ -12,6 +10,7 @@ class ListSampler(SpaceSampler):
     what a setting leaves out.
     """
 
+    lists = True
     endless = False
     exchangeable = False
     at_once = None
@@ -20,17 +19,6 @@ class ListSampler(SpaceSampler):
     def _prepare(self) -> None:
         filled = (_filled_in(self._space, setting) for setting in self._settings or [])
         self._tried = [setting for setting in filled if not self._space.excludes(setting)]
-
-    @classmethod
-    def check(
-        cls,
-        params: Mapping[str, Parameter],
-        settings: Sequence[Params] | None,
-        options: Mapping[str, Scalar],
-    ) -> None:
-        super().check(params, None, options)
-        if settings is None:
-            raise ValueError('settings: the sampler "list" needs "settings": [{"lr": 0.1}, ...]')
 
     @property
     def size(self) -> int:

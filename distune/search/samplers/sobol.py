@@ -1,12 +1,11 @@
 """A scrambled Sobol sequence (Owen, 1998): random search that leaves no region out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 
 from distune.search.drawing import Coordinates, draw_allowed, draw_setting
 from distune.search.sampler import Nothing, Question, SpaceSampler, Suggestion
 from distune.study.space import Parameter
-from distune.study.trial import Params, Scalar
 
 _MOST_DIMENSIONS = 21201  # the direction numbers that SciPy has
 _MOST_POINTS = 2**30
@@ -24,13 +23,7 @@ class SobolSampler(SpaceSampler):
     size = None
 
     @classmethod
-    def check(
-        cls,
-        params: Mapping[str, Parameter],
-        settings: Sequence[Params] | None,
-        options: Mapping[str, Scalar],
-    ) -> None:
-        super().check(params, settings, options)
+    def check_params(cls, params: Mapping[str, Parameter]) -> None:
         if len(params) > _MOST_DIMENSIONS:
             raise ValueError(f"params: a Sobol sequence has {_MOST_DIMENSIONS} dimensions at most")
 
