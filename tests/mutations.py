@@ -210,7 +210,7 @@ MUTATIONS = (
     Mutation(
         "what was asked for is published before it is remembered", "master",
         tests="tests/test_asked.py",
-        old="self._asked.add([one.asked for one in plan if isinstance(one, planner.Ask)])",
+        old="self._asked.add([one.asked for one in plan if isinstance(one, actions.Ask)])",
         new="pass",
     ),
     Mutation(
@@ -240,42 +240,42 @@ MUTATIONS = (
     ),
     # -- the planner ---------------------------------------------------------------------
     Mutation(
-        "an attempt is counted although its trial has another", "master/planner",
+        "an attempt is counted although its trial has another", "master/attempts",
         tests="tests/test_planner.py",
-        old="elif name.key in self.settled_now or (\n            counted is not None and not "
+        old="elif name.key in self._settled_now or (\n            counted is not None and not "
         "_same_attempt(counted, name)\n        ):",
         new="elif False:",
     ),
     Mutation(
-        "a trial that is counted gets a successor", "master/planner",
+        "a trial that is counted gets a successor", "master/attempts",
         tests="tests/test_planner.py",
-        old="        if self.snapshot.history.get(name.key) is not None or name.key in "
-        "self.settled_now:\n            return None\n",
+        old="        if self._snapshot.history.get(name.key) is not None or name.key in "
+        "self._settled_now:\n            return None\n",
         new="",
     ),
     Mutation(
-        "what is lost is put away without a successor", "master/planner",
+        "what is lost is put away without a successor", "master/attempts",
         tests="tests/test_planner.py",
         old="        if successor is not None:\n            yield Publish(successor)\n"
         "        yield PutAway(name)",
         new="        yield PutAway(name)",
     ),
     Mutation(
-        "no attempt is ever taken back", "master/planner",
-        old="elif counted is not None or silence.get(name.worker, 0.0) >= self.study.lease:",
+        "no attempt is ever taken back", "master/attempts",
+        old="elif counted is not None or silence.get(name.worker, 0.0) >= self._study.lease:",
         new="elif counted is not None:",
     ),
     Mutation(
-        "more trials are published than were asked for", "master/planner",
-        old="while not self.asked.wants(number, self.limit):", new="while False:",
+        "more trials are published than were asked for", "master/publishing",
+        old="while not self._known.wants(number, self._limit):", new="while False:",
     ),
     Mutation(
-        "the study ends a trial early", "master/planner",
-        old="enough = self.limit is not None and asked_for >= self.limit",
-        new="enough = self.limit is not None and asked_for + 1 >= self.limit",
+        "the study ends a trial early", "master/ending",
+        old="enough = self._limit is not None and asked_for >= self._limit",
+        new="enough = self._limit is not None and asked_for + 1 >= self._limit",
     ),
     Mutation(
-        "the next attempt has the number of the one before", "master/planner",
+        "the next attempt has the number of the one before", "master/attempts",
         tests="tests/test_planner.py",
         old="        return trial.replace(\n            attempt=name.attempt + 1,",
         new="        return trial.replace(\n            attempt=name.attempt,",
@@ -303,8 +303,8 @@ MUTATIONS = (
         new="        if False:\n            return Stop(",
     ),
     Mutation(
-        "what failed is counted at once", "master/planner", tests="tests/test_planner.py",
-        old="return trial.failures + 1 < self.study.max_attempts", new="return False",
+        "what failed is counted at once", "master/attempts", tests="tests/test_planner.py",
+        old="return trial.failures + 1 < self._study.max_attempts", new="return False",
     ),
     Mutation(
         "a trial without a file is not missed", "watch/expected", tests=_MASTER,
@@ -351,7 +351,7 @@ MUTATIONS = (
         old="if self._doubts.confirmed(name.seen_path):", new="if True:",
     ),
     Mutation(
-        "a study ends without a look at its files", "master/actions", tests=_VERIFY,
+        "a study ends without a look at its files", "master/applying", tests=_VERIFY,
         old="if not self._checking.go_on() or len(history) > known:", new="if False:",
     ),
     Mutation(
@@ -381,18 +381,18 @@ MUTATIONS = (
     # -- a pause, a stop -----------------------------------------------------------------
     Mutation(
         "a paused study publishes", "master/planner", tests=_HALTING,
-        old="        if self.snapshot.halt is Halt.PAUSE:\n", new="        if False:\n",
+        old="        if self._snapshot.halt is Halt.PAUSE:\n", new="        if False:\n",
     ),
     Mutation(
         "a worker claims in a pause", "worker/claims", tests=_HALTING,
         old="    return halt is None or", new="    return halt is not Halt.STOP or",
     ),
     Mutation(
-        "what is trained is cut off by a stop that waits", "master/planner", tests=_HALTING,
+        "what is trained is cut off by a stop that waits", "master/ending", tests=_HALTING,
         old="        if not ending.stopped:\n", new="        if True:\n",
     ),
     Mutation(
-        "what waits is withdrawn when a study is stopped", "master/actions", tests=_HALTING,
+        "what waits is withdrawn when a study is stopped", "master/applying", tests=_HALTING,
         old=" if not action.stopped else ():", new=":",
     ),
     Mutation(

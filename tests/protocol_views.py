@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from distune.master import planner
-from distune.master.actions import is_new
-from distune.master.planner import (
-    LISTINGS_TO_VANISH,
+from distune.master.actions import (
     Action,
     Ask,
     Count,
@@ -22,7 +20,9 @@ from distune.master.planner import (
     PutAway,
     Replace,
     Withdraw,
+    is_new,
 )
+from distune.master.attempts import LISTINGS_TO_VANISH
 from distune.search.asked import AskedSoFar
 from distune.search.judge import Judge
 from distune.search.race import Verdicts

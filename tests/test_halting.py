@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from distune.master.planner import Finish, Prune, Publish, Withdraw
+from distune.master.actions import (
+    Finish,
+    Prune,
+    Publish,
+    Withdraw,
+)
 from distune.share import protocol, records
 from distune.share.doubts import PATIENCE
 from distune.share.folder import Folder

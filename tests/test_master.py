@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from distune.errors import ShareError, UserError
+from distune.master.attempts import LISTINGS_TO_VANISH
 from distune.master.lock import Identity, Rivals, only_master
 from distune.master.master import Master
-from distune.master.planner import LISTINGS_TO_VANISH
 from distune.search.staged import make_sampler
 from distune.share import protocol, records
 from distune.share.doubts import PATIENCE

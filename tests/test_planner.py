@@ -8,9 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from distune.master import planner
-from distune.master.planner import (
-    FAILURES_TO_STOP,
-    LISTINGS_TO_VANISH,
+from distune.master.actions import (
     Action,
     Ask,
     Count,
@@ -26,6 +24,8 @@ from distune.master.planner import (
     Replace,
     Withdraw,
 )
+from distune.master.attempts import LISTINGS_TO_VANISH
+from distune.master.ending import FAILURES_TO_STOP
 from distune.search.asked import AskedSoFar
 from distune.search.ranking import History
 from distune.search.sampler import Nothing, Question, Reached, Sampler, Suggestion

@@ -9,7 +9,8 @@ from typing import Literal
 
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
 from distune.master import planner
-from distune.master.actions import Actions, is_new, is_test
+from distune.master.actions import asks_to_confirm, is_new, is_test
+from distune.master.applying import Applying
 from distune.master.asked import Remembered
 from distune.master.asking import PatientSampler
 from distune.master.checking import Checking
@@ -139,7 +140,7 @@ class Master:
         checking = Checking(store, self.observer, self._asked, self._counting, doubts)
         checking.restore_files()
         self.keeping = Keeping(store, self.observer.history, self.asked)
-        self._actions = Actions(
+        self._applying = Applying(
             store, self.observer, self._asked, self._counting, checking, self.keeping
         )
         self._wishes = Wishes(
@@ -165,7 +166,7 @@ class Master:
     @property
     def finished(self) -> Finished | None:
         """How the study ended, when it has."""
-        return self._actions.finished
+        return self._applying.finished
 
     def _succeed(self, before: MasterBeat | None) -> None:
         """Go on from where the master before this one has stopped."""
@@ -253,7 +254,7 @@ class Master:
         if snapshot.wishes and snapshot.halt is None:
             self._wishes.take_in(snapshot.wishes, lambda: self.next_number)
         plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)
-        if planner.asks_to_confirm(plan) and self._asked.hears_of_more():
+        if asks_to_confirm(plan) and self._asked.hears_of_more():
             plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)
         if self.finished is not None and any(map(is_test, plan)):
             self._reopen()  # what has been counted since has another winner
@@ -261,7 +262,7 @@ class Master:
         if plan or (patrols and not checks):
             self._keep_study()  # or it would set another study's trials aside
         self.pace.follow(len(snapshot.in_state(State.WAITING)), sum(map(is_new, plan)), seconds)
-        self._actions.apply(plan, snapshot)
+        self._applying.apply(plan, snapshot)
         if self.finished is not None:
             self._beat("finished")
         if patrols:
@@ -302,11 +303,11 @@ class Master:
             if missing or listing.attempts or listing.wishes:
                 self._reopen()
                 return
-        self._actions.finished = finished
+        self._applying.finished = finished
 
     def _reopen(self) -> None:
         self.store.reopen()
-        self._actions.finished = None
+        self._applying.finished = None
         why = "another master wrote it, and there is more to do"
         self.observer.add_event("trouble", f"{protocol.FINISHED} removed: {why}")
 
