@@ -161,6 +161,7 @@ class Ending:
                 best=counted.result.metrics,
                 checkpoints=[],  # those are of its training, and go on for longer
                 rungs=UNSET,  # it trains as far as the best step, at once
+                wasted=UNSET,
             )
             for counted in trained
         ]
@@ -169,13 +170,12 @@ class Ending:
 def _used_up(snapshot: Snapshot) -> str | None:
     """Which limit of what a search is worth is reached, if one is."""
     limits, history = snapshot.limits, snapshot.history
-    if (most := limits.max_total_seconds) is not None:
-        paused = (snapshot.files.get(name) for name in snapshot.in_state(State.PAUSED))
-        resting = sum(file.result.seconds for file in paused if file and file.result)
-        if history.trained + resting >= most:
-            return f"the {most:g} s of training that it may take are used up"
+    if (most := limits.max_total_seconds) is not None and snapshot.trained >= most:
+        return f"the {most:g} s of training that it may take are used up"
     if (plateau := limits.plateau) is not None and snapshot.since_best >= plateau:
         best = history.best_of_search()
         if best is not None:
-            return f"{plateau} configurations in a row were no better than trial {best.first}"
+            found = f"no better than trial {best.first}"
+            found = "not on the front" if snapshot.study.objectives else found
+            return f"{plateau} configurations in a row were {found}"
     return None

@@ -179,6 +179,8 @@ class Trial(Record, frozen=True, kw_only=True):
     #: Of the attempts before, that this one may go on from: the last one comes first.
     checkpoints: Checkpoints = []
     rungs: Rungs | msgspec.UnsetType = msgspec.UNSET  # only where the study's pruner has rungs
+    #: Seconds of training by the attempts before, of what this one does not go on from, if any.
+    wasted: Annotated[float, Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
@@ -208,6 +210,11 @@ class Trial(Record, frozen=True, kw_only=True):
         """How many steps it will have, if its `epochs` say so."""
         epochs = self.params.get("epochs")
         return epochs if isinstance(epochs, int) and epochs >= 1 else None
+
+    @property
+    def wasted_seconds(self) -> float:
+        """Of training by the attempts before, of what this one does not go on from."""
+        return self.wasted if isinstance(self.wasted, float) else 0.0
 
     @property
     def failures(self) -> int:

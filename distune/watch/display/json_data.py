@@ -40,7 +40,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "master_heard": snapshot.master_heard,
         "reason": snapshot.finished.reason if snapshot.finished else None,
         "elapsed": snapshot.elapsed,
-        "trained": history.trained,
+        "trained": snapshot.trained,
         "since_best": snapshot.since_best,
         "limits": snapshot.limits.as_dict(),
         "trials": {
