@@ -408,6 +408,7 @@ class World:
                 "best": None,
                 "checkpoints": [],
                 "rungs": UNSET,
+                "wasted": UNSET,
             }
             again = trial.replace(**same)
             assert again == wanted.replace(**same), f"{where}: P5: {path}"
@@ -436,6 +437,9 @@ class World:
         assert confirmation.is_over, f"{where}: {confirmation.found}"
         assert len(beyond) <= confirmation.most, f"{where}: {confirmation.found}"
         assert finished.reason.endswith(confirmation.words()[0]), f"{where}: {finished.reason}"
+        stopped = [c.trial for c in history.trials if c.result.outcome is Outcome.PRUNED]
+        ahead = [trial for trial in stopped if trial.confirms is not None]
+        assert all(trial.repeat >= confirmation.found.rounds for trial in ahead), where
         return beyond
 
     def _check_curves(self, where: str) -> None:
@@ -509,6 +513,8 @@ class World:
                 assert line.result.value == value_of(self.study, line.trial), f"{where}: wrong"
             elif line.result.outcome is Outcome.PRUNED:
                 ended_early = self.limits.time_limit is not None or self.study.pruner is not None
+                # Begun ahead of a round that did not come.
+                ended_early |= line.trial.confirms is not None
                 assert ended_early, f"{where}: {line.result}"
             else:
                 assert self.failing > 0 or self.broken, f"{where}: {line.result}"

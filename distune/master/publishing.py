@@ -46,10 +46,7 @@ class Publishing:
 
     def new_trials(self) -> Iterator[Action]:
         """As many as keep the workers busy until the next look; what has paused goes first."""
-        busy = [view for view in self._snapshot.workers if view.silence < self._study.lease]
-        slots = sum(
-            view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
-        )
+        slots = self.slots
         done = len(self._snapshot.in_state(State.DONE)) if self._some_succeed() else 0
         if self._sampler.at_once is None:
             wanted = max(_FEWEST_WAITING, 2 * slots, _AHEAD * done)
@@ -65,13 +62,21 @@ class Publishing:
         for _ in range(more):
             while not self._known.wants(number, self._limit):
                 number += 1
-                if number >= self._known.next_trial:
+                if number > self._known.next_trial:
                     return
             asked = self.asked(number)
             if asked is None:
                 return
             yield Publish(self._judge.begun(trial_of(self._study, asked, number)))
             number += 1
+
+    @property
+    def slots(self) -> int:
+        """How many trials the workers train at a time."""
+        busy = [view for view in self._snapshot.workers if view.silence < self._study.lease]
+        return sum(
+            view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
+        )
 
     def promotions(self, most: int = _MOST_WAITING, *, last: bool = False) -> Iterator[Action]:
         """As late as that does not keep a worker waiting: the more is known."""

@@ -39,6 +39,7 @@ class AskedSoFar:
         #: Fresh trainings that confirm the best: by the first trial of the configuration that they
         #: confirm and the index of their seed. Of one that was tried again, the last trial.
         self.confirms: dict[tuple[int, int], int] = {}
+        self._at_the_end: set[int] = set()  # numbers of these that no person has asked for
         #: Numbers of all that the limit does not count, sorted.
         self._by_name: list[int] = []
 
@@ -63,6 +64,8 @@ class AskedSoFar:
         if asked.confirms is not None:
             which = asked.confirms, asked.repeat
             self.confirms[which] = max(asked.trial, self.confirms.get(which, 0))
+            if asked.replaces is None:
+                self._at_the_end.add(asked.trial)
         if asked.wish is not None:
             self.wishes.setdefault(asked.wish, asked.configuration)
             self._wished += range(asked.trial, last + 1)
@@ -115,14 +118,26 @@ class AskedSoFar:
         has = self._history.has
         return any(not has((Purpose.TRAIN, number)) for number in self._wished)
 
+    def for_the_end(self, before: int) -> int:
+        """How many trials with lower numbers confirm the best, as far as they are not counted."""
+        has = self._history.has
+        return sum(n < before and not has((Purpose.TRAIN, n)) for n in self._at_the_end)
+
+    def is_for_the_end(self, number: int) -> bool:
+        """Whether a trial confirms one of the best, and no person has asked for it."""
+        return number in self._at_the_end
+
     def wishes_before(self, configuration: int) -> int:
         """How many configurations persons have asked for before this one, and no sampler."""
         return sum(number < configuration for number in self.wishes.values())
 
     def wants(self, number: int, limit: int | None) -> bool:
         """Whether a trial is one of the first `limit`, not counting those that a person has asked
-        for, or that confirm the best, which are wanted whatever the limit.
+        for, which are wanted whatever the limit, nor those that confirm the best: which of these
+        are wanted, the end says.
         """
+        if number in self._at_the_end:
+            return False
         if limit is None:
             return True
         before = bisect_left(self._by_name, number)

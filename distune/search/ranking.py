@@ -307,7 +307,7 @@ class History:
             for one in before:
                 one.is_confirmed = False
             for one in found.order:
-                one.is_confirmed = True
+                one.is_confirmed, one.rounds = True, found.found.rounds
             self._confirmation = now, found
         return self._confirmation[1]
 
