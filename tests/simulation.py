@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -102,7 +103,7 @@ class World:
         self._person = random.Random(f"person {seed}")
         self._accident = random.Random(f"accident {seed}")
         self.ledger = Ledger(self.share)
-        self.learns = False  # the sampler, which never answers in the same way twice
+        self.learns = False  # the sampler, so that two masters get two answers: see `_meanwhile`
         self.meddled = False  # a test has deleted files
         self.thawed = False  # those that slept through the end have woken up
         self.ended_at = -math.inf  # when a master ended it last, that saw all there was
@@ -120,7 +121,11 @@ class World:
             for name in names
         ]
         for actor in self.actors:
+            actor.folder.meanwhile = partial(self._meanwhile, actor)
+        for actor in self.actors:
             actor.wakes_at = self.rng.uniform(0, 5)
+        self._between = random.Random(f"between {seed}")
+        self._interrupted = False
 
     def _folder(self, name: str, faults: Faults) -> MemoryFolder:
         def trace(line: str) -> None:
@@ -224,6 +229,18 @@ class World:
                 actor.process.observer.blind()
             else:
                 actor.process = None
+
+    def _meanwhile(self, actor: Actor, path: str) -> None:
+        """Have another master take its turn just before or after one of them asks."""
+        if not self.learns or path != protocol.ASKED or self._interrupted:
+            return
+        others = [a for a in self.actors if isinstance(a.process, Master) and a is not actor]
+        if others and self._between.random() < 0.3:
+            self._interrupted = True
+            other = self._between.choice(others)
+            self._trace(f"{self.clock:8.2f} meanwhile {other.name}")
+            self._take_turn(other)
+            self._interrupted = False
 
     def _step(self, actor: Actor) -> None:
         process = actor.process
@@ -503,8 +520,8 @@ class World:
             counted = file.trial, file.claim.worker, file.result
             assert (line.trial, line.worker, line.result) == counted, f"{where}: P3: {line}"
         assert sorted(c.trial.number for c in history.trials) == sorted(expected), where
-        of_the_search = sum(one.trial.confirms is None for one in history.trials)
-        assert history.configurations == of_the_search // self.study.repeats
+        searched = [one.trial for one in history.trials if one.trial.confirms is None]
+        assert history.configurations == len({one.configuration for one in searched}), where
         first = {counted.trial.number: counted for counted in history.trials}
         for line in first.values():
             if line.result.why:
@@ -603,10 +620,18 @@ def _confirming(rng: random.Random) -> dict[str, Any]:
 
 
 def simulate(
-    seed: int, trace: Callable[[str], None] | None = None, masters: int | None = None
+    seed: int,
+    trace: Callable[[str], None] | None = None,
+    masters: int | None = None,
+    *,
+    learns: bool | None = None,
 ) -> World:
     """One history with everything in it that the seed says, checked. Locks always lie here: what
     keeps two masters apart, if there are two, is the share alone.
+
+    Args:
+        masters: how many there are, whatever the seed says; likewise
+        learns: whether their samplers learn.
     """
     rng = random.Random(f"shape {seed}")
     workers = rng.randint(1, 4)
@@ -633,6 +658,12 @@ def simulate(
     elif chooses.random() < 0.33:
         study = study.model_copy(update=_race(chooses))
         limits = limits.replace(trials=2 * (limits.trials or 1))
+    if random.Random(f"learns {seed}").random() < 0.1 if learns is None else learns:
+        repeats = random.Random(f"repeats {seed}").choice([1, 2]) if study.pruner is None else 1
+        options = {"n_startup_trials": 1}
+        update = {"sampler": "tpe", "sampler_options": options, "repeats": repeats}
+        study = study.model_copy(update=update)
+        limits = limits.replace(trials=(limits.trials or 1) * repeats)
     if more.random() < 0.15:
         limits = limits.replace(time_limit=more.uniform(5.0, 60.0))
     world = World(
@@ -653,12 +684,14 @@ def simulate(
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,
     )
+    world.learns = study.sampler == "tpe"
     try:
         world.run()
         world.check()
         world.thaw().check()
     except AssertionError:
         again = f"--seeds {seed}" + (f" --masters {masters}" if masters else "")
+        again += " --learning" if learns else ""
         print(f"\nreplay with: python -m tests.simulation {again} --trace", file=sys.stderr)
         raise
     return world
@@ -668,6 +701,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0:1000", help="one seed, or FROM:TO")
     parser.add_argument("--masters", type=int, help="as many in every history, without a lock")
+    parser.add_argument("--learning", action="store_true", help="samplers that learn in all")
     parser.add_argument("--trace", action="store_true", help="print every operation")
     options = parser.parse_args()
     first, _, last = options.seeds.partition(":")
@@ -675,7 +709,8 @@ def main() -> None:
     operations: Counter[str] = Counter()
     lives = trained = resumed = 0
     for seed in seeds:
-        world = simulate(seed, print if options.trace else None, options.masters)
+        trace = print if options.trace else None
+        world = simulate(seed, trace, options.masters, learns=options.learning or None)
         lives += sum(actor.lives for actor in world.actors)
         trained += len(world.ledger.begun)
         resumed += sum(begun.after > 0 for begun in world.ledger.begun)

@@ -239,3 +239,20 @@ def test_a_rung_of_seconds_is_told_as_such() -> None:
     told = Told(0, at, a_study())
     told.take_in(one, 0)
     assert told.stopped == (30, 0.4)
+
+
+def test_where_another_setting_stands_than_was_told_to_run_all_is_told_anew() -> None:
+    """Of two masters' settings with one number."""
+    of = a_study()
+    mine, others = (asked_for(of, 0, Suggestion({"x": at, "y": at})) for at in (0.1, 0.9))
+    history, telling = History(of), Telling()
+    telling.follow(history, [mine])
+    assert not telling.follow(history, [mine]).anew
+    news = telling.follow(history, [others])
+    assert (news.anew, news.running) == (True, {0: others.params})
+    telling = Telling()
+    telling.follow(history, [mine])
+    history.extend(results_of(of, others))
+    news = telling.follow(history, [])
+    assert (news.anew, [told.params for told in news.over]) == (True, [others.params])
+    assert not telling.follow(history, []).anew

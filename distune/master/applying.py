@@ -47,7 +47,8 @@ class Applying:
             ShareError: the share did not answer; what was not done is planned again.
         """
         self._elapsed = snapshot.elapsed
-        self._asked.add([one.asked for one in plan if isinstance(one, actions.Ask)])
+        if not self._asked.add([one.asked for one in plan if isinstance(one, actions.Ask)]):
+            return  # another master was faster: the next look plans with what that has asked for
         done = {one.name: one.stop for one in plan if isinstance(one, actions.Count)}
         self._counting.count(done, snapshot)
         # Workers wait for new trials, and for nothing else of this.

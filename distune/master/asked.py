@@ -1,8 +1,9 @@
 """What the master has asked its sampler for: in memory, and in `asked.jsonl`."""
 
 from collections.abc import Iterable, Sequence, Sized
+from itertools import chain
 
-from distune.errors import BadRecord, UserError
+from distune.errors import BadRecord, ShareError, UserError
 from distune.search.asked import AskedSoFar, asks_for, recovered_from
 from distune.search.ranking import History
 from distune.search.sampler import Question, Sampler, Suggestion
@@ -19,10 +20,15 @@ _MOST_MISSING = 100_000
 
 
 class Remembered:
-    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read."""
+    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read.
 
-    def __init__(self, store: Store, study: Study) -> None:
+    Args:
+        learns: whether two masters may get two answers to one question.
+    """
+
+    def __init__(self, store: Store, study: Study, *, learns: bool = False) -> None:
         self.so_far = AskedSoFar(study)
+        self._learns = learns
         self._store = store
         self._study = study
         self.file = LinesFile(store, protocol.ASKED, Asked, study)
@@ -80,19 +86,35 @@ class Remembered:
         near = asked.trial <= known + _MOST_MISSING
         return near and asked.repeats <= self._study.repeats
 
-    def add(self, new: Sequence[Asked]) -> None:
+    def add(self, new: Sequence[Asked]) -> bool:
         """Remember configurations that were asked for now; all of them are on the disk after it.
+
+        Returns:
+            False if, where locks lie, another master has asked for others under one of their
+            numbers: the line that comes first in the file stands for both of them.
 
         Raises:
             ShareError: they may be there or not; they are written again before anything else.
         """
-        for asked in new:
-            line = records.encode(asked)
-            if self.so_far.add(asked, line):
-                self._unwritten.append(line)
-        if self._unwritten:
-            self.file.append(self._unwritten, self.so_far.lines())
-            self._unwritten.clear()
+        lines = list(map(records.encode, new))
+        self._unwritten += lines
+        try:
+            if self._unwritten:
+                self.file.append(self._unwritten, chain(self.so_far.lines(), lines))
+                self._unwritten.clear()
+        except ShareError:
+            self._stand(new, lines)
+            raise
+        if new and (self._learns or any(one.wish for one in new)):
+            self._catch_up()  # what stands before them in the file comes first
+        return self._stand(new, lines)
+
+    def _stand(self, new: Sequence[Asked], lines: Sequence[bytes]) -> bool:
+        """Take lines in, but for those in the place of which others are known; whether all are."""
+        known = self.so_far
+        pairs = zip(new, lines, strict=True)
+        stand = [known.add(one, line) or known.of(one.trial) == one for one, line in pairs]
+        return all(stand)
 
     def refuses(self, trial: Trial) -> bool:
         """Whether no master has asked for such a trial."""

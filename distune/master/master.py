@@ -122,7 +122,8 @@ class Master:
         self._sampler = make_sampler(self.study)
         self._judge = Judge(self.study)
         self._asking = PatientSampler(self._sampler, wake)
-        self._asked = Remembered(store, self.study)
+        learns = self._sampler.at_once is not None
+        self._asked = Remembered(store, self.study, learns=learns)
         self._started = False
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall

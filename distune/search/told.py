@@ -150,9 +150,13 @@ class Telling:
     def follow(
         self, history: History, in_flight: Sequence[Asked], reached: Reached | None = None
     ) -> News:
+        # What is tried again, trained further or confirmed has had its say; a successor is heard
+        # later.
+        running = {one.configuration: one.params for one in filter(is_by_search, in_flight)}
         anew = self._following.begins_anew(history)
         if anew:
             self._open: dict[int, Told] = {}  # of which something is counted
+            self._running: Mapping[int, Params] = {}
             self._begun: set[int] = set()
             self._reached: Reached = {}
         # One that trains another further is no setting of the space; what confirms one of the best
@@ -161,9 +165,11 @@ class Telling:
             number = counted.trial.configuration
             told = self._open.setdefault(number, Told(number, counted.trial.params, history.study))
             told.take_in(counted, place)
-        # What is tried again, trained further or confirmed has had its say; a successor is heard
-        # later.
-        running = {one.configuration: one.params for one in filter(is_by_search, in_flight)}
+        if any(self._now(number, running) != params for number, params in self._running.items()):
+            # Of two masters' settings with one number another one stands than was told to run.
+            self._following = Following()
+            return self.follow(history, in_flight, reached)
+        self._running = running
         over = [self._open.pop(number) for number in self._open.keys() - running.keys()]
         new = {number: params for number, params in running.items() if number not in self._begun}
         self._begun.update(running, (told.number for told in over))
@@ -177,6 +183,11 @@ class Telling:
         }
         stand |= dict.fromkeys((before.keys() & running.keys()) - self._reached.keys())
         return News(anew, new, [*(_before(history.study) if anew else ()), *over], stand)
+
+    def _now(self, number: int, running: Mapping[int, Params]) -> Params | None:
+        """The setting of a configuration that was running: of what runs now, or is counted."""
+        told = self._open.get(number)
+        return running.get(number, told.params if told is not None else None)
 
 
 def _before(study: Study) -> Iterator[Told]:
