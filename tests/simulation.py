@@ -31,6 +31,7 @@ from distune.share import protocol, records
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.store import Store, as_attempt
 from distune.study.confirm import Confirm
+from distune.study.space import FloatParameter
 from distune.study.study import Limits, Study
 from distune.study.trial import Checkpoint, Counted, Outcome, Purpose, Report
 from distune.training.messages import Assignment
@@ -619,6 +620,20 @@ def _confirming(rng: random.Random) -> dict[str, Any]:
     return {"confirm": Confirm(share=0.6, min_difference=rng.choice([None, 0.0, 0.5]))}
 
 
+def _learning(rng: random.Random, *, raced: bool) -> dict[str, Any]:
+    """A sampler that learns; in every second study without a pruner a space so small that it
+    suggests again what was tried, if no smaller than the limit: a study ends where all is tried.
+    """
+    found: dict[str, Any] = {"sampler": "tpe", "sampler_options": {"n_startup_trials": 1}}
+    if raced:
+        return found
+    found["repeats"] = rng.choice([1, 2])
+    if rng.random() < 0.5:
+        x = FloatParameter(type="float", low=0, high=1, step=0.2)
+        found |= {"params": {"x": x}, "duplicates": "repeat"}
+    return found
+
+
 def simulate(
     seed: int,
     trace: Callable[[str], None] | None = None,
@@ -659,11 +674,10 @@ def simulate(
         study = study.model_copy(update=_race(chooses))
         limits = limits.replace(trials=2 * (limits.trials or 1))
     if random.Random(f"learns {seed}").random() < 0.1 if learns is None else learns:
-        repeats = random.Random(f"repeats {seed}").choice([1, 2]) if study.pruner is None else 1
-        options = {"n_startup_trials": 1}
-        update = {"sampler": "tpe", "sampler_options": options, "repeats": repeats}
+        update = _learning(random.Random(f"learning {seed}"), raced=study.pruner is not None)
         study = study.model_copy(update=update)
-        limits = limits.replace(trials=(limits.trials or 1) * repeats)
+        trials = 6 if study.duplicates else limits.trials or 1
+        limits = limits.replace(trials=trials * study.repeats)
     if more.random() < 0.15:
         limits = limits.replace(time_limit=more.uniform(5.0, 60.0))
     world = World(

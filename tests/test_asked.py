@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -376,14 +377,20 @@ class TwoMasters:
         )
         self.first._next_beat = self.second._next_beat = 1e9  # neither looks for the other
 
-    def step(self) -> None:
+    def step(self, *, fails: bool = False) -> None:
+        """`fails`: the first is told that its line is not written, though it is."""
+
         def meanwhile(path: str) -> None:
             if path == protocol.ASKED:
                 self.folder.meanwhile = lambda path: None
                 self.second.step()
+                self.folder.faults.lies = float(fails)
 
         self.folder.meanwhile = meanwhile
-        self.first.step()
+        try:
+            self.first.step()
+        finally:
+            self.folder.faults.lies = 0.0
 
     @property
     def settings(self) -> dict[int, Any]:
@@ -398,9 +405,13 @@ def learning(restless: Study, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("learning")
-def test_of_two_masters_that_ask_at_once_the_one_whose_line_is_first_has_asked_for_both() -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_of_two_masters_that_ask_at_once_the_one_whose_line_is_first_has_asked_for_both(
+    fails: bool,
+) -> None:
     two = TwoMasters(sampler="restless", repeats=2)
-    two.step()
+    with pytest.raises(ShareError) if fails else nullcontext():
+        two.step(fails=fails)
     by_second = two.settings
     assert [*by_second] == [0]
     (name,) = two.store.listing().attempts

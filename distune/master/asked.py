@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence, Sized
 from itertools import chain
 
-from distune.errors import BadRecord, ShareError, UserError
+from distune.errors import BadRecord, UserError
 from distune.search.asked import AskedSoFar, asks_for, recovered_from
 from distune.search.ranking import History
 from distune.search.sampler import Question, Sampler, Suggestion
@@ -33,7 +33,8 @@ class Remembered:
         self._study = study
         self.file = LinesFile(store, protocol.ASKED, Asked, study)
         self._history: Sized = ()
-        self._unwritten: list[bytes] = []
+        #: What an append has failed to write, or may have: it is not known yet.
+        self.unwritten: list[Asked] = []
         self._recovered = 0
         self._lacks_lines = False
         self._is_read = False
@@ -86,7 +87,7 @@ class Remembered:
         near = asked.trial <= known + _MOST_MISSING
         return near and asked.repeats <= self._study.repeats
 
-    def add(self, new: Sequence[Asked]) -> bool:
+    def add(self, new: Sequence[Asked] = ()) -> bool:
         """Remember configurations that were asked for now; all of them are on the disk after it.
 
         Returns:
@@ -94,26 +95,19 @@ class Remembered:
             numbers: the line that comes first in the file stands for both of them.
 
         Raises:
-            ShareError: they may be there or not; they are written again before anything else.
+            ShareError: they may be there or not, and are not known; `add()` writes them again,
+                before anything else is asked for.
         """
-        lines = list(map(records.encode, new))
-        self._unwritten += lines
-        try:
-            if self._unwritten:
-                self.file.append(self._unwritten, chain(self.so_far.lines(), lines))
-                self._unwritten.clear()
-        except ShareError:
-            self._stand(new, lines)
-            raise
-        if new and (self._learns or any(one.wish for one in new)):
+        self.unwritten += new
+        if not self.unwritten:
+            return True
+        lines = list(map(records.encode, self.unwritten))
+        self.file.append(lines, chain(self.so_far.lines(), lines))
+        if self._learns or any(one.wish for one in self.unwritten):
             self._catch_up()  # what stands before them in the file comes first
-        return self._stand(new, lines)
-
-    def _stand(self, new: Sequence[Asked], lines: Sequence[bytes]) -> bool:
-        """Take lines in, but for those in the place of which others are known; whether all are."""
-        known = self.so_far
-        pairs = zip(new, lines, strict=True)
+        pairs, known = zip(self.unwritten, lines, strict=True), self.so_far
         stand = [known.add(one, line) or known.of(one.trial) == one for one, line in pairs]
+        self.unwritten.clear()
         return all(stand)
 
     def refuses(self, trial: Trial) -> bool:

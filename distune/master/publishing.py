@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from distune.master.actions import Action, Count, Promote, Publish
 from distune.master.attempts import Attempts
 from distune.master.resting import Resting
-from distune.search.asked import AskedSoFar, trial_of
+from distune.search.asked import AskedSoFar, asked_once_more, trial_of
 from distune.search.judge import Judge
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.share.heartbeat import WILLING
@@ -103,15 +103,29 @@ class Publishing:
             return last if last is not None and last.trial <= number < trial else None
         if self._sampler.at_once is not None and len(self.new) >= self._sampler.at_once:
             return None  # the others at the next look, which comes soon
-        configuration = last.configuration + 1 if last else self._known.next_configuration
+        asked = self._asked_anew(trial)
+        if asked is not None:
+            self.new.append(asked)
+        return asked
+
+    def _asked_anew(self, trial: int) -> Asked | None:
+        """What the sampler answers, for a trial with this number and those after it."""
+        used = max((one.configuration for one in self.new), default=-1)
+        configuration = max(self._known.next_configuration, used + 1)
         its_own = configuration - self._known.wishes_before(configuration)
         reached = self._resting.reached
-        question = Question(its_own, self._snapshot.history, self._in_flight, reached)
+        question = Question(
+            its_own, self._snapshot.history, self._in_flight, reached, self._known.may_add_to
+        )
         found = self._sampler.ask(question)
         if not isinstance(found, Suggestion):
             self.nothing = found
             return None
-        asked = Asked(
+        first = self._known.of(found.adds_to) if found.adds_to is not None else None
+        if first is not None:
+            once_more = asked_once_more(self._study, self._known, first, trial)
+            return once_more.replace(state=found.state)
+        return Asked(
             study=self._study.id,
             configuration=configuration,
             trial=trial,
@@ -120,8 +134,6 @@ class Publishing:
             stage=found.stage,
             state=found.state,
         )
-        self.new.append(asked)
-        return asked
 
     def _in_flight(self) -> list[Asked]:
         """Configurations that were asked for and are not over, oldest first."""

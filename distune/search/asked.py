@@ -10,8 +10,16 @@ from collections.abc import Iterator, Sequence
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
 from distune.share import records
-from distune.study.study import Study
-from distune.study.trial import Asked, Checkpoint, Params, Purpose, Trial, is_by_search
+from distune.study.study import MOST_ADDED, Study
+from distune.study.trial import (
+    Asked,
+    Checkpoint,
+    Params,
+    Purpose,
+    Trial,
+    is_by_search,
+    is_of_search,
+)
 
 
 class AskedSoFar:
@@ -40,6 +48,8 @@ class AskedSoFar:
         #: confirm and the index of their seed. Of one that was tried again, the last trial.
         self.confirms: dict[tuple[int, int], int] = {}
         self._at_the_end: set[int] = set()  # numbers of these that no person has asked for
+        #: How many repeats beyond the study's were asked for, by configuration.
+        self.added: dict[int, int] = {}
         #: Numbers of all that the limit does not count, sorted.
         self._by_name: list[int] = []
 
@@ -48,11 +58,14 @@ class AskedSoFar:
 
     def add(self, asked: Asked, line: bytes | None = None) -> bool:
         """Take one in, with the line that it is encoded as, if that is known. False if another has
-        one of its trials already, which then stands.
+        one of its trials already, or is the repeat of a configuration that this one asks for: that
+        stands then.
         """
         last = asked.trial + asked.repeats - 1
         place = bisect_right(self._first, last)
         if place and self._last[place - 1] >= asked.trial:
+            return False
+        if place == len(self._first) and self._is_late(asked):
             return False
         self._first.insert(place, asked.trial)
         self._last.insert(place, last)
@@ -66,10 +79,13 @@ class AskedSoFar:
             self.confirms[which] = max(asked.trial, self.confirms.get(which, 0))
             if asked.replaces is None:
                 self._at_the_end.add(asked.trial)
+        if asked.adds_to is not None:
+            added = asked.repeat - self.study.repeats + 1
+            self.added[asked.configuration] = max(added, self.added.get(asked.configuration, 0))
         if asked.wish is not None:
             self.wishes.setdefault(asked.wish, asked.configuration)
             self._wished += range(asked.trial, last + 1)
-        if asked.wish is not None or not is_by_search(asked):
+        if asked.wish is not None or asked.replaces is not None or not is_of_search(asked):
             for number in range(asked.trial, last + 1):
                 insort(self._by_name, number)
         if not self._is_over(asked.trial, last):
@@ -77,6 +93,18 @@ class AskedSoFar:
         self.next_configuration = max(self.next_configuration, asked.configuration + 1)
         self.next_trial = max(self.next_trial, last + 1)
         return True
+
+    def _is_late(self, asked: Asked) -> bool:
+        """Whether what comes after all others has a number that one of these has: of two masters
+        that ask at the same time, one may have used up the number of a trial alone.
+        """
+        if asked.replaces is not None:
+            return False
+        if asked.adds_to is not None:
+            before = self.added.get(asked.configuration, 0)
+            return asked.repeat < self.study.repeats + before
+        its_first = is_by_search(asked) and asked.repeat == 0
+        return its_first and asked.configuration < self.next_configuration
 
     def put_right(self, asked: Asked) -> bool:
         """Take one in in the place of the line that asks for the same trials; False if lines
@@ -130,6 +158,10 @@ class AskedSoFar:
     def wishes_before(self, configuration: int) -> int:
         """How many configurations persons have asked for before this one, and no sampler."""
         return sum(number < configuration for number in self.wishes.values())
+
+    def may_add_to(self, configuration: int) -> bool:
+        """Whether a configuration may have one more repeat, beyond the study's."""
+        return self.study.repeats_duplicates and self.added.get(configuration, 0) < MOST_ADDED
 
     def wants(self, number: int, limit: int | None) -> bool:
         """Whether a trial is one of the first `limit`, not counting those that a person has asked
@@ -202,6 +234,7 @@ class AskedSoFar:
             extends=counted.trial.extends,
             wish=counted.trial.wish,
             confirms=counted.trial.confirms,
+            adds_to=counted.trial.adds_to,
             checkpoints=counted.trial.checkpoints if counted.trial.extends is not None else [],
             params=counted.trial.params,
             origin="recovered",
@@ -227,6 +260,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         extends=asked.extends,
         wish=asked.wish,
         confirms=asked.confirms,
+        adds_to=asked.adds_to,
         checkpoints=asked.checkpoints,
         seed=_seed_of(study, asked, repeat),
         params=asked.params,
@@ -236,8 +270,9 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
     """Whether a line asks for just this trial, whichever attempt or test of it this is."""
     wanted = trial_of(study, asked, trial.number)
-    same = ("params", "seed", "configuration", "repeat", "replaces", "extends", "wish", "confirms")
-    return all(getattr(trial, name) == getattr(wanted, name) for name in same)
+    same = ("params", "seed", "configuration", "repeat", "wish")
+    others = ("replaces", "extends", "confirms", "adds_to")
+    return all(getattr(trial, name) == getattr(wanted, name) for name in (*same, *others))
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
@@ -247,6 +282,8 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
     repeats = study.repeats
     if trial.confirms is not None:
         repeats = study.confirm.max_repeats if study.confirm is not None else 0
+    elif trial.adds_to is not None:
+        repeats += MOST_ADDED if study.repeats_duplicates else 0
     its_own = trial.study == study.id and trial.repeat < repeats and first >= 0
     if not its_own or trial.seed != _seed_of(study, trial, trial.repeat):
         return None
@@ -260,6 +297,7 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
         extends=trial.extends,
         wish=trial.wish,
         confirms=trial.confirms,
+        adds_to=trial.adds_to,
         # Of any other trial they are what its own attempts have left, and no matter of the line's.
         checkpoints=trial.checkpoints if trial.extends is not None else [],
         params=trial.params,
@@ -283,6 +321,7 @@ def asked_again(
         extends=counted.extends,
         wish=counted.wish,
         confirms=counted.confirms,
+        adds_to=counted.adds_to,
         checkpoints=[*checkpoints],
         params=counted.params,
         origin="retry",
@@ -298,6 +337,7 @@ def asked_further(study: Study, counted: Trial, number: int, params: Params) -> 
         repeat=counted.repeat,
         repeats=1,
         extends=counted.number,
+        adds_to=counted.adds_to,
         params=dict(params),
         origin="extend",
     )
@@ -314,4 +354,17 @@ def asked_to_confirm(study: Study, configuration: Configuration, index: int, num
         confirms=configuration.first,
         params=dict(configuration.params),
         origin="confirm",
+    )
+
+
+def asked_once_more(study: Study, so_far: AskedSoFar, first: Asked, number: int) -> Asked:
+    """The line that asks for one more repeat of a configuration: `first` asks for its first."""
+    return Asked(
+        study=study.id,
+        configuration=first.configuration,
+        trial=number,
+        repeat=study.repeats + so_far.added.get(first.configuration, 0),
+        repeats=1,
+        adds_to=first.trial,
+        params=first.params,
     )

@@ -15,7 +15,7 @@ class Plateau:
     """`Plateau(study).since(history)`: configurations in a row that are over, and have not bettered
     the best: of several objectives, that none before had dominated, or equalled. What breaks a
     constraint betters nothing. Those that failed say nothing, and what persons had trained further,
-    or what confirms the best, is no part of it.
+    what confirms the best, or is one more repeat, is no part of it.
     """
 
     def __init__(self, study: Study) -> None:
@@ -35,6 +35,8 @@ class Plateau:
         if self._following.begins_anew(history):
             self._begin()
         for _, counted in self._following.new(history):
+            if counted.trial.adds_to is not None:
+                continue
             repeats = self._open.setdefault(counted.trial.configuration, [])
             repeats.append(counted)
             if len(repeats) >= self._study.repeats:

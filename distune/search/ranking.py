@@ -238,6 +238,12 @@ class History:
         """The `params_key` of all settings of which a trial is ranked, as of now."""
         return frozenset(self._configurations)
 
+    def known(self, params: Params) -> Configuration | None:
+        """That with these params, whether its place in the ranking is known or not: while that is
+        worked out, another thread may ask.
+        """
+        return self._configurations.get(params_key(params))
+
     def configuration_of(self, params: Params) -> Configuration | None:
         """That with these params, if a trial of it is ranked."""
         next(iter(self._order), None)  # it may have changed

@@ -145,6 +145,9 @@ class Asked(Record, frozen=True, kw_only=True):
     #: Number of the first trial of the configuration that it confirms: then `repeat` is the index
     #: of its seed, which it has in common with those that confirm others.
     confirms: Count | None = None
+    #: Number of the first trial of the configuration that it is one more repeat of, beyond those
+    #: that each has: the sampler has suggested it once more.
+    adds_to: Count | None = None
     checkpoints: Checkpoints = []  # that it goes on from, of the trial that it trains further
     wish: Wish | None = None  # of the person who has asked for this configuration, if one has
     params: dict[str, Scalar]
@@ -172,7 +175,8 @@ class Trial(Record, frozen=True, kw_only=True):
     replaces: Count | None = None  # number of the trial that it is ranked instead of, if so
     extends: Count | None = None  # number of the trial that it trains further, if so
     wish: Wish | None = None  # of the person who has asked for its configuration, if one has
-    confirms: Count | None = None  # as in `Asked`
+    confirms: Count | None = None  # as in `Asked`, and so is the next one
+    adds_to: Count | None = None
     seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
     best: dict[str, float] | None = None  # for a test: the step's report that won
@@ -231,9 +235,9 @@ def is_of_search(one: Trial | Asked) -> bool:
 
 def is_by_search(one: Trial | Asked) -> bool:
     """Whether the search has asked for it, or a person for its setting: nor is it another trial
-    that is tried again.
+    that is tried again, or one more repeat of what was tried.
     """
-    return is_of_search(one) and one.replaces is None
+    return is_of_search(one) and one.replaces is None and one.adds_to is None
 
 
 class Claim(Record, frozen=True, kw_only=True):

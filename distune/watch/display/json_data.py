@@ -109,6 +109,7 @@ def trial_json(
         "trial": trial.number,
         "repeat": trial.repeat,
         "confirms": trial.confirms,
+        "adds_to": trial.adds_to,
         "seed": trial.seed,
         "extends": trial.extends,
         "wish": trial.wish,

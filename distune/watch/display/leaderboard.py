@@ -77,7 +77,7 @@ def _without_header(column: Column) -> Column:
 def _ranking_columns(
     snapshot: Snapshot, places: Sequence[tuple[int | None, Configuration]]
 ) -> list[Column]:
-    once = snapshot.study.repeats == 1
+    once = snapshot.study.repeats == 1  # or a few more, of what was suggested again
     digits = len(str(max((rank or 1 for rank, _ in places), default=1)))
     configurations = [one for _, one in places]
     layout = [
@@ -126,7 +126,7 @@ def _ranking_row(
         Text(_numbers(configuration)),
         value,
         Text(f"± {format_spread(spread, decimals)}" if is_number(spread) else ""),
-        Text(repeats_text(complete, study.repeats) if study.repeats > 1 else "", missing),
+        Text(repeats_text(complete, study.repeats), missing),
         *goal_cells(study, configuration),
         Text(format_value(configuration.searched_mean, decimals), "dim") if fresh else Text(""),
         Text("" if test is None else format_value(test, 4)),
@@ -249,7 +249,7 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
     count = len(winner.complete)
     if winner.is_confirmed:
         text.append(f" over {plural(len(winner.confirming), 'fresh training')}")
-    elif study.repeats > 1:
+    elif max(study.repeats, count) > 1:
         of = f"{count} of {study.repeats}" if count < study.repeats else f"{count}"
         text.append(f" over {of} repeats")
     test = winner.test_mean(study.test_metric)
