@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections import Counter
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from distune.export.leaderboard import best_space, leaderboard_csv
+from distune.export.table import trial_rows
 from distune.master import planner
 from distune.master.actions import Ask
 from distune.master.lock import Identity
@@ -23,13 +26,18 @@ from distune.search.sampler import Question, Suggestion
 from distune.search.staged import make_sampler
 from distune.search.told import Telling
 from distune.share import protocol, records
+from distune.share.protocol import AttemptName, State
+from distune.share.records import AttemptFile
 from distune.share.store import Store
 from distune.study.study import MOST_ADDED, Limits, Study
-from distune.study.trial import Asked, Counted, Failure, Outcome, Result, Trial
+from distune.study.trial import Asked, Counted, Failure, Outcome, Purpose, Result, Trial
+from distune.watch.display.leaderboard import best_text, final_table
+from distune.watch.display.trial_detail import trial_detail
 from distune.watch.snapshot import Snapshot
 from tests.histories import WORKER, asked_in, study, write_study
 from tests.memory_folder import Faults
 from tests.simulation import World, random_faults
+from tests.test_goal_views import text_of
 from tests.test_planner import view
 
 TPE = {"name": "tpe", "n_startup_trials": 3}
@@ -350,3 +358,30 @@ def test_after_any_history_each_repeat_is_counted_once() -> None:
         world.check()
         added += sum(asked_in(Store(world._folder("check", Faults())), of).added.values())
     assert added > 0
+
+
+def test_every_view_ranks_one_more_repeat_with_what_it_repeats() -> None:
+    searched = Search(a_study(repeats=1, duplicates="repeat"))
+    searched.take(Suggestion({"x": 2, "y": 2}))
+    searched.take(Suggestion({"x": 5, "y": 5}))
+    searched.take(Suggestion({"x": 2, "y": 2}, adds_to=0))
+    more = searched.running[-1]
+    while searched.running:
+        searched.end(0)
+    history = searched.history
+    values = [one.result.value or 0.0 for one in history.trials if one.trial.params["x"] == 2]
+    mean = f"{math.fsum(values) / 2:.4f}"
+    snapshot = Snapshot(study=searched.study, limits=Limits(), elapsed=1.0, history=history)
+    live = text_of(final_table(snapshot, 100))
+    best = next(line for line in live.splitlines() if mean in line)
+    assert best.split()[1:4] == ["1", "0", "2"]
+    assert "repeats" in live
+    assert f"{mean} ± " in text_of(best_text(snapshot, 100))
+    assert " over 2 repeats" in text_of(best_text(snapshot, 100))
+    row = leaderboard_csv(history).splitlines()[1].split(",")
+    assert (row[1], row[5]) == ("0 2", "2")
+    assert json.loads(best_space(history) or "")["repeats"] == 2
+    assert [one.configuration for one in trial_rows(history)] == [0, 1, 0]
+    name = AttemptName(more.number, 1, Purpose.TRAIN, WORKER, State.DONE)
+    shown = text_of(trial_detail(snapshot, [(name, AttemptFile(more, None, (), None))], 100))
+    assert "Trial 2 of digits  repeat 2 of trial 0, suggested again" in shown

@@ -132,7 +132,8 @@ class Applying:
         left = self._left_by(given_up) if given_up is not None else []
         again = trial.replace(attempt=attempt + 1, checkpoints=left)
         self._store.folder.poke(protocol.TRIALS)
-        if any(n.key == key for n in self._store.listing().attempts):
+        # Twice: one listing may hide what a worker renames meanwhile.
+        if any(n.key == key for _ in range(2) for n in self._store.listing().attempts):
             return
         self._publish_all([again])
         if attempt:
