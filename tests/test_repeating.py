@@ -37,7 +37,7 @@ from distune.watch.snapshot import Snapshot
 from tests.histories import WORKER, asked_in, study, write_study
 from tests.memory_folder import Faults
 from tests.simulation import World, random_faults
-from tests.test_goal_views import text_of
+from tests.test_display import text_of
 from tests.test_planner import view
 
 TPE = {"name": "tpe", "n_startup_trials": 3}
