@@ -17,7 +17,14 @@ from distune.master import planner
 from distune.master.actions import Ask
 from distune.master.lock import Identity
 from distune.master.master import Master
-from distune.search.asked import AskedSoFar, asked_once_more, recovered_from, trial_of
+from distune.search.asked import (
+    AskedSoFar,
+    asked_again,
+    asked_further,
+    asked_once_more,
+    recovered_from,
+    trial_of,
+)
 from distune.search.learning import _to_repeat
 from distune.search.plateau import Plateau
 from distune.search.pruning import may_stop
@@ -324,6 +331,9 @@ def test_of_two_masters_lines_the_second_gives_no_number_to_another_setting_or_t
     assert not asked.add(asked_once_more(of, AskedSoFar(of), first, 3))
     assert asked.add(asked_once_more(of, asked, first, 3))
     assert asked.added == {0: 2}
+    more = trial_of(of, asked.of(3), 3)  # type: ignore[arg-type]
+    assert asked.add(asked_further(of, more, 4, {**more.params, "epochs": 9}))
+    assert asked.add(asked_again(of, more, 5))
 
 
 def test_nobody_has_asked_for_a_repeat_beyond_the_most() -> None:

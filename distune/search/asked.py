@@ -98,13 +98,12 @@ class AskedSoFar:
         """Whether what comes after all others has a number that one of these has: of two masters
         that ask at the same time, one may have used up the number of a trial alone.
         """
-        if asked.replaces is not None:
+        if asked.replaces is not None or not is_of_search(asked):
             return False
         if asked.adds_to is not None:
             before = self.added.get(asked.configuration, 0)
             return asked.repeat < self.study.repeats + before
-        its_first = is_by_search(asked) and asked.repeat == 0
-        return its_first and asked.configuration < self.next_configuration
+        return asked.repeat == 0 and asked.configuration < self.next_configuration
 
     def put_right(self, asked: Asked) -> bool:
         """Take one in in the place of the line that asks for the same trials; False if lines
