@@ -381,6 +381,16 @@ class World:
             elif name.state is State.SEEN:
                 by_key.setdefault(name.key, []).append(name)
         trained = {trial for purpose, trial in by_key if purpose is Purpose.TRAIN}
+        if self.halts or (self.limits.time_limit is not None and self.masters > 1):
+            # What has its best confirmed, stopped or out of time, may go on searching: resumed, or
+            # by the other master.
+            asked = asked_in(Store(self._folder("check", Faults())), self.study)
+            lines = {number: asked.of(number) for number in trained}
+            searched = {n for n, line in lines.items() if line and line.confirms is None}
+            whole = self.limits.time_limit is None
+            right = len(searched) == len(expected) or not whole
+            assert right, f"{where}: P3: {searched} instead of {len(expected)}"
+            expected = searched
         confirming = self._check_confirming(trained - expected, where)
         counted = trained & expected
         if self.limits.time_limit is not None:
