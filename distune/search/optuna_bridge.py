@@ -180,6 +180,9 @@ class OptunaStudy:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is experimental there
             trial = self._study.get_trials(deepcopy=False)[0]
+            # Some samplers look at the trials as they were when Optuna's study was asked last, and
+            # this one never is: a master that starts anew would find more of them.
+            self._study._thread_local.cached_all_trials = None
             sampler = self._make(seed)
             return sampler.sample_relative(self._study, trial, dict(self._distributions)) or None
 
