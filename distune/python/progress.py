@@ -3,7 +3,7 @@
 import html
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 from rich.console import Console
@@ -71,21 +71,21 @@ def words(fields: Mapping[str, Any]) -> str:
 class _Notebook:
     """A cell's output, which is replaced."""
 
-    def __init__(self, display: Any, make: Any) -> None:
-        self._make = make
-        self._handle = display(make(_html(None, "starting")), display_id=True)
+    def __init__(self, display: Callable[..., Any]) -> None:
+        self._handle = display(_bundle(None, "starting"), raw=True, display_id=True)
 
     def show(self, fraction: float | None, words: str) -> None:
-        self._handle.update(self._make(_html(fraction, words)))
+        self._handle.update(_bundle(fraction, words), raw=True)
 
     def close(self) -> None:
         pass
 
 
-def _html(fraction: float | None, words: str) -> str:
+def _bundle(fraction: float | None, words: str) -> dict[str, str]:
+    """As IPython displays it; the text is for what shows no HTML."""
     value = "" if fraction is None else f' value="{fraction:.4f}"'
-    label = html.escape(words)
-    return f'<div><progress max="1"{value} aria-label="progress"></progress> {label}</div>'
+    bar = f'<progress max="1"{value} aria-label="progress"></progress>'
+    return {"text/plain": words, "text/html": f"<div>{bar} {html.escape(words)}</div>"}
 
 
 class _Terminal:
@@ -128,7 +128,7 @@ class _Lines:
 def _place() -> _Place:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if hasattr(shell, "kernel"):
-        from IPython.display import HTML, display
+        from IPython.display import display
 
-        return _Notebook(display, HTML)
+        return _Notebook(display)
     return _Terminal() if sys.stderr.isatty() else _Lines()
