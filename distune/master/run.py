@@ -96,7 +96,7 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
 
 def _code_of(study: Study, options: MasterOptions) -> CurrentCode:
     """The user's code that is to train a study, as far as this master was told of it."""
-    offers = Offer.parse_all(options.objectives, options.logs.resolve())
+    offers = Offer.all_of(options.objectives, options.given, options.logs.resolve())
     wanted = [offer for offer in offers if offer.name == study.objective]
     return CurrentCode(lambda: Code.of_offer(wanted[0]) if wanted else Code("", ()))
 
