@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def copied_from_here() -> set[str]:
     return {source for words in copies if "--from" not in words[0] for source in words[:-1]}
 
 
-def read_pyproject() -> dict[str, object]:
+def read_pyproject() -> dict[str, Any]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert isinstance(project, dict)
     return project
@@ -77,7 +78,8 @@ def test_the_image_pins_what_constraints_pin_and_requires_what_the_package_requi
     assert [pin.split("==")[0] for pin in pins] == ["torch"]
     assert set(pins) <= set((ROOT / "constraints.txt").read_text().split())
     required = (tmp_path / "requirements.txt").read_text().splitlines()
-    assert required == read_pyproject()["dependencies"]
+    of, extras = read_pyproject()["dependencies"], read_pyproject()["optional-dependencies"]
+    assert required == [*of, *extras["workloads"]]
     assert "torch==" not in DOCKERFILE.read_text(), "a second place for the pin"
 
 

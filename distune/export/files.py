@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import os
 import secrets
@@ -16,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from distune.errors import UserError
 from distune.export.leaderboard import csv_text
 from distune.export.table import ExportColumn, Kind, TrialTable, curve_of
+from distune.extras import need
 from distune.share.records import with_finite_numbers
 
 if TYPE_CHECKING:
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
 
 #: What pandas calls a kind where some values are missing; else as we do.
 _WITH_GAPS = {Kind.INTEGER: "Int64", Kind.BOOLEAN: "boolean"}
-
-
-def need(*libraries: str, extra: str) -> None:
-    """See that libraries can be imported, which an extra of the package installs.
-
-    Raises:
-        UserError: one cannot be imported; says how to install it.
-    """
-    for library in libraries:
-        try:
-            importlib.import_module(library)
-        except ImportError as error:
-            raise UserError(
-                f"this needs {library} ({error}); install it: pip install 'distune[{extra}]'"
-            ) from None
 
 
 @contextmanager

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from distune.errors import UserError
-from distune.export.files import complete, need, write_csv, write_jsonl, write_parquet
+from distune.export.files import complete, write_csv, write_jsonl, write_parquet
 from distune.export.table import TrialTable
+from distune.extras import need
 from distune.streams import print_data
 
 #: The formats, and the libraries that each needs.

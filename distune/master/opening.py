@@ -9,6 +9,8 @@ from pathlib import Path
 
 from distune.doctor.diagnosis import Diagnosis
 from distune.errors import BadRecord, NotAFolder, ShareError, UserError
+from distune.extras import need_installed
+from distune.search.samplers import SAMPLERS
 from distune.search.staged import make_sampler
 from distune.search.warm_start import warm_start
 from distune.share import protocol, records
@@ -23,6 +25,7 @@ from distune.space_file.model import SpaceFile
 from distune.space_file.preview import check_it_can_start
 from distune.study.study import Study, differences, with_its_sampler, with_more_settings
 from distune.watch.observer import Observer
+from distune.workloads import check_installed
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def open_or_create(
         poll=diagnosis.poll if diagnosis else None,
         created=time.time(),
     )
+    _check_installed(wanted, options.workers > 0)
     check_it_can_start(wanted, limits_of(options.space))
     if options.warm_start is not None:
         wanted = _warmed(wanted, store, options.logs, options.warm_start, say)
@@ -105,6 +109,16 @@ def open_or_create(
             f"every {study.longest_pause:g} s, as {folder.parent / protocol.DOCTOR} advises"
         )
     return store, study
+
+
+def _check_installed(study: Study, trains: bool) -> None:
+    """See that what its samplers need is there; if this host is to train, what that needs, too."""
+    stages = study.stages or []
+    for name in {one.sampler for one in stages} or {study.sampler}:
+        libraries = SAMPLERS[name].libraries
+        need_installed(*libraries, extra="workloads", what=f"sampler {name}")
+    if trains:
+        check_installed(study.objective, study.datasets)
 
 
 def _warmed(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from distune.errors import BadRecord, NotAFolder
-from distune.export.files import need
+from distune.extras import need
 from distune.report.study_data import StudyData, sample
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State

@@ -101,11 +101,13 @@ class SpaceSampler(Sampler):
         options: what it takes beside its name, as fields.
         several: whether it can search for several objectives at once.
         lists: whether it takes the space file's `settings`, and needs them.
+        libraries: of the extra `workloads`, those that its master needs.
     """
 
     options: ClassVar[type[Strict]] = NoOptions
     several: ClassVar[bool] = True
     lists: ClassVar[bool] = False
+    libraries: ClassVar[tuple[str, ...]] = ()
     slow = False
 
     @classmethod

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distune.errors import BadRecord, Mistake
+from distune.extras import is_installed
 from distune.share import protocol, records
 from distune.study.trial import Checkpoint, Record, Report, Trial
 from distune.training.checkpoint_folder import CheckpointFolder
@@ -162,6 +163,11 @@ class Checkpoints:
             self._taken = _Taken(Path(state).read_bytes(), step, "file")
         elif (plain := _as_json(state)) is not None:
             self._taken = _Taken(plain, step, "json")
+        elif not is_installed("torch"):
+            raise Mistake(
+                "trial.save was given what only PyTorch writes, which is not installed here: give "
+                "it bytes, a path, or numbers, text, and lists and dicts of them"
+            )
         else:
             file = io.BytesIO()
             _torch_format().write(state, file)

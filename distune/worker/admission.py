@@ -18,7 +18,7 @@ from distune.training.code import Code, CurrentCode
 from distune.training.offer import Offer
 from distune.worker import host
 from distune.worker.context import WorkerOptions
-from distune.workloads import WORKLOADS
+from distune.workloads import WORKLOADS, check_installed
 from distune.workloads.data import DATA_SETS
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.kernels import compiled
@@ -47,13 +47,14 @@ class Admission:
 
         Raises:
             UserError: the study is not to be trusted or agreed to, its folder cannot be written
-                to, or a data set cannot be had.
+                to, or a library or a data set cannot be had.
         """
         # A program that can write to the share must not thereby run code here.
         lacking = lacking_option(study, self._codes, self._options.allow_commands)
         if lacking is not None:
             raise UserError(f"it needs a worker started with {lacking}")
         study.refuse_earlier()
+        check_installed(study.objective, study.datasets)
         if (self._options.devices_per_trial or 1) > 1 and study.objective in WORKLOADS:
             raise UserError(
                 f"{study.objective} trains on one device: start a worker for it without "

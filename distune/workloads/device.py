@@ -7,15 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from distune.errors import UserError
+from distune.extras import is_installed
 
 
 def check(device: str) -> None:
-    """Compute something on a device whose exact answer is known.
+    """Compute something on a device whose exact answer is known, if torch is there to do it.
 
     Raises:
         UserError: it cannot be used, or gives a wrong answer.
     """
     device = resolve(device)
+    if not is_installed("torch"):
+        return  # the objective computes there with a library of its own
 
     import torch
 
@@ -35,13 +38,16 @@ def check(device: str) -> None:
 def resolve(spec: str) -> str:
     """The device that `auto`, `cpu`, `cuda`, `cuda:<i>` or `mps` stands for, as torch names it.
 
-    `auto` is `cuda` if a GPU is usable, else `mps` if Apple's is, else `cpu`.
+    `auto` is `cuda` if a GPU is usable, else `mps` if Apple's is, else `cpu`. Where there is no
+    torch to ask, devices are taken as they are named.
 
     Raises:
         UserError: `spec` is none of these, or not usable on this machine.
     """
     if spec != "auto" and not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", spec):
         raise UserError(f"device {spec!r}: write auto, cpu, cuda, cuda:0, cuda:1, ... or mps")
+    if not is_installed("torch"):
+        return "cpu" if spec == "auto" else spec
 
     import torch
 

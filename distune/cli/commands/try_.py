@@ -52,6 +52,7 @@ def try_(
     from distune.watch.display.numbers import duration, format_scalar, format_value
     from distune.worker import host
     from distune.worker.admission import lacking_option
+    from distune.workloads import check_installed
 
     file, source, name = read_space(space)
     if seed is not None:
@@ -62,6 +63,7 @@ def try_(
     lacking = lacking_option(study, [one.name for one in offers], allow_commands)
     if lacking is not None:
         raise UserError(f"{source} names code of your own: start this with {lacking}")
+    check_installed(study.objective, study.datasets)
     _fetch_data(study.datasets, data_dir)
     wanted = trial_at(study, trial)
     terminal.show(f"trial {trial} of {name}: {study.objective_name}, seed {wanted.seed}")

@@ -9,6 +9,7 @@ class GpSampler(LearningSampler):
     slow = True
     tries = 1
     label = "a Gaussian process"
+    libraries = ("torch",)  # which Optuna leaves to whoever uses this
 
     def _make_model(self) -> Model:
         return OptunaStudy(self._space, "GPSampler", {}, worst=True)
