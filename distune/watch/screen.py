@@ -1,8 +1,11 @@
 """Where a study is shown: a live view on a terminal, plain lines elsewhere, or JSON."""
 
 import json
+import os
+import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -10,22 +13,27 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from distune.errors import ShareError
 from distune.share import protocol
 from distune.share.waiting import LONGEST_WAIT, Interrupt, Outage
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.display.leaderboard import final_table
-from distune.watch.display.live import render
+from distune.watch.display.live import last_first, render
+from distune.watch.display.next_steps import next_steps
+from distune.watch.display.page import Attempts, help_page, rows_of, trial_page, trials_at
 from distune.watch.display.state import plain_event, plain_progress
 from distune.watch.display.text import clean
-from distune.watch.display.wish import Wish
+from distune.watch.display.wish import UNCHANGED, Wish
 from distune.watch.keyboard import Keyboard
 from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot
 
 _REFRESH = 0.5  # seconds between two pictures
 _PROGRESS_LINE_EVERY = 30.0  # seconds between two plain progress lines
+_KEYS_EVERY = 0.05  # seconds between two looks at the keyboard
+_PAGE_EVERY = 2.0  # seconds between two looks at the files of an opened trial
 
 
 class Mode(StrEnum):
@@ -37,13 +45,32 @@ class Mode(StrEnum):
 
 
 @dataclass
+class _Page:
+    """What an opened trial's files said."""
+
+    opened: tuple[int, ...]
+    read_at: float
+    trials: list[Attempts]
+
+
+@dataclass
 class Screen:
-    """`with Screen(console, mode) as screen: screen.show(snapshot)`, again and again."""
+    """`with Screen(console, mode) as screen: screen.show(snapshot)`, again and again.
+
+    Attributes:
+        attempts_of: reads the attempts at a trial, to be shown when it is opened.
+        quits: whether the key `q` ends the view.
+    """
 
     console: Console
     mode: Mode
-    wish: Wish | None = None  # of a viewer, who may change it by keys
+    attempts_of: Callable[[int], Attempts] | None = None
+    quits: bool = False
+    _wish: Wish = UNCHANGED
+    _keyboard: Keyboard = field(default_factory=Keyboard)
+    _page: _Page | None = None
     _live: Live | None = None
+    _drawn: Snapshot | None = None
     _next_picture: float = 0.0
     _next_line: float = 0.0
     _last_event: Event | None = None
@@ -53,10 +80,12 @@ class Screen:
         if self.mode is Mode.LIVE:
             self._live = Live(console=self.console, screen=True, auto_refresh=False)
             self._live.start()
+            self._keyboard.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
+            self._keyboard.__exit__(*error)
             self._live.stop()
             self._live = None
         self.say(*self._said)  # while the live view covered the terminal
@@ -80,14 +109,61 @@ class Screen:
 
     def _draw(self, snapshot: Snapshot) -> None:
         if self._live is not None:
+            self._drawn = snapshot
             width, height = self.console.size
-            self._live.update(render(snapshot, width, height, self.wish), refresh=True)
+            wish = self._wish if self._keyboard.is_there else None
+            page = self._lines_of_page(snapshot, width)
+            picture = render(snapshot, width, height, wish, page, self.quits)
+            self._live.update(picture, refresh=True)
 
-    def pressed(self, key: str, snapshot: Snapshot) -> None:
-        """Show at once what a key asks for."""
-        if self.wish is not None:
-            self.wish = self.wish.after(key, snapshot.history.configurations)
-            self._draw(snapshot)
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Until the event is set, or so long, obeying keys meanwhile; whether the viewer has had
+        enough.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            if self._obey(self._keyboard.pressed()):
+                return True
+            left = max(until - time.monotonic(), 0.0)
+            if event.wait(min(left, _KEYS_EVERY) if self._keyboard.is_there else left) or not left:
+                return False
+
+    def _obey(self, keys: Sequence[str]) -> bool:
+        """Show at once what keys ask for; whether one ends the view."""
+        if self.quits and "q" in keys:
+            return True
+        if self._drawn is not None and keys:
+            for key in keys:
+                self._wish = self._after(key, self._drawn)
+            self._draw(self._drawn)
+        return False
+
+    def _after(self, key: str, snapshot: Snapshot) -> Wish:
+        wish = self._wish
+        if key == "enter" and not wish.is_page and self.attempts_of is not None:
+            return wish.opening(trials_at(snapshot, wish))
+        if not wish.is_page:
+            return wish.after(key, rows_of(snapshot, wish))
+        width, height = self.console.size
+        return wish.after(key, last_first(self._lines_of_page(snapshot, width), height))
+
+    def _lines_of_page(self, snapshot: Snapshot, width: int) -> list[Text]:
+        if self._wish.help:
+            return help_page(width, self.quits)
+        if not self._wish.opened or self.attempts_of is None:
+            return []
+        try:
+            return trial_page(snapshot, self._read_page(self.attempts_of), width)
+        except ShareError as error:
+            return [Text(f" {clean(str(error))}", "red")]
+
+    def _read_page(self, attempts_of: Callable[[int], Attempts]) -> list[Attempts]:
+        """The files of what is opened, none read too often."""
+        now, opened = time.monotonic(), self._wish.opened
+        page = self._page
+        if page is None or page.opened != opened or now - page.read_at >= _PAGE_EVERY:
+            page = self._page = _Page(opened, now, [attempts_of(number) for number in opened])
+        return page.trials
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
         events, last = snapshot.events, self._last_event
@@ -120,14 +196,31 @@ class Screen:
         best = [protocol.BEST] if snapshot.history.winner() is not None else []
         files = ", ".join([protocol.LEADERBOARD, *best, f"{protocol.SEEN}/ (every trial)"])
         self.say(f"everything is in {folder}: {files}")
+        self.say(*next_steps(snapshot, _shortest(folder.parent), _kept(folder)))
+
+
+def _shortest(path: Path) -> str:
+    """As one would type it here."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith(os.pardir) else near
+
+
+def _kept(folder: Path) -> list[str]:
+    """What may be the winner's weights and checkpoints."""
+    found = []
+    with suppress(OSError):  # the share may choose this moment to go
+        found += [protocol.BEST_WEIGHTS] if (folder / protocol.BEST_WEIGHTS).exists() else []
+        names = sorted(os.listdir(folder / protocol.CHECKPOINTS))
+        found += [f"{protocol.CHECKPOINTS}/{name}" for name in names]
+    return found
 
 
 def run_viewer(observer: Observer, screen: Screen) -> int:
     """Show a study until the viewer is interrupted or the study is over."""
     interrupt = Interrupt()
     outage = Outage()
-    screen.wish = Wish()
-    with screen, _keyboard(screen, interrupt) as keyboard:
+    screen.quits, screen.attempts_of = True, observer.store.attempts_of
+    with screen:
         while interrupt.signal is None:
             looked = time.monotonic()
             try:
@@ -136,7 +229,8 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
                 observer.blind()
                 if outage.began is None:
                     screen.say(f"{error}; trying again")
-                interrupt.event.wait(outage.pause(since=looked))
+                if screen.wait(interrupt.event, outage.pause(since=looked)):
+                    break
                 continue
             lasted = outage.over()
             if lasted is not None:
@@ -144,25 +238,6 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
             screen.show(snapshot)
             if snapshot.finished is not None and screen.mode is not Mode.LIVE:
                 break
-            if _quits(keyboard, interrupt, screen, snapshot):
+            if screen.wait(interrupt.event, LONGEST_WAIT):
                 break
     return 0
-
-
-def _keyboard(screen: Screen, interrupt: Interrupt) -> AbstractContextManager[Keyboard | None]:
-    return Keyboard(interrupt.event.set) if screen.mode is Mode.LIVE else nullcontext()
-
-
-def _quits(
-    keyboard: Keyboard | None, interrupt: Interrupt, screen: Screen, snapshot: Snapshot
-) -> bool:
-    """Wait for the next look and obey keys meanwhile; whether the viewer has had enough."""
-    until = time.monotonic() + LONGEST_WAIT
-    while interrupt.signal is None and (left := until - time.monotonic()) > 0:
-        interrupt.event.wait(left)
-        interrupt.event.clear()  # a signal has left its number
-        for key in keyboard.pressed() if keyboard is not None else ():
-            if key == "q":
-                return True
-            screen.pressed(key, snapshot)
-    return False
