@@ -473,7 +473,7 @@ def test_a_running_trial_shows_its_worker_progress_value_and_curve() -> None:
     (line,) = [line for line in screen_of(snapshot, 100, 30) if line.startswith(" 17.2")]
     assert line.split()[1:3] == ["gpu7", "4f2a9c"]
     assert "━╸─" in line or "━─" in line
-    assert line.split()[4:] == ["42%", "31s", "0.3000", "best", "0.9000", "▁█▃"]
+    assert line.split()[4:] == ["42%", "31s", "0.3000", "best", "0.9000", "▁▇▃"]
 
 
 def test_what_waits_for_its_turn_stands_below_what_is_trained() -> None:

@@ -212,6 +212,7 @@ def test_a_viewer_moves_sorts_and_quits_by_keys(over: Lab) -> None:
     wait_until(lambda: "Ranking" in terminal.text)
     terminal.press(b"q")
     assert terminal.wait(10) == 0
+    assert "distune report --logs logs --study space" in terminal.text
 
 
 def test_a_viewer_sees_failures_with_their_place_and_opens_one(over: Lab) -> None:
@@ -265,7 +266,7 @@ def test_the_end_says_what_to_do_next(lab: Lab) -> None:
         rows=40, columns=100,
     )  # fmt: skip
     assert terminal.wait() == 0
-    for line in ("distune best --logs logs --study space --json > best.json",
+    for line in ("distune best --logs logs --study space --json",
                  "distune report --logs logs --study space",
                  "distune dashboard --logs logs"):  # fmt: skip
-        assert f"\n  {line} " in terminal.text
+        assert f"  {line}\n" in terminal.text

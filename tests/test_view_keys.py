@@ -328,7 +328,7 @@ def test_a_ranked_row_shows_the_curve_that_the_history_has() -> None:
     history = [counted(0, 0.9).replace(curve=curve), counted(1, 0.8)]
     lines = screen_of(a_snapshot(history=history), 120, 30)
     (best,) = [line for line in lines if "★" in line]
-    assert "▁▅█" in best
+    assert "▁▅▇" in best
     assert "curve" in lines[5]
     assert "curve" not in screen_of(a_snapshot(history=history[1:]), 120, 30)[5]
 
@@ -398,13 +398,11 @@ def test_the_end_says_what_one_may_do_next_and_where_the_winner_s_state_is() -> 
             "checkpoints/000001.1.2.checkpoint", "checkpoints/odd"]  # fmt: skip
     assert next_steps(snapshot, "my logs", kept) == [
         "next:",
-        "  distune best --logs 'my logs' --study mnist --json > best.json"
-        "  a space file that trains the best again",
-        "  distune report --logs 'my logs' --study mnist                   all plots in one file",
-        "  distune dashboard --logs 'my logs'                            "
-        "  the same in a browser, of all studies",
-        "  the winner's weights: my logs/mnist/artifacts/best.pt",
-        "  its last state, to train it further: my logs/mnist/checkpoints/000001.1.2.checkpoint",
+        "  a space file of the best  distune best --logs 'my logs' --study mnist --json",
+        "  all plots, in a file      distune report --logs 'my logs' --study mnist",
+        "  all studies, live         distune dashboard --logs 'my logs'",
+        "  the best's weights        my logs/mnist/artifacts/best.pt",
+        "  its last state            my logs/mnist/checkpoints/000001.1.2.checkpoint",
     ]
     without = "\n".join(next_steps(a_snapshot(history=[failed(0)]), "logs", kept))
     assert "distune best" not in without

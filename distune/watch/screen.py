@@ -220,6 +220,7 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
     interrupt = Interrupt()
     outage = Outage()
     screen.quits, screen.attempts_of = True, observer.store.attempts_of
+    snapshot: Snapshot | None = None
     with screen:
         while interrupt.signal is None:
             looked = time.monotonic()
@@ -240,4 +241,6 @@ def run_viewer(observer: Observer, screen: Screen) -> int:
                 break
             if screen.wait(interrupt.event, LONGEST_WAIT):
                 break
+    if screen.mode is Mode.LIVE and snapshot is not None and snapshot.finished is not None:
+        screen.final(snapshot, Path(snapshot.logs) / snapshot.study.name)
     return 0

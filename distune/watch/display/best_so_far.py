@@ -9,7 +9,7 @@ from rich.text import Text
 from distune.search.configuration import Tier
 from distune.search.ranking import History
 from distune.watch.display.numbers import decimals_for, format_value
-from distune.watch.display.text import clean, line_of, padded, sparkline
+from distune.watch.display.text import clean, line_of, padded, row_spark
 from distune.watch.snapshot import Snapshot
 
 _LEAST_WIDTH = 24
@@ -51,7 +51,7 @@ def best_spark(history: History, width: int) -> str:
     if not values:
         return ""
     low, high = _scale(values)
-    return sparkline([min(max(value, low), high) for value in values], width)
+    return row_spark([min(max(value, low), high) for value in values], width)
 
 
 def best_aside(snapshot: Snapshot) -> str:
@@ -64,17 +64,21 @@ def best_aside(snapshot: Snapshot) -> str:
 
 
 def best_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
-    """A plot of it, so many lines high: values at the left, numbers of trials below."""
+    """A plot of it, so many lines high: values at the left, `<0.91` where there are some below the
+    scale, numbers of trials below.
+    """
     history, rows = snapshot.history, len(shown)
     values = sampled(history, width)
     if not values:
         return [Text("no result yet", "dim")]
     low, high = _scale(values)
     decimals = decimals_for(values[-1])
-    labels = [format_value(high, decimals), format_value(low, decimals)]
+    beyond = ">" * (max(values) > high), "<" * (min(values) < low)
+    ends = format_value(high, decimals), format_value(low, decimals)
+    labels = [f"{sign}{value}" for sign, value in zip(beyond, ends, strict=True)]
     gutter = max(map(len, labels))
     if width < gutter + _LEAST_WIDTH or rows < 2:
-        return [Text(sparkline(values, width), "cyan")]
+        return [Text(row_spark(values, width), "cyan")]
     across, down = width - gutter - 1, rows - 1
     plot = line_plot([_share(v, low, high) for v in sampled(history, across)], down)
     margin = [labels[0], *[""] * (down - 2), labels[1]][-down:] if down > 1 else [labels[0]]

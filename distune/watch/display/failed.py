@@ -44,7 +44,7 @@ def failed_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
         Column(0, right=True),
         Column(4 + len(names)),
         Column(1, widest=30),
-        Column(2, widest=max(width - 45, 24)),
+        Column(2, widest=max(width - 30, 24)),
         *(Column(3 + i) for i in range(len(names))),
         Column(5 + len(names), widest=30),
         Column(6 + len(names)),

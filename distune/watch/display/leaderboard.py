@@ -49,13 +49,13 @@ from distune.watch.display.text import (
     filled,
     indented,
     line_of,
-    sparkline,
+    row_spark,
     table_lines,
 )
 from distune.watch.display.wish import UNCHANGED, Wish
 from distune.watch.snapshot import Snapshot
 
-_CURVE = 12  # cells
+_CURVE = 10  # cells
 
 
 def ranking_lines(
@@ -95,13 +95,13 @@ def ranking_columns(
         Column(6, "test", right=True, optional=True),
         Column(7, "time", right=True),
         Column(9, "weights", right=True, optional=True),
-        Column(9, "curve", optional=True),
     ]
     names = varying_parameters(snapshot.study, (c.params for c in configurations))
     for i, name in enumerate(names):
         text = any(isinstance(c.params.get(name), str) for c in configurations)
         # The first two matter more than time and size; the others less.
         layout.append(Column((5, 8)[i] if i < 2 else 10 + i, clean(name), right=not text))
+    layout.append(Column(10 + len(names), "curve", optional=True))
     front = {one.first for one in snapshot.history.front()}
     rows = [
         _ranking_row(snapshot, f" {rank or '–':>{digits}}", one, names, one.first in front)
@@ -135,8 +135,8 @@ def _ranking_row(
         Text("" if test is None else format_value(test, 4)),
         Text(duration(configuration.seconds) if configuration.seconds else ""),
         Text("" if size is None else short_number(size)),
-        Text(sparkline(_kept_curve(configuration), _CURVE), "cyan"),
         *(Text(format_scalar(params[name]) if name in params else "") for name in names),
+        Text(row_spark(_kept_curve(configuration), _CURVE), "cyan"),
     ]
     for cell in cells if tier > Tier.PARTIAL else ():
         cell.stylize("dim")

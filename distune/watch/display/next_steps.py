@@ -1,7 +1,7 @@
 """What a person may do when a study is over. Pure."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 
 from distune.share.protocol import BEST_WEIGHTS, CHECKPOINTS, key_of_checkpoint
 from distune.study.trial import Purpose
@@ -15,31 +15,26 @@ def next_steps(snapshot: Snapshot, logs: str, kept: Iterable[str]) -> list[str]:
         logs: the directory that the study's folder is in.
         kept: files in that folder that are there.
     """
-    name, winner = snapshot.study.name, snapshot.history.winner()
-    where = ["--logs", logs]
-    steps = {
-        shlex.join(["distune", "report", *where, "--study", name]): "all plots in one file",
-        shlex.join(["distune", "dashboard", *where]): "the same in a browser, of all studies",
-    }
-    if winner is not None:
-        again = shlex.join(["distune", "best", *where, "--study", name, "--json"])
-        steps = {f"{again} > best.json": "a space file that trains the best again", **steps}
-    width = max(map(len, steps))
-    lines = [f"  {command:<{width}}  {does}" for command, does in steps.items()]
-    states = [f"  {what}: {logs}/{name}/{path}" for what, path in _state(snapshot, kept)]
-    return ["next:", *lines, *states]
-
-
-def _state(snapshot: Snapshot, kept: Iterable[str]) -> list[tuple[str, str]]:
-    """The winner's weights, and the checkpoints of its trials."""
+    name, where = snapshot.study.name, ["--logs", logs]
+    steps = [
+        ("all plots, in a file", shlex.join(["distune", "report", *where, "--study", name])),
+        ("all studies, live", shlex.join(["distune", "dashboard", *where])),
+    ]
     winner = snapshot.history.winner()
-    if winner is None:
-        return []
-    keys = {(Purpose.TRAIN, one.trial.number) for one in winner.trials}
-    found = []
+    if winner is not None:
+        best = shlex.join(["distune", "best", *where, "--study", name, "--json"])
+        numbers = {one.trial.number for one in winner.trials}
+        states = [(what, f"{logs}/{name}/{path}") for what, path in _states(numbers, kept)]
+        steps = [("a space file of the best", best), *steps, *states]
+    width = max(len(what) for what, _ in steps)
+    return ["next:", *(f"  {what:<{width}}  {how}" for what, how in steps)]
+
+
+def _states(numbers: Container[int], kept: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The winner's weights, and the checkpoints of its trials, which have these numbers."""
     for path in kept:
+        key = key_of_checkpoint(path.removeprefix(f"{CHECKPOINTS}/"))
         if path == BEST_WEIGHTS:
-            found.append(("the winner's weights", path))
-        elif key_of_checkpoint(path.removeprefix(f"{CHECKPOINTS}/")) in keys:
-            found.append(("its last state, to train it further", path))
-    return found
+            yield "the best's weights", path
+        elif key is not None and key[0] is Purpose.TRAIN and key[1] in numbers:
+            yield "its last state", path

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from distune.share.protocol import AttemptName
 from distune.share.records import AttemptFile
-from distune.watch.display.failed import failed_trials
+from distune.watch.display.failed import failed_trials, failures_counted
 from distune.watch.display.text import indented, line_of
 from distune.watch.display.trial_detail import trial_detail
 from distune.watch.display.wish import Part, Wish
@@ -41,7 +41,7 @@ def rows_of(snapshot: Snapshot, wish: Wish) -> int:
     """How many rows there are in the list that keys move in."""
     match wish.part:
         case Part.RANKING if wish.failures:
-            return len(failed_trials(snapshot.history, len(snapshot.history)))
+            return failures_counted(snapshot.history)
         case Part.RANKING:
             return snapshot.history.configurations
         case Part.RUNNING:

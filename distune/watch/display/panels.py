@@ -14,7 +14,7 @@ from distune.watch.display.goals import front_aside
 from distune.watch.display.leaderboard import ranking_lines, stage_lines
 from distune.watch.display.numbers import plural
 from distune.watch.display.state import is_over, planned_trials
-from distune.watch.display.text import indented, line_of, rule_line
+from distune.watch.display.text import indented, padded, rule_line
 from distune.watch.display.wish import UNCHANGED, Part, Wish
 from distune.watch.display.workers import (
     live_workers,
@@ -103,7 +103,7 @@ def _ranked_words(snapshot: Snapshot, plot: bool) -> str:
     history = snapshot.history
     said = [plural(history.configurations, "configuration"), front_aside(snapshot)]
     spark = "" if plot or len(history) < 2 else best_spark(history, _SPARK)
-    return "  ".join(filter(None, [", ".join(filter(None, said)), spark]))
+    return ", ".join(filter(None, [*said, spark and f"best so far {spark}"]))
 
 
 def _failures(snapshot: Snapshot) -> Panel:
@@ -169,8 +169,5 @@ def _hidden(panel: Panel, shown: range, scrolls: bool) -> str:
 
 
 def _marked(line: Text, width: int) -> Text:
-    line = indented(line, width)
-    line = line_of(_MARK, line[1:]) if line.cell_len else line
-    line.pad_right(max(width - line.cell_len, 0))
-    line.stylize("reverse")
-    return line
+    """In one colour: those of its words would become patches of their own."""
+    return padded(Text(f"{_MARK}{line.plain}", "reverse"), width)

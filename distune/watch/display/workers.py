@@ -29,7 +29,7 @@ from distune.watch.display.text import (
     line_of,
     padded,
     progress_bar,
-    sparkline,
+    row_spark,
     table_lines,
 )
 from distune.watch.snapshot import Snapshot, WorkerView
@@ -260,11 +260,11 @@ def _running_columns(
             one.name.label,
             worker_name(one.name.worker or "", one.beat),
             progress_bar(one.fraction, bar) if one.begun else padded(Text("queued", "dim"), bar),
-            "" if one.fraction is None else f"{int(100 * one.fraction)}%",
+            "" if one.fraction is None or not one.begun else f"{int(100 * one.fraction)}%",
             duration(one.seconds) if one.begun and one.seconds is not None else "",
             format_value(one.curve[-1], decimals) if one.curve else "",
             "" if best is None else line_of(("best ", "dim"), format_value(best, decimals)),
-            padded(Text(sparkline(one.curve, spark), "cyan"), spark),
+            padded(Text(row_spark(one.curve, spark), "cyan"), spark),
         )
 
     layout = [
