@@ -45,6 +45,7 @@ from distune.watch.display.state import (
 )
 from distune.watch.display.text import clean, progress_bar, sparkline
 from distune.watch.display.trial_detail import trial_detail
+from distune.watch.display.wish import UNCHANGED, Order, Wish
 from distune.watch.snapshot import Event, Snapshot, WorkerView
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -375,6 +376,15 @@ def test_five_hundred_trials_and_a_hundred_workers_are_drawn_quickly() -> None:
     for _ in range(5):
         console.print(render(snapshot, 200, 60))
     assert (time.process_time() - before) / 5 < 0.25
+
+
+def test_ten_thousand_trials_are_drawn_well_within_a_refresh() -> None:
+    snapshot = a_busy_snapshot(10_000, 100, 100)
+    console = Console(width=200, height=60, file=io.StringIO())
+    before = time.process_time()
+    for wish in (UNCHANGED, Wish(at=9_999), Wish(order=Order.NEWEST), Wish(failures=True)):
+        console.print(render(snapshot, 200, 60, wish))
+    assert (time.process_time() - before) / 4 < 0.25
 
 
 def test_columns_that_do_not_fit_are_left_out_the_least_important_first() -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from distune.share.protocol import AttemptName, State
 from distune.study.study import Limits
 from distune.study.trial import Failure, Outcome
-from distune.watch.display.best_so_far import best_spark, line_plot, records, sampled
+from distune.watch.display.best_so_far import best_lines, best_spark, line_plot, records, sampled
 from distune.watch.display.events import last_events
 from distune.watch.display.leaderboard import final_table
 from distune.watch.display.live import last_first, render
@@ -302,6 +302,18 @@ def test_a_plot_is_one_line_from_edge_to_edge() -> None:
     assert line_plot([0.0, 0.0, 1.0, 1.0], 3) == ["  ╭─", "  │ ", "──╯ "]
     assert line_plot([1.0, 0.5, 0.0], 3) == ["─╮ ", " ╰╮", "  ╰"]
     assert line_plot([0.5], 1) == ["─"]
+
+
+def test_what_is_off_the_scale_is_marked_and_only_where_there_are_many_trials() -> None:
+    study = a_study(metric="loss", direction="minimize")
+    values = [1e6, *(2.0 - i / 40 for i in range(39))]
+    for count, label in [(40, ">1.9"), (10, "1000000")]:
+        snapshot = a_snapshot(study, [counted(i, v) for i, v in enumerate(values[:count])])
+        lines = [line.plain for line in best_lines(snapshot, 80, range(6))]
+        assert lines[0].strip().startswith(label)
+        assert lines[-2].strip().startswith(f"{values[count - 1]:.4f} ")
+        assert lines[-1].split() == ["trial", "0", str(count - 1)]
+        assert max(map(len, lines)) <= 80
 
 
 def test_a_wide_view_has_the_plot_beside_the_ranking_and_a_high_one_below() -> None:

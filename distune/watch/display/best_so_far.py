@@ -12,7 +12,8 @@ from distune.watch.display.numbers import decimals_for, format_value
 from distune.watch.display.text import clean, line_of, padded, row_spark
 from distune.watch.snapshot import Snapshot
 
-_LEAST_WIDTH = 24
+_LEAST_WIDTH = 24  # cells of a plot
+_MANY = 20  # trials
 
 
 def records(history: History) -> list[tuple[int, float]]:
@@ -50,7 +51,7 @@ def best_spark(history: History, width: int) -> str:
     values = sampled(history, width)
     if not values:
         return ""
-    low, high = _scale(values)
+    low, high = _scale(history, values)
     return row_spark([min(max(value, low), high) for value in values], width)
 
 
@@ -71,7 +72,7 @@ def best_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
     values = sampled(history, width)
     if not values:
         return [Text("no result yet", "dim")]
-    low, high = _scale(values)
+    low, high = _scale(history, values)
     decimals = decimals_for(values[-1])
     beyond = ">" * (max(values) > high), "<" * (min(values) < low)
     ends = format_value(high, decimals), format_value(low, decimals)
@@ -91,9 +92,9 @@ def best_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
     return [*lines, Text(" " * (gutter + 1) + first + between + last, "dim")]
 
 
-def _scale(values: list[float]) -> tuple[float, float]:
-    """Its ends: without the first tenth, which may be far off any other."""
-    rest = values[len(values) // 10 :]
+def _scale(history: History, values: list[float]) -> tuple[float, float]:
+    """Its ends: of many trials without the first tenth, which may be far off any other."""
+    rest = values[len(values) // 10 :] if len(history) >= _MANY else values
     return min(rest), max(rest)
 
 

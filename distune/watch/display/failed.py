@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from distune.search.ranking import History
-from distune.study.trial import FAILURES, Counted
+from distune.study.trial import FAILURES, Counted, Outcome
 from distune.watch.display.configurations import varying_parameters
 from distune.watch.display.numbers import duration, format_scalar
 from distune.watch.display.text import Column, clean, filled, table_lines
@@ -53,10 +53,10 @@ def failed_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
 
 
 def _row(one: Counted, names: list[str]) -> list[Text]:
-    (place, message), params = failure_words(one), one.trial.params
+    (place, message), params, outcome = failure_words(one), one.trial.params, one.result.outcome
     return [
         Text(f"✗ {one.trial.number}", "red"),
-        Text(one.result.outcome.value, "dim"),
+        Text("" if outcome is Outcome.FAILED else outcome.value, "dim"),
         Text(clean(place, 60), "bold"),
         Text(clean(message), "red"),
         *(Text(f"{clean(n, 14)} {format_scalar(params[n])}" if n in params else "") for n in names),

@@ -95,7 +95,7 @@ class Wish:
 
     def shown(self, part: Part, rows: int, total: int) -> range:
         """The rows of a list that fit: those around the marked one."""
-        at = min(self.at or 0, total - 1) if part is self.part else 0
+        at = (self.at or 0) if part is self.part else 0
         first = max(min(at - rows // 2, total - rows), 0)
         return range(first, min(first + rows, total))
 
