@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
 import termios
 import threading
+from collections.abc import Sequence
 
+import psutil
 import pyte
 import pytest
 
@@ -20,7 +23,14 @@ from tests.conftest import DISTUNE, Lab, wait_until
 class Terminal:
     """A program in a pseudo-terminal, and the screen it paints."""
 
-    def __init__(self, lab: Lab, *arguments: str, columns: int = 80, rows: int = 24) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        *arguments: str,
+        program: Sequence[str] = DISTUNE,
+        columns: int = 80,
+        rows: int = 24,
+    ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._lock = threading.Lock()
@@ -28,7 +38,7 @@ class Terminal:
         self.resize(columns, rows)
         environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
-            [*DISTUNE, *arguments],
+            [*program, *arguments],
             cwd=lab.folder,
             stdin=slave,
             stdout=slave,
@@ -249,11 +259,43 @@ def test_a_master_s_own_view_has_keys_and_q_does_not_end_it(busy: Lab) -> None:
     assert "goes on from here" in terminal.text
 
 
+@pytest.mark.long
+def test_a_master_in_the_background_goes_on_and_in_front_again_has_its_keys(busy: Lab) -> None:
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    terminal = Terminal(busy, program=shell)
+    command = [*DISTUNE, "master", "--space", "space.json", "--workers", "1"]
+    terminal.press(shlex.join([*command, "--objective", "train:train"]).encode() + b"\n")
+    wait_until(lambda: len(busy.seen()) > 1 and "Ctrl-C stop" in terminal.lines[-1])
+    (master,) = psutil.Process(terminal.process.pid).children()
+    terminal.press(b"\x1a")
+    wait_until(lambda: master.status() == psutil.STATUS_STOPPED, what="Ctrl-Z stops it")
+    terminal.press(b"bg\ncat\n")  # which reads what the master must not
+    wait_until(
+        lambda: lines_wait(terminal) and len(psutil.Process(terminal.process.pid).children()) == 2
+    )
+    counted = len(busy.seen())
+    wait_until(lambda: len(busy.seen()) > counted + 2, what="it counts in the background")
+    terminal.press(b"\x04fg\n")
+    wait_until(lambda: os.tcgetpgrp(terminal.master) == master.pid)
+    wait_until(lambda: not lines_wait(terminal), what="it has the terminal again")
+    terminal.press(b"?")
+    wait_until(lambda: "no slip ends a study" in terminal.text, what="it hears keys")
+    terminal.press_ctrl_c()
+    wait_until(lambda: "goes on from here" in terminal.text)
+    terminal.press(b"exit\n")
+    terminal.wait(10)
+
+
+def lines_wait(terminal: Terminal) -> bool:
+    """Whether the terminal gives whole lines, not keys."""
+    return bool(termios.tcgetattr(terminal.master)[3] & termios.ICANON)
+
+
 def test_the_terminal_is_as_it_was_when_the_view_is_left(over: Lab) -> None:
     terminal = Terminal(over, "top")
     before = termios.tcgetattr(terminal.master)
     wait_until(lambda: "q quit" in terminal.lines[-1])
-    assert not termios.tcgetattr(terminal.master)[3] & termios.ICANON
+    assert not lines_wait(terminal)
     terminal.press(b"q")
     assert terminal.wait(10) == 0
     assert termios.tcgetattr(terminal.master)[3] == before[3]

@@ -251,7 +251,7 @@ def test_f_shows_only_failures_the_last_first_each_with_place_message_and_settin
     assert not any(line.startswith("Ranking") for line in lines)
     assert "f ranking" in lines[-1]
     nothing = a_snapshot(history=history[:1])
-    assert "nothing has failed" in "\n".join(shown(nothing, pressed(nothing, "f")))
+    assert "no trial has failed for good" in "\n".join(shown(nothing, pressed(nothing, "f")))
 
 
 def test_failures_are_never_crowded_out_by_what_is_claimed_or_complete() -> None:
@@ -336,11 +336,11 @@ def test_two_objectives_have_no_best_so_far() -> None:
 
 
 def test_a_ranked_row_shows_the_curve_that_the_history_has() -> None:
-    curve = [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [0.1, 0.5, 0.9]]
+    curve = [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [0.1, 0.9, 0.5]]
     history = [counted(0, 0.9).replace(curve=curve), counted(1, 0.8)]
     lines = screen_of(a_snapshot(history=history), 120, 30)
     (best,) = [line for line in lines if "★" in line]
-    assert "▁▅▇" in best
+    assert "▁▇▅" in best
     assert "curve" in lines[5]
     assert "curve" not in screen_of(a_snapshot(history=history[1:]), 120, 30)[5]
 
@@ -413,8 +413,8 @@ def test_the_end_says_what_one_may_do_next_and_where_the_winner_s_state_is() -> 
         "  a space file of the best  distune best --logs 'my logs' --study mnist --json",
         "  all plots, in a file      distune report --logs 'my logs' --study mnist",
         "  all studies, live         distune dashboard --logs 'my logs'",
-        "  the best's weights        my logs/mnist/artifacts/best.pt",
-        "  its last state            my logs/mnist/checkpoints/000001.1.2.checkpoint",
+        "  weights of the best       my logs/mnist/artifacts/best.pt",
+        "  last state of the best    my logs/mnist/checkpoints/000001.1.2.checkpoint",
     ]
     without = "\n".join(next_steps(a_snapshot(history=[failed(0)]), "logs", kept))
     assert "distune best" not in without

@@ -38,7 +38,7 @@ def failed_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
     """A table of them, without a heading."""
     failed = failed_trials(snapshot.history, shown.stop)[shown.start :]
     if not failed:
-        return [Text("nothing has failed", "dim")]
+        return [Text("no trial has failed for good", "dim")]
     names = varying_parameters(snapshot.study, (one.trial.params for one in failed))
     layout = [
         Column(0, right=True),

@@ -35,6 +35,6 @@ def _states(numbers: Container[int], kept: Iterable[str]) -> Iterator[tuple[str,
     for path in kept:
         key = key_of_checkpoint(path.removeprefix(f"{CHECKPOINTS}/"))
         if path == BEST_WEIGHTS:
-            yield "the best's weights", path
+            yield "weights of the best", path
         elif key is not None and key[0] is Purpose.TRAIN and key[1] in numbers:
-            yield "its last state", path
+            yield "last state of the best", path
