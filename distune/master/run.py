@@ -78,7 +78,7 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         else:
             how = ["distune", "worker", "--logs", str(folder.parent), *master.study.offer]
             screen.say(f"workers can be started on any host: {shlex.join(how)}")
-        screen.attempts_of = store.attempts_of
+        screen.browsing.attempts_of = store.attempts_of
         loop = _MasterLoop(master, workers, interrupt, screen)
         try:
             with screen:

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,27 +13,21 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
-from distune.errors import ShareError
 from distune.share import protocol
-from distune.share.waiting import LONGEST_WAIT, Interrupt, Outage
+from distune.watch.browsing import Browsing
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.display.leaderboard import final_table
-from distune.watch.display.live import last_first, render
+from distune.watch.display.live import render
 from distune.watch.display.next_steps import next_steps
-from distune.watch.display.page import Attempts, help_page, rows_of, trial_page, trials_at
 from distune.watch.display.state import plain_event, plain_progress
 from distune.watch.display.text import clean
-from distune.watch.display.wish import UNCHANGED, Wish
 from distune.watch.keyboard import Keyboard
-from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot
 
 _REFRESH = 0.5  # seconds between two pictures
 _PROGRESS_LINE_EVERY = 30.0  # seconds between two plain progress lines
 _KEYS_EVERY = 0.05  # seconds between two looks at the keyboard
-_PAGE_EVERY = 2.0  # seconds between two looks at the files of an opened trial
 
 
 class Mode(StrEnum):
@@ -45,30 +39,17 @@ class Mode(StrEnum):
 
 
 @dataclass
-class _Page:
-    """What an opened trial's files said."""
-
-    opened: tuple[int, ...]
-    read_at: float
-    trials: list[Attempts]
-
-
-@dataclass
 class Screen:
     """`with Screen(console, mode) as screen: screen.show(snapshot)`, again and again.
 
     Attributes:
-        attempts_of: reads the attempts at a trial, to be shown when it is opened.
-        quits: whether the key `q` ends the view.
+        browsing: where a viewer looks who has keys.
     """
 
     console: Console
     mode: Mode
-    attempts_of: Callable[[int], Attempts] | None = None
-    quits: bool = False
-    _wish: Wish = UNCHANGED
+    browsing: Browsing = field(default_factory=Browsing)
     _keyboard: Keyboard = field(default_factory=Keyboard)
-    _page: _Page | None = None
     _live: Live | None = None
     _drawn: Snapshot | None = None
     _next_picture: float = 0.0
@@ -111,9 +92,9 @@ class Screen:
         if self._live is not None:
             self._drawn = snapshot
             width, height = self.console.size
-            wish = self._wish if self._keyboard.is_there else None
-            page = self._lines_of_page(snapshot, width)
-            picture = render(snapshot, width, height, wish, page, self.quits)
+            wish = self.browsing.wish if self._keyboard.is_there else None
+            page = self.browsing.page(snapshot, width)
+            picture = render(snapshot, width, height, wish, page, self.browsing.quits)
             self._live.update(picture, refresh=True)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
@@ -130,40 +111,13 @@ class Screen:
 
     def _obey(self, keys: Sequence[str]) -> bool:
         """Show at once what keys ask for; whether one ends the view."""
-        if self.quits and "q" in keys:
+        if self.browsing.quits and "q" in keys:
             return True
         if self._drawn is not None and keys:
             for key in keys:
-                self._wish = self._after(key, self._drawn)
+                self.browsing.press(key, self._drawn, *self.console.size)
             self._draw(self._drawn)
         return False
-
-    def _after(self, key: str, snapshot: Snapshot) -> Wish:
-        wish = self._wish
-        if key == "enter" and not wish.is_page and self.attempts_of is not None:
-            return wish.opening(trials_at(snapshot, wish))
-        if not wish.is_page:
-            return wish.after(key, rows_of(snapshot, wish))
-        width, height = self.console.size
-        return wish.after(key, last_first(self._lines_of_page(snapshot, width), height))
-
-    def _lines_of_page(self, snapshot: Snapshot, width: int) -> list[Text]:
-        if self._wish.help:
-            return help_page(width, self.quits)
-        if not self._wish.opened or self.attempts_of is None:
-            return []
-        try:
-            return trial_page(snapshot, self._read_page(self.attempts_of), width)
-        except ShareError as error:
-            return [Text(f" {clean(str(error))}", "red")]
-
-    def _read_page(self, attempts_of: Callable[[int], Attempts]) -> list[Attempts]:
-        """The files of what is opened, none read too often."""
-        now, opened = time.monotonic(), self._wish.opened
-        page = self._page
-        if page is None or page.opened != opened or now - page.read_at >= _PAGE_EVERY:
-            page = self._page = _Page(opened, now, [attempts_of(number) for number in opened])
-        return page.trials
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
         events, last = snapshot.events, self._last_event
@@ -213,34 +167,3 @@ def _kept(folder: Path) -> list[str]:
         names = sorted(os.listdir(folder / protocol.CHECKPOINTS))
         found += [f"{protocol.CHECKPOINTS}/{name}" for name in names]
     return found
-
-
-def run_viewer(observer: Observer, screen: Screen) -> int:
-    """Show a study until the viewer is interrupted or the study is over."""
-    interrupt = Interrupt()
-    outage = Outage()
-    screen.quits, screen.attempts_of = True, observer.store.attempts_of
-    snapshot: Snapshot | None = None
-    with screen:
-        while interrupt.signal is None:
-            looked = time.monotonic()
-            try:
-                snapshot = observer.look(curves=screen.wants_curves())
-            except (ShareError, FileNotFoundError) as error:
-                observer.blind()
-                if outage.began is None:
-                    screen.say(f"{error}; trying again")
-                if screen.wait(interrupt.event, outage.pause(since=looked)):
-                    break
-                continue
-            lasted = outage.over()
-            if lasted is not None:
-                screen.say(f"the share is back after {lasted:.0f} s")
-            screen.show(snapshot)
-            if snapshot.finished is not None and screen.mode is not Mode.LIVE:
-                break
-            if screen.wait(interrupt.event, LONGEST_WAIT):
-                break
-    if screen.mode is Mode.LIVE and snapshot is not None and snapshot.finished is not None:
-        screen.final(snapshot, Path(snapshot.logs) / snapshot.study.name)
-    return 0

@@ -27,7 +27,7 @@ def top(
     goes back, s sorts, f shows the failures, ? lists all keys, q quits.
     """
     from distune.watch.observer import Observer
-    from distune.watch.screen import run_viewer
+    from distune.watch.viewer import run_viewer
 
     _wait_for(logs, study)
     with opened(logs, study) as store:

@@ -63,7 +63,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "confirmation": _confirmation_json(snapshot),
         "configurations": history.configurations,
         "ranking": [_ranked_json(*one, study, goals) for one in history.places(top)],
-        "running": [_running_json(one, study) for one in running_attempts(snapshot)],
+        "running": [_running_json(one, study) for one in running_attempts(snapshot, None)],
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
     }
