@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: What stands for the symbols of the views where the encoding has none; as wide as they are, so
 #: that columns stay columns.
-_SYMBOLS = "★◇●○✓✗▸•·×±–—…→↑↓›‹↻µ━╸╌─▁▂▃▄▅▆▇█"
-_STAND_INS = "*o@o+x>*.x~--~>^v><^u=-.-_.-:=+*#"
+_SYMBOLS = "★◇●○✓✗▸•·×±–—…→↑↓›‹↻µ━╸╌─│╭╮╰╯▁▂▃▄▅▆▇█"
+_STAND_INS = "*o@o+x>*.x~--~>^v><^u=-.-|..''_.-:=+*#"
 _STAND_IN_OF = dict(zip(_SYMBOLS, _STAND_INS, strict=True))
 ENCODING_ERRORS = "distune-stand-in"
 _MOST_WAITING = 2**20  # bytes that wait for a reader

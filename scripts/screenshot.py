@@ -14,10 +14,11 @@ from rich.console import Console
 from distune.share.find_studies import open_study
 from distune.share.protocol import State
 from distune.watch.display.live import render
+from distune.watch.display.wish import UNCHANGED
 from distune.watch.observer import Observer
 
-WIDTH, HEIGHT = 100, 30
-COUNTED = 9  # trials that shall be in the ranking by then
+WIDTH, HEIGHT = 110, 36
+COUNTED = 12  # trials that shall be in the ranking by then
 DEADLINE = 600.0  # seconds
 
 
@@ -48,7 +49,7 @@ def draw(logs: Path, preset: str, target: Path) -> None:
                   if n in snapshot.files]  # fmt: skip
         if len(snapshot.history) >= COUNTED and len(curves) == 2 and min(curves) >= 2:
             console = Console(record=True, width=WIDTH, height=HEIGHT, file=io.StringIO())
-            console.print(render(snapshot, WIDTH, HEIGHT))
+            console.print(render(snapshot, WIDTH, HEIGHT, UNCHANGED, quits=False))
             target.parent.mkdir(exist_ok=True)
             console.save_svg(str(target), title=f"distune master --space {preset} --workers 2")
             print(f"wrote {target}: {len(snapshot.history)} trials counted")

@@ -78,6 +78,7 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
         else:
             how = ["distune", "worker", "--logs", str(folder.parent), *master.study.offer]
             screen.say(f"workers can be started on any host: {shlex.join(how)}")
+        screen.browsing.attempts_of = store.attempts_of
         loop = _MasterLoop(master, workers, interrupt, screen)
         try:
             with screen:
@@ -163,7 +164,7 @@ class _MasterLoop:
                     self.snapshot = master.step(curves=self._screen.wants_curves())
             except (ShareError, FileNotFoundError) as error:
                 self._cut_off(error)
-                event.wait(self._outage.pause(since=looked))
+                self._screen.wait(event, self._outage.pause(since=looked))
                 continue
             self._show(self.snapshot)
             if master.finished is not None:
@@ -176,7 +177,7 @@ class _MasterLoop:
             pause = min(pause * 1.5, self._longest_pause(looked - began))
             pause = SHORTEST_WAIT if master.active else pause
             # Sooner if workers will have nothing left by then.
-            event.wait(min(pause, master.pace.lasts / 2))
+            self._screen.wait(event, min(pause, master.pace.lasts / 2))
 
     def _longest_pause(self, elapsed: float) -> float:
         longest = self._master.study.longest_pause

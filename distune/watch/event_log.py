@@ -8,6 +8,7 @@ from distune.search.staged import StageView
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.records import AttemptFile
 from distune.study.trial import FAILURES, Outcome, Purpose, Result
+from distune.watch.places import failure_place
 from distune.watch.snapshot import Event
 
 _EVENTS_KEPT = 200
@@ -105,4 +106,9 @@ def _reached(file: AttemptFile | None) -> str:
 
 
 def _why(result: Result) -> str:
-    return result.failure.message if result.failure else "no reason given"
+    """With the place in the user's code: `train.py:41: ValueError: expected 3 channels`."""
+    failure = result.failure
+    if failure is None:
+        return "no reason given"
+    place = failure_place(failure)
+    return f"{place}: {failure.message}" if place else failure.message

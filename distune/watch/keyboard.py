@@ -1,18 +1,18 @@
 """Keys that are pressed in a live view, each as soon as it is."""
 
 import os
-import queue
+import select
 import sys
 import termios
-import threading
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
-_ARROWS = {"A": "up", "B": "down", "H": "home", "F": "end"}
+_ARROWS = {"A": "up", "B": "down", "H": "home", "F": "end", "Z": "back tab"}
 _NUMBERED = {"1": "home", "4": "end", "5": "page up", "6": "page down", "7": "home", "8": "end"}
-_LETTERS = {"k": "up", "j": "down", "g": "home", "G": "end", " ": "page down"}
+_LETTERS = {"k": "up", "j": "down", "g": "home", "G": "end", " ": "page down", "\t": "tab",
+            "\r": "enter", "\n": "enter", "\x1b": "escape", "\x7f": "backspace"}  # fmt: skip
 _MOST_BYTES = 256
 
 
@@ -33,47 +33,46 @@ def named(text: str) -> Iterator[str]:
 
 
 class Keyboard:
-    """`with Keyboard(wake) as keyboard: keyboard.pressed()`; no keys where there is no terminal, or
-    where another program has it.
-
-    Args:
-        wake: called from another thread when a key was pressed.
+    """`with Keyboard() as keyboard: keyboard.pressed()`; no keys where there is no terminal, nor
+    while another program has it: to read then would stop this process.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self._pressed: queue.SimpleQueue[str] = queue.SimpleQueue()
+    def __init__(self) -> None:
         self._before: list[Any] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        return self._before is not None
 
     def __enter__(self) -> Self:
         try:
-            # To read in the background would stop this process.
-            if os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
+            if os.isatty(0) and self._is_ours():
                 self._before = termios.tcgetattr(0)
                 tty.setcbreak(0)
-                threading.Thread(target=self._listen, daemon=True).start()
         except (OSError, termios.error) as error:
             print(f"distune: no keys here: {error}", file=sys.stderr)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            with suppress(termios.error):  # the terminal is gone
+        with suppress(OSError, termios.error):  # the terminal is gone
+            if self._before is not None and self._is_ours():
                 termios.tcsetattr(0, termios.TCSADRAIN, self._before)
 
-    def _listen(self) -> None:
-        while True:
-            try:
-                data = os.read(0, _MOST_BYTES)
-            except OSError:
-                return  # the terminal is gone
-            if not data:
-                return
-            for key in named(data.decode(errors="replace")):
-                self._pressed.put(key)
-            self._wake()
+    def _is_ours(self) -> bool:
+        return os.tcgetpgrp(0) == os.getpgrp()
 
-    def pressed(self) -> Iterator[str]:
+    def pressed(self) -> list[str]:
         """Those that were pressed since this was asked last."""
-        while not self._pressed.empty():
-            yield self._pressed.get()
+        try:
+            if self._before is None or not self._is_ours():
+                return []
+            if termios.tcgetattr(0)[3] & termios.ICANON:  # it was stopped, and is back
+                tty.setcbreak(0)
+            if not select.select([0], [], [], 0)[0]:
+                return []
+            data = os.read(0, _MOST_BYTES)
+        except (OSError, termios.error):
+            data = b""
+        if not data:
+            self._before = None  # the terminal is gone
+        return list(named(data.decode(errors="replace")))

@@ -1,8 +1,11 @@
 """Where a study is shown: a live view on a terminal, plain lines elsewhere, or JSON."""
 
 import json
+import os
+import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -11,21 +14,20 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
-from distune.errors import ShareError
 from distune.share import protocol
-from distune.share.waiting import LONGEST_WAIT, Interrupt, Outage
+from distune.watch.browsing import Browsing
 from distune.watch.display.json_data import snapshot_json
 from distune.watch.display.leaderboard import final_table
 from distune.watch.display.live import render
+from distune.watch.display.next_steps import next_steps
 from distune.watch.display.state import plain_event, plain_progress
 from distune.watch.display.text import clean
-from distune.watch.display.wish import Wish
 from distune.watch.keyboard import Keyboard
-from distune.watch.observer import Observer
 from distune.watch.snapshot import Event, Snapshot
 
 _REFRESH = 0.5  # seconds between two pictures
 _PROGRESS_LINE_EVERY = 30.0  # seconds between two plain progress lines
+_KEYS_EVERY = 0.05  # seconds between two looks at the keyboard
 
 
 class Mode(StrEnum):
@@ -38,12 +40,18 @@ class Mode(StrEnum):
 
 @dataclass
 class Screen:
-    """`with Screen(console, mode) as screen: screen.show(snapshot)`, again and again."""
+    """`with Screen(console, mode) as screen: screen.show(snapshot)`, again and again.
+
+    Attributes:
+        browsing: where a viewer looks who has keys.
+    """
 
     console: Console
     mode: Mode
-    wish: Wish | None = None  # of a viewer, who may change it by keys
+    browsing: Browsing = field(default_factory=Browsing)
+    _keyboard: Keyboard = field(default_factory=Keyboard)
     _live: Live | None = None
+    _drawn: Snapshot | None = None
     _next_picture: float = 0.0
     _next_line: float = 0.0
     _last_event: Event | None = None
@@ -53,10 +61,12 @@ class Screen:
         if self.mode is Mode.LIVE:
             self._live = Live(console=self.console, screen=True, auto_refresh=False)
             self._live.start()
+            self._keyboard.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
+            self._keyboard.__exit__(*error)
             self._live.stop()
             self._live = None
         self.say(*self._said)  # while the live view covered the terminal
@@ -80,14 +90,34 @@ class Screen:
 
     def _draw(self, snapshot: Snapshot) -> None:
         if self._live is not None:
+            self._drawn = snapshot
             width, height = self.console.size
-            self._live.update(render(snapshot, width, height, self.wish), refresh=True)
+            wish = self.browsing.wish if self._keyboard.is_there else None
+            page = self.browsing.page(snapshot, width)
+            picture = render(snapshot, width, height, wish, page, self.browsing.quits)
+            self._live.update(picture, refresh=True)
 
-    def pressed(self, key: str, snapshot: Snapshot) -> None:
-        """Show at once what a key asks for."""
-        if self.wish is not None:
-            self.wish = self.wish.after(key, snapshot.history.configurations)
-            self._draw(snapshot)
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Until the event is set, or so long, obeying keys meanwhile; whether the viewer has had
+        enough.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            if self._obey(self._keyboard.pressed()):
+                return True
+            left = max(until - time.monotonic(), 0.0)
+            if event.wait(min(left, _KEYS_EVERY) if self._keyboard.is_there else left) or not left:
+                return False
+
+    def _obey(self, keys: Sequence[str]) -> bool:
+        """Show at once what keys ask for; whether one ends the view."""
+        if self.browsing.quits and "q" in keys:
+            return True
+        if self._drawn is not None and keys:
+            for key in keys:
+                self.browsing.press(key, self._drawn, *self.console.size)
+            self._draw(self._drawn)
+        return False
 
     def _show_plain(self, snapshot: Snapshot, now: float) -> None:
         events, last = snapshot.events, self._last_event
@@ -120,49 +150,20 @@ class Screen:
         best = [protocol.BEST] if snapshot.history.winner() is not None else []
         files = ", ".join([protocol.LEADERBOARD, *best, f"{protocol.SEEN}/ (every trial)"])
         self.say(f"everything is in {folder}: {files}")
+        self.say(*next_steps(snapshot, _shortest(folder.parent), _kept(folder)))
 
 
-def run_viewer(observer: Observer, screen: Screen) -> int:
-    """Show a study until the viewer is interrupted or the study is over."""
-    interrupt = Interrupt()
-    outage = Outage()
-    screen.wish = Wish()
-    with screen, _keyboard(screen, interrupt) as keyboard:
-        while interrupt.signal is None:
-            looked = time.monotonic()
-            try:
-                snapshot = observer.look(curves=screen.wants_curves())
-            except (ShareError, FileNotFoundError) as error:
-                observer.blind()
-                if outage.began is None:
-                    screen.say(f"{error}; trying again")
-                interrupt.event.wait(outage.pause(since=looked))
-                continue
-            lasted = outage.over()
-            if lasted is not None:
-                screen.say(f"the share is back after {lasted:.0f} s")
-            screen.show(snapshot)
-            if snapshot.finished is not None and screen.mode is not Mode.LIVE:
-                break
-            if _quits(keyboard, interrupt, screen, snapshot):
-                break
-    return 0
+def _shortest(path: Path) -> str:
+    """As one would type it here."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith(os.pardir) else near
 
 
-def _keyboard(screen: Screen, interrupt: Interrupt) -> AbstractContextManager[Keyboard | None]:
-    return Keyboard(interrupt.event.set) if screen.mode is Mode.LIVE else nullcontext()
-
-
-def _quits(
-    keyboard: Keyboard | None, interrupt: Interrupt, screen: Screen, snapshot: Snapshot
-) -> bool:
-    """Wait for the next look and obey keys meanwhile; whether the viewer has had enough."""
-    until = time.monotonic() + LONGEST_WAIT
-    while interrupt.signal is None and (left := until - time.monotonic()) > 0:
-        interrupt.event.wait(left)
-        interrupt.event.clear()  # a signal has left its number
-        for key in keyboard.pressed() if keyboard is not None else ():
-            if key == "q":
-                return True
-            screen.pressed(key, snapshot)
-    return False
+def _kept(folder: Path) -> list[str]:
+    """What may be the winner's weights and checkpoints."""
+    found = []
+    with suppress(OSError):  # the share may choose this moment to go
+        found += [protocol.BEST_WEIGHTS] if (folder / protocol.BEST_WEIGHTS).exists() else []
+        names = sorted(os.listdir(folder / protocol.CHECKPOINTS))
+        found += [f"{protocol.CHECKPOINTS}/{name}" for name in names]
+    return found

@@ -23,10 +23,11 @@ def top(
     """Watch a study live, read-only, from any machine that sees the shared folder. Where there is
     none yet, wait for it.
 
-    Keys: arrows, Page Up and Page Down scroll, s sorts, q quits.
+    Keys: arrows, Page Up and Page Down move, Tab goes to the next list, Enter opens a trial and Esc
+    goes back, s sorts, f shows the failures, ? lists all keys, q quits.
     """
     from distune.watch.observer import Observer
-    from distune.watch.screen import run_viewer
+    from distune.watch.viewer import run_viewer
 
     _wait_for(logs, study)
     with opened(logs, study) as store:

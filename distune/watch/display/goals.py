@@ -53,9 +53,9 @@ def goal_cells(study: Study, configuration: Configuration) -> Iterator[Text]:
     broken = {one.name for one in configuration.violations}
     for name in judged_beside(study):
         text = metric_text(name, configuration.mean_of(name))
-        yield Text(text, "yellow" if name in broken else "")
+        yield Text(text, "bold" if name in broken else "")
     if study.constraints:
-        yield Text(", ".join(map(short_violation, configuration.violations)), "yellow")
+        yield Text(", ".join(map(short_violation, configuration.violations)))
 
 
 def short_violation(one: Violation) -> str:
@@ -115,7 +115,7 @@ def standing_text(snapshot: Snapshot, params: Params) -> Text:
     pieces = [values_text(study, configuration)]
     if configuration.violations:
         broken = "; ".join(clean(str(one)) for one in configuration.violations)
-        pieces.append(Text(f"breaks a constraint: {broken}", "yellow"))
+        pieces.append(Text(f"breaks a constraint: {broken}", "bold"))
     elif study.objectives and configuration.tier(study.repeats) is Tier.FULL:
         on_front = any(one is configuration for one in history.front())
         pieces.append(Text(f"{FRONT_MARK} on the front" if on_front else "not on the front"))

@@ -49,16 +49,19 @@ from distune.watch.display.text import (
     filled,
     indented,
     line_of,
+    row_spark,
     table_lines,
 )
 from distune.watch.display.wish import UNCHANGED, Wish
 from distune.watch.snapshot import Snapshot
 
+_CURVE = 10  # cells
+
 
 def ranking_lines(
-    snapshot: Snapshot, width: int, rows: int, header: bool = True, wish: Wish = UNCHANGED
+    snapshot: Snapshot, width: int, shown: range, header: bool = True, wish: Wish = UNCHANGED
 ) -> list[Text]:
-    places = wish.places(snapshot.history, rows)
+    places = wish.places(snapshot.history, shown)
     if not places:
         return [Text("nothing counted yet", "dim")]
     columns = ranking_columns(snapshot, places)
@@ -98,6 +101,7 @@ def ranking_columns(
         text = any(isinstance(c.params.get(name), str) for c in configurations)
         # The first two matter more than time and size; the others less.
         layout.append(Column((5, 8)[i] if i < 2 else 10 + i, clean(name), right=not text))
+    layout.append(Column(10 + len(names), "curve", optional=True))
     front = {one.first for one in snapshot.history.front()}
     rows = [
         _ranking_row(snapshot, f" {rank or '–':>{digits}}", one, names, one.first in front)
@@ -116,28 +120,33 @@ def _ranking_row(
     value = Text(format_value(configuration.mean, decimals), "bold green" if is_best else "")
     spread, size = configuration.spread, configuration.parameters
     if tier > Tier.PARTIAL:
-        value, spread = Text(standing(tier), "red" if tier is Tier.FAILED else "yellow"), None
+        value, spread = Text(standing(tier), "red" if tier is Tier.FAILED else ""), None
     complete, fresh = len(configuration.complete), configuration.is_confirmed
-    # Why one with a better mean may stand lower: it has not all its repeats.
-    missing = "yellow" if complete < study.repeats else ""
     test, params = configuration.test_mean(study.test_metric), configuration.params
     mark = BEST_MARK if is_best else FRONT_MARK if front else " "
     cells = [
-        line_of((mark, "bold yellow"), rank),
+        line_of((mark, "bold green"), rank),
         Text(_numbers(configuration)),
         value,
         Text(f"± {format_spread(spread, decimals)}" if is_number(spread) else ""),
-        Text(repeats_text(complete, study.repeats), missing),
+        Text(repeats_text(complete, study.repeats)),
         *goal_cells(study, configuration),
         Text(format_value(configuration.searched_mean, decimals), "dim") if fresh else Text(""),
         Text("" if test is None else format_value(test, 4)),
         Text(duration(configuration.seconds) if configuration.seconds else ""),
         Text("" if size is None else short_number(size)),
         *(Text(format_scalar(params[name]) if name in params else "") for name in names),
+        Text(row_spark(_kept_curve(configuration), _CURVE), "cyan"),
     ]
     for cell in cells if tier > Tier.PARTIAL else ():
         cell.stylize("dim")
     return cells
+
+
+def _kept_curve(configuration: Configuration) -> Sequence[float]:
+    """What the history has of the curve of its first trial: something where there is a pruner."""
+    curve = configuration.trials[0].curve
+    return curve[2] if isinstance(curve, list) and len(curve) == 3 else ()
 
 
 def _numbers(configuration: Configuration) -> str:
@@ -153,10 +162,9 @@ def _numbers(configuration: Configuration) -> str:
 _STAGE_SIGNS = {"over": ("✓", "green"), "running": ("▸", "bold cyan"), "waiting": ("·", "dim")}
 
 
-def stage_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
+def stage_lines(snapshot: Snapshot, width: int, among: range) -> list[Text]:
     """Each stage: how far it is, and what its winner has of the parameters that it tunes."""
-    decimals = best_decimals(snapshot)
-    views = snapshot.stages
+    decimals, views, rows = best_decimals(snapshot), snapshot.stages, len(among)
     # What is under way goes first when not all fit.
     first = next((i for i, view in enumerate(views) if view.state != "over"), len(views))
     begin = max(0, min(first - 1, len(views) - rows))
@@ -194,7 +202,7 @@ def final_table(snapshot: Snapshot, width: int) -> RenderableType:
     history = snapshot.history
     lines: list[RenderableType] = [indented(title_line(snapshot, width - 2), width), Text("")]
     if history.configurations:
-        lines += [indented(line, width) for line in ranking_lines(snapshot, width - 1, 10)]
+        lines += [indented(line, width) for line in ranking_lines(snapshot, width - 1, range(10))]
         hidden = history.configurations - 10
         if hidden > 0:
             lines.append(Text(f"   and {hidden:,} more", "dim"))
@@ -247,7 +255,7 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
     study = snapshot.study
     decimals = decimals_for(winner.mean)
     text = line_of(
-        (f"{BEST_MARK} ", "bold yellow"),
+        (f"{BEST_MARK} ", "bold green"),
         ("Best: ", "bold"),
         f"{clean(study.metric)} ",
         (format_value(winner.mean, decimals), "bold green"),
@@ -262,7 +270,7 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
         text.append(f" over {of} repeats")
     test = winner.test_mean(study.test_metric)
     if study.objectives:
-        text = line_of((f"{BEST_MARK} ", "bold yellow"), ("Best: ", "bold"))
+        text = line_of((f"{BEST_MARK} ", "bold green"), ("Best: ", "bold"))
         text.append_text(values_text(study, winner))
         if winner is snapshot.history.winner():
             text.append(f" ({front_aside(snapshot)})", "dim")

@@ -111,6 +111,19 @@ def planned_trials(snapshot: Snapshot) -> int | None:
     return min(known) + snapshot.history.on_top if known else None
 
 
+def to_come(snapshot: Snapshot) -> int:
+    """How many of these trials nobody has seen yet: they are not even published."""
+    planned, history = planned_trials(snapshot), snapshot.history
+    if planned is None or is_over(snapshot):
+        return 0
+    under_way = {
+        name.trial
+        for name in snapshot.attempts
+        if name.purpose is Purpose.TRAIN and not history.has(name.key)
+    }
+    return max(planned - history.over - len(under_way), 0)
+
+
 def eta_seconds(snapshot: Snapshot) -> float | None:
     """Seconds until the first limit of the study is met, at the pace it has."""
     if doing_of(snapshot) not in _GOING_ON:
@@ -220,21 +233,22 @@ def outcome_counts(snapshot: Snapshot) -> list[tuple[str, str]]:
     """How trials ended and where the others stand, each with its style; none that is 0."""
     history = snapshot.history
     versions = len(history.versions)
-    running, waiting = snapshot.in_state(State.TAKEN), snapshot.in_state(State.WAITING)
+    running, published = snapshot.in_state(State.TAKEN), snapshot.in_state(State.WAITING)
     counts = [
         (history.outcomes[Outcome.COMPLETE], "complete", ""),
         (history.outcomes[Outcome.PRUNED], "pruned", ""),
-        (history.outcomes[Outcome.DIVERGED], "diverged", "yellow"),
+        (history.outcomes[Outcome.DIVERGED], "diverged", ""),
         (history.outcomes[Outcome.FAILED], "failed", "red"),
         (history.outcomes[Outcome.TIMEOUT], "timed out", "red"),
         (history.outcomes[Outcome.OUT_OF_MEMORY], "out of memory", "red"),
         (len(history.dropped), "dropped", "dim"),
-        (history.taken_back, "lost or given back", "yellow"),
-        (history.retried, "failed and tried again", "yellow"),
+        (history.taken_back, "lost or given back", "dim"),
+        (history.retried, "failed and tried again", "dim"),
         (versions if versions > 1 else 0, "versions of its code", "yellow"),
         (len(running), "running", "dim"),
         (len(snapshot.in_state(State.PAUSED)), "paused", "dim"),
-        (len(waiting), "waiting", "dim"),
+        (len(published), "published", "dim"),
+        (to_come(snapshot), "still to come", "dim"),
         (len(snapshot.bad) + len(snapshot.strangers), "unreadable", "red"),
     ]
     return [(f"{count} {what}", style) for count, what, style in counts if count]

@@ -26,6 +26,7 @@ from distune.watch.display.text import (
     table_lines,
 )
 from distune.watch.display.workers import curve, running_attempt
+from distune.watch.places import failure_place
 from distune.watch.snapshot import Snapshot
 
 _LONGEST_OUTPUT = OUTPUT_LIMIT
@@ -146,7 +147,7 @@ def _step_table(
         values = [Text(format_value(report.metrics.get(name))) for name in names]
         if report is best:
             values[0].stylize("bold green")
-        step = line_of((mark, "bold yellow"), f" {report.step}")
+        step = line_of((mark, "bold green"), f" {report.step}")
         return [step, *values, Text(duration(report.seconds), "dim")]
 
     metrics = [Column(2 + i, clean(name), right=True) for i, name in enumerate(names)]
@@ -159,20 +160,22 @@ def _result_blocks(file: AttemptFile, snapshot: Snapshot, width: int) -> list[Re
     if result is None:
         return []
     styles = {Outcome.COMPLETE: "green", **dict.fromkeys(FAILURES, "red")}
-    style = styles.get(result.outcome, "yellow")
-    line = line_of((result.outcome.value, f"bold {style}"))
+    line = line_of((result.outcome.value, f"bold {styles.get(result.outcome, '')}".rstrip()))
     if result.value is not None:
         line.append(f", {clean(snapshot.study.metric)} {format_value(result.value)}")
     line.append(f", {plural(result.steps, 'step')} in {duration(result.seconds)}", "dim")
     blocks: list[RenderableType] = [wrapped(line, width, 1)]
     if result.why:
-        blocks.append(wrapped(Text(f"stopped at {clean(result.why, 500)}", "yellow"), width, 1))
+        blocks.append(wrapped(Text(f"stopped at {clean(result.why, 500)}", "dim"), width, 1))
     extra = {n: v for n, v in result.metrics.items() if n != snapshot.study.metric}
     if extra and not file.reports:
         blocks.append(wrapped(params_text(extra, ()), width, 3))
     failure = result.failure
     if failure is not None:
-        blocks.append(wrapped(Text(clean(failure.message, 2000), "red"), width, 1))
+        said = line_of((clean(failure.message, 2000), "red"))
+        if place := clean(failure_place(failure), 60):
+            said = line_of((place, "bold"), ": ", said)
+        blocks.append(wrapped(said, width, 1))
         blocks += _output_blocks("traceback", failure.traceback, width)
     return blocks + _output_blocks("output", file.printed, width)
 

@@ -29,7 +29,7 @@ from distune.watch.display.text import (
     line_of,
     padded,
     progress_bar,
-    sparkline,
+    row_spark,
     table_lines,
 )
 from distune.watch.snapshot import Snapshot, WorkerView
@@ -151,8 +151,8 @@ _LAYOUT = [Column(0), Column(3), Column(5), Column(1, widest=60), Column(4, righ
            Column(6)]  # fmt: skip
 
 
-def worker_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
-    views = shown_workers(snapshot)[:rows]
+def worker_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
+    views = shown_workers(snapshot)[shown.start : shown.stop]
     if not views:
         command = shlex.join(["distune", "worker", "--logs", snapshot.logs, *snapshot.study.offer])
         return [Text(f"none yet: start some with  {clean(command)}", "dim")]
@@ -206,23 +206,46 @@ def running_attempt(snapshot: Snapshot, name: AttemptName) -> RunningAttempt:
     )
 
 
-def running_attempts(snapshot: Snapshot, rows: int | None) -> list[RunningAttempt]:
+def running_names(snapshot: Snapshot) -> list[AttemptName]:
     """Those under way, the longest first, which are those of the lowest numbers; those that wait
     for their turn last.
     """
-    queued = {
+    queued = _queued(snapshot)
+
+    def order(name: AttemptName) -> tuple[bool, int, int, Purpose]:
+        waits = (name.worker, name.filename) in queued
+        return waits, name.trial, name.attempt, name.purpose
+
+    return sorted(snapshot.in_state(State.TAKEN), key=order)
+
+
+def _queued(snapshot: Snapshot) -> set[tuple[str | None, str]]:
+    """Which files wait for their turn with which workers."""
+    return {
         (worker, one.file)
         for worker, beat in snapshot.beats.items()
         for one in (beat.running if beat else ())
         if not one.begun
     }
 
-    def order(name: AttemptName) -> tuple[bool, int, int, Purpose]:
-        waits = (name.worker, name.filename) in queued
-        return waits, name.trial, name.attempt, name.purpose
 
-    names = sorted(snapshot.in_state(State.TAKEN), key=order)
-    return [running_attempt(snapshot, name) for name in names[:rows]]
+def running_aside(snapshot: Snapshot) -> str:
+    """`6 trials, 2 queued`: how many are trained, and how many wait with their workers."""
+    names = snapshot.in_state(State.TAKEN)
+    queued = len(_queued(snapshot).intersection((name.worker, name.filename) for name in names))
+    said = [
+        plural(len(names) - queued, "trial") if names else "",
+        f"{queued} queued" * bool(queued),
+    ]
+    return ", ".join(filter(None, said))
+
+
+def running_attempts(snapshot: Snapshot, shown: range | None = None) -> list[RunningAttempt]:
+    """These of them, or all."""
+    names = running_names(snapshot)
+    if shown is not None:
+        names = names[shown.start : shown.stop]
+    return [running_attempt(snapshot, name) for name in names]
 
 
 def _running_columns(
@@ -237,11 +260,11 @@ def _running_columns(
             one.name.label,
             worker_name(one.name.worker or "", one.beat),
             progress_bar(one.fraction, bar) if one.begun else padded(Text("queued", "dim"), bar),
-            "" if one.fraction is None else f"{int(100 * one.fraction)}%",
+            "" if one.fraction is None or not one.begun else f"{int(100 * one.fraction)}%",
             duration(one.seconds) if one.begun and one.seconds is not None else "",
             format_value(one.curve[-1], decimals) if one.curve else "",
             "" if best is None else line_of(("best ", "dim"), format_value(best, decimals)),
-            padded(Text(sparkline(one.curve, spark), "cyan"), spark),
+            padded(Text(row_spark(one.curve, spark), "cyan"), spark),
         )
 
     layout = [
@@ -252,15 +275,15 @@ def _running_columns(
     return filled(layout, map(row, running))
 
 
-def running_lines(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
-    running = running_attempts(snapshot, rows)
+def running_lines(snapshot: Snapshot, width: int, shown: range) -> list[Text]:
+    running = running_attempts(snapshot, shown)
     if not running:
         return [Text("nothing at the moment", "dim")]
     # What is left by the other columns goes to the bars and the curves.
     bar, spark = 8, 8
-    shown = chosen_columns(_running_columns(snapshot, running, bar, spark), width, 2)
-    left = width - sum(column.width for column in shown) - 3 * (len(shown) - 1)
-    if left > 0 and len(shown) > 3:
+    columns = chosen_columns(_running_columns(snapshot, running, bar, spark), width, 2)
+    left = width - sum(column.width for column in columns) - 3 * (len(columns) - 1)
+    if left > 0 and len(columns) > 3:
         bar += min(left // 2, 22)
         spark += min(left - left // 2, 32)
     return table_lines(_running_columns(snapshot, running, bar, spark), width)
