@@ -1,0 +1,82 @@
+"""Who may ask the dashboard for anything, and what a browser may do with its answers."""
+
+import hmac
+from collections.abc import Collection
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_COOKIE = "distune-token"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
+    "blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """An ASGI application around another.
+
+    A page of somebody else's that has its own name point at this host (DNS rebinding) asks with
+    that name: only `hosts` may be asked for. What changes a study has to come from the page itself.
+
+    Args:
+        app: what is asked if all is well.
+        hosts: names with their port, as a browser has them in its address.
+        token: that whoever asks has to know; empty if anybody may.
+    """
+
+    app: ASGIApp
+    hosts: Collection[str]
+    token: str = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        headers = Headers(scope=scope)
+        app: ASGIApp = self.app
+        given = QueryParams(scope["query_string"]).get("token", "")
+        if headers.get("host", "") not in self.hosts:
+            app = PlainTextResponse("This is not a name that the dashboard answers to.\n", 421)
+        elif scope["method"] not in ("GET", "HEAD") and not self._is_its_own(headers):
+            app = PlainTextResponse("This did not come from the dashboard's own page.\n", 403)
+        elif self.token and self._is_token(given) and scope["method"] == "GET":
+            app = RedirectResponse(scope["path"], 303)  # or it would be sent on with the address
+            app.set_cookie(_COOKIE, self.token, httponly=True, samesite="strict")
+        elif self.token and not self._is_token(_cookie(headers)):
+            app = PlainTextResponse("Open the address that the dashboard has printed.\n", 401)
+        await app(scope, receive, with_headers)
+
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.token.encode())
+
+    def _is_its_own(self, headers: Headers) -> bool:
+        return headers.get("origin", "").partition("://")[2] in self.hosts
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found is not None else ""

@@ -1,0 +1,65 @@
+"""Looks at a study for as long as browsers follow it: once a second, for all of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from anyio import to_thread
+
+from distune.errors import DistuneError
+from distune.page.study import Follower
+from distune.share.store import Store
+from distune.watch.observer import Observer
+
+_EVERY = 1.0  # seconds between two looks
+_BEHIND = 30  # messages that a browser has not taken, after which it gets all of it anew
+
+
+class Watched:
+    """A study that may be followed by any number of browsers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._observer: Observer | None = None
+        self._follower = Follower()
+        self._queues: set[asyncio.Queue[bytes]] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def follow(self) -> AsyncIterator[bytes]:
+        """Messages, as JSON: all of the study first, and again for who has fallen behind; then what
+        has changed since the one before.
+        """
+        queue: asyncio.Queue[bytes] = asyncio.Queue(_BEHIND)
+        if self._follower.known:
+            yield msgspec.json.encode(self._follower.known)
+        self._queues.add(queue)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_on())
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._queues.discard(queue)
+
+    async def _look_on(self) -> None:
+        while self._queues:
+            message = await to_thread.run_sync(self._look)
+            for queue in self._queues:
+                if queue.full():
+                    while not queue.empty():
+                        queue.get_nowait()
+                    queue.put_nowait(msgspec.json.encode(self._follower.known))
+                else:
+                    queue.put_nowait(message)
+            await asyncio.sleep(_EVERY)
+
+    def _look(self) -> bytes:
+        try:
+            if self._observer is None:
+                self._observer = Observer(self._store)
+            snapshot = self._observer.look(curves=True)
+        except (DistuneError, FileNotFoundError) as error:
+            if self._observer is not None:
+                self._observer.blind()
+            return msgspec.json.encode({"trouble": str(error)})
+        return msgspec.json.encode({"trouble": None, **self._follower.changes(snapshot)})

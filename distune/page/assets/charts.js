@@ -1,0 +1,144 @@
+// Charts: from a study's data to what ECharts draws, and the element that holds it.
+"use strict";
+(() => {
+  const { html, useEffect, useRef } = window.htmPreact;
+
+  /** Draws an option of ECharts once it is on the screen, and again when that changes. */
+  function Chart({ option, height = 280, label, on = {} }) {
+    const place = useRef(null);
+    const chart = useRef(null);
+    const seen = useRef(false);
+    const wanted = useRef(option);
+    wanted.current = option;
+    const draw = () => {
+      if (!seen.current) return;
+      if (!chart.current) {
+        chart.current = echarts.init(place.current, null, { renderer: "canvas" });
+        for (const [event, listener] of Object.entries(on)) {
+          chart.current.on(event, (what) => listener(what, chart.current));
+        }
+      }
+      chart.current.setOption({ ...basics(), ...wanted.current }, { notMerge: false, lazyUpdate: true });
+    };
+    useEffect(() => {
+      const looking = new IntersectionObserver((entries) => {
+        if (entries.some((one) => one.isIntersecting)) { seen.current = true; draw(); }
+      });
+      const sizing = new ResizeObserver(() => chart.current && chart.current.resize());
+      looking.observe(place.current);
+      sizing.observe(place.current);
+      return () => { looking.disconnect(); sizing.disconnect(); if (chart.current) chart.current.dispose(); };
+    }, []);
+    useEffect(draw, [option]);
+    return html`<div class="chart" role="img" aria-label=${label} style=${{ height: `${height}px` }} ref=${place}></div>`;
+  }
+
+  function basics() {
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return {
+      animation: !still, animationDuration: 200, animationDurationUpdate: 200,
+      textStyle: { fontFamily: "system-ui, sans-serif", color: distune.colour("ink") },
+      tooltip: { trigger: "item", renderMode: "richText", confine: true },
+      grid: { left: 8, right: 14, top: 16, bottom: 8, containLabel: true },
+    };
+  }
+
+  function axis(name, more = {}) {
+    const line = { lineStyle: { color: distune.colour("line") } };
+    return {
+      type: "value", name, nameLocation: "middle", nameGap: 26, scale: true,
+      axisLine: line, splitLine: line, axisTick: { show: false },
+      axisLabel: { color: distune.colour("quiet"), formatter: (v) => (typeof v === "number" ? distune.number(v) : v) },
+      nameTextStyle: { color: distune.colour("quiet") },
+      ...more,
+    };
+  }
+
+  /** The best value so far, after each trial or against the time, with every trial as a dot. */
+  function bestSoFar(study, against) {
+    const { metric, direction } = study.status;
+    const better = distune.better(direction);
+    const numbers = Object.keys(study.trials).map(Number).sort((a, b) => a - b);
+    const rows = numbers.map((n) => ({ n, ...study.trials[n] }))
+      .filter((one) => one.outcome === "complete" && typeof one.value === "number" && one.stage !== "confirming");
+    if (against === "time") rows.sort((a, b) => (a.elapsed ?? 0) - (b.elapsed ?? 0));
+    const dots = [], line = [];
+    let best = null;
+    rows.forEach((one, i) => {
+      const x = against === "time" ? one.elapsed : i + 1;
+      dots.push([x, one.value, one.n]);
+      if (best === null || better(one.value, best)) { best = one.value; line.push([x, best]); }
+    });
+    if (line.length) line.push([dots[dots.length - 1][0], best]);
+    return {
+      xAxis: axis(against === "time" ? "seconds of the study" : "trials"),
+      yAxis: axis(metric, { nameGap: 44, ...inside(dots.map((one) => one[1]), direction) }),
+      series: [
+        { type: "scatter", data: dots, symbolSize: 5, large: dots.length > 2000, itemStyle: { color: distune.colour("faint") },
+          tooltip: { formatter: (p) => `trial ${p.data[2]}: ${distune.number(p.data[1])}` } },
+        { type: "line", step: "end", data: line, showSymbol: false, lineStyle: { color: distune.colour("accent"), width: 2.5 }, z: 3,
+          tooltip: { formatter: (p) => `best so far ${distune.number(p.data[1])}` } },
+      ],
+    };
+  }
+
+  /** An axis that leaves out the worst tenth, which would press the rest together. */
+  function inside(values, direction) {
+    if (values.length < 20) return {};
+    const sorted = [...values].sort((a, b) => a - b);
+    const [low, high] = [sorted[0], sorted[sorted.length - 1]];
+    const [bottom, top] = [sorted[Math.floor(sorted.length * 0.1)], sorted[Math.ceil(sorted.length * 0.9) - 1]];
+    const room = (high - low) * 0.03;
+    return direction === "maximize" ? { min: bottom - room } : { max: top + room };
+  }
+
+  /** What runs now: a curve each, by step. */
+  function running(study) {
+    const { running: attempts, metric } = study.status;
+    return {
+      xAxis: axis("steps"),
+      yAxis: axis(metric, { nameGap: 44 }),
+      series: attempts.filter((one) => one.curve.length).map((one) => ({
+        type: "line", id: String(one.trial), name: `trial ${one.trial}`, showSymbol: one.curve.length < 3,
+        data: one.curve.map((y, i) => [i + 1, y]), tooltip: { formatter: () => `trial ${one.trial}: ${distune.number(one.value)}` },
+      })),
+    };
+  }
+
+  /** A line a configuration through its parameters and what it reached; brushed, a filter. */
+  function parallel(study, rows, names) {
+    const { metric, direction } = study.status;
+    const space = Object.fromEntries(study.space.map((one) => [one.name, one]));
+    const values = rows.map((one) => one.value);
+    const low = Math.min(...values), high = Math.max(...values);
+    const columns = [...names, metric];
+    return {
+      tooltip: { show: false },
+      visualMap: {
+        show: false, dimension: columns.length - 1, min: low, max: high,
+        inRange: { color: direction === "maximize" ? ramp() : ramp().reverse() },
+      },
+      parallel: { left: 50, right: 60, top: 34, bottom: 20, parallelAxisDefault: {
+        nameTextStyle: { color: distune.colour("ink") }, axisLabel: { color: distune.colour("quiet"), formatter: (v) => (typeof v === "number" ? distune.number(v) : v) },
+        axisLine: { lineStyle: { color: distune.colour("quiet") } } } },
+      parallelAxis: columns.map((name, dim) => {
+        const one = space[name] || {};
+        const listed = rows.some((row) => typeof row.params[name] !== "number" && row.params[name] !== undefined);
+        return { dim, name, scale: true, ...(listed
+          ? { type: "category", data: one.choices || [...new Set(rows.map((row) => row.params[name]))].filter((v) => v !== undefined).map(String) }
+          : { type: one.log ? "log" : "value" }) };
+      }),
+      series: [{
+        type: "parallel", lineStyle: { width: 1.2, opacity: 0.55 }, inactiveOpacity: 0.04, activeOpacity: 0.8, progressive: 500,
+        data: rows.map((row) => ({ name: String(row.first), value: [...names.map((name) => row.params[name] ?? "-"), row.value] })),
+      }],
+    };
+  }
+
+  /** From worst to best: pale to strong in either mode. */
+  function ramp() {
+    return [distune.colour("faint"), distune.colour("warn"), distune.colour("accent")];
+  }
+
+  Object.assign(distune, { Chart, charts: { bestSoFar, running, parallel } });
+})();

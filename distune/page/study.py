@@ -1,0 +1,92 @@
+"""A study as the page draws it: plain data, in parts that change at their own pace. Pure.
+
+    {"status": {...}, "space": [...], "order": [first, ...],
+     "configurations": {first: {...}, ...}, "trials": {number: {...}, ...}}
+
+A configuration is named by the number of its first trial. `Follower` says what has changed between
+two looks in the same form, with only the configurations and trials that are new or others now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from distune.export.leaderboard import parameter_names
+from distune.export.table import trial_rows
+from distune.search.ranking import History
+from distune.study.space import CategoricalParameter
+from distune.watch.display.json_data import ranked_json, snapshot_json
+from distune.watch.snapshot import Snapshot
+
+Tree = dict[str, Any]
+
+
+def study_of(snapshot: Snapshot) -> Tree:
+    """All of it."""
+    return {"status": status_of(snapshot), **counted_of(snapshot.history)}
+
+
+def status_of(snapshot: Snapshot) -> Tree:
+    """What may be another at each look: state, workers, what runs, events."""
+    found = snapshot_json(snapshot, 0)
+    del found["ranking"]
+    return found
+
+
+def counted_of(history: History) -> Tree:
+    """What changes when a trial is counted, or dropped."""
+    ranking = {one["trials"][0]: one for one in ranked_json(history)}
+    return {
+        "space": [_parameter(history, name) for name in parameter_names(history)],
+        "order": list(ranking),
+        "configurations": ranking,
+        "trials": {row.number: _trial(asdict(row)) for row in trial_rows(history)},
+    }
+
+
+def _parameter(history: History, name: str) -> Tree:
+    spec = history.study.params.get(name)
+    found: Tree = {"name": name, "log": bool(getattr(spec, "log", False))}
+    if isinstance(spec, CategoricalParameter):
+        found["choices"] = list(spec.choices)
+    elif spec is not None and hasattr(spec, "low"):
+        found |= {"low": spec.low, "high": spec.high}
+    return found
+
+
+#: What the page knows of a trial by its configuration, or never shows.
+_NOT_SHOWN = ("params", "rank", "number", "front", "violations")
+
+
+def _trial(row: Tree) -> Tree:
+    return {k: v for k, v in row.items() if v is not None and v != {} and k not in _NOT_SHOWN}
+
+
+class Follower:
+    """`Follower().changes(snapshot)`: what is not as it was the last time. `known`: all of it."""
+
+    def __init__(self) -> None:
+        self.known: Tree = {}
+        self._counted: tuple[int, int, int] | None = None
+
+    def changes(self, snapshot: Snapshot) -> Tree:
+        history = snapshot.history
+        now: Tree = {"status": status_of(snapshot)}
+        counted = len(history), len(history.tests), history.left_out
+        if counted != self._counted:
+            self._counted = counted
+            now |= counted_of(history)
+        changes = {
+            key: _others(self.known.get(key, {}), value)
+            if key in ("configurations", "trials")
+            else value
+            for key, value in now.items()
+        }
+        self.known |= now
+        return changes
+
+
+def _others(before: Mapping[int, Any], now: Mapping[int, Any]) -> Tree:
+    """What is new or another; None stands for what is gone."""
+    gone = dict.fromkeys(before.keys() - now.keys())
+    return {k: v for k, v in now.items() if before.get(k) != v} | gone
