@@ -8,7 +8,6 @@ two looks in the same form, with only the configurations and trials that are new
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from distune.export.leaderboard import parameter_names
@@ -40,7 +39,7 @@ def counted_of(history: History) -> Tree:
         "space": [_parameter(history, name) for name in parameter_names(history)],
         "order": list(ranking),
         "configurations": ranking,
-        "trials": {row.number: _trial(asdict(row)) for row in trial_rows(history)},
+        "trials": {row.number: _trial(vars(row)) for row in trial_rows(history)},
     }
 
 
@@ -55,7 +54,7 @@ def _parameter(history: History, name: str) -> Tree:
 
 
 #: What the page knows of a trial by its configuration, or never shows.
-_NOT_SHOWN = ("params", "rank", "number", "front", "violations")
+_NOT_SHOWN = ("params", "rank", "number", "front", "violations", "metrics", "seed", "steps")
 
 
 def _trial(row: Tree) -> Tree:
