@@ -42,6 +42,7 @@ class Dashboard:
                 Route("/assets/{name:path}", self._asset),
                 Route("/api/studies", self._studies),
                 Route("/api/studies/{study}/events", self._events),
+                Route("/api/studies/{study}/curves", self._curves),
                 Route("/api/studies/{study}/trials/{number:int}", self._trial),
             ]
         )
@@ -78,6 +79,11 @@ class Dashboard:
         name, store = await self._store(request)
         watched = self._watched.setdefault(name, Watched(store))
         return StreamingResponse(_as_events(watched), media_type="text/event-stream")
+
+    async def _curves(self, request: Request) -> Response:
+        name, store = await self._store(request)
+        watched = self._watched.setdefault(name, Watched(store))
+        return _json(await to_thread.run_sync(watched.curves))
 
     async def _trial(self, request: Request) -> Response:
         _, store = await self._store(request)

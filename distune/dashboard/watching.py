@@ -1,17 +1,22 @@
 """Looks at a study for as long as browsers follow it: once a second, for all of them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import msgspec
 from anyio import to_thread
 
 from distune.errors import DistuneError
+from distune.page.curves import Point, points
 from distune.page.study import Follower
+from distune.report.study_data import sample
 from distune.share.store import Store
+from distune.watch.load import StoredCurves
 from distune.watch.observer import Observer
 
 _EVERY = 1.0  # seconds between two looks
+_BEST, _OTHERS = 40, 80  # trials of which curves are drawn
 _BEHIND = 30  # messages that a browser has not taken, after which it gets all of it anew
 
 
@@ -22,6 +27,7 @@ class Watched:
         self._store = store
         self._observer: Observer | None = None
         self._follower = Follower()
+        self._curves: dict[int, list[Point]] = {}
         self._queues: set[asyncio.Queue[bytes]] = set()
         self._looking: asyncio.Task[None] | None = None
 
@@ -52,6 +58,23 @@ class Watched:
                 else:
                     queue.put_nowait(message)
             await asyncio.sleep(_EVERY)
+
+    def curves(self) -> dict[int, list[Point]]:
+        """Of the best trials and of others, drawn at random, by their numbers. What is counted does
+        not change: each file is read once.
+        """
+        if self._observer is None:
+            return {}
+        history, metric = self._observer.history, self._observer.study.metric
+        stored = StoredCurves(self._store, history)
+        found = {}
+        for one in sample(history, _BEST, _OTHERS):
+            number = one.trial.number
+            if number not in self._curves:
+                with contextlib.suppress(DistuneError):
+                    self._curves[number] = points(stored[number], metric)
+            found[number] = self._curves.get(number, [])
+        return found
 
     def _look(self) -> bytes:
         try:

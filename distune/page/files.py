@@ -11,6 +11,7 @@ SCRIPTS = (
     "text.js",
     "charts.js",
     "tables.js",
+    "trial.js",
     "study.js",
     "studies.js",
     "page.js",

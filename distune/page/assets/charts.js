@@ -105,6 +105,24 @@
     };
   }
 
+  /** One trial's curve, and those of others, pale. */
+  function amongOthers(study, number, own, curves) {
+    const others = Object.entries(curves).filter(([n, curve]) => Number(n) !== number && curve.length > 1);
+    const ends = others.map(([, curve]) => curve[curve.length - 1][2]);
+    return {
+      xAxis: axis("steps"),
+      yAxis: axis(study.status.metric, { nameGap: 44, ...inside(ends, study.status.direction) }),
+      series: [
+        ...others.map(([n, curve]) => ({
+          type: "line", id: n, data: curve.map((one) => [one[0], one[2]]), showSymbol: false, clip: true,
+          lineStyle: { color: distune.colour("faint"), width: 1 }, silent: true,
+        })),
+        { type: "line", id: "own", data: own, showSymbol: own.length < 30, z: 5, lineStyle: { color: distune.colour("mark"), width: 2.5 },
+          itemStyle: { color: distune.colour("mark") }, tooltip: { formatter: (p) => `step ${p.data[0]}: ${distune.number(p.data[1])}` } },
+      ],
+    };
+  }
+
   /** A line a configuration through its parameters and what it reached; brushed, a filter. */
   function parallel(study, rows, names) {
     const { metric, direction } = study.status;
@@ -140,5 +158,5 @@
     return [distune.colour("faint"), distune.colour("warn"), distune.colour("accent")];
   }
 
-  Object.assign(distune, { Chart, charts: { bestSoFar, running, parallel } });
+  Object.assign(distune, { Chart, charts: { amongOthers, bestSoFar, running, parallel } });
 })();

@@ -15,7 +15,7 @@
     const go = (where) => { location.hash = new URLSearchParams(where).toString(); };
     if (at.study) {
       return html`<${distune.Study} key=${at.study} name=${at.study} leave=${() => go({})}
-        chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go({ study: at.study, trial })} />`;
+        chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go(trial === null ? { study: at.study } : { study: at.study, trial })} />`;
     }
     return html`<${distune.Studies} open=${(study) => go({ study })} />`;
   }

@@ -58,6 +58,7 @@
         ${rows.length > 1 && html`<section class="card wide"><h2>Parameters and what they gave</h2>
           <p class="quiet">Drag along an axis to keep what lies there; the table follows. ${kept && html`<button onClick=${() => keep(null)}>show all</button>`}</p>
           <${distune.Chart} option=${drawn.parallel} height=${340} label="parallel coordinates" on=${{ axisareaselected: brushed }} /></section>`}
+        ${chosen !== null && html`<${distune.Trial} study=${study} name=${name} number=${chosen} close=${() => choose(null)} />`}
         <section class="card wide"><h2>Ranking${kept ? ` (${shown.length} of ${rows.length})` : ""}</h2>
           <${distune.Table} label="ranking" index="first" rows=${shown} columns=${columns(study, varying)} chosen=${chosen} onRow=${(row) => choose(row.first)} /></section>
       </main>`;
