@@ -123,40 +123,79 @@
     };
   }
 
-  /** A line a configuration through its parameters and what it reached; brushed, a filter. */
-  function parallel(study, rows, names) {
+  /** A line a configuration through its parameters and what it reached. Failed ones, too: they end
+   *  below, where the metric's axis has a place for them. Dragging along an axis filters. */
+  function parallel(study, rows, kept, names) {
     const { metric, direction } = study.status;
     const space = Object.fromEntries(study.space.map((one) => [one.name, one]));
-    const values = rows.map((one) => one.value);
-    const low = Math.min(...values), high = Math.max(...values);
+    const all = rows.filter((one) => typeof one.value === "number");
+    const [low, high] = [Math.min(...all.map((one) => one.value)), Math.max(...all.map((one) => one.value))];
     const columns = [...names, metric];
+    const keep = new Set(kept.map((one) => one.first));
+    const best = distune.better(direction);
+    const drawn = [...all].sort((a, b) => (best(a.value, b.value) ? 1 : -1)); // the best ones last, on top
     return {
       tooltip: { show: false },
-      visualMap: {
-        show: false, dimension: columns.length - 1, min: low, max: high,
-        inRange: { color: direction === "maximize" ? ramp() : ramp().reverse() },
-      },
-      parallel: { left: 50, right: 60, top: 34, bottom: 20, parallelAxisDefault: {
-        nameTextStyle: { color: distune.colour("ink") }, axisLabel: { color: distune.colour("quiet"), formatter: (v) => (typeof v === "number" ? distune.number(v) : v) },
+      parallel: { left: 50, right: 64, top: 34, bottom: 22, parallelAxisDefault: {
+        nameTextStyle: { color: distune.colour("ink") },
+        axisLabel: { color: distune.colour("quiet"), formatter: (v) => (typeof v === "number" ? distune.number(v) : v) },
         axisLine: { lineStyle: { color: distune.colour("quiet") } } } },
-      parallelAxis: columns.map((name, dim) => {
-        const one = space[name] || {};
-        const listed = rows.some((row) => typeof row.params[name] !== "number" && row.params[name] !== undefined);
-        return { dim, name, scale: true, ...(listed
-          ? { type: "category", data: one.choices || [...new Set(rows.map((row) => row.params[name]))].filter((v) => v !== undefined).map(String) }
-          : { type: one.log ? "log" : "value" }) };
-      }),
+      parallelAxis: columns.map((name, dim) => ({
+        dim, name, id: name, scale: true, ...scaleOf(space[name], rows, name),
+      })),
       series: [{
-        type: "parallel", lineStyle: { width: 1.2, opacity: 0.55 }, inactiveOpacity: 0.04, activeOpacity: 0.8, progressive: 500,
-        data: rows.map((row) => ({ name: String(row.first), value: [...names.map((name) => row.params[name] ?? "-"), row.value] })),
+        type: "parallel", inactiveOpacity: 0.04, activeOpacity: 0.8, progressive: 500, animation: false,
+        data: drawn.map((row) => ({
+          value: [...names.map((name) => row.params[name] ?? "-"), row.value],
+          lineStyle: keep.has(row.first)
+            ? { color: shade((row.value - low) / (high - low || 1), direction), width: 1.4, opacity: 0.6 }
+            : { color: distune.colour("faint"), width: 0.6, opacity: 0.15 },
+        })),
       }],
     };
   }
 
-  /** From worst to best: pale to strong in either mode. */
-  function ramp() {
-    return [distune.colour("faint"), distune.colour("warn"), distune.colour("accent")];
+  function scaleOf(spec, rows, name) {
+    const values = rows.map((row) => row.params[name]).filter((v) => v !== undefined);
+    if (values.some((v) => typeof v !== "number")) {
+      return { type: "category", data: (spec && spec.choices ? spec.choices : [...new Set(values)]).map(String) };
+    }
+    return { type: spec && spec.log ? "log" : "value" };
   }
 
-  Object.assign(distune, { Chart, charts: { amongOthers, bestSoFar, running, parallel } });
+  /** What each value of a parameter gave: a dot a configuration, failed ones on the line below. */
+  function slice(study, rows, kept, name) {
+    const { metric, direction } = study.status;
+    const spec = study.space.find((one) => one.name === name);
+    const keep = new Set(kept.map((one) => one.first));
+    const there = rows.filter((one) => one.params[name] !== undefined);
+    const good = there.filter((one) => typeof one.value === "number");
+    const failed = there.filter((one) => typeof one.value !== "number");
+    const y = inside(good.map((one) => one.value), direction);
+    const x = scaleOf(spec, rows, name);
+    const value = (one) => (x.type === "category" ? String(one.params[name]) : one.params[name]);
+    const dot = (one) => ({
+      value: [value(one), one.value, one.first],
+      itemStyle: { color: keep.has(one.first) ? distune.colour("accent") : distune.colour("faint"), opacity: keep.has(one.first) ? 0.7 : 0.3 },
+    });
+    const floor = y.min ?? Math.min(...good.map((one) => one.value));
+    return {
+      tooltip: { formatter: (p) => `trial ${p.data.value[2]}: ${name} ${distune.number(p.data.value[0])}` },
+      xAxis: axis("", { ...x, splitLine: { show: false } }),
+      yAxis: axis("", y),
+      series: [
+        { type: "scatter", data: good.map(dot), symbolSize: 5, large: false, progressive: 2000 },
+        { type: "scatter", symbol: "triangle", symbolSize: 7, itemStyle: { color: distune.colour("bad") },
+          data: failed.map((one) => ({ value: [value(one), Number.isFinite(floor) ? floor : 0, one.first] })),
+          tooltip: { formatter: (p) => `trial ${p.data.value[2]}: no value` } },
+      ],
+    };
+  }
+
+  /** Pale for the worst, strong for the best, in either mode. */
+  function shade(share, direction) {
+    const good = Math.max(0, Math.min(1, direction === "maximize" ? share : 1 - share));
+    return echarts.color.lerp(good, [distune.colour("faint"), distune.colour("warn"), distune.colour("accent")]);
+  }
+  Object.assign(distune, { Chart, charts: { amongOthers, bestSoFar, parallel, running, slice } });
 })();

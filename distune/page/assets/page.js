@@ -1,7 +1,7 @@
 // The page: what is shown stands in the address, so that it can be sent.
 "use strict";
 (() => {
-  const { html, render, useEffect, useState } = window.htmPreact;
+  const { html, render, useEffect, useMemo, useState } = window.htmPreact;
 
   const read = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
@@ -12,10 +12,15 @@
       window.addEventListener("hashchange", moved);
       return () => window.removeEventListener("hashchange", moved);
     }, []);
-    const go = (where) => { location.hash = new URLSearchParams(where).toString(); };
+    const go = (where) => {
+      const there = Object.entries(where).filter(([, value]) => value !== null && value !== "");
+      location.hash = new URLSearchParams(there).toString();
+    };
+    const filter = useMemo(() => distune.filter.fromText(at.keep), [at.keep]);
     if (at.study) {
       return html`<${distune.Study} key=${at.study} name=${at.study} leave=${() => go({})}
-        chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go(trial === null ? { study: at.study } : { study: at.study, trial })} />`;
+        chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go({ ...at, trial })}
+        filter=${filter} setFilter=${(next) => go({ ...at, keep: distune.filter.toText(next) })} />`;
     }
     return html`<${distune.Studies} open=${(study) => go({ study })} />`;
   }

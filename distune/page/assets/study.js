@@ -14,7 +14,7 @@
     return now;
   }
 
-  function Study({ name, leave, chosen, choose }) {
+  function Study({ name, leave, chosen, choose, filter, setFilter }) {
     const [study, setStudy] = useState(null);
     useEffect(() => {
       const events = new EventSource(`api/studies/${encodeURIComponent(name)}/events`);
@@ -22,24 +22,34 @@
       events.onerror = () => setStudy((before) => before && { ...before, trouble: "the dashboard does not answer" });
       return () => events.close();
     }, [name]);
-    const [kept, keep] = useState(null); // what a brush has left, by the number of its first trial
     const counted = study && study.configurations;
     const rows = useMemo(() => study && study.order ? study.order.map((first) => ({ first, ...study.configurations[first] })) : [], [counted]);
     const varying = useMemo(() => (study && study.order ? distune.varying(study) : []), [counted]);
     const drawn = useMemo(() => study && study.order && {
       trials: distune.charts.bestSoFar(study, "trials"),
       time: distune.charts.bestSoFar(study, "time"),
-      parallel: distune.charts.parallel(study, rows.filter((one) => typeof one.value === "number" && one.standing === "complete"), varying.slice(0, 10)),
     }, [counted]);
+    const metric = study && study.status ? study.status.metric : "";
+    const kept = useMemo(() => distune.filter.kept(rows, filter, metric), [rows, filter]);
+    const filtered = useMemo(() => rows.length > 1 && {
+      parallel: distune.charts.parallel(study, rows, kept, varying.slice(0, 10)),
+      slices: varying.slice(0, 12).map((name) => [name, distune.charts.slice(study, rows, kept, name)]),
+    }, [rows, kept]);
     if (!study || !study.status) return html`<p class="quiet">${(study && study.trouble) || `Reading ${name} …`}</p>`;
     const { status } = study;
-    const shown = kept ? rows.filter((one) => kept.has(String(one.first))) : rows;
     const brushed = (what, chart) => {
-      const series = chart.getModel().getSeries()[0];
-      const active = series.getRawIndicesByActiveState("active");
-      const all = series.getData();
-      keep(active.length === all.count() ? null : new Set(active.map((i) => all.getName(i))));
+      const at = chart.getOption().parallelAxis.find((one) => one.id === what.parallelAxisId);
+      const [first] = what.intervals || [];
+      const next = { ...filter };
+      delete next[at.id];
+      if (first && at.type === "category") {
+        next[at.id] = { among: at.data.slice(Math.ceil(Math.min(...first)), Math.floor(Math.max(...first)) + 1) };
+      } else if (first) {
+        next[at.id] = { between: [Math.min(...first), Math.max(...first)] };
+      }
+      setFilter(next);
     };
+    const words = distune.filter.words(filter);
     return html`
       <header>
         <a href="#" onClick=${(event) => { event.preventDefault(); leave(); }}>all studies</a>
@@ -55,12 +65,16 @@
         <section class="card"><h2>Best so far, by time</h2><${distune.Chart} option=${drawn.time} label="best value so far against time" /></section>
         ${status.running.length > 0 && html`<section class="card"><h2>Training now</h2>
           <${distune.Chart} option=${distune.charts.running(study)} label="learning curves of running trials" /></section>`}
-        ${rows.length > 1 && html`<section class="card wide"><h2>Parameters and what they gave</h2>
-          <p class="quiet">Drag along an axis to keep what lies there; the table follows. ${kept && html`<button onClick=${() => keep(null)}>show all</button>`}</p>
-          <${distune.Chart} option=${drawn.parallel} height=${340} label="parallel coordinates" on=${{ axisareaselected: brushed }} /></section>`}
+        ${filtered && html`<section class="card wide"><h2>Parameters and what they gave</h2>
+          <p class="quiet">Drag along an axis: all charts and the table keep what lies there.</p>
+          <${distune.Chart} option=${filtered.parallel} height=${340} label="parallel coordinates" on=${{ axisareaselected: brushed }} />
+          <div class="slices">${filtered.slices.map(([of, option]) => html`<div key=${of}><h3>${of}</h3>
+            <${distune.Chart} option=${option} height=${180} label=${`${metric} by ${of}`} on=${{ click: (what) => choose(what.data.value[2]) }} /></div>`)}</div>
+        </section>`}
         ${chosen !== null && html`<${distune.Trial} study=${study} name=${name} number=${chosen} close=${() => choose(null)} />`}
-        <section class="card wide"><h2>Ranking${kept ? ` (${shown.length} of ${rows.length})` : ""}</h2>
-          <${distune.Table} label="ranking" index="first" rows=${shown} columns=${columns(study, varying)} chosen=${chosen} onRow=${(row) => choose(row.first)} /></section>
+        <section class="card wide"><h2>Ranking${words.length ? ` (${kept.length} of ${rows.length})` : ""}</h2>
+          ${words.length > 0 && html`<p>${words.join(", ")} <button onClick=${() => setFilter({})}>show all</button></p>`}
+          <${distune.Table} label="ranking" index="first" rows=${kept} columns=${columns(study, varying)} chosen=${chosen} onRow=${(row) => choose(row.first)} /></section>
       </main>`;
   }
 
