@@ -43,6 +43,7 @@ class Dashboard:
                 Route("/api/studies", self._studies),
                 Route("/api/studies/{study}/events", self._events),
                 Route("/api/studies/{study}/curves", self._curves),
+                Route("/api/studies/{study}/importance", self._importance),
                 Route("/api/studies/{study}/trials/{number:int}", self._trial),
             ]
         )
@@ -84,6 +85,11 @@ class Dashboard:
         name, store = await self._store(request)
         watched = self._watched.setdefault(name, Watched(store))
         return _json(await to_thread.run_sync(watched.curves))
+
+    async def _importance(self, request: Request) -> Response:
+        name, store = await self._store(request)
+        watched = self._watched.setdefault(name, Watched(store))
+        return _json(await to_thread.run_sync(watched.importance))
 
     async def _trial(self, request: Request) -> Response:
         _, store = await self._store(request)

@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 from anyio import to_thread
 
 from distune.errors import DistuneError
+from distune.export.importance import Unknown, importances
 from distune.page.curves import Point, points
 from distune.page.study import Follower
 from distune.report.study_data import sample
 from distune.share.store import Store
+from distune.watch.display.importance import importance_json
 from distune.watch.load import StoredCurves
 from distune.watch.observer import Observer
 
@@ -28,6 +31,7 @@ class Watched:
         self._observer: Observer | None = None
         self._follower = Follower()
         self._curves: dict[int, list[Point]] = {}
+        self._importance: tuple[int, dict[str, Any]] | None = None
         self._queues: set[asyncio.Queue[bytes]] = set()
         self._looking: asyncio.Task[None] | None = None
 
@@ -75,6 +79,19 @@ class Watched:
                     self._curves[number] = points(stored[number], metric)
             found[number] = self._curves.get(number, [])
         return found
+
+    def importance(self) -> dict[str, Any]:
+        """What mattered; or why that is unknown. It is worked out once for so many trials."""
+        if self._observer is None:
+            return {"unknown": "nothing is known yet"}
+        history = self._observer.history
+        if self._importance is None or self._importance[0] != len(history):
+            try:
+                found = importance_json(history.study, importances(history))
+            except Unknown as error:
+                found = {"unknown": str(error)}
+            self._importance = len(history), found
+        return self._importance[1]
 
     def _look(self) -> bytes:
         try:

@@ -13,7 +13,9 @@ SCRIPTS = (
     "charts.js",
     "tables.js",
     "trial.js",
+    "parts.js",
     "study.js",
+    "compare.js",
     "studies.js",
     "page.js",
 )

@@ -54,31 +54,114 @@
     };
   }
 
-  /** The best value so far, after each trial or against the time, with every trial as a dot. */
-  function bestSoFar(study, against) {
-    const { metric, direction } = study.status;
-    const better = distune.better(direction);
-    const numbers = Object.keys(study.trials).map(Number).sort((a, b) => a - b);
-    const rows = numbers.map((n) => ({ n, ...study.trials[n] }))
+  /** Complete trials of the search as [x, value, number], and the best so far as a line of steps. */
+  function progress(study, against) {
+    const better = distune.better(study.status.direction);
+    const rows = Object.entries(study.trials).map(([n, one]) => ({ n: Number(n), ...one }))
       .filter((one) => one.outcome === "complete" && typeof one.value === "number" && one.stage !== "confirming");
-    if (against === "time") rows.sort((a, b) => (a.elapsed ?? 0) - (b.elapsed ?? 0));
+    rows.sort(against === "time" ? (a, b) => (a.elapsed ?? 0) - (b.elapsed ?? 0) : (a, b) => a.n - b.n);
     const dots = [], line = [];
     let best = null;
     rows.forEach((one, i) => {
-      const x = against === "time" ? one.elapsed : i + 1;
+      const x = against === "time" ? one.elapsed ?? 0 : i + 1;
       dots.push([x, one.value, one.n]);
       if (best === null || better(one.value, best)) { best = one.value; line.push([x, best]); }
     });
     if (line.length) line.push([dots[dots.length - 1][0], best]);
+    return { dots, line };
+  }
+
+  const along = (against) => against === "time"
+    ? axis("time of the study", { axisLabel: { color: distune.colour("quiet"), formatter: distune.duration, hideOverlap: true } })
+    : axis("trials");
+
+  /** The best value so far, after each trial or against the time, with every trial as a dot. */
+  function bestSoFar(study, against) {
+    const { metric, direction } = study.status;
+    const { dots, line } = progress(study, against);
     return {
-      xAxis: axis(against === "time" ? "seconds of the study" : "trials"),
-      yAxis: axis(metric, { nameGap: 44, ...inside(dots.map((one) => one[1]), direction) }),
+      xAxis: along(against),
+      yAxis: axis(metric, { nameGap: 48, ...inside(dots.map((one) => one[1]), direction) }),
       series: [
         { type: "scatter", data: dots, symbolSize: 5, large: dots.length > 2000, itemStyle: { color: distune.colour("faint") },
           tooltip: { formatter: (p) => `trial ${p.data[2]}: ${distune.number(p.data[1])}` } },
         { type: "line", step: "end", data: line, showSymbol: false, lineStyle: { color: distune.colour("accent"), width: 2.5 }, z: 3,
           tooltip: { formatter: (p) => `best so far ${distune.number(p.data[1])}` } },
       ],
+    };
+  }
+
+  /** The best so far of several studies; told apart by colour, by dashes, and by their names. */
+  function compared(studies, against) {
+    const colours = ["accent", "mark", "warn", "bad", "quiet"].map(distune.colour);
+    const dashes = ["solid", "dashed", "dotted"];
+    const lines = studies.map(([name, study]) => [name, progress(study, against).line]);
+    return {
+      legend: { top: 0, textStyle: { color: distune.colour("ink") } },
+      grid: { left: 8, right: 14, top: 34, bottom: 8, containLabel: true },
+      xAxis: along(against),
+      yAxis: axis(studies.length ? studies[0][1].status.metric : "", { nameGap: 48 }),
+      series: lines.map(([name, data], i) => ({
+        type: "line", step: "end", name, data, showSymbol: false, color: colours[i % colours.length],
+        lineStyle: { width: 2.5, type: dashes[Math.floor(i / colours.length) % 3] },
+        tooltip: { formatter: (p) => `${name}: ${distune.number(p.data[1])}` },
+      })),
+    };
+  }
+
+  /** Two objectives against each other; the front stands out by shape, too. */
+  function front(study, rows) {
+    const [first, second] = Object.keys(study.status.objectives);
+    const dot = (one) => [one.objectives[first], one.objectives[second], one.first];
+    const known = rows.filter((one) => one.objectives && typeof one.objectives[first] === "number" && typeof one.objectives[second] === "number");
+    const on = known.filter((one) => one.front).map(dot).sort((a, b) => a[0] - b[0]);
+    return {
+      tooltip: { formatter: (p) => `trial ${p.data[2]}: ${distune.number(p.data[0])}, ${distune.number(p.data[1])}` },
+      xAxis: axis(first), yAxis: axis(second, { nameGap: 48 }),
+      series: [
+        { type: "scatter", data: known.filter((one) => !one.front).map(dot), symbolSize: 6, itemStyle: { color: distune.colour("faint") } },
+        { type: "line", data: on, step: false, symbol: "diamond", symbolSize: 10, lineStyle: { color: distune.colour("accent"), width: 1 }, itemStyle: { color: distune.colour("accent") } },
+      ],
+    };
+  }
+
+  function importance(found) {
+    const rows = [...found.parameters].reverse();
+    return {
+      grid: { left: 8, right: 20, top: 10, bottom: 8, containLabel: true },
+      tooltip: { formatter: (p) => { const one = rows[p.dataIndex]; return `${one.name}: ${Math.round(100 * one.share)} % (${Math.round(100 * one.low)} to ${Math.round(100 * one.high)} %)`; } },
+      xAxis: axis("", { min: 0, max: 1, axisLabel: { color: distune.colour("quiet"), formatter: (v) => `${Math.round(100 * v)} %` } }),
+      yAxis: { type: "category", data: rows.map((one) => one.name), axisLabel: { color: distune.colour("ink") }, axisTick: { show: false } },
+      series: [
+        { type: "bar", barWidth: 12, data: rows.map((one) => ({ value: one.share, itemStyle: { color: distune.colour(one.stands_out ? "accent" : "faint") } })),
+          markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: { type: "dotted", color: distune.colour("quiet") }, data: [{ xAxis: Math.min(found.floor, 1) }] } },
+        { type: "custom", silent: true, renderItem: (params, api) => {
+            const [low, high] = [api.coord([api.value(1), api.value(0)]), api.coord([api.value(2), api.value(0)])];
+            return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: distune.colour("ink"), lineWidth: 1.5 } };
+          }, encode: { x: [1, 2], y: 0 }, data: rows.map((one, i) => [i, one.low, one.high]), z: 5 },
+      ],
+    };
+  }
+
+  /** Who trained when: a bar a trial, from its end and how long it trained. */
+  function timeline(study) {
+    const rows = Object.entries(study.trials).map(([n, one]) => ({ n: Number(n), ...one })).filter((one) => typeof one.elapsed === "number");
+    const workers = [...new Set(rows.map((one) => one.worker))].sort();
+    const colours = { complete: distune.colour("accent"), pruned: distune.colour("warn") };
+    return {
+      grid: { left: 8, right: 14, top: 10, bottom: 8, containLabel: true },
+      tooltip: { formatter: (p) => { const one = rows[p.dataIndex]; return `trial ${one.n}: ${one.outcome}, ${distune.duration(one.seconds)}`; } },
+      xAxis: along("time"),
+      yAxis: { type: "category", data: workers, axisTick: { show: false }, axisLabel: { color: distune.colour("quiet"), width: 110, overflow: "truncate" } },
+      dataZoom: [{ type: "inside", filterMode: "weakFilter" }],
+      series: [{ type: "custom", progressive: 1000, encode: { x: [1, 2], y: 0 },
+        data: rows.map((one) => [workers.indexOf(one.worker), Math.max(0, one.elapsed - one.seconds), one.elapsed]),
+        renderItem: (params, api) => {
+          const [x1, y] = api.coord([api.value(1), api.value(0)]), [x2] = api.coord([api.value(2), api.value(0)]);
+          const height = Math.min(18, api.size([0, 1])[1] * 0.6);
+          const outcome = rows[params.dataIndex].outcome;
+          return { type: "rect", shape: { x: x1, y: y - height / 2, width: Math.max(1, x2 - x1 - 0.5), height }, style: { fill: colours[outcome] || distune.colour("bad") } };
+        } }],
     };
   }
 
@@ -197,5 +280,5 @@
     const good = Math.max(0, Math.min(1, direction === "maximize" ? share : 1 - share));
     return echarts.color.lerp(good, [distune.colour("faint"), distune.colour("warn"), distune.colour("accent")]);
   }
-  Object.assign(distune, { Chart, charts: { amongOthers, bestSoFar, parallel, running, slice } });
+  Object.assign(distune, { Chart, charts: { amongOthers, bestSoFar, compared, front, importance, parallel, running, slice, timeline } });
 })();

@@ -22,7 +22,8 @@
         chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go({ ...at, trial })}
         filter=${filter} setFilter=${(next) => go({ ...at, keep: distune.filter.toText(next) })} />`;
     }
-    return html`<${distune.Studies} open=${(study) => go({ study })} />`;
+    if (at.compare) return html`<${distune.Compare} names=${at.compare.split(",")} leave=${() => go({})} />`;
+    return html`<${distune.Studies} compare=${(names) => go({ compare: names.join(",") })} open=${(study) => go({ study })} />`;
   }
 
   const place = document.getElementById("page");

@@ -3,8 +3,9 @@
 (() => {
   const { html, useEffect, useState } = window.htmPreact;
 
-  function Studies({ open }) {
+  function Studies({ open, compare }) {
     const [found, setFound] = useState(null);
+    const [marked, setMarked] = useState([]);
     useEffect(() => {
       let over = false;
       const look = async () => {
@@ -19,6 +20,7 @@
     }, []);
     if (!found) return html`<p class="quiet">Looking for studies …</p>`;
     const columns = [
+      { title: "", formatter: "rowSelection", headerSort: false, width: 40, hozAlign: "center" },
       { title: "study", field: "name", minWidth: 150, headerFilter: "input" },
       { title: "state", field: "state", formatter: (cell) => cell.getValue() || "cannot be read" },
       { title: "trials", field: "counted", hozAlign: "right", formatter: (cell) => {
@@ -36,9 +38,9 @@
       <header><h1>distune</h1><span class="quiet">${found.logs}</span></header>
       ${found.trouble && html`<p class="bad" role="alert">${found.trouble}</p>`}
       <main class="card" style="margin-top:14px">
-        <h2>${found.studies.length} studies</h2>
+        <h2>${found.studies.length} studies ${marked.length > 1 && html`<button onClick=${() => compare(marked)}>compare ${marked.length}</button>`}</h2>
         <${distune.Table} label="studies" columns=${columns} rows=${found.studies} index="name"
-          height="calc(100vh - 170px)" onRow=${(row) => row.state && open(row.name)} />
+          height="calc(100vh - 170px)" onRow=${(row) => row.state && open(row.name)} onMarks=${setMarked} />
       </main>`;
   }
 

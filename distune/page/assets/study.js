@@ -28,6 +28,8 @@
     const drawn = useMemo(() => study && study.order && {
       trials: distune.charts.bestSoFar(study, "trials"),
       time: distune.charts.bestSoFar(study, "time"),
+      timeline: distune.charts.timeline(study),
+      front: study.status.objectives && distune.charts.front(study, rows),
     }, [counted]);
     const metric = study && study.status ? study.status.metric : "";
     const kept = useMemo(() => distune.filter.kept(rows, filter, metric), [rows, filter]);
@@ -65,6 +67,9 @@
         <section class="card"><h2>Best so far, by time</h2><${distune.Chart} option=${drawn.time} label="best value so far against time" /></section>
         ${status.running.length > 0 && html`<section class="card"><h2>Training now</h2>
           <${distune.Chart} option=${distune.charts.running(study)} label="learning curves of running trials" /></section>`}
+        ${drawn.front && html`<section class="card"><h2>The front</h2><${distune.Chart} option=${drawn.front} label="two objectives against each other" on=${{ click: (what) => choose(what.data[2]) }} /></section>`}
+        <${distune.Importance} study=${study} name=${name} />
+        <${distune.Failures} study=${study} varying=${varying} choose=${choose} />
         ${filtered && html`<section class="card wide"><h2>Parameters and what they gave</h2>
           <p class="quiet">Drag along an axis: all charts and the table keep what lies there.</p>
           <${distune.Chart} option=${filtered.parallel} height=${340} label="parallel coordinates" on=${{ axisareaselected: brushed }} />
@@ -75,6 +80,8 @@
         <section class="card wide"><h2>Ranking${words.length ? ` (${kept.length} of ${rows.length})` : ""}</h2>
           ${words.length > 0 && html`<p>${words.join(", ")} <button onClick=${() => setFilter({})}>show all</button></p>`}
           <${distune.Table} label="ranking" index="first" rows=${kept} columns=${columns(study, varying)} chosen=${chosen} onRow=${(row) => choose(row.first)} /></section>
+        <${distune.Workers} study=${study} />
+        <section class="card wide"><h2>Who trained when</h2><${distune.Chart} option=${drawn.timeline} height=${80 + 26 * new Set(Object.values(study.trials).map((one) => one.worker)).size} label="what each worker trained when" /></section>
       </main>`;
   }
 

@@ -4,7 +4,7 @@
   const { html, useEffect, useRef } = window.htmPreact;
 
   /** `rows` may change at any time: what has changed is drawn anew, and nothing scrolls away. */
-  function Table({ columns, rows, index, height = "420px", label, chosen, onRow, sort }) {
+  function Table({ columns, rows, index, height = "420px", label, chosen, onRow, onMarks, sort }) {
     const place = useRef(null);
     const table = useRef(null);
     const ready = useRef(false);
@@ -15,11 +15,17 @@
       ready.current = false;
       const made = new Tabulator(place.current, {
         data: latest.current, columns, index, height, layout: "fitDataFill", movableColumns: true,
-        selectableRows: onRow ? 1 : false, placeholder: "nothing yet", initialSort: sort || [],
+        selectableRows: onMarks ? true : onRow ? 1 : false, placeholder: "nothing yet", initialSort: sort || [],
         columnDefaults: { headerSortTristate: true, headerTooltip: true },
       });
       made.on("tableBuilt", () => { ready.current = true; made.replaceData(latest.current); });
-      if (onRow) made.on("rowClick", (event, row) => onRow(row.getData()));
+      if (onRow) {
+        made.on("rowClick", (event, row) => {
+          const box = onMarks && event.target.closest(".tabulator-cell").querySelector("input[type=checkbox]");
+          if (!box) onRow(row.getData());
+        });
+      }
+      if (onMarks) made.on("rowSelectionChanged", (data) => onMarks(data.map((one) => one[index])));
       table.current = made;
       return () => { ready.current = false; made.destroy(); };
     }, [layout]);
