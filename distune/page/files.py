@@ -9,6 +9,7 @@ SCRIPTS = (
     "vendor/echarts.min.js",
     "vendor/tabulator.min.js",
     "text.js",
+    "source.js",
     "filter.js",
     "charts.js",
     "tables.js",

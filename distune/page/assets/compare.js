@@ -6,15 +6,8 @@
   function Compare({ names, leave }) {
     const [studies, setStudies] = useState({});
     useEffect(() => {
-      const all = names.map((name) => {
-        const events = new EventSource(`api/studies/${encodeURIComponent(name)}/events`);
-        events.onmessage = (event) => {
-          const message = JSON.parse(event.data);
-          setStudies((before) => ({ ...before, [name]: distune.merged(before[name], message) }));
-        };
-        return events;
-      });
-      return () => all.forEach((events) => events.close());
+      const ends = names.map((name) => distune.source.follow(name, (study) => setStudies((before) => ({ ...before, [name]: study }))));
+      return () => ends.forEach((end) => end());
     }, [names.join()]);
     const there = names.filter((name) => studies[name] && studies[name].order);
     const counted = there.map((name) => studies[name].configurations);

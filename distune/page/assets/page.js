@@ -17,8 +17,9 @@
       location.hash = new URLSearchParams(there).toString();
     };
     const filter = useMemo(() => distune.filter.fromText(at.keep), [at.keep]);
+    if (distune.source.only) at.study = distune.source.only;
     if (at.study) {
-      return html`<${distune.Study} key=${at.study} name=${at.study} leave=${() => go({})}
+      return html`<${distune.Study} key=${at.study} name=${at.study} leave=${distune.source.isLive && (() => go({}))}
         chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go({ ...at, trial })}
         filter=${filter} setFilter=${(next) => go({ ...at, keep: distune.filter.toText(next) })} />`;
     }

@@ -67,7 +67,7 @@
     const many = Math.floor(Object.keys(study.trials).length / 20); // a new answer every twenty trials
     useEffect(() => {
       let over = false;
-      if (many) fetch(`api/studies/${encodeURIComponent(name)}/importance`).then(async (answer) => { if (answer.ok && !over) setFound(await answer.json()); });
+      if (many) distune.source.importance(name).then((answer) => { if (!over) setFound(answer); }, () => {});
       return () => { over = true; };
     }, [name, many]);
     if (!found) return null;

@@ -10,8 +10,8 @@
       let over = false;
       const look = async () => {
         try {
-          const answer = await fetch("api/studies");
-          if (!over) setFound(await answer.json());
+          const answer = await distune.source.studies();
+          if (!over) setFound(answer);
         } catch { if (!over) setFound((before) => ({ ...before, trouble: "the dashboard does not answer" })); }
         if (!over) setTimeout(look, document.hidden ? 15000 : 2000);
       };

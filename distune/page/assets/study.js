@@ -3,25 +3,9 @@
 (() => {
   const { html, useEffect, useMemo, useState } = window.htmPreact;
 
-  /** Takes a message in: all of a study, or what has changed in it. */
-  function merged(before, message) {
-    const now = { ...before, ...message };
-    for (const key of ["configurations", "trials"]) {
-      if (!message[key]) continue;
-      now[key] = { ...(before ? before[key] : {}), ...message[key] };
-      for (const [id, one] of Object.entries(message[key])) if (one === null) delete now[key][id];
-    }
-    return now;
-  }
-
   function Study({ name, leave, chosen, choose, filter, setFilter }) {
     const [study, setStudy] = useState(null);
-    useEffect(() => {
-      const events = new EventSource(`api/studies/${encodeURIComponent(name)}/events`);
-      events.onmessage = (event) => setStudy((before) => merged(before, JSON.parse(event.data)));
-      events.onerror = () => setStudy((before) => before && { ...before, trouble: "the dashboard does not answer" });
-      return () => events.close();
-    }, [name]);
+    useEffect(() => distune.source.follow(name, setStudy), [name]);
     const counted = study && study.configurations;
     const rows = useMemo(() => study && study.order ? study.order.map((first) => ({ first, ...study.configurations[first] })) : [], [counted]);
     const varying = useMemo(() => (study && study.order ? distune.varying(study) : []), [counted]);
@@ -54,7 +38,7 @@
     const words = distune.filter.words(filter);
     return html`
       <header>
-        <a href="#" onClick=${(event) => { event.preventDefault(); leave(); }}>all studies</a>
+        ${leave && html`<a href="#" onClick=${(event) => { event.preventDefault(); leave(); }}>all studies</a>`}
         <h1>${name}</h1>
         <span>${status.state}</span>
         <span class="quiet">${status.trials.counted}${status.trials.planned ? ` of ${status.trials.planned}` : ""} trials · ${distune.duration(status.elapsed)}
@@ -121,5 +105,5 @@
     return { min: values[Math.floor(values.length * 0.1)] ?? 0, max: values[values.length - 1] ?? 1 };
   }
 
-  Object.assign(distune, { Study, merged });
+  distune.Study = Study;
 })();

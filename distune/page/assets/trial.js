@@ -4,18 +4,17 @@
   const { html, useEffect, useState } = window.htmPreact;
 
   function Trial({ study, name, number, close }) {
+    const row = study.trials[number] || {};
     const [found, setFound] = useState(null);
     const [curves, setCurves] = useState({});
     useEffect(() => {
       let over = false;
-      const put = (set) => async (answer) => { if (!over && answer.ok) set(await answer.json()); };
-      const at = `api/studies/${encodeURIComponent(name)}`;
+      const put = (set) => (answer) => { if (!over) set(answer); };
       setFound(null);
-      fetch(`${at}/trials/${number}`).then(put(setFound));
-      fetch(`${at}/curves`).then(put(setCurves));
+      distune.source.trial(name, number).then(put(setFound), () => put(setFound)({ params: study.configurations[row.configuration]?.params ?? {}, attempts: [] }));
+      distune.source.curves(name).then(put(setCurves), () => {});
       return () => { over = true; };
     }, [name, number, study.trials[number] && study.trials[number].outcome]);
-    const row = study.trials[number] || {};
     const own = found ? curveOf(found, study.status.metric) : [];
     return html`<section class="card wide" aria-label=${`trial ${number}`}>
       <h2>Trial ${number} <span class=${row.outcome === "failed" ? "bad" : "quiet"}>${row.outcome || "under way"}</span>
