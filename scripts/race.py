@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -79,10 +80,11 @@ def print_table(results: list[dict[str, Any]]) -> None:
             times = [_when(one, goal) or one["limit"] for one in some]
             median = statistics.median(times)
             late = sum(_when(one, goal) is None for one in some)
-            base.setdefault(goal, median)
             more = "more than " if 2 * late > len(some) else ""
+            base.setdefault(goal, math.nan if more else median)
             row.append(f"{more}{median:.0f} ({min(times):.0f} to {max(times):.0f})")
-            row.append(f"{more}{median / base[goal]:.1f} x" if system != "distune" else "")
+            known = system != "distune" and not math.isnan(base[goal])
+            row.append(f"{more}{median / base[goal]:.1f} x" if known else "")
         rows.append(row)
     head = ["", "runs"]
     for goal in GOALS:

@@ -100,6 +100,8 @@ class MemoryFolder:
         #: What this client has written in place; where it `remembers`, it reads that for ever.
         self._written: dict[str, bytes] = {}
         self.remembers = False
+        #: Called before and after each change, with the path: what others do meanwhile.
+        self.meanwhile: Callable[[str], None] = lambda path: None
 
     def _now(self) -> float:
         return self._clock() + self.ahead
@@ -110,8 +112,10 @@ class MemoryFolder:
     def _operate(self, verb: str, path: str, act: Callable[[], None]) -> None:
         """Do a changing operation, or not, and tell the truth about it, or not."""
         self.operations[verb] += 1
+        self.meanwhile(path)
         self._before(verb, path)
         act()
+        self.meanwhile(path)
         self._trace(f"{verb} {path}")
         if self._happens(self.faults.crash):
             self._trace("  crash after it")

@@ -297,6 +297,18 @@ MUTATIONS = (
         new="    return trial.purpose is Purpose.TRAIN",
     ),
     Mutation(
+        "two masters each keep what they have asked for", "master/asked",
+        tests="tests/test_asked.py",
+        old="            self._catch_up()  # what stands before them in the file comes first",
+        new="            pass",
+    ),
+    Mutation(
+        "what two masters' lines say of one number is believed", "search/asked",
+        tests="tests/test_repeating.py",
+        old="        if place == len(self._first) and self._is_late(asked):",
+        new="        if False:",
+    ),
+    Mutation(
         "the repeats of what was stopped are trained on", "search/judge",
         tests="tests/test_pruners.py",
         old="        if other is not None:\n            return Stop(",

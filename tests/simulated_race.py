@@ -50,10 +50,15 @@ def check_race(world: World, where: str) -> None:
             counted.append(file)
         elif file.result is not None and file.result.outcome is Outcome.PAUSED:
             paused.add((name.trial, name.attempt))
+    again = {
+        int(path.rpartition("/")[2].partition(".")[0])
+        for path, times in world.share.published.items()
+        if times > 1
+    }
     for number, of_trial in attempts.items():
-        # Of two masters one may publish a first attempt again, whose file then takes the place of
-        # the one that says that it had paused.
-        certain = paused if world.masters == 1 else None
+        # Of two masters one that was frozen may publish a first attempt again, of what is long
+        # counted: once that is given back, it takes the place of the one that had paused.
+        certain = paused if number not in again else None
         _check_promotions(of_trial, certain, f"{where}: trial {number}")
     if world.masters == 1 and not world.meddled and world.limits.time_limit is None:
         given_up = [f for f in counted if (f.trial.number, f.trial.attempt) in paused]

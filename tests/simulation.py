@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -30,6 +31,7 @@ from distune.share import protocol, records
 from distune.share.protocol import AttemptName, Halt, State
 from distune.share.store import Store, as_attempt
 from distune.study.confirm import Confirm
+from distune.study.space import FloatParameter
 from distune.study.study import Limits, Study
 from distune.study.trial import Checkpoint, Counted, Outcome, Purpose, Report
 from distune.training.messages import Assignment
@@ -102,7 +104,7 @@ class World:
         self._person = random.Random(f"person {seed}")
         self._accident = random.Random(f"accident {seed}")
         self.ledger = Ledger(self.share)
-        self.learns = False  # the sampler, which never answers in the same way twice
+        self.learns = False  # the sampler, so that two masters get two answers: see `_meanwhile`
         self.meddled = False  # a test has deleted files
         self.thawed = False  # those that slept through the end have woken up
         self.ended_at = -math.inf  # when a master ended it last, that saw all there was
@@ -120,7 +122,11 @@ class World:
             for name in names
         ]
         for actor in self.actors:
+            actor.folder.meanwhile = partial(self._meanwhile, actor)
+        for actor in self.actors:
             actor.wakes_at = self.rng.uniform(0, 5)
+        self._between = random.Random(f"between {seed}")
+        self._interrupted = False
 
     def _folder(self, name: str, faults: Faults) -> MemoryFolder:
         def trace(line: str) -> None:
@@ -224,6 +230,18 @@ class World:
                 actor.process.observer.blind()
             else:
                 actor.process = None
+
+    def _meanwhile(self, actor: Actor, path: str) -> None:
+        """Have another master take its turn just before or after one of them asks."""
+        if not self.learns or path != protocol.ASKED or self._interrupted:
+            return
+        others = [a for a in self.actors if isinstance(a.process, Master) and a is not actor]
+        if others and self._between.random() < 0.3:
+            self._interrupted = True
+            other = self._between.choice(others)
+            self._trace(f"{self.clock:8.2f} meanwhile {other.name}")
+            self._take_turn(other)
+            self._interrupted = False
 
     def _step(self, actor: Actor) -> None:
         process = actor.process
@@ -363,6 +381,16 @@ class World:
             elif name.state is State.SEEN:
                 by_key.setdefault(name.key, []).append(name)
         trained = {trial for purpose, trial in by_key if purpose is Purpose.TRAIN}
+        if self.halts or (self.limits.time_limit is not None and self.masters > 1):
+            # What has its best confirmed, stopped or out of time, may go on searching: resumed, or
+            # by the other master.
+            asked = asked_in(Store(self._folder("check", Faults())), self.study)
+            lines = {number: asked.of(number) for number in trained}
+            searched = {n for n, line in lines.items() if line and line.confirms is None}
+            whole = self.limits.time_limit is None
+            right = len(searched) == len(expected) or not whole
+            assert right, f"{where}: P3: {searched} instead of {len(expected)}"
+            expected = searched
         confirming = self._check_confirming(trained - expected, where)
         counted = trained & expected
         if self.limits.time_limit is not None:
@@ -408,6 +436,7 @@ class World:
                 "best": None,
                 "checkpoints": [],
                 "rungs": UNSET,
+                "wasted": UNSET,
             }
             again = trial.replace(**same)
             assert again == wanted.replace(**same), f"{where}: P5: {path}"
@@ -436,6 +465,9 @@ class World:
         assert confirmation.is_over, f"{where}: {confirmation.found}"
         assert len(beyond) <= confirmation.most, f"{where}: {confirmation.found}"
         assert finished.reason.endswith(confirmation.words()[0]), f"{where}: {finished.reason}"
+        stopped = [c.trial for c in history.trials if c.result.outcome is Outcome.PRUNED]
+        ahead = [trial for trial in stopped if trial.confirms is not None]
+        assert all(trial.repeat >= confirmation.found.rounds for trial in ahead), where
         return beyond
 
     def _check_curves(self, where: str) -> None:
@@ -499,8 +531,8 @@ class World:
             counted = file.trial, file.claim.worker, file.result
             assert (line.trial, line.worker, line.result) == counted, f"{where}: P3: {line}"
         assert sorted(c.trial.number for c in history.trials) == sorted(expected), where
-        of_the_search = sum(one.trial.confirms is None for one in history.trials)
-        assert history.configurations == of_the_search // self.study.repeats
+        searched = [one.trial for one in history.trials if one.trial.confirms is None]
+        assert history.configurations == len({one.configuration for one in searched}), where
         first = {counted.trial.number: counted for counted in history.trials}
         for line in first.values():
             if line.result.why:
@@ -509,6 +541,8 @@ class World:
                 assert line.result.value == value_of(self.study, line.trial), f"{where}: wrong"
             elif line.result.outcome is Outcome.PRUNED:
                 ended_early = self.limits.time_limit is not None or self.study.pruner is not None
+                # Begun ahead of a round that did not come.
+                ended_early |= line.trial.confirms is not None
                 assert ended_early, f"{where}: {line.result}"
             else:
                 assert self.failing > 0 or self.broken, f"{where}: {line.result}"
@@ -596,11 +630,33 @@ def _confirming(rng: random.Random) -> dict[str, Any]:
     return {"confirm": Confirm(share=0.6, min_difference=rng.choice([None, 0.0, 0.5]))}
 
 
+def _learning(rng: random.Random, *, raced: bool) -> dict[str, Any]:
+    """A sampler that learns; in every second study without a pruner a space so small that it
+    suggests again what was tried, if no smaller than the limit: a study ends where all is tried.
+    """
+    found: dict[str, Any] = {"sampler": "tpe", "sampler_options": {"n_startup_trials": 1}}
+    if raced:
+        return found
+    found["repeats"] = rng.choice([1, 2])
+    if rng.random() < 0.5:
+        x = FloatParameter(type="float", low=0, high=1, step=0.2)
+        found |= {"params": {"x": x}, "duplicates": "repeat"}
+    return found
+
+
 def simulate(
-    seed: int, trace: Callable[[str], None] | None = None, masters: int | None = None
+    seed: int,
+    trace: Callable[[str], None] | None = None,
+    masters: int | None = None,
+    *,
+    learns: bool | None = None,
 ) -> World:
     """One history with everything in it that the seed says, checked. Locks always lie here: what
     keeps two masters apart, if there are two, is the share alone.
+
+    Args:
+        masters: how many there are, whatever the seed says; likewise
+        learns: whether their samplers learn.
     """
     rng = random.Random(f"shape {seed}")
     workers = rng.randint(1, 4)
@@ -627,6 +683,11 @@ def simulate(
     elif chooses.random() < 0.33:
         study = study.model_copy(update=_race(chooses))
         limits = limits.replace(trials=2 * (limits.trials or 1))
+    if random.Random(f"learns {seed}").random() < 0.1 if learns is None else learns:
+        update = _learning(random.Random(f"learning {seed}"), raced=study.pruner is not None)
+        study = study.model_copy(update=update)
+        trials = 6 if study.duplicates else limits.trials or 1
+        limits = limits.replace(trials=trials * study.repeats)
     if more.random() < 0.15:
         limits = limits.replace(time_limit=more.uniform(5.0, 60.0))
     world = World(
@@ -647,12 +708,14 @@ def simulate(
         broken=rng.choice([0, 0, 0, 1]) if workers > 1 else 0,
         trace=trace,
     )
+    world.learns = study.sampler == "tpe"
     try:
         world.run()
         world.check()
         world.thaw().check()
     except AssertionError:
         again = f"--seeds {seed}" + (f" --masters {masters}" if masters else "")
+        again += " --learning" if learns else ""
         print(f"\nreplay with: python -m tests.simulation {again} --trace", file=sys.stderr)
         raise
     return world
@@ -662,6 +725,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0:1000", help="one seed, or FROM:TO")
     parser.add_argument("--masters", type=int, help="as many in every history, without a lock")
+    parser.add_argument("--learning", action="store_true", help="samplers that learn in all")
     parser.add_argument("--trace", action="store_true", help="print every operation")
     options = parser.parse_args()
     first, _, last = options.seeds.partition(":")
@@ -669,7 +733,8 @@ def main() -> None:
     operations: Counter[str] = Counter()
     lives = trained = resumed = 0
     for seed in seeds:
-        world = simulate(seed, print if options.trace else None, options.masters)
+        trace = print if options.trace else None
+        world = simulate(seed, trace, options.masters, learns=options.learning or None)
         lives += sum(actor.lives for actor in world.actors)
         trained += len(world.ledger.begun)
         resumed += sum(begun.after > 0 for begun in world.ledger.begun)

@@ -193,14 +193,19 @@ def test_ones_own_study_in_a_public_place_is_fine(users: Users) -> None:
 
 def test_nothing_in_the_package_could_run_what_it_reads() -> None:
     """No pickle, no eval, no shell; what torch loads, it loads as weights only."""
+    allowed = {
+        "cifar_10.py": {"pickle"},  # its data set is pickles: see the next test
+        # What `distune.run` hands to its own children: by pipes, see `test_run.py`.
+        "giving.py": {"cloudpickle"},
+        "offer.py": {"pickle"},
+    }
     for path in Path(distune.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 module = getattr(node, "module", None) or ""
                 names = {module, *(alias.name for alias in node.names)}
-                if path.name != "cifar_10.py":  # its data set is pickles: see the next test
-                    assert "pickle" not in names, path
-                assert not names & {"marshal", "shelve", "dill", "cloudpickle"}, path
+                bad = names & {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+                assert bad <= allowed.get(path.name, set()), path
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in {"eval", "exec", "os.system", "os.popen"}, path

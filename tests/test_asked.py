@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -357,3 +358,82 @@ def test_lines_that_the_history_has_and_the_file_has_not_are_made_again(tmp_path
     rewrite(store, lines[:1])
     a_master(Store(store.folder))
     assert asked_for(store) == [{"x": 0.25}] * 3
+
+
+# -- two masters, where locks lie --------------------------------------------------------------
+
+
+class TwoMasters:
+    """`second` takes a whole turn in the midst of the first one's, when that appends a line."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.study, limits = make_study(8, **changes)
+        self.folder = MemoryFolder(Share(), random.Random(0), lambda: 0.0, Faults())
+        self.store = Store(self.folder)
+        self.store.create(self.study)
+        self.first, self.second = (
+            Master(Store(self.folder), limits, Identity(host, 1), monotonic=lambda: 0.0)
+            for host in "ab"
+        )
+        self.first._next_beat = self.second._next_beat = 1e9  # neither looks for the other
+
+    def step(self, *, fails: bool = False) -> None:
+        """`fails`: the first is told that its line is not written, though it is."""
+
+        def meanwhile(path: str) -> None:
+            if path == protocol.ASKED:
+                self.folder.meanwhile = lambda path: None
+                self.second.step()
+                self.folder.faults.lies = float(fails)
+
+        self.folder.meanwhile = meanwhile
+        try:
+            self.first.step()
+        finally:
+            self.folder.faults.lies = 0.0
+
+    @property
+    def settings(self) -> dict[int, Any]:
+        """What is published, by trial."""
+        names = self.store.listing().attempts
+        return {one.trial: self.store.read_attempt(one).trial.params["x"] for one in names}
+
+
+@pytest.fixture
+def learning(restless: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Restless, "at_once", 2)
+
+
+@pytest.mark.usefixtures("learning")
+@pytest.mark.parametrize("fails", [False, True])
+def test_of_two_masters_that_ask_at_once_the_one_whose_line_is_first_has_asked_for_both(
+    fails: bool,
+) -> None:
+    two = TwoMasters(sampler="restless", repeats=2)
+    with pytest.raises(ShareError) if fails else nullcontext():
+        two.step(fails=fails)
+    by_second = two.settings
+    assert [*by_second] == [0]
+    (name,) = two.store.listing().attempts
+    assert two.store.claim(name, "w-1")
+    two.first.step()
+    assert two.settings == {0: by_second[0], 1: by_second[0]}, "its other repeat"
+    assert [*two.first.asked.lines()] == [*two.second.asked.lines()]
+    again = Master(Store(two.folder), LIMITS, Identity("h", 1))
+    assert not again.step().strangers
+
+
+def test_what_a_person_wants_gives_way_to_what_another_master_has_asked_for_meanwhile() -> None:
+    two = TwoMasters()
+    two.store.load()
+    two.store.enqueue("0123456789abcdef", {"x": 0.5}, "desk")
+    two.second._wishes.take_in = lambda *args: None  # type: ignore[method-assign]
+    two.step()
+    assert two.settings[0] != 0.5, "the second master was faster"
+    assert two.store.listing().wishes
+    two.first.step()
+    asked = asked_in(two.store, two.study)
+    (configuration,) = asked.wishes.values()
+    assert asked.of(configuration).params["x"] == 0.5  # type: ignore[union-attr]
+    assert {n: asked.of(n).params["x"] for n in two.settings} == two.settings  # type: ignore[union-attr]
+    assert two.store.listing().wishes == ()

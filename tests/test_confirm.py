@@ -29,6 +29,7 @@ from distune.search.asked import asked_to_confirm, trial_of
 from distune.search.confirming import Confirmation, confirm
 from distune.search.ranking import History
 from distune.share import protocol
+from distune.share.heartbeat import Beat
 from distune.share.protocol import Halt, State
 from distune.share.store import Store
 from distune.space_file.preview import preview
@@ -305,6 +306,107 @@ def test_the_winner_is_tested_on_what_has_confirmed_it(tmp_path: Path) -> None:
     tested = [test.trial.number for test in one.history.tests]
     assert sorted(tested) == sorted(c.trial.number for c in winner.confirming[:5])
     assert winner.test_mean("test_accuracy") == 0.5
+
+
+class Busy(Confirmed):
+    """The same, with eight slots of a worker that is slow with what has a later seed."""
+
+    def __init__(self, folder: Path, claims: bool, **changes: Any):
+        super().__init__(folder, **changes)
+        self.claims = claims  # also what it does not end soon
+        self.at_once = self.calls = 0  # fresh trainings that were under way
+        beat = Beat(worker="w-1", host="h", pid=1, device="", jobs=8, counter=1, state="working")
+        self.store.beat("w-1", beat)
+
+    def _train(self, at_the_end: bool = False) -> None:
+        attempts, store = self.store.listing().attempts, self.store
+        trials = {
+            name: store.read_attempt(name).trial
+            for name in attempts
+            if name.state in (State.WAITING, State.TAKEN)
+        }
+        fresh = [trial for trial in trials.values() if trial.confirms is not None]
+        self.at_once = max(self.at_once, len(fresh))
+        first = min((trial.repeat for trial in fresh), default=0)
+        self.calls += 1
+        for name, trial in trials.items():
+            soon = trial.confirms is None or (trial.repeat == first and self.calls % 3 == 0)
+            if name.state is State.WAITING and (soon or self.claims):
+                taken = store.claim(name, "w-1")
+                assert taken is not None
+                store.append(taken, [Claim(worker="w-1", host="h", device="cpu", time=0.0)])
+                name = taken
+            if soon:
+                value = self.value(trial)
+                result = Result(outcome=Outcome.COMPLETE, value=value, metrics={"y": value or 0.0})
+                store.append(name, [result])
+                assert store.finish(name)
+
+
+@pytest.mark.parametrize("claims", [True, False])
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_workers_that_would_be_idle_begin_the_next_round_which_ends_if_it_does_not_come(
+    tmp_path: Path, claims: bool, sampler: str
+) -> None:
+    space: dict[str, Any] = {"sampler": sampler, "seed": 2}
+    if sampler == "grid":
+        space["params"] = Space.model_validate(
+            {"params": {"x": [n / 24 for n in range(24)]}}
+        ).params
+    rules = Confirm(min_difference=0.0, share=0.5)
+    plain = Confirmed(tmp_path, value=noisy(0.01), confirm=rules, **space)
+    one = Busy(tmp_path, claims, value=noisy(0.01), confirm=rules, **space)
+    for either in (plain, one):
+        if sampler == "grid":
+            either.limits = Limits()
+        either.run()
+        either.check_confirmed()
+    assert one.at_once > 3
+    assert one.reason == plain.reason
+    most = one.confirmation.most
+    assert one.history.confirming <= most
+    stopped = [c for c in one.history.trials if c.result.outcome is Outcome.PRUNED]
+    assert (len(stopped) > 0) is claims
+    assert all(c.trial.repeat >= one.confirmation.found.rounds for c in stopped)
+    assert one.confirmation.luck == plain.confirmation.luck
+    # What was taken back is no hole for which a study waits that goes on.
+    if sampler == "random":
+        one.limits = Limits(trials=30)
+    else:
+        one.retry(one.history.trials[0].trial.number)
+    one.run()
+    assert one.confirmation.is_over
+    assert one.history.over - one.history.confirming == (30 if sampler == "random" else 24)
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_what_was_asked_for_and_never_begun_holds_up_no_study(tmp_path: Path, sampler: str) -> None:
+    space = Space.model_validate({"params": {"x": [n / 24 for n in range(24)]}})
+    changes: dict[str, Any] = {"params": space.params} if sampler == "grid" else {}
+    one = Confirmed(tmp_path, sampler=sampler, **changes)
+    one.run()
+    master = Master(one.store, one.limits, ME, monotonic=lambda: 0.0)
+    ahead = one.confirmation.order[0], one.confirmation.found.rounds + 3
+    master.ask([asked_to_confirm(one.study, *ahead, master.next_number)])
+    assert not master.asked.wants(master.asked.next_trial - 1, 100)
+    one.limits = Limits(trials=30) if sampler == "random" else Limits()
+    one.run()
+    assert one.history.over - one.history.confirming == (30 if sampler == "random" else 24)
+
+
+def test_what_was_begun_ahead_does_not_change_the_value_that_has_decided(tmp_path: Path) -> None:
+    one = Confirmed(tmp_path)
+    one.run()
+    best = one.confirmation.order[0]
+    before, history = best.mean, one.history
+    known = history.confirmation()
+    assert known is not None
+    ahead = asked_to_confirm(one.study, best, known.found.rounds, 99)
+    lucky = Result(outcome=Outcome.COMPLETE, value=9.0, metrics={"y": 9.0})
+    history.add(Counted(trial=trial_of(one.study, ahead, 99), worker="w", result=lucky))
+    found = history.confirmation()
+    assert found is not None
+    assert (found.order[0].first, found.order[0].mean) == (best.first, before)
 
 
 # -- restarts, and what persons do ---------------------------------------------------------------
@@ -643,7 +745,7 @@ def test_what_can_never_decide_is_refused_before_anything_is_published(lab: Lab)
     for arguments in (("check", "space.json"), ("master", "--space", "space.json")):
         found = lab.run(*arguments)
         assert (found.returncode, found.stderr) == (2, said)
-    assert lab.names("") == []
+    assert not (lab.logs / "space").exists()
     enough = study(params={"x": {"type": "float", "low": 0, "high": 1}}, metric="y",
                    direction="maximize", objective="o:o", confirm=True)  # fmt: skip
     assert (

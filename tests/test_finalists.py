@@ -190,3 +190,51 @@ def test_its_intervals_hold_with_all_that_was_selected(kind: Any) -> None:
     assert held.covered >= 0.88 * held.intervals
     assert held.wrong <= 0.05 * 400
     assert sum(verdicts.values()) == 400
+
+
+def in_turns(value: Value, workers: int, ahead: bool, **rules: Any) -> tuple[Comparison, int, int]:
+    """A comparison by so many workers that need one turn for a training, begun ahead or not: how it
+    ends, after how many turns and trainings.
+    """
+    again: list[dict[int, float | None]] = [{} for _ in SEEN]
+    turns = known = 0
+    while True:
+        finalists = [Finalist(n, [one], again[n]) for n, one in enumerate(SEEN)]
+        found = compare(finalists, Rules(**{**RULES, **rules}, known=known))
+        if found.verdict is not None:
+            return found, turns, known
+        more = max(0, workers - len(found.wanted)) if ahead else 0
+        for number, index in [*found.wanted[:workers], *found.ahead[:more]]:
+            again[number][index] = value(number, index)
+            known += 1
+        turns += 1
+
+
+@pytest.mark.parametrize(("noise", "share"), [(0.003, 1.0), (0.1, 0.7)])
+def test_what_is_begun_ahead_saves_turns_and_changes_no_verdict(noise: float, share: float) -> None:
+    turns = {True: 0, False: 0}
+    for seed in range(10):
+        value = noisy(SEEN, noise, seed)
+        plain, in_rounds, _ = in_turns(value, 8, False, most=100)
+        found, begun_ahead, _ = in_turns(value, 8, True, most=100)
+        assert (found.verdict, found.order, found.tied, found.interval, found.rounds) == (
+            plain.verdict, plain.order, plain.tied, plain.interval, plain.rounds
+        )  # fmt: skip
+        turns[True] += begun_ahead
+        turns[False] += in_rounds
+        assert in_turns(value, 8, True)[2] <= RULES["most"]
+    assert turns[True] <= share * turns[False]
+
+
+def test_nothing_is_begun_ahead_of_what_is_the_last_round_in_any_case() -> None:
+    value = noisy((1.0, 0.99, 0.98, 0.97, 0.96), 0.01)
+    again: list[dict[int, float | None]] = [{0: value(n, 0)} for n in range(5)]
+
+    def ahead(**rules: Any) -> tuple[tuple[int, int], ...]:
+        finalists = [Finalist(n, [one], again[n]) for n, one in enumerate(SEEN)]
+        return compare(finalists, Rules(**{**RULES, **rules}, known=5)).ahead
+
+    assert {index for _, index in ahead()} == {2}
+    assert ahead(min_difference=None) == ()  # it is quiet
+    assert ahead(max_rounds=2) == ()
+    assert ahead(most=8) == ()

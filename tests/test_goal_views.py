@@ -394,6 +394,7 @@ def test_a_metric_that_nobody_reports_ends_a_study_and_says_so(lab: Lab, key: st
     assert done.returncode == 1
     line = f"did not report 'flops', which is one of the study's {key}; it reported acc, and"
     assert line in done.stdout + done.stderr
+    assert f'report it, or take it out of the space file\'s "{key}"' in done.stderr
     assert len(lab.counted()) < 50
 
 

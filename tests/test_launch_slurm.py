@@ -337,7 +337,7 @@ def test_what_a_cluster_does_to_an_array_costs_no_trial_and_little_training(
 
     losses = [*lost_training(lab)]
     print("seconds of training lost by each that was given back:", losses)
-    assert len(losses) >= 3
+    assert len(losses) >= 2, "of the task that was cancelled, and of one at its time limit"
     assert max(losses) <= every + 2 * pause
 
 

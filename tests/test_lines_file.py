@@ -44,6 +44,13 @@ def test_it_is_read_from_where_the_reader_stopped(file: LinesFile[Counted]) -> N
     assert read(file) == []
 
 
+def test_what_its_writer_reads_back_is_not_missed_later(file: LinesFile[Counted]) -> None:
+    for one in range(0, 4, 2):
+        add(file, *TRIALS[one : one + 2])
+        assert read(file) == TRIALS[one : one + 2]
+    assert not file.has_lost_lines()
+
+
 def test_another_file_in_its_place_is_read_from_its_beginning(
     store: Store, file: LinesFile[Counted]
 ) -> None:

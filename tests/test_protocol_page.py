@@ -56,7 +56,7 @@ def test_the_page_says_what_each_mark_means_the_strongest_last() -> None:
 
 
 def test_the_page_says_how_each_trial_that_no_sampler_asked_for_is_marked() -> None:
-    marks = {"replaces", "extends", "wish", "confirms"}
+    marks = {"replaces", "extends", "wish", "confirms", "adds_to"}
     for record in (Asked, Trial):
         assert marks <= {field.name for field in msgspec.structs.fields(record)}
     for mark in marks - {"wish"}:

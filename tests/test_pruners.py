@@ -17,6 +17,7 @@ from distune.search.pruners import PRUNERS
 from distune.search.pruning import Curve, KeptPoints, Peers, points_of
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State
+from distune.study.constraint import Constraint
 from distune.study.trial import Dropped, Outcome, Purpose
 from distune.watch.curves import kept_curve
 from tests.histories import WORKER, counted, make_study, reports
@@ -303,3 +304,31 @@ def test_a_plateau_is_counted_in_configurations_that_are_over() -> None:
     add(13, math.nan, Outcome.DIVERGED)
     assert found[-1] == 2
     assert Plateau(study).since(history) == 2  # of another master
+
+
+def test_what_breaks_a_constraint_is_no_improvement() -> None:
+    bounds = {"size": Constraint(max=2), "seconds": Constraint(max=9)}
+    study = make_study(constraints=bounds)[0]
+    history, plateau = History(study), Plateau(study)
+    found = []
+    for number, (value, size, seconds) in enumerate(
+        [(0.5, 9, 1), (0.4, 2, 1), (0.9, 3, 1), (0.8, 1, 10), (0.7, 2, 9), (0.7, 1, 1)]
+    ):
+        metrics = {"y": value, "size": float(size)}
+        history.add(counted(number, {"x": number / 10}, value, metrics=metrics, seconds=seconds))
+        found.append(plateau.since(history))
+    assert found == [1, 0, 1, 2, 0, 1]
+
+
+def test_of_several_objectives_what_comes_onto_the_front_is_an_improvement() -> None:
+    study = make_study(objectives={"y": "maximize", "seconds": "minimize"})[0]
+    history, plateau = History(study), Plateau(study)
+    found = []
+    for number, (value, seconds) in enumerate(
+        [(0.5, 5), (0.4, 4), (0.4, 5), (0.5, 5), (0.6, 5), (0.6, 6), (0.1, 3), (math.nan, 1)]
+    ):
+        history.add(
+            counted(number, {"x": number / 10}, value, metrics={"y": value}, seconds=seconds)
+        )
+        found.append(plateau.since(history))
+    assert found == [0, 0, 1, 2, 0, 1, 0, 1]

@@ -10,9 +10,9 @@ import pytest
 
 from distune.master.master import Master
 from distune.share import records
-from distune.share.protocol import AttemptName, State
+from distune.share.protocol import Actor, AttemptName, State
 from distune.study.study import Limits
-from distune.study.trial import Claim, Outcome, Result
+from distune.study.trial import Checkpoint, Claim, Outcome, Result
 from tests.conftest import Lab
 from tests.histories import read_history, reports
 from tests.test_master import StudyInMemory
@@ -293,7 +293,8 @@ def test_a_rule_that_can_never_hold_is_said_by_check(
     lab.write_space(params=params, trials=20, pruner=pruner, plateau=7, max_total_seconds="2h")
     shown = lab.run("check", "space.json")
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert (f"note       {note}\n" in shown.stdout) is (note is not None)
+    what_to_do = "lower that, or leave the pruner out"
+    assert (f"note       {note}; {what_to_do}\n" in shown.stdout) is (note is not None)
     assert ("can stop nothing" in shown.stdout) is (note is not None)
     assert "ends       when 7 configurations in a row were no better\n" in shown.stdout
     assert "ends       when all trials together have trained for 7200 s\n" in shown.stdout
@@ -318,6 +319,67 @@ def test_the_study_ends_when_its_trials_have_trained_for_so_long_together() -> N
     again = study.master()
     study.looks(again, 1)
     assert again.finished is not None
+
+
+def lose(study: Judged, number: int, steps: int, *lines: Checkpoint | Result) -> None:
+    """Train it for so many seconds, a step each, in vain."""
+    study.begin(number)
+    for step in range(1, steps + 1):
+        study.report(number, *[0.5] * step)
+    study.store.append(study.taken[number], lines)
+    assert study.store.lose(study.taken[number], Actor.MASTER)
+
+
+def test_what_was_trained_in_vain_counts_at_once_and_for_a_master_that_comes_later() -> None:
+    study = Judged(trials=9)
+    study.limits = Limits(trials=9, max_total_seconds=6.0)
+    study.master().step()
+    lose(study, 0, 3)
+    study.looks(study.master(), 6)
+    later = study.master()
+    study.looks(later, 6)
+    lose(study, 0, 2)
+    study.looks(later, 6)
+    assert later.finished is None
+    later = study.master()
+    study.begin(0)
+    study.report(0, 0.5)
+    study.end(0, 0.5, seconds=1.0)
+    study.looks(later)
+    assert later.observer.history.trials[0].trial.wasted_seconds == 5.0
+    assert later.finished is not None
+
+    study = Judged(trials=9)
+    study.limits = Limits(trials=9, max_total_seconds=6.0)
+    master = study.master()
+    master.step()
+    lose(study, 0, 3)
+    study.looks(master, 6)
+    assert master.finished is None
+    lose(study, 1, 3)
+    study.looks(master, 6)
+    assert master.finished is not None
+    assert master.finished.reason == "the 6 s of training that it may take are used up"
+
+
+@pytest.mark.parametrize(
+    ("lines", "wasted"),
+    [
+        ([Checkpoint(attempt=1, number=1, step=2, size=1, sha256="0" * 64)], 1.0),
+        ([Checkpoint(attempt=1, number=1, step=3, size=1, sha256="0" * 64)], 0.0),
+        ([Result(outcome=Outcome.RELEASED, seconds=3.5)], 3.5),
+    ],
+)
+def test_what_the_next_attempt_goes_on_from_was_not_trained_in_vain(
+    lines: list[Checkpoint | Result], wasted: float
+) -> None:
+    study = Judged(trials=9)
+    master = study.master()
+    master.step()
+    lose(study, 0, 3, *lines)
+    study.looks(master, 6)
+    (again,) = [name for name in study.store.listing().attempts if name.trial == 0]
+    assert study.store.read_attempt(again).trial.wasted_seconds == wasted
 
 
 def test_the_study_ends_when_so_many_configurations_were_no_better() -> None:

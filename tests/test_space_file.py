@@ -154,6 +154,17 @@ def test_a_mistake_in_a_parameter_names_the_file_the_key_and_the_remedy(
             'a grid needs finitely many values: give it a "step", or a list of values',
         ),
         (
+            {"sampler": "grid", "duplicates": "repeat", "params": {"lr": [0.1, 0.2]}},
+            "duplicates",
+            "grid learns nothing, and suggests nothing again: leave it out, or say",
+        ),
+        (
+            {"duplicates": "repeat", "stages": [{"name": "a", "params": {"lr": [0.1, 0.2]}}]},
+            "duplicates",
+            "a stage compares what has as many repeats as the others: leave it out",
+        ),
+        ({"sampler": "tpe", "duplicates": "none"}, "duplicates", "Input should be 'repeat' or"),
+        (
             {"sampler": {"name": "tpe", "startup": 3}},
             "sampler.startup",
             "option: did you mean 'n_startup_trials'?",

@@ -77,12 +77,26 @@ def search(sampler: Any, trials: int, failure: Outcome, **fields: Any) -> int:
         ({"name": "gp", "n_startup_trials": 8}, 20, 11),
         ({"name": "cmaes", "population_size": 6}, 60, 25),
         ({"name": "nsga2", "population_size": 10}, 60, 25),
+        ("nsga2", 40, 12),  # all of them of its first generation
     ],
 )
 def test_what_can_have_no_value_is_tried_less_and_less(
     sampler: Any, trials: int, most: int
 ) -> None:
     assert search(sampler, trials, Outcome.OUT_OF_MEMORY) <= most
+
+
+def test_tpe_holds_against_no_trial_that_it_still_runs() -> None:
+    """What trains long would be taken for bad as long as it does."""
+    of = a_study()
+    history = History(of)
+    for i in range(21):
+        history.add(counted(i, {"x": i / 20, "y": 0.5}, value=i / 20))
+    near = [asked_for(of, 21 + i, Suggestion({"x": i / 200, "y": 0.5})) for i in range(1, 11)]
+    sampler = make_sampler(of)
+    for number in range(40, 45):
+        found = sampler.ask(Question(number, history, lambda: near))
+        assert found == make_sampler(of).ask(Question(number, history))
 
 
 def test_nothing_is_proposed_next_to_what_can_have_no_value() -> None:
@@ -181,6 +195,9 @@ def test_a_trial_that_is_ranked_no_more_has_all_told_anew() -> None:
 # -- what has paused -------------------------------------------------------------------------------
 
 
+_ASKED = 20
+
+
 def with_paused(sampler: Any, found: Any, **fields: Any) -> list[float]:
     """The x of what is asked for while two dozen trials rest at a rung, and nothing is counted."""
     of = a_study(sampler, **fields)
@@ -191,7 +208,7 @@ def with_paused(sampler: Any, found: Any, **fields: Any) -> list[float]:
     reached = {one.configuration: found(float(one.params["x"] or 0)) for one in rest}
     question = Question(24, History(of), lambda: rest, lambda: reached)
     asker, xs = make_sampler(of), []
-    for number in range(24, 34):
+    for number in range(24, 24 + _ASKED):
         answer = asker.ask(replace(question, number=number))
         assert isinstance(answer, Suggestion)
         xs.append(float(answer.params["x"] or 0))
@@ -210,7 +227,7 @@ LEARNING = [
 def test_what_has_paused_is_learnt_from_before_anything_is_counted(sampler: Any) -> None:
     low = with_paused(sampler, lambda x: (3, x))
     high = with_paused(sampler, lambda x: (3, -x))
-    assert sum(high) / 10 > sum(low) / 10 + 0.2
+    assert sum(high) / _ASKED > sum(low) / _ASKED + 0.2
 
 
 @pytest.mark.parametrize("sampler", ["tpe", *LEARNING[2:]])
@@ -218,7 +235,7 @@ def test_who_has_come_further_is_better(sampler: Any) -> None:
     """Whatever the values: those who stay at a rung were worse there."""
     low = with_paused(sampler, lambda x: (9 if x < 0.3 else 3, 1 - x))
     high = with_paused(sampler, lambda x: (9 if x > 0.7 else 3, x))
-    assert sum(high) / 10 > sum(low) / 10 + 0.2
+    assert sum(high) / _ASKED > sum(low) / _ASKED + 0.2
 
 
 def test_of_repeats_that_were_stopped_the_mean_of_the_furthest_is_told() -> None:
@@ -239,3 +256,20 @@ def test_a_rung_of_seconds_is_told_as_such() -> None:
     told = Told(0, at, a_study())
     told.take_in(one, 0)
     assert told.stopped == (30, 0.4)
+
+
+def test_where_another_setting_stands_than_was_told_to_run_all_is_told_anew() -> None:
+    """Of two masters' settings with one number."""
+    of = a_study()
+    mine, others = (asked_for(of, 0, Suggestion({"x": at, "y": at})) for at in (0.1, 0.9))
+    history, telling = History(of), Telling()
+    telling.follow(history, [mine])
+    assert not telling.follow(history, [mine]).anew
+    news = telling.follow(history, [others])
+    assert (news.anew, news.running) == (True, {0: others.params})
+    telling = Telling()
+    telling.follow(history, [mine])
+    history.extend(results_of(of, others))
+    news = telling.follow(history, [])
+    assert (news.anew, [told.params for told in news.over]) == (True, [others.params])
+    assert not telling.follow(history, []).anew

@@ -69,7 +69,13 @@ class Bench:
             rng=random.Random(1),
         )
 
-    def publish(self, number: int, attempt: int = 1, failed_on: Sequence[str] = ()) -> None:
+    def publish(
+        self,
+        number: int,
+        attempt: int = 1,
+        failed_on: Sequence[str] = (),
+        best: dict[str, float] | None = None,
+    ) -> None:
         self.store.publish(
             Trial(
                 study=self.study.id,
@@ -77,6 +83,7 @@ class Bench:
                 attempt=attempt,
                 failed_on=list(failed_on),
                 params={"x": 0.5},
+                best=best,
             )
         )
 

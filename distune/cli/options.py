@@ -43,6 +43,12 @@ def as_arguments(**options: Any) -> list[str]:
     return arguments
 
 
+#: How `distune.run` hands its function down to its own children, and never over the share.
+Given = Annotated[
+    bool, typer.Option("--given", hidden=True, help="Read an objective from the standard input.")
+]
+
+
 def _parse_jobs(text: str) -> int | None:
     if text == "auto":
         return None

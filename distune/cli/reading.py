@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +64,27 @@ def read_space(space: str) -> tuple[SpaceFile, str, str]:
         raise UserError(f"{space}: cannot be read: {error.strerror}") from None
     file = parse_space_file(text, space)
     return file, space, file.name or Path(space).stem
+
+
+def read_given(*, ends_with_it: bool = False) -> bytes:
+    """The encoded objective in the first line of the standard input.
+
+    Args:
+        ends_with_it: the end of the input asks this process to end, as SIGTERM does: whoever gives
+            the objective may be killed.
+    """
+    # By its descriptor: a thread that waits in a buffered reader keeps Python from ending.
+    with open(0, "rb", buffering=0, closefd=False) as pipe:
+        given = pipe.readline()
+    if ends_with_it:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    return given.strip()
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def checked_name(name: str) -> str:

@@ -47,7 +47,8 @@ class Applying:
             ShareError: the share did not answer; what was not done is planned again.
         """
         self._elapsed = snapshot.elapsed
-        self._asked.add([one.asked for one in plan if isinstance(one, actions.Ask)])
+        if not self._asked.add([one.asked for one in plan if isinstance(one, actions.Ask)]):
+            return  # another master was faster: the next look plans with what that has asked for
         done = {one.name: one.stop for one in plan if isinstance(one, actions.Count)}
         self._counting.count(done, snapshot)
         # Workers wait for new trials, and for nothing else of this.
@@ -131,7 +132,8 @@ class Applying:
         left = self._left_by(given_up) if given_up is not None else []
         again = trial.replace(attempt=attempt + 1, checkpoints=left)
         self._store.folder.poke(protocol.TRIALS)
-        if any(n.key == key for n in self._store.listing().attempts):
+        # Twice: one listing may hide what a worker renames meanwhile.
+        if any(n.key == key for _ in range(2) for n in self._store.listing().attempts):
             return
         self._publish_all([again])
         if attempt:

@@ -1,6 +1,7 @@
 """What the master has asked its sampler for: in memory, and in `asked.jsonl`."""
 
 from collections.abc import Iterable, Sequence, Sized
+from itertools import chain
 
 from distune.errors import BadRecord, UserError
 from distune.search.asked import AskedSoFar, asks_for, recovered_from
@@ -19,15 +20,21 @@ _MOST_MISSING = 100_000
 
 
 class Remembered:
-    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read."""
+    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read.
 
-    def __init__(self, store: Store, study: Study) -> None:
+    Args:
+        learns: whether two masters may get two answers to one question.
+    """
+
+    def __init__(self, store: Store, study: Study, *, learns: bool = False) -> None:
         self.so_far = AskedSoFar(study)
+        self._learns = learns
         self._store = store
         self._study = study
         self.file = LinesFile(store, protocol.ASKED, Asked, study)
         self._history: Sized = ()
-        self._unwritten: list[bytes] = []
+        #: What an append has failed to write, or may have: it is not known yet.
+        self.unwritten: list[Asked] = []
         self._recovered = 0
         self._lacks_lines = False
         self._is_read = False
@@ -80,19 +87,28 @@ class Remembered:
         near = asked.trial <= known + _MOST_MISSING
         return near and asked.repeats <= self._study.repeats
 
-    def add(self, new: Sequence[Asked]) -> None:
+    def add(self, new: Sequence[Asked] = ()) -> bool:
         """Remember configurations that were asked for now; all of them are on the disk after it.
 
+        Returns:
+            False if, where locks lie, another master has asked for others under one of their
+            numbers: the line that comes first in the file stands for both of them.
+
         Raises:
-            ShareError: they may be there or not; they are written again before anything else.
+            ShareError: they may be there or not, and are not known; `add()` writes them again,
+                before anything else is asked for.
         """
-        for asked in new:
-            line = records.encode(asked)
-            if self.so_far.add(asked, line):
-                self._unwritten.append(line)
-        if self._unwritten:
-            self.file.append(self._unwritten, self.so_far.lines())
-            self._unwritten.clear()
+        self.unwritten += new
+        if not self.unwritten:
+            return True
+        lines = list(map(records.encode, self.unwritten))
+        self.file.append(lines, chain(self.so_far.lines(), lines))
+        if self._learns or any(one.wish for one in self.unwritten):
+            self._catch_up()  # what stands before them in the file comes first
+        pairs, known = zip(self.unwritten, lines, strict=True), self.so_far
+        stand = [known.add(one, line) or known.of(one.trial) == one for one, line in pairs]
+        self.unwritten.clear()
+        return all(stand)
 
     def refuses(self, trial: Trial) -> bool:
         """Whether no master has asked for such a trial."""

@@ -4,6 +4,8 @@ and what comes after them. Pure.
 
 from collections.abc import Iterator
 
+from msgspec import UNSET
+
 from distune.master.actions import (
     Action,
     Count,
@@ -130,6 +132,7 @@ class Attempts:
             attempt=name.attempt + 1,
             failed_on=[*file.trial.failed_on, *([name.worker] if failed else [])],
             checkpoints=file.checkpoints_for_the_next(failed=failed),
+            wasted=(trial.wasted_seconds + file.wasted) or UNSET,
         )
 
     def taken_in_vain(self) -> Iterator[Action]:

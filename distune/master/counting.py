@@ -3,7 +3,6 @@ from the file that has won that name. So two masters count alike, whoever was fa
 """
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from distune.share.doubts import Doubts
 from distune.share.protocol import Actor, AttemptName, State
 from distune.share.records import AttemptFile
 from distune.share.store import Store
+from distune.study.reporting import how_to_report
 from distune.study.trial import (
     Claim,
     Counted,
@@ -185,13 +185,12 @@ class Counting:
             return
         steps = len(counted.curve[0]) if isinstance(counted.curve, list) else 0
         if steps <= 1:
-            value = json.dumps({study.metric: 0.5})
-            has = f"yield {value}" if study.command is None else f"print a line {value}"
             self._observer.add_event(
                 "trouble",
                 f"the pruner {study.pruner} can stop nothing: trial {counted.trial.number} has "
-                f"reported {study.metric} {'once' if steps else 'never'}; have the objective {has} "
-                "after each epoch, and begin a new study; this one goes on without",
+                f"reported {study.metric} {'once' if steps else 'never'}; have the objective "
+                f"{how_to_report(study)} after each epoch, and begin a new study; this one goes "
+                "on without",
             )
 
     def compare(self) -> None:

@@ -2,7 +2,7 @@
 Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from msgspec import UNSET
@@ -78,9 +78,12 @@ class Ending:
 
     def _is_exhausted(self) -> bool:
         """Whether all that was asked for is counted, and the sampler has no more."""
-        if len(self._snapshot.history.trials) < self._snapshot.next_number:
+        number = self._snapshot.next_number
+        if len(self._snapshot.history.trials) + self._asked.for_the_end(number) < number:
             return False
-        nothing_left = self._publishing.asked(self._snapshot.next_number) is None
+        while self._asked.is_for_the_end(number):
+            number += 1
+        nothing_left = self._publishing.asked(number) is None
         return nothing_left and self._publishing.nothing is Nothing.NO_MORE
 
     def _all_failed(self) -> str:
@@ -113,12 +116,17 @@ class Ending:
             return
         on = not ending.failed and self._snapshot.halt is not Halt.NOW
         confirmation = self._snapshot.history.confirmation() if on else None
-        fresh = self._fresh_trials(confirmation) if confirmation is not None else []
+        if confirmation is not None and not confirmation.is_over:
+            for trial in self._fresh_trials(confirmation):
+                yield from self._see_to(trial)
+            return
+        if confirmation is not None:
+            yield from self._begun_in_vain(confirmation.found.rounds)
         tests = self._wanted_tests() if on else []
         open_tests = [test for test in tests if self._snapshot.history.get(test.key) is None]
-        for trial in fresh or open_tests:
+        for trial in open_tests:
             yield from self._see_to(trial)
-        if not fresh and not open_tests and not ended and not running:
+        if not open_tests and not ended and not running:
             said = [confirmation.words()[0]] if confirmation is not None else []
             yield replace(ending, reason="; ".join([ending.reason, *said]))
 
@@ -132,10 +140,39 @@ class Ending:
         elif listings >= LISTINGS_TO_VANISH:
             yield Replace(trial)
 
+    def _begun_in_vain(self, rounds: int) -> Iterator[Action]:
+        """Take back what was begun ahead of a round of fresh trainings that does not come: so many
+        have decided. Of a first one nothing is taken back: who has not read the whole history yet
+        may think that there is nothing to compare.
+        """
+        for name in self._snapshot.in_state(State.WAITING, State.TAKEN) if rounds else ():
+            fresh = name.purpose is Purpose.TRAIN and self._asked.is_for_the_end(name.trial)
+            asked = self._asked.of(name.trial) if fresh else None
+            in_vain = asked is not None and asked.repeat >= rounds
+            if in_vain and not self._snapshot.history.has(name.key):
+                yield Withdraw(name) if name.state is State.WAITING else Prune(name)
+
     def _fresh_trials(self, confirmation: Confirmation) -> list[Trial]:
-        """Those that are wanted now, to confirm the best. What was not asked for before is."""
+        """Those that are wanted now, to confirm the best, and as many of the next round as would
+        leave no worker without anything to do. What was not asked for before is.
+        """
+        under_way = {
+            which
+            for which, number in self._asked.confirms.items()
+            if (Purpose.TRAIN, number) in self._attempts.live
+            and not self._snapshot.history.has((Purpose.TRAIN, number))
+        }
+        wanted = {(one.first, index) for one, index in confirmation.wanted}
+        left = confirmation.left - len(wanted | under_way)
+        if left < 0:  # what one that is beaten has begun ahead counts, too: that is over soon
+            return []
+        idle = self._publishing.slots - len(wanted | under_way)
+        ahead = [(one, i) for one, i in confirmation.ahead if (one.first, i) not in under_way]
+        return self._trials_for([*confirmation.wanted, *ahead[: max(0, min(idle, left))]])
+
+    def _trials_for(self, wanted: Iterable[tuple[Configuration, int]]) -> list[Trial]:
         found = []
-        for configuration, index in confirmation.wanted:
+        for configuration, index in wanted:
             number = self._asked.confirms.get((configuration.first, index))
             if number is None:
                 free = max(self._asked.next_trial, self._snapshot.history.highest + 1)
@@ -161,6 +198,7 @@ class Ending:
                 best=counted.result.metrics,
                 checkpoints=[],  # those are of its training, and go on for longer
                 rungs=UNSET,  # it trains as far as the best step, at once
+                wasted=UNSET,
             )
             for counted in trained
         ]
@@ -169,13 +207,12 @@ class Ending:
 def _used_up(snapshot: Snapshot) -> str | None:
     """Which limit of what a search is worth is reached, if one is."""
     limits, history = snapshot.limits, snapshot.history
-    if (most := limits.max_total_seconds) is not None:
-        paused = (snapshot.files.get(name) for name in snapshot.in_state(State.PAUSED))
-        resting = sum(file.result.seconds for file in paused if file and file.result)
-        if history.trained + resting >= most:
-            return f"the {most:g} s of training that it may take are used up"
+    if (most := limits.max_total_seconds) is not None and snapshot.trained >= most:
+        return f"the {most:g} s of training that it may take are used up"
     if (plateau := limits.plateau) is not None and snapshot.since_best >= plateau:
         best = history.best_of_search()
         if best is not None:
-            return f"{plateau} configurations in a row were no better than trial {best.first}"
+            found = f"no better than trial {best.first}"
+            found = "not on the front" if snapshot.study.objectives else found
+            return f"{plateau} configurations in a row were {found}"
     return None

@@ -80,11 +80,14 @@ class LocalWorkers:
                 [*command, *self._options.worker_arguments],
                 sig=signal.SIGTERM,  # it gives back what it has when the master is killed
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if self._options.given else subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if one.process.stdin is not None:
+            with suppress(BrokenPipeError), one.process.stdin as pipe:  # it may have died
+                pipe.write(self._options.given)
 
     def _open_log(self, one: _LocalWorker) -> IO[bytes]:
         """Where a worker's output goes; later on nowhere, if that cannot be written.

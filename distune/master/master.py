@@ -122,7 +122,8 @@ class Master:
         self._sampler = make_sampler(self.study)
         self._judge = Judge(self.study)
         self._asking = PatientSampler(self._sampler, wake)
-        self._asked = Remembered(store, self.study)
+        learns = self._sampler.at_once is not None
+        self._asked = Remembered(store, self.study, learns=learns)
         self._started = False
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
@@ -251,6 +252,9 @@ class Master:
         self._counting.write_won()
         snapshot = self.observer.look(elapsed=self.elapsed, limits=self.limits, curves=curves)
         self._halt = snapshot.halt
+        if self._asked.unwritten:
+            self._keep_study()
+            self._asked.add()
         if snapshot.wishes and snapshot.halt is None:
             self._wishes.take_in(snapshot.wishes, lambda: self.next_number)
         plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)

@@ -38,6 +38,7 @@ class MasterOptions:
     devices_per_trial: int | None = None  # theirs, too
     worker_arguments: Sequence[str] = ()
     objectives: Sequence[str] = ()  # of the user's own, to be trained
+    given: bytes = b""  # an encoded `Offer`, of `distune.run`'s: its workers' standard input
     any_owner: bool = False
     ignore_doctor: bool = False
     warm_start: str | None = None  # another study whose results a new one begins with

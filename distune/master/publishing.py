@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from distune.master.actions import Action, Count, Promote, Publish
 from distune.master.attempts import Attempts
 from distune.master.resting import Resting
-from distune.search.asked import AskedSoFar, trial_of
+from distune.search.asked import AskedSoFar, asked_once_more, trial_of
 from distune.search.judge import Judge
 from distune.search.sampler import Nothing, Question, Sampler, Suggestion
 from distune.share.heartbeat import WILLING
@@ -46,10 +46,7 @@ class Publishing:
 
     def new_trials(self) -> Iterator[Action]:
         """As many as keep the workers busy until the next look; what has paused goes first."""
-        busy = [view for view in self._snapshot.workers if view.silence < self._study.lease]
-        slots = sum(
-            view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
-        )
+        slots = self.slots
         done = len(self._snapshot.in_state(State.DONE)) if self._some_succeed() else 0
         if self._sampler.at_once is None:
             wanted = max(_FEWEST_WAITING, 2 * slots, _AHEAD * done)
@@ -65,13 +62,21 @@ class Publishing:
         for _ in range(more):
             while not self._known.wants(number, self._limit):
                 number += 1
-                if number >= self._known.next_trial:
+                if number > self._known.next_trial:
                     return
             asked = self.asked(number)
             if asked is None:
                 return
             yield Publish(self._judge.begun(trial_of(self._study, asked, number)))
             number += 1
+
+    @property
+    def slots(self) -> int:
+        """How many trials the workers train at a time."""
+        busy = [view for view in self._snapshot.workers if view.silence < self._study.lease]
+        return sum(
+            view.beat.jobs for view in busy if view.beat is not None and view.beat.state in WILLING
+        )
 
     def promotions(self, most: int = _MOST_WAITING, *, last: bool = False) -> Iterator[Action]:
         """As late as that does not keep a worker waiting: the more is known."""
@@ -98,15 +103,29 @@ class Publishing:
             return last if last is not None and last.trial <= number < trial else None
         if self._sampler.at_once is not None and len(self.new) >= self._sampler.at_once:
             return None  # the others at the next look, which comes soon
-        configuration = last.configuration + 1 if last else self._known.next_configuration
+        asked = self._asked_anew(trial)
+        if asked is not None:
+            self.new.append(asked)
+        return asked
+
+    def _asked_anew(self, trial: int) -> Asked | None:
+        """What the sampler answers, for a trial with this number and those after it."""
+        used = max((one.configuration for one in self.new), default=-1)
+        configuration = max(self._known.next_configuration, used + 1)
         its_own = configuration - self._known.wishes_before(configuration)
         reached = self._resting.reached
-        question = Question(its_own, self._snapshot.history, self._in_flight, reached)
+        question = Question(
+            its_own, self._snapshot.history, self._in_flight, reached, self._known.may_add_to
+        )
         found = self._sampler.ask(question)
         if not isinstance(found, Suggestion):
             self.nothing = found
             return None
-        asked = Asked(
+        first = self._known.of(found.adds_to) if found.adds_to is not None else None
+        if first is not None:
+            once_more = asked_once_more(self._study, self._known, first, trial)
+            return once_more.replace(state=found.state)
+        return Asked(
             study=self._study.id,
             configuration=configuration,
             trial=trial,
@@ -115,8 +134,6 @@ class Publishing:
             stage=found.stage,
             state=found.state,
         )
-        self.new.append(asked)
-        return asked
 
     def _in_flight(self) -> list[Asked]:
         """Configurations that were asked for and are not over, oldest first."""

@@ -5,6 +5,7 @@ import secrets
 import shlex
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -47,8 +48,14 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
     """
     interrupt = Interrupt()
     with Stall(screen.say, "nothing is lost").watched():
-        folder = _make_folder(options)
-        store, study = open_or_create(folder, options, screen.say)
+        folder, is_new = _make_folder(options)
+        try:
+            store, study = open_or_create(folder, options, screen.say)
+        except UserError:
+            if is_new:
+                with suppress(OSError):  # something is in it
+                    folder.rmdir()
+            raise
     identity = Identity(socket.gethostname(), os.getpid(), secrets.token_hex(4))
     with only_master(folder, store, identity):
         try:
@@ -89,20 +96,22 @@ def run_master(options: MasterOptions, screen: Screen) -> int:
 
 def _code_of(study: Study, options: MasterOptions) -> CurrentCode:
     """The user's code that is to train a study, as far as this master was told of it."""
-    offers = Offer.parse_all(options.objectives, options.logs.resolve())
+    offers = Offer.all_of(options.objectives, options.given, options.logs.resolve())
     wanted = [offer for offer in offers if offer.name == study.objective]
     return CurrentCode(lambda: Code.of_offer(wanted[0]) if wanted else Code("", ()))
 
 
-def _make_folder(options: MasterOptions) -> Path:
+def _make_folder(options: MasterOptions) -> tuple[Path, bool]:
+    """The study's folder, and whether it was not there before."""
     folder = options.logs.resolve() / options.name
+    is_new = not os.path.lexists(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {folder}: {error.strerror}; check --logs") from None
     if not options.any_owner:
         access.check_owner(folder)
-    return folder
+    return folder, is_new
 
 
 def _show_end(

@@ -50,6 +50,7 @@ class Wishes:
             if self._doubts.confirmed(path):
                 self._store.set_aside(path, str(error))
             return False
-        self._asked.add([asked])
+        if not self._asked.add([asked]):
+            return False  # its number is another master's: at the next look
         self._tell("enqueued", f"trial {number}, asked for by hand: {setting}")
         return True

@@ -151,7 +151,7 @@ def ranking(data: StudyData) -> Section | None:
     def row(rank: int | None, one: Configuration) -> list[str]:
         numbers = " ".join(str(run.trial.number) for run in one.trials[:5])
         test = one.test_mean(data.study.test_metric)
-        spread = None if repeats == 1 and not one.is_confirmed else one.spread
+        spread = one.spread
         params = [clean(format_scalar(one.params[n]), 40) if n in one.params else "" for n in names]
         return [
             "" if rank is None else f"{rank}",
@@ -159,7 +159,7 @@ def ranking(data: StudyData) -> Section | None:
             standing(one.tier(repeats)),
             format_value(one.mean, decimals),
             "" if spread is None else format_spread(spread, decimals),
-            "" if repeats == 1 else repeats_text(len(one.complete), repeats),
+            repeats_text(len(one.complete), repeats),
             format_value(one.searched_mean, decimals) if one.is_confirmed else "",
             "" if test is None else format_value(test, 4),
             duration(one.seconds),
@@ -171,7 +171,7 @@ def ranking(data: StudyData) -> Section | None:
         ]
 
     more = len(data.ranking) - len(shown)
-    if repeats > 1:
+    if repeats > 1 or any(one.size > 1 for one in shown):
         caption = (
             "A configuration is one setting with all its repeats; those with all of them complete "
             "stand first. Spread: standard deviation over the repeats. Time: of training, mean "

@@ -10,8 +10,16 @@ from collections.abc import Iterator, Sequence
 from distune.search.configuration import Configuration
 from distune.search.ranking import History
 from distune.share import records
-from distune.study.study import Study
-from distune.study.trial import Asked, Checkpoint, Params, Purpose, Trial, is_by_search
+from distune.study.study import MOST_ADDED, Study
+from distune.study.trial import (
+    Asked,
+    Checkpoint,
+    Params,
+    Purpose,
+    Trial,
+    is_by_search,
+    is_of_search,
+)
 
 
 class AskedSoFar:
@@ -39,6 +47,9 @@ class AskedSoFar:
         #: Fresh trainings that confirm the best: by the first trial of the configuration that they
         #: confirm and the index of their seed. Of one that was tried again, the last trial.
         self.confirms: dict[tuple[int, int], int] = {}
+        self._at_the_end: set[int] = set()  # numbers of these that no person has asked for
+        #: How many repeats beyond the study's were asked for, by configuration.
+        self.added: dict[int, int] = {}
         #: Numbers of all that the limit does not count, sorted.
         self._by_name: list[int] = []
 
@@ -47,11 +58,14 @@ class AskedSoFar:
 
     def add(self, asked: Asked, line: bytes | None = None) -> bool:
         """Take one in, with the line that it is encoded as, if that is known. False if another has
-        one of its trials already, which then stands.
+        one of its trials already, or is the repeat of a configuration that this one asks for: that
+        stands then.
         """
         last = asked.trial + asked.repeats - 1
         place = bisect_right(self._first, last)
         if place and self._last[place - 1] >= asked.trial:
+            return False
+        if place == len(self._first) and self._is_late(asked):
             return False
         self._first.insert(place, asked.trial)
         self._last.insert(place, last)
@@ -63,10 +77,15 @@ class AskedSoFar:
         if asked.confirms is not None:
             which = asked.confirms, asked.repeat
             self.confirms[which] = max(asked.trial, self.confirms.get(which, 0))
+            if asked.replaces is None:
+                self._at_the_end.add(asked.trial)
+        if asked.adds_to is not None:
+            added = asked.repeat - self.study.repeats + 1
+            self.added[asked.configuration] = max(added, self.added.get(asked.configuration, 0))
         if asked.wish is not None:
             self.wishes.setdefault(asked.wish, asked.configuration)
             self._wished += range(asked.trial, last + 1)
-        if asked.wish is not None or not is_by_search(asked):
+        if asked.wish is not None or asked.replaces is not None or not is_of_search(asked):
             for number in range(asked.trial, last + 1):
                 insort(self._by_name, number)
         if not self._is_over(asked.trial, last):
@@ -74,6 +93,17 @@ class AskedSoFar:
         self.next_configuration = max(self.next_configuration, asked.configuration + 1)
         self.next_trial = max(self.next_trial, last + 1)
         return True
+
+    def _is_late(self, asked: Asked) -> bool:
+        """Whether what comes after all others has a number that one of these has: of two masters
+        that ask at the same time, one may have used up the number of a trial alone.
+        """
+        if asked.replaces is not None or not is_of_search(asked):
+            return False
+        if asked.adds_to is not None:
+            before = self.added.get(asked.configuration, 0)
+            return asked.repeat < self.study.repeats + before
+        return asked.repeat == 0 and asked.configuration < self.next_configuration
 
     def put_right(self, asked: Asked) -> bool:
         """Take one in in the place of the line that asks for the same trials; False if lines
@@ -115,14 +145,30 @@ class AskedSoFar:
         has = self._history.has
         return any(not has((Purpose.TRAIN, number)) for number in self._wished)
 
+    def for_the_end(self, before: int) -> int:
+        """How many trials with lower numbers confirm the best, as far as they are not counted."""
+        has = self._history.has
+        return sum(n < before and not has((Purpose.TRAIN, n)) for n in self._at_the_end)
+
+    def is_for_the_end(self, number: int) -> bool:
+        """Whether a trial confirms one of the best, and no person has asked for it."""
+        return number in self._at_the_end
+
     def wishes_before(self, configuration: int) -> int:
         """How many configurations persons have asked for before this one, and no sampler."""
         return sum(number < configuration for number in self.wishes.values())
 
+    def may_add_to(self, configuration: int) -> bool:
+        """Whether a configuration may have one more repeat, beyond the study's."""
+        return self.study.repeats_duplicates and self.added.get(configuration, 0) < MOST_ADDED
+
     def wants(self, number: int, limit: int | None) -> bool:
         """Whether a trial is one of the first `limit`, not counting those that a person has asked
-        for, or that confirm the best, which are wanted whatever the limit.
+        for, which are wanted whatever the limit, nor those that confirm the best: which of these
+        are wanted, the end says.
         """
+        if number in self._at_the_end:
+            return False
         if limit is None:
             return True
         before = bisect_left(self._by_name, number)
@@ -187,6 +233,7 @@ class AskedSoFar:
             extends=counted.trial.extends,
             wish=counted.trial.wish,
             confirms=counted.trial.confirms,
+            adds_to=counted.trial.adds_to,
             checkpoints=counted.trial.checkpoints if counted.trial.extends is not None else [],
             params=counted.trial.params,
             origin="recovered",
@@ -212,6 +259,7 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
         extends=asked.extends,
         wish=asked.wish,
         confirms=asked.confirms,
+        adds_to=asked.adds_to,
         checkpoints=asked.checkpoints,
         seed=_seed_of(study, asked, repeat),
         params=asked.params,
@@ -221,8 +269,9 @@ def trial_of(study: Study, asked: Asked, number: int) -> Trial:
 def asks_for(study: Study, asked: Asked, trial: Trial) -> bool:
     """Whether a line asks for just this trial, whichever attempt or test of it this is."""
     wanted = trial_of(study, asked, trial.number)
-    same = ("params", "seed", "configuration", "repeat", "replaces", "extends", "wish", "confirms")
-    return all(getattr(trial, name) == getattr(wanted, name) for name in same)
+    same = ("params", "seed", "configuration", "repeat", "wish")
+    others = ("replaces", "extends", "confirms", "adds_to")
+    return all(getattr(trial, name) == getattr(wanted, name) for name in (*same, *others))
 
 
 def recovered_from(study: Study, trial: Trial) -> Asked | None:
@@ -232,6 +281,8 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
     repeats = study.repeats
     if trial.confirms is not None:
         repeats = study.confirm.max_repeats if study.confirm is not None else 0
+    elif trial.adds_to is not None:
+        repeats += MOST_ADDED if study.repeats_duplicates else 0
     its_own = trial.study == study.id and trial.repeat < repeats and first >= 0
     if not its_own or trial.seed != _seed_of(study, trial, trial.repeat):
         return None
@@ -245,6 +296,7 @@ def recovered_from(study: Study, trial: Trial) -> Asked | None:
         extends=trial.extends,
         wish=trial.wish,
         confirms=trial.confirms,
+        adds_to=trial.adds_to,
         # Of any other trial they are what its own attempts have left, and no matter of the line's.
         checkpoints=trial.checkpoints if trial.extends is not None else [],
         params=trial.params,
@@ -268,6 +320,7 @@ def asked_again(
         extends=counted.extends,
         wish=counted.wish,
         confirms=counted.confirms,
+        adds_to=counted.adds_to,
         checkpoints=[*checkpoints],
         params=counted.params,
         origin="retry",
@@ -283,6 +336,7 @@ def asked_further(study: Study, counted: Trial, number: int, params: Params) -> 
         repeat=counted.repeat,
         repeats=1,
         extends=counted.number,
+        adds_to=counted.adds_to,
         params=dict(params),
         origin="extend",
     )
@@ -299,4 +353,17 @@ def asked_to_confirm(study: Study, configuration: Configuration, index: int, num
         confirms=configuration.first,
         params=dict(configuration.params),
         origin="confirm",
+    )
+
+
+def asked_once_more(study: Study, so_far: AskedSoFar, first: Asked, number: int) -> Asked:
+    """The line that asks for one more repeat of a configuration: `first` asks for its first."""
+    return Asked(
+        study=study.id,
+        configuration=first.configuration,
+        trial=number,
+        repeat=study.repeats + so_far.added.get(first.configuration, 0),
+        repeats=1,
+        adds_to=first.trial,
+        params=first.params,
     )

@@ -2,6 +2,7 @@
 
 import bisect
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
@@ -73,7 +74,7 @@ Rank = tuple[int, float, int, "Configuration"]
 class Configuration:
     """One setting and the trials made of it, which are decoded when asked for."""
 
-    __slots__ = ("_confirming", "_ended", "is_confirmed", "judgement", "rank", "tests")
+    __slots__ = ("_confirming", "_ended", "is_confirmed", "judgement", "rank", "rounds", "tests")
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Configuration:
         self._confirming = confirming  # by the index of the seed; None: was taken out
         #: It stands where its fresh trainings alone have put it, and its value is theirs.
         self.is_confirmed = False
+        self.rounds = sys.maxsize  # of these, by the index of their seed, that were compared
         self.rank: Rank | None = None
         #: As it is ranked now, where one metric is not all that counts.
         self.judgement: Judgement | None = None
@@ -147,7 +149,8 @@ class Configuration:
 
     @property
     def confirming_values(self) -> list[float]:
-        return [v for v in self.confirming_by_seed.values() if v is not None and math.isfinite(v)]
+        compared = (v for index, v in self.confirming_by_seed.items() if index < self.rounds)
+        return [value for value in compared if value is not None and math.isfinite(value)]
 
     @property
     def values(self) -> list[float]:

@@ -61,6 +61,16 @@ class Confirmation:
         """The fresh trainings that are missing now, each with the index of its seed."""
         return [(self._by_number[number], index) for number, index in self.found.wanted]
 
+    @property
+    def ahead(self) -> list[tuple[Configuration, int]]:
+        """Those that may be wanted next, for workers that would have nothing to do."""
+        return [(self._by_number[number], index) for number, index in self.found.ahead]
+
+    @property
+    def left(self) -> int:
+        """How many fresh trainings it may make beside those that were made."""
+        return self.most - self.searched.again
+
     def words(self) -> list[str]:
         """What there is to say, in sentences without a capital or a full stop."""
         if not self.is_over:

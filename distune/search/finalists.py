@@ -60,6 +60,8 @@ class Comparison:
 
     Attributes:
         wanted: trainings that are missing now, each a finalist's number and the index of a seed.
+        ahead: those of the round after that, of which it is not known yet whether it will come:
+            for workers that would have nothing to do. No look is earlier for it, or later.
         order: the finalists that were compared, best first.
         tied: those of them that are not shown to be worse than the first; it is one of them.
         out: those of which a training failed.
@@ -71,6 +73,7 @@ class Comparison:
 
     verdict: Verdict | None = None
     wanted: tuple[tuple[int, int], ...] = ()
+    ahead: tuple[tuple[int, int], ...] = ()
     order: tuple[int, ...] = ()
     tied: tuple[int, ...] = ()
     out: tuple[int, ...] = ()
@@ -158,15 +161,24 @@ class _Comparing:
             if self.rounds >= self.rules.max_rounds:
                 return self._over(Verdict.TIED)
         missing = self._missing(self.compared, self.rounds)
-        if self.rules.known + len(missing) > self.rules.most:
+        if missing and self.rules.known + len(missing) > self.rules.most:
             return self._over(Verdict.TIED) if self.rounds > 1 else Comparison(Verdict.TOO_FEW)
         if missing:
-            return self._going_on(missing)
+            return self._going_on(missing, self._ahead_of(missing))
         self.rounds += 1
         self._take_out_what_failed(self.compared)
         if len(self.compared) < 2:
             return self._over(Verdict.ALONE if self.compared else Verdict.FAILED)
         return self._look()
+
+    def _ahead_of(self, missing: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The next round, where this one is not sure to be the last."""
+        index = self.rounds + 1
+        if index >= self.rules.max_rounds or (self._is_quiet and index >= _QUIET_ROUNDS):
+            return []
+        next_round = self._missing(self.compared, index)
+        fits = self.rules.known + len(missing) + len(next_round) <= self.rules.most
+        return next_round if fits else []
 
     # -- who takes part --------------------------------------------------------------------
 
@@ -278,8 +290,10 @@ class _Comparing:
 
     # -- how it stands ---------------------------------------------------------------------
 
-    def _going_on(self, wanted: Sequence[tuple[int, int]]) -> Comparison:
-        return self._stands(None, wanted=tuple(wanted))
+    def _going_on(
+        self, wanted: Sequence[tuple[int, int]], ahead: Sequence[tuple[int, int]] = ()
+    ) -> Comparison:
+        return self._stands(None, wanted=tuple(wanted), ahead=tuple(ahead))
 
     def _over(
         self, verdict: Verdict, *, tied: Sequence[int] | None = None, quiet: bool = False
@@ -291,12 +305,14 @@ class _Comparing:
         verdict: Verdict | None,
         *,
         wanted: tuple[tuple[int, int], ...] = (),
+        ahead: tuple[tuple[int, int], ...] = (),
         tied: Sequence[int] | None = None,
         quiet: bool = False,
     ) -> Comparison:
         return Comparison(
             verdict=verdict,
             wanted=wanted,
+            ahead=ahead,
             order=(*self.compared, *self.beaten),
             tied=tuple(self.compared if tied is None else tied),
             out=tuple(self.out),

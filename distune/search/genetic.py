@@ -30,7 +30,7 @@ class _Generations(NamedTuple):
 
 
 class Population(OptunaStudy):
-    """`follow(history, in_flight, reached)`, then `suggest(seed)`, once a first generation is told.
+    """`follow(history, in_flight, reached)`, then `suggest(seed)`.
 
     What has come to a rung, and may come further, is selected among after all that is counted, and
     anew when there is news.
@@ -42,6 +42,7 @@ class Population(OptunaStudy):
 
     def _begin(self, history: History) -> None:
         super()._begin(history)
+        self._nsga2 = _nsga2(self._size)
         self._so_far = _Generations([], [])
         self._reached: dict[int, optuna.trial.FrozenTrial] = {}
         self._ahead: _Generations | None = None
@@ -59,10 +60,17 @@ class Population(OptunaStudy):
             trial = self._trial(told)
             if trial is not None:
                 self._so_far = self._fill(self._so_far, [trial])
+                self._neighbours.add(trial.params, violates=told.is_violating)
         for number, at in news.reached.items():
             self._reached.pop(number, None)
             if at is not None and (trial := self._trial(at)) is not None:
                 self._reached[number] = trial
+
+    def _proposed(self, seed: int) -> dict[str, Any] | None:
+        """A child; what mutates of it is drawn, as is all of the first generation: that, too, is to
+        keep away from what can have no value.
+        """
+        return {**(self._inner(seed, {}) or {}), **(super()._proposed(seed) or {})} or None
 
     def _trial(self, told: Told) -> optuna.trial.FrozenTrial | None:
         import optuna
@@ -95,7 +103,7 @@ class Population(OptunaStudy):
             if len(filling) >= self._size:
                 population = [*filling, *parents]
                 self._rank(population)
-                parents = self._make(0, parents).select_among(self._study, population)
+                parents = self._nsga2._elite_population_selection_strategy(self._study, population)
                 filling = []
         return _Generations(filling, parents)
 
@@ -109,27 +117,27 @@ class Population(OptunaStudy):
         for one in population:
             one.values = [sign * places[self._orders[one.number]]]
 
-    def _make(self, seed: int, parents: list[optuna.trial.FrozenTrial] | None = None) -> Any:
-        import optuna
+    def _make(self, seed: int) -> Any:
+        if self._ahead is None:
+            self._ahead = self._fill(self._so_far, [t for _, t in sorted(self._reached.items())])
+        self._rank(self._ahead.parents)
+        self._nsga2.parents = self._ahead.parents
+        # To make another one, which knows no more, takes as long as the rest of an answer.
+        self._nsga2._rng.rng.seed(seed)
+        return self._nsga2
 
-        if parents is None:
-            if self._ahead is None:
-                self._ahead = self._fill(
-                    self._so_far, [t for _, t in sorted(self._reached.items())]
-                )
-            parents = self._ahead.parents
-            self._rank(parents)
 
-        class Sampler(optuna.samplers.NSGAIISampler):
-            """One that is told its parents."""
+def _nsga2(size: int) -> Any:
+    """Optuna's sampler, but that it is told its parents."""
+    import optuna
 
-            def get_trial_generation(self, study: Any, trial: Any) -> int:
-                return 0
+    class Sampler(optuna.samplers.NSGAIISampler):
+        parents: Sequence[optuna.trial.FrozenTrial] = ()
 
-            def get_parent_population(self, study: Any, generation: int) -> Any:
-                return parents
+        def get_trial_generation(self, study: Any, trial: Any) -> int:
+            return 0
 
-            def select_among(self, study: Any, population: Any) -> Any:
-                return self._elite_population_selection_strategy(study, population)
+        def get_parent_population(self, study: Any, generation: int) -> Any:
+            return self.parents
 
-        return Sampler(seed=seed, population_size=self._size)
+    return Sampler(seed=0, population_size=size)

@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
+from distune.search.configuration import Tier
 from distune.search.drawing import draw_setting
 from distune.search.ranking import History
 from distune.search.sampler import Nothing, Question, Reached, SpaceSampler, Suggestion
 from distune.study.space import Space, Strict
-from distune.study.trial import Asked, Params, Scalar, params_key
+from distune.study.trial import Asked, Params, Scalar, is_of_search, params_key
 
 #: If no proposal of the model is new, others near the first of them, then any.
 _NEAR, _ANY = 200, 10_000
@@ -69,7 +70,8 @@ class LearningSampler(SpaceSampler):
 
     def begin(self, question: Question) -> Callable[[], Suggestion | Nothing]:
         in_flight = question.in_flight()
-        tried = question.history.tried.union(params_key(one.params) for one in in_flight)
+        running = {params_key(one.params) for one in in_flight}
+        tried = question.history.tried | running
         reached = question.reached()
         known = question.history.configurations + len(question.history.study.earlier)
         learns = known + len(reached) >= self._startup
@@ -77,9 +79,14 @@ class LearningSampler(SpaceSampler):
             self._model.follow(question.history, in_flight, reached)
 
         def find() -> Suggestion | Nothing:
-            for setting, how in self._proposals(question.number, learns):
-                if params_key(setting) not in tried and not self._space.excludes(setting):
+            for place, (setting, how) in enumerate(self._proposals(question.number, learns)):
+                key = params_key(setting)
+                if key not in tried and not self._space.excludes(setting):
                     return Suggestion(setting, state={"by": how})
+                if place == 0 and how == self.label and key not in running:
+                    first = _to_repeat(question, setting)
+                    if first is not None:
+                        return Suggestion(setting, state={"by": how}, adds_to=first)
             return Nothing.NO_MORE
 
         return find
@@ -100,6 +107,19 @@ class LearningSampler(SpaceSampler):
                 yield _neighbour(self._space, first or {}, rng), "a neighbour"
         for _ in range(_ANY):
             yield draw_setting(self._space, rng), "random search"
+
+
+def _to_repeat(question: Question, setting: Params) -> int | None:
+    """The first trial of the configuration with this setting, of which nothing is in flight, if it
+    is worth one more repeat: what has failed, or does not keep a constraint, is not.
+    """
+    known = question.history.known(setting)
+    if known is None or known.tier(question.history.study.repeats) is not Tier.FULL:
+        return None
+    first = next((one.trial for one in known.trials if is_of_search(one.trial)), None)
+    if first is None or not question.may_add_to(first.configuration):
+        return None
+    return first.number if first.adds_to is None else first.adds_to
 
 
 def _neighbour(space: Space, setting: Params, rng: Random) -> dict[str, Scalar]:

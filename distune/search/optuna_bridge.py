@@ -91,6 +91,8 @@ class OptunaStudy:
             self._add(number, new[number], known.pop(number, None))
         for number in sorted(known):
             self._tell(self._trials[number], known[number])
+        for told in news.again:
+            self._tell_once_more(self._trials.get(told.number), told)
 
     def _add(self, number: int, params: Params, told: Told | None) -> None:
         """Have a trial for a configuration, one that runs unless something is known of it."""
@@ -136,6 +138,17 @@ class OptunaStudy:
         if told.is_violating:
             self._violating.append(trial)
 
+    def _tell_once_more(self, trial: int | None, told: Told) -> None:
+        """Have what is complete be as good as the mean of all its repeats, one more now."""
+        from optuna.trial import TrialState
+
+        found = self._study.get_trials(deepcopy=False)[trial] if trial is not None else None
+        if found is None or found.state is not TrialState.COMPLETE or not told.values:
+            return
+        found.values = self._values(told)
+        for key, violation in self._constraints(told).items():
+            found.set_constraint(key, violation)
+
     def _inner(self, number: int, params: Params) -> dict[str, Any] | None:
         """What Optuna has in the place of a setting; None for one that is not of the space."""
         values = filled_in(self._free, number, params)
@@ -167,6 +180,9 @@ class OptunaStudy:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is experimental there
             trial = self._study.get_trials(deepcopy=False)[0]
+            # Some samplers look at the trials as they were when Optuna's study was asked last, and
+            # this one never is: a master that starts anew would find more of them.
+            self._study._thread_local.cached_all_trials = None
             sampler = self._make(seed)
             return sampler.sample_relative(self._study, trial, dict(self._distributions)) or None
 

@@ -105,7 +105,7 @@ def points_of(study: Study, reports: Iterable[Report], known: Sequence[Point] = 
 
 def may_stop(trial: Trial) -> bool:
     """Whether a pruner has a say: it has none in what persons have tried again or trained further,
-    in what confirms the best, nor in tests.
+    in what confirms the best, in one more repeat of what is complete, nor in tests.
     """
     return trial.purpose is Purpose.TRAIN and is_by_search(trial)
 

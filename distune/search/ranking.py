@@ -58,7 +58,9 @@ class History:
         self.taken_back = 0  # attempts that were lost or given back, and tried again
         self.codes: Counter[str] = Counter()  # digests of the code of those that are ranked
         self.highest = -1  # number of a trial
-        self.trained = 0.0  # seconds of training, of all trials, those that are ranked no more, too
+        self.trained = (
+            0.0  # seconds of training, of all trials; what is ranked no more and was lost, too
+        )
         self.elapsed = 0.0  # seconds that the study had run when the last trial was counted
         self._lines: dict[int, bytes] = {}  # of trials, by number
         self._tests: dict[int, Counted] = {}  # by number
@@ -129,7 +131,7 @@ class History:
         if counted.elapsed is not None:
             self.elapsed = max(self.elapsed, counted.elapsed)
         if math.isfinite(counted.result.seconds):
-            self.trained += max(counted.result.seconds, 0.0)
+            self.trained += max(counted.result.seconds, 0.0) + trial.wasted_seconds
         if trial.confirms is not None:
             self._fresh.add(trial)
         if not self._is_out(counted):
@@ -236,6 +238,12 @@ class History:
         """The `params_key` of all settings of which a trial is ranked, as of now."""
         return frozenset(self._configurations)
 
+    def known(self, params: Params) -> Configuration | None:
+        """That with these params, whether its place in the ranking is known or not: while that is
+        worked out, another thread may ask.
+        """
+        return self._configurations.get(params_key(params))
+
     def configuration_of(self, params: Params) -> Configuration | None:
         """That with these params, if a trial of it is ranked."""
         next(iter(self._order), None)  # it may have changed
@@ -305,7 +313,7 @@ class History:
             for one in before:
                 one.is_confirmed = False
             for one in found.order:
-                one.is_confirmed = True
+                one.is_confirmed, one.rounds = True, found.found.rounds
             self._confirmation = now, found
         return self._confirmation[1]
 

@@ -29,6 +29,8 @@ class Suggestion:
     stage: str = ""  # the name of the one that it belongs to, if there are stages
     #: What the sampler wants to have written beside it: it finds it again in what was asked.
     state: dict[str, Scalar] = field(default_factory=dict)
+    #: The first trial of a configuration that was tried: then one more repeat of that is suggested.
+    adds_to: int | None = None
 
 
 Reached = Mapping[int, tuple[int, float]]
@@ -45,6 +47,8 @@ class Question:
     #: Gives of these, by configuration, those that have paused at a rung of the study's pruner, or
     #: gone on from one: its step, and what they had reached there.
     reached: Callable[[], Reached] = dict
+    #: Whether the configuration with a number may have one more repeat, if none is in flight.
+    may_add_to: Callable[[int], bool] = lambda configuration: False
 
 
 class Sampler(Protocol):

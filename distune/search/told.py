@@ -15,7 +15,16 @@ from distune.search.sampler import Reached
 from distune.study.constraint import SECONDS
 from distune.study.space import Parameter, may_be
 from distune.study.study import Study
-from distune.study.trial import Asked, Counted, Metrics, Outcome, Params, Scalar, is_by_search
+from distune.study.trial import (
+    Asked,
+    Counted,
+    Metrics,
+    Outcome,
+    Params,
+    Scalar,
+    is_by_search,
+    is_of_search,
+)
 
 #: A bound may be exceeded by infinity, of which no model makes anything.
 _MOST_EXCESS = 1e6
@@ -137,6 +146,8 @@ class News:
     #: By configuration, of what runs: what it was found to have reached now, as if it was pruned
     #: there; None for what nobody knows of any more.
     reached: Mapping[int, Told | None]
+    #: What was told before, now with one more repeat: after all else, for who can take that in.
+    again: list[Told]
 
 
 class Telling:
@@ -150,20 +161,30 @@ class Telling:
     def follow(
         self, history: History, in_flight: Sequence[Asked], reached: Reached | None = None
     ) -> News:
+        # What is tried again, trained further, confirmed or repeated once more has had its say; a
+        # successor is heard later.
+        running = {one.configuration: one.params for one in filter(is_by_search, in_flight)}
         anew = self._following.begins_anew(history)
         if anew:
             self._open: dict[int, Told] = {}  # of which something is counted
+            self._running: Mapping[int, Params] = {}
             self._begun: set[int] = set()
             self._reached: Reached = {}
         # One that trains another further is no setting of the space; what confirms one of the best
         # has another use for its values.
+        added: dict[int, Params] = {}
         for place, counted in self._following.new(history):
             number = counted.trial.configuration
+            if counted.trial.adds_to is not None:
+                added[number] = counted.trial.params
+                continue
             told = self._open.setdefault(number, Told(number, counted.trial.params, history.study))
             told.take_in(counted, place)
-        # What is tried again, trained further or confirmed has had its say; a successor is heard
-        # later.
-        running = {one.configuration: one.params for one in filter(is_by_search, in_flight)}
+        if any(self._now(number, running) != params for number, params in self._running.items()):
+            # Of two masters' settings with one number another one stands than was told to run.
+            self._following = Following()
+            return self.follow(history, in_flight, reached)
+        self._running = running
         over = [self._open.pop(number) for number in self._open.keys() - running.keys()]
         new = {number: params for number, params in running.items() if number not in self._begun}
         self._begun.update(running, (told.number for told in over))
@@ -176,7 +197,23 @@ class Telling:
             if at != before.get(n)
         }
         stand |= dict.fromkeys((before.keys() & running.keys()) - self._reached.keys())
-        return News(anew, new, [*(_before(history.study) if anew else ()), *over], stand)
+        before_all = _before(history.study) if anew else ()
+        again = [_once_more(history, number, params) for number, params in sorted(added.items())]
+        return News(anew, new, [*before_all, *over], stand, again)
+
+    def _now(self, number: int, running: Mapping[int, Params]) -> Params | None:
+        """The setting of a configuration that was running: of what runs now, or is counted."""
+        told = self._open.get(number)
+        return running.get(number, told.params if told is not None else None)
+
+
+def _once_more(history: History, number: int, params: Params) -> Told:
+    """All that is ranked of a configuration that has one more repeat."""
+    told, known = Told(number, params, history.study), history.known(params)
+    for one in known.trials if known is not None else ():
+        if one.trial.configuration == number and is_of_search(one.trial):
+            told.take_in(one, told.heard)
+    return told
 
 
 def _before(study: Study) -> Iterator[Told]:

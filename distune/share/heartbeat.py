@@ -46,6 +46,7 @@ class Beat(Record, frozen=True, kw_only=True):
     completed: Count = 0  # of its attempts in this study, like `failed`
     failed: Count = 0
     trouble: str = ""  # why it has paused or given up, for people
+    unreported: list[str] = []  # metrics of which a training has not reported any yet, and should
 
 
 class MasterBeat(Record, frozen=True, kw_only=True):

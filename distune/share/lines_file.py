@@ -66,6 +66,8 @@ class LinesFile(Generic[L]):
                 yield from self._sound_in(new)
                 self._offset = start + end
                 self._mark = _last_line(data, start)
+                # They are looked for below the mark.
+                self._unchecked.difference_update(new.split(b"\n") if self._unchecked else ())
             elif len(data) > records.LINE_LIMIT:
                 raise BadRecord("a line of it does not end")
             if len(data) < _CHUNK:

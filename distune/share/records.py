@@ -331,6 +331,7 @@ class AttemptFile:
     output: str = ""  # what was printed, at last
     checkpoints: tuple[Checkpoint, ...] = ()  # the last of its own, in their order
     resumed: Resumed | None = None  # where it went on from, if not from the beginning
+    wasted: float = 0.0  # seconds of it that the next attempt does not go on from, if it is lost
 
     @property
     def failed(self) -> bool:
@@ -344,6 +345,15 @@ class AttemptFile:
         own, before = self.checkpoints[::-1], self.trial.checkpoints
         began_badly = failed and not own and self.resumed is not None
         return [*own, *(before[1:] if began_badly else before)][:MOST_CHECKPOINTS]
+
+    def not_gone_on_from(self) -> float:
+        """How many seconds it has trained, as far as its lines say, since the state that the next
+        attempt goes on from, if there is one.
+        """
+        steps = next((one.step for one in self.checkpoints_for_the_next(failed=self.failed)), 0)
+        times = [0.0, *(report.seconds for report in self.reports)]
+        ended = max(times[-1], self.result.seconds if self.result is not None else 0.0)
+        return max(ended - times[steps], 0.0) if steps < len(times) else 0.0
 
     @property
     def printed(self) -> str:

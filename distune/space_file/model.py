@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from distune.search.auto import Choice, choose
+from distune.search.learning import LearningSampler
 from distune.search.pruners import PRUNERS
 from distune.search.pruning import Pruner
 from distune.search.samplers import SAMPLERS
@@ -109,6 +110,7 @@ class SpaceFile(Space):
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = None
+    duplicates: Literal["repeat", "again"] | None = None
     confirm: ConfirmSwitch = None
     trials: Annotated[int, Field(gt=0, le=10**9)] | None = None
     time_limit: Duration | None = None
@@ -138,6 +140,8 @@ class SpaceFile(Space):
                 f"seeds: there are {len(self.seeds)}, and repeats is {self.repeats}: give one for "
                 "each repeat"
             )
+        if self.duplicates is not None:
+            self._check_duplicates()
         if self.command is not None and self.objective is not None:
             raise ValueError("objective: there is a command too: leave one of the two out")
         if self.confirm is not None and self.objectives:
@@ -177,6 +181,17 @@ class SpaceFile(Space):
             self._check_stage(stage, f"stages[{i}]", (self.stages or [])[:i])
             self._check_values(f"stages[{i}].", stage.params, stage.settings)
         return self
+
+    def _check_duplicates(self) -> None:
+        if self.stages is not None:
+            raise ValueError(
+                "duplicates: a stage compares what has as many repeats as the others: leave it out"
+            )
+        if not issubclass(SAMPLERS[self.chosen.sampler], LearningSampler):
+            raise ValueError(
+                f"duplicates: {self.chosen.sampler} learns nothing, and suggests nothing again: "
+                'leave it out, or say "sampler": "tpe"'
+            )
 
     def _check_pruner(self, pruner: type[Pruner]) -> None:
         pruner.check(self.pruner_options)

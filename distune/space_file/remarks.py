@@ -54,7 +54,7 @@ def _about_pruner(study: Study, name: str, limits: Limits) -> Iterator[str]:
     pruner = PRUNERS[name](study.direction, study.pruner_options)
     why = pruner.never(trials, study.epochs)
     if why is not None:
-        yield f"the pruner {name} can stop nothing: {why}"
+        yield f"the pruner {name} can stop nothing: {why}; lower that, or leave the pruner out"
 
 
 def refuse_what_never_decides(study: Study, limits: Limits) -> None:

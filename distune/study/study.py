@@ -26,6 +26,9 @@ CHECKPOINT_LIMIT = 20 * 10**9
 #: Of how many configurations the last ones are kept, if nothing else is said.
 CHECKPOINT_KEEP = 3
 
+#: Repeats of a configuration beyond `repeats`, at most: a sampler may suggest its best for ever.
+MOST_ADDED = 5
+
 _ONCE_THE_DEFAULT = "random"  # of a space file that names no sampler
 _SEED_STEP = 10**6  # between two tries for a fresh seed that the search does not have
 
@@ -83,6 +86,8 @@ class Study(Document):
         summary: which of a trial's reports stands for it: its best, or its last.
         seeds: of the trainings, one for each repeat; by default `seed` and the number of the
             configuration give each a seed of its own.
+        duplicates: what is done with a setting that was tried, and is suggested by a sampler that
+            learns: one more repeat of it, or the sampler is asked again; see `repeats_duplicates`.
         confirm: how its best are trained again when the search is over, if they are.
         max_seconds: of training per trial, after which it ends complete.
         trial_timeout: seconds without a report, or any other sign of life of the training,
@@ -126,6 +131,7 @@ class Study(Document):
     repeats: Annotated[int, Field(ge=1)] = 1
     seed: int = 0
     seeds: list[int] | None = None
+    duplicates: Literal["repeat", "again"] | None = None
     confirm: Confirm | None = None
     max_seconds: float | None = None
     trial_timeout: float | None = None
@@ -153,7 +159,8 @@ class Study(Document):
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A study of one metric is written as ever."""
         fields: dict[str, Any] = write(self)
-        return {k: v for k, v in fields.items() if v or k not in ("objectives", "constraints")}
+        new = ("objectives", "constraints", "duplicates")
+        return {k: v for k, v in fields.items() if v or k not in new}
 
     @property
     def is_current(self) -> bool:
@@ -218,6 +225,15 @@ class Study(Document):
         if self.seeds is not None and repeat < len(self.seeds):
             return self.seeds[repeat]
         return trial_seed(self.seed, configuration, repeat)
+
+    @property
+    def repeats_duplicates(self) -> bool:
+        """Whether what is suggested once more gets one more repeat: by default, if it has noise. A
+        stage compares what has as many as the others.
+        """
+        has_noise = self.repeats > 1 or self.confirm is not None
+        chosen = self.duplicates or ("repeat" if has_noise else "again")
+        return chosen == "repeat" and self.stages is None
 
     def confirming_seed(self, index: int) -> int:
         """The seed of the fresh trainings of this index, of whichever configuration."""

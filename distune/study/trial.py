@@ -145,6 +145,9 @@ class Asked(Record, frozen=True, kw_only=True):
     #: Number of the first trial of the configuration that it confirms: then `repeat` is the index
     #: of its seed, which it has in common with those that confirm others.
     confirms: Count | None = None
+    #: Number of the first trial of the configuration that it is one more repeat of, beyond those
+    #: that each has: the sampler has suggested it once more.
+    adds_to: Count | None = None
     checkpoints: Checkpoints = []  # that it goes on from, of the trial that it trains further
     wish: Wish | None = None  # of the person who has asked for this configuration, if one has
     params: dict[str, Scalar]
@@ -172,13 +175,16 @@ class Trial(Record, frozen=True, kw_only=True):
     replaces: Count | None = None  # number of the trial that it is ranked instead of, if so
     extends: Count | None = None  # number of the trial that it trains further, if so
     wish: Wish | None = None  # of the person who has asked for its configuration, if one has
-    confirms: Count | None = None  # as in `Asked`
+    confirms: Count | None = None  # as in `Asked`, and so is the next one
+    adds_to: Count | None = None
     seed: int = 0  # for everything random in the training
     params: dict[str, Scalar]
     best: dict[str, float] | None = None  # for a test: the step's report that won
     #: Of the attempts before, that this one may go on from: the last one comes first.
     checkpoints: Checkpoints = []
     rungs: Rungs | msgspec.UnsetType = msgspec.UNSET  # only where the study's pruner has rungs
+    #: Seconds of training by the attempts before, of what this one does not go on from, if any.
+    wasted: Annotated[float, Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
 
     def as_of_now(self, repeats: int) -> Self:
         """As it would be written now, a trial of a study of the layout before, in which every
@@ -210,6 +216,11 @@ class Trial(Record, frozen=True, kw_only=True):
         return epochs if isinstance(epochs, int) and epochs >= 1 else None
 
     @property
+    def wasted_seconds(self) -> float:
+        """Of training by the attempts before, of what this one does not go on from."""
+        return self.wasted if isinstance(self.wasted, float) else 0.0
+
+    @property
     def failures(self) -> int:
         """How many attempts at it have failed before."""
         return len(self.failed_on)
@@ -224,9 +235,9 @@ def is_of_search(one: Trial | Asked) -> bool:
 
 def is_by_search(one: Trial | Asked) -> bool:
     """Whether the search has asked for it, or a person for its setting: nor is it another trial
-    that is tried again.
+    that is tried again, or one more repeat of what was tried.
     """
-    return is_of_search(one) and one.replaces is None
+    return is_of_search(one) and one.replaces is None and one.adds_to is None
 
 
 class Claim(Record, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import psutil
 
-import distune
 from distune.signals import REQUESTS
 
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 2, 36
@@ -103,7 +102,7 @@ def python_command(module: str, *arguments: str) -> list[str]:
     that another user left in a shared folder, or the user beside an objective, would run. With
     `-u` a line is there to be read as soon as it is printed.
     """
-    folder = os.path.dirname(distune.__file__)
+    folder = os.path.dirname(os.path.dirname(__file__))
     return [sys.executable, "-P", "-u", "-c", _RUN_MODULE, folder, module, *arguments]
 
 

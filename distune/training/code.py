@@ -32,6 +32,8 @@ class Code:
     @classmethod
     def of_offer(cls, offer: Offer) -> "Code":
         """Of an objective that a worker offers."""
+        if offer.code is not None:
+            return cls(offer.code, ())
         module = offer.name.partition(":")[0]
         if offer.path is not None:
             path = Path(offer.path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from distune.errors import Mistake
 from distune.study.constraint import SECONDS
+from distune.study.reporting import remedy, what_it_is
 from distune.study.study import Study
 from distune.study.trial import Outcome, Report, Result, Trial, summarize, with_others
 
@@ -28,7 +29,7 @@ def completed(
         seen = sorted({name for report in reports for name in report.metrics})
         raise Mistake(
             f"the {'command' if study.command else 'objective'} did not report {study.metric!r}, "
-            "which the study ranks; "
+            f"{what_it_is(study, study.metric)}; "
             + (
                 f'it reported {", ".join(seen)}: the space file\'s "metric" says which it is'
                 if seen
@@ -56,14 +57,13 @@ def _check_all_is_reported(study: Study, metrics: Mapping[str, float]) -> None:
     Raises:
         Mistake: it has not: the study would rank nothing.
     """
-    for key, names in (("objectives", study.objectives), ("constraints", study.constraints)):
-        for name in names:
-            if name not in metrics and name in study.also_judged:
-                raise Mistake(
-                    f"the {'command' if study.command else 'objective'} did not report {name!r}, "
-                    f"which is one of the study's {key}; it reported "
-                    f"{', '.join(sorted(metrics))}, and {SECONDS!r} is measured by distune"
-                )
+    for name in study.also_judged:
+        if name not in metrics:
+            raise Mistake(
+                f"the {'command' if study.command else 'objective'} did not report {name!r}, "
+                f"{what_it_is(study, name)}; it reported {', '.join(sorted(metrics))}, and "
+                f"{SECONDS!r} is measured by distune: {remedy(study, name)}"
+            )
 
 
 def _how_to_report(study: Study) -> str:

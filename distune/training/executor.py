@@ -6,7 +6,6 @@ warm in between. What the objective prints goes to standard output, as anywhere.
 
 import faulthandler
 import io
-import math
 import os
 import queue
 import select
@@ -27,17 +26,14 @@ from distune.study.trial import (
     FAILURES,
     Failure,
     Outcome,
-    Purpose,
     Record,
     Report,
     Result,
-    Resumed,
-    Trial,
 )
 from distune.training import children
-from distune.training.checkpoints import Checkpoints, Loaded
+from distune.training.assigned import context_of
 from distune.training.code import Code, CurrentCode
-from distune.training.context import LAST_WITHIN, Stopped, TrialContext
+from distune.training.context import Stopped
 from distune.training.messages import (
     LONG_TURN,
     WAITED,
@@ -274,38 +270,20 @@ class _Executor:
             raise UserError(self._problem)
         trial, slot = assignment.trial, assignment.slot
         objective = find(study, trial, self._objectives)
-        context = TrialContext(
-            number=trial.number,
-            attempt=trial.attempt,
-            seed=trial.seed,
-            device=self._devices[0],
-            devices=self._devices,
-            folder=assignment.folder,
-            max_seconds=study.max_seconds,
-            data=self._data,
-            report_progress=partial(self._progress, slot),
-            checkpoint_every=study.checkpoint_every,
-            last_step=trial.epochs,
-            last_within=_last_within(study, trial),
-            rungs=trial.pauses_at,
-            pause_within=_patience(study),
-            on_resumed=partial(self._resumed, slot),
-            on_saving=partial(self._saves, slot),
-            ends_when_saved=lambda: bool(slot in self._saves_before_stop or self._requests.signal),
-            say=_say_to_people,
-        )
         assert self._surroundings is not None
         self._surroundings.restore(trial.seed)
         code = self._code_of(study)  # of a command, where the trial before may have changed folders
-        if assignment.checkpoints and study.checkpoint_every:
-            context.checkpoints = Checkpoints(
-                assignment.checkpoints,
-                trial,
-                code=code,
-                limit=study.checkpoint_limit,
-                keep=lambda checkpoint: self._say(checkpoint, slot),
-                say=_say_to_people,
-            )
+        context = context_of(
+            study,
+            assignment,
+            devices=self._devices,
+            data=self._data,
+            code=code,
+            tell=partial(self._tell, slot),
+            progress=partial(self._progress, slot),
+            ends_when_saved=lambda: bool(slot in self._saves_before_stop or self._requests.signal),
+            say=_say_to_people,
+        )
         self._prints = True
         self._say(TrainingStarted(code=code), slot)
         message: Report | Result | None = None
@@ -319,15 +297,10 @@ class _Executor:
         assert isinstance(message, Result)  # `drive` ends with one
         return message
 
-    def _saves(self, slot: int) -> None:
-        self._requests.saves = True
-        self._say(Saves(), slot)
-
-    def _resumed(self, slot: int, loaded: Loaded) -> None:
-        resumed = Resumed(attempt=loaded.attempt, step=loaded.step, trial=loaded.trial)
-        self._say(resumed, slot)
-        for report in loaded.described.reports:
-            self._say(report, slot)
+    def _tell(self, slot: int, message: Record) -> None:
+        if isinstance(message, Saves):
+            self._requests.saves = True
+        self._say(message, slot)
 
     def _code_of(self, study: Study) -> str:
         if study.command is not None:
@@ -347,18 +320,6 @@ class _Executor:
             self._last_progress = now
             progress = TrainingProgress(fraction=fraction, images_per_second=images_per_second)
             self._say(progress, slot)
-
-
-def _last_within(study: Study, trial: Trial) -> float:
-    """Seconds that a training may wait for its last state to be written; 0 to save none."""
-    if not study.checkpoint_keep or trial.purpose is Purpose.TEST:
-        return 0.0
-    return _patience(study)
-
-
-def _patience(study: Study) -> float:
-    """Seconds that a training may be silent while its state is written."""
-    return min(LAST_WITHIN, (study.trial_timeout or math.inf) / 2)
 
 
 def _may_be_followed(result: Result) -> bool:

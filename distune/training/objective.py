@@ -83,11 +83,7 @@ def drive(
                 reported = metrics.get(believed, inside)
                 seconds = reported if 0 <= reported < math.inf else inside
                 size += records.size_of_report(metrics)
-                if size > records.REPORTS_LIMIT:
-                    raise Mistake(
-                        f"its reports fill more than {records.REPORTS_LIMIT >> 20} MB after {step} "
-                        "steps: report less often, or less"
-                    )
+                check_size(size, step)
                 reports.append(Report(step=step, metrics=metrics, seconds=seconds))
                 yield reports[-1]
                 context.reported()
@@ -106,17 +102,35 @@ def drive(
         raise
     except BaseException as error:
         seconds = reports[-1].seconds if reports else clock() - begun
-        yield Result(
-            outcome=Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED,
-            seconds=seconds,
-            steps=len(reports),
-            failure=Failure(
-                message=_one_line(error),
-                # Of a mistake the frames are distune's own.
-                traceback="" if isinstance(error, Mistake) else _encodable(_traceback_of(error)),
-                infeasible=isinstance(error, Infeasible | Mistake),
-            ),
+        yield failed(error, seconds, len(reports))
+
+
+def check_size(size: int, steps: int) -> None:
+    """See that what a trial has reported fits into its file: `size` bytes after so many steps.
+
+    Raises:
+        Mistake: it does not.
+    """
+    if size > records.REPORTS_LIMIT:
+        raise Mistake(
+            f"its reports fill more than {records.REPORTS_LIMIT >> 20} MB after {steps} steps: "
+            "report less often, or less"
         )
+
+
+def failed(error: BaseException, seconds: float, steps: int) -> Result:
+    """Of a training that an exception has ended after so many steps."""
+    return Result(
+        outcome=Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED,
+        seconds=seconds,
+        steps=steps,
+        failure=Failure(
+            message=_one_line(error),
+            # Of a mistake the frames are distune's own.
+            traceback="" if isinstance(error, Mistake) else _encodable(_traceback_of(error)),
+            infeasible=isinstance(error, Infeasible | Mistake),
+        ),
+    )
 
 
 def _steps(
@@ -132,7 +146,7 @@ def _steps(
     given = objective(*arguments)
     inside = clock() - began
     if not isinstance(given, Iterator):
-        yield _numbers(given, study.metric), inside + context.seconds_before
+        yield as_metrics(given, study.metric), inside + context.seconds_before
         return
     context.yields = True  # what its body does comes only now
     try:
@@ -144,7 +158,7 @@ def _steps(
                 _check_nothing_is_lost(end.value)
                 return
             inside += clock() - began
-            yield _numbers(value, study.metric), inside + context.seconds_before
+            yield as_metrics(value, study.metric), inside + context.seconds_before
     finally:
         if isinstance(given, GeneratorType):
             given.close()
@@ -165,7 +179,7 @@ def _asks_for_two(objective: Objective) -> bool:
     )
 
 
-def _numbers(value: object, metric: str) -> dict[str, float]:
+def as_metrics(value: object, metric: str) -> dict[str, float]:
     """A number, or a dict of numbers, as metrics."""
     given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {metric: value}
     if len(given) > records.MOST_METRICS:

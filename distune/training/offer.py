@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import importlib.util
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from distune.errors import UserError
+from distune.share import records
 from distune.study.trial import Record
 
 Objective = Callable[..., Any]
 
 
 class Offer(Record, frozen=True):
-    """What `--objective train:train` names."""
+    """What `--objective train:train` names, or what `distune.run` was given."""
 
     name: str  # as a study names it, `module:function`
     path: str | None = None  # of the file, if the module is not simply imported
     folder: str | None = None  # where Python looks last: the file's, or the worker's current one
+    pickled: str | None = None  # the function itself, in Base64, if it cannot be imported
+    code: str | None = None  # of that, its digest
 
     @classmethod
     def parse(cls, text: str, logs: Path) -> Offer:
@@ -57,6 +62,16 @@ class Offer(Record, frozen=True):
         return cls(name)
 
     @classmethod
+    def all_of(cls, texts: Sequence[str], given: bytes, logs: Path) -> list[Offer]:
+        """Those that a command line names, and one that was `given`, encoded, if any was.
+
+        Raises:
+            UserError: as `parse_all`.
+        """
+        offers = cls.parse_all(texts, logs)
+        return [*offers, records.load(cls, given)] if given else offers
+
+    @classmethod
     def parse_all(cls, texts: Sequence[str], logs: Path) -> list[Offer]:
         """`parse` each.
 
@@ -75,13 +90,15 @@ class Offer(Record, frozen=True):
         return [offer for _, offer in offers.values()]
 
     def load(self) -> Objective:
-        """Import it; raises whatever its code raises. Its code finds itself as if it had been
-        started without arguments: those of this process are distune's.
+        """Import or unpickle it; raises whatever its code raises. Its code finds itself as if it
+        had been started without arguments: those of this process are distune's.
         """
         module_name, _, function = self.name.partition(":")
         sys.argv = [self.path or module_name]
         if self.folder is not None and self.folder not in sys.path:
             sys.path.append(self.folder)
+        if self.pickled is not None:
+            return pickle.loads(base64.b64decode(self.pickled))  # type: ignore[no-any-return]
         if self.path is not None:
             module_name = _free_name(module_name, self.path)
             spec = importlib.util.spec_from_file_location(module_name, self.path)

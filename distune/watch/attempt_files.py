@@ -69,6 +69,7 @@ class AttemptFiles:
     _verdicts: dict[AttemptName, str | None] = field(default_factory=dict)  # of the last listing
     _curves: dict[AttemptName, tuple[float, AttemptFile]] = field(default_factory=dict)
     _paused: Files = field(default_factory=dict)  # nobody adds to these
+    _wasted: dict[int, float] = field(default_factory=dict)  # by number of the trial
 
     def split(
         self, listing: Listing, *, everything: bool = False
@@ -142,6 +143,7 @@ class AttemptFiles:
                 if not self._is_whole(name, file):
                     continue
                 files[name] = file if self._needs_reports(name) else self._shortened(file)
+                self._add_up(name, files[name])
             except BadRecord as error:
                 if self.doubts.confirmed(name.live_path):
                     bad[name] = str(error)
@@ -167,7 +169,21 @@ class AttemptFiles:
                 zip(*kept, strict=True) if isinstance(kept, list) else ()
             )
         )
-        return replace(file, reports=reports, output="")
+        return replace(file, reports=reports, output="", wasted=file.not_gone_on_from())
+
+    def _add_up(self, name: AttemptName, file: AttemptFile) -> None:
+        seconds = file.trial.wasted_seconds
+        seconds += file.wasted if name.state is State.LOST else 0.0
+        if seconds > 0 and name.purpose is Purpose.TRAIN:
+            self._wasted[name.trial] = seconds
+
+    @property
+    def wasted(self) -> float:
+        """Seconds of training that trials have lost which are not counted yet, as far as that was
+        seen: one that looks for the first time hears of others when they are over.
+        """
+        self._wasted = {n: s for n, s in self._wasted.items() if n not in self.history.counted}
+        return sum(self._wasted.values())
 
     def _is_whole(self, name: AttemptName, file: AttemptFile) -> bool:
         """Whether nothing of a file may be missing still. What a worker gives back has a result at

@@ -1,11 +1,12 @@
 """Following heartbeats: the workers' and the master's, and how long each has been silent."""
 
 import math
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 
 from distune.share import records
-from distune.share.heartbeat import MasterBeat, Watch
+from distune.share.heartbeat import Beat, MasterBeat, Watch
 from distune.share.store import Store
+from distune.study.reporting import lacking
 from distune.study.study import Study
 from distune.watch.snapshot import WorkerView
 
@@ -28,11 +29,13 @@ class Heartbeats:
         on_trouble: Callable[[str], None],
     ) -> None:
         self._store = store
+        self._study = study
         self._lasts = min(_BEATS_LAST, study.lease / 8)
         self._monotonic = monotonic
         self._on_trouble = on_trouble
         self._watch = Watch(longest_step=study.lease / 4)
         self._trouble: dict[str, str] = {}  # that each worker was last in
+        self._said_lacking = False
         self._views: tuple[WorkerView, ...] = ()
         self._next = -math.inf
         self._master_watch = Watch(longest_step=60.0)
@@ -53,10 +56,19 @@ class Heartbeats:
                 if beat.trouble and beat.trouble != self._trouble.get(worker):
                     self._on_trouble(f"{worker} {beat.state}: {beat.trouble}")
             self._trouble = {worker: beat.trouble for worker, beat in said.items()}
+            self._say_what_lacks(said.values())
             self._views = tuple(
                 WorkerView(w, said.get(w), silence[w], w in heard) for w in sorted(silence)
             )
         return self._views
+
+    def _say_what_lacks(self, beats: Iterable[Beat]) -> None:
+        """Say once which metrics trainings should have reported by now."""
+        found = (lacking(self._study, beat.unreported) for beat in beats if beat.unreported)
+        said = next(filter(None, found), None) if not self._said_lacking else None
+        if said is not None:
+            self._said_lacking = True
+            self._on_trouble(said)
 
     def master(self, now: float) -> tuple[MasterBeat | None, float, bool]:
         """What the master said last, how long it has been silent, and whether it was ever heard."""

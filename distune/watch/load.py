@@ -22,6 +22,7 @@ from distune.watch.observer import Observer
 
 if TYPE_CHECKING:
     import pandas
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 
 @dataclass(eq=False)
@@ -93,7 +94,8 @@ class LoadedStudy:
         self, store: Store, around: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> None:
         with around():
-            self.history = Observer(store).history
+            self._snapshot = Observer(store).look()
+        self.history = self._snapshot.history
         self.curves = StoredCurves(store, self.history, around)
         self.name: str = self.history.study.name
         self.metric: str = self.history.study.metric
@@ -105,6 +107,18 @@ class LoadedStudy:
         best, seeks = self.best, self.history.study.aim
         found = "" if best is None else f", best {best.value:.6g} in trial {best.number}"
         return f"<study {self.name!r}: {seeks}, {len(self.trials)} trials{found}>"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As at the end of `distune master`: `rich.print(study)`."""
+        from distune.watch.display.leaderboard import final_table
+
+        yield final_table(self._snapshot, options.max_width)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from distune.watch.display.html import study_html
+
+        return study_html(self._snapshot)
 
     @property
     def best(self) -> LoadedTrial | None:

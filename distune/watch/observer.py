@@ -152,6 +152,7 @@ class Observer:
             going_on=dict(self._going_on.trials),
             unread=unread,
             bad=bad,
+            wasted=self._files.wasted,
             absent=dict(self.expected.absent),
             next_number=self.expected.next_number,
             workers=workers,

@@ -54,6 +54,8 @@ class Snapshot:
             and the attempt's, in a study whose pruner has rungs (None: it cannot be read); only a
             master has them. `unread`: there are others.
         bad: attempts whose content is not what it should be, and why.
+        wasted: seconds of training that trials have lost which are not counted yet, as far as that
+            was seen.
         absent: trials that were there, are not counted, and were in none of the last
             listings; with the number of listings.
         next_number: the lowest trial number never seen.
@@ -77,6 +79,7 @@ class Snapshot:
     going_on: Mapping[tuple[int, int], Trial | None] = field(default_factory=dict)
     unread: bool = False
     bad: Mapping[AttemptName, str] = field(default_factory=dict)
+    wasted: float = 0.0
     absent: Mapping[tuple[Purpose, int], int] = field(default_factory=dict)
     next_number: int = 0
     workers: tuple[WorkerView, ...] = ()
@@ -96,6 +99,13 @@ class Snapshot:
     def beats(self) -> Mapping[str, Beat | None]:
         """What each worker says of itself."""
         return {view.worker: view.beat for view in self.workers}
+
+    @property
+    def trained(self) -> float:
+        """Seconds of training, of all trials that do not run now, and of what was lost."""
+        paused = (self.files.get(name) for name in self.in_state(State.PAUSED))
+        resting = sum(file.result.seconds for file in paused if file and file.result)
+        return self.history.trained + resting + self.wasted
 
     def in_state(self, *states: State) -> list[AttemptName]:
         return [name for name in self.attempts if name.state in states]

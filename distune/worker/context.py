@@ -25,6 +25,7 @@ class WorkerOptions:
     device: str = "auto"
     devices_per_trial: int | None = None  # None is 1, and does not hide the others
     objectives: Sequence[str] = ()
+    given: bytes = b""  # an encoded `Offer`, of `distune.run`'s
     allow_commands: bool = False
     data_dir: Path | None = None
     time_limit: float | None = None  # seconds

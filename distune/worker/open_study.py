@@ -14,6 +14,7 @@ from distune.share.heartbeat import Beat, Progress
 from distune.share.protocol import Actor, AttemptName, Halt, State
 from distune.share.records import OUTPUT_LIMIT
 from distune.share.store import Store
+from distune.study.reporting import judged, lacking
 from distune.study.study import Study
 from distune.study.trial import (
     FAILURES,
@@ -35,6 +36,7 @@ from distune.worker.health import Health, Peers
 
 _LOOK_AROUND_EVERY = 2.0  # seconds between two looks at other workers' heartbeats, or for the end
 _MOST_READ = 200  # files of trials that wait for another attempt, after each listing
+_MOST_NAMED = 4  # metrics, in a heartbeat
 _MOST_LOST = 2  # claims in a row, until a listing is not believed any more
 
 
@@ -53,6 +55,7 @@ class Attempt:
     reports_progress: bool = False  # the objective does so itself, more finely than by steps
     saves: bool = False  # states that it can go on from
     checkpoints: list[Checkpoint] = field(default_factory=list)  # in its file, and not removed
+    unreported: list[str] | None = None  # what its study judges it by, and no report had yet
     has_output: bool = False  # what was printed is written, or in `unwritten`
     result: Result | None = None
     unsure_until: float = 0.0  # when its result may be written
@@ -70,6 +73,11 @@ class Attempt:
     def report(self, report: Report) -> None:
         self.unwritten.append(report)
         self.reports += 1
+        if self.unreported is None:
+            its_own = self.assignment.trial.best is None  # a test has metrics of its own
+            self.unreported = judged(self.study.study) if its_own else []
+        if self.unreported:
+            self.unreported = [name for name in self.unreported if name not in report.metrics]
         fraction, epochs = self.progress.fraction, self.assignment.trial.epochs
         if self.study.epochs is not None and epochs is not None and not self.reports_progress:
             fraction = min(1.0, report.step / epochs)
@@ -131,6 +139,7 @@ class OpenStudy:
         self._confirms: dict[AttemptName, bool] = {}  # whether what waits does, once it is stopped
         self.unlisted = 0  # discoveries in which other studies were there and this one was not
         self.said_why_none = False  # that its limits keep the worker from another trial
+        self._said_unreported = False
         self.replaced = False  # another study lies now where it was
         self.next_beat = 0.0
         self._beats = 0
@@ -148,7 +157,7 @@ class OpenStudy:
         """Rewrite the worker's heartbeat, with what is `running` of at most `jobs` trials."""
         # Whether a heartbeat arrived or not, the next one must differ.
         self._beats += 1
-        health = self.health
+        health, unreported = self.health, self._unreported(running)
         self.store.beat(
             self._context.worker,
             Beat(
@@ -160,9 +169,23 @@ class OpenStudy:
                 completed=health.completed,
                 failed=health.failed,
                 trouble=health.reason,
+                unreported=unreported,
             ),
         )
         self.next_beat = self._context.monotonic() + self.study.beat_interval
+
+    def _unreported(self, running: Sequence[Attempt]) -> list[str]:
+        """Which metrics a training should have reported by now, as long as none has shown that
+        they come at its end. Said once.
+        """
+        if self.health.completed:
+            return []
+        own = (one.unreported for one in running if one.study is self and one.unreported)
+        found = next(own, [])[:_MOST_NAMED]
+        if (said := lacking(self.study, found)) and not self._said_unreported:
+            self._context.say(f"study {self.name}: {said}")
+            self._said_unreported = True
+        return found
 
     def look_at_peers(self) -> None:
         self.peers.look(self.store.beats(), self._context.monotonic())

@@ -8,14 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from distune import streams
-from distune.errors import DistuneError, ShareError, StudyFailed, UserError
+from distune.errors import DistuneError, UserError
 from distune.share.file_system import is_network
-from distune.share.find_studies import find_studies, none_yet
+from distune.share.find_studies import find_studies
 from distune.share.protocol import worker_id
 from distune.share.waiting import SHORTEST_WAIT, Interrupt, Stall, collect_seldom
 from distune.signals import EXIT_DRAINED, leave_on_request
@@ -29,14 +28,13 @@ from distune.training.turns import TrialsInTurn
 from distune.worker import host
 from distune.worker.admission import Admission
 from distune.worker.context import WorkerIdentity, WorkerOptions
+from distune.worker.ending import DRAIN_SECONDS, MEANWHILE, NOTHING_LEFT, Ending
 from distune.worker.guardian import Guardian
 from distune.worker.host import DeviceSet, Parallelism
 from distune.worker.limits import WorkerLimits, seconds_of_job
 from distune.worker.worker import Worker
 
 EXIT_NOTHING_LEFT = 0
-_NOTHING_LEFT = "nothing left to do: every study here is finished (--forever waits for more)"
-DRAIN_SECONDS = 3.0
 _ALAS = "the lease will free what was held"
 #: Seconds; what stops containers kills after ten. Training ends with the worker in any case.
 _DRAINED_WITHIN = 8.0
@@ -44,7 +42,6 @@ _DRAINED_WITHIN = 8.0
 _SHORTEST_REST = 0.01
 _READY_WITHIN = 120.0  # seconds for importing torch and the user's objective
 _REQUEST_WITHIN = 0.5  # seconds
-_IDLE_BEFORE_SAYING = 60.0  # seconds
 
 
 def run_worker(options: WorkerOptions, say: Callable[[str], None]) -> int:
@@ -77,8 +74,6 @@ class _WorkerRun:
         self._offers: list[Offer] = []
         self._processes: list[ExecutorProcess] = []
         self._devices: list[str] = []  # of these
-        self._last_busy = time.monotonic()
-        self._said_idle = False
 
     def _make_limits(self) -> WorkerLimits:
         asked = self._options.time_limit or math.inf
@@ -93,13 +88,13 @@ class _WorkerRun:
         leave_on_request(may_hang=True)  # now that the guardian is forked
         with Stall(say, "no work yet").watched():
             logs = options.logs.resolve()
-            self._offers = Offer.parse_all(options.objectives, logs)
+            self._offers = Offer.all_of(options.objectives, options.given, logs)
             if not logs.exists() and not logs.parent.exists():
                 raise UserError(
                     f"{logs} does not exist, nor does the folder it is in; check --logs"
                 )
             if not options.forever and _all_over(logs, options.study):
-                say(_NOTHING_LEFT)
+                say(NOTHING_LEFT)
                 return EXIT_NOTHING_LEFT
         try:
             worker = self._make_worker(logs, *self._start_processes())
@@ -217,7 +212,8 @@ class _WorkerRun:
         # Before it claims anything.
         interrupt = Interrupt(self._woken, _DRAINED_WITHIN, self._share_hangs)
         pause = shortest = SHORTEST_WAIT if is_network(self._options.logs) else _SHORTEST_REST
-        stall = Stall(self._say, "training goes on, results are kept", lambda: worker.cut_off)
+        stall = Stall(self._say, MEANWHILE, lambda: worker.cut_off)
+        ending = Ending(worker, self._options, self._limits, self._say)
         collect_seldom()
         while True:
             # Cleared before looking, so that what comes meanwhile wakes the wait below.
@@ -227,10 +223,8 @@ class _WorkerRun:
                 worker.step()
             if interrupt.signal is not None:
                 return self._drain(worker, signal.Signals(interrupt.signal).name)
-            status = self._exit_status(worker)
-            if status is not None:
-                return status
-            self._say_if_idle(worker)
+            if ending.has_come():
+                return EXIT_NOTHING_LEFT
             if worker.active:
                 # A worker that rests for longer finds more with one look.
                 pause = SHORTEST_WAIT if worker.claiming.has_rivals else shortest
@@ -248,54 +242,6 @@ class _WorkerRun:
         alas = f"the share does not answer; {_ALAS}"
         self._say(f"{name}: {'everything given back' if released else alas}")
         return EXIT_DRAINED
-
-    def _exit_status(self, worker: Worker) -> int | None:
-        """None if the worker goes on; else it has released everything.
-
-        Raises:
-            UserError, StudyFailed: there are studies, but none that it can work on.
-        """
-        options, say = self._options, self._say
-        if worker.finished:
-            say(_NOTHING_LEFT)
-            return EXIT_NOTHING_LEFT
-        if worker.stuck and not options.forever:
-            studies = worker.studies
-            whys = {**studies.refused, **studies.left}
-            why = "; ".join(f"{study}: {reason}" for study, reason in whys.items())
-            if studies.left:
-                raise StudyFailed(f"this worker has given up ({why})")
-            raise UserError(f"there is no study here that this worker can work on ({why})")
-        limit = self._limit_reached(worker)
-        if limit is not None:
-            worker.drain(f"its worker's own limit: {limit}", DRAIN_SECONDS)
-            say(f"{limit}; everything given back")
-            return EXIT_NOTHING_LEFT
-        return None
-
-    def _limit_reached(self, worker: Worker) -> str | None:
-        """Which of the worker's own limits ends it now, if one does."""
-        if self._limits.are_over(time.monotonic()):
-            return "the time limit is over"
-        if self._limits.are_enough and worker.idle:
-            return f"{self._limits.trained} trials are trained, as --max-trials says"
-        if worker.claiming.is_over and worker.idle:
-            return "no trial fits into the time that is left"
-        return None
-
-    def _say_if_idle(self, worker: Worker) -> None:
-        now = time.monotonic()
-        no_study_yet = worker.studies.knows_nothing
-        if worker.active or not worker.idle:
-            self._last_busy = now
-            self._said_idle = self._said_idle and no_study_yet
-        elif not self._said_idle and no_study_yet:
-            self._said_idle = True
-            with suppress(ShareError):
-                self._say(none_yet(self._options.logs, self._options.study))
-        elif not self._said_idle and now - self._last_busy >= _IDLE_BEFORE_SAYING:
-            self._said_idle = True
-            self._say(f"nothing to claim for a minute: {worker.studies.why_nothing_waits}")
 
 
 def _all_over(logs: Path, study: str | None) -> bool:

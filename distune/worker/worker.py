@@ -239,7 +239,9 @@ class Worker:
                 attempt.printed(failure.output)
                 failure = failure.replace(output=failure.output[-_FAILURE_OUTPUT:])
             # A process that died could not say how far it had come.
-            result = result.replace(failure=failure, steps=result.steps or attempt.reports)
+            seconds = result.seconds or attempt.progress.seconds
+            steps = result.steps or attempt.reports
+            result = result.replace(failure=failure, steps=steps, seconds=seconds)
         if result.outcome is not Outcome.RELEASED and study.health.ended(result):
             self._say(
                 f"study {study.name}: trials fail here, one after the other: testing this host"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import random
@@ -15,12 +14,12 @@ import optuna
 from distune.search.pruners import PRUNERS
 from distune.search.pruners.asha import AshaPruner
 from distune.search.pruning import Curve, Peers, Point
-from distune.search.rungs import Bracket, Ladder
+from distune.search.rungs import Ladder
 from distune.study.trial import Scalar, Trial
 from scripts.benching import table as print_table
 from scripts.make_curves import Table, read
+from scripts.searching.rungs import Halving
 
-_WORKERS = 10
 #: Pruners that stop, with their options.
 _STOPPING: dict[str, tuple[str, dict[str, Scalar]]] = {
     "median": ("median", {}),
@@ -100,85 +99,34 @@ class Replay:
         return Search(self.best_of(numbers), before + cost)
 
 
+class Replayed(Halving):
+    """The same settings, halved."""
+
+    def __init__(self, replay: Replay, lowest: int, factor: int) -> None:
+        direction = replay.table.direction
+        super().__init__(Ladder(lowest, factor, replay.full), replay.full, direction)
+        self._replay, self._left = replay, iter(replay.order)
+
+    def _fresh(self) -> int | None:
+        return next(self._left, None)
+
+    def _curve_of(self, number: int) -> list[float]:
+        return self._replay.curve(number)
+
+    def _seconds_of(self, number: int) -> float:
+        return self._replay.seconds(number)
+
+
 def asha(replay: Replay, lowest: int, factor: int) -> Search:
     """Asynchronous successive halving, by distune's own rungs."""
-    ladder = Ladder(lowest, factor, replay.full)
-    bracket = Bracket(ladder, 1, replay.table.direction)
-    fresh = iter(replay.order)
-    free: list[tuple[float, int]] = [(0.0, worker) for worker in range(_WORKERS)]
-    busy: list[tuple[float, int, int, int]] = []  # when it ends, the worker, setting, rung
-    reached: dict[int, int] = {}  # by setting that has paused: the rung
-    used = 0
-    ended: list[int] = []
-    while True:
-        while free:
-            now, worker = heapq.heappop(free)
-            # When nothing else is to come, the best of a rung goes on alone.
-            found = _next(bracket, reached, fresh, factor, last=not busy)
-            if found is None:
-                break
-            number, rung = found
-            to = ladder.rung(rung)
-            before = int(ladder.rung(rung - 1) or 0) if rung else 0
-            length = len(replay.curve(number))
-            until = min(length, replay.full if to is None else int(to))
-            epochs = max(until - before, 1)
-            used += epochs
-            heapq.heappush(busy, (now + epochs * replay.seconds(number), worker, number, rung))
-        if not busy:
-            break
-        now, worker, number, rung = heapq.heappop(busy)
-        curve = replay.curve(number)
-        to = ladder.rung(rung)
-        if to is None or len(curve) < to:
-            ended.append(number)
-            if to is None:
-                values = [curve[min(int(ladder.rung(i) or 0), len(curve)) - 1] for i in range(rung)]
-                bracket.note(number, number, values, over=True)
-        else:
-            values = [curve[int(ladder.rung(i) or 0) - 1] for i in range(rung + 1)]
-            bracket.note(number, number, values)
-            reached[number] = rung
-        free = [(max(now, at), who) for at, who in free] + [(now, worker)]
-        heapq.heapify(free)
-    complete = [one for one in ended if len(replay.curve(one)) == replay.full]
-    return Search(replay.best_of(complete or replay.order), used)
+    race = Replayed(replay, lowest, factor).run()
+    complete = [one for one in race.ended if len(replay.curve(one)) == replay.full]
+    return Search(replay.best_of(complete or replay.order), race.epochs)
 
 
 def first_rung(full: int) -> int:
     """distune's own choice."""
     return int(AshaPruner("maximize", {}).first(full, None))
-
-
-def _next(
-    bracket: Bracket,
-    reached: dict[int, int],
-    fresh: Iterator[int],
-    factor: int,
-    *,
-    last: bool,
-) -> tuple[int, int] | None:
-    """The setting that is trained next, and to which rung: promoted ones first."""
-    promoted = []
-    for number, rung in reached.items():
-        standing = bracket.standing(number, rung)
-        if standing is not None and standing.goes_on(factor):
-            promoted.append((-rung, standing.place, number))
-    if not promoted and last and (number := next(fresh, -1)) >= 0:
-        return number, 0
-    if not promoted and last:
-        ends = [(-rung, number) for number, rung in reached.items()]
-        for rung, number in sorted(ends):
-            standing = bracket.standing(number, -rung)
-            if standing is not None and standing.goes_on(factor, least=1):
-                promoted.append((rung, standing.place, number))
-    if promoted:
-        rung, _, number = min(promoted)
-        del reached[number]
-        bracket.note(number, number, (), passed=1 - rung)
-        return number, 1 - rung
-    number = next(fresh, -1)
-    return None if number < 0 else (number, 0)
 
 
 def one_epoch_then_the_best(replay: Replay, budget: int) -> Search:

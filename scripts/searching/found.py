@@ -71,6 +71,7 @@ def tasks() -> list[Task]:
 
 _SIDES: dict[str, Callable[[dict[str, Any], int], Search | OptunaSearch]] = {
     **{f"distune, {name}": partial(Search, name) for name in SAMPLERS},
+    "distune, tpe, duplicates repeated": partial(Search, "tpe", duplicates="repeat"),
     "Optuna, TPE": lambda params, seed: OptunaSearch(params, THEIRS["tpe"](seed)),
 }
 _OURS, _THEIRS = "distune, tpe", "Optuna, TPE"

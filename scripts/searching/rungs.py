@@ -10,14 +10,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from distune.search.asked import trial_of
 from distune.search.ranking import History
 from distune.search.rungs import Bracket, Ladder, Standing
 from distune.search.sampler import Question, Suggestion
 from distune.search.staged import make_sampler
-from distune.study.trial import Asked, Counted, Outcome, Params, Result
+from distune.study.trial import Asked, Counted, Direction, Outcome, Params, Result
 from scripts.benching import table
 from scripts.searching.sides import study_of
 
@@ -37,15 +37,105 @@ def of_the_paper(standing: Standing, factor: int, *, last: bool) -> bool:
     return standing.place < best and math.isfinite(standing.value)
 
 
-@dataclass
-class Race:
-    """A search of `trials` configurations with ten workers.
+class Halving:
+    """Asynchronous successive halving by ten workers. What it is of, and what comes of it beside,
+    those below say.
 
     Attributes:
-        hears: whether the sampler is told of what has paused, or gone on.
-        goes_on: which of those that have paused do.
         epochs: that were trained.
-        ended: configurations that were trained to their end, and what they reached.
+        ended: configurations that were trained to their end, and what they had there.
+    """
+
+    def __init__(
+        self, ladder: Ladder, full: int, direction: Direction, goes_on: Callable[..., bool] = capped
+    ) -> None:
+        self.epochs = 0
+        self.ended: dict[int, float] = {}
+        self._full = full
+        self._ladder = ladder
+        self._bracket = Bracket(ladder, 1, direction)
+        self._rule = goes_on
+        self._paused: dict[int, int] = {}  # by configuration, the rung
+
+    def _fresh(self) -> int | None:
+        """One that has not begun; None if there is none left."""
+        raise NotImplementedError
+
+    def _curve_of(self, number: int) -> list[float]:
+        """Shorter than all epochs, if its training ends early."""
+        raise NotImplementedError
+
+    def _seconds_of(self, number: int) -> float:
+        """Of an epoch."""
+        return 1.0
+
+    def _tell(self, number: int, ended: bool) -> None:
+        """One has come to its end, or to its rung."""
+
+    def run(self) -> Self:
+        now, running = 0.0, list[tuple[float, int, int]]()
+        while True:
+            while len(running) < _WORKERS and (found := self._next(last=not running)) is not None:
+                number, rung = found
+                before = self._until(rung - 1) if rung else 0
+                until = min(self._until(rung), len(self._curve_of(number)))
+                epochs = max(until - before, 1)
+                self.epochs += epochs
+                heapq.heappush(running, (now + epochs * self._seconds_of(number), number, rung))
+            if not running:
+                return self
+            now, number, rung = heapq.heappop(running)
+            self._over(number, rung)
+
+    def _until(self, rung: int) -> int:
+        return int(self._ladder.rung(rung) or self._full)
+
+    def _next(self, *, last: bool) -> tuple[int, int] | None:
+        """The configuration that is trained next, and to which rung: promoted ones first; when
+        nothing else is to come, the best of a rung goes on alone.
+        """
+        if (found := self._promoted()) is not None:
+            return found
+        fresh = self._fresh()
+        if fresh is not None:
+            return fresh, 0
+        return self._promoted(last=True) if last else None
+
+    def _promoted(self, *, last: bool = False) -> tuple[int, int] | None:
+        found = []
+        for number, rung in self._paused.items():
+            standing = self._bracket.standing(number, rung)
+            if standing is not None and self._rule(standing, self._ladder.factor, last=last):
+                found.append((-rung, standing.place, number))
+        if not found:
+            return None
+        rung, _, number = min(found)
+        del self._paused[number]
+        self._note(number, 1 - rung, passed=1 - rung)
+        return number, 1 - rung
+
+    def _note(self, number: int, rungs: int, *, passed: int = 0, over: bool = False) -> None:
+        curve = self._curve_of(number)
+        values = [curve[min(self._until(rung), len(curve)) - 1] for rung in range(rungs)]
+        self._bracket.note(number, number, values, passed=passed, over=over)
+
+    def _over(self, number: int, rung: int) -> None:
+        """A training has come to its rung, or its end."""
+        curve, at = self._curve_of(number), self._ladder.rung(rung)
+        ended = at is None or len(curve) < at
+        if ended:
+            self.ended[number] = curve[-1] if curve else math.nan
+        else:
+            self._paused[number] = rung
+        if at is None or not ended:
+            self._note(number, rung + (not ended), passed=rung, over=ended)
+        self._tell(number, ended)
+
+
+@dataclass
+class Race(Halving):
+    """A search of `trials` configurations. `hears`: whether the sampler is told of what has paused,
+    or gone on.
     """
 
     curve: Curve
@@ -59,85 +149,44 @@ class Race:
     seed: int = 0
     hears: bool = True
     goes_on: Callable[..., bool] = capped
-    epochs: int = 0
-    ended: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__init__(Ladder(1, self.factor, self.full), self.full, "maximize", self.goes_on)
         self.study = study_of(self.params, self.sampler, self.seed).model_copy(
             update={"direction": "maximize"}
         )
         self._history = History(self.study)
         self._asks = make_sampler(self.study)
-        self._ladder = Ladder(1, self.factor, self.full)
-        self._bracket = Bracket(self._ladder, 1, "maximize")
-        self._asked: dict[int, Asked] = {}
         self._open: dict[int, Asked] = {}
         self._curves: dict[int, list[float]] = {}
-        self._paused: dict[int, int] = {}  # by configuration, the rung
 
-    def run(self) -> Race:
-        now, running = 0.0, list[tuple[float, int, int]]()
-        while True:
-            while len(running) < _WORKERS and (found := self._next(last=not running)) is not None:
-                number, rung = found
-                before = int(self._ladder.rung(rung - 1) or 0) if rung else 0
-                until = int(self._ladder.rung(rung) or self.full)
-                self.epochs += until - before
-                heapq.heappush(running, (now + until - before, number, rung))
-            if not running:
-                return self
-            now, number, rung = heapq.heappop(running)
-            self._over(number, rung)
-
-    def _next(self, *, last: bool) -> tuple[int, int] | None:
-        """The configuration that is trained next, and to which rung."""
-        if len(self._asked) < self.trials:
-            last = False
-        found = []
-        for number, rung in self._paused.items():
-            standing = self._bracket.standing(number, rung)
-            if standing is not None and self.goes_on(standing, self.factor, last=last):
-                found.append((-rung, standing.place, number))
-        if found:
-            rung, _, number = min(found)
-            del self._paused[number]
-            self._note(number, 1 - rung, passed=1 - rung)
-            return number, 1 - rung
-        return (self._ask(), 0) if len(self._asked) < self.trials else None
-
-    def _ask(self) -> int:
-        number = len(self._asked)
+    def _fresh(self) -> int | None:
+        number = len(self._curves)
+        if number >= self.trials:
+            return None
         question = Question(number, self._history, lambda: [*self._open.values()], self._reached)
         found = self._asks.ask(question)
         assert isinstance(found, Suggestion)
         asked = Asked(study="s", configuration=number, trial=number, repeats=1, params=found.params)
-        self._asked[number] = self._open[number] = asked
+        self._open[number] = asked
         self._curves[number] = self.curve(asked.params, number)
         return number
+
+    def _curve_of(self, number: int) -> list[float]:
+        return self._curves[number]
 
     def _reached(self) -> dict[int, tuple[int, float]]:
         found = {n: self._bracket.reached(n, 99) for n in self._open} if self.hears else {}
         return {number: at for number, at in found.items() if at is not None}
 
-    def _note(self, number: int, rungs: int, *, passed: int = 0, over: bool = False) -> None:
-        places = (self._ladder.rung(place) for place in range(rungs))
-        values = [self._curves[number][int(at or 0) - 1] for at in places]
-        self._bracket.note(number, number, values, passed=passed, over=over)
-
-    def _over(self, number: int, rung: int) -> None:
-        """A training has come to its rung, or its end."""
-        if self._ladder.rung(rung) is None:
-            self.ended[number] = self._curves[number][-1]
-            self._note(number, rung, passed=rung, over=True)
+    def _tell(self, number: int, ended: bool) -> None:
+        if ended:
             self._count(number, self.full, Outcome.COMPLETE)
-            return
-        self._note(number, rung + 1, passed=rung)
-        self._paused[number] = rung
-        for one, at in [*self._paused.items()]:
-            if self.goes_on is capped and self._bracket.is_hopeless(one, at, self.trials):
+        for one, at in [] if ended or self._rule is not capped else [*self._paused.items()]:
+            if self._bracket.is_hopeless(one, at, self.trials):
                 del self._paused[one]
                 self._note(one, at + 1, over=True)
-                self._count(one, int(self._ladder.rung(at) or 0), Outcome.PRUNED)
+                self._count(one, self._until(at), Outcome.PRUNED)
 
     def _count(self, number: int, steps: int, outcome: Outcome) -> None:
         value = self._curves[number][steps - 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from distune.search.asked import trial_of
+from distune.search.asked import AskedSoFar, asked_once_more, trial_of
 from distune.search.ranking import History
 from distune.search.sampler import Question, Suggestion
 from distune.search.staged import make_sampler
@@ -32,8 +31,11 @@ THEIRS: dict[str, Callable[[int], BaseSampler]] = {
 }
 
 
-def study_of(params: dict[str, Any], sampler: str, seed: int = 0) -> Study:
+def study_of(
+    params: dict[str, Any], sampler: str, seed: int = 0, duplicates: str | None = None
+) -> Study:
     fields = {"objective": "o:o", "metric": "y", "direction": "minimize", "seed": seed}
+    fields |= {"duplicates": duplicates}
     file = SpaceFile.model_validate({"params": params, "sampler": sampler, **fields})
     return freeze(file, name="bench", study_id="s", lease=20.0, created=0.0)
 
@@ -41,32 +43,46 @@ def study_of(params: dict[str, Any], sampler: str, seed: int = 0) -> Study:
 class Search:
     """distune's sampler as a master asks it: `ask()`, then `tell(asked, value)`."""
 
-    def __init__(self, sampler: str, params: dict[str, Any], seed: int) -> None:
-        self.study = study_of(params, sampler, seed)
+    def __init__(
+        self, sampler: str, params: dict[str, Any], seed: int, duplicates: str | None = None
+    ) -> None:
+        self.study = study_of(params, sampler, seed, duplicates)
         self.history = History(self.study)
         self._sampler = make_sampler(self.study)
-        self._running: dict[int, Asked] = {}
-        self._number = itertools.count()
+        self._running: dict[int, Asked] = {}  # by trial
+        self._asked = AskedSoFar(self.study, self.history)
 
     def ask(self) -> tuple[Asked, Params]:
-        number = next(self._number)
-        question = Question(number, self.history, lambda: list(self._running.values()))
+        question = Question(
+            self._asked.next_configuration,
+            self.history,
+            lambda: list(self._running.values()),
+            may_add_to=self._asked.may_add_to,
+        )
         found = self._sampler.ask(question)
         assert isinstance(found, Suggestion)
-        return self._take(number, found.params)
+        return self._take(found)
 
     def add(self, params: Params, value: float) -> None:
         """A trial that was not asked for."""
-        self.tell(self._take(next(self._number), params), value)
+        self.tell(self._take(Suggestion(dict(params))), value)
 
-    def _take(self, number: int, params: Params) -> tuple[Asked, Params]:
-        asked = Asked(study="s", configuration=number, trial=number, repeats=1, params=dict(params))
+    def _take(self, found: Suggestion) -> tuple[Asked, Params]:
+        number, configuration = self._asked.next_trial, self._asked.next_configuration
+        first = self._asked.of(found.adds_to) if found.adds_to is not None else None
+        if first is not None:
+            asked = asked_once_more(self.study, self._asked, first, number)
+        else:
+            asked = Asked(
+                study="s", configuration=configuration, trial=number, repeats=1, params=found.params
+            )
+        self._asked.add(asked)
         self._running[number] = asked
-        return asked, params
+        return asked, found.params
 
     def tell(self, asked: tuple[Asked, Params], value: float | None) -> None:
         """None: it has run out of memory."""
-        one = self._running.pop(asked[0].configuration)
+        one = self._running.pop(asked[0].trial)
         if value is None:
             failure = Failure(message="out of memory")
             result = Result(outcome=Outcome.OUT_OF_MEMORY, seconds=1.0, failure=failure)
@@ -128,7 +144,7 @@ def search(
         train: gives a value, to be minimized, and how long it takes.
 
     Returns:
-        The setting with the best value that was seen.
+        The setting with the best value that was seen; of several of one setting, their mean.
     """
     running: list[tuple[float, int, Any, Params, float | None]] = []
     best, best_params, now = math.inf, dict[str, Any](), 0.0
@@ -142,7 +158,8 @@ def search(
             asked = one.ask()
             value, seconds = train(asked[1])
             heapq.heappush(running, (now + seconds, number, asked, asked[1], value))
-    return best_params
+    winner = one.history.winner() if isinstance(one, Search) else None
+    return best_params if winner is None else winner.params
 
 
 def geometric(values: Sequence[float], digits: int = 3) -> str:

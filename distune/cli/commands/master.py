@@ -11,6 +11,7 @@ from distune.cli.options import (
     AnyOwner,
     DataDir,
     DevicesPerTrial,
+    Given,
     Logs,
     Objectives,
     Plain,
@@ -19,7 +20,7 @@ from distune.cli.options import (
     duration,
     finite,
 )
-from distune.cli.reading import checked_name, read_space
+from distune.cli.reading import checked_name, read_given, read_space
 from distune.errors import UserError
 from distune.streams import never_wait
 
@@ -107,6 +108,7 @@ def master(
     data_dir: DataDir = None,
     any_owner: AnyOwner = False,
     ignore_doctor: IgnoreDoctor = False,
+    given: Given = False,
     plain: Plain = False,
     as_json: Json = False,
 ) -> None:
@@ -131,12 +133,12 @@ def master(
     options = MasterOptions(
         space=file.model_copy(update={k: v for k, v in changes.items() if v is not None}),
         source=source, name=checked_name(study or name), logs=logs,
-        objectives=objective or [],
+        objectives=objective or [], given=read_given(ends_with_it=True) if given else b"",
         workers=workers, device=device, devices_per_trial=devices_per_trial, any_owner=any_owner,
         ignore_doctor=ignore_doctor, warm_start=warm_start,
         worker_arguments=as_arguments(
             device=device, devices_per_trial=devices_per_trial, objective=objective,
-            allow_commands=allow_commands, any_owner=any_owner, data_dir=data_dir,
+            allow_commands=allow_commands, any_owner=any_owner, data_dir=data_dir, given=given,
         ),
     )  # fmt: skip
     raise typer.Exit(run_master(options, terminal.screen(plain, as_json)))

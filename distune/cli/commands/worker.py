@@ -12,12 +12,14 @@ from distune.cli.options import (
     DataDir,
     Device,
     DevicesPerTrial,
+    Given,
     Jobs,
     Logs,
     Objectives,
     TimeLimit,
     WorkOn,
 )
+from distune.cli.reading import read_given
 from distune.streams import never_wait
 
 EXAMPLE = "distune worker --logs /shared/logs --device cuda --jobs 2"
@@ -57,6 +59,7 @@ def worker(
     forever: Forever = False,
     verbose: Verbose = False,
     any_owner: AnyOwner = False,
+    given: Given = False,
 ) -> None:
     """Claim trials, train them and report, until every study in the shared folder is finished.
 
@@ -74,6 +77,6 @@ def worker(
         devices_per_trial=devices_per_trial, objectives=objective or [],
         allow_commands=allow_commands, data_dir=data_dir,
         time_limit=time_limit, max_trials=max_trials, forever=forever, verbose=verbose,
-        any_owner=any_owner,
+        any_owner=any_owner, given=read_given() if given else b"",
     )  # fmt: skip
     raise typer.Exit(run_worker(options, terminal.say))

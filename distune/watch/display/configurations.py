@@ -45,8 +45,12 @@ def varying_parameters(study: Study, seen: Iterable[Params] = ()) -> list[str]:
 
 
 def repeats_text(complete: int, repeats: int) -> str:
-    """`2/3`; of a configuration that came more than once, how many it has: `8`."""
-    return f"{complete}" if complete > repeats else f"{complete}/{repeats}"
+    """`2/3`; of a configuration that came more than once, how many it has: `8`; of one that was to
+    come once, and did, nothing.
+    """
+    if complete > repeats:
+        return f"{complete}"
+    return f"{complete}/{repeats}" if repeats > 1 else ""
 
 
 def standing(tier: Tier) -> str:

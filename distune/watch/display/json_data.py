@@ -39,7 +39,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "master_heard": snapshot.master_heard,
         "reason": snapshot.finished.reason if snapshot.finished else None,
         "elapsed": snapshot.elapsed,
-        "trained": history.trained,
+        "trained": snapshot.trained,
         "since_best": snapshot.since_best,
         "limits": snapshot.limits.as_dict(),
         "trials": {
@@ -108,6 +108,7 @@ def trial_json(
         "trial": trial.number,
         "repeat": trial.repeat,
         "confirms": trial.confirms,
+        "adds_to": trial.adds_to,
         "seed": trial.seed,
         "extends": trial.extends,
         "wish": trial.wish,

@@ -61,7 +61,7 @@ def ranking_lines(
     places = wish.places(snapshot.history, rows)
     if not places:
         return [Text("nothing counted yet", "dim")]
-    columns = _ranking_columns(snapshot, places)
+    columns = ranking_columns(snapshot, places)
     return table_lines(columns if header else list(map(_without_header, columns)), width)
 
 
@@ -74,10 +74,11 @@ def _without_header(column: Column) -> Column:
     return replace(column, name="", cells=cells)
 
 
-def _ranking_columns(
+def ranking_columns(
     snapshot: Snapshot, places: Sequence[tuple[int | None, Configuration]]
 ) -> list[Column]:
-    once = snapshot.study.repeats == 1
+    """The columns of a table of these configurations, with their ranks."""
+    once = snapshot.study.repeats == 1  # or a few more, of what was suggested again
     digits = len(str(max((rank or 1 for rank, _ in places), default=1)))
     configurations = [one for _, one in places]
     layout = [
@@ -126,7 +127,7 @@ def _ranking_row(
         Text(_numbers(configuration)),
         value,
         Text(f"± {format_spread(spread, decimals)}" if is_number(spread) else ""),
-        Text(repeats_text(complete, study.repeats) if study.repeats > 1 else "", missing),
+        Text(repeats_text(complete, study.repeats), missing),
         *goal_cells(study, configuration),
         Text(format_value(configuration.searched_mean, decimals), "dim") if fresh else Text(""),
         Text("" if test is None else format_value(test, 4)),
@@ -217,22 +218,29 @@ def best_text(
     snapshot: Snapshot, width: int, chosen: Configuration | None = None
 ) -> RenderableType:
     """The best configuration, or one that was chosen, in words; where there is none, why."""
+    said = best_sentences(snapshot, chosen)
+    return Group(*(wrapped(text, width, indent) for text, indent in said))
+
+
+def best_sentences(
+    snapshot: Snapshot, chosen: Configuration | None = None
+) -> list[tuple[Text, int]]:
+    """The same as lines, each with how far it stands to the right."""
     history = snapshot.history
     winner = chosen or history.winner()
     if winner is not None:
-        params = params_text(winner.params, varying_parameters(snapshot.study))
-        return Group(
-            wrapped(_winner_text(snapshot, winner), width, 1),
-            wrapped(params, width, 3),
-            wrapped(_trained_by(winner), width, 3),
-            *(wrapped(Text(_sentence(f"{one}.")), width, 1) for one in confirming_words(snapshot)),
-        )
+        return [
+            (_winner_text(snapshot, winner), 1),
+            (params_text(winner.params, varying_parameters(snapshot.study)), 3),
+            (_trained_by(winner), 3),
+            *((Text(_sentence(f"{one}.")), 1) for one in confirming_words(snapshot)),
+        ]
     why = no_feasible(snapshot) or "No configuration has a result"
     said = [Text(f"{_sentence(why)}.", "bold red")]
     failures = [one.result.failure for one in history.standing if one.result.failure is not None]
     if failures:
         said.append(Text(f"The last failure: {clean(failures[-1].message)}"))
-    return Group(*(wrapped(text, width, 1) for text in said))
+    return [(text, 1) for text in said]
 
 
 def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
@@ -249,7 +257,7 @@ def _winner_text(snapshot: Snapshot, winner: Configuration) -> Text:
     count = len(winner.complete)
     if winner.is_confirmed:
         text.append(f" over {plural(len(winner.confirming), 'fresh training')}")
-    elif study.repeats > 1:
+    elif max(study.repeats, count) > 1:
         of = f"{count} of {study.repeats}" if count < study.repeats else f"{count}"
         text.append(f" over {of} repeats")
     test = winner.test_mean(study.test_metric)

@@ -133,7 +133,7 @@ def fraction_done(snapshot: Snapshot) -> float | None:
     if time_limit is not None:
         fractions.append(snapshot.elapsed / time_limit)
     if snapshot.limits.max_total_seconds is not None:
-        fractions.append(snapshot.history.trained / snapshot.limits.max_total_seconds)
+        fractions.append(snapshot.trained / snapshot.limits.max_total_seconds)
     return max(fractions, default=None)
 
 
@@ -207,7 +207,7 @@ def _used_up(snapshot: Snapshot) -> list[tuple[Text, int]]:
     """How much there is of what its other limits allow."""
     limits, found = snapshot.limits, []
     if limits.max_total_seconds is not None:
-        trained = duration(snapshot.history.trained)
+        trained = duration(snapshot.trained)
         text = f"{trained} of {round_duration(limits.max_total_seconds)}"
         found.append((line_of(("trained ", "dim"), text), 5))
     if limits.plateau is not None:

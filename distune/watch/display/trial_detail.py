@@ -37,11 +37,17 @@ def trial_detail(
     """All that is known of one trial, from the names and files of its attempts, in their order."""
     study = snapshot.study
     trial = attempts[0][1].trial
-    is_repeat = study.repeats > 1 and trial.confirms is None
+    is_repeat = trial.confirms is None and trial.adds_to is None and study.repeats > 1
     title = line_of(
         (f"Trial {trial.number}", "bold"),
         f" of {clean(study.name)}",
         (f"  repeat {trial.repeat + 1} of {study.repeats}" if is_repeat else "", "dim"),
+        (
+            ""
+            if trial.adds_to is None
+            else f"  repeat {trial.repeat + 1} of trial {trial.adds_to}, suggested again",
+            "dim",
+        ),
         (f"  seed {trial.seed}", "dim"),
         ("" if trial.confirms is None else f"  confirms trial {trial.confirms}", "dim"),
         ("" if trial.extends is None else f"  trains trial {trial.extends} further", "dim"),

@@ -1,0 +1,1 @@
+"""distune from a script or a notebook: what stands in a space file, `run`, and `claim`."""
