@@ -10,9 +10,8 @@ from anyio import to_thread
 
 from distune.errors import DistuneError
 from distune.export.importance import Unknown, importances
-from distune.page.curves import Point, points
+from distune.page.curves import Point, points, sample
 from distune.page.study import Follower
-from distune.report.study_data import sample
 from distune.share.store import Store
 from distune.watch.display.importance import importance_json
 from distune.watch.load import StoredCurves

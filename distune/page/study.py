@@ -85,7 +85,7 @@ class Follower:
         return changes
 
 
-def _others(before: Mapping[int, Any], now: Mapping[int, Any]) -> Tree:
+def _others(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> dict[Any, Any]:
     """What is new or another; None stands for what is gone."""
     gone = dict.fromkeys(before.keys() - now.keys())
     return {k: v for k, v in now.items() if before.get(k) != v} | gone
