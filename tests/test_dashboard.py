@@ -301,6 +301,101 @@ def test_what_the_share_holds_stays_data(lab: Lab) -> None:
     assert rows_of(message["configurations"])[0]["params"] == params
 
 
+# -- changing something ----------------------------------------------------------------------------
+
+
+class Acting(Server):
+    """A dashboard from which studies may be changed, and a browser that has its token."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab, "--actions")
+        self.sent["Cookie"] = f"distune-token={self.token}"
+        self.own = {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}
+
+    def act(
+        self, study: str, action: str, body: bytes = b"{}", /, **changes: str
+    ) -> tuple[int, str]:
+        """The status, and what was said, or what is the trouble."""
+        path = f"/api/studies/{study}/actions/{action}"
+        with self.asked(path, "POST", body, **{**self.own, **changes}) as answer:
+            text = answer.read().decode()
+        found = json.loads(text) if text.startswith("{") else {"trouble": text}
+        return answer.status, " ".join(found.values())
+
+
+def test_a_study_is_paused_resumed_stopped_and_enqueued_from_a_browser(lab: Lab) -> None:
+    store, server = written(lab), Acting(lab)
+    assert server.json("/api/studies")["actions"] is True
+    assert server.act("digits", "pause") == (
+        200,
+        "study digits is paused: nothing new is published or claimed\n"
+        f"to go on: distune resume digits --logs {lab.logs}",
+    )
+    assert store.listing().halts == (protocol.Halt.PAUSE,)
+    assert server.act("digits", "resume")[1].startswith("study digits goes on")
+    assert server.act("digits", "stop", b'{"now": true}')[0] == 200
+    assert store.listing().halts == (protocol.Halt.NOW,)
+    assert server.act("digits", "enqueue", b'{"settings": [{"x": 0.25, "kind": "b"}]}')[0] == 200
+    (wish,) = store.listing().wishes
+    assert store.read_wish(wish) == {"x": 0.25, "kind": "b"}
+
+
+def test_failed_trials_are_tried_again_from_a_browser(lab: Lab) -> None:
+    failed = counted(0, {"x": 0.5, "kind": "a"}, None, Outcome.FAILED, failure=Failure(message="m"))
+    write_study(lab.logs / "s", a_study("s"), [failed], {})
+    server = Acting(lab)
+    status, said = server.act("s", "retry", b'{"trials": [0]}')
+    assert (status, said.splitlines()[0]) == (200, "to be trained again: trial 0 as 1")
+    assert server.act("s", "retry") == (
+        200,
+        "no trial of s has failed: there is nothing to try again",
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "said"),
+    [
+        ("enqueue", b'{"settings": [{"x": 7}]}', "x"),
+        ("enqueue", b'{"settings": [["x"]]}', "this cannot be asked of enqueue"),
+        ("retry", b'{"trials": [77]}', "trial 77 is not counted"),
+        ("retry", b'{"trials": ["--any-owner"]}', "this cannot be asked of retry"),
+        ("stop", b'{"later": true}', "this cannot be asked of stop"),
+        ("stop", b"now", "this cannot be asked of stop"),
+    ],
+)
+def test_a_mistake_comes_back_in_the_words_of_the_command(
+    lab: Lab, action: str, body: bytes, said: str
+) -> None:
+    written(lab)
+    status, trouble = Acting(lab).act("digits", action, body)
+    assert status == 400
+    assert said in trouble
+    assert "\n" not in trouble
+
+
+def test_nothing_is_changed_without_the_token_from_another_page_or_by_what_is_no_action(
+    lab: Lab,
+) -> None:
+    store, server = written(lab), Acting(lab)
+    assert server.act("digits", "stop", Cookie="")[0] == 401
+    assert server.act("digits", "stop", Origin="http://evil.example")[0] == 403
+    assert server.act("digits", "stop", **{"Content-Type": "text/plain"})[0] == 415
+    assert server.act("digits", "stop", b" " * 2**21)[0] == 413
+    assert server.act("digits", "clean")[0] == 404
+    assert server.act("--help", "stop")[0] == 404
+    assert server.act("none", "stop")[0] == 404
+    assert server.status("/api/studies/digits/actions/stop") == 405
+    assert store.listing().halts == ()
+
+
+def test_unless_it_is_asked_for_there_are_no_actions(server: Server) -> None:
+    assert server.json("/api/studies")["actions"] is False
+    own = f"http://{server.sent['Host']}"
+    for action in ("stop", "pause", "resume", "retry", "enqueue"):
+        path = f"/api/studies/digits/actions/{action}"
+        assert server.status(path, "POST", b"{}", Origin=own) == 404
+
+
 # -- following a study -----------------------------------------------------------------------------
 
 

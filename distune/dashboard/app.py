@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from distune.dashboard.acting import ACTIONS, MOST_BYTES, act
 from distune.dashboard.overview import Overview
 from distune.dashboard.streaming import Stream, messages
 from distune.dashboard.watching import Studies, Watched
@@ -40,15 +41,22 @@ _MOST_FOLLOWED = 20  # studies, by one browser
 
 
 class Dashboard:
-    """The studies of a logs directory, for browsers: `Dashboard(logs).app` is ASGI."""
+    """The studies of a logs directory, for browsers: `Dashboard(logs).app` is ASGI.
 
-    def __init__(self, logs: Path) -> None:
+    Args:
+        logs: the directory.
+        acts: whether a browser may have studies changed, too.
+    """
+
+    def __init__(self, logs: Path, acts: bool = False) -> None:
+        self._acts = acts
         self._studies = Studies(logs)
         self._overview = Overview()
         self._listed = (0.0, b"")  # when, and what browsers get
         self._streams: dict[str, Stream] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._assets = {name: _asset(name, data) for name, data in page_files().items()}
+        acting = Route("/api/studies/{study}/actions/{action}", self._act, methods=["POST"])
         self.app = Starlette(
             routes=[
                 Route("/", self._page),
@@ -58,6 +66,7 @@ class Dashboard:
                 Route("/api/studies/{study}/curves", self._curves),
                 Route("/api/studies/{study}/importance", self._importance),
                 Route("/api/studies/{study}/trials/{number:int}", self._trial),
+                *([acting] if acts else []),
             ],
             middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=3)],
         )
@@ -87,12 +96,12 @@ class Dashboard:
         return _json(self._listed[1])
 
     def _look_at_all(self) -> dict[str, Any]:
-        logs = str(self._studies.logs)
+        about = {"logs": str(self._studies.logs), "actions": self._acts}
         try:
             rows = self._overview.look(self._studies.there())
         except DistuneError as error:
-            return {"trouble": str(error), "logs": logs, "studies": []}
-        return {"trouble": None, "logs": logs, "studies": rows}
+            return {"trouble": str(error), **about, "studies": []}
+        return {"trouble": None, **about, "studies": rows}
 
     async def _watched(self, name: str) -> Watched:
         try:
@@ -127,6 +136,26 @@ class Dashboard:
     async def _trial(self, request: Request) -> Response:
         watched, number = await self._watched(request.path_params["study"]), request.path_params
         return await self._answer(request, lambda: watched.trial(number["number"]))
+
+    async def _act(self, request: Request) -> Response:
+        study, action = request.path_params["study"], request.path_params["action"]
+        await self._watched(study)
+        if action not in ACTIONS:
+            raise HTTPException(404)
+        if request.headers.get("content-type") != "application/json":
+            raise HTTPException(415, "JSON is asked for")
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise HTTPException(413)
+        async with self._turns[study]:
+            try:
+                said = await act(self._studies.logs, study, action, body)
+            except DistuneError as error:
+                status = 400 if isinstance(error, UserError) else 503
+                return _json(msgspec.json.encode({"trouble": str(error)}), status)
+        return _json(msgspec.json.encode({"said": said}))
 
     async def _answer(self, request: Request, ask: Callable[[], Any]) -> Response:
         """What somebody asks for, one after the other of each study."""

@@ -27,8 +27,14 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(logs: Path, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve(
+    logs: Path, host: str, port: int, say: Callable[[str], None], *, acts: bool = False
+) -> None:
     """Serve until it is interrupted.
+
+    Args:
+        say: is told the address.
+        acts: whether who has the token may have studies changed.
 
     Raises:
         UserError: nothing can listen there.
@@ -36,12 +42,12 @@ def serve(logs: Path, host: str, port: int, say: Callable[[str], None]) -> None:
     listening = _listen(host, port)
     address, port = listening.getsockname()[:2]
     bound = ipaddress.ip_address(address)
-    token = "" if bound.is_loopback else secrets.token_urlsafe(24)
+    token = "" if bound.is_loopback and not acts else secrets.token_urlsafe(24)
     names = {"localhost"} if bound.is_loopback else {"localhost", *_names_of_this_host()}
     shown = socket.gethostname() if bound.is_unspecified else _in_address(address)
     query = f"?token={token}" if token else ""
     say(f"the studies in {logs}: http://{shown}:{port}/{query}  (Ctrl-C ends it)")
-    dashboard = Dashboard(logs)
+    dashboard = Dashboard(logs, acts)
     config = uvicorn.Config(
         Guard(dashboard.app, names, token),
         log_level="warning",

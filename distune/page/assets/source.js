@@ -77,6 +77,18 @@
     trial: (name, number) => json(`${path(name)}/trials/${number}`),
     curves: (name) => json(`${path(name)}/curves`),
     importance: (name) => json(`${path(name)}/importance`),
+    /** Has a study stopped, paused, resumed, trials retried, or settings enqueued, where the server
+     *  allows it: {said}, or {trouble}. */
+    async act(name, what, body = {}) {
+      try {
+        const answer = await fetch(`${path(name)}/actions/${what}`, {
+          method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+        });
+        return await answer.json();
+      } catch {
+        return { trouble: "the dashboard does not answer" };
+      }
+    },
     /** Calls `seen` with the study as it is now, again and again; returns what ends that. */
     follow(name, seen) {
       if (!followed.has(name)) followed.set(name, { study: null, listeners: new Set() });
