@@ -21,6 +21,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
+from distune.page.curves import sample
 from distune.report import (
     cost,
     curve_data,
@@ -37,7 +38,7 @@ from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Sec
 from distune.report.groups import Group, classes, even_classes, groups_of
 from distune.report.plotting import safe_figure
 from distune.report.reading import read_study
-from distune.report.study_data import StudyData, sample, value_of
+from distune.report.study_data import StudyData, value_of
 from distune.report.writing import all_sections, html_page
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State

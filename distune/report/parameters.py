@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import optuna
 
+from distune.page.curves import sample
 from distune.report.blocks import Block, Paragraph, Plot, Row, Section
 from distune.report.heat_map import heat_maps
 from distune.report.optuna_plots import parallel_plot, slice_plot, study_of
 from distune.report.plotting import scale
-from distune.report.study_data import StudyData, sample
+from distune.report.study_data import StudyData
 from distune.search.ranking import History
 from distune.watch.display.numbers import format_scalar, plural
 

@@ -7,7 +7,8 @@ from functools import partial
 
 from distune.errors import BadRecord, NotAFolder
 from distune.export.files import need
-from distune.report.study_data import StudyData, sample
+from distune.page.curves import sample
+from distune.report.study_data import StudyData
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile, Room, decode_document
