@@ -7,6 +7,12 @@
 
   function Page() {
     const [at, setAt] = useState(read());
+    const [dark, setDark] = useState(false);
+    useEffect(() => {
+      const scheme = window.matchMedia("(prefers-color-scheme: dark)"), changed = () => setDark(scheme.matches);
+      scheme.addEventListener("change", changed);
+      return () => scheme.removeEventListener("change", changed);
+    }, []);
     useEffect(() => {
       const moved = () => setAt(read());
       window.addEventListener("hashchange", moved);
@@ -19,7 +25,7 @@
     const filter = useMemo(() => distune.filter.fromText(at.keep), [at.keep]);
     if (distune.source.only) at.study = distune.source.only;
     if (at.study) {
-      return html`<${distune.Study} key=${at.study} name=${at.study} leave=${distune.source.isLive && (() => go({}))}
+      return html`<${distune.Study} key=${`${at.study} ${dark}`} name=${at.study} leave=${distune.source.isLive && (() => go({}))}
         chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go({ ...at, trial })}
         filter=${filter} setFilter=${(next) => go({ ...at, keep: distune.filter.toText(next) })} />`;
     }

@@ -8,19 +8,17 @@
     useEffect(() => distune.source.follow(name, setStudy), [name]);
     const counted = study && study.configurations;
     const rows = useMemo(() => study && study.order ? study.order.map((first) => ({ first, ...study.configurations[first] })) : [], [counted]);
-    const varying = useMemo(() => (study && study.order ? distune.varying(study) : []), [counted]);
+    const mattered = distune.useImportance(study, name);
+    const varying = useMemo(() => distune.byImportance(study && study.order ? distune.varying(study) : [], mattered), [counted, mattered]);
     const drawn = useMemo(() => study && study.order && {
-      trials: distune.charts.bestSoFar(study, "trials"),
-      time: distune.charts.bestSoFar(study, "time"),
-      timeline: distune.charts.timeline(study),
       front: study.status.objectives && distune.charts.front(study, rows),
     }, [counted]);
     const metric = study && study.status ? study.status.metric : "";
     const kept = useMemo(() => distune.filter.kept(rows, filter, metric), [rows, filter]);
-    const filtered = useMemo(() => rows.length > 1 && {
+    const filtered = useMemo(() => rows.length > 1 && varying.length > 0 && study.answer.nothing === undefined && {
       parallel: distune.charts.parallel(study, rows, kept, varying.slice(0, 10)),
       slices: varying.slice(0, 12).map((name) => [name, distune.charts.slice(study, rows, kept, name)]),
-    }, [rows, kept]);
+    }, [rows, kept, varying]);
     if (!study || !study.status) return html`<p class="quiet">${(study && study.trouble) || `Reading ${name} …`}</p>`;
     const { status } = study;
     const brushed = (what, chart) => {
@@ -43,46 +41,38 @@
         <span>${status.state}</span>
         <span class="quiet">${status.trials.counted}${status.trials.planned ? ` of ${status.trials.planned}` : ""} trials · ${distune.duration(status.elapsed)}
           ${status.eta_seconds ? ` · ${distune.duration(status.eta_seconds)} to go` : ""} · ${status.workers.length} workers</span>
+        <${distune.GoTo} study=${study} choose=${choose} />
       </header>
       ${study.trouble && html`<p class="bad" role="alert">${study.trouble}</p>`}
+      <${distune.About} about=${distune.source.about} />
       <main class="cards">
-        <${Answer} study=${study} best=${rows[0]} varying=${varying} />
-        <section class="card"><h2>Best so far, by trials</h2><${distune.Chart} option=${drawn.trials} label="best value so far against trials" /></section>
-        <section class="card"><h2>Best so far, by time</h2><${distune.Chart} option=${drawn.time} label="best value so far against time" /></section>
+        <${distune.Found} study=${study} choose=${choose} />
+        <${distune.Words} />
+        <${distune.BestSoFar} study=${study} />
         ${status.running.length > 0 && html`<section class="card"><h2>Training now</h2>
           <${distune.Chart} option=${distune.charts.running(study)} label="learning curves of running trials" /></section>`}
-        ${drawn.front && html`<section class="card"><h2>The front</h2><${distune.Chart} option=${drawn.front} label="two objectives against each other" on=${{ click: (what) => choose(what.data[2]) }} /></section>`}
-        <${distune.Importance} study=${study} name=${name} />
-        <${distune.Failures} study=${study} varying=${varying} choose=${choose} />
+        <${distune.Front} study=${study} rows=${rows} option=${drawn.front} choose=${choose} />
+        <${distune.Stages} study=${study} />
+        <${distune.Importance} found=${mattered} />
+        <${distune.Failures} study=${study} choose=${choose} />
+        <${distune.Stopped} study=${study} choose=${choose} />
         ${filtered && html`<section class="card wide"><h2>Parameters and what they gave</h2>
-          <p class="quiet">Drag along an axis: all charts and the table keep what lies there.</p>
-          <${distune.Chart} option=${filtered.parallel} height=${340} label="parallel coordinates" on=${{ axisareaselected: brushed }} />
+          <p class="quiet">A line is a configuration: the better, the stronger; dashed: it failed. The parameters that mattered most come first${varying.length > 12 ? `, ${varying.length} in all` : ""}. Drag along an axis: all charts and the table keep what lies there.</p>
+          <${distune.Chart} option=${filtered.parallel} height=${340} wide=${90 + 85 * (Math.min(varying.length, 10) + 1)} label="parallel coordinates" on=${{ axisareaselected: brushed }} />
           <div class="slices">${filtered.slices.map(([of, option]) => html`<div key=${of}><h3>${of}</h3>
             <${distune.Chart} option=${option} height=${180} label=${`${metric} by ${of}`} on=${{ click: (what) => choose(what.data.value[2]) }} /></div>`)}</div>
         </section>`}
+        ${filtered && html`<${distune.HeatMap} study=${study} kept=${kept} names=${varying.slice(0, 9)} />`}
         ${chosen !== null && html`<${distune.Trial} study=${study} name=${name} number=${chosen} close=${() => choose(null)} />`}
         <section class="card wide"><h2>Ranking${words.length ? ` (${kept.length} of ${rows.length})` : ""}</h2>
           ${words.length > 0 && html`<p>${words.join(", ")} <button onClick=${() => setFilter({})}>show all</button></p>`}
-          <${distune.Table} label="ranking" index="first" rows=${kept} columns=${columns(study, varying)} chosen=${chosen} onRow=${(row) => choose(row.first)} /></section>
+          <${distune.Table} label="ranking" index="first" rows=${kept} columns=${columns(study, varying)} chosen=${chosen} onRow=${(row) => choose(row.first)} />
+          <${distune.SameInAll} study=${study} varying=${varying} /></section>
+        <${distune.Sections} choose=${choose} />
         <${distune.Workers} study=${study} />
-        <section class="card wide"><h2>Who trained when</h2><${distune.Chart} option=${drawn.timeline} height=${80 + 26 * new Set(Object.values(study.trials).map((one) => one.worker)).size} label="what each worker trained when" /></section>
-      </main>`;
-  }
-
-  function Answer({ study, best, varying }) {
-    const { status } = study;
-    if (!best || typeof best.value !== "number") {
-      return html`<section class="card wide answer"><h2>No configuration has a result yet</h2></section>`;
-    }
-    const spread = best.spread ? ` ± ${distune.number(best.spread)}` : "";
-    const words = status.confirmation && status.confirmation.words ? status.confirmation.words : [];
-    return html`<section class="card wide answer" aria-label="the answer">
-      <h2>${status.state === "finished" ? "Best configuration" : "Best so far"}: trial ${best.trials[0]}</h2>
-      <div class="value">${status.metric} ${distune.number(best.value)}${spread}</div>
-      <p>${distune.setting(best.params, varying)}</p>
-      ${words.map((line) => html`<p class="quiet">${line}</p>`)}
-      <p><code>${JSON.stringify(best.params)}</code> <button onClick=${() => navigator.clipboard.writeText(JSON.stringify(best.params))}>copy</button></p>
-    </section>`;
+        <${distune.Timeline} study=${study} />
+      </main>
+      <footer><${distune.About} about=${distune.source.about} /></footer>`;
   }
 
   function columns(study, varying) {
@@ -94,6 +84,7 @@
       { title: status.metric, field: "value", sorter: "number", sorterParams: { alignEmptyValues: "bottom" }, minWidth: 120, ...bar },
       distune.numeric({ title: "spread", field: "spread" }),
       ...varying.map((name) => ({ title: name, field: `params.${name}`, headerFilter: "input", hozAlign: "right", formatter: (cell) => distune.number(cell.getValue()) })),
+      ...distune.moreColumns(study),
       { title: "time", field: "seconds", sorter: "number", hozAlign: "right", formatter: (cell) => distune.duration(cell.getValue()) },
       { title: "standing", field: "standing", headerFilter: "list", headerFilterParams: { valuesLookup: true, clearable: true } },
       { title: "why", field: "reason" },

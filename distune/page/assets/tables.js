@@ -14,9 +14,11 @@
     useEffect(() => {
       ready.current = false;
       const made = new Tabulator(place.current, {
-        data: latest.current, columns, index, height, layout: "fitDataFill", movableColumns: true,
+        data: latest.current, index,
+        columns: columns.map((one) => ({ ...one, ...(typeof one.formatter === "function" && { formatter: (cell) => asNode(one.formatter(cell)) }) })),
+        height, layout: "fitDataFill", movableColumns: true,
         selectableRows: onMarks ? true : onRow ? 1 : false, placeholder: "nothing yet", initialSort: sort || [],
-        columnDefaults: { headerSortTristate: true, headerTooltip: true },
+        columnDefaults: { headerSortTristate: true, formatter: (cell) => asNode(cell.getValue()), titleFormatter: (cell) => asNode(cell.getValue()) },
       });
       made.on("tableBuilt", () => { ready.current = true; made.replaceData(latest.current); });
       if (onRow) {
@@ -38,6 +40,9 @@
     }, [chosen, rows]);
     return html`<div role="region" aria-label=${label} ref=${place}></div>`;
   }
+
+  /** Text as such: Tabulator takes a string for markup. */
+  const asNode = (found) => (found instanceof Node ? found : document.createTextNode(found ?? ""));
 
   const numeric = (more = {}) => ({
     hozAlign: "right", sorter: "number", sorterParams: { alignEmptyValues: "bottom" },
