@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,12 @@ import msgspec
 import psutil
 import pytest
 
-from distune.report.page_data import page_data
+from distune.page import study as page
 from distune.report.study_data import StudyData
 from distune.study import figures
 from distune.study.trial import Failure, Outcome, Report
+from tests.browser import CHROMIUM, DARK, DESKTOP, PHONE, Opened, a_browser
+from tests.browser import opened as open_address
 from tests.report_studies import (
     ABOUT,
     a_file,
@@ -33,61 +34,33 @@ from tests.report_studies import (
     write_page,
 )
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True
-}  # fmt: skip
 NAN = math.nan
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with a_browser() as one:
         yield one
-        one.close()
-
-
-@dataclass
-class Opened:
-    """A page, and what it did that a reader would not see."""
-
-    page: Any
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def draw_all(self) -> None:
-        """Scroll through it, as a reader would."""
-        for chart in self.page.locator(".chart").all():
-            chart.scroll_into_view_if_needed()
-            chart.locator("canvas").first.wait_for(state="attached")
-
-    def ask(self, script: str, argument: Any = None) -> Any:
-        return self.page.evaluate(script, argument)
-
-    def card(self, name: str) -> Any:
-        return self.page.locator(f'section[aria-label="{name}"]')
 
 
 @contextmanager
 def opened(browser: Any, path: Path, at: str = "", **context: Any) -> Iterator[Opened]:
-    """The page of a file; whatever else it asks for, and all errors, are kept."""
-    inside = browser.new_context(**(context or DESKTOP))
-    try:
-        one = Opened(inside.new_page())
-        one.page.on("console", lambda m: one.errors.append(m.text) if m.type == "error" else None)
-        one.page.on("pageerror", lambda error: one.errors.append(str(error)))
-        one.page.on("request", lambda request: one.requests.append(request.url))
-        one.page.goto(path.as_uri() + at)
+    with open_address(browser, path.as_uri() + at, **context) as one:
         one.page.locator("main").wait_for()
         yield one
-    finally:
-        inside.close()
+
+
+def draw_all(one: Opened) -> None:
+    """Scroll through it, as a reader would."""
+    for chart in one.page.locator(".chart").all():
+        chart.scroll_into_view_if_needed()
+        chart.locator("canvas").first.wait_for(state="attached")
+
+
+def card(one: Opened, name: str) -> Any:
+    return one.page.locator(f'section[aria-label="{name}"]')
 
 
 #: Of each chart, what it says to who does not see it, and how many different colours it has.
@@ -113,7 +86,7 @@ def test_every_plot_is_drawn_and_fits_the_screen_without_an_error_or_a_request(
     browser: Any, search: Path, context: dict[str, Any]
 ) -> None:
     with opened(browser, search, **context) as one:
-        one.draw_all()
+        draw_all(one)
         drawn = one.ask(INK)
         assert len(drawn) >= 15
         assert [alt for alt, colours in drawn if not alt or colours < 3] == []
@@ -184,7 +157,7 @@ def test_dark_mode_is_dark_in_the_page_and_in_the_plots(browser: Any, search: Pa
         one.page.locator(chart).first.wait_for()
         dark = one.ask(ink)
         assert one.errors == []
-    with opened(browser, search, **DESKTOP, color_scheme="dark") as two:
+    with opened(browser, search, **DARK) as two:
         two.page.locator(chart).first.wait_for()
         assert two.ask(ink) == dark
     assert light[0] != dark[0]
@@ -196,7 +169,7 @@ PAPER: dict[str, Any] = {"width": 703, "height": 1030}  # A4 within its margins,
 
 @pytest.mark.long
 def test_on_paper_it_is_light_and_whole(browser: Any, search: Path) -> None:
-    with opened(browser, search, **DESKTOP, color_scheme="dark") as one:
+    with opened(browser, search, **DARK) as one:
         one.ask("dispatchEvent(new Event('beforeprint'))")  # as before each print
         one.page.emulate_media(media="print")
         one.page.set_viewport_size(PAPER)
@@ -216,11 +189,11 @@ def test_on_paper_it_is_light_and_whole(browser: Any, search: Path) -> None:
 
 def test_another_two_parameters_can_be_chosen_for_the_heat_map(browser: Any, search: Path) -> None:
     with opened(browser, search) as one:
-        card = one.card("heat map")
-        card.locator(".chart[aria-label$='by lr and optimizer']").wait_for()
-        card.get_by_label("across").select_option("batch_size")
-        card.get_by_label("up").select_option("momentum")
-        card.locator(".chart[aria-label$='by batch_size and momentum']").wait_for()
+        heat_map = card(one, "heat map")
+        heat_map.locator(".chart[aria-label$='by lr and optimizer']").wait_for()
+        heat_map.get_by_label("across").select_option("batch_size")
+        heat_map.get_by_label("up").select_option("momentum")
+        heat_map.locator(".chart[aria-label$='by batch_size and momentum']").wait_for()
         assert one.errors == []
 
 
@@ -252,7 +225,7 @@ def charts(browser: Any, search: Path) -> Iterator[Opened]:
 
 
 def study_of(data: StudyData) -> Any:
-    return json.loads(json.dumps(_strict(page_data(data, ABOUT)["study"])))
+    return json.loads(json.dumps(_strict(page.study_of(data.snapshot))))
 
 
 def _strict(tree: Any) -> Any:
@@ -397,9 +370,9 @@ def test_a_page_without_trials_says_so(browser: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("trials", [1, 2])
 def test_a_study_of_a_trial_or_two_has_its_page(browser: Any, tmp_path: Path, trials: int) -> None:
     with opened(browser, write_page(a_search(trials), tmp_path / "small.html")) as one:
-        one.draw_all()
-        assert "val_accuracy" in one.card("the answer").inner_text()
-        assert "too few to tell" in one.card("what mattered").inner_text()
+        draw_all(one)
+        assert "val_accuracy" in card(one, "answer").inner_text()
+        assert "too few to tell" in card(one, "what mattered").inner_text()
         assert one.errors == []
 
 
@@ -408,8 +381,8 @@ def test_a_study_of_which_all_trials_diverged_says_so_and_draws_no_empty_axes(
 ) -> None:
     made = [counted(i, NAN, outcome=Outcome.DIVERGED, elapsed=10.0 * i) for i in range(8)]
     with opened(browser, write_page(study_data(a_study(), made), tmp_path / "nan.html")) as one:
-        one.draw_all()
-        said = one.card("the answer").inner_text()
+        draw_all(one)
+        said = card(one, "answer").inner_text()
         assert "All 8 trials diverged: val_accuracy was no finite number" in said
         labels = [chart.get_attribute("aria-label") for chart in one.page.locator(".chart").all()]
         assert len(labels) == 1  # who trained when
@@ -435,10 +408,10 @@ def test_what_failed_is_told_once_with_what_it_has_in_common(browser: Any, tmp_p
         files[i] = replace(file, result=made[-1].result)
     page = write_page(study_data(a_study(), made, files=files), tmp_path / "failures.html")
     with opened(browser, page) as one:
-        card = one.card("what failed")
-        assert card.locator("tbody tr").count() == 1
-        assert "7 of 7 have lr >= 0.082 and optimizer rmsprop, where 0 of 41" in card.inner_text()
-        card.get_by_label("trial 15").click()
+        failed = card(one, "what failed")
+        assert failed.locator("tbody tr").count() == 1
+        assert "7 of 7 have lr >= 0.082 and optimizer rmsprop, where 0 of 41" in failed.inner_text()
+        failed.get_by_role("button", name="15", exact=True).click()
         one.page.get_by_text("Traceback: train.py, line 12").wait_for()
         assert one.errors == []
 
@@ -455,12 +428,12 @@ def test_stages_what_was_stopped_and_repeats_have_their_words(browser: Any, tmp_
     ]
     made[4] = replaced(made[4], outcome=Outcome.PRUNED, reason="below the median")
     with opened(browser, write_page(study_data(study, made), tmp_path / "stages.html")) as one:
-        one.draw_all()
-        rows = one.card("stages").locator("tbody tr").all_inner_texts()
+        draw_all(one)
+        rows = card(one, "stages").locator("tbody tr").all_inner_texts()
         assert [row.split("\t")[1:] for row in rows] == [
             ["rate", "over", "3/3", "0.8", "lr 2"], ["depth", "over", "2/2", "0.9", "n 2"],
         ]  # fmt: skip
-        stopped = one.card("what was stopped").inner_text()
+        stopped = card(one, "what was stopped").inner_text()
         assert "below the median" in stopped
         assert "lr 2, n 4" in stopped
         assert one.errors == []
@@ -478,9 +451,9 @@ def test_several_objectives_have_their_front(browser: Any, tmp_path: Path) -> No
     ]
     study = a_study(objectives=goals)
     with opened(browser, write_page(study_data(study, made), tmp_path / "front.html")) as one:
-        one.draw_all()
-        assert "val_accuracy 0.9000, seconds 30s" in one.card("the answer").inner_text()
-        front = one.card("the front")
+        draw_all(one)
+        assert "val_accuracy 0.9000, seconds 30s" in card(one, "answer").inner_text()
+        front = card(one, "the front")
         assert [row.split("\t")[0] for row in front.locator("tbody tr").all_inner_texts()] == [
             "0",
             "1",
@@ -501,9 +474,9 @@ def test_constants_are_named_in_a_line_and_objects_are_choices(
         for i in range(6)
     ]
     with opened(browser, write_page(study_data(a_study(space), made), tmp_path / "c.html")) as one:
-        one.draw_all()
+        draw_all(one)
         assert one.page.get_by_text("The same in all: epochs 12.").count() == 1
-        assert "shape [3]" in one.card("the answer").inner_text()
+        assert "shape [3]" in card(one, "answer").inner_text()
         assert one.errors == []
 
 
@@ -535,14 +508,14 @@ def test_text_from_the_share_is_shown_and_not_run(browser: Any, tmp_path: Path) 
     page = study_data(study, made, files=files, figures={0: [drawn]}, problems=[tag])
     with opened(browser, write_page(page, tmp_path / "evil.html"), "#trial=29") as one:
         one.page.on("dialog", lambda dialog: one.errors.append(dialog.message))
-        one.draw_all()
+        draw_all(one)
         one.page.get_by_text("attempt", exact=False).first.click()
         assert one.errors == []
         assert [url for url in one.requests if not url.startswith("data:")] == [
             (tmp_path / "evil.html").as_uri()
         ]
-        for name in ("the answer", "in words", "what failed", "The winner, looked at closely"):
-            text = one.card(name).text_content()
+        for name in ("answer", "in words", "what failed", "The winner, looked at closely"):
+            text = card(one, name).text_content()
             assert evil in text or tag in text, name
         assert (
             one.ask("document.querySelectorAll('main script, main img, main b b, main a').length")
@@ -563,6 +536,6 @@ def test_ten_thousand_trials_open_in_under_three_seconds(browser: Any, tmp_path:
     with opened(browser, path) as one:
         one.page.locator(".chart canvas").first.wait_for()
         assert 0 < cpu_seconds() - before < 3
-        one.draw_all()
+        draw_all(one)
         assert one.errors == []
         assert one.ask("document.querySelectorAll('*').length") < 5000  # rows are drawn when seen

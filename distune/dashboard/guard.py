@@ -1,6 +1,8 @@
 """Who may ask the dashboard for anything, and what a browser may do with its answers."""
 
 import hmac
+import ipaddress
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -29,16 +31,17 @@ class Guard:
     """An ASGI application around another.
 
     A page of somebody else's that has its own name point at this host (DNS rebinding) asks with
-    that name: only `hosts` may be asked for. What changes a study has to come from the page itself.
+    that name: only `names` may be asked for. What changes a study has to come from the page itself.
 
     Args:
         app: what is asked if all is well.
-        hosts: names with their port, as a browser has them in its address.
+        names: of this host, as a browser has them in its address. An address of numbers is always
+            one: nobody has that point elsewhere.
         token: that whoever asks has to know; empty if anybody may.
     """
 
     app: ASGIApp
-    hosts: Collection[str]
+    names: Collection[str]
     token: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +59,7 @@ class Guard:
         headers = Headers(scope=scope)
         app: ASGIApp = self.app
         given = QueryParams(scope["query_string"]).get("token", "")
-        if headers.get("host", "") not in self.hosts:
+        if not self._is_named(headers.get("host", "")):
             app = PlainTextResponse("This is not a name that the dashboard answers to.\n", 421)
         elif scope["method"] not in ("GET", "HEAD") and not self._is_its_own(headers):
             app = PlainTextResponse("This did not come from the dashboard's own page.\n", 403)
@@ -70,8 +73,16 @@ class Guard:
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.token.encode())
 
+    def _is_named(self, host: str) -> bool:
+        name = re.sub(r":\d+$", "", host).strip("[]").lower()  # a tunnel may have another port
+        try:
+            return name in self.names or bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
+
     def _is_its_own(self, headers: Headers) -> bool:
-        return headers.get("origin", "").partition("://")[2] in self.hosts
+        origin = headers.get("origin", "").partition("://")[2]
+        return origin != "" and origin == headers.get("host")
 
 
 def _cookie(headers: Headers) -> str:

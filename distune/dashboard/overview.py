@@ -1,44 +1,62 @@
 """All studies of a folder at a glance, each looked at when that may have changed."""
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from distune.dashboard.watching import Watched
 from distune.errors import DistuneError
 from distune.search.ranking import History
 from distune.share.protocol import State
-from distune.share.store import Store
 from distune.study.trial import FAILURES, Outcome, better, is_of_search
 from distune.watch.display.state import doing_of, planned_trials
-from distune.watch.observer import Observer
 from distune.watch.snapshot import Snapshot
 
 _TREND = 40  # points
+_OFTEN, _SELDOM = 2.0, 16.0  # seconds between two looks at a study
+
+Row = dict[str, Any]
+
+
+@dataclass
+class _Known:
+    """A row, and when to look again."""
+
+    row: Row = field(default_factory=dict)
+    pause: float = _OFTEN
+    due: float = 0.0
+
+    def take(self, row: Row) -> None:
+        """What does not change is looked at half as often the next time."""
+        self.pause = min(2 * self.pause, _SELDOM) if row == self.row else _OFTEN
+        self.row, self.due = row, time.monotonic() + self.pause
 
 
 class Overview:
-    """`Overview().look(stores)`: a row a study."""
+    """`Overview().look(studies)`: a row a study."""
 
     def __init__(self) -> None:
-        self._observers: dict[str, Observer] = {}
+        self._known: dict[str, _Known] = {}
 
-    def look(self, stores: Mapping[str, Store]) -> list[dict[str, Any]]:
-        """One that cannot be read says why."""
-        for name in self._observers.keys() - stores.keys():
-            del self._observers[name]
-        return [self._row(name, store) for name, store in stores.items()]
-
-    def _row(self, name: str, store: Store) -> dict[str, Any]:
-        try:
-            observer = self._observers.get(name)
-            if observer is None:
-                observer = self._observers[name] = Observer(store)
-            return {"name": name, **_summary(observer.look())}
-        except (DistuneError, FileNotFoundError) as error:
-            self._observers.pop(name, None)  # another study may have its name
-            return {"name": name, "trouble": str(error)}
+    def look(self, studies: Mapping[str, Watched]) -> list[Row]:
+        """One that cannot be read says why, in `trouble`."""
+        self._known = {name: self._known.get(name) or _Known() for name in studies}
+        for name, known in self._known.items():
+            if known.due <= time.monotonic():
+                known.take({"name": name, **_looked_at(studies[name])})
+        return [known.row for known in self._known.values()]
 
 
-def _summary(snapshot: Snapshot) -> dict[str, Any]:
+def _looked_at(watched: Watched) -> Row:
+    try:
+        with watched.looked(_OFTEN) as snapshot:
+            return _summary(snapshot)
+    except DistuneError as error:
+        return {"trouble": str(error)}
+
+
+def _summary(snapshot: Snapshot) -> Row:
     study, history = snapshot.study, snapshot.history
     winner = history.winner()
     running = snapshot.in_state(State.TAKEN)
@@ -61,7 +79,7 @@ def _summary(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _trend(history: History) -> Sequence[float]:
-    """The best value so far, at even distances of trials."""
+    """The best value so far, at even distances of trials; as exactly as it can be drawn."""
     best: list[float] = []
     for counted in history.standing:
         value = counted.result.value
@@ -70,4 +88,4 @@ def _trend(history: History) -> Sequence[float]:
             is_better = not best or better(value, best[-1], history.study.direction)
             best.append(value if is_better else best[-1])
     step = max(1, len(best) // _TREND)
-    return best[::-step][::-1]
+    return [float(f"{value:.5g}") for value in best[::-step][::-1]]

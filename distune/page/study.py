@@ -4,14 +4,11 @@
      "configurations": {first: {...}, ...}, "trials": {number: {...}, ...},
      "answer": {...}, "failures": [...]}
 
-A configuration is named by the number of its first trial. `Follower` says what has changed between
-two looks in the same form, with only the configurations and trials that are new or others now.
+A configuration is named by the number of its first trial.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from distune.export.leaderboard import parameter_names
 from distune.export.table import trial_rows
 from distune.page.answer import answer_of
 from distune.page.failures import failure_groups
@@ -32,14 +29,16 @@ def status_of(snapshot: Snapshot) -> Tree:
     """What may be another at each look: state, workers, what runs, events."""
     found = snapshot_json(snapshot, 0)
     del found["ranking"]
-    return found
+    return {**found, "offer": snapshot.study.offer}
 
 
 def counted_of(history: History) -> Tree:
     """What changes when a trial is counted, or dropped."""
     ranking = {one["trials"][0]: one for one in ranked_json(history)}
+    tried = (name for one in ranking.values() for name in one["params"])
+    names = dict.fromkeys([*history.study.params, *tried])
     return {
-        "space": [_parameter(history, name) for name in parameter_names(history)],
+        "space": [_parameter(history, name) for name in names],
         "order": list(ranking),
         "configurations": ranking,
         "trials": {row.number: _trial(vars(row)) for row in trial_rows(history)},
@@ -64,33 +63,3 @@ _NOT_SHOWN = ("params", "rank", "number", "front", "violations", "metrics", "see
 
 def _trial(row: Tree) -> Tree:
     return {k: v for k, v in row.items() if v is not None and v != {} and k not in _NOT_SHOWN}
-
-
-class Follower:
-    """`Follower().changes(snapshot)`: what is not as it was the last time. `known`: all of it."""
-
-    def __init__(self) -> None:
-        self.known: Tree = {}
-        self._counted: tuple[int, int, int] | None = None
-
-    def changes(self, snapshot: Snapshot) -> Tree:
-        history = snapshot.history
-        now: Tree = {"status": status_of(snapshot)}
-        counted = len(history), len(history.tests), history.left_out
-        if counted != self._counted:
-            self._counted = counted
-            now |= counted_of(history)
-        changes = {
-            key: _others(self.known.get(key, {}), value)
-            if key in ("configurations", "trials")
-            else value
-            for key, value in now.items()
-        }
-        self.known |= now
-        return changes
-
-
-def _others(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> dict[Any, Any]:
-    """What is new or another; None stands for what is gone."""
-    gone = dict.fromkeys(before.keys() - now.keys())
-    return {k: v for k, v in now.items() if before.get(k) != v} | gone

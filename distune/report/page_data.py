@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from distune.page.columns import as_columns
 from distune.page.curves import points
 from distune.page.importance import importance_of
 from distune.page.study import study_of
@@ -37,7 +38,7 @@ def page_data(data: StudyData, about: Mapping[str, str], color_by: str | None = 
     return {
         "name": data.study.name,
         "about": {**about, "id": data.study.id},
-        "study": study_of(data.snapshot),
+        "study": _in_columns(study_of(data.snapshot)),
         "attempts": _attempts(data),
         "curves": {number: curve for number, curve in drawn.items() if len(curve) > 1},
         "importance": importance,
@@ -47,6 +48,10 @@ def page_data(data: StudyData, about: Mapping[str, str], color_by: str | None = 
         "besides": workers.besides(data),
         **_once(sections(data, weights, color_by)),
     }
+
+
+def _in_columns(study: Tree) -> Tree:
+    return {**study, **{name: as_columns(study[name]) for name in ("configurations", "trials")}}
 
 
 def sections(data: StudyData, weights: list[str], color_by: str | None = None) -> list[Section]:

@@ -24,7 +24,7 @@
       ${more > 0 && html`<p><button onClick=${() => setAll(!all)}>${all ? "show fewer" : `show ${more} more`}</button></p>`}`;
   }
 
-  const trialButton = (n, choose) => html`<button onClick=${() => choose(n)} aria-label=${`trial ${n}`}>${n}</button>`;
+  const trialButton = (n, choose) => html`<button onClick=${() => choose(n)}>${n}</button>`;
 
   const BANDS = "Dashed: the median over 1,000 reshuffled orders of the same trials, since the order of a random search is chance; dark band: half of these orders; light band: nine in ten.";
 
@@ -33,12 +33,13 @@
     const [time, setTime] = useState("time the study ran");
     const { bands } = distune.source;
     const [byTrials, byTime] = useMemo(() => [distune.charts.bestSoFar(study, "trials", bands), distune.charts.bestSoFar(study, times[time], bands)], [study.configurations, time]);
-    if (study.answer && study.answer.nothing !== undefined) return null;
+    if (study.answer.nothing !== undefined) return null;
+    const said = distune.findings.bestSoFar(study);
     return html`
-      <section class="card"><h2>Best so far, by trials</h2><${distune.Chart} option=${byTrials} label="best value so far against trials" />
+      <section class="card" id="progress" aria-label="best so far, by trials"><h2>Best so far, by trials</h2><${distune.Chart} option=${byTrials} label=${said} />
         <p class="quiet">Line: the best value of a single trial so far, as they were counted. Failed, diverged and stopped trials count, and have no value; so do those that break a constraint. ${bands && BANDS}</p></section>
-      <section class="card"><h2>Best so far, by time</h2><${Choose} title="time" options=${Object.keys(times)} chosen=${time} choose=${setTime} />
-        <${distune.Chart} key=${time} option=${byTime} label=${`best value so far against ${time}`} />
+      <section class="card" aria-label="best so far, by time"><h2>Best so far, by time</h2><${Choose} title="time" options=${Object.keys(times)} chosen=${time} choose=${setTime} />
+        <${distune.Chart} key=${time} option=${byTime} label=${`${said}, in ${distune.duration(study.status.elapsed)}`} />
         <p class="quiet">${time === "seconds of training" ? "Summed over the trials, as if one worker had trained one after the other." : "The study's own clock, with all its workers; a trial stands where it was counted."}</p></section>`;
   }
 
@@ -47,7 +48,7 @@
     const goals = Object.keys(study.status.objectives), on = rows.filter((one) => one.front);
     const names = distune.varying(study);
     return html`<section class="card wide" aria-label="the front"><h2>The front</h2>
-      <${distune.Chart} option=${option} height=${340} label="two objectives against each other" on=${{ click: (what) => choose(what.data[2]) }} />
+      <${distune.Chart} option=${option} height=${340} label=${distune.findings.front(rows)} on=${{ click: (what) => choose(what.data[2]) }} />
       <p class="quiet">A dot is a configuration, at the means of its repeats (${Object.entries(study.status.objectives).map(([name, way]) => `${way} ${name}`).join(", ")}).
         ${on.length} on the front: beaten by no other in one objective and at least matched in all.${goals.length > 2 ? " What it has of the others the table says." : ""}</p>
       <${Long} header=${["trial", ...goals, "params"]} numeric=${[0, ...goals.map((_, i) => i + 1)]}
@@ -88,7 +89,7 @@
   function Workers({ study }) {
     const { workers, running } = study.status;
     if (!workers.length && !running.length) return null;
-    return html`<section class="card wide"><h2>Workers</h2>
+    return html`<section class="card wide" aria-label="workers"><h2>Workers</h2>
       <${Rows} header=${["worker", "host", "device", "state", "trains", "done", "failed"]} numeric=${[5, 6]}
         rows=${workers.map((one) => [one.worker, one.host, one.device, html`<span class=${one.trouble ? "bad" : ""}>${one.state || "silent"} ${one.trouble}</span>`,
           running.filter((r) => r.worker === one.worker).map((r) => `trial ${r.trial}${r.fraction ? ` ${Math.round(100 * r.fraction)} %` : ""}`).join(", "), one.completed, one.failed])} /></section>`;
@@ -99,8 +100,8 @@
     const option = useMemo(() => distune.charts.timeline(study, besides), [study.trials]);
     const many = new Set([...Object.values(study.trials), ...besides].map((one) => one.worker)).size;
     if (!option.series.length) return null;
-    return html`<section class="card wide"><h2>Who trained when</h2>
-      <${distune.Chart} option=${option} height=${100 + 26 * many} label="what each worker trained when" />
+    return html`<section class="card wide" id="timeline" aria-label="who trained when"><h2>Who trained when</h2>
+      <${distune.Chart} option=${option} height=${100 + 26 * many} label=${distune.findings.timeline(study)} />
       <p class="quiet">A bar is an attempt; ctrl and the wheel zoom.</p></section>`;
   }
 
@@ -153,8 +154,8 @@
   }
 
   /** Columns of the ranking that this study has something in. */
-  function moreColumns(study) {
-    const all = Object.values(study.configurations), { status } = study;
+  function moreColumns(study, all) {
+    const { status } = study;
     const has = (get) => all.some((one) => { const v = get(one); return v !== undefined && v !== null && v !== "" && v !== 0; });
     const test = Object.keys(all[0] || {}).find((key) => key.startsWith("test_"));
     const numeric = (title, field) => distune.numeric({ title, field });
