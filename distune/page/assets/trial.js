@@ -35,7 +35,7 @@
         <button class="right" onClick=${close}>close</button></div>
       <p>${row && typeof row.value === "number" && html`${study.status.metric} ${distune.value(row.value)}`}
         ${place && place.rank && html` <span class="quiet">rank ${place.rank} of ${study.order.length}</span>`}</p>
-      ${actions && hasFailed && html`<${distune.Retry} key=${number} name=${name} number=${number} />`}
+      ${actions && html`<${distune.Retry} key=${number} name=${name} number=${number} hasFailed=${hasFailed} />`}
       ${(own.length > 1 || Object.keys(curves).length > 0) && html`<${distune.Chart} key=${number} height=${240} label=${`its learning curve among others: ${distune.findings.trial(study, number, own)}`}
         option=${distune.charts.amongOthers(study, number, own, curves)} />`}
       <h3>Parameters</h3><${Params} params=${params} varying=${distune.varying(study)} />
