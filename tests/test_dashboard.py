@@ -198,14 +198,17 @@ def test_on_an_address_that_others_reach_a_token_is_asked_for(lab: Lab) -> None:
     assert len(server.token) >= 32
     for path in ADDRESSES:
         assert server.status(path) == 401, path
-        assert server.status(path, Cookie="distune-token=guess") == 401
+        assert server.status(path, Authorization="Bearer guess") == 401
     assert server.status("/?token=guess") == 401
     with server.asked(f"/?token={server.token}") as answer:
         assert (answer.status, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
-    assert server.json("/api/studies", Cookie=cookie.partition(";")[0])["studies"]
+    assert "SameSite=lax" in cookie
+    name, _, value = cookie.partition(";")[0].partition("=")
+    assert server.json("/api/studies", Cookie=f"{name}={value}")["studies"]
+    assert server.status("/api/studies", Cookie=f"{name}=guess") == 401
+    assert server.json("/api/studies", Authorization=f"Bearer {server.token}")["studies"]
 
 
 def test_a_token_is_compared_without_telling_how_much_of_it_is_right(
@@ -305,11 +308,11 @@ def test_what_the_share_holds_stays_data(lab: Lab) -> None:
 
 
 class Acting(Server):
-    """A dashboard from which studies may be changed, and a browser that has its token."""
+    """A dashboard from which studies may be changed, and somebody who has its token."""
 
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab, "--actions")
-        self.sent["Cookie"] = f"distune-token={self.token}"
+        self.sent["Authorization"] = f"Bearer {self.token}"
         self.own = {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}
 
     def act(
@@ -377,7 +380,7 @@ def test_nothing_is_changed_without_the_token_from_another_page_or_by_what_is_no
     lab: Lab,
 ) -> None:
     store, server = written(lab), Acting(lab)
-    assert server.act("digits", "stop", Cookie="")[0] == 401
+    assert server.act("digits", "stop", Authorization="")[0] == 401
     assert server.act("digits", "stop", Origin="http://evil.example")[0] == 403
     assert server.act("digits", "stop", **{"Content-Type": "text/plain"})[0] == 415
     assert server.act("digits", "stop", b" " * 2**21)[0] == 413
