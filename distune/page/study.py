@@ -26,7 +26,7 @@ def status_of(snapshot: Snapshot) -> Tree:
     """What may be another at each look: state, workers, what runs, events."""
     found = snapshot_json(snapshot, 0)
     del found["ranking"]
-    return found
+    return {**found, "offer": snapshot.study.offer}
 
 
 def counted_of(history: History) -> Tree:

@@ -5,27 +5,42 @@
 
   const read = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
-  function Page() {
-    const [at, setAt] = useState(read());
-    useEffect(() => {
-      const moved = () => setAt(read());
-      window.addEventListener("hashchange", moved);
-      return () => window.removeEventListener("hashchange", moved);
-    }, []);
-    const go = (where) => {
-      const there = Object.entries(where).filter(([, value]) => value !== null && value !== "");
-      location.hash = new URLSearchParams(there).toString();
-    };
-    const filter = useMemo(() => distune.filter.fromText(at.keep), [at.keep]);
-    if (distune.source.only) at.study = distune.source.only;
-    if (at.study) {
-      return html`<${distune.Study} key=${at.study} name=${at.study} leave=${distune.source.isLive && (() => go({}))}
-        chosen=${at.trial === undefined ? null : Number(at.trial)} choose=${(trial) => go({ ...at, trial })}
-        filter=${filter} setFilter=${(next) => go({ ...at, keep: distune.filter.toText(next) })} />`;
-    }
-    if (at.compare) return html`<${distune.Compare} names=${at.compare.split(",")} leave=${() => go({})} />`;
-    return html`<${distune.Studies} compare=${(names) => go({ compare: names.join(",") })} open=${(study) => go({ study })} />`;
+  /** An address with what there is to say: nothing else of the one before. */
+  function address(where) {
+    const there = Object.entries(where).filter(([, value]) => value !== undefined && value !== null && value !== "");
+    return `#${new URLSearchParams(there)}`;
   }
+
+  function Page() {
+    const [there, setThere] = useState(read());
+    useEffect(() => {
+      const moved = () => setThere(read());
+      window.addEventListener("popstate", moved);
+      return () => window.removeEventListener("popstate", moved);
+    }, []);
+    /** To another place; or (`instead`) to another look at this one, which "back" passes over. */
+    const visit = (where, instead) => {
+      const to = address(where);
+      if (to === (location.hash || "#")) return;
+      history[instead ? "replaceState" : "pushState"](null, "", to);
+      setThere(read());
+    };
+    const go = (change, instead) => visit({ ...read(), ...change }, instead);
+    const filter = useMemo(() => distune.filter.fromText(there.keep), [there.keep]);
+    const at = { ...there, filter, ...(distune.source.only && { study: distune.source.only }) };
+    useEffect(() => { document.title = [at.study || at.compare?.replaceAll(",", " and "), "distune"].filter(Boolean).join(" · "); }, [at.study, at.compare]);
+    const main = at.study ? html`<${distune.Study} key=${at.study} at=${at} go=${go} visit=${visit} />`
+      : at.compare ? html`<${distune.Compare} names=${at.compare.split(",")} visit=${visit} />`
+      : html`<${distune.Studies} at=${at} go=${go} visit=${visit} />`;
+    return html`${main}<footer><${distune.Keys} /></footer>`;
+  }
+
+  /** A link to all studies, in the head of a page of some of them. */
+  distune.Home = ({ visit, mark }) => html`<nav aria-label="pages"><a href=${address({ mark })} onClick=${(event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    visit({ mark });
+  }}>all studies</a></nav>`;
 
   const place = document.getElementById("page");
   place.textContent = "";

@@ -1,108 +1,150 @@
 // One study: the answer, how it came about, and every configuration.
 "use strict";
 (() => {
-  const { html, useEffect, useMemo, useState } = window.htmPreact;
+  const { html, useEffect, useMemo, useRef, useState } = window.htmPreact;
 
-  function Study({ name, leave, chosen, choose, filter, setFilter }) {
+  const FAILED = ["failed", "timeout", "out-of-memory", "diverged"];
+
+  function Study({ at, go, visit }) {
+    const name = at.study;
     const [study, setStudy] = useState(null);
+    const [about, setAbout] = useState({});
     useEffect(() => distune.source.follow(name, setStudy), [name]);
+    useEffect(() => { distune.source.studies().then(setAbout, () => {}); }, []);
+    const isThere = Boolean(study && study.status && study.order);
     const counted = study && study.configurations;
-    const rows = useMemo(() => study && study.order ? study.order.map((first) => ({ first, ...study.configurations[first] })) : [], [counted]);
-    const varying = useMemo(() => (study && study.order ? distune.varying(study) : []), [counted]);
-    const drawn = useMemo(() => study && study.order && {
+    const rows = useMemo(() => (isThere ? study.order.map((first) => ({ first, ...study.configurations[first] })) : []), [counted]);
+    const varying = useMemo(() => (isThere ? distune.varying(study) : []), [counted]);
+    const drawn = useMemo(() => isThere && {
       trials: distune.charts.bestSoFar(study, "trials"),
       time: distune.charts.bestSoFar(study, "time"),
       timeline: distune.charts.timeline(study),
       front: study.status.objectives && distune.charts.front(study, rows),
     }, [counted]);
-    const metric = study && study.status ? study.status.metric : "";
-    const kept = useMemo(() => distune.filter.kept(rows, filter, metric), [rows, filter]);
+    const metric = isThere ? study.status.metric : "";
+    const kept = useMemo(() => distune.filter.kept(rows, at.filter, metric, at.find), [rows, at.filter, at.find]);
     const filtered = useMemo(() => rows.length > 1 && {
       parallel: distune.charts.parallel(study, rows, kept, varying.slice(0, 10)),
-      slices: varying.slice(0, 12).map((name) => [name, distune.charts.slice(study, rows, kept, name)]),
+      slices: varying.slice(0, 12).map((of) => [of, distune.charts.slice(study, rows, kept, of)]),
     }, [rows, kept]);
-    if (!study || !study.status) return html`<p class="quiet">${(study && study.trouble) || `Reading ${name} …`}</p>`;
+    const open = (trial, instead) => go({ trial }, instead);
+    const close = () => go({ trial: null });
+    const leave = () => (at.trial !== undefined ? close() : distune.source.isLive && visit({}));
+    distune.useKeys({
+      Escape: leave, f: () => show("failures"),
+      ...(distune.source.isLive && { c: () => visit({ mark: name }) }),
+    });
+    if (!isThere) {
+      return html`<header>${distune.source.isLive && html`<${distune.Home} visit=${visit} />`}<h1>${name}</h1></header>
+        <main><p class="quiet" role="status">${(study && study.trouble) || `Reading ${name} …`}</p></main>`;
+    }
     const { status } = study;
-    const brushed = (what, chart) => {
-      const at = chart.getOption().parallelAxis.find((one) => one.id === what.parallelAxisId);
-      const [first] = what.intervals || [];
-      const next = { ...filter };
-      delete next[at.id];
-      if (first && at.type === "category") {
-        next[at.id] = { among: at.data.slice(Math.ceil(Math.min(...first)), Math.floor(Math.max(...first)) + 1) };
-      } else if (first) {
-        next[at.id] = { between: [Math.min(...first), Math.max(...first)] };
-      }
-      setFilter(next);
-    };
-    const words = distune.filter.words(filter);
+    const { findings } = distune;
+    const failures = FAILED.reduce((sum, one) => sum + (status.trials.outcomes[one] || 0), 0);
+    const hasWorkers = status.workers.length > 0 || status.running.length > 0;
     return html`
       <header>
-        ${leave && html`<a href="#" onClick=${(event) => { event.preventDefault(); leave(); }}>all studies</a>`}
+        ${distune.source.isLive && html`<${distune.Home} visit=${visit} mark=${at.mark} />`}
         <h1>${name}</h1>
-        <span>${status.state}</span>
-        <span class="quiet">${status.trials.counted}${status.trials.planned ? ` of ${status.trials.planned}` : ""} trials · ${distune.duration(status.elapsed)}
-          ${status.eta_seconds ? ` · ${distune.duration(status.eta_seconds)} to go` : ""} · ${status.workers.length} workers</span>
+        <strong role="status" aria-label="state">${status.state}</strong>
+        <span class="quiet">${progressOf(status)}</span>
+        <nav class="sections" aria-label="sections">
+          ${[["progress", "progress"], ...(filtered ? [["parameters", "parameters"]] : []), ["ranking", "ranking"],
+             ...(failures ? [["failures", `failures (${failures})`]] : []), ["timeline", "timeline"]].map(([id, title]) =>
+               html`<button key=${id} onClick=${() => show(id)}>${title}</button>`)}
+        </nav>
       </header>
       ${study.trouble && html`<p class="bad" role="alert">${study.trouble}</p>`}
+      ${about.actions && html`<${distune.Actions} study=${study} name=${name} best=${rows[0]} />`}
       <main class="cards">
-        <${Answer} study=${study} best=${rows[0]} varying=${varying} />
-        <section class="card"><h2>Best so far, by trials</h2><${distune.Chart} option=${drawn.trials} label="best value so far against trials" /></section>
-        <section class="card"><h2>Best so far, by time</h2><${distune.Chart} option=${drawn.time} label="best value so far against time" /></section>
-        ${status.running.length > 0 && html`<section class="card"><h2>Training now</h2>
-          <${distune.Chart} option=${distune.charts.running(study)} label="learning curves of running trials" /></section>`}
-        ${drawn.front && html`<section class="card"><h2>The front</h2><${distune.Chart} option=${drawn.front} label="two objectives against each other" on=${{ click: (what) => choose(what.data[2]) }} /></section>`}
+        <${distune.Answer} study=${study} best=${rows[0]} varying=${varying} logs=${about.logs} />
+        <section class="card" id="progress" aria-label="best so far, by trials"><h2>Best so far, by trials</h2><${distune.Chart} option=${drawn.trials} label=${findings.bestSoFar(study)} /></section>
+        <section class="card" aria-label="best so far, by time"><h2>Best so far, by time</h2><${distune.Chart} option=${drawn.time} label=${`${findings.bestSoFar(study)}, in ${distune.duration(status.elapsed)}`} /></section>
+        ${status.running.length > 0 && html`<section class="card" aria-label="training now"><h2>Training now</h2>
+          <${distune.Chart} option=${distune.charts.running(study)} label=${`learning curves: ${findings.running(study)}`} />
+          <p>${status.running.map((one) => html`<button key=${one.trial} onClick=${() => open(one.trial)}>trial ${one.trial}<span class="quiet"> on ${one.host || one.worker}</span></button> `)}</p></section>`}
+        ${drawn.front && html`<section class="card" aria-label="the front"><h2>The front</h2><${distune.Chart} option=${drawn.front} label=${findings.front(rows)} on=${{ click: (what) => open(what.data[2]) }} /></section>`}
         <${distune.Importance} study=${study} name=${name} />
-        <${distune.Failures} study=${study} varying=${varying} choose=${choose} />
-        ${filtered && html`<section class="card wide"><h2>Parameters and what they gave</h2>
+        ${failures > 0 && html`<div class="wide" id="failures" tabindex="-1"><${distune.Failures} study=${study} varying=${varying} choose=${open} /></div>`}
+        ${filtered && html`<section class="card wide" id="parameters" aria-label="parameters and what they gave"><h2>Parameters and what they gave</h2>
           <p class="quiet">Drag along an axis: all charts and the table keep what lies there.</p>
-          <${distune.Chart} option=${filtered.parallel} height=${340} label="parallel coordinates" on=${{ axisareaselected: brushed }} />
+          <${Brushed} filter=${at.filter} setFilter=${(next) => go({ keep: distune.filter.toText(next) })}
+            option=${filtered.parallel} label=${findings.parallel(study, rows, kept, varying)} /></section>`}
+        <${distune.Ranking} study=${study} rows=${rows} kept=${kept} varying=${varying} at=${at} go=${go} open=${open} />
+        ${filtered && html`<section class="card wide" aria-label="slices"><h2>One parameter at a time</h2>
           <div class="slices">${filtered.slices.map(([of, option]) => html`<div key=${of}><h3>${of}</h3>
-            <${distune.Chart} option=${option} height=${180} label=${`${metric} by ${of}`} on=${{ click: (what) => choose(what.data.value[2]) }} /></div>`)}</div>
+            <${distune.Chart} option=${option} height=${180} label=${findings.slice(study, rows, of)} on=${{ click: (what) => open(what.data.value[2]) }} /></div>`)}</div>
         </section>`}
-        ${chosen !== null && html`<${distune.Trial} study=${study} name=${name} number=${chosen} close=${() => choose(null)} />`}
-        <section class="card wide"><h2>Ranking${words.length ? ` (${kept.length} of ${rows.length})` : ""}</h2>
-          ${words.length > 0 && html`<p>${words.join(", ")} <button onClick=${() => setFilter({})}>show all</button></p>`}
-          <${distune.Table} label="ranking" index="first" rows=${kept} columns=${columns(study, varying)} chosen=${chosen} onRow=${(row) => choose(row.first)} /></section>
-        <${distune.Workers} study=${study} />
-        <section class="card wide"><h2>Who trained when</h2><${distune.Chart} option=${drawn.timeline} height=${80 + 26 * new Set(Object.values(study.trials).map((one) => one.worker)).size} label="what each worker trained when" /></section>
-      </main>`;
+        ${hasWorkers && html`<div class="wide" id="workers"><${distune.Workers} study=${study} /></div>`}
+        <section class="card wide" id="timeline" aria-label="who trained when"><h2>Who trained when</h2><${distune.Chart} option=${drawn.timeline} height=${80 + 26 * new Set(Object.values(study.trials).map((one) => one.worker)).size} label=${findings.timeline(study)} /></section>
+      </main>
+      ${at.trial !== undefined && html`<${distune.Trial} study=${study} name=${name} number=${Number(at.trial)} close=${close} actions=${about.actions} />`}`;
   }
 
-  function Answer({ study, best, varying }) {
-    const { status } = study;
-    if (!best || typeof best.value !== "number") {
-      return html`<section class="card wide answer"><h2>No configuration has a result yet</h2></section>`;
-    }
-    const spread = best.spread ? ` ± ${distune.number(best.spread)}` : "";
-    const words = status.confirmation && status.confirmation.words ? status.confirmation.words : [];
-    return html`<section class="card wide answer" aria-label="the answer">
-      <h2>${status.state === "finished" ? "Best configuration" : "Best so far"}: trial ${best.trials[0]}</h2>
-      <div class="value">${status.metric} ${distune.number(best.value)}${spread}</div>
-      <p>${distune.setting(best.params, varying)}</p>
-      ${words.map((line) => html`<p class="quiet">${line}</p>`)}
-      <p><code>${JSON.stringify(best.params)}</code> <button onClick=${() => navigator.clipboard.writeText(JSON.stringify(best.params))}>copy</button></p>
-    </section>`;
+  /** Parallel coordinates, of which a drag along an axis is the filter, and the other way round. */
+  function Brushed({ filter, setFilter, option, label }) {
+    const wanted = useRef(null);
+    wanted.current = { filter, setFilter, option };
+    const place = useRef(null);
+    const drag = useRef(null); // the filter that a drag has come to; it holds when that ends
+    const [drawn, setDrawn] = useState(option);
+    const set = (next) => { if (drag.current) drag.current.next = next; else wanted.current.setFilter(next); };
+    useEffect(() => { if (!drag.current) setDrawn(option); }, [option]);
+    useEffect(() => {
+      const ended = () => {
+        if (!drag.current) return;
+        const { next } = drag.current;
+        drag.current = null;
+        setDrawn(wanted.current.option);
+        if (next) wanted.current.setFilter(next);
+      };
+      const ends = ["pointerup", "pointercancel"];
+      ends.forEach((one) => window.addEventListener(one, ended));
+      return () => ends.forEach((one) => window.removeEventListener(one, ended));
+    }, []);
+    const brushed = (what, chart) => {
+      const at = chart.getOption().parallelAxis.find((one) => one.id === what.parallelAxisId);
+      const { filter } = wanted.current;
+      const { [at.id]: before, ...others } = filter;
+      const [found] = what.intervals || [];
+      const one = found && [Math.min(...found), Math.max(...found)];
+      if (!one) set(others);
+      else if (at.type !== "category") set({ ...filter, [at.id]: { between: one } });
+      else set({ ...filter, [at.id]: { among: at.data.slice(Math.ceil(one[0]), Math.floor(one[1]) + 1) } });
+    };
+    /** The filter of the address, or one that was taken back, as areas of the axes. */
+    const mark = (chart) => {
+      for (const [i, at] of chart.getOption().parallelAxis.entries()) {
+        const one = wanted.current.filter[at.id];
+        const places = one?.among?.map((value) => at.data?.indexOf(value)) ?? [];
+        const intervals = one?.between ? [one.between] : places.length ? [[Math.min(...places) - 0.4, Math.max(...places) + 0.4]] : [];
+        if (JSON.stringify(intervals) !== JSON.stringify(chart.getModel().getComponent("parallelAxis", i).activeIntervals)) {
+          chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId: at.id, intervals }, { silent: true });
+        }
+      }
+    };
+    const text = JSON.stringify(filter);
+    useEffect(() => {
+      const chart = echarts.getInstanceByDom(place.current.querySelector(".chart"));
+      if (chart) mark(chart);
+    }, [text]);
+    return html`<div ref=${place} onPointerDown=${() => { drag.current = {}; }}><${distune.Chart} option=${drawn} height=${340} label=${label} on=${{ axisareaselected: brushed }} /></div>`;
   }
 
-  function columns(study, varying) {
-    const { status } = study;
-    const bar = { formatter: "progress", formatterParams: { color: distune.colour("accent-soft"), legend: (v) => distune.number(v), legendColor: distune.colour("ink"), legendAlign: "right", ...reach(study) } };
-    return [
-      distune.numeric({ title: "#", field: "rank", frozen: true, width: 56 }),
-      distune.numeric({ title: "trial", field: "first", width: 66 }),
-      { title: status.metric, field: "value", sorter: "number", sorterParams: { alignEmptyValues: "bottom" }, minWidth: 120, ...bar },
-      distune.numeric({ title: "spread", field: "spread" }),
-      ...varying.map((name) => ({ title: name, field: `params.${name}`, headerFilter: "input", hozAlign: "right", formatter: (cell) => distune.number(cell.getValue()) })),
-      { title: "time", field: "seconds", sorter: "number", hozAlign: "right", formatter: (cell) => distune.duration(cell.getValue()) },
-      { title: "standing", field: "standing", headerFilter: "list", headerFilterParams: { valuesLookup: true, clearable: true } },
-      { title: "why", field: "reason" },
-    ];
-  }
+  const progressOf = (status) => [
+    `${status.trials.counted}${status.trials.planned ? ` of ${status.trials.planned}` : ""} trials`,
+    distune.duration(status.elapsed),
+    ...(status.eta_seconds ? [`${distune.duration(status.eta_seconds)} to go`] : []),
+    ...(distune.source.isLive ? [`${status.workers.length} workers`] : []),
+  ].join(" · ");
 
-  function reach(study) {
-    const values = Object.values(study.configurations).map((one) => one.value).filter((v) => typeof v === "number").sort((a, b) => a - b);
-    return { min: values[Math.floor(values.length * 0.1)] ?? 0, max: values[values.length - 1] ?? 1 };
+  /** Scrolls a part of the page to the top, and takes the focus there. */
+  function show(id) {
+    const part = document.getElementById(id);
+    if (!part) return;
+    part.scrollIntoView({ block: "start" });
+    part.tabIndex = -1;
+    part.focus({ preventScroll: true });
   }
 
   distune.Study = Study;

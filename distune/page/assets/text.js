@@ -2,7 +2,7 @@
 "use strict";
 const distune = {};
 
-/** Five significant digits, no trailing zeros; 1e-4 rather than 0.0001. */
+/** Four significant digits, no trailing zeros; 1e-4 rather than 0.0001. */
 distune.number = (value) => {
   if (value === null || value === undefined) return "";
   if (typeof value !== "number") return String(value);
@@ -11,7 +11,22 @@ distune.number = (value) => {
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) {
     return value.toExponential(3).replace(/\.?0+e/, "e").replace("e+", "e");
   }
-  return String(Number(value.toPrecision(5)));
+  return String(Number(value.toPrecision(4)));
+};
+
+/** So many decimals show what matters of numbers of this size: 0.9871, 12.345, 0.00381. */
+distune.decimals = (value) => {
+  if (typeof value !== "number" || Math.abs(value) < 1e-4) return 4;
+  const exponent = Math.floor(Math.log10(Math.abs(value)));
+  return Math.max(0, exponent >= 0 ? 4 - exponent : 3 - exponent);
+};
+
+/** A metric's value; all of a column with the decimals of its best one. */
+distune.value = (value, decimals = distune.decimals(value)) => {
+  if (typeof value !== "number") return "–";
+  const size = Math.abs(value);
+  const unlike = (size > 0 && size < Math.min(1e-3, 10 ** (2 - decimals))) || size >= 1e7;
+  return unlike ? distune.number(value) : value.toFixed(decimals);
 };
 
 /** 93 s is 1m 33s, 7,260 s is 2h 1m. */
@@ -28,7 +43,7 @@ distune.duration = (seconds) => {
 
 /** A setting in words: "lr 0.1, optimizer sgd". */
 distune.setting = (params, names) =>
-  names.filter((name) => name in params)
+  names.filter((name) => params[name] !== undefined && params[name] !== null)
     .map((name) => `${name} ${distune.number(params[name])}`).join(", ");
 
 distune.better = (direction) =>
@@ -43,6 +58,9 @@ distune.varying = (study) => study.space.map((one) => one.name).filter((name) =>
   }
   return false;
 });
+
+/** A word as a shell reads it back. */
+distune.quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
 
 /** The text in CSS of a colour, `--name`. */
 distune.colour = (name) =>
