@@ -304,6 +304,33 @@ def test_what_the_share_holds_stays_data(lab: Lab) -> None:
     assert rows_of(message["configurations"])[0]["params"] == params
 
 
+def test_a_trial_has_its_output_and_the_files_that_it_left_with_their_sizes(lab: Lab) -> None:
+    store = written(lab)
+    folder = store.folder.root / protocol.artifacts_folder(3, 1)
+    folder.mkdir(parents=True)
+    (folder / "model.pt").write_bytes(bytes(1000))
+    (folder / "inside").mkdir()
+    (folder / "link").symlink_to("/etc/passwd")
+    server = Server(lab)
+    (attempt,) = server.json("/api/studies/digits/trials/3")["attempts"]
+    assert attempt["artifacts"] == {"model.pt": 1000}
+    assert attempt["output"] == ""
+    assert attempt["result"]["value"] == 0.03
+    (other,) = server.json("/api/studies/digits/trials/4")["attempts"]
+    assert other["artifacts"] == {}
+
+
+@pytest.mark.long
+def test_what_mattered_is_what_the_command_says(lab: Lab) -> None:
+    written(lab, many=60)
+    server = Server(lab)
+    found = server.json("/api/studies/digits/importance")
+    done = lab.run("importance", "digits", "--json", "--logs", str(lab.logs))
+    assert found == json.loads(done.stdout)
+    written(lab, "few")
+    assert "too few" in server.json("/api/studies/few/importance")["unknown"]
+
+
 # -- changing something ----------------------------------------------------------------------------
 
 
