@@ -96,7 +96,7 @@ class Stream:
 
     def _look(self) -> bytes:
         try:
-            with self.watched.looked() as snapshot:
+            with self.watched.looked(_EVERY / 2) as snapshot:  # others may have looked just now
                 return self._follower.changes(snapshot)
         except DistuneError as error:
             return msgspec.json.encode({"trouble": str(error)})
