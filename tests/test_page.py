@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser import CHROMIUM, Opened, a_browser, opened
+from tests.browser import CHROMIUM, DARK, DESKTOP, PHONE, Opened, a_browser, opened
 from tests.conftest import Lab, wait_until
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -21,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
 ]
 expect = sync_api.expect
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 #: Later trials wait, half-way through, for a file that the tests put there.
 OBJECTIVE = """\
@@ -312,3 +318,181 @@ def test_keys_go_through_studies_and_trials(browser: Any, dashboard: Dashboard) 
         expect(trial).to_have_count(0)
         press("Escape")
         expect(page.get_by_role("heading", level=1)).to_have_text("distune")
+
+
+LANDMARKS = """() => {
+    const named = one => one.getAttribute("aria-label") || "";
+    const all = place => [...document.querySelectorAll(place)];
+    return {
+        h1: all("h1").map(one => one.textContent),
+        header: all("header").length, main: all("main").length,
+        sections: all("section").map(named), navs: all("nav").map(named),
+        charts: all(".chart").map(named),
+        unnamed: all("button, input, select, a").filter(one => !(
+            one.innerText.trim() || named(one) || one.closest("label"))).length,
+        live: all("[aria-live], [role=status]").map(named),
+    };
+}"""
+
+
+@pytest.mark.parametrize("place", ["", "#study=digits", "#compare=digits,earlier"])
+def test_a_screen_reader_finds_landmarks_and_names(
+    browser: Any, dashboard: Dashboard, place: str
+) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, place) as one:
+        expect(one.page.locator("section").first).to_be_visible()
+        found = one.ask(LANDMARKS)
+        assert len(found["h1"]) == found["header"] == found["main"] == 1
+        assert all(found["sections"])
+        assert len(set(found["sections"])) == len(found["sections"]) > 0
+        assert all(found["navs"])
+        assert found["unnamed"] == 0
+        if place == "#study=digits":
+            assert re.search(r"^best val_accuracy so far: 0\.\d{4} after 24 trials", "\n".join(
+                found["charts"]), re.MULTILINE)  # fmt: skip
+            assert found["live"] == ["state"]
+        assert all(found["charts"])
+
+
+def test_everything_is_reached_by_tab_and_seen_to_be(browser: Any, dashboard: Dashboard) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, "#study=digits") as one:
+        expect(rows(one)).to_have_count(24)
+        wanted = one.ask("document.querySelectorAll('button, a, input, summary').length")
+        reached = set()
+        for _ in range(wanted + 40):
+            one.page.keyboard.press("Tab")
+            said, outline = one.ask("""() => {
+                const one = document.activeElement;
+                return [`${one.tagName} ${one.className} ${one.innerText.slice(0, 30)}`,
+                    getComputedStyle(one).outlineStyle];
+            }""")
+            if said.startswith("BODY"):
+                break
+            assert outline != "none", said
+            reached.add(said)
+        text = "\n".join(reached)
+        for word in ("A  all studies", "SUMMARY", "INPUT", "tabulator-col", "tableholder", "keys"):
+            assert word in text
+
+
+COLOURS = re.compile(r"--([a-z-]+): (#[0-9a-f]{6})")
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2, relative luminance."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(mode: int) -> None:
+    style = (resources.files("distune.page") / "assets" / "page.css").read_text()
+    colours = dict(COLOURS.findall(style.split(":root {")[mode + 1]))
+    for behind in ("paper", "card", "accent-soft"):
+        for text in ("ink", "quiet", "accent", "bad"):
+            light, dark = sorted((luminance(colours[text]), luminance(colours[behind])))[::-1]
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, behind)
+
+
+@pytest.mark.parametrize(
+    "place", ["", "#study=digits", "#study=digits&trial=4", "#compare=digits,earlier"]
+)
+def test_a_phone_shows_it_without_scrolling_sideways(
+    browser: Any, dashboard: Dashboard, place: str
+) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, place, **PHONE) as one:
+        expect(one.page.locator("section").first).to_be_visible()
+        expect(one.page.locator(".tabulator-row, td").first).to_be_attached()
+        assert one.ask("document.documentElement.scrollWidth") <= 390
+        small = one.ask("""() => [...document.querySelectorAll("button, summary, header a")]
+            .map(one => [one.innerText, one.getBoundingClientRect()])
+            .filter(([, box]) => box.width && (box.height < 40 || box.width < 40))
+            .map(([text]) => text)""")
+        assert small == []
+        if place == "#study=digits":
+            head = one.page.get_by_role("columnheader", name="lr")
+            head.scroll_into_view_if_needed()
+            box = head.bounding_box()
+            assert box["x"] + box["width"] < 390
+
+
+def test_nothing_moves_for_who_does_not_want_that(browser: Any, dashboard: Dashboard) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, "#study=digits") as one:
+        assert one.chart("best val_accuracy so far")["animation"] is True
+    with at(browser, dashboard, "#study=digits", **DESKTOP, reduced_motion="reduce") as one:
+        assert one.chart("best val_accuracy so far")["animation"] is False
+
+
+def test_on_paper_there_are_results_and_no_controls(browser: Any, dashboard: Dashboard) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, "#study=digits", **DARK) as one:
+        expect(rows(one)).to_have_count(24)
+        one.page.emulate_media(media="print")
+        expect(one.page.get_by_role("region", name="answer")).to_be_visible()
+        assert one.page.locator("button:visible, input:visible, nav:visible").count() == 0
+        last = rows(one).nth(9)
+        expect(last).to_be_visible()
+        assert one.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_actions_are_there_where_they_are_allowed(browser: Any, dashboard: Dashboard) -> None:
+    dashboard.let_go()
+    lab = dashboard.lab
+    lab.master("--study", "long", "--workers", "1", "--trials", "100000",
+               "--objective", "train:train", "--plain")  # fmt: skip
+    server = lab.start("dashboard", "--port", "0", "--actions")
+    lab.wait_for_words(server, "Ctrl-C")
+    address = re.search(r"http://\S+", lab.log_of(server))
+    assert address is not None
+    wait_until(lambda: lab.counted("long"))
+    with at(browser, dashboard, "#study=long") as one:
+        expect(one.page.get_by_role("region", name="answer")).to_be_visible()
+        expect(one.page.get_by_role("group", name="actions")).to_have_count(0)
+    with at(browser, Dashboard(lab, address[0]), "#study=long") as one:
+        page, button = one.page, one.page.get_by_role
+        state = page.get_by_role("status", name="state")
+        button("button", name="pause").click()
+        expect(state).to_have_text("paused")
+        button("button", name="resume").click()
+        expect(state).to_have_text("running")
+        button("button", name="enqueue").click()
+        form = page.get_by_role("dialog", name="enqueue")
+        best = page.get_by_role("region", name="answer").locator("code").first.inner_text()
+        assert float(form.get_by_label("lr").input_value()) == json.loads(best)["lr"]
+        form.get_by_label("lr").fill("0.0625")
+        form.get_by_role("button", name="enqueue").click()
+        expect(page.get_by_role("group", name="actions")).to_contain_text("1 setting is tried next")
+        page.get_by_label("search the configurations").fill("lr=0.0625")
+        expect(rows(one)).to_have_count(1)
+        button("button", name="stop").click()
+        page.get_by_role("dialog").get_by_role("button", name="go on").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert not (lab.logs / "long" / "finished.json").exists()
+        button("button", name="stop").click()
+        page.get_by_role("dialog").get_by_role("button", name="stop the study").click()
+        expect(state).not_to_have_text("running")
+        page.goto(address[0] + "#study=digits&trial=5")
+        button("button", name="retry").click()
+        expect(page.get_by_role("complementary")).to_contain_text("tried again")
+
+
+def test_the_command_of_the_answer_trains_it_again(browser: Any, dashboard: Dashboard) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, "#study=earlier") as one:
+        answer = one.page.get_by_role("region", name="answer")
+        command = answer.locator("code").nth(1).inner_text()
+        value = answer.locator(".value").inner_text()
+    found = subprocess.run(
+        ["bash", "-c", command], cwd=dashboard.lab.folder, capture_output=True, text=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    said = re.search(r"val_accuracy (0\.\d{4}) in", found.stdout)
+    assert said is not None
+    assert value.startswith(f"val_accuracy {said[1]}")

@@ -25,7 +25,7 @@ PLANTED = (
     *("math", "multiprocessing", "os", "pickle", "queue", "random", "re", "runpy", "secrets"),
     *("select", "shutil", "signal", "site", "socket", "statistics", "string", "subprocess"),
     *("tempfile", "threading", "traceback", "types", "typing", "uuid", "warnings", "zipfile"),
-    *("distune", "filelock", "msgspec", "numpy", "optuna", "pandas", "plotly", "psutil"),
+    *("distune", "filelock", "msgspec", "numpy", "optuna", "pandas", "psutil"),
     *("pyarrow", "pydantic", "rich", "starlette", "torch", "torchvision", "typer"),
     *("typing_extensions", "uvicorn"),
     *("conftest", "sitecustomize", "usercustomize", "__init__", "__main__", "train"),

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from distune.errors import DistuneError
 from distune.share import records
 from distune.study.study import Study
 from distune.training.children import python_command
@@ -18,7 +17,7 @@ _PATIENCE = 300.0  # seconds
 
 
 def importance_of(study: Study, lines: Sequence[bytes]) -> dict[str, Any]:
-    """As `distune importance --json` prints it; or `{"unknown": why}`.
+    """As `page.importance` says it; or `{"unknown": why}`.
 
     Args:
         lines: of what is counted, and of what is dropped, as the study's files have them.
@@ -39,10 +38,9 @@ def importance_of(study: Study, lines: Sequence[bytes]) -> dict[str, Any]:
 
 
 def main() -> None:
-    from distune.export.importance import importances
+    from distune.page import importance
     from distune.search.ranking import History
     from distune.study.trial import Counted, Dropped
-    from distune.watch.display.importance import importance_json
 
     length = int(sys.stdin.buffer.readline())
     study = records.decode_document(Study, sys.stdin.buffer.read(length))
@@ -53,11 +51,7 @@ def main() -> None:
                 history.add(one)
             case Dropped():
                 history.drop(one)
-    try:
-        found = importance_json(study, importances(history))
-    except DistuneError as error:
-        found = {"unknown": str(error)}
-    sys.stdout.buffer.write(msgspec.json.encode(found))
+    sys.stdout.buffer.write(msgspec.json.encode(importance.importance_of(history)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A study as the page draws it: plain data, in parts that change at their own pace. Pure.
 
     {"status": {...}, "space": [...], "order": [first, ...],
-     "configurations": {first: {...}, ...}, "trials": {number: {...}, ...}}
+     "configurations": {first: {...}, ...}, "trials": {number: {...}, ...},
+     "answer": {...}, "failures": [...]}
 
 A configuration is named by the number of its first trial.
 """
@@ -9,6 +10,8 @@ A configuration is named by the number of its first trial.
 from typing import Any
 
 from distune.export.table import trial_rows
+from distune.page.answer import answer_of
+from distune.page.failures import failure_groups
 from distune.search.ranking import History
 from distune.study.space import CategoricalParameter
 from distune.watch.display.json_data import ranked_json, snapshot_json
@@ -39,6 +42,8 @@ def counted_of(history: History) -> Tree:
         "order": list(ranking),
         "configurations": ranking,
         "trials": {row.number: _trial(vars(row)) for row in trial_rows(history)},
+        "answer": answer_of(history),
+        "failures": failure_groups(history),
     }
 
 

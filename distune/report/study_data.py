@@ -18,6 +18,8 @@ from distune.watch.display.text import clean
 from distune.watch.snapshot import Snapshot
 
 PARAMS_IN_WORDS = 12
+#: Configurations, the best ones, of whose trials all is shown that their files say.
+DETAILED = 20
 #: What the stage of a trial is called among its parameters.
 STAGE = "stage"
 

@@ -8,7 +8,7 @@
     const [said, setSaid] = useState(null);
     const act = async (what, body) => {
       setSaid(null);
-      setSaid(await distune.source.act(name, what, body).catch((error) => ({ trouble: `the dashboard does not answer (${error.message})` })));
+      setSaid(await distune.source.act(name, what, body));
     };
     return [said, act];
   }
@@ -33,7 +33,7 @@
         <form method="dialog" class="tools"><button value="stop">stop the study</button><button value="">go on</button></form></dialog>
       <dialog ref=${enqueue} aria-label="enqueue"><h2>Try this next</h2>
         ${at && html`<${Setting} key=${JSON.stringify(at)} space=${study.space} start=${at}
-          leave=${() => enqueue.current.close()} send=${(setting) => { enqueue.current.close(); act("enqueue", setting); }} />`}</dialog>
+          leave=${() => enqueue.current.close()} send=${(setting) => { enqueue.current.close(); act("enqueue", { settings: [setting] }); }} />`}</dialog>
     </div>`;
   }
 
@@ -55,7 +55,7 @@
   /** Trains a failed trial again. */
   function Retry({ name, number }) {
     const [said, act] = useAct(name);
-    return html`<span><button onClick=${() => act("retry", { trial: number })}>retry</button> <${Said} said=${said} /></span>`;
+    return html`<span><button onClick=${() => act("retry", { trials: [number] })}>retry</button> <${Said} said=${said} /></span>`;
   }
 
   Object.assign(distune, { Actions, Retry });

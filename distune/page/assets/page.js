@@ -18,6 +18,12 @@
       window.addEventListener("popstate", moved);
       return () => window.removeEventListener("popstate", moved);
     }, []);
+    const [dark, setDark] = useState(false);
+    useEffect(() => {
+      const scheme = window.matchMedia("(prefers-color-scheme: dark)"), changed = () => setDark(scheme.matches);
+      scheme.addEventListener("change", changed);
+      return () => scheme.removeEventListener("change", changed);
+    }, []);
     /** To another place; or (`instead`) to another look at this one, which "back" passes over. */
     const visit = (where, instead) => {
       const to = address(where);
@@ -29,7 +35,7 @@
     const filter = useMemo(() => distune.filter.fromText(there.keep), [there.keep]);
     const at = { ...there, filter, ...(distune.source.only && { study: distune.source.only }) };
     useEffect(() => { document.title = [at.study || at.compare?.replaceAll(",", " and "), "distune"].filter(Boolean).join(" · "); }, [at.study, at.compare]);
-    const main = at.study ? html`<${distune.Study} key=${at.study} at=${at} go=${go} visit=${visit} />`
+    const main = at.study ? html`<${distune.Study} key=${`${at.study} ${dark}`} at=${at} go=${go} visit=${visit} />`
       : at.compare ? html`<${distune.Compare} names=${at.compare.split(",")} visit=${visit} />`
       : html`<${distune.Studies} at=${at} go=${go} visit=${visit} />`;
     return html`${main}<footer><${distune.Keys} /></footer>`;

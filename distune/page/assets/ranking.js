@@ -8,6 +8,7 @@
     const shown = columns(study, rows, varying);
     const flat = useMemo(() => kept.map(({ params, ...row }) => ({
       ...row, ...Object.fromEntries(varying.map((name) => [`params.${name}`, params[name]])),
+      ...Object.fromEntries(Object.entries(row.objectives || {}).map(([name, one]) => [`objectives.${name}`, one])),
     })), [kept]);
     const words = distune.filter.words(at.filter);
     const without = (name) => go({ keep: distune.filter.toText(Object.fromEntries(Object.entries(at.filter).filter(([one]) => one !== name))) });
@@ -19,7 +20,8 @@
         <span class="quiet">${kept.length === rows.length ? `${rows.length} configurations` : `${kept.length} of ${rows.length} configurations`}</span>
       </div>
       <${distune.Table} label="ranking" index="first" rows=${flat} columns=${shown} hidden=${hidden} sort=${at.sort || ""}
-        onSort=${(sort) => go({ sort })} chosen=${at.trial === undefined ? null : Number(at.trial)} onRow=${(row, instead) => open(row.first, instead)} /></section>`;
+        onSort=${(sort) => go({ sort })} chosen=${at.trial === undefined ? null : Number(at.trial)} onRow=${(row, instead) => open(row.first, instead)} />
+      <${distune.SameInAll} study=${study} varying=${varying} /></section>`;
   }
 
   function columns(study, rows, varying) {
@@ -33,12 +35,13 @@
     return [
       distune.numeric({ title: "#", field: "rank", frozen: true, width: 52 }),
       distune.numeric({ title: "trial", field: "first", width: 70 }),
-      distune.numeric({ title: metric, field: "value", minWidth: 90, formatter: distune.barred(share, value) }),
+      distune.numeric({ title: metric, field: "value", minWidth: 90, maxInitialWidth: 118, formatter: distune.barred(share, value) }),
       ...(has("spread") ? [distune.numeric({ title: "spread", field: "spread", formatter: (cell) => (cell.getValue() === null ? "" : value(cell)) })] : []),
       ...varying.map((name) => distune.numeric({ title: name, field: `params.${name}` })),
+      ...distune.moreColumns(study, rows),
       distune.numeric({ title: "time", field: "seconds", formatter: (cell) => distune.duration(cell.getValue()) }),
       { title: "standing", field: "standing" },
-      { title: "why", field: "reason" },
+      ...(rows.some((one) => one.reason) ? [{ title: "why", field: "reason" }] : []),
     ];
   }
 

@@ -104,19 +104,30 @@
   };
 
   /** A report: one study, as it was when that was written. */
-  const frozen = (data) => ({
+  const frozen = (data) => ((study) => ({
     isLive: false,
     only: data.name,
     about: data.about,
+    words: data.words,
+    problems: data.problems,
+    bands: data.bands,
+    besides: data.besides,
+    sections: data.sections,
+    lists: data.lists,
     studies: async () => ({ studies: [], trouble: null }),
     trial: async (name, number) => {
-      if (!data.attempts[number]) throw new Error("not in this report");
-      return data.attempts[number];
+      const found = data.attempts[number], curve = data.curves[number];
+      if (!found) throw new Error("not in this report");
+      const last = found.attempts[found.attempts.length - 1];
+      if (!last.reports.length && curve) {
+        last.reports = curve.map(([step, seconds, value]) => ({ step, seconds, metrics: { [data.study.status.metric]: value } }));
+      }
+      return found;
     },
     curves: async () => data.curves,
     importance: async () => data.importance,
-    follow(name, seen) { seen(data.study); return () => {}; },
-  });
+    follow(name, seen) { seen(study); return () => {}; },
+  }))({ ...data.study, configurations: rowsOf(data.study.configurations), trials: rowsOf(data.study.trials) });
 
   const written = document.getElementById("data");
   distune.source = written ? frozen(JSON.parse(written.textContent)) : server;

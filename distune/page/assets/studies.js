@@ -61,11 +61,11 @@
   const columns = [
     { title: "mark", field: "mark", headerSort: false, width: 62, hozAlign: "center", cssClass: "mark", formatter: box },
     { title: "study", field: "name", minWidth: 130 },
-    { title: "state", field: "state", formatter: (cell) => cell.getValue() || `cannot be read: ${cell.getData().trouble}` },
     distune.numeric({ title: "trials", field: "counted", minWidth: 90, formatter: distune.barred((cell) => cell.getValue() / cell.getData().planned || 0, (cell) => done(cell.getData())) }),
     distune.numeric({ title: "best", field: "best", formatter: (cell) => (cell.getValue() === undefined ? "" : distune.value(cell.getValue())) }),
     { title: "of", field: "metric" },
     { title: "trend", field: "trend", headerSort: false, width: 118, formatter: trend },
+    { title: "state", field: "state", formatter: (cell) => cell.getValue() || `cannot be read: ${cell.getData().trouble}` },
     distune.numeric({ title: "failed", field: "failures" }),
     distune.numeric({ title: "workers", field: "workers" }),
     { title: "trains now", field: "running", formatter: (cell) => now(cell.getData()) },

@@ -14,19 +14,15 @@
     const isThere = Boolean(study && study.status && study.order);
     const counted = study && study.configurations;
     const rows = useMemo(() => (isThere ? study.order.map((first) => ({ first, ...study.configurations[first] })) : []), [counted]);
-    const varying = useMemo(() => (isThere ? distune.varying(study) : []), [counted]);
-    const drawn = useMemo(() => isThere && {
-      trials: distune.charts.bestSoFar(study, "trials"),
-      time: distune.charts.bestSoFar(study, "time"),
-      timeline: distune.charts.timeline(study),
-      front: study.status.objectives && distune.charts.front(study, rows),
-    }, [counted]);
+    const mattered = distune.useImportance(study, name);
+    const varying = useMemo(() => (isThere ? distune.byImportance(distune.varying(study), mattered) : []), [counted, mattered]);
+    const front = useMemo(() => isThere && study.status.objectives && distune.charts.front(study, rows), [counted]);
     const metric = isThere ? study.status.metric : "";
     const kept = useMemo(() => distune.filter.kept(rows, at.filter, metric, at.find), [rows, at.filter, at.find]);
-    const filtered = useMemo(() => rows.length > 1 && {
+    const filtered = useMemo(() => rows.length > 1 && varying.length > 0 && study.answer.nothing === undefined && {
       parallel: distune.charts.parallel(study, rows, kept, varying.slice(0, 10)),
       slices: varying.slice(0, 12).map((of) => [of, distune.charts.slice(study, rows, kept, of)]),
-    }, [rows, kept]);
+    }, [rows, kept, varying]);
     const open = (trial, instead) => go({ trial }, instead);
     const close = () => go({ trial: null });
     const leave = () => (at.trial !== undefined ? close() : distune.source.isLive && visit({}));
@@ -48,6 +44,7 @@
         <h1>${name}</h1>
         <strong role="status" aria-label="state">${status.state}</strong>
         <span class="quiet">${progressOf(status)}</span>
+        <${distune.GoTo} study=${study} choose=${open} />
         <nav class="sections" aria-label="sections">
           ${[["progress", "progress"], ...(filtered ? [["parameters", "parameters"]] : []), ["ranking", "ranking"],
              ...(failures ? [["failures", `failures (${failures})`]] : []), ["timeline", "timeline"]].map(([id, title]) =>
@@ -55,29 +52,36 @@
         </nav>
       </header>
       ${study.trouble && html`<p class="bad" role="alert">${study.trouble}</p>`}
+      <${distune.About} />
       ${about.actions && html`<${distune.Actions} study=${study} name=${name} best=${rows[0]} />`}
       <main class="cards">
-        <${distune.Answer} study=${study} best=${rows[0]} varying=${varying} logs=${about.logs} />
-        <section class="card" id="progress" aria-label="best so far, by trials"><h2>Best so far, by trials</h2><${distune.Chart} option=${drawn.trials} label=${findings.bestSoFar(study)} /></section>
-        <section class="card" aria-label="best so far, by time"><h2>Best so far, by time</h2><${distune.Chart} option=${drawn.time} label=${`${findings.bestSoFar(study)}, in ${distune.duration(status.elapsed)}`} /></section>
+        <${distune.Answer} study=${study} logs=${about.logs} choose=${open} />
+        <${distune.Words} />
+        <${distune.BestSoFar} study=${study} />
         ${status.running.length > 0 && html`<section class="card" aria-label="training now"><h2>Training now</h2>
           <${distune.Chart} option=${distune.charts.running(study)} label=${`learning curves: ${findings.running(study)}`} />
           <p>${status.running.map((one) => html`<button key=${one.trial} onClick=${() => open(one.trial)}>trial ${one.trial}<span class="quiet"> on ${one.host || one.worker}</span></button> `)}</p></section>`}
-        ${drawn.front && html`<section class="card" aria-label="the front"><h2>The front</h2><${distune.Chart} option=${drawn.front} label=${findings.front(rows)} on=${{ click: (what) => open(what.data[2]) }} /></section>`}
-        <${distune.Importance} study=${study} name=${name} />
-        ${failures > 0 && html`<div class="wide" id="failures" tabindex="-1"><${distune.Failures} study=${study} varying=${varying} choose=${open} /></div>`}
+        <${distune.Front} study=${study} rows=${rows} option=${front} choose=${open} />
+        <${distune.Stages} study=${study} />
+        <${distune.Importance} found=${mattered} />
+        ${failures > 0 && html`<div class="wide" id="failures" tabindex="-1"><${distune.Failures} study=${study} choose=${open} /></div>`}
+        <${distune.Stopped} study=${study} choose=${open} />
         ${filtered && html`<section class="card wide" id="parameters" aria-label="parameters and what they gave"><h2>Parameters and what they gave</h2>
-          <p class="quiet">Drag along an axis: all charts and the table keep what lies there.</p>
+          <p class="quiet">A line is a configuration: the better, the stronger; dashed: it failed. The parameters that mattered most come first, ten at most. Drag along an axis: all charts and the table keep what lies there.</p>
           <${Brushed} filter=${at.filter} setFilter=${(next) => go({ keep: distune.filter.toText(next) })}
             option=${filtered.parallel} label=${findings.parallel(study, rows, kept, varying)} /></section>`}
         <${distune.Ranking} study=${study} rows=${rows} kept=${kept} varying=${varying} at=${at} go=${go} open=${open} />
         ${filtered && html`<section class="card wide" aria-label="slices"><h2>One parameter at a time</h2>
+          <p class="quiet">A dot is a configuration; a triangle one that failed.</p>
           <div class="slices">${filtered.slices.map(([of, option]) => html`<div key=${of}><h3>${of}</h3>
             <${distune.Chart} option=${option} height=${180} label=${findings.slice(study, rows, of)} on=${{ click: (what) => open(what.data.value[2]) }} /></div>`)}</div>
         </section>`}
+        ${filtered && html`<${distune.HeatMap} study=${study} kept=${kept} names=${varying.slice(0, 9)} />`}
+        <${distune.Sections} choose=${open} />
         ${hasWorkers && html`<div class="wide" id="workers"><${distune.Workers} study=${study} /></div>`}
-        <section class="card wide" id="timeline" aria-label="who trained when"><h2>Who trained when</h2><${distune.Chart} option=${drawn.timeline} height=${80 + 26 * new Set(Object.values(study.trials).map((one) => one.worker)).size} label=${findings.timeline(study)} /></section>
+        <${distune.Timeline} study=${study} />
       </main>
+      <${distune.About} />
       ${at.trial !== undefined && html`<${distune.Trial} study=${study} name=${name} number=${Number(at.trial)} close=${close} actions=${about.actions} />`}`;
   }
 
@@ -128,7 +132,7 @@
       const chart = echarts.getInstanceByDom(place.current.querySelector(".chart"));
       if (chart) mark(chart);
     }, [text]);
-    return html`<div ref=${place} onPointerDown=${() => { drag.current = {}; }}><${distune.Chart} option=${drawn} height=${340} label=${label} on=${{ axisareaselected: brushed }} /></div>`;
+    return html`<div ref=${place} onPointerDown=${() => { drag.current = {}; }}><${distune.Chart} option=${drawn} height=${340} wide=${90 + 85 * drawn.parallelAxis.length} label=${label} on=${{ axisareaselected: brushed }} /></div>`;
   }
 
   const progressOf = (status) => [

@@ -48,7 +48,7 @@
           ...(one.formatter && { formatter: (cell) => asNode(latest.current.columns[one.field].formatter(cell)) }),
         })),
         initialSort: sorters(sort), rowFormatter: dress, nestedFieldSeparator: false,
-        columnDefaults: { headerSortTristate: true, sorter: inOrder, titleFormatter: (cell) => asNode(cell.getValue()) },
+        columnDefaults: { headerSortTristate: true, maxInitialWidth: 280, sorter: inOrder, titleFormatter: (cell) => asNode(cell.getValue()) },
       });
       made.on("tableBuilt", () => { table.current = made; named(place.current); put(); });
       made.on("rowClick", (event, row) => {

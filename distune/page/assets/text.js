@@ -5,6 +5,7 @@ const distune = {};
 /** Four significant digits, no trailing zeros; 1e-4 rather than 0.0001. */
 distune.number = (value) => {
   if (value === null || value === undefined) return "";
+  if (typeof value === "object") return JSON.stringify(value);
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
   const size = Math.abs(value);
