@@ -177,8 +177,8 @@ _PAINTED = """wanted => new Promise(resolve => {
   look();
 })"""
 #: Scrolls a table by so many pixels a frame; how long the frames were, in seconds.
-_SCROLLED = """async ([label, pixels, frames]) => {
-  const table = document.querySelector(`[aria-label="${label}"] .tabulator-tableholder`);
+_SCROLLED = """async ([inside, pixels, frames]) => {
+  const table = document.querySelector(`${inside} .tabulator-tableholder`);
   table.scrollIntoView({ block: 'center' });
   await new Promise(resolve => setTimeout(resolve, 1000));  // what the page has begun
   const gaps = [];
@@ -239,19 +239,23 @@ class Seen:
 # -- what is printed -----------------------------------------------------------------------------
 
 _ROUNDS = 3
-_STUDY = ("[aria-label='the answer'] .value", "[aria-label=ranking] .tabulator-row")
-_LIST = ("[aria-label=studies] .tabulator-row",)
+_RANKING, _STUDIES = "#ranking", "[aria-label='all studies']"
 
 
-def measure(logs: Path, address: str, wanted: tuple[str, ...], table_of: str) -> list[list[str]]:
-    """Rows of a table: what a server that is new has, then what others see of it."""
+def measure(logs: Path, address: str, *wanted: str, within: str) -> list[list[str]]:
+    """Rows of a table: what is seen of a server that is new, and then once more.
+
+    Args:
+        wanted: selectors of what has to be drawn, besides rows of the table `within` there.
+    """
+    wanted = (*wanted, f"{within} .tabulator-row")
     cold, warm, memory = [], [], []
     for _ in range(_ROUNDS):
         with serving(logs) as server:
             before = server.cpu
             cold.append(Seen(server.address + address, *wanted))
             first = server.cpu - before
-            warm.append(Seen(server.address + address, *wanted, scrolls=table_of))
+            warm.append(Seen(server.address + address, *wanted, scrolls=within))
             memory.append(server.memory)
             tell(f"{logs.name}: {cold[-1].painted:.2f} s, {warm[-1].painted:.2f} s")
     longest = [max(one.frames) * 1000 for one in warm]
@@ -283,9 +287,9 @@ def main() -> None:
             make_study(one, LARGE, options.trials)
             for number in range(options.studies):
                 make_study(many, f"study-{number:03}", 60)
-        rows = measure(one, f"#study={LARGE}", _STUDY, "ranking")
+        rows = measure(one, f"#study={LARGE}", "[aria-label=answer] .value", within=_RANKING)
         table([f"a study of {options.trials:,} trials", "", ""], rows)
-        rows = measure(many, "", _LIST, "studies")
+        rows = measure(many, "", within=_STUDIES)
         table([f"{options.studies} studies of 60 trials", "", ""], rows)
 
 
