@@ -117,7 +117,8 @@ class Dashboard:
             raise HTTPException(400, f"name 1 to {_MOST_FOLLOWED} studies")
         for name in names:
             watched = await self._watched(name)
-            if name not in self._streams:
+            known = self._streams.get(name)
+            if known is None or known.watched is not watched:
                 self._streams[name] = Stream(name, watched)
         sent = _as_events([self._streams[name] for name in names])
         headers = {"content-type": "text/event-stream"}

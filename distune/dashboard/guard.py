@@ -1,5 +1,6 @@
 """Who may ask the dashboard for anything, and what a browser may do with its answers."""
 
+import hashlib
 import hmac
 import ipaddress
 import re
@@ -11,7 +12,6 @@ from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_COOKIE = "distune-token"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
     "blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -65,10 +65,21 @@ class Guard:
             app = PlainTextResponse("This did not come from the dashboard's own page.\n", 403)
         elif self.token and self._is_token(given) and scope["method"] == "GET":
             app = RedirectResponse(scope["path"], 303)  # or it would be sent on with the address
-            app.set_cookie(_COOKIE, self.token, httponly=True, samesite="strict")
-        elif self.token and not self._is_token(_cookie(headers)):
+            # Not "strict": who comes from a link in a chat would be sent on without it.
+            app.set_cookie(self.cookie, self.token, httponly=True, samesite="lax")
+        elif self.token and not self._is_token(self._brought(headers)):
             app = PlainTextResponse("Open the address that the dashboard has printed.\n", 401)
         await app(scope, receive, with_headers)
+
+    @property
+    def cookie(self) -> str:
+        """Its name: those of one host are shared by all of its ports."""
+        return f"distune-{hashlib.sha256(self.token.encode()).hexdigest()[:8]}"
+
+    def _brought(self, headers: Headers) -> str:
+        """The token that a browser has kept, or that a program sends."""
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        return token if kind == "Bearer" else _cookie(headers, self.cookie)
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.token.encode())
@@ -85,9 +96,9 @@ class Guard:
         return origin != "" and origin == headers.get("host")
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie(headers: Headers, name: str) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return found.value if found is not None else ""

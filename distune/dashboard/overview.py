@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from distune.watch.display.state import doing_of, planned_trials
 from distune.watch.snapshot import Snapshot
 
 _TREND = 40  # points
+_AT_ONCE = 8  # studies that are looked at: a network file system takes its time for each
 _OFTEN, _SELDOM = 2.0, 16.0  # seconds between two looks at a study
 
 Row = dict[str, Any]
@@ -42,9 +44,11 @@ class Overview:
     def look(self, studies: Mapping[str, Watched]) -> list[Row]:
         """One that cannot be read says why, in `trouble`."""
         self._known = {name: self._known.get(name) or _Known() for name in studies}
-        for name, known in self._known.items():
-            if known.due <= time.monotonic():
-                known.take({"name": name, **_looked_at(studies[name])})
+        due = [name for name, known in self._known.items() if known.due <= time.monotonic()]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = pool.map(lambda name: _looked_at(studies[name]), due)
+            for name, row in zip(due, found, strict=True):
+                self._known[name].take({"name": name, **row})
         return [known.row for known in self._known.values()]
 
 

@@ -52,53 +52,58 @@ class Stream:
     """A study for any number of browsers, looked at while there is one."""
 
     def __init__(self, name: str, watched: Watched) -> None:
-        self._name, self._watched = name, watched
+        self._name, self.watched = name, watched
         self._follower = Follower()
         self._readers: set[Reader] = set()
         self._looking: asyncio.Task[None] | None = None
-        self._last = b""
 
     async def enter(self, reader: Reader) -> None:
         """All of the study, then what changes."""
         self._readers.add(reader)
         if self._looking is None or self._looking.done():
-            # What the first one is sent first, is all of it.
-            self._follower = Follower()
-            self._looking = asyncio.create_task(self._look_on())
+            self._looking = asyncio.create_task(self._look_on())  # sends all of it first
         else:
             await self._send_whole(reader)
 
     def leave(self, reader: Reader) -> None:
         self._readers.discard(reader)
+        if not self._readers:
+            self._follower = Follower()  # what it remembers of 10,000 trials is megabytes
 
     def end(self) -> None:
         for reader in self._readers:
             reader.end()
 
     async def _look_on(self) -> None:
-        while self._readers:
-            message = await to_thread.run_sync(self._look)
-            if message != self._last:
-                self._last = message
-                behind = [one for one in self._readers if not one.put(self._name, message)]
-                for reader in behind:
-                    await self._send_whole(reader)
-            await asyncio.sleep(_EVERY)
-        self._last = b""
+        try:
+            last = b""
+            while self._readers:
+                message = await to_thread.run_sync(self._look)
+                if message != last:
+                    last = message
+                    await self._send(message)
+                await asyncio.sleep(_EVERY)
+        finally:
+            self.end()  # where that went wrong, browsers come again
+
+    async def _send(self, message: bytes) -> None:
+        for reader in list(self._readers):
+            if not reader.put(self._name, message):
+                await self._send_whole(reader)
 
     async def _send_whole(self, reader: Reader) -> None:
         reader.put(self._name, await to_thread.run_sync(self._whole))
 
     def _look(self) -> bytes:
         try:
-            with self._watched.looked() as snapshot:
+            with self.watched.looked(_EVERY / 2) as snapshot:  # others may have looked just now
                 return self._follower.changes(snapshot)
         except DistuneError as error:
             return msgspec.json.encode({"trouble": str(error)})
 
     def _whole(self) -> bytes:
         try:
-            with self._watched.looked(_RECENT) as snapshot:
+            with self.watched.looked(_RECENT) as snapshot:
                 return self._follower.whole(snapshot)
         except DistuneError as error:
             return msgspec.json.encode({"trouble": str(error)})

@@ -1,5 +1,7 @@
 """`distune dashboard`: the studies in a browser."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,4 +43,5 @@ def dashboard(
     need("starlette", "uvicorn", extra="dashboard")
     from distune.dashboard.serving import serve
 
-    serve(logs.resolve(), host, port, terminal.say, acts=actions)
+    # Not resolved: a share that is away would hold it up here.
+    serve(Path(os.path.abspath(logs)), host, port, terminal.say, acts=actions)

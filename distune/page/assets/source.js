@@ -84,7 +84,8 @@
         const answer = await fetch(`${path(name)}/actions/${what}`, {
           method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
         });
-        return await answer.json();
+        const isOurs = answer.headers.get("content-type").startsWith("application/json");
+        return isOurs ? await answer.json() : { trouble: (await answer.text()).trim() };
       } catch {
         return { trouble: "the dashboard does not answer" };
       }
