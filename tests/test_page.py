@@ -37,6 +37,7 @@ GO = pathlib.Path(__file__).with_name("go")
 
 def train(params, trial):
     print("learning at", params["lr"])
+    (trial.dir / "notes.txt").write_bytes(bytes(2048))
     if trial.number % 8 == 5:
         raise ValueError(f"the loss is {params['lr']}, which is too much")
     good = 0.9 - 0.05 * (math.log10(params["lr"]) + 2) ** 2
@@ -200,6 +201,7 @@ def test_a_click_on_a_row_opens_its_trial(browser: Any, dashboard: Dashboard) ->
         assert len(series[-1]["data"]) == 6
         expect(trial).to_contain_text(re.compile(r"attempt \d: complete on \S+ \(cpu\)"))
         expect(trial).to_contain_text("learning at 0.")
+        expect(trial).to_contain_text("notes.txt (2 KiB)")
         expect(trial.locator("dt")).to_contain_text(["lr", "width", "optimizer", "epochs"])
         trial.get_by_role("button", name="close").click()
         expect(trial).to_have_count(0)

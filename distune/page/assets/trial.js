@@ -58,6 +58,7 @@
   function Attempt({ one, open }) {
     const { result, claim } = one;
     const failure = result && result.failure;
+    const left = Object.entries(one.artifacts || {});
     return html`<details open=${open}>
       <summary>attempt ${one.attempt}${one.purpose === "test" ? " (test)" : ""}: ${result ? result.outcome : one.state}
         ${claim && html` <span class="quiet">on ${claim.host} (${claim.device})</span>`}
@@ -65,6 +66,7 @@
       ${failure && html`<p class="bad">${failure.message}</p>`}
       ${result && result.reason && html`<p>${result.reason}</p>`}
       ${one.checkpoints && one.checkpoints.length > 0 && html`<p class="quiet">checkpoints: ${one.checkpoints.map((c) => `step ${c.step}`).join(", ")}</p>`}
+      ${left.length > 0 && html`<p>files: ${left.map(([path, bytes]) => `${path} (${distune.bytes(bytes)})`).join(", ")}</p>`}
       ${failure && failure.traceback && html`<pre tabindex="0" aria-label="traceback">${failure.traceback}</pre>`}
       ${one.output && html`<pre tabindex="0" aria-label="output">${one.output}</pre>`}
     </details>`;
