@@ -140,6 +140,14 @@ def test_a_study_that_runs_is_followed_from_the_list_to_its_end(
         expect(one.page.get_by_role("region", name="training now")).to_have_count(0)
 
 
+def test_what_a_trial_says_is_text_and_no_markup(browser: Any, dashboard: Dashboard) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, "#study=digits") as one:
+        expect(rows(one)).to_have_count(24)
+        assert MARKUP in column(one, "params.optimizer")
+        assert one.page.locator(".table b").count() == 0
+
+
 def drag_along(one: Opened, axis: int, low: float, high: float) -> None:
     """Drags the mouse along an axis of the parallel coordinates, between two values."""
     one.chart("parallel coordinates")
