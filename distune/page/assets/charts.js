@@ -299,10 +299,12 @@
   function running(study) {
     const { running: attempts, metric } = study.status;
     return {
+      grid: { ...basics().grid, right: 44 },
       xAxis: axis("steps"),
       yAxis: axis(metric, {}),
       series: attempts.filter((one) => one.curve.length).map((one) => ({
         type: "line", id: String(one.trial), name: `trial ${one.trial}`, showSymbol: one.curve.length < 3,
+        endLabel: { show: true, formatter: String(one.trial), color: distune.colour("ink") }, lineStyle: { type: ["solid", "dashed", "dotted"][one.trial % 3] },
         data: one.curve.map((y, i) => [i + 1, y]), tooltip: { formatter: () => `trial ${one.trial}: ${distune.number(one.value)}` },
       })),
     };

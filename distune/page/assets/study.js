@@ -60,7 +60,8 @@
         <${distune.Words} />
         <${distune.BestSoFar} study=${study} />
         ${status.running.length > 0 && html`<section class="card" aria-label="training now"><h2>Training now</h2>
-          <${distune.Chart} option=${distune.charts.running(study)} label=${`learning curves: ${findings.running(study)}`} />
+          ${status.running.some((one) => one.curve.length) ? html`<${distune.Chart} option=${distune.charts.running(study)} label=${`learning curves: ${findings.running(study)}`} />`
+            : html`<p class="quiet chart" style="height:280px">Nothing has been reported yet.</p>`}
           <p>${status.running.map((one) => html`<button key=${one.trial} onClick=${() => open(one.trial)}>trial ${one.trial}<span class="quiet"> on ${one.host || one.worker}</span></button> `)}</p></section>`}
         <${distune.Front} study=${study} rows=${rows} option=${front} choose=${open} />
         <${distune.Stages} study=${study} />
