@@ -205,6 +205,7 @@ def test_the_answer_says_how_sure_it_is_and_what_it_beats() -> None:
     assert "4 trials counted (4 complete), by 1 worker in 3m00s, with 40s of training." in " ".join(
         words_of(made)
     )
+    assert answer["command"] == "distune master --space best.json --workers 1"
     space = json.loads(answer["space"])
     assert (space["params"], space["repeats"]) == ({"lr": 0.1}, 2)
 

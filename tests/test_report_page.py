@@ -405,7 +405,7 @@ def test_what_failed_is_told_once_with_what_it_has_in_common(browser: Any, tmp_p
             )
         )  # fmt: skip
         file = a_file(made[-1].trial, made[-1].worker, 0.0, curve(0.9, 10.0))
-        files[i] = replace(file, result=made[-1].result)
+        files[i] = replace(file, result=made[-1].result, output=f"printed by {i}")
     page = write_page(study_data(a_study(), made, files=files), tmp_path / "failures.html")
     with opened(browser, page) as one:
         failed = card(one, "what failed")
@@ -413,6 +413,7 @@ def test_what_failed_is_told_once_with_what_it_has_in_common(browser: Any, tmp_p
         assert "7 of 7 have lr >= 0.082 and optimizer rmsprop, where 0 of 41" in failed.inner_text()
         failed.get_by_role("button", name="15", exact=True).click()
         one.page.get_by_text("Traceback: train.py, line 12").wait_for()
+        assert "printed by 15" in one.page.locator("aside").inner_text()
         assert one.errors == []
 
 

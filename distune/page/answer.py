@@ -1,6 +1,7 @@
 """What a study has found, in words: what a reader sees first. Pure."""
 
 import math
+import shlex
 import statistics
 from typing import Any
 
@@ -47,7 +48,9 @@ def answer_of(history: History) -> dict[str, Any]:
         "setting": _setting(winner, names),
         "words": [*_beaten(history, winner, decimals), *_tested(history, winner)],
         "space": best_space(history),
-        "command": "distune master --space best.json --workers 1",
+        "command": shlex.join(
+            ["distune", "master", "--space", "best.json", "--workers", "1", *study.offer]
+        ),
     }
 
 

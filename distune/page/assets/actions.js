@@ -52,10 +52,10 @@
       <div class="tools"><button>enqueue</button><button type="button" onClick=${leave}>cancel</button></div></form>`;
   }
 
-  /** Trains a failed trial again. */
-  function Retry({ name, number }) {
+  /** Trains a failed trial again; what that said stays while the trial is on its way. */
+  function Retry({ name, number, hasFailed }) {
     const [said, act] = useAct(name);
-    return html`<span><button onClick=${() => act("retry", { trials: [number] })}>retry</button> <${Said} said=${said} /></span>`;
+    return html`<p>${hasFailed && html`<button onClick=${() => act("retry", { trials: [number] })}>retry</button>`} <${Said} said=${said} /></p>`;
   }
 
   Object.assign(distune, { Actions, Retry });

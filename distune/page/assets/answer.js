@@ -18,6 +18,7 @@
       <p><b>${answer.setting}</b></p>
       <ul>${[...confirmed, ...answer.words].map((line) => html`<li>${line}</li>`)}</ul>
       <${Copied} label="the parameters" text=${JSON.stringify(params)} />
+      <p class="quiet">To train it again${distune.source.isLive ? "" : ", save the best.json of below, and start"}:</p>
       <${Copied} label="the command that trains it again" text=${distune.source.isLive ? command(study, logs) : answer.command} />
       <details><summary>best.json</summary><p><${Copy} label="best.json" text=${answer.space} /></p><pre tabindex="0" aria-label="best.json">${answer.space}</pre></details>
     </section>`;

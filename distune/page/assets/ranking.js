@@ -35,7 +35,7 @@
     return [
       distune.numeric({ title: "#", field: "rank", frozen: true, width: 52 }),
       distune.numeric({ title: "trial", field: "first", width: 70 }),
-      distune.numeric({ title: metric, field: "value", minWidth: 90, maxInitialWidth: 118, formatter: distune.barred(share, value) }),
+      distune.numeric({ title: metric, field: "value", minWidth: 90, maxInitialWidth: innerWidth < 600 ? 118 : 200, formatter: distune.barred(share, value) }),
       ...(has("spread") ? [distune.numeric({ title: "spread", field: "spread", formatter: (cell) => (cell.getValue() === null ? "" : value(cell)) })] : []),
       ...varying.map((name) => distune.numeric({ title: name, field: `params.${name}` })),
       ...distune.moreColumns(study, rows),

@@ -59,8 +59,8 @@
   const done = ({ counted, planned }) => (counted === undefined ? "" : planned ? `${counted} of ${planned}` : String(counted));
 
   const columns = [
-    { title: "mark", field: "mark", headerSort: false, width: 62, hozAlign: "center", cssClass: "mark", formatter: box },
-    { title: "study", field: "name", minWidth: 130 },
+    { title: "mark", field: "mark", headerSort: false, width: 56, hozAlign: "center", cssClass: "mark", formatter: box },
+    { title: "study", field: "name", minWidth: 100 },
     distune.numeric({ title: "trials", field: "counted", minWidth: 90, formatter: distune.barred((cell) => cell.getValue() / cell.getData().planned || 0, (cell) => done(cell.getData())) }),
     distune.numeric({ title: "best", field: "best", formatter: (cell) => (cell.getValue() === undefined ? "" : distune.value(cell.getValue())) }),
     { title: "of", field: "metric" },

@@ -15,7 +15,8 @@
     const counted = study && study.configurations;
     const rows = useMemo(() => (isThere ? study.order.map((first) => ({ first, ...study.configurations[first] })) : []), [counted]);
     const mattered = distune.useImportance(study, name);
-    const varying = useMemo(() => (isThere ? distune.byImportance(distune.varying(study), mattered) : []), [counted, mattered]);
+    const columns = useMemo(() => (isThere ? distune.varying(study) : []), [counted]); // which keep their places
+    const varying = useMemo(() => distune.byImportance(columns, mattered), [columns, mattered]);
     const front = useMemo(() => isThere && study.status.objectives && distune.charts.front(study, rows), [counted]);
     const metric = isThere ? study.status.metric : "";
     const kept = useMemo(() => distune.filter.kept(rows, at.filter, metric, at.find), [rows, at.filter, at.find]);
@@ -70,7 +71,7 @@
           <p class="quiet">A line is a configuration: the better, the stronger; dashed: it failed. The parameters that mattered most come first, ten at most. Drag along an axis: all charts and the table keep what lies there.</p>
           <${Brushed} filter=${at.filter} setFilter=${(next) => go({ keep: distune.filter.toText(next) })}
             option=${filtered.parallel} label=${findings.parallel(study, rows, kept, varying)} /></section>`}
-        <${distune.Ranking} study=${study} rows=${rows} kept=${kept} varying=${varying} at=${at} go=${go} open=${open} />
+        <${distune.Ranking} study=${study} rows=${rows} kept=${kept} varying=${columns} at=${at} go=${go} open=${open} />
         ${filtered && html`<section class="card wide" aria-label="slices"><h2>One parameter at a time</h2>
           <p class="quiet">A dot is a configuration; a triangle one that failed.</p>
           <div class="slices">${filtered.slices.map(([of, option]) => html`<div key=${of}><h3>${of}</h3>

@@ -112,7 +112,7 @@
     });
     const came = (event) => { hasFocus.current = Boolean(event.target.closest(".tabulator-row")); };
     const left = (event) => { if (event.relatedTarget) hasFocus.current = false; };
-    return html`<div class="table" aria-label=${label} ref=${place} onFocusIn=${came} onFocusOut=${left}></div>`;
+    return html`<div class="table" aria-label=${label} ref=${place} onfocusin=${came} onfocusout=${left}></div>`;
   }
 
   /** A column's head can be reached by Tab, and sorts by enter. */

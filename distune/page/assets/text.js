@@ -42,6 +42,12 @@ distune.duration = (seconds) => {
   return `${Math.round(minutes / 1440)} days`;
 };
 
+/** 2048 is 2 KiB. */
+distune.bytes = (count) => {
+  const power = count < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(count) / 10));
+  return `${Number((count / 1024 ** power).toPrecision(3))} ${["bytes", "KiB", "MiB", "GiB", "TiB"][power]}`;
+};
+
 /** A setting in words: "lr 0.1, optimizer sgd". */
 distune.setting = (params, names) =>
   names.filter((name) => params[name] !== undefined && params[name] !== null)

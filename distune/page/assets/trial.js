@@ -35,7 +35,7 @@
         <button class="right" onClick=${close}>close</button></div>
       <p>${row && typeof row.value === "number" && html`${study.status.metric} ${distune.value(row.value)}`}
         ${place && place.rank && html` <span class="quiet">rank ${place.rank} of ${study.order.length}</span>`}</p>
-      ${actions && hasFailed && html`<${distune.Retry} key=${number} name=${name} number=${number} />`}
+      ${actions && html`<${distune.Retry} key=${number} name=${name} number=${number} hasFailed=${hasFailed} />`}
       ${(own.length > 1 || Object.keys(curves).length > 0) && html`<${distune.Chart} key=${number} height=${240} label=${`its learning curve among others: ${distune.findings.trial(study, number, own)}`}
         option=${distune.charts.amongOthers(study, number, own, curves)} />`}
       <h3>Parameters</h3><${Params} params=${params} varying=${distune.varying(study)} />
@@ -58,6 +58,7 @@
   function Attempt({ one, open }) {
     const { result, claim } = one;
     const failure = result && result.failure;
+    const left = Object.entries(one.artifacts || {});
     return html`<details open=${open}>
       <summary>attempt ${one.attempt}${one.purpose === "test" ? " (test)" : ""}: ${result ? result.outcome : one.state}
         ${claim && html` <span class="quiet">on ${claim.host} (${claim.device})</span>`}
@@ -65,6 +66,7 @@
       ${failure && html`<p class="bad">${failure.message}</p>`}
       ${result && result.reason && html`<p>${result.reason}</p>`}
       ${one.checkpoints && one.checkpoints.length > 0 && html`<p class="quiet">checkpoints: ${one.checkpoints.map((c) => `step ${c.step}`).join(", ")}</p>`}
+      ${left.length > 0 && html`<p>files: ${left.map(([path, bytes]) => `${path} (${distune.bytes(bytes)})`).join(", ")}</p>`}
       ${failure && failure.traceback && html`<pre tabindex="0" aria-label="traceback">${failure.traceback}</pre>`}
       ${one.output && html`<pre tabindex="0" aria-label="output">${one.output}</pre>`}
     </details>`;
