@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import threading
 import time
 import zlib
 from collections import Counter
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from distune.dashboard import streaming, watching
@@ -325,7 +327,8 @@ def test_what_mattered_is_what_the_command_says(lab: Lab) -> None:
     server = Server(lab)
     found = server.json("/api/studies/digits/importance")
     done = lab.run("importance", "digits", "--json", "--logs", str(lab.logs))
-    assert found == json.loads(done.stdout)
+    said = json.loads(done.stdout)
+    assert {name: found[name] for name in said} == said
     written(lab, "few")
     assert "too few" in server.json("/api/studies/few/importance")["unknown"]
 
@@ -534,12 +537,22 @@ def test_a_study_that_is_damaged_says_so_in_its_row_and_the_others_go_on(lab: La
     assert server.status("/api/studies/digits/curves") == 200
 
 
-def test_it_ends_at_once_when_it_is_asked_to_though_a_browser_follows(server: Server) -> None:
+def test_it_ends_when_it_is_asked_to_though_a_browser_follows_and_waits(lab: Lab) -> None:
+    written(lab, many=300)
+    server = Server(lab)
     following = server.follow("digits")
     next(following)
+    asked = threading.Thread(target=server.status, args=["/api/studies/digits/importance"])
+    asked.start()
+    me = psutil.Process(server.process.pid)
+    wait_until(me.children, what="it works out what mattered")
+    (child,) = me.children()
     server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(20) == 130
+    assert server.process.wait(PATIENCE) == 130
+    wait_until(lambda: not child.is_running(), what="nobody works for it any more")
     assert list(following) == []
+    asked.join()
+    assert "ERROR" not in lab.log_of(server.process)
 
 
 # -- what it costs ---------------------------------------------------------------------------------

@@ -16,25 +16,32 @@ from distune.training.children import python_command
 _PATIENCE = 300.0  # seconds
 
 
-def importance_of(study: Study, lines: Sequence[bytes]) -> dict[str, Any]:
-    """As `page.importance` says it; or `{"unknown": why}`.
+class ImportanceOf:
+    """`ImportanceOf(study, lines).found()`: as `page.importance` says it; or `{"unknown": why}`.
 
     Args:
         lines: of what is counted, and of what is dropped, as the study's files have them.
     """
-    document = records.encode_document(study)
-    try:
-        done = subprocess.run(
-            python_command(__name__),
-            input=b"%d\n%s%s" % (len(document), document, b"".join(lines)),
-            stdout=subprocess.PIPE,
-            timeout=_PATIENCE,
-            check=True,
-        )
-    except subprocess.SubprocessError as error:
-        return {"unknown": f"it could not be worked out: {error}"}
-    found: dict[str, Any] = msgspec.json.decode(done.stdout)
-    return found
+
+    def __init__(self, study: Study, lines: Sequence[bytes]) -> None:
+        document = records.encode_document(study)
+        self._told = b"%d\n%s%s" % (len(document), document, b"".join(lines))
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(python_command(__name__), stdin=pipe, stdout=pipe)
+
+    def found(self) -> dict[str, Any]:
+        with self._process as process:
+            try:
+                answer, _ = process.communicate(self._told, _PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if process.returncode:
+            return {"unknown": "it could not be worked out"}
+        found: dict[str, Any] = msgspec.json.decode(answer)
+        return found
+
+    def end(self) -> None:
+        self._process.kill()
 
 
 def main() -> None:

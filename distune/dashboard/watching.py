@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distune.dashboard.importance import importance_of
+from distune.dashboard.importance import ImportanceOf
 from distune.errors import BadRecord, DistuneError, NotAFolder, ShareError, UserError
 from distune.page.curves import Point, points, sample
 from distune.share import records
@@ -42,6 +42,7 @@ class Watched:
         self._identified = -math.inf
         self._curves: dict[int, list[Point]] = {}
         self._importance: tuple[int, dict[str, Any]] | None = None
+        self._working: ImportanceOf | None = None
 
     @contextmanager
     def looked(self, age: float = 0.0) -> Iterator[Snapshot]:
@@ -129,9 +130,15 @@ class Watched:
             if known is not None and known[0] == count:
                 return known[1]
             lines = [*history.lines(), *map(records.encode, history.drops)]
-        found = importance_of(history.study, lines)
+        self._working = ImportanceOf(history.study, lines)
+        found = self._working.found()
         self._importance = count, found
         return found
+
+    def end(self) -> None:
+        """What is worked out is wanted no more."""
+        if self._working is not None:
+            self._working.end()
 
 
 class Studies:
@@ -165,6 +172,10 @@ class Studies:
         if name not in self._watched and name not in self.there():
             raise UserError(f"there is no study of that name in {self.logs}")
         return self._watched[name]
+
+    def end(self) -> None:
+        for one in self._watched.values():
+            one.end()
 
     def _again(self, name: str) -> Store:
         found = find_studies(self.logs, name).get(name)
