@@ -28,7 +28,7 @@ from typing import Any
 import distune
 from distune.cli.app import main as command_line
 from distune.errors import DistuneError
-from distune.report.reading import FIGURES_LIMIT, plotly_script
+from distune.report.reading import FIGURES_LIMIT
 from distune.share import protocol, records
 from distune.share.find_studies import open_study
 from distune.share.folder import MOST_NAMES
@@ -564,7 +564,6 @@ def check(thing: Thing, clean: Mapping[str, Cost]) -> tuple[str, list[str]]:
 def run(words: Sequence[str], names: int | None = None) -> int:
     """Print a table of those whose names have one of these words in them; the exit status."""
     importlib.import_module("distune.report.writing")  # once, not in each child
-    plotly_script()
     nothing = Thing(lambda bench: None)
     clean = measure(nothing) | {"doctor": measure(replace(nothing, readers=OF_THE_LOGS))["doctor"]}
     print("| what lies there | memory more than without it | processor time more |")

@@ -158,6 +158,11 @@ class MemoryFolder:
             return list(self._rng.choice(old))
         return fresh
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        files = self.share.files
+        paths = {name: f"{folder}/{name}" for name in self.names(folder)}
+        return {name: len(files[path]) for name, path in paths.items() if path in files}
+
     def _is_hidden(self, path: str) -> bool:
         """Whether another client was renaming this file while we listed: once at most."""
         when, client = self.share.renamed.get(path, (-math.inf, None))

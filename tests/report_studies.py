@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distune.report.reading import plotly_script
 from distune.report.study_data import StudyData
 from distune.report.writing import write_report
 from distune.search.ranking import History
@@ -198,6 +197,15 @@ def a_file(trial: Trial, worker: str, time: float, reports: Sequence[Report]) ->
     return AttemptFile(trial, claim, tuple(reports), None)
 
 
-def write_page(study_data: StudyData, path: Path) -> Path:
+#: What the command says of itself.
+ABOUT = {
+    "written": "2026-12-01 03:15 UTC",
+    "version": "0.1.0",
+    "host": "gpu7",
+    "command": "distune report --study digits",
+}
+
+
+def write_page(study_data: StudyData, path: Path, color_by: str | None = None) -> Path:
     """The page of a report, as `distune report` makes it."""
-    return write_report(study_data, plotly_script(), path)
+    return write_report(study_data, ABOUT, path, color_by)

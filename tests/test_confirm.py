@@ -24,7 +24,7 @@ from distune.master.extending import extend
 from distune.master.master import Master
 from distune.master.verification import verify
 from distune.report.reading import read_study
-from distune.report.summary import summary
+from distune.report.words import words_of
 from distune.search.asked import asked_to_confirm, trial_of
 from distune.search.confirming import Confirmation, confirm
 from distune.search.ranking import History
@@ -664,7 +664,7 @@ def test_every_view_says_who_wins_and_how_lucky_the_search_was(tmp_path: Path) -
     assert parse_space_file(json.dumps(best), "best.json").repeats == len(winner.confirming)
 
     data = read_study(one.store)
-    page = " ".join(str(block) for block in summary(data).blocks)
+    page = " ".join(words_of(data))
     assert verdict[1:] in page
     assert luck[1:] in page
     rows = {row.number for row in trial_rows(snapshot.history)}

@@ -19,11 +19,10 @@ from distune.export.importance import Unknown, importances
 from distune.export.leaderboard import best_space, leaderboard_csv
 from distune.export.optuna_bridge import optuna_study
 from distune.export.table import TrialTable
-from distune.report import front as front_section
-from distune.report import progress
-from distune.report.blocks import Plot, Table
+from distune.page.answer import answer_of
+from distune.page.study import counted_of
 from distune.report.study_data import StudyData
-from distune.report.summary import ranking, summary
+from distune.report.words import words_of
 from distune.search.ranking import History
 from distune.search.within import best_within, parse_limit
 from distune.share.protocol import AttemptName
@@ -128,7 +127,7 @@ def test_where_all_break_a_constraint_each_view_says_which_is_nearest() -> None:
     nearest = "of the nearest, trial 0, parameters 1000 is 500 above 500"
     assert nearest in no_feasible(snapshot)
     assert nearest in text_of(final_table(snapshot, 200), 200)
-    assert nearest in words(summary(StudyData(snapshot)))
+    assert nearest in answer_of(snapshot.history)["nothing"]
     assert best_space(snapshot.history) is None
     assert "★" not in text_of(status_text(snapshot, 120))
 
@@ -244,36 +243,19 @@ def test_what_is_not_there_within_limits_is_said_in_one_line() -> None:
 # -- the report ----------------------------------------------------------------------------
 
 
-def words(section: Any) -> str:
-    return " ".join(getattr(block, "text", "") for block in section.blocks)
-
-
-def test_the_report_draws_the_front_and_lists_it() -> None:
+def test_the_page_has_the_front_what_breaks_a_constraint_and_says_what_they_are() -> None:
     data = StudyData(seen(some()))
-    section = front_section.section(data)
-    assert section is not None
-    plot, table = section.blocks
-    assert isinstance(plot, Plot)
-    assert isinstance(table, Table)
-    dots, line, crosses = plot.figures[""]["data"]
-    assert (line["x"], line["y"]) == ([1.25, 30.0, 75.0], [0.5, 0.97, 0.98])
-    assert (crosses["x"], crosses["y"]) == ([4.0], [0.99])
-    assert len(dots["x"]) == 4
-    assert [row[0] for row in table.rows] == ["1", "3", "0"]
-    ranked = ranking(data)
-    assert ranked is not None
-    (all_of_them,) = ranked.blocks
-    assert isinstance(all_of_them, Table)
-    assert "parameters 50.0k above 200k" in all_of_them.rows[4]
-    assert [("◇" in row) for row in all_of_them.rows] == [True, True, True, False, False]
-    assert "Ranked by its objectives (maximize acc, minimize seconds)" in words(summary(data))
-    search = progress.section(data)
-    assert search is not None
-    assert "The best single trial has acc 0.9800: trial 1" in words(
-        search
-    )  # not the infeasible one
-    plain = histories.history_of(study(metric="acc", direction="maximize"), [run(0, 0.5)])
-    assert front_section.section(StudyData(seen(plain))) is None
+    counted = counted_of(data.history)
+    ranked = [counted["configurations"][first] for first in counted["order"]]
+    assert [one["trials"][0] for one in ranked if one["front"]] == [1, 3, 0]
+    (broken,) = ranked[4]["violations"]
+    assert (broken["name"], broken["excess"], broken["limit"]) == ("parameters", 50_000, "max")
+    words = " ".join(words_of(data))
+    assert "Ranked by its objectives (maximize acc, minimize seconds)" in words
+    assert "The best single trial has acc 0.9800: trial 1" in words  # not the infeasible one
+    answer = answer_of(data.history)
+    assert answer["trial"] == 1
+    assert answer["words"][0] == "The best of the front by acc; the front has 2 others."
 
 
 # -- importance ----------------------------------------------------------------------------

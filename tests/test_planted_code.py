@@ -25,8 +25,9 @@ PLANTED = (
     *("math", "multiprocessing", "os", "pickle", "queue", "random", "re", "runpy", "secrets"),
     *("select", "shutil", "signal", "site", "socket", "statistics", "string", "subprocess"),
     *("tempfile", "threading", "traceback", "types", "typing", "uuid", "warnings", "zipfile"),
-    *("distune", "filelock", "msgspec", "numpy", "optuna", "pandas", "plotly", "psutil"),
-    *("pyarrow", "pydantic", "rich", "torch", "torchvision", "typer", "typing_extensions"),
+    *("distune", "filelock", "msgspec", "numpy", "optuna", "pandas", "psutil"),
+    *("pyarrow", "pydantic", "rich", "starlette", "torch", "torchvision", "typer"),
+    *("typing_extensions", "uvicorn"),
     *("conftest", "sitecustomize", "usercustomize", "__init__", "__main__", "train"),
 )
 #: Not `python -m distune`, for which Python itself looks in the current directory first.
@@ -92,6 +93,7 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         "worker": ["--logs", ".", "--device", "cpu", *objective],
         "doctor": ["--logs", "."],
         "report": ["--logs", "."],
+        "dashboard": ["--logs", ".", "--host", "192.0.2.1"],  # a mistake: of no host
         "export": ["--logs", "."],
         "show": ["1", "--logs", "."],
         "try": ["--space", str(space), *objective],
@@ -109,9 +111,10 @@ def test_no_command_runs_what_is_planted_in_the_folder_where_it_is_typed(planted
         "extend": ["space", "2", "--set", "x=2", "--logs", "."],
         "launch": ["slurm", "--logs", ".", "--dry-run"],
     }
+    mistakes = ("dashboard", "data", "importance", "pause")
     assert set(typed) == set(COMMANDS)
     for command, arguments in typed.items():
-        planted.run(command, *arguments, status=2 * (command in ("data", "importance", "pause")))
+        planted.run(command, *arguments, status=2 * (command in mistakes))
     planted.run("launch", "ssh", "--logs", ".", "--dry-run", "nowhere")
     planted.run(
         *("launch", "k8s", "--dry-run", "--space", str(space), "--claim", "c", "--image", "i"),

@@ -1,57 +1,48 @@
-"""What a report says and draws, against numbers worked out by hand; and the command."""
+"""What a report says and what is in it, against numbers worked out by hand; and the command."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 import math
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
-from PIL import Image
 
-from distune.report import (
-    cost,
-    curve_data,
-    curves,
-    heat_map,
-    importance,
-    parameters,
-    progress,
-    summary,
-    winner,
-    workers,
-)
+from distune.page.answer import answer_of
+from distune.page.curves import sample
+from distune.page.failures import failure_groups, shared_words
+from distune.page.frozen import frozen_page
+from distune.page.importance import importance_of
+from distune.report import cost, curve_data, curves, progress, winner, workers
 from distune.report.blocks import Choice, Paragraph, PictureGrid, Plot, Row, Section, Table
-from distune.report.groups import Group, classes, even_classes, groups_of
-from distune.report.plotting import safe_figure
+from distune.report.charts import Chart, Line, left_out, scale
+from distune.report.groups import Group, even_classes, groups_of
+from distune.report.page_data import page_data, sections
 from distune.report.reading import read_study
-from distune.report.study_data import StudyData, sample, value_of
-from distune.report.writing import all_sections, html_page
+from distune.report.study_data import StudyData, value_of
+from distune.report.words import words_of
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile, encode, encode_document
 from distune.share.store import Store
 from distune.study import figures
-from distune.study.space import CategoricalParameter
 from distune.study.trial import Failure, Outcome, Purpose, Report, Result
 from tests.conftest import Lab
 from tests.histories import append_history
 from tests.report_studies import (
+    ABOUT,
     a_file,
     a_history,
     a_search,
+    a_setting,
     a_study,
     counted,
     curve,
@@ -71,11 +62,11 @@ def plots_of(section: Section | None) -> list[Plot]:
     return found
 
 
-def figures_of(section: Section | None) -> list[dict[str, Any]]:
-    return [figure for plot in plots_of(section) for figure in plot.figures.values()]
+def charts_of(section: Section | None) -> list[Chart]:
+    return [chart for plot in plots_of(section) for chart in plot.charts.values()]
 
 
-def words_of(section: Section | None) -> str:
+def said_in(section: Section | None) -> str:
     return " ".join(b.text for b in (section.blocks if section else ()) if isinstance(b, Paragraph))
 
 
@@ -161,68 +152,129 @@ def test_orders_are_permutations_and_the_same_for_the_same_seed() -> None:
     assert orders == [tuple(map(int, order)) for order in progress.random_orders(6, 50)]
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_bands_never_get_worse_again(direction: Any) -> None:
+    bands = progress.bands_of(a_search(150, direction=direction))
+    assert bands is not None
+    for over in ("trials", "training"):
+        for level in bands[over]["quantiles"]:
+            known = [value for value in level if not math.isnan(value)]
+            assert len(known) > 50
+            gains = [b - a for a, b in pairwise(known)]
+            assert all(gain * (1 if direction == "maximize" else -1) >= 0 for gain in gains)
+
+
 def test_only_a_random_search_is_reshuffled() -> None:
-    def names(sampler: str) -> set[str]:
-        made = a_search(20, sampler=sampler, params={})
-        return {
-            trace["name"]
-            for figure in figures_of(progress.section(made))
-            for trace in figure["data"]
-        }
-
-    assert "median order" in names("random")
-    assert names("grid") == {"as it happened"}
+    assert progress.bands_of(a_search(20, sampler="random", params={})) is not None
+    assert progress.bands_of(a_search(20, sampler="grid", params={})) is None
+    assert progress.bands_of(a_search(2)) is None
 
 
-def test_a_search_is_drawn_as_it_happened_in_trials_training_time_and_time_of_the_study() -> None:
-    trials = [
-        counted(i, value, seconds=10.0, elapsed=elapsed)
-        for i, (value, elapsed) in enumerate([(0.5, 11.0), (0.4, 12.0), (0.8, 30.0)])
-    ]
-    against_trials, training, running = figures_of(
-        progress.section(study_data(a_study(sampler="grid"), trials))
-    )
-    assert [(t["x"], t["y"]) for t in against_trials["data"]] == [([1, 3], [0.5, 0.8])]
-    assert [(t["x"], t["y"]) for t in training["data"]] == [([10, 30], [0.5, 0.8])]
-    assert [(t["x"], t["y"]) for t in running["data"]] == [([11, 30], [0.5, 0.8])]
-
-
-def test_a_few_diverged_trials_do_not_squeeze_the_others() -> None:
-    trials = [counted(i, 0.1 if i == 7 else 0.98 + i / 10_000) for i in range(100)]
-    figure = figures_of(progress.section(study_data(a_study(), trials)))[0]
-    low, high = figure["layout"]["yaxis"]["range"]
-    assert 0.97 < low < 0.985
-    assert 0.9899 < high < 1
+def test_a_few_diverged_trials_do_not_squeeze_the_others_and_it_is_said() -> None:
+    values = [0.1 if i == 7 else 0.98 + i / 10_000 for i in range(100)]
+    shown = scale(values, "maximize")
+    assert 0.97 < shown["low"] < 0.985
+    assert 0.9899 < shown["high"] < 1
+    assert left_out(values, "maximize") == " The scale leaves out the worst tenth: 6 of 100."
+    assert left_out([0.9, 0.95, 0.99] * 10, "maximize") == ""
+    assert scale([10.0**-i for i in range(5)], "minimize") == {"log": True}
 
 
 # -- words and tables ------------------------------------------------------------------------------
 
 
-def test_the_summary_says_what_was_found() -> None:
+def a_history_of(*pairs: tuple[float, float], **fields: Any) -> StudyData:
+    """Trials of a learning rate and a value each, an hour apart."""
     trials = [
-        counted(i, value, params={"lr": lr}, repeat=i % 2, elapsed=60.0 * i)
-        for i, (lr, value) in enumerate([(0.1, 0.9), (0.1, 0.8), (0.2, 0.5), (0.2, 0.5)])
+        counted(i, value, params={"lr": lr}, repeat=i % fields.get("repeats", 1), elapsed=60.0 * i)
+        for i, (lr, value) in enumerate(pairs)
     ]
-    words = words_of(summary.summary(study_data(a_study({"lr": [0.1, 0.2]}, repeats=2), trials)))
-    assert "0.8500 ± 0.0707 (standard deviation over 2 repeats): lr 0.1" in words
-    assert "4 trials counted (4 complete), by 1 worker in 3m00s, with 40s of training." in words
+    return study_data(a_study({"lr": [0.1, 0.2, 0.3]}, **fields), trials)
 
 
-def test_the_table_has_a_hundred_rows_and_says_how_many_there_are() -> None:
-    (table,) = summary.ranking(a_search(1000)).blocks  # type: ignore[union-attr]
-    assert isinstance(table, Table)
-    assert len(table.rows) == 100
-    assert "of 1,000" in table.caption
-    assert len({len(row) for row in [table.header, *table.rows]}) == 1
-    assert table.rows[0][0] == "1"
+def test_the_answer_says_how_sure_it_is_and_what_it_beats() -> None:
+    made = a_history_of((0.1, 0.9), (0.1, 0.8), (0.2, 0.84), (0.2, 0.84), repeats=2)
+    answer = answer_of(made.history)
+    assert answer["value"] == "val_accuracy 0.8500 ± 0.0707"
+    assert answer["spread"] == "±: the standard deviation over 2 repeats that differ by their seeds"
+    assert answer["setting"] == "lr 0.1"
+    assert answer["words"][0] == (
+        "The next best, trial 2, has 0.8400: nearer than the spread, so the two may change places "
+        "in a repetition."
+    )
+    assert "4 trials counted (4 complete), by 1 worker in 3m00s, with 40s of training." in " ".join(
+        words_of(made)
+    )
+    assert answer["command"] == "distune master --space best.json --workers 1"
+    space = json.loads(answer["space"])
+    assert (space["params"], space["repeats"]) == ({"lr": 0.1}, 2)
 
 
-def test_failures_are_told_with_what_was_tried() -> None:
-    failure = Failure(message="ValueError: <no>")
-    trials = [counted(4, None, outcome=Outcome.FAILED, failure=failure, params={"lr": 0.5})]
-    (table,) = summary.failures(study_data(a_study({"lr": [0.5, 1.0]}), trials)).blocks  # type: ignore[union-attr]
-    assert isinstance(table, Table)
-    assert table.rows == [["4", "failed", "ValueError: <no>", "gpu7-812-4f2a9c", "lr 0.5"]]
+def test_of_one_training_nothing_is_said_of_its_spread() -> None:
+    answer = answer_of(a_history_of((0.1, 0.9), (0.2, 0.5)).history)
+    assert answer["value"] == "val_accuracy 0.9000"
+    assert "not known" in answer["spread"]
+    assert answer["words"][0] == "The next best, trial 1, has 0.5000."
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ([], "No trial has been counted yet."),
+        ([NAN], "The one trial diverged"),
+        ([NAN, NAN, NAN], "All 3 trials diverged: val_accuracy was no finite number"),
+    ],
+)
+def test_without_an_answer_it_is_said_why(values: list[float], why: str) -> None:
+    made = [counted(i, value, outcome=Outcome.DIVERGED) for i, value in enumerate(values)]
+    (key,) = answer = answer_of(study_data(a_study(), made).history)
+    assert key == "nothing"
+    assert answer[key].startswith(why)
+
+
+def test_the_words_say_which_trial_was_best_and_when_it_came() -> None:
+    words = " ".join(words_of(a_history_of((0.1, 0.5), (0.2, 0.9), (0.3, 0.4))))
+    assert (
+        "The best single trial has val_accuracy 0.9000: trial 1, which was number 2 of the 3 "
+        "trials counted, when the study had run for 1m00s." in words
+    )
+    assert "Each setting was trained once, so nothing is known of its spread" in words
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+def test_failures_are_grouped_by_what_they_say_with_what_they_have_in_common() -> None:
+    """All that rmsprop does at a high learning rate fails; the losses in the messages differ."""
+    made = []
+    for i in range(48):
+        params = a_setting(i)
+        fails = params["optimizer"] == "rmsprop" and params["lr"] >= 0.065
+        failure = Failure(message=f"ValueError: loss {i / 7:.3f} at step {i}") if fails else None
+        outcome = Outcome.FAILED if fails else Outcome.COMPLETE
+        made.append(
+            counted(i, None if fails else 0.9, params=params, outcome=outcome, failure=failure)
+        )
+    made.append(counted(48, None, outcome=Outcome.FAILED, failure=Failure(message="other")))
+    first, second = failure_groups(study_data(a_study(), made).history)
+    assert (len(first["trials"]), second["trials"]) == (7, [48])
+    assert first["shared"] == (
+        "7 of 7 have lr >= 0.082 and optimizer rmsprop, where 0 of 42 others are"
+    )
+    assert second["shared"] == ""
+
+
+def test_nothing_is_said_in_common_that_chance_often_does() -> None:
+    others = [a_setting(i) for i in range(40)]
+    assert shared_words([a_setting(100), a_setting(101)], others) == ""
+    assert shared_words([{"x": 1}] * 9, []) == ""
+    assert shared_words([{"x": 1}] * 9, [{"x": 1}] * 9) == ""
+
+
+def test_what_diverged_is_a_failure_too() -> None:
+    made = [counted(i, NAN, outcome=Outcome.DIVERGED) for i in range(3)]
+    (group,) = failure_groups(study_data(a_study(), made).history)
+    assert (group["message"], group["trials"]) == ("diverged: no finite value", [0, 1, 2])
 
 
 # -- learning curves -------------------------------------------------------------------------------
@@ -308,10 +360,14 @@ def test_the_gap_is_validation_minus_training() -> None:
     assert found == [(1.0, 0.25), (2.0, 0.5)]
 
 
+def names_of(chart: Chart) -> list[Any]:
+    return [one for one in chart.series if getattr(one, "name", "")]
+
+
 def test_colours_are_for_the_parameter_that_is_asked_for() -> None:
     def names(*by: str) -> set[str]:
         section = curves.section(a_search(80), by)
-        return {trace["name"] for figure in figures_of(section) for trace in figure["data"]}
+        return {one.name for chart in charts_of(section) for one in names_of(chart)}
 
     assert names("optimizer") == {"sgd", "adam", "rmsprop"}
     assert "without momentum" in names("momentum")
@@ -325,7 +381,7 @@ def test_curves_can_be_coloured_by_other_parameters_the_wanted_one_first() -> No
     assert choice.options == ["optimizer", "lr", *map(str, range(6))]  # no more than eight
     for row in (block for block in section.blocks if isinstance(block, Row)):
         for plot in row.plots:
-            assert (list(plot.figures), plot.chosen_by) == (choice.options, choice.key)
+            assert (list(plot.charts), plot.chosen_by) == (choice.options, choice.name)
             assert "adam" in plot.alts[0]
             assert "adam" not in plot.alts[1]
 
@@ -334,7 +390,7 @@ def test_one_parameter_alone_is_no_choice() -> None:
     section = curves.section(a_search(80), ["optimizer"])
     assert section is not None
     assert not any(isinstance(block, Choice) for block in section.blocks)
-    assert "One colour for each value of optimizer" in words_of(section)
+    assert "One colour for each value of optimizer" in said_in(section)
 
 
 def a_staged_search() -> StudyData:
@@ -351,50 +407,52 @@ def a_staged_search() -> StudyData:
     return study_data(study, made, files=files)
 
 
-def test_stages_are_a_table_of_what_each_has_found() -> None:
-    section = summary.stages(a_staged_search())
-    assert section is not None
-    (table,) = (block for block in section.blocks if isinstance(block, Table))
-    assert table.rows == [
-        ["1", "rate", "over", "3/3", "0.8000", "lr 2"],
-        ["2", "depth", "over", "2/2", "0.9000", "n 2"],
+def test_stages_say_what_each_has_found() -> None:
+    stages = page_data(a_staged_search(), ABOUT)["study"]["status"]["stages"]
+    assert [
+        (one["name"], one["state"], one["counted"], one["winner"]["value"]) for one in stages
+    ] == [
+        ("rate", "over", 3, 0.8),
+        ("depth", "over", 2, 0.9),
     ]
-    assert summary.stages(a_search(10)) is None
+
+
+def the_curves(data: StudyData, color_by: str | None = None) -> Section:
+    weights = [one["name"] for one in importance_of(data.history).get("parameters", ())]
+    return next(one for one in sections(data, weights, color_by) if one.key == "curves")
 
 
 def test_the_curves_of_a_staged_search_have_the_colours_of_its_stages_first() -> None:
     made = a_staged_search()
-    (section,) = (one for one in all_sections(made) if one.key == "curves")
+    section = the_curves(made)
     (choice,) = (block for block in section.blocks if isinstance(block, Choice))
     assert choice.options[0] == "stage"
-    data = figures_of(section)[0]["data"]
-    assert {(trace["name"], trace["text"]) for trace in data if "trial" in trace["text"]} == {
+    lines = [one for one in charts_of(section)[0].series if isinstance(one, Line)]
+    assert {(one.name, one.said) for one in lines if "trial" in one.said} == {
         ("rate", "trial 0"), ("rate", "trial 1"), ("rate", "trial 2"),
         ("depth", "trial 3"), ("depth", "trial 4"),
     }  # fmt: skip
-    wanted = next(one for one in all_sections(made, "n") if one.key == "curves")
-    (choice,) = (block for block in wanted.blocks if isinstance(block, Choice))
+    (choice,) = (block for block in the_curves(made, "n").blocks if isinstance(block, Choice))
     assert choice.options[:2] == ["n", "stage"]
 
 
 def test_a_few_curves_are_drawn_one_by_one_and_many_as_medians_with_bands() -> None:
-    few = figures_of(curves.section(a_search(10), ["optimizer"]))[0]["data"]
-    assert sum("trial" in trace.get("text", "") for trace in few) == 9
-    many = figures_of(curves.section(a_search(300), ["optimizer"]))[0]["data"]
-    assert len(many) == 3 * 3
-    assert [trace.get("fill") for trace in many[:3]] == [None, "tonexty", None]
+    few = charts_of(curves.section(a_search(10), ["optimizer"]))[0].series
+    assert sum("trial" in one.said for one in few if isinstance(one, Line)) == 9
+    many = charts_of(curves.section(a_search(300), ["optimizer"]))[0].series
+    assert [type(one).__name__ for one in many] == ["Band", "Line"] * 3
 
 
 def test_a_loss_over_decades_has_a_log_scale_and_an_accuracy_has_none() -> None:
-    def scale(metric: str, direction: str) -> Any:
+    def is_log(metric: str, direction: str) -> bool:
         study = a_study({"x": [1, 2]}, metric=metric, direction=direction)
         one = counted(0, 0.9, params={"x": 1}, steps=3)
         reports = [Report(step=i, metrics={metric: 10.0**-i}, seconds=1.0 * i) for i in (1, 2, 3)]
         made = study_data(study, [one], files={0: a_file(one.trial, "w", 0.0, reports)})
-        return figures_of(curves.section(made, ["x"]))[0]["layout"]["yaxis"].get("type")
+        return charts_of(curves.section(made, ["x"]))[0].y.log
 
-    assert scale("val_loss", "minimize") == "log"
-    assert scale("val_accuracy", "maximize") is None
+    assert is_log("val_loss", "minimize")
+    assert not is_log("val_accuracy", "maximize")
 
 
 def test_what_is_no_number_in_a_curve_is_left_out() -> None:
@@ -418,15 +476,19 @@ def test_an_objective_that_reports_nothing_but_a_number_has_no_curves() -> None:
 
 
 def test_the_parameter_that_decides_is_the_most_important_one() -> None:
-    made = a_search(200)
-    found = importance.importance_of(made)
-    weights = importance.weights(found)
-    assert next(iter(weights)) == "lr"
-    assert "epochs" not in weights  # a constant
-    section = importance.section(made, found)
-    assert "stand out for val_accuracy by lr; the rest may be chance" in words_of(section)
-    (plot,) = plots_of(section)
-    assert "on 185 configurations with a complete trial: the best 19" in plot.caption
+    found = importance_of(a_search(200).history)
+    assert found["parameters"][0]["name"] == "lr"
+    assert "epochs" not in [one["name"] for one in found["parameters"]]  # a constant
+    assert "stand out for val_accuracy by lr; the rest may be chance" in found["headline"]
+    assert "on 185 configurations with a complete trial: the best 19" in found["how"]
+
+
+def test_no_parameter_is_the_headline_that_does_not_pass_what_chance_gives() -> None:
+    study = a_study()
+    values = [counted(i, (i * 7919 % 101) / 101) for i in range(60)]
+    found = importance_of(a_history(study, values))
+    assert not any(one["stands_out"] for one in found["parameters"])
+    assert found["headline"].startswith("No parameter stands out")
 
 
 @pytest.mark.parametrize(
@@ -434,48 +496,10 @@ def test_the_parameter_that_decides_is_the_most_important_one() -> None:
     [([0.1] * 19, "19 configurations with a complete trial: too few"), ([0.1] * 30, "the same")],
 )
 def test_why_nothing_is_said_of_importance_is_said(values: list[float], why: str) -> None:
-    made = study_data(a_study(), [counted(i, value) for i, value in enumerate(values)])
-    found = importance.importance_of(made)
-    assert importance.weights(found) == {}
-    assert why in words_of(importance.section(made, found))
-
-
-def test_few_values_have_a_class_each_and_many_numbers_intervals_of_one_length() -> None:
-    assert classes({1: 3, 2: 1, 3: 3}, None) == [Group("1", [2]), Group("3", [1, 3])]
-    many = classes({i: i for i in range(17)}, None)
-    assert [one.label for one in many][::7] == ["0 to 2", "14 to 16"]
-    assert [one.trials for one in many] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11],
-                                            [12, 13], [14, 15, 16]]  # fmt: skip
-    decades = classes({i: 10.0 ** (i / 4 - 2) for i in range(17)}, None)
-    assert [one.label for one in decades][::7] == ["0.01 to 0.032", "32 to 100"]
-    flags = classes({1: True, 2: False, 3: None}, None)
-    assert sorted(one.label for one in flags) == ["false", "null", "true"]
-    words = classes({i: f"w{i % 20}" for i in range(45)}, None)
-    assert len(words) == 10
-    assert words[-1].label == "others"
-
-
-def test_choices_stand_in_the_order_of_the_study() -> None:
-    spec = CategoricalParameter(type="categorical", choices=["low", "middle", "high", "highest"])
-    found = classes({1: "high", 2: "low", 3: "high", 4: "middle"}, spec)
-    assert [one.label for one in found] == ["low", "middle", "high"]
-    constant = CategoricalParameter(type="categorical", choices=[1])
-    found = classes({i: i / 10 for i in range(17)}, constant)  # tried by a stage
-    assert found[0].label == "0 to 0.2"
-
-
-def test_a_cell_of_the_heat_map_has_what_its_trials_reached() -> None:
-    x = classes({0: "a", 1: "a", 2: "b", 3: "a", 4: "b"}, None)
-    y = classes({0: 1, 1: 1, 2: 1, 3: 2}, None)  # trial 4 has no such parameter
-    found = heat_map.cells(x, y, {0: 0.2, 1: 0.4, 2: 0.9, 3: 0.5, 4: 0.7})
-    assert found == [[[0.2, 0.4], [0.9]], [[0.5], []]]
-
-
-def test_every_two_parameters_have_their_heat_map() -> None:
-    made = a_search(60)
-    (pairs,) = [p for p in plots_of(parameters.section(made, {})) if "Heat map" in p.title]
-    assert len(pairs.figures) == 6  # of four that vary
-    assert "lr and batch_size" in pairs.figures
+    made = a_history(a_study(), (counted(i, value) for i, value in enumerate(values)))
+    (key,) = found = importance_of(made)
+    assert key == "unknown"
+    assert why in found[key]
 
 
 # -- cost ------------------------------------------------------------------------------------------
@@ -582,16 +606,18 @@ def test_attempts_that_ended_no_trial_are_told_apart() -> None:
 
 def test_a_history_made_anew_says_why_there_is_no_timeline() -> None:
     section = workers.section(study_data(a_study(), [counted(i, 0.5) for i in range(3)]))
-    assert plots_of(section) == []
-    assert "is not known" in words_of(section)
+    assert "is not known" in said_in(section)
 
 
-def test_many_attempts_are_drawn_as_shares_of_time() -> None:
-    (plot,) = plots_of(workers.section(a_search(2000)))
-    shares, crosses = plot.figures[""]["data"]
-    assert shares["type"] == "heatmap"
-    assert all(-1e-9 <= share <= 1 + 1e-9 for row in shares["z"] for share in row)
-    assert len(crosses["x"]) == 40  # lost ones are still seen, each
+def test_attempts_that_ended_no_trial_are_handed_to_the_timeline() -> None:
+    made = a_search(120)
+    kinds = [one["kind"] for one in workers.besides(made)]
+    assert kinds == ["lost"] * 3
+    section = workers.section(made)
+    assert section is not None
+    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    assert table.header[:4] == ["worker", "device", "trials", "failed"]
+    assert sum(int(row[2]) for row in table.rows) == 120
 
 
 # -- what a workload leaves ------------------------------------------------------------------------
@@ -604,16 +630,22 @@ def test_each_kind_of_figure_is_drawn() -> None:
 
 
 def test_a_picture_keeps_its_pixels() -> None:
-    pixels = bytes(range(12))
+    pixels = base64.b64encode(bytes(range(12))).decode()
     block = winner.block_of(
         figures.Pictures(
             title="t", height=2, width=2, channels=3,
-            pictures=[figures.Picture(pixels=base64.b64encode(pixels).decode(), label="<b>")],
+            pictures=[figures.Picture(pixels=pixels, label="<b>")],
         )
     )  # fmt: skip
     assert isinstance(block, PictureGrid)
-    image = Image.open(io.BytesIO(block.pictures[0][0]))
-    assert (image.size, image.tobytes()) == ((2, 2), pixels)
+    assert (block.height, block.width, block.channels) == (2, 2, 3)
+    assert [(one.pixels, one.label) for one in block.pictures] == [(pixels, "<b>")]
+
+
+def test_a_boundary_passes_where_the_score_is_a_half() -> None:
+    x, y = winner.contour([0.0, 1.0, 2.0], [0.0, 1.0], [[0.0, 1.0, 1.0], [0.25, 0.75, 1.0]])
+    assert (x, y) == ([0.5, 0.5, 0.5], [0.0, 1.0, None])
+    assert winner.contour([0.0, 1.0], [0.0, 1.0], [[1.0, 1.0], [1.0, 1.0]]) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -643,32 +675,37 @@ def test_a_figure_that_contradicts_itself_is_named(wrong: figures.Figure, why: s
 # -- the page --------------------------------------------------------------------------------------
 
 
-def page_of(made: StudyData) -> str:
-    return html_page("t", "f", all_sections(made), "plotly()")
-
-
 @pytest.mark.parametrize("trials", [0, 1, 2, 3, 12, 80])
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_every_plot_is_one_that_plotly_knows(trials: int, direction: str) -> None:
-    for section in all_sections(a_search(trials, direction=direction)):
-        for plot in plots_of(section):
-            assert plot.alt
-            for figure in plot.figures.values():
-                safe = json.loads(json.dumps(safe_figure(figure), allow_nan=False))
-                go.Figure(_with_colours(safe))
+def test_every_plot_says_what_it_shows_and_its_series_are_whole(
+    trials: int, direction: str
+) -> None:
+    data = page_data(a_search(trials, direction=direction), ABOUT)
+    for section in data["sections"]:
+        for block in section["blocks"]:
+            for plot in block.get("plots", [block] if block["kind"] == "plot" else []):
+                assert plot["alt"]
+                for series in (one for chart in plot["charts"].values() for one in chart["series"]):
+                    x, y = (data["lists"][at] if isinstance(at, int) else at
+                            for at in (series.get("x"), series.get("y")))  # fmt: skip
+                    assert series["kind"] in ("cells", "band", "plane") or len(x) == len(y)
 
 
-def _with_colours(tree: Any) -> Any:
-    match tree:
-        case dict():
-            return {key: _with_colours(value) for key, value in tree.items()}
-        case list():
-            return [_with_colours(value) for value in tree]
-        case "@scale":
-            return "Viridis"
-        case str() if re.fullmatch(r"@(s?[0-9]+~?|ink|muted|grid|paper|bad)", tree):
-            return "#123456"
-    return tree
+def test_what_several_charts_of_a_plot_have_in_common_is_written_once() -> None:
+    data = page_data(a_search(12), ABOUT)
+    (curves,) = (one for one in data["sections"] if one["key"] == "curves")
+    row = next(block for block in curves["blocks"] if block["kind"] == "row")
+    places = [
+        [(one["x"], one["y"]) for one in chart["series"] if one["said"].startswith("trial")]
+        for chart in row["plots"][0]["charts"].values()
+    ]
+    assert len(places) > 2
+    assert {frozenset(one) for one in places} == {frozenset(places[0])}
+    assert len(set(map(str, data["lists"]))) == len(data["lists"])
+
+
+def page_of(made: StudyData) -> str:
+    return frozen_page("t", page_data(made, ABOUT))
 
 
 def test_only_the_pages_own_scripts_may_run_and_nothing_may_be_loaded() -> None:
@@ -676,45 +713,25 @@ def test_only_the_pages_own_scripts_may_run_and_nothing_may_be_loaded() -> None:
     policy = html.unescape(re.findall(r'Content-Security-Policy" content="([^"]*)"', page)[0])
     rules = dict(one.strip().split(" ", 1) for one in policy.split(";"))
     assert rules["default-src"] == "'none'"
-    assert len(re.findall(r"'sha256-[\w+/=]{44}'", rules["script-src"])) == 2
+    scripts = re.findall(r"<script>", page)
+    assert len(re.findall(r"'sha256-[\w+/=]{44}'", rules["script-src"])) == len(scripts)
     assert "unsafe" not in rules["script-src"]
 
 
-def test_no_string_reaches_plotly_as_markup() -> None:
-    tree = {"name": '<a href="x">&', "text": ["two\nlines", NAN, math.inf, 1.5, None, True]}
-    assert safe_figure({**tree, "hovertemplate": "%{x}<extra></extra>"}) == {
-        "name": '&lt;a href="x"&gt;&amp;',
-        "text": ["two<br>lines", None, None, 1.5, None, True],
-        "hovertemplate": "%{x}<extra></extra>",
-    }
-
-
-def test_data_of_a_plot_cannot_end_its_block() -> None:
-    figure = {"data": [{"hovertemplate": "</script><!-- <script>"}], "layout": {}}
-    all_sections = [Section("k", "t", [Plot("t", {"": figure}, "a")])]
-    page = html_page("t", "f", all_sections, "plotly()")
-    assert page.count("<script") == page.count("</script>") == 3
-    data = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
-    assert json.loads(data[0]) == {"figures": [figure], "lists": []}
-
-
-def test_what_several_figures_of_a_plot_have_in_common_is_written_once() -> None:
-    curve = {"x": [1, 2, 3], "y": [0.5, None, 0.25]}
-    figures = {
-        name: {"data": [{**curve, "line": {"color": hue}}], "layout": {"legend": {"x": 0}}}
-        for name, hue in (("a", "@0"), ("b", "@1"))
-    }
-    all_sections = [Section("k", "t", [Plot("t", figures, "a")])]
-    page = html_page("t", "f", all_sections, "plotly()")
-    (data,) = re.findall(r'<script type="application/json" id="figure-0">(.*?)</script>', page)
-    found = json.loads(data)
-    assert found["lists"] == [[1, 2, 3], [0.5, None, 0.25]]
-    assert [one["data"][0]["line"]["color"] for one in found["figures"]] == ["@0", "@1"]
-    assert [(one["data"][0]["x"], one["data"][0]["y"]) for one in found["figures"]] == [(0, 1)] * 2
+def test_data_of_a_page_cannot_end_its_block() -> None:
+    evil = "</script><!-- <script>"
+    page = frozen_page(evil, {"name": evil})
+    (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page)
+    assert json.loads(data) == {"name": evil}
+    assert evil not in page
 
 
 def test_a_page_is_the_same_each_time_it_is_made() -> None:
     assert page_of(a_search(40)) == page_of(a_search(40))
+
+
+def test_a_page_says_when_where_and_by_what_it_was_made() -> None:
+    assert page_data(a_search(3), ABOUT)["about"] == {**ABOUT, "id": "s1"}
 
 
 # -- the command -----------------------------------------------------------------------------------
@@ -783,7 +800,7 @@ def test_of_many_trials_few_files_are_read(store: Store, tmp_path: Path) -> None
     assert len(made.files) == 300
     assert set(range(940, 1000)) <= set(made.files)
     assert made.sampled
-    assert "300 of the 1,000 trials" in words_of(curves.section(made, ["x"]))
+    assert "300 of the 1,000 trials" in said_in(curves.section(made, ["x"]))
 
 
 @pytest.mark.parametrize(
@@ -806,7 +823,7 @@ def test_figures_of_the_winners_test_are_read(
         (folder / "figures.json").write_bytes(content)
     made = read_study(store)
     if isinstance(expected, str):
-        assert expected in words_of(summary.summary(made))
+        assert expected in " ".join(made.problems)
     else:
         assert sum(map(len, made.figures.values())) == expected
         assert list(made.problems) == []
@@ -818,7 +835,7 @@ def test_a_file_where_the_artifacts_should_be_is_told_and_does_no_harm(
     append_history(store, counted(7, 0.9, params={"x": 0.5}))
     append_history(store, counted(7, None, params={"x": 0.5}, purpose=Purpose.TEST))
     (tmp_path / "artifacts" / "000007.1").write_text("")
-    assert "cannot be used" in words_of(summary.summary(read_study(store)))
+    assert "cannot be used" in " ".join(read_study(store).problems)
 
 
 def test_the_command_writes_one_file_named_after_the_study(finished: Lab) -> None:
@@ -851,21 +868,3 @@ def test_a_parameter_that_is_not_there_is_a_mistake(finished: Lab) -> None:
     assert done.stderr == (
         "distune: --color-by: space has no parameter 'y'; there are x, steps, pause\n"
     )
-
-
-@pytest.mark.parametrize("missing", ["plotly", "optuna", "jinja2"])
-def test_what_is_not_installed_is_named_with_the_remedy(finished: Lab, missing: str) -> None:
-    code = (
-        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['distune', 'report']\n"
-        "from distune.cli import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=finished.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "pip install 'distune[report]'" in done.stderr

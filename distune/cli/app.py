@@ -21,6 +21,7 @@ COMMANDS = {
     "master": "Run a study and show its live leaderboard.",
     "worker": "Claim trials, train them and report, until none are left.",
     "top": "Watch a study live, read-only, from any machine.",
+    "dashboard": "Show the studies in a browser.",
     "status": "Show where a study stands, as text or JSON.",
     "best": "Show the best configuration so far.",
     "show": "Show everything about one trial.",

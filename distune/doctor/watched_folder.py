@@ -108,6 +108,7 @@ class WatchedFolder:
         return folder
 
     names = _watched("listing", FolderLike.names)
+    sizes = _watched("listing", FolderLike.sizes)
     read = _watched("reading", FolderLike.read)
     publish = _watched("writing", FolderLike.publish)
     append = _watched("appending to", FolderLike.append)

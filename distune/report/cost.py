@@ -4,10 +4,9 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from distune.report.blocks import Plot, Section, Table
-from distune.report.plotting import PlotlyFigure, axis, dots, figure, lines, scale, spans_decades
+from distune.report.charts import Axis, Chart, Dots, Line, label, left_out, scale, spans_decades
 from distune.report.study_data import StudyData
 from distune.search.configuration import Configuration, Tier
 from distune.study.trial import Direction, Report, better, summarize
@@ -94,45 +93,50 @@ def section(data: StudyData) -> Section | None:
     if len(by_time) < 2 or max(point.cost for point in by_time) <= 0:
         return None
     by_size = points(data.ranking, study.repeats, by_size=True)
-    figures = {"training time": _figure(data, by_time, "training time, s")}
+    charts = {"training time": _chart(data, by_time, "training time, s")}
     if len({point.cost for point in by_size}) > 1:
-        figures["size"] = _figure(data, by_size, "size, numbers trained")
+        charts["size"] = _chart(data, by_size, "size, numbers trained")
     best = front(by_time, study.direction)
     metric = clean(study.metric)
+    far = left_out([point.value for point in by_time], study.direction)
     plot = Plot(
         "What is reached at which cost",
-        figures,
+        charts,
         f"{metric} against training time; the front goes from {format_value(best[0].value)} in "
         f"{duration(best[0].cost)} to {format_value(best[-1].value)} in {duration(best[-1].cost)}.",
         f"A dot is a configuration, at the mean of its repeats ({data.good_direction})."
-        " Line: the front of those than which no other is both better and cheaper.",
+        f" Line: the front of those than which no other is both better and cheaper.{far}",
         choice="cost",
-        height=380,
+        height=340,
     )
     return Section("cost", "Time and quality", [plot, _table(data, by_time)])
 
 
-def _figure(data: StudyData, given: Sequence[Point], x: str) -> PlotlyFigure:
+def _chart(data: StudyData, given: Sequence[Point], x: str) -> Chart:
     direction = data.study.direction
     best = front(given, direction)
-    step = max(1, math.ceil(len(given) / _MOST_DOTS))
-
-    def coordinates(points: Sequence[Point]) -> dict[str, Any]:
-        return {
-            "x": [p.cost for p in points], "y": [p.value for p in points],
-            "text": [f"trial {p.configuration.first}" for p in points],
-            "hover": "%{text}: %{y:.6g} at %{x:.5g}",
-        }  # fmt: skip
-
-    dot = {"size": 7, "opacity": 0.55, "color": "@0"}
-    mark, line = {"size": 9, "color": "@1"}, {"color": "@1", "width": 2, "shape": "hv"}
-    traces = [
-        dots(**coordinates(given[::step]), name="configurations", marker=dot),
-        lines(**coordinates(best), mode="lines+markers", name="front", marker=mark, line=line),
-    ]
-    log = {"type": "log"} if spans_decades(p.cost for p in given) else {"rangemode": "tozero"}
-    y = axis(data.study.metric, **scale([p.value for p in given], direction))
-    return figure(traces, axis(x, **log), y)
+    some = given[:: max(1, math.ceil(len(given) / _MOST_DOTS))]
+    dots = Dots(
+        x=[p.cost for p in some],
+        y=[p.value for p in some],
+        trials=[p.configuration.first for p in some],
+        hue="quiet",
+        name="configurations",
+    )
+    ends = Dots(
+        x=[p.cost for p in best],
+        y=[p.value for p in best],
+        trials=[p.configuration.first for p in best],
+        hue="accent",
+        name="front",
+        symbol="diamond",
+        size=10,
+        opacity=1.0,
+    )
+    line = Line(x=[p.cost for p in best], y=ends.y, hue="accent", name="front", step="end")
+    log = spans_decades(p.cost for p in given)
+    y = Axis(label(data.study.metric, 60), **scale([p.value for p in given], direction))
+    return Chart(Axis(x, log=log, from_zero=not log), y, [dots, line, ends])
 
 
 def _table(data: StudyData, given: Sequence[Point]) -> Table:
@@ -162,5 +166,5 @@ def _table(data: StudyData, given: Sequence[Point]) -> Table:
             f" Stopped then: what would have been best, had each of the {len(curves):,} trials "
             "whose curves were read been stopped after that time."
         )
-    numeric = frozenset({0, 1, 2, 3, 5, 6})
+    numeric = [0, 1, 2, 3, 5, 6]
     return Table("The best under T seconds", header, rows, numeric, caption)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+
+import msgspec
 
 from distune.report.blocks import Block, Choice, Paragraph, Plot, Row, Section
+from distune.report.charts import Axis, Band, Chart, Line, colour, label, spans_decades
 from distune.report.curve_data import POINTS, Curve, Family, by_step, by_time, families, middle
 from distune.report.groups import Group, even_classes, groups_of
-from distune.report.plotting import axis, colour, figure, label, lines, spans_decades
 from distune.report.study_data import STAGE, StudyData
 from distune.study.trial import Report
 from distune.watch.display.numbers import format_value
@@ -40,7 +41,7 @@ def section(data: StudyData, colours: Sequence[str]) -> Section | None:
     sampled = ": the best ones, and others drawn at random." if data.sampled else "."
     blocks: list[Block] = [
         Paragraph(f"{which}{sampled}"),
-        Paragraph(drawings[0].how(len(chosen) > 1), "aside"),
+        Paragraph(drawings[0].how(len(chosen) > 1), "quiet"),
     ]
     if len(chosen) > 1:
         blocks.append(Choice("colours", "Colours by", chosen))
@@ -69,9 +70,9 @@ def _one_of(names: Sequence[str], plots: Sequence[Plot]) -> Plot:
     """The same curves in the colours of each of these parameters, one of which is chosen."""
     if len(plots) == 1:
         return plots[0]
-    figures = {name: plot.figures[""] for name, plot in zip(names, plots, strict=True)}
+    charts = {name: plot.charts[""] for name, plot in zip(names, plots, strict=True)}
     alts = [plot.alt for plot in plots]
-    return replace(plots[0], figures=figures, alts=alts, chosen_by="colours")
+    return msgspec.structs.replace(plots[0], charts=charts, alts=alts, chosen_by="colours")
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,7 @@ class _Drawing:
     def _gap(self, name: str, validation: str, training: str) -> Plot:
         curves = self.data.curves.items()
         drawn = {"solid": {n: by_step(reports, validation, training) for n, reports in curves}}
-        plot = self._plot(f"{name}: validation minus training", drawn, self._step_word())
-        plot.figures[""]["layout"]["shapes"] = [
-            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0,
-             "line": {"color": "@muted", "width": 1}}
-        ]  # fmt: skip
-        return plot
+        return self._plot(f"{name}: validation minus training", drawn, self._step_word())
 
     def _step_word(self) -> str:
         all_say = all("epoch" in reports[-1].metrics for reports in self.data.curves.values())
@@ -144,25 +140,25 @@ class _Drawing:
         self, title: str, drawn: Mapping[str, Mapping[int, Curve]], x: str, may_be_log: bool = False
     ) -> Plot:
         """`drawn`: the trials' curves by how their lines are dashed."""
-        traces: list[dict[str, Any]] = []
+        series: list[Line | Band] = []
         ends: list[str] = []
         for dash, curves in drawn.items():
-            more, ends = self._traces(curves, dash, dash == list(drawn)[-1])
-            traces += more
-        values = [float(y) for trace in traces for y in trace["y"]]
-        log = {"type": "log"} if may_be_log and spans_decades(values) else {}
+            more, ends = self._series(curves, dash)
+            series += more
+        values = [float(y) for one in series if isinstance(one, Line) for y in one.y if y]
+        log = may_be_log and spans_decades(values)
         ending = f" At the end: {'; '.join(ends)}." if ends else ""
         return Plot(
             f"{title} by {x.partition(',')[0]}",
-            {"": figure(traces, axis(x, rangemode="tozero"), axis(title, **log))},
+            {"": Chart(Axis(x, from_zero=True), Axis(label(title, 60), log=log), series)},
             f"Learning curves: {title} by {x}.{ending}",
         )
 
-    def _traces(
-        self, curves: Mapping[int, Curve], dash: str, named: bool
-    ) -> tuple[list[dict[str, Any]], list[str]]:
+    def _series(
+        self, curves: Mapping[int, Curve], dash: str
+    ) -> tuple[list[Line | Band], list[str]]:
         """What is drawn of one metric, and where the groups end."""
-        traces: list[dict[str, Any]] = []
+        series: list[Line | Band] = []
         ends = []
         for i, group in enumerate(self.groups):
             there = [(n, curve) for n in group.trials if (curve := curves.get(n))]
@@ -172,34 +168,26 @@ class _Drawing:
             central = None
             if len(there) >= _FEWEST_FOR_MEDIAN:
                 central = middle([curve for _, curve in there])
-            made: list[dict[str, Any]] = []
             end = there[-1][1][-1][1]
             if self.one_by_one or central is None:
                 thin = central is not None
-                made += [_line(curve, hue, dash, f"trial {n}", thin) for n, curve in there]
+                series += [_line(n, curve, group.label, hue, dash, thin) for n, curve in there]
             if central is not None:
                 end = central.median[-1]
                 if not self.one_by_one and dash == "solid":
-                    band = {"fill": "tonexty", "fillcolor": f"{hue}~"}
-                    made += [
-                        lines(central.x, edge, "", line={"width": 0}, **more)
-                        for edge, more in ((central.low, {}), (central.high, band))
-                    ]
-                line = {"color": hue, "width": 2.2, "dash": dash}
-                said = "%{text}: median %{y:.5g} at %{x:.5g}"
-                made.append(lines(central.x, central.median, said, line=line, text=group.label))
+                    series.append(Band(central.x, central.low, central.high, hue, group.label))
+                series.append(
+                    Line(
+                        central.x, central.median, hue, group.label, f"{group.label}: median", dash
+                    )
+                )
             ends.append(f"{group.label}: {format_value(end)}")
-            for trace in made:
-                trace.update(name=group.label, legendgroup=str(i), showlegend=False)
-            made[-1]["showlegend"] = named and len(self.groups) > 1
-            traces += made
-        return traces, ends
+        return series, ends
 
 
-def _line(curve: Curve, hue: str, dash: str, name: str, thin: bool) -> dict[str, Any]:
+def _line(number: int, curve: Curve, name: str, hue: str, dash: str, thin: bool) -> Line:
     step = max(1, math.ceil(len(curve) / POINTS))
     points = [*curve[:-1:step], curve[-1]]
-    looks = {"line": {"color": hue, "width": 1 if thin else 1.8, "dash": dash},
-             "opacity": 0.4 if thin else 0.9, "text": name}  # fmt: skip
-    said = "%{text}: %{y:.5g} at %{x:.5g}"
-    return lines([x for x, _ in points], [y for _, y in points], said, **looks)
+    width, opacity = (1.0, 0.4) if thin else (1.8, 0.9)
+    x, y = [x for x, _ in points], [y for _, y in points]
+    return Line(x, y, hue, name, f"trial {number}", dash, width, opacity)

@@ -1,13 +1,11 @@
 """Trials by the value that they have of a parameter. Pure."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from distune.export.table import is_numeric
-from distune.report.plotting import label, spans_decades
+from distune.report.charts import label
 from distune.study.space import CategoricalParameter, Parameter
 from distune.study.trial import Scalar
 from distune.watch.display.numbers import format_scalar
@@ -85,31 +83,3 @@ def even_classes(found: Numbers) -> list[Group]:
             groups.append(Group(low if low == high else f"{low} to {high}", inside))
             ends, inside = [], []
     return groups
-
-
-_MOST_VALUES = 10  # that have a cell of their own
-_INTERVALS = 8
-
-
-def classes(values: Mapping[int, Scalar], spec: Parameter | None) -> list[Group]:
-    """Up to ten values stand for themselves. More numbers are put into eight intervals of one
-    length, on the parameter's scale; more choices into the nine most frequent ones and others.
-    """
-
-    def intervals(found: Numbers) -> list[Group]:
-        log = getattr(spec, "log", spans_decades(value for value, _ in found))
-        return _intervals(found, log and found[0][0] > 0)
-
-    return groups_of(values, _MOST_VALUES, intervals, spec, 16)[0]
-
-
-def _intervals(found: Numbers, log: bool) -> list[Group]:
-    scaled = [math.log(value) if log else float(value) for value, _ in found]
-    length = (scaled[-1] - scaled[0]) / _INTERVALS
-    inside: list[list[int]] = [[] for _ in range(_INTERVALS)]
-    for x, (_, numbers) in zip(scaled, found, strict=True):
-        inside[min(int((x - scaled[0]) / length), _INTERVALS - 1)] += numbers
-    edges = [scaled[0] + i * length for i in range(_INTERVALS + 1)]
-    shown = [format_scalar(float(f"{math.exp(edge) if log else edge:.2g}")) for edge in edges]
-    ends = pairwise(shown)
-    return [Group(f"{a} to {b}", own) for (a, b), own in zip(ends, inside, strict=True)]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from distune.errors import BadRecord, NotAFolder
-from distune.extras import need
-from distune.report.study_data import StudyData, sample
+from distune.page.curves import sample
+from distune.report.study_data import DETAILED, StudyData
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State
 from distune.share.records import AttemptFile, Room, decode_document
@@ -20,6 +20,7 @@ from distune.watch.observer import Observer
 CURVES_OF_BEST, CURVES_OF_OTHERS = 60, 240
 GIVEN_UP = 300  # attempts that ended no trial, of which the file is read
 TIMEKEEPERS = 3  # trials by worker
+FAILED = 50  # of which the files are read, for what they have printed
 _POINTS = 120  # of a curve: no more are drawn
 FIGURES_LIMIT = 16 * 2**20  # bytes
 
@@ -39,6 +40,8 @@ def read_study(store: Store) -> StudyData:
         given_up[name] = reading.file(partial(store.read_attempt, name, seen=True))
     chosen = sample(history, CURVES_OF_BEST, CURVES_OF_OTHERS)
     wanted = [one for one in chosen if one.result.steps > 1]
+    wanted += [one for one in history.standing if one.result.failure is not None][:FAILED]
+    wanted += [one for best in history.ranking(DETAILED) for one in best.trials[:DETAILED]]
     wanted += _timekeepers(history, {name.worker for name in lost})
     files = {one.trial.number: reading.file(partial(store.read_counted, one)) for one in wanted}
     figures, problems = _figures(store, history)
@@ -104,16 +107,3 @@ def _figures(store: Store, history: History) -> tuple[dict[int, list[Figure]], l
         return {}, []
     except (BadRecord, NotAFolder) as error:
         return {}, [f"The figures of trial {tested.number} cannot be used: {error}."]
-
-
-def plotly_script() -> str:
-    """All of Plotly's script.
-
-    Raises:
-        UserError: it is not installed, or Optuna, which draws some of the plots, or Jinja.
-    """
-    need("jinja2", "optuna", "plotly", extra="report")
-    from plotly.offline import get_plotlyjs
-
-    script: str = get_plotlyjs()
-    return script

@@ -1,7 +1,6 @@
-"""What was read of a study, and which few of its trials stand for the many. Pure."""
+"""What was read of a study. Pure."""
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,8 @@ from distune.watch.display.text import clean
 from distune.watch.snapshot import Snapshot
 
 PARAMS_IN_WORDS = 12
+#: Configurations, the best ones, of whose trials all is shown that their files say.
+DETAILED = 20
 #: What the stage of a trial is called among its parameters.
 STAGE = "stage"
 
@@ -99,20 +100,6 @@ class StudyData:
             for number, file in sorted(self.files.items())
             if len(file.reports) > 1
         }
-
-
-def sample(history: History, best: int, others: int) -> list[Counted]:
-    """All trials; if there are many, so many of the best configurations and so many of the others,
-    drawn at random, always the same ones.
-    """
-    chosen = list(history.standing)
-    if len(chosen) > best + others:
-        ranked = [one for found in history.ranking(best) for one in found.trials][:best]
-        numbers = {one.trial.number for one in ranked}
-        rest = [one for one in chosen if one.trial.number not in numbers]
-        rest.sort(key=lambda one: one.trial.number)
-        chosen = ranked + random.Random(0).sample(rest, others)
-    return sorted(chosen, key=lambda one: one.trial.number)
 
 
 def value_of(counted: Counted) -> float:

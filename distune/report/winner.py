@@ -2,19 +2,18 @@
 
 import base64
 import binascii
-import io
 import math
+from collections.abc import Sequence
 
-from PIL import Image
-
-from distune.report.blocks import Block, Paragraph, PictureGrid, Plot, Section
-from distune.report.plotting import axis, class_axis, dots, figure, label
+from distune.report.blocks import Block, Paragraph, Picture, PictureGrid, Plot, Section
+from distune.report.charts import Axis, Cells, Chart, Dots, Line, Plane, label
 from distune.report.study_data import StudyData
 from distune.study import figures
 from distune.watch.display.text import clean
 
 _MOST_DOTS = 1500
 _MOST_NUMBERED = 20  # classes whose numbers have room in their cells
+_CLASSES = 7  # of points, that have a hue each
 
 
 def section(data: StudyData) -> Section | None:
@@ -22,7 +21,7 @@ def section(data: StudyData) -> Section | None:
         return None
     blocks: list[Block] = []
     for number, own in data.figures.items():
-        blocks.append(Paragraph(f"From the test of trial {number}.", "aside"))
+        blocks.append(Paragraph(f"From the test of trial {number}.", "quiet"))
         blocks += map(block_of, own)
     return Section("winner", "The winner, looked at closely", blocks)
 
@@ -53,41 +52,36 @@ def _confusion(given: figures.Confusion) -> Plot:
     _insist([len(row) for row in given.counts] == [n] * n, f"its counts are not {n} x {n}")
     shares = [[count / max(sum(row), 1) for count in row] for row in given.counts]
     names = [label(name, 14) for name in given.classes]
-    trace = {
-        "type": "heatmap", "x": list(range(n)), "y": list(range(n)), "z": shares,
-        "zmin": 0, "zmax": 1, "text": given.counts,
-        "texttemplate": "%{text}" if n <= _MOST_NUMBERED else "",
-        "customdata": [[f"{a}, taken for {b}" for b in names] for a in names],
-        "hovertemplate": "%{customdata}: %{text} (%{z:.1%})<extra></extra>",
-        "colorscale": "@scale", "showscale": False, "xgap": 1, "ygap": 1,
-    }  # fmt: skip
-    x, y = class_axis("taken for", names), class_axis("is", names, autorange="reversed")
+    said = [
+        [
+            f"{a}, taken for {b}: {count} ({share:.1%})"
+            for b, count, share in zip(names, *row, strict=True)
+        ]
+        for a, row in zip(names, zip(given.counts, shares, strict=True), strict=True)
+    ]
+    cells = Cells(shares, said, given.counts if n <= _MOST_NUMBERED else ())
     right = sum(row[i] for i, row in enumerate(given.counts))
     every = sum(map(sum, given.counts))
     return Plot(
-        given.title,
-        {"": figure([trace], x, y)},
+        clean(given.title),
+        {"": Chart(Axis("taken for", classes=names), Axis("is", classes=names), [cells])},
         f"{given.title}: confusion matrix of {n} classes; {right} of {every} are on the diagonal.",
         f"{given.caption} Numbers: how many; colour: the share of the row.".strip(),
         height=min(160 + 34 * n, 900),
-        min_width=min(130 + 34 * n, 900) if n <= _MOST_NUMBERED else 0,
     )
 
 
 def _pictures(given: figures.Pictures) -> PictureGrid:
-    mode = "L" if given.channels == 1 else "RGB"
-    drawn = []
+    size = given.height * given.width * given.channels
     for one in given.pictures:
         try:
             pixels = base64.b64decode(one.pixels, validate=True)
         except binascii.Error:
             raise ValueError("the pixels of a picture are not base64") from None
-        size = given.height * given.width * given.channels
         _insist(len(pixels) == size, f"a picture has {len(pixels)} bytes, not {size}")
-        png = io.BytesIO()
-        Image.frombytes(mode, (given.width, given.height), pixels).save(png, "PNG")
-        drawn.append((png.getvalue(), one.label))
-    return PictureGrid(given.title, drawn, given.caption)
+    drawn = [Picture(one.pixels, clean(one.label)) for one in given.pictures]
+    shape = given.height, given.width, given.channels
+    return PictureGrid(clean(given.title), *shape, drawn, clean(given.caption, 2000))
 
 
 def _boundary(given: figures.Boundary) -> Plot:
@@ -96,29 +90,70 @@ def _boundary(given: figures.Boundary) -> Plot:
     _insist(fits, f"its scores are not {height} x {width}")
     points = len(given.points_x) == len(given.points_y) == len(given.labels)
     _insist(points, "its points do not have an x, a y and a label each")
-    plane = {
-        "type": "contour", "x": given.x, "y": given.y, "z": given.scores, "zmin": 0, "zmax": 1,
-        "colorscale": [[0, "@0~"], [0.5, "@paper"], [1, "@1~"]],
-        "contours": {"coloring": "heatmap", "start": 0.5, "end": 0.5, "size": 1},
-        "line": {"color": "@ink", "width": 1.5}, "showscale": False,
-        "hovertemplate": "score %{z:.2f} at %{x:.3g}, %{y:.3g}<extra></extra>",
-    }  # fmt: skip
-    traces: list[dict[str, object]] = [plane]
+    x, y = contour(given.x, given.y, given.scores)
+    series: list[Plane | Line | Dots] = [Plane(given.x, given.y, given.scores)]
+    series.append(Line(x, y, "ink", width=1.5))
     step = _step(len(given.labels))
-    for kind in sorted(set(given.labels))[:7]:
+    for kind in sorted(set(given.labels))[:_CLASSES]:
         own = [i for i in range(0, len(given.labels), step) if given.labels[i] == kind]
-        x, y = [given.points_x[i] for i in own], [given.points_y[i] for i in own]
-        marker = {"size": 5, "color": f"@{kind % 7}"}
-        traces.append(dots(x, y, "", name=f"class {kind}", marker=marker))
-    axes = axis("x", constrain="domain"), axis("y", constrain="domain", scaleanchor="x")
+        series.append(
+            Dots(
+                [given.points_x[i] for i in own],
+                [given.points_y[i] for i in own],
+                f"{kind % _CLASSES}",
+                f"class {kind}",
+                symbol=("circle", "triangle", "diamond")[kind % 3],
+                size=6,
+                opacity=0.9,
+            )
+        )
     return Plot(
-        given.title,
-        {"": figure(traces, *axes)},
+        clean(given.title),
+        {"": Chart(Axis("x"), Axis("y"), series, square=True)},
         f"{given.title}: a decision boundary in a plane, with {len(given.labels)} points.",
-        f"{given.caption} Line: where the network is undecided.{_of(len(given.labels))}"
-        .strip(),
-        height=520,
-    )  # fmt: skip
+        f"{given.caption} Line: where the network is undecided.{_of(len(given.labels))}".strip(),
+        height=460,
+    )
+
+
+def contour(
+    x: Sequence[float], y: Sequence[float], scores: Sequence[Sequence[float]], level: float = 0.5
+) -> tuple[list[float], list[float | None]]:
+    """Where the scores pass a level: pieces of a line, one through each cell that it crosses, with
+    a None in y after each.
+    """
+    xs: list[float] = []
+    ys: list[float | None] = []
+    for i in range(len(y) - 1):
+        for j in range(len(x) - 1):
+            found = _crossings(x[j : j + 2], y[i : i + 2], scores[i], scores[i + 1], j, level)
+            for (x1, y1), (x2, y2) in zip(found[::2], found[1::2], strict=True):
+                xs += [x1, x2, x2]
+                ys += [y1, y2, None]
+    return xs, ys
+
+
+def _crossings(
+    x: Sequence[float],
+    y: Sequence[float],
+    below: Sequence[float],
+    above: Sequence[float],
+    j: int,
+    level: float,
+) -> list[tuple[float, float]]:
+    """The points on the four edges of a cell that have the level: none, two or four."""
+    corners = [
+        (x[0], y[0], below[j]),
+        (x[1], y[0], below[j + 1]),
+        (x[1], y[1], above[j + 1]),
+        (x[0], y[1], above[j]),
+    ]
+    found = []
+    for (x1, y1, a), (x2, y2, b) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if (a < level) != (b < level):
+            at = (level - a) / (b - a)
+            found.append((x1 + at * (x2 - x1), y1 + at * (y2 - y1)))
+    return found
 
 
 def _scatter(given: figures.Scatter) -> Plot:
@@ -126,29 +161,17 @@ def _scatter(given: figures.Scatter) -> Plot:
     _insist(len(given.y_error) in (0, len(given.y)), "it has not as many error bars as points")
     step = _step(len(given.x))
     x, y = given.x[::step], given.y[::step]
-    marker = {"size": 6, "color": "@0", "opacity": 0.7}
-    points = dots(x, y, "%{y:.5g} at %{x:.5g}", marker=marker, showlegend=False)
-    if given.y_error:
-        points["error_y"] = {"type": "data", "array": given.y_error[::step],
-                             "color": "@0~", "thickness": 1, "width": 0}  # fmt: skip
-    scale: dict[str, object] = {}
-    if given.log_y and min(given.y, default=1.0) > 0:
-        scale = {"type": "log", "dtick": "D2"}
-    elif given.y_error:  # one long bar must not press all points flat
+    points = Dots(x, y, "accent", size=6, opacity=0.7, error=given.y_error[::step])
+    vertical = Axis(label(given.y_title, 60), log=given.log_y and min(given.y, default=1.0) > 0)
+    if given.y_error and not vertical.log:  # one long bar must not press all points flat
         low, high = min(given.y), max(given.y)
         margin = 0.1 * (high - low) or 1.0
-        scale = {"range": [low - margin, high + margin]}
-    drawn = figure([points], axis(given.x_title), axis(given.y_title, **scale))
-    if given.diagonal and given.x:
-        both = [*given.x, *given.y]
-        drawn["layout"]["shapes"] = [
-            {"type": "line", "x0": min(both), "x1": max(both), "y0": min(both), "y1": max(both),
-             "line": {"color": "@muted", "width": 1, "dash": "dash"}}
-        ]  # fmt: skip
+        vertical = Axis(vertical.title, low=low - margin, high=high + margin)
+    chart = Chart(Axis(label(given.x_title, 60)), vertical, [points], diagonal=given.diagonal)
     line = " Dashed: where both are the same." if given.diagonal else ""
     return Plot(
-        given.title,
-        {"": drawn},
+        clean(given.title),
+        {"": chart},
         f"{given.title}: {given.y_title} against {given.x_title}, {len(given.x)} points.",
         f"{given.caption}{line}{_of(len(given.x))}".strip(),
     )

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distune.report.blocks import Paragraph, Plot, Section, Table
-from distune.report.plotting import axis, dots, figure, label
+from distune.report.blocks import Block, Paragraph, Section, Table
 from distune.report.study_data import StudyData, spent
 from distune.share.records import AttemptFile
 from distune.study.trial import FAILURES, Counted, Outcome, Purpose
@@ -104,15 +103,7 @@ def utilisation(given: Sequence[Stretch]) -> float | None:
     return float(busy(given, end)) / (end - start) if end > start else None
 
 
-_MOST_BARS = 1500
 _MOST_ROWS = 60
-_BINS = 150
-_HUES = {
-    Outcome.COMPLETE.value: "@0", Outcome.DIVERGED.value: "@4", Outcome.PRUNED.value: "@5",
-    Outcome.PAUSED.value: "@0",
-    TEST: "@2", AGAIN: "@3", GIVEN_BACK: "@6", LOST: "@bad",
-    **{outcome.value: "@1" for outcome in FAILURES},
-}  # fmt: skip
 
 
 def section(data: StudyData) -> Section | None:
@@ -122,14 +113,32 @@ def section(data: StudyData) -> Section | None:
     by_worker: dict[str, list[Stretch]] = {}
     for one in known:
         by_worker.setdefault(one.worker, []).append(one)
-    unknown = Paragraph(
-        "When what was trained is not known: the history had to be made anew from the "
-        "trials' files, which do not say it.",
-        "aside",
+    blocks: list[Block] = [Paragraph(_words(data, by_worker)), _clocks(known)]
+    return Section("workers", "How busy the workers were", [*blocks, _table(data, by_worker)])
+
+
+def _clocks(known: Sequence[Stretch]) -> Paragraph:
+    if not known:
+        return Paragraph(
+            "When what was trained is not known: the history had to be made anew from the "
+            "trials' files, which do not say it.",
+            "quiet",
+        )
+    return Paragraph(
+        "The clock is the master's, and stands still while no master runs: a trial ends "
+        "where it was counted, which may be a moment after its end. Clocks of workers are never "
+        "compared: attempts that were given up are placed by their worker's own clock, set by "
+        "the trials of that worker that were counted.",
+        "quiet",
     )
-    timeline = _timeline(data, by_worker) if by_worker else unknown
-    blocks = [Paragraph(_words(data, by_worker)), timeline, _table(data, by_worker)]
-    return Section("workers", "Workers", blocks)
+
+
+def besides(data: StudyData) -> list[dict[str, Any]]:
+    """Stretches in which workers trained what is none of the trials counted: tests of the winner,
+    and attempts that did not end their trial.
+    """
+    kinds = {TEST, LOST, GIVEN_BACK, AGAIN, Outcome.PAUSED.value}
+    return [vars(one) for one in stretches(data) if one.kind in kinds]
 
 
 def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> str:
@@ -147,75 +156,6 @@ def _words(data: StudyData, by_worker: dict[str, list[Stretch]]) -> str:
     kinds = sorted(Counter(map(kind_of, data.given_up.values())).items())
     words = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
     return f"{line} {plural(len(data.given_up), 'attempt')} ended no trial: {words}."
-
-
-def _timeline(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Plot:
-    shown = sorted(by_worker, key=lambda w: (min(s.start for s in by_worker[w]), w))[:_MOST_ROWS]
-    rows = {worker: i for i, worker in enumerate(shown)}
-    drawn = [s for worker in shown for s in by_worker[worker]]
-    single = len(drawn) <= _MOST_BARS
-    y = axis("", tickvals=list(range(len(rows))), ticktext=[label(w, 16) for w in shown],
-             autorange="reversed", zeroline=False)  # fmt: skip
-    x = axis("time the study had run, s", rangemode="tozero")
-    traces = (_bars if single else _shares)(drawn, rows)
-    how = (
-        "A bar is an attempt."
-        if single
-        else "Colour: the share of the time in which a worker trained; the brighter, the more. "
-        "Crosses: attempts that ended no trial."
-    )
-    more = len(by_worker) - len(shown)
-    of = f" The first {len(shown)} of {len(by_worker):,} workers." if more > 0 else ""
-    return Plot(
-        "Who trained when",
-        {"": figure(traces, x, y, barmode="overlay", bargap=0.25)},
-        f"Timeline of {plural(len(by_worker), 'worker')}: "
-        + "; ".join(
-            f"{worker} trained for {duration(float(busy(own, math.inf)))}"
-            for worker, own in list(by_worker.items())[:10]
-        ),
-        f"{how} The clock is the master's, and stands still while no master runs: a trial ends "
-        "where it was counted, which may be a moment after its end. Clocks of workers are never "
-        "compared: attempts that were given up are placed by their worker's own clock, set by "
-        f"the trials of that worker that were counted.{of}",
-        height=130 + 30 * len(rows),
-    )
-
-
-def _bars(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, Any]]:
-    traces: list[dict[str, Any]] = []
-    # A trial of a second in a study of hours is a line, not nothing.
-    thinnest = max((s.end for s in drawn), default=0.0) / 500
-    for kind, hue in _HUES.items():
-        own = [s for s in drawn if s.kind == kind]
-        if own:
-            traces.append(
-                {"type": "bar", "orientation": "h", "name": kind, "showlegend": True,
-                 "y": [rows[s.worker] for s in own], "base": [s.start for s in own],
-                 "x": [max(s.end - s.start, thinnest) for s in own],
-                 "marker": {"color": hue, "line": {"width": 0}},
-                 "text": [f"{s.which}: {duration(s.end - s.start)}" for s in own],
-                 "textposition": "none",
-                 "hovertemplate": "%{text}, from %{base:.5g} s<extra></extra>"}
-            )  # fmt: skip
-    return traces
-
-
-def _shares(drawn: Sequence[Stretch], rows: dict[str, int]) -> list[dict[str, Any]]:
-    length = max(s.end for s in drawn) / _BINS
-    edges = [length * i for i in range(_BINS + 1)]
-    trained = [busy((s for s in drawn if s.worker == worker), edges) for worker in rows]
-    ended = [s for s in drawn if s.kind in (LOST, GIVEN_BACK, AGAIN)]
-    marker = {"symbol": "x", "size": 8, "color": "@bad", "line": {"color": "@paper", "width": 1}}
-    said = [f"{s.which}: {s.kind}" for s in ended]
-    x, y = [s.end for s in ended], [rows[s.worker] for s in ended]
-    return [
-        {"type": "heatmap", "x0": length / 2, "dx": length, "y": list(rows.values()),
-         "z": [(np.diff(row) / length).tolist() for row in trained],
-         "zmin": 0, "zmax": 1, "colorscale": "@scale", "ygap": 3, "showscale": False,
-         "hovertemplate": "%{z:.0%} at %{x:.5g} s<extra></extra>"},
-        dots(x, y, "%{text}", text=said, marker=marker, showlegend=False),
-    ]  # fmt: skip
 
 
 def _table(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Table:
@@ -239,4 +179,4 @@ def _table(data: StudyData, by_worker: dict[str, list[Stretch]]) -> Table:
     caption = "Trials: those that this worker brought to their end; failed: for good."
     if len(workers) > len(rows):
         caption += f" The first {len(rows)} of {len(workers):,} workers."
-    return Table("", header, rows, frozenset(range(2, 9)), caption)
+    return Table("", header, rows, list(range(2, 9)), caption)

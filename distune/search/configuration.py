@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from operator import attrgetter
 from types import MappingProxyType
 from typing import cast
@@ -37,6 +38,7 @@ class Tier(IntEnum):
 _TIERS = {Outcome.DIVERGED: Tier.DIVERGED, Outcome.PRUNED: Tier.PRUNED}
 
 
+@lru_cache(maxsize=64)  # who looks at a configuration asks for the same few trials many times
 def decoded(line: bytes) -> Counted:
     return cast(Counted, records.decode_again(line))
 

@@ -48,6 +48,7 @@ class FolderLike(Interface):
     network: bool
 
     def names(self, folder: str) -> list[str]: ...
+    def sizes(self, folder: str) -> dict[str, int]: ...
     def read(
         self, path: str, offset: int = 0, limit: int = records.SIZE_LIMIT, part: bool = False
     ) -> bytes: ...
@@ -143,6 +144,19 @@ class Folder:
                 return _list(opened.fd)
             finally:
                 del opened  # as in `OpenFolders.inside`
+
+        with answers("list", self._open.full(folder)):
+            return _patiently(look)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The regular files in a folder and how many bytes each has, by name; see `names`."""
+
+        def look() -> dict[str, int]:
+            opened = self._open.open(folder)
+            try:
+                return dict(_sizes(opened.fd))
+            finally:
+                del opened
 
         with answers("list", self._open.full(folder)):
             return _patiently(look)
@@ -436,6 +450,16 @@ def _list(folder: int) -> list[str]:
             if not entry.name.startswith("."):
                 names.add(entry.name)
     return sorted(names)
+
+
+def _sizes(folder: int) -> Iterator[tuple[str, int]]:
+    for name in _list(folder):
+        try:
+            known = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(known.st_mode):
+            yield name, known.st_size
 
 
 def _read(fd: int, offset: int, limit: int, size: int) -> bytes:

@@ -190,6 +190,13 @@ class Store(StudyDocuments):
         folder = protocol.artifacts_folder(trial.number, trial.attempt)
         return self.folder.read(f"{folder}/{name}", limit=limit)
 
+    def artifacts_of(self, trial: int, attempt: int) -> dict[str, int]:
+        """The files that an attempt's objective left in its folder, with their sizes in bytes."""
+        try:
+            return self.folder.sizes(protocol.artifacts_folder(trial, attempt))
+        except (FileNotFoundError, NotAFolder):
+            return {}
+
     def keep_weights(self, trial: Trial | None) -> None:
         """Copy what an attempt's test has left to where the winner's weights are; without, there
         are none.

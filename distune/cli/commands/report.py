@@ -1,5 +1,9 @@
 """`distune report`: an HTML page about a study."""
 
+import shlex
+import socket
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -37,12 +41,22 @@ def report(
     You can write it while the study runs. The page works offline, so you can send the file to a
     colleague as it is.
     """
-    from distune.report.reading import plotly_script, read_study
-
-    plotly = plotly_script()  # what is not installed is said before anything is read
+    from distune.report.reading import read_study
     from distune.report.writing import write_report
 
     with opened(logs, study) as store:
         data = read_study(store)
-    written = write_report(data, plotly, out, color_by)
+    written = write_report(data, _about(), out, color_by)
     typer.echo(f"wrote {written}; open it in a browser")
+
+
+def _about() -> dict[str, str]:
+    """When and where this is, and the command that is run."""
+    from distune import __version__
+
+    return {
+        "written": time.strftime("%Y-%m-%d %H:%M %Z"),
+        "version": __version__,
+        "host": socket.gethostname(),
+        "command": shlex.join(["distune", *sys.argv[1:]]),
+    }

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from distune.search.configuration import Configuration, Tier
 from distune.search.goals import Violation, judged_beside
+from distune.search.ranking import History
 from distune.study.constraint import SECONDS
 from distune.study.durations import precise_duration
 from distune.study.study import Study
@@ -96,12 +97,16 @@ def front_text(snapshot: Snapshot, width: int) -> RenderableType:
 
 def no_feasible(snapshot: Snapshot) -> str:
     """Why there is no winner, if constraints are why: which is nearest, and what it breaks."""
-    nearest = next(iter(snapshot.history.ranking(1)), None)
+    return none_feasible(snapshot.history)
+
+
+def none_feasible(history: History) -> str:
+    nearest = next(iter(history.ranking(1)), None)
     if nearest is None or not nearest.violations:
         return ""
     broken = "; ".join(clean(str(one)) for one in nearest.violations)
     return (
-        f"no configuration of {clean(snapshot.study.name)} keeps the constraints (of the nearest, "
+        f"no configuration of {clean(history.study.name)} keeps the constraints (of the nearest, "
         f"trial {nearest.first}, {broken})"
     )
 

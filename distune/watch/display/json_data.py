@@ -23,7 +23,6 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
     many configurations at most; None for all.
     """
     study, history, doing = snapshot.study, snapshot.history, doing_of(snapshot)
-    goals = GoalsOf(history)
     tree = {
         "version": JSON_VERSION,
         "study": study.name,
@@ -62,7 +61,7 @@ def snapshot_json(snapshot: Snapshot, top: int | None = 20) -> dict[str, Any]:
         "stages": [_stage_json(view) for view in snapshot.stages],
         "confirmation": _confirmation_json(snapshot),
         "configurations": history.configurations,
-        "ranking": [_ranked_json(*one, study, goals) for one in history.places(top)],
+        "ranking": ranked_json(history, top),
         "running": [_running_json(one, study) for one in running_attempts(snapshot, None)],
         "workers": [_worker_json(view) for view in snapshot.workers],
         "events": [{"at": e.at, "kind": e.kind, "text": e.text} for e in snapshot.events],
@@ -143,6 +142,12 @@ def _ranked_by(study: Study) -> dict[str, Any]:
     if study.constraints:
         found["constraints"] = {name: one.model_dump() for name, one in study.constraints.items()}
     return found
+
+
+def ranked_json(history: History, top: int | None = None) -> list[dict[str, Any]]:
+    """The configurations, best first; `top`: how many at most."""
+    goals = GoalsOf(history)
+    return [_ranked_json(*one, history.study, goals) for one in history.places(top)]
 
 
 def _ranked_json(

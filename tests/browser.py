@@ -1,0 +1,68 @@
+"""A real browser, for tests of pages: what it shows, and what it does unseen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
+DARK: dict[str, Any] = {**DESKTOP, "color_scheme": "dark"}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True
+}  # fmt: skip
+
+
+@contextmanager
+def a_browser() -> Iterator[Any]:
+    """Chromium without a window; the caller has seen that it and playwright are there."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield one
+        one.close()
+
+
+@dataclass
+class Opened:
+    """A page, with the errors of its console and the addresses that it has asked for."""
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def ask(self, script: str, argument: Any = None) -> Any:
+        return self.page.evaluate(script, argument)
+
+    def until(self, script: str, argument: Any = None) -> Any:
+        """Wait until a script says something true, and return that."""
+        return self.page.wait_for_function(script, arg=argument, timeout=60_000).json_value()
+
+    def chart(self, label: str) -> Any:
+        """The option of the chart whose text alternative begins so, once that is drawn."""
+        place = f'.chart[aria-label^="{label}"]'
+        self.page.locator(place).first.scroll_into_view_if_needed()
+        return self.until(
+            "place => echarts.getInstanceByDom(document.querySelector(place))?.getOption()", place
+        )
+
+
+@contextmanager
+def opened(browser: Any, address: str, **context: Any) -> Iterator[Opened]:
+    """The page at an address."""
+    inside = browser.new_context(**(context or DESKTOP))
+    try:
+        one = Opened(inside.new_page())
+        one.page.on("console", lambda m: one.errors.append(m.text) if m.type == "error" else None)
+        one.page.on("pageerror", lambda error: one.errors.append(str(error)))
+        one.page.on("request", lambda request: one.requests.append(request.url))
+        one.page.goto(address)
+        yield one
+    finally:
+        inside.close()
