@@ -299,7 +299,7 @@
   function running(study) {
     const { running: attempts, metric } = study.status;
     return {
-      grid: { ...basics().grid, right: 44 },
+      grid: grid({ right: 44 }),
       xAxis: axis("steps"),
       yAxis: axis(metric, {}),
       series: attempts.filter((one) => one.curve.length).map((one) => ({
