@@ -47,7 +47,7 @@
         <span class="quiet">${progressOf(status)}</span>
         <${distune.GoTo} study=${study} choose=${open} />
         <nav class="sections" aria-label="sections">
-          ${[["progress", "progress"], ...(filtered ? [["parameters", "parameters"]] : []), ["ranking", "ranking"],
+          ${[...(study.answer.nothing === undefined ? [["progress", "progress"]] : []), ...(filtered ? [["parameters", "parameters"]] : []), ["ranking", "ranking"],
              ...(failures ? [["failures", `failures (${failures})`]] : []), ["timeline", "timeline"]].map(([id, title]) =>
                html`<button key=${id} onClick=${() => show(id)}>${title}</button>`)}
         </nav>
