@@ -169,6 +169,12 @@ def drag_along(one: Opened, axis: int, low: float, high: float) -> None:
     mouse.up()
 
 
+#: How many areas are marked on the first axis of the parallel coordinates.
+AREAS = """echarts.getInstanceByDom(document.querySelector(
+    '.chart[aria-label^="parallel coordinates"]'))?.getModel()
+    .getComponent("parallelAxis", 0).activeIntervals.length"""
+
+
 def test_dragging_along_an_axis_filters_the_table_and_the_slices(
     browser: Any, dashboard: Dashboard
 ) -> None:
@@ -188,13 +194,13 @@ def test_dragging_along_an_axis_filters_the_table_and_the_slices(
         dots = [dot["itemStyle"]["opacity"] for series in there[:1] for dot in series["data"]]
         assert dots.count(0.7) <= len(kept) < 24
         assert dots.count(0.3) > 0
+        one.page.reload()
+        one.chart("parallel coordinates")
+        one.until(f"() => {AREAS} === 1")
+        expect(rows(one)).to_have_count(len(kept))
         chip.click()
         expect(rows(one)).to_have_count(24)
-        one.until(
-            """() => echarts.getInstanceByDom(document.querySelector(
-                '.chart[aria-label^="parallel coordinates"]')).getModel()
-                .getComponent("parallelAxis", 0).activeIntervals.length === 0"""
-        )
+        one.until(f"() => {AREAS} === 0")
 
 
 def test_a_click_on_a_row_opens_its_trial(browser: Any, dashboard: Dashboard) -> None:

@@ -290,6 +290,7 @@ def test_log_axes_have_ticks_that_people_think_in(charts: Opened) -> None:
 
     assert ticks(16, 256) == ["16", "32", "64", "128", "256"]
     assert ticks(1e-5, 0.1) == ["1e-5", "1e-4", "0.001", "0.01", "0.1"]
+    assert ticks(1, 9000) == ["1", "10", "100", "1000"]
     assert ticks(0.01, 0.32) == ["0.01", "0.02", "0.05", "0.1", "0.2"]
 
 
@@ -315,6 +316,23 @@ def test_failures_have_a_shape_of_their_own_in_every_plot_of_parameters(charts: 
     good = [one for one in lines if one[0] == "solid"]
     assert [value for *_, value in good] == sorted(value for *_, value in good)  # the best on top
     assert good[-1][1] > 2 * good[0][1]  # and thickest
+
+
+def test_of_many_lines_the_best_are_drawn_and_others_at_even_distances_and_that_is_said(
+    charts: Opened,
+) -> None:
+    rows = [{"first": i, "value": i / 2000, "params": {"x": i}} for i in range(2000)]
+    study = {"status": {"metric": "m", "direction": "maximize"}, "space": []}
+    note, values = charts.ask(
+        """([study, rows]) => {
+            const { note, series } = distune.charts.parallel(study, rows, rows, ['x']);
+            return [note, series[0].data.map(one => one.value[0])];
+        }""",
+        [study, rows],
+    )
+    assert note == "200 of 2000 lines are drawn: the best 100, and others at even distances."
+    assert values[-100:] == list(range(1900, 2000))
+    assert min(values) == 0
 
 
 def test_a_cell_of_the_heat_map_has_the_median_of_what_its_configurations_reached(

@@ -68,8 +68,6 @@ class Stream:
 
     def leave(self, reader: Reader) -> None:
         self._readers.discard(reader)
-        if not self._readers:
-            self._follower = Follower()  # what it remembers of 10,000 trials is megabytes
 
     def end(self) -> None:
         for reader in self._readers:
@@ -87,6 +85,7 @@ class Stream:
                 # Of 10,000 trials it takes half a second to see which are others.
                 await asyncio.sleep(max(_EVERY, 2 * (time.monotonic() - began)))
         finally:
+            self._follower = Follower()  # what it remembers of 10,000 trials is megabytes
             self.end()  # where that went wrong, browsers come again
 
     async def _send(self, message: bytes) -> None:

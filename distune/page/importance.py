@@ -20,7 +20,7 @@ def importance_of(history: History) -> dict[str, Any]:
     try:
         found = importances(history)
     except Unknown as why:
-        return {"unknown": f"{str(why)[0].upper()}{str(why)[1:]}."}
+        return {"unknown": f"Nothing can be said: {why}."}
     return {
         **importance_json(history.study, found),
         "headline": headline(found),

@@ -96,7 +96,7 @@ def _ranked(data: StudyData) -> Iterator[str]:
             "stand first. Spread: standard deviation over the repeats. Time: of training, mean "
             "over the repeats."
         )
-    elif data.ranking:
+    elif data.history.winner() is not None:
         yield (
             "Each setting was trained once, so nothing is known of its spread: near values may "
             'change places in a repetition ("repeats" in the space file). Time: of training.'

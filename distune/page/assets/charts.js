@@ -55,7 +55,7 @@
     return {
       type: "value", name, nameLocation: "middle", nameGap: 6, scale: true,
       axisLine: line, splitLine: line, axisTick: { show: false },
-      nameTextStyle: { color: distune.colour("quiet") },
+      nameTextStyle: { color: distune.colour("quiet"), padding: 4 },
       ...more,
       axisLabel: { color: distune.colour("quiet"), hideOverlap: true, formatter: (v) => (typeof v === "number" ? distune.number(v) : v), ...more.axisLabel },
     };
@@ -73,7 +73,8 @@
   /** Those of a log scale: 16, 32, 64 between powers of two; else 1e-4, 0.001, 0.01; of little more
    *  than a decade also what lies between: 0.01, 0.02, 0.05. */
   function logTicks(low, high) {
-    const two = Number.isInteger(Math.log2(low)) && Number.isInteger(low) && Number.isInteger(high) && high < 1e5;
+    const isPower = (v) => Number.isInteger(v) && Number.isInteger(Math.log2(v));
+    const two = isPower(low) && Number.isInteger(high) && high < 1e5 && (low > 1 || isPower(high));
     const base = two ? 2 : 10;
     const log = (v) => Math.log(v) / Math.log(base);
     const [first, last] = [Math.floor(log(low) + 1e-9), Math.ceil(log(high) - 1e-9)];
@@ -160,15 +161,14 @@
     const scale = judged(dots.map((one) => one[1]), direction);
     const around = bands && bands[against];
     const many = around && against === "trials" && dots.length > 100;
-    const x = along(against);
     return {
       note: scale.note,
       tooltip: { formatter: () => "" },
-      xAxis: many ? { ...x, ...logAxis(1, Math.max(...around.x)) } : x,
+      xAxis: many ? axis("trials", logAxis(1, Math.max(...around.x))) : along(against),
       yAxis: axis(metric, { ...scale.axis }),
       series: [
         ...(around ? bandsOf(around) : []),
-        { type: "scatter", data: dots, symbolSize: 5, large: dots.length > 2000, itemStyle: { color: distune.colour("quiet"), opacity: 0.55 },
+        { type: "scatter", data: dots, symbolSize: dots.length > 2000 ? 3 : 5, large: dots.length > 2000, itemStyle: { color: distune.colour("quiet"), opacity: dots.length > 2000 ? 0.2 : 0.55 },
           tooltip: { formatter: (p) => `trial ${p.data[2]}: ${distune.number(p.data[1])}` } },
         { type: "line", step: "end", data: line, showSymbol: false, lineStyle: { color: distune.colour("accent"), width: 2.5 }, z: 3,
           tooltip: { formatter: (p) => `best so far ${distune.number(p.data[1])}` } },
@@ -263,7 +263,7 @@
     };
   }
 
-  const KINDS = { complete: "accent", pruned: "warn", paused: "faint", "given back": "quiet", "test of the winner": "ink", diverged: "mark", lost: "bad" };
+  const KINDS = { complete: "accent", pruned: "warn", paused: "accent-soft", "given back": "faint", "test of the winner": "ink", diverged: "mark", lost: "quiet" };
 
   /** Who trained when: a bar a trial, from its end and how long it trained; and `besides`, what was
    *  trained that is none of the trials counted. */
@@ -299,7 +299,7 @@
   function running(study) {
     const { running: attempts, metric } = study.status;
     return {
-      grid: { ...basics().grid, right: 44 },
+      grid: grid({ right: 44 }),
       xAxis: axis("steps"),
       yAxis: axis(metric, {}),
       series: attempts.filter((one) => one.curve.length).map((one) => ({
@@ -329,6 +329,11 @@
     };
   }
 
+  const LINES = 100; // so many of a kind, in parallel coordinates
+
+  /** So many of them, at even distances. */
+  const thinned = (all, most) => (all.length <= most ? all : Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]));
+
   const hasValue = (row) => typeof row.value === "number";
 
   /** A line a configuration through its parameters and what it reached: the better, the stronger,
@@ -344,9 +349,13 @@
     const axes = names.map((name) => scaleOf(space[name], rows, name));
     const values = (row) => names.map((name, i) => (row.params[name] === undefined ? "-" : axes[i].type === "category" ? distune.number(row.params[name]) : row.params[name]));
     const faint = { color: distune.colour("faint"), width: 0.6, opacity: 0.15 };
-    const drawn = rows.filter(hasValue).map((row) => [row, scale.share(row.value)]).sort((a, b) => a[1] - b[1]);
+    const known = rows.filter(hasValue).map((row) => [row, scale.share(row.value)]).sort((a, b) => a[1] - b[1]);
+    const [others, own] = [known.filter(([row]) => !keep.has(row.first)), known.filter(([row]) => keep.has(row.first))];
+    const drawn = [...thinned(others, LINES), ...thinned(own.slice(0, -LINES), LINES), ...own.slice(-LINES)];
+    const fails = thinned(failed, LINES);
     return {
-      note: scale.note && `${scale.note} Their lines end at the edge, and the plots below leave them out.`,
+      note: [scale.note && `${scale.note} Their lines end at the edge, and the plots below leave them out.`,
+        drawn.length + fails.length < rows.length && `${drawn.length + fails.length} of ${rows.length} lines are drawn: the best ${Math.min(LINES, own.length)}, and others at even distances.`].filter(Boolean).join(" "),
       tooltip: { show: false },
       parallel: { left: 60, right: 64, top: 34, bottom: 22, parallelAxisDefault: {
         nameTextStyle: { color: distune.colour("ink"), width: 100, overflow: "truncate" }, nameTruncate: { maxWidth: 100 },
@@ -358,10 +367,10 @@
       series: [{
         type: "parallel", inactiveOpacity: 0.04, activeOpacity: 0.9, progressive: 500, animation: false,
         data: [
-          ...failed.map((row) => ({ value: [...values(row), scale.none],
+          ...fails.map((row) => ({ value: [...values(row), scale.none],
             lineStyle: keep.has(row.first) ? { color: distune.colour("bad"), type: "dashed", width: 1.2, opacity: 0.75 } : faint })),
-          ...drawn.map(([row, share]) => ({ value: [...values(row), scale.inside(row.value)],
-            lineStyle: keep.has(row.first) ? { color: shade(share), width: 0.8 + 2 * share * share, opacity: 0.35 + 0.6 * share } : faint })),
+          ...drawn.map(([row, share], i) => ({ value: [...values(row), scale.inside(row.value)],
+            lineStyle: keep.has(row.first) ? { color: shade(share), width: 0.8 + 2.2 * ((i + 1) / drawn.length) ** 5, opacity: 0.35 + 0.6 * share } : faint })),
         ],
       }],
     };
@@ -393,14 +402,15 @@
     const scale = judged(rows.filter(hasValue).map((one) => one.value), study.status.direction, rows.some((one) => !hasValue(one)));
     const x = scaleOf(study.space.find((one) => one.name === name), rows, name);
     const value = (one) => (x.type === "category" ? distune.number(one.params[name]) : one.params[name]);
-    const look = (one, colour) => (keep.has(one.first) ? { color: colour, opacity: 0.7 } : { color: distune.colour("faint"), opacity: 0.3 });
+    const many = there.length > 1500;
+    const look = (one, colour) => (keep.has(one.first) ? { color: colour, opacity: many ? 0.25 : 0.7 } : { color: distune.colour("faint"), opacity: 0.3 });
     const accent = distune.colour("accent"), bad = distune.colour("bad");
     return {
       tooltip: { formatter: (p) => `trial ${p.data.value[2]}: ${name} ${distune.number(p.data.value[0])}${p.seriesIndex ? ", no value" : `, ${distune.number(p.data.value[1])}`}` },
       xAxis: axis("", { ...x, splitLine: { show: false } }),
       yAxis: axis("", scale.axis),
       series: [
-        { type: "scatter", data: good.map((one) => ({ value: [value(one), one.value, one.first], itemStyle: look(one, accent) })), symbolSize: 5, progressive: 2000 },
+        { type: "scatter", data: good.map((one) => ({ value: [value(one), one.value, one.first], itemStyle: look(one, accent) })), symbolSize: many ? 3 : 5, progressive: 2000 },
         { type: "scatter", symbol: "triangle", symbolSize: 8, data: failed.map((one) => ({ value: [value(one), scale.none, one.first], itemStyle: look(one, bad) })) },
       ],
     };

@@ -49,10 +49,10 @@
     const names = distune.varying(study);
     return html`<section class="card wide" aria-label="the front"><h2>The front</h2>
       <${distune.Chart} option=${option} height=${340} label=${distune.findings.front(rows)} on=${{ click: (what) => choose(what.data[2]) }} />
-      <p class="quiet">A dot is a configuration, at the means of its repeats (${Object.entries(study.status.objectives).map(([name, way]) => `${way} ${name}`).join(", ")}).
-        ${on.length} on the front: beaten by no other in one objective and at least matched in all.${goals.length > 2 ? " What it has of the others the table says." : ""}</p>
+      <p class="quiet">A dot is a configuration, at the means of its repeats (${Object.entries(study.status.objectives).map(([name, way]) => `${way} ${name}`).join(", ")}).${" "}
+        ${on.length} on the front: beaten by no other in one objective and at least matched in all; the first is the winner, the best by ${goals[0]}.${goals.length > 2 ? " What it has of the others the table says." : ""}</p>
       <${Long} header=${["trial", ...goals, "params"]} numeric=${[0, ...goals.map((_, i) => i + 1)]}
-        rows=${on.map((one) => [trialButton(one.first, choose), ...goals.map((name) => distune.number(one.objectives[name])), distune.setting(one.params, names)])} /></section>`;
+        rows=${on.map((one) => [trialButton(one.first, choose), ...goals.map((name) => (name === "seconds" ? distune.duration : distune.number)(one.objectives[name])), distune.setting(one.params, names)])} /></section>`;
   }
 
   function Stages({ study }) {
@@ -72,7 +72,7 @@
     return html`<section class="card wide" aria-label="what failed"><h2 class="bad">What failed</h2>
       <${Long} header=${["trials", "how", "message", "what they have in common", "look at", "on"]} numeric=${[0]}
         rows=${groups.map((one) => [one.trials.length, one.outcomes.join(", "), one.message, one.shared, one.trials.slice(0, 5).map((n) => html`${trialButton(n, choose)} `), one.workers.slice(0, 3).join(", ")])} />
-      <p class="quiet">Messages that differ only in numbers are one. Triangles and dashed lines below are these trials. The last attempt at each is meant; distune show TRIAL prints all of them in full.</p></section>`;
+      <p class="quiet">Messages that differ only in numbers are one. ${study.answer.nothing === undefined && "Triangles and dashed lines below are these trials. "}The last attempt at each is meant; distune show TRIAL prints all of them in full.</p></section>`;
   }
 
   function Stopped({ study, choose }) {
@@ -165,7 +165,7 @@
       has((one) => one.search_saw) && numeric("search saw", "search_saw"),
       test && has((one) => one[test]) && numeric("test", test),
       has((one) => one.parameters) && numeric("size", "parameters"),
-      ...Object.keys(status.objectives || {}).filter((name) => name !== status.metric).map((name) => numeric(name, `objectives.${name}`)),
+      ...Object.keys(status.objectives || {}).filter((name) => ![status.metric, "seconds", "parameters"].includes(name)).map((name) => numeric(name, `objectives.${name}`)),
       status.objectives && { title: "front", field: "front", formatter: (cell) => (cell.getValue() ? "◇" : "") },
       status.constraints && { title: "breaks", field: "violations", formatter: (cell) => (cell.getValue() || []).map((one) => `${one.name} ${distune.number(one.excess)} ${one.limit === "max" ? "above" : "below"} ${distune.number(one.bound)}`).join(", ") },
     ].filter(Boolean);

@@ -47,7 +47,7 @@
         <span class="quiet">${progressOf(status)}</span>
         <${distune.GoTo} study=${study} choose=${open} />
         <nav class="sections" aria-label="sections">
-          ${[["progress", "progress"], ...(filtered ? [["parameters", "parameters"]] : []), ["ranking", "ranking"],
+          ${[...(study.answer.nothing === undefined ? [["progress", "progress"]] : []), ...(filtered ? [["parameters", "parameters"]] : []), ["ranking", "ranking"],
              ...(failures ? [["failures", `failures (${failures})`]] : []), ["timeline", "timeline"]].map(([id, title]) =>
                html`<button key=${id} onClick=${() => show(id)}>${title}</button>`)}
         </nav>
@@ -70,7 +70,7 @@
         <${distune.Stopped} study=${study} choose=${open} />
         ${filtered && html`<section class="card wide" id="parameters" aria-label="parameters and what they gave"><h2>Parameters and what they gave</h2>
           <p class="quiet">A line is a configuration: the better, the stronger; dashed: it failed. The parameters that mattered most come first, ten at most. Drag along an axis: all charts and the table keep what lies there.</p>
-          <${Brushed} filter=${at.filter} setFilter=${(next) => go({ keep: distune.filter.toText(next) })}
+          <${Brushed} key=${varying.slice(0, 10).join()} filter=${at.filter} setFilter=${(next) => go({ keep: distune.filter.toText(next) })}
             option=${filtered.parallel} label=${findings.parallel(study, rows, kept, varying)} /></section>`}
         <${distune.Ranking} study=${study} rows=${rows} kept=${kept} varying=${columns} at=${at} go=${go} open=${open} />
         ${filtered && html`<section class="card wide" aria-label="slices"><h2>One parameter at a time</h2>
@@ -120,6 +120,7 @@
     };
     /** The filter of the address, or one that was taken back, as areas of the axes. */
     const mark = (chart) => {
+      if (drag.current) return;
       for (const [i, at] of chart.getOption().parallelAxis.entries()) {
         const one = wanted.current.filter[at.id];
         const places = one?.among?.map((value) => at.data?.indexOf(value)) ?? [];
@@ -134,7 +135,7 @@
       const chart = echarts.getInstanceByDom(place.current.querySelector(".chart"));
       if (chart) mark(chart);
     }, [text]);
-    return html`<div ref=${place} onPointerDown=${() => { drag.current = {}; }}><${distune.Chart} option=${drawn} height=${340} wide=${90 + 85 * drawn.parallelAxis.length} label=${label} on=${{ axisareaselected: brushed }} /></div>`;
+    return html`<div ref=${place} onPointerDown=${() => { drag.current = {}; }}><${distune.Chart} option=${drawn} height=${340} wide=${90 + 85 * drawn.parallelAxis.length} label=${label} on=${{ axisareaselected: brushed, finished: (what, chart) => mark(chart) }} /></div>`;
   }
 
   const progressOf = (status) => [
