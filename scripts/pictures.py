@@ -30,6 +30,7 @@ TARGET = ROOT / "docs" / "pictures"
 NOTEBOOK = ROOT / "examples" / "python" / "notebook.ipynb"
 DISTUNE = [sys.executable, "-m", "distune"]
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+TALL: dict[str, Any] = {"viewport": {"width": 1280, "height": 1680}}
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True,
     "device_scale_factor": 2,
@@ -40,15 +41,15 @@ _DEADLINE = 600.0  # seconds
 
 def newcomer(browser: Browser, preset: str) -> None:
     """The quickstart, the dashboard, the report."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="shared-") as folder:
         logs = Path(folder) / "logs"
         _earlier_study(logs)
         command = ["master", "--space", preset, "--logs", str(logs), "--workers", "2", "--plain"]
         with _running(command) as master, _dashboard(logs) as address:
             _until(lambda: _counted(logs, preset) >= _COUNTED, "enough trials are counted")
-            dark = {**DESKTOP, "color_scheme": "dark"}
+            dark = {**TALL, "color_scheme": "dark"}
             _picture(browser, DESKTOP, address, "studies")
-            _picture(browser, DESKTOP, f"{address}#study={preset}", "study")
+            _picture(browser, TALL, f"{address}#study={preset}", "study")
             _picture(browser, dark, f"{address}#study={preset}", "study-dark")
             _picture(browser, PHONE, f"{address}#study={preset}", "study-phone")
             _picture(browser, DESKTOP, f"{address}#compare={preset},earlier", "compare")
@@ -126,8 +127,8 @@ def _picture(browser: Browser, options: dict[str, Any], address: str, name: str)
 def notebook(browser: Browser) -> None:
     """What `nbclient` has executed."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["jupyter", "nbconvert", "--to", "html", "--output-dir", folder, str(NOTEBOOK)]
-        subprocess.run(command, check=True)
+        command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output-dir", folder]
+        subprocess.run([*command, str(NOTEBOOK)], check=True)
         page = browser.new_page(viewport={"width": 900, "height": 1000})
         page.goto((Path(folder) / "notebook.html").as_uri())
         page.screenshot(path=TARGET / "notebook.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_nothing_heavy_is_loaded_by_running(arguments: list[str]) -> None:
         "try: main()\nexcept SystemExit as e: assert not e.code"
     )
     assert loaded_by(code) & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsga2"])
+def test_looking_at_a_study_that_learns_loads_no_optuna(tmp_path: Path, sampler: str) -> None:
+    """Its import takes a second, and warns in notebooks without widgets."""
+    x = {"type": "float", "low": 0, "high": 1}
+    space = {"params": {"x": x, "y": x}, "objective": "a:b", "metric": "loss",
+             "direction": "minimize", "trials": 9, "sampler": sampler}  # fmt: skip
+    code = (
+        "import distune\n"
+        "from distune.share.folder import Folder\nfrom distune.share.store import Store\n"
+        "from distune.space_file.freeze import freeze\n"
+        "from distune.space_file.read import parse_space_file\n"
+        f"file = parse_space_file({json.dumps(json.dumps(space))}, 'space.json')\n"
+        "study = freeze(file, name='s', study_id='s', lease=5.0, created=0.0)\n"
+        f"Store(Folder({str(tmp_path)!r})).create(study)\n"
+        f"repr(distune.load({str(tmp_path)!r}))"
+    )
+    assert "optuna" not in loaded_by(code)
 
 
 def test_the_list_of_commands_loads_none_of_them() -> None:

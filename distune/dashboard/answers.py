@@ -1,5 +1,6 @@
 """The kinds of answers: files of the page, JSON, and events that go on."""
 
+import gzip
 import hashlib
 import zlib
 from collections.abc import AsyncIterator
@@ -17,15 +18,18 @@ class Asset:
     """A file of the page, which a browser keeps until it is another one."""
 
     def __init__(self, name: str, content: bytes) -> None:
-        self._content = content
+        self._content, self._packed = content, gzip.compress(content, mtime=0)
         self._headers = {
             "content-type": f"{_TYPES[Path(name).suffix]}; charset=utf-8",
             "etag": f'"{hashlib.sha256(content).hexdigest()[:20]}"',
+            "vary": "accept-encoding",
         }
 
     def answer(self, request: Request) -> Response:
         if request.headers.get("if-none-match") == self._headers["etag"]:
             return Response(status_code=304, headers=self._headers)
+        if _takes_gzip(request):
+            return Response(self._packed, headers={**self._headers, "content-encoding": "gzip"})
         return Response(self._content, headers=self._headers)
 
 
@@ -40,9 +44,13 @@ def events_answer(request: Request, messages: AsyncIterator[tuple[str, bytes]]) 
         messages: JSON, each with its study's name, which is the last line of the event.
     """
     sent, headers = _as_events(messages), {"content-type": "text/event-stream"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _takes_gzip(request):
         sent, headers["content-encoding"] = _zipped(sent), "gzip"
     return StreamingResponse(sent, headers=headers)
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
 
 
 async def _as_events(messages: AsyncIterator[tuple[str, bytes]]) -> AsyncIterator[bytes]:

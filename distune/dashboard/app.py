@@ -54,6 +54,7 @@ class Dashboard:
             routes=[
                 Route("/", self._page),
                 Route("/assets/{name:path}", self._asset),
+                Route("/api/server", self._about),
                 Route("/api/studies", self._list),
                 Route("/api/events", self._events),
                 Route("/api/studies/{study}/curves", self._curves),
@@ -79,6 +80,13 @@ class Dashboard:
             raise HTTPException(404)
         return self._assets[name].answer(request)
 
+    @property
+    def _itself(self) -> dict[str, Any]:
+        return {"logs": str(self._studies.logs), "actions": self._acts}
+
+    async def _about(self, request: Request) -> Response:
+        return json_answer(self._itself)
+
     async def _list(self, request: Request) -> Response:
         async with self._turns[""]:  # for all browsers that ask meanwhile
             if time.monotonic() - self._listed[0] > _LISTED_EVERY:
@@ -87,12 +95,11 @@ class Dashboard:
         return json_answer(self._listed[1])
 
     def _look_at_all(self) -> dict[str, Any]:
-        about = {"logs": str(self._studies.logs), "actions": self._acts}
         try:
             rows = self._overview.look(self._studies.there())
         except DistuneError as error:
-            return {"trouble": str(error), **about, "studies": []}
-        return {"trouble": None, **about, "studies": rows}
+            return {"trouble": str(error), **self._itself, "studies": []}
+        return {"trouble": None, **self._itself, "studies": rows}
 
     async def _watched(self, name: str) -> Watched:
         try:

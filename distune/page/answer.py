@@ -3,6 +3,7 @@
 import math
 import shlex
 import statistics
+from itertools import islice
 from typing import Any
 
 from distune.export.leaderboard import best_space
@@ -92,7 +93,7 @@ def _beaten(history: History, winner: Configuration, decimals: int) -> list[str]
         lines[:0] = [f"The best of the front by {metric}; the front has {more}."]
     else:
         others = (one for one in ranked if one is not winner and is_number(one.mean))
-        lines[:0] = [_next(winner, one, decimals) for one in others][:1]
+        lines[:0] = [_next(winner, one, decimals) for one in islice(others, 1)]
     means = [one.mean for one in ranked if one.mean is not None and math.isfinite(one.mean)]
     if len(means) >= _FEWEST_COMPARED:
         lines.append(

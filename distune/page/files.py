@@ -5,11 +5,11 @@ from importlib.resources.abc import Traversable
 
 #: In the order in which they are loaded.
 SCRIPTS = (
+    "text.js",
+    "source.js",
     "vendor/htm-preact.min.js",
     "vendor/echarts.min.js",
     "vendor/tabulator.min.js",
-    "text.js",
-    "source.js",
     "filter.js",
     "findings.js",
     "keys.js",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,12 @@ class OptunaStudy:
         self._space = space
         self._constants = space.constants  # which looks at all values of all parameters
         self._free = {n: spec for n, spec in space.params.items() if n not in self._constants}
-        self._distributions = {name: _distribution(spec) for name, spec in self._free.items()}
         self._telling = Telling()
+
+    @cached_property
+    def _distributions(self) -> dict[str, Any]:
+        """Not before a question: who only looks at a study makes its sampler, too."""
+        return {name: _distribution(spec) for name, spec in self._free.items()}
 
     def _begin(self, history: History) -> None:
         import optuna

@@ -73,6 +73,8 @@
 
   const server = {
     isLive: true,
+    /** Itself: {logs, actions}. */
+    server: () => json("api/server"),
     studies: () => json("api/studies"),
     trial: (name, number) => json(`${path(name)}/trials/${number}`),
     curves: (name) => json(`${path(name)}/curves`),
@@ -115,6 +117,7 @@
     besides: data.besides,
     sections: data.sections,
     lists: data.lists,
+    server: async () => ({}),
     studies: async () => ({ studies: [], trouble: null }),
     trial: async (name, number) => {
       const found = data.attempts[number], curve = data.curves[number];
@@ -132,4 +135,7 @@
 
   const written = document.getElementById("data");
   distune.source = written ? frozen(JSON.parse(written.textContent)) : server;
+  // The server begins with what the address names while the libraries are loaded.
+  const named = new URLSearchParams(location.hash.slice(1)).get("study");
+  if (named && !written) setTimeout(server.follow(named, () => {}), 5000);
 })();

@@ -10,7 +10,7 @@
     const [study, setStudy] = useState(null);
     const [about, setAbout] = useState({});
     useEffect(() => distune.source.follow(name, setStudy), [name]);
-    useEffect(() => { distune.source.studies().then(setAbout, () => {}); }, []);
+    useEffect(() => { distune.source.server().then(setAbout, () => {}); }, []);
     const isThere = Boolean(study && study.status && study.order);
     const counted = study && study.configurations;
     const rows = useMemo(() => (isThere ? study.order.map((first) => ({ first, ...study.configurations[first] })) : []), [counted]);
@@ -59,7 +59,7 @@
         <${distune.Answer} study=${study} logs=${about.logs} choose=${open} />
         <${distune.Words} />
         <${distune.BestSoFar} study=${study} />
-        ${status.running.length > 0 && html`<section class="card" aria-label="training now"><h2>Training now</h2>
+        ${status.running.length > 0 && html`<section class="card wide" aria-label="training now"><h2>Training now</h2>
           ${status.running.some((one) => one.curve.length) ? html`<${distune.Chart} option=${distune.charts.running(study)} label=${`learning curves: ${findings.running(study)}`} />`
             : html`<p class="quiet chart" style="height:280px">Nothing has been reported yet.</p>`}
           <p>${status.running.map((one) => html`<button key=${one.trial} onClick=${() => open(one.trial)}>trial ${one.trial}<span class="quiet"> on ${one.host || one.worker}</span></button> `)}</p></section>`}
