@@ -82,6 +82,7 @@ def test_the_defaults_are_the_labs() -> None:
         "l1": 0.0,
         "clip_norm": None,
         "batch_size": 500,
+        "skip_last_batch": False,
         "schedule": "constant",
         "epochs": 50,
         "patience": None,

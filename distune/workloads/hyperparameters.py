@@ -19,6 +19,7 @@ PerLayer = Count | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(-[1-9][0-9]{0
 Padding = Annotated[int, Field(ge=0)] | Literal["same"]
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
+Activation = Literal["none", "relu", "tanh", "sigmoid"]
 
 
 class TrainingParams(BaseModel):
@@ -35,6 +36,9 @@ class TrainingParams(BaseModel):
         clip_norm: the most that the gradient's length may be: a longer one is shortened.
             None for any length.
         batch_size: examples per step; the last batch of an epoch may be smaller.
+        skip_last_batch: whether the last batch of each epoch is left out, however large it is,
+            unless it is the only one: of 5,000 examples 9 batches of 500, as the lab's program
+            had it.
         schedule: how the learning rate changes from step to step over all epochs.
         epochs: times through the training data.
         patience: end after so many epochs without a better validation metric than before
@@ -62,6 +66,7 @@ class TrainingParams(BaseModel):
     l1: NotNegative = 0.0
     clip_norm: Positive | None = None
     batch_size: Count = 500
+    skip_last_batch: bool = False
     schedule: Schedule = "constant"
     epochs: Count = 50
     patience: Count | None = None
@@ -84,7 +89,7 @@ class DenseParams(TrainingParams):
 
     n_fc: Layers = 1
     width: PerLayer = 128
-    activation: Literal["none", "relu", "tanh", "sigmoid"] = "relu"
+    activation: Activation = "relu"
     dropout: Probability = 0.0
     batch_norm_fc: bool = False
 
@@ -105,6 +110,8 @@ class ConvParams(DenseParams):
         pool_size: pixels on a side, and from one place to the next.
         pool_last: whether the last convolution is pooled, too, or only those before it.
         batch_norm_conv: whether convolutions are followed by batch normalization.
+        pixel_scale: what pixels, from 0 to 1 (8 bits divided by 256), are multiplied by: with 256
+            the network is given the numbers from 0 to 255.
     """
 
     n_conv: Layers = 2
@@ -116,3 +123,4 @@ class ConvParams(DenseParams):
     pool_size: Count = 2
     pool_last: bool = True
     batch_norm_conv: bool = False
+    pixel_scale: Positive = 1.0
