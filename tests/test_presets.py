@@ -112,6 +112,9 @@ def test_the_presets_of_a_report_are_on_its_images(topic: str, dataset: str) -> 
                            "padding": "same", "kernel": "5-3-3", "epochs": 10}),
         ("houses-best", {"target_scale": "standard", "n_fc": 1, "width": 9, "activation": "tanh",
                          "optimizer": "rmsprop", "lr": 0.001}),
+        ("cifar-best", {"n_fc": 1, "momentum": 0, "regularise": "dense", "lr": 0.01,
+                        "batch_size": 32, "kernel": 4, "dropout": 0.3, "weight_decay": 0.001}),
+        ("cifar-stages", {"n_fc": 1, "momentum": 0, "regularise": "dense"}),
         ("lab-scenario1", {"skip_last_batch": True, "batch_size": 500, "n_train": 5_000}),
     ],
 )  # fmt: skip

@@ -80,6 +80,7 @@ def test_the_defaults_are_the_labs() -> None:
         "lr_final": 0.0,
         "weight_decay": 0.0,
         "l1": 0.0,
+        "regularise": "all",
         "clip_norm": None,
         "batch_size": 500,
         "skip_last_batch": False,

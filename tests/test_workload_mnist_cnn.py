@@ -231,6 +231,16 @@ def test_l1_pulls_every_weight_towards_zero_but_is_not_in_the_reported_loss() ->
     assert [report["train_loss"] for report in reports] == pytest.approx(losses, rel=1e-3)
 
 
+def test_only_dense_layers_are_regularised_if_that_is_wanted() -> None:
+    def pulled(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        dense = [g + 0.01 * w.sign() + 0.3 * w for w, g in zip(weights, gradients, strict=True)]
+        return [*gradients[:4], *dense[4:]]  # two convolutions, then two dense layers
+
+    params = {"l1": 0.01, "weight_decay": 0.3, "regularise": "dense"}
+    reports, losses = steps_by_hand(params, pulled)
+    assert [report["train_loss"] for report in reports] == pytest.approx(losses, rel=1e-3)
+
+
 def test_a_gradient_longer_than_allowed_is_shortened() -> None:
     lengths = []
 

@@ -33,6 +33,8 @@ class TrainingParams(BaseModel):
         weight_decay: the optimizer's own: L2 on the gradient, decoupled in `adamw`.
         l1: so many times the sum of all weights' absolute values is added to the loss that
             is minimised (not to the one that is reported).
+        regularise: which layers' weights `weight_decay` and `l1` are of: all, or those of
+            dense layers only, as the CIFAR-10 report's assignment has it.
         clip_norm: the most that the gradient's length may be: a longer one is shortened.
             None for any length.
         batch_size: examples per step; the last batch of an epoch may be smaller.
@@ -64,6 +66,7 @@ class TrainingParams(BaseModel):
     momentum: Momentum = 0.9
     weight_decay: NotNegative = 0.0
     l1: NotNegative = 0.0
+    regularise: Literal["all", "dense"] = "all"
     clip_norm: Positive | None = None
     batch_size: Count = 500
     skip_last_batch: bool = False
