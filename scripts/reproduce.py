@@ -272,19 +272,23 @@ def whole_search(study: LoadedStudy) -> str:
 
 
 NONE_GIVEN = "names no figure"
+WITH_LAST_BATCH = "found with the last batch of each epoch, which the preset leaves out now"
 
 _LOUD = {"loss": "cross-entropy", "lr": 0.1}
 
 CLAIMS = [
     Claim("lab-scenario1", "learning rates 1 and 2 overshoot", "yes", lambda s: by(s, "lr"),
-          lambda s: same_if(median(s, lr=1.0) < 0.5 < median(s, lr=0.5))),
+          lambda s: same_if(median(s, lr=1.0) < 0.5 < median(s, lr=0.5)), WITH_LAST_BATCH),
     Claim("lab-scenario2", "the best learning rate grows with the batch", "yes",
-          lambda s: best_by(s, "batch_size", "lr"), lambda s: same_if(grows(s))),
+          lambda s: best_by(s, "batch_size", "lr"), lambda s: same_if(grows(s)),
+          WITH_LAST_BATCH),
     Claim("lab-scenario3", "more momentum wants a smaller learning rate", "yes",
           lambda s: best_by(s, "momentum", "lr"),
-          lambda s: same_if(best_lr(s, momentum=0.9) < best_lr(s, momentum=0.0))),
+          lambda s: same_if(best_lr(s, momentum=0.9) < best_lr(s, momentum=0.0)),
+          WITH_LAST_BATCH),
     Claim("lab-scenario4", "best within ten seconds of training", "32 and 64 filters",
-          under_ten_seconds),
+          under_ten_seconds,
+          lambda s: same_if(under_ten_seconds(s).startswith(("32 ", "64 "))), WITH_LAST_BATCH),
     Claim("lab-scenario5", "200 random trials on validation data",
           "median 98.96%, 13 of 200 below 30%", whole_search,
           caveat="at a tenth of images and seconds: in full it takes 1 h 45 min"),
