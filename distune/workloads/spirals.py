@@ -9,8 +9,8 @@ from distune.workloads.workload import Recipe, Workload
 
 
 class SpiralsParams(hyper.DenseParams):
-    """Workload `spirals`; its defaults are the best network of the reports of 2020 on the
-    two spirals: 2-75-1, tanh, all of it trained without momentum.
+    """Workload `spirals`; its defaults are the best network of the reports of 2020 on two
+    spirals: 2-75-1, tanh, trained without momentum.
 
     Attributes:
         variant: of the spirals: as the course drew them in 2020, or in 2021, which is harder
