@@ -51,6 +51,10 @@ TABLES: dict[str, tuple[str, dict[str, Any], int]] = {
             "activation": ["relu", "tanh", "sigmoid"],
             "batch_size": [20, 40, 80],
             "n_train": [600],
+            # What had no other value when the table was made; last, so that nothing else is drawn
+            # otherwise.
+            "variant": ["2021"],
+            "momentum": [0.9],
         },
         81,
     ),
@@ -62,6 +66,8 @@ TABLES: dict[str, tuple[str, dict[str, Any], int]] = {
             "n_fc": [1, 2, 3],
             "activation": ["relu", "tanh", "sigmoid"],
             "batch_size": [20, 50, 100],
+            "target_scale": ["range"],
+            "momentum": [0.9],
         },
         27,
     ),

@@ -145,8 +145,8 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         "batch_norm_conv": True, "batch_norm_fc": True, "dropout": 0.3, "schedule": "one-cycle",
     }),
     "two answers": ("coloured-digits", {
-        "n_train": 100, "n_validation": 100, "batch_size": 30, "n_filters": 4, "width": 16,
-        "epochs": 3,
+        "dataset": "usps", "skip_last_batch": True, "trunk": "shared", "n_train": 100,
+        "n_validation": 100, "batch_size": 20, "n_filters": 4, "width": 16, "epochs": 3,
     }),
     "dense layers": ("spirals", {
         "n_train": 300, "n_validation": 100, "batch_size": 40, "epochs": 3, "optimizer": "rmsprop",

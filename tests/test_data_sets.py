@@ -19,13 +19,14 @@ import torch
 from distune.errors import UserError
 from distune.workloads.data import DATA_SETS, cifar_10, house_prices, usps
 from distune.workloads.data.cifar_10 import CIFAR_10
+from distune.workloads.data.coloured import COLOURS, coloured
 from distune.workloads.data.data_set import DataSet
 from distune.workloads.data.digits import DIGITS
 from distune.workloads.data.folders import DataFolders
 from distune.workloads.data.house_prices import COLUMNS, HOUSE_PRICES
 from distune.workloads.data.loading import Splits, as_floats, check, load
 from distune.workloads.data.spirals import SPIRALS
-from distune.workloads.data.usps import COLOURED_USPS, COLOURS, USPS
+from distune.workloads.data.usps import USPS
 from tests.conftest import Lab
 
 REAL = os.environ.get("DISTUNE_DATA", "")
@@ -129,22 +130,26 @@ def test_the_real_usps_is_divided_at_random_and_always_alike() -> None:
     assert all(0 == x.min() < x.max() < 1 for x in (as_floats(s.inputs) for s in data))
 
 
-def test_coloured_digits_are_the_gray_ones_in_one_of_five_colours_each() -> None:
-    gray = real(USPS)
-    data = real(COLOURED_USPS)
-    wanted = dict(
-        zip(COLOURS, ([1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1]), strict=True)
-    )
-    assert list(wanted) == ["red", "green", "blue", "yellow", "magenta"]
-    rgb = torch.tensor(list(wanted.values()), dtype=torch.float32)
+@pytest.mark.parametrize("n", [1, 5, 7])
+def test_coloured_digits_are_the_gray_ones_in_one_of_so_many_colours_each(n: int) -> None:
+    gray, data = real(USPS), real(coloured("usps", n))
+    rgb = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]]
+    assert COLOURS == ("red", "green", "blue", "yellow", "magenta", "cyan", "white")
     for split, source in ((data.train, gray.train), (data.test, gray.test)):
+        colours = split.targets[:, 1]
         assert torch.equal(split.targets[:, 0], source.targets)
-        assert torch.equal(split.inputs, source.inputs * rgb[split.targets[:, 1], :, None, None])
-    counts = torch.bincount(data.train.targets[:, 0] * 5 + data.train.targets[:, 1])
-    colours = counts.reshape(10, 5).sum(0) / 6_000
-    assert (colours - 0.2).abs().max() < 0.02
-    shares = counts.reshape(10, 5) / counts.reshape(10, 5).sum(1, keepdim=True)
-    assert (shares - 0.2).abs().max() < 0.08  # whatever the digit
+        assert torch.equal(split.inputs, source.inputs * torch.tensor(rgb)[colours, :, None, None])
+    counts = torch.bincount(data.train.targets[:, 0] * n + data.train.targets[:, 1])
+    shares = counts.reshape(10, n) / counts.reshape(10, n).sum(1, keepdim=True)
+    assert (shares - 1 / n).abs().max() < 0.08  # whatever the digit
+
+
+def test_mnist_is_coloured_too_and_the_same_colours_are_the_same_object() -> None:
+    data = real(coloured("mnist", 6), 100, 10, 10)
+    assert data.train.inputs.shape == (100, 3, 28, 28)
+    assert set(data.train.targets[:, 1].tolist()) == set(range(6))
+    assert coloured("mnist", 6) is coloured("mnist", 6)
+    assert coloured("mnist", 6) != coloured("mnist", 5)
 
 
 # CIFAR-10
@@ -306,26 +311,34 @@ def test_the_real_house_prices_are_those_of_ames() -> None:
 # Spirals
 
 
-def test_two_spirals_lie_where_the_formula_says() -> None:
-    data = load(SPIRALS, DataFolders.of(), "cpu")
+@pytest.mark.parametrize(
+    ("variant", "noise", "nearest", "farthest"), [("2020", 0.3, 0, 10), ("2021", 0.4, 2, 16)]
+)
+def test_two_spirals_lie_where_the_formula_says(
+    variant: str, noise: float, nearest: float, farthest: float
+) -> None:
+    data = load(SPIRALS[variant], DataFolders.of(), "cpu")
     assert [tuple(split.inputs.shape) for split in data] == [(4_000, 2), (1_000, 2), (500, 2)]
+    # Where there is no noise, and close by.
+    phi = np.linspace(*{"2020": (0, 10), "2021": (1, 15)}[variant], 20_000)
+    beside = {"2020": phi, "2021": phi + 1}[variant]
+    arm = torch.from_numpy(np.stack([(phi + 1) * np.cos(phi), beside * np.sin(phi)], 1)).float()
     for points, labels in data:
         assert labels.sum() * 2 == len(labels)
-        arm = points * (1 - 2.0 * labels)[:, None]  # class 1 turned back
-        radius, angle = arm.norm(dim=1), torch.atan2(arm[:, 1], arm[:, 0])
-        # On the spiral radius - 1 is the angle, but for whole turns and the noise.
-        turns = (radius - 1 - angle) / (2 * np.pi)
-        off = (turns - turns.round()) * 2 * np.pi
-        assert 0.3 < off.std() < 0.6
-        assert 1.0 < radius.min() < 2.5
-        assert 15 < radius.max() < 17.5
+        turned = points * (1 - 2.0 * labels)[:, None]  # class 1 turned back
+        off = torch.cdist(turned, arm).min(1).values
+        # Across the arm is one of the two directions that noise has.
+        assert off.square().mean().sqrt() == pytest.approx(noise, rel=0.1)
+        radius = turned.norm(dim=1)
+        assert nearest - 1 < radius.min() < nearest + 1.5
+        assert farthest - 1 < radius.max() < farthest + 2
     assert (data.train.targets[:100].float().mean() - 0.5).abs() < 0.2  # mixed
 
 
 # All of them
 
 
-@pytest.mark.parametrize("data_set", [DIGITS, SPIRALS])
+@pytest.mark.parametrize("data_set", [DIGITS, SPIRALS["2020"]])
 def test_what_needs_no_files_is_checked_anywhere(data_set: DataSet, tmp_path: Path) -> None:
     check(data_set, DataFolders.of(tmp_path))
     assert list(tmp_path.iterdir()) == []
@@ -357,7 +370,9 @@ def test_the_command_line_knows_every_data_set(lab: Lab) -> None:
     assert f"there are {', '.join(known)}" in done.stderr
 
 
-@pytest.mark.parametrize("data_set", DATA_SETS.values())
+@pytest.mark.parametrize(
+    "data_set", [*DATA_SETS.values(), *SPIRALS.values(), coloured("mnist", 6), coloured("usps", 5)]
+)
 @pytest.mark.long
 def test_each_data_set_has_what_it_says_of_itself(data_set: DataSet) -> None:
     known = real(data_set) if data_set.origin.paths else load(data_set, DataFolders.of(), "cpu")

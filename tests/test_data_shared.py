@@ -88,7 +88,7 @@ from distune.workloads.data.loading import load
 from distune.workloads.data.mnist import MNIST
 from distune.workloads.data.spirals import SPIRALS
 me = psutil.Process()
-load(SPIRALS, DataFolders.of(), "cpu", 1, 1, 1)  # what importing and loading need once
+load(SPIRALS["2020"], DataFolders.of(), "cpu", 1, 1, 1)  # what importing and loading need once
 before = me.memory_full_info().uss
 known = load(MNIST, DataFolders.of(sys.argv[1]), "cpu")
 total = sum(int(x.inputs[:, 0, 0, 1].sum()) + int(x.inputs.amax()) for x in known)

@@ -40,8 +40,8 @@ def test_the_presets_have_the_names_people_were_told() -> None:
         "houses": ["best", "depth", "gaussian", "optimizer", "width"],
         "lab": [f"scenario{n}" for n in range(1, 7)],
         "spirals": ["architecture", "batch", "best", "loss", "optimizer"],
-        "usps": ["activation", "batch", "best", "best-small", "depth", "kernel", "loss", "lr",
-                 "optimizer"],
+        "digits": ["activation", "batch", "best", "depth", "loss", "lr", "optimizer"],
+        "usps": ["activation", "batch", "best-small", "depth", "kernel", "lr", "optimizer"],
     }  # fmt: skip
     names = [f"{study}-{topic}" for study, those in topics.items() for topic in those]
     assert preset_names() == sorted([*names, "quickstart", "quickstart-digits"])
@@ -68,6 +68,59 @@ def test_every_setting_that_a_preset_can_draw_suits_its_workload(name: str) -> N
     assert drawn
     for params in drawn:
         assert accepts.model_validate(params).model_dump(exclude_unset=True) == params
+
+
+def first_setting(name: str) -> dict[str, Any]:
+    """Of a preset, with the defaults of its workload."""
+    made = study(read_preset(name))
+    accepts = WORKLOADS[made.objective or ""].hyperparameters
+    return accepts.model_validate(suggested(make_sampler(made), 0)).model_dump()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in preset_names()
+        if name.startswith(("spirals", "coloured", "houses", "digits"))
+    ],
+)
+def test_what_the_reports_trained_without_momentum_has_none(name: str) -> None:
+    assert first_setting(name)["momentum"] == 0
+
+
+@pytest.mark.parametrize(
+    ("topic", "dataset"), [("digits", "mnist"), ("usps", "usps"), ("coloured", "mnist")]
+)
+def test_the_presets_of_a_report_are_on_its_images(topic: str, dataset: str) -> None:
+    names = [name for name in preset_names() if name.startswith(f"{topic}-")]
+    assert {first_setting(name)["dataset"] for name in names} == {dataset}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("spirals-best", {"variant": "2020", "n_fc": 1, "width": 75, "activation": "tanh",
+                          "lr": 0.05, "loss": "bce", "batch_size": 40, "epochs": 10}),
+        ("spirals-architecture", {"loss": "mse-linear", "optimizer": "sgd", "lr": 0.01,
+                                  "batch_size": 10, "epochs": 10}),
+        ("usps-best-small", {"loss": "mse", "lr": 2, "padding": 0, "n_filters": 1,
+                             "batch_size": 10, "epochs": 50}),
+        ("digits-best", {"padding": 2, "n_conv": 3, "n_filters": 20, "activation": "none",
+                         "pool_last": False, "clip_norm": 10, "lr": 0.025, "batch_size": 10}),
+        ("coloured-best", {"n_colours": 6, "trunk": "separate", "pixel_scale": 256,
+                           "padding": "same", "kernel": "5-3-3", "epochs": 10}),
+        ("houses-best", {"target_scale": "standard", "n_fc": 1, "width": 9, "activation": "tanh",
+                         "optimizer": "rmsprop", "lr": 0.001}),
+        ("cifar-best", {"n_fc": 1, "momentum": 0, "regularise": "dense", "lr": 0.01,
+                        "batch_size": 32, "kernel": 4, "dropout": 0.3, "weight_decay": 0.001}),
+        ("cifar-stages", {"n_fc": 1, "momentum": 0, "regularise": "dense"}),
+        ("lab-scenario1", {"skip_last_batch": True, "batch_size": 500, "n_train": 5_000}),
+    ],
+)  # fmt: skip
+def test_a_preset_says_what_its_report_says(name: str, said: dict[str, Any]) -> None:
+    setting = first_setting(name)
+    assert {key: setting[key] for key in said} == said
 
 
 @every_preset
@@ -126,7 +179,7 @@ def test_the_lab_s_search_is_the_one_of_its_scenarios() -> None:
     ranges = {
         name: (getattr(spec, "low", None), getattr(spec, "high", None), getattr(spec, "log", None))
         for name, spec in made.params.items()
-        if name != "epochs"
+        if name not in ("epochs", "skip_last_batch")
     }
     assert ranges == {
         "n_filters": (10, 99, False),

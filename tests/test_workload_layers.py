@@ -199,6 +199,16 @@ def test_batch_normalization_is_torch_s_but_for_a_single_value() -> None:
                                known(alone.expand(4, 5, 1, 1)[:, :, 0, 0]))  # fmt: skip
 
 
+def test_pixels_are_multiplied_before_the_first_layer() -> None:
+    torch.manual_seed(0)
+    plain = conv(n_conv=1, n_filters=2)
+    torch.manual_seed(0)
+    scaled = conv(n_conv=1, n_filters=2, pixel_scale=256)
+    images = torch.rand(3, 1, 16, 16)
+    torch.testing.assert_close(scaled(images), plain(images * 256))
+    assert len(plain) == len(scaled) - 1
+
+
 # What cannot be built
 
 

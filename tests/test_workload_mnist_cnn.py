@@ -231,6 +231,16 @@ def test_l1_pulls_every_weight_towards_zero_but_is_not_in_the_reported_loss() ->
     assert [report["train_loss"] for report in reports] == pytest.approx(losses, rel=1e-3)
 
 
+def test_only_dense_layers_are_regularised_if_that_is_wanted() -> None:
+    def pulled(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        dense = [g + 0.01 * w.sign() + 0.3 * w for w, g in zip(weights, gradients, strict=True)]
+        return [*gradients[:4], *dense[4:]]  # two convolutions, then two dense layers
+
+    params = {"l1": 0.01, "weight_decay": 0.3, "regularise": "dense"}
+    reports, losses = steps_by_hand(params, pulled)
+    assert [report["train_loss"] for report in reports] == pytest.approx(losses, rel=1e-3)
+
+
 def test_a_gradient_longer_than_allowed_is_shortened() -> None:
     lengths = []
 
@@ -248,6 +258,31 @@ def test_a_cosine_ends_at_the_final_rate() -> None:
     params = MnistCnnParams(schedule="cosine", lr=0.3, lr_final=0.1)
     rates = [learning_rate(params, step, total_steps=4) for step in range(5)]
     assert rates == pytest.approx([0.1 + 0.1 * (1 + math.cos(math.pi * i / 4)) for i in range(5)])
+
+
+@pytest.mark.parametrize(
+    ("n_train", "batch_size", "steps"), [(500, 50, 9), (230, 50, 4), (50, 50, 1), (30, 50, 1)]
+)
+def test_the_last_batch_of_each_epoch_can_be_left_out_unless_it_is_the_only_one(
+    n_train: int, batch_size: int, steps: int
+) -> None:
+    params = {**DIGITS, "n_train": n_train, "batch_size": batch_size, "epochs": 2}
+    trial = QuietTrial()
+    reports = list(train({**params, "skip_last_batch": True}, trial))
+    assert [(report["epoch"], report["steps"]) for report in reports] == [
+        (1, steps),
+        (2, 2 * steps),
+    ]
+
+
+def test_an_epoch_without_its_last_batch_is_told_of_as_a_whole() -> None:
+    params = {**DIGITS, "n_train": 70, "lr": 1e-12, "dropout": 0, "skip_last_batch": True}
+    (report,) = train({**params, "epochs": 1}, QuietTrial(seed=3))
+    chosen = torch.randperm(70, generator=torch.Generator().manual_seed(3))[:50]
+    torch.manual_seed(3)
+    model, known = network(4, 32, 0), digits(n_train=70).train
+    loss = F.cross_entropy(model(known.inputs[chosen]), known.targets[chosen])
+    assert report["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
 
 
 # How a training ends

@@ -62,6 +62,14 @@ def test_two_classes_are_judged_by_the_sigmoid_of_one_output() -> None:
     assert metrics_of(problems.two_classes("bce"), outputs, labels) == {"accuracy": 1}
 
 
+def test_two_classes_may_be_judged_by_the_output_itself() -> None:
+    outputs = torch.tensor([[2.0], [0.4], [0.3], [math.nan]])
+    labels = torch.tensor([1, 0, 0, 0])
+    problem = problems.two_classes("mse-linear")
+    assert both(problem.loss, outputs[:3], labels[:3]) == pytest.approx((1 + 0.16 + 0.09) / 3)
+    assert metrics_of(problem, outputs, labels) == {"accuracy": 3}
+
+
 def test_digit_and_colour_are_two_answers_whose_losses_are_added() -> None:
     outputs = torch.randn(200, 15, generator=torch.Generator().manual_seed(1))
     digits, colours = outputs[:, :10].argmax(1), outputs[:, 10:].argmax(1)

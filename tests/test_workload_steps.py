@@ -27,6 +27,7 @@ PROBLEM = problems.classification("cross-entropy")
 Trained = tuple[list[dict[str, float]], list[Tensor]]
 EVERYTHING: dict[str, Any] = {
     "l1": 1e-3,
+    "regularise": "dense",
     "clip_norm": 0.5,
     "dropout": 0.3,
     "weight_decay": 0.01,

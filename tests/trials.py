@@ -92,7 +92,8 @@ def workload_of(
         recipe=lambda params: Recipe(
             network, problem, lambda data, predict: [], lambda data: splits or data
         ),
-        data=data,
+        data=lambda: data,
+        data_by=(),
     )
 
 

@@ -21,6 +21,7 @@ def freeze(
     direction = direction or (workload.direction if workload else None)
     assert direction is not None  # SpaceFile insists on it
     chosen = file.chosen
+    data_sets = [one.origin.name for one in file.data_sets if one.origin.can_be_fetched]
     derived = {"name", "objective", "objectives", "metric", "direction", "sampler", "lease"}
     same = (SpaceFile.model_fields.keys() & Study.model_fields.keys()) - derived
     return Study(
@@ -32,7 +33,7 @@ def freeze(
         objectives=file.objectives if len(file.objectives) > 1 else {},
         has_test=workload is not None,
         test_metric=workload.metric.replace("val_", "test_", 1) if workload else "test_accuracy",
-        datasets=[one.origin.name for one in file.data_sets if one.origin.can_be_fetched],
+        datasets=list(dict.fromkeys(data_sets)),
         sampler="stages" if file.stages else chosen.sampler,
         sampler_why="" if file.stages else chosen.why,
         lease=lease,

@@ -1,6 +1,7 @@
 """A space file as the user writes it, with everything that can be checked before anything runs."""
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -31,7 +32,6 @@ from distune.study.stage import Stage, possible_after
 from distune.study.study import CHECKPOINT_KEEP, CHECKPOINT_LIMIT, STUDY_NAME, Limits
 from distune.study.trial import Direction, Params, Scalar
 from distune.workloads import WORKLOADS, Workload
-from distune.workloads.data import DATA_SETS
 from distune.workloads.data.data_set import DataSet
 
 DEFAULT_OBJECTIVE = "mnist-cnn"
@@ -247,11 +247,12 @@ class SpaceFile(Space):
         """What the trials of a built-in objective may train on."""
         if self.workload is None:
             return []
-        if self.workload.data is not None:
-            return [self.workload.data]
-        spec = self.possible.get("dataset")
-        default = self.workload.hyperparameters.model_fields["dataset"].default
-        return [DATA_SETS[str(name)] for name in (spec.grid() or [] if spec else [default])]
+        fields = self.workload.hyperparameters.model_fields
+        choices = [
+            self.possible[name].grid() or [] if name in self.possible else [fields[name].default]
+            for name in self.workload.data_by
+        ]
+        return [self.workload.data(*chosen) for chosen in itertools.product(*choices)]
 
     def _check_stage(self, stage: Stage, where: str, earlier: Sequence[Stage]) -> None:
         for name in self.params:

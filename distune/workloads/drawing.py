@@ -6,7 +6,7 @@ Numbers that are not finite have no place in a figure; captions say how many wer
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -89,8 +89,10 @@ def _encode(image: Tensor) -> str:
     return base64.b64encode(pixels.numpy().tobytes()).decode()
 
 
-def draw_boundary(data: Splits, predict: Predict) -> list[Figure]:
-    """What a network with the logit of class 1 says all over the plane, and the test points."""
+def draw_boundary(
+    data: Splits, predict: Predict, score: Callable[[Tensor], Tensor]
+) -> list[Figure]:
+    """The `score` of what a network says all over the plane, and the test points."""
     points, labels = data.test.inputs.cpu(), data.test.targets.cpu()
     low, high = points.min(0).values, points.max(0).values
     margin = 0.1 * (high - low)
@@ -99,7 +101,8 @@ def draw_boundary(data: Splits, predict: Predict) -> list[Figure]:
         for a, b in zip(low - margin, high + margin, strict=True)
     )
     plane = torch.cartesian_prod(y, x).flip(1)  # row by row
-    scores = predict(plane.to(data.test.inputs.device)).sigmoid().reshape(_GRID, _GRID)
+    outputs = predict(plane.to(data.test.inputs.device))
+    scores = score(outputs).clamp(0, 1).reshape(_GRID, _GRID)
     unknown = int(scores.isnan().sum())
     caption = f"The winner's score of class 1, and the {len(labels):,} test points."
     if unknown:

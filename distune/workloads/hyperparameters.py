@@ -19,6 +19,7 @@ PerLayer = Count | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(-[1-9][0-9]{0
 Padding = Annotated[int, Field(ge=0)] | Literal["same"]
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
+Activation = Literal["none", "relu", "tanh", "sigmoid"]
 
 
 class TrainingParams(BaseModel):
@@ -32,9 +33,14 @@ class TrainingParams(BaseModel):
         weight_decay: the optimizer's own: L2 on the gradient, decoupled in `adamw`.
         l1: so many times the sum of all weights' absolute values is added to the loss that
             is minimised (not to the one that is reported).
+        regularise: which layers' weights `weight_decay` and `l1` are of: all, or those of
+            dense layers only, as the CIFAR-10 report's assignment has it.
         clip_norm: the most that the gradient's length may be: a longer one is shortened.
             None for any length.
         batch_size: examples per step; the last batch of an epoch may be smaller.
+        skip_last_batch: whether the last batch of each epoch is left out, however large it is,
+            unless it is the only one: of 5,000 examples 9 batches of 500, as the lab's program
+            had it.
         schedule: how the learning rate changes from step to step over all epochs.
         epochs: times through the training data.
         patience: end after so many epochs without a better validation metric than before
@@ -60,8 +66,10 @@ class TrainingParams(BaseModel):
     momentum: Momentum = 0.9
     weight_decay: NotNegative = 0.0
     l1: NotNegative = 0.0
+    regularise: Literal["all", "dense"] = "all"
     clip_norm: Positive | None = None
     batch_size: Count = 500
+    skip_last_batch: bool = False
     schedule: Schedule = "constant"
     epochs: Count = 50
     patience: Count | None = None
@@ -84,7 +92,7 @@ class DenseParams(TrainingParams):
 
     n_fc: Layers = 1
     width: PerLayer = 128
-    activation: Literal["none", "relu", "tanh", "sigmoid"] = "relu"
+    activation: Activation = "relu"
     dropout: Probability = 0.0
     batch_norm_fc: bool = False
 
@@ -105,6 +113,8 @@ class ConvParams(DenseParams):
         pool_size: pixels on a side, and from one place to the next.
         pool_last: whether the last convolution is pooled, too, or only those before it.
         batch_norm_conv: whether convolutions are followed by batch normalization.
+        pixel_scale: what pixels, from 0 to 1 (8 bits divided by 256), are multiplied by: with 256
+            the network is given the numbers from 0 to 255.
     """
 
     n_conv: Layers = 2
@@ -116,3 +126,4 @@ class ConvParams(DenseParams):
     pool_size: Count = 2
     pool_last: bool = True
     batch_norm_conv: bool = False
+    pixel_scale: Positive = 1.0

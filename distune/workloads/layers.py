@@ -26,7 +26,7 @@ def conv_network(params: ConvParams, shape: Shape, n_out: int) -> nn.Sequential:
     Raises:
         Infeasible: a layer does not fit its input; names the layer and the sizes.
     """
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [] if params.pixel_scale == 1 else [Scale(params.pixel_scale)]
     channels, *size = shape
     filters = per_layer("n_filters", params.n_filters, params.n_conv)
     kernels = per_layer("kernel", params.kernel, params.n_conv)
@@ -89,6 +89,17 @@ def glorot(model: nn.Module) -> None:
             nn.init.xavier_uniform_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
+
+
+class Scale(nn.Module):
+    """Its input times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self._factor = factor
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * self._factor
 
 
 class SideBySide(nn.Module):

@@ -49,24 +49,34 @@ def classification(
     )
 
 
-def two_classes(loss: Literal["bce", "mse"]) -> Problem:
-    """Class 0 or 1: an output is the logit of class 1, N x 1; targets are int64, N.
+TwoClassLoss = Literal["bce", "mse", "mse-linear"]
 
-    The loss is the binary cross-entropy (nats), or the mean squared error of the sigmoid
-    against the class; `accuracy` is as in `classification`.
+
+def two_classes(loss: TwoClassLoss) -> Problem:
+    """Class 0 or 1: an output, N x 1, is the logit of class 1, or with `mse-linear` the class
+    itself; targets are int64, N.
+
+    The loss is the binary cross-entropy (nats), or the mean squared error of the `score` against
+    the class; `accuracy` is as in `classification`.
     """
+    middle = 0.5 if loss == "mse-linear" else 0.0
 
     def judged(outputs: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
-        logits, wanted = outputs[:, 0], targets.to(outputs.dtype)
+        found, wanted = outputs[:, 0], targets.to(outputs.dtype)
         if loss == "bce":
-            return F.binary_cross_entropy_with_logits(logits, wanted, reduction=reduction)
-        return F.mse_loss(logits.sigmoid(), wanted, reduction=reduction)
+            return F.binary_cross_entropy_with_logits(found, wanted, reduction=reduction)
+        return F.mse_loss(score(loss)(found), wanted, reduction=reduction)
 
     def metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        logits = outputs[:, 0]
-        return {"accuracy": (((logits > 0) == (targets > 0)) & ~logits.isnan()).sum()}
+        found = outputs[:, 0]
+        return {"accuracy": (((found > middle) == (targets > 0)) & ~found.isnan()).sum()}
 
     return Problem(loss=judged, metrics=metrics)
+
+
+def score(loss: TwoClassLoss) -> Callable[[Tensor], Tensor]:
+    """Of outputs: about 0 for class 0, 1 for class 1, and 0.5 in the middle."""
+    return (lambda outputs: outputs) if loss == "mse-linear" else torch.sigmoid
 
 
 def digit_and_colour(n_digits: int) -> Problem:

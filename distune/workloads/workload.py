@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distune.study.trial import Direction
+from distune.workloads.data import DATA_SETS
 from distune.workloads.data.data_set import DataSet
 from distune.workloads.hyperparameters import TrainingParams
 
@@ -56,7 +57,8 @@ class Workload:
         metric: what ranks its trials, unless the space file says otherwise: one of validation.
         direction: whether more of the metric is better.
         reports: all metrics it reports, one of which a study ranks.
-        data: what it trains on; None for a workload whose hyperparameter `dataset` chooses that.
+        data: what it trains on, given the values of the hyperparameters that choose that.
+        data_by: these hyperparameters.
         convolutions: whether its networks have some.
     """
 
@@ -67,5 +69,6 @@ class Workload:
     metric: str = "val_accuracy"
     direction: Direction = "maximize"
     reports: Sequence[str] = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "seconds")
-    data: DataSet | None = None
+    data: Callable[..., DataSet] = DATA_SETS.__getitem__
+    data_by: Sequence[str] = ("dataset",)
     convolutions: bool = False

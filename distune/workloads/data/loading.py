@@ -24,7 +24,7 @@ class Split(NamedTuple):
             House prices: N x 4, `house_prices.FEATURES` (quality 1 to 10, year, square feet
             twice).
         targets: of images int64, N, in 0..9; of coloured digits int64, N x 2: the digit and
-            the colour (0..4, as in `COLOURS`); of spirals int64, N, in 0..1; of house prices
+            the colour (as in `COLOURS`); of spirals int64, N, in 0..1; of house prices
             float32, N, dollars.
     """
 

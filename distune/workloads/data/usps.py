@@ -1,4 +1,4 @@
-"""USPS, gray and in colours: 16x16 images of handwritten digits, in the text format of LIBSVM."""
+"""USPS: 16x16 images of handwritten digits, in the text format of LIBSVM."""
 
 from pathlib import Path
 
@@ -67,41 +67,4 @@ USPS = DataSet(
         "usps.bz2": (f"{_URL}/usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
         "usps.t.bz2": (f"{_URL}/usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),
     },
-)
-
-_RGB = {
-    "red": (1, 0, 0),
-    "green": (0, 1, 0),
-    "blue": (0, 0, 1),
-    "yellow": (1, 1, 0),
-    "magenta": (1, 0, 1),
-}
-COLOURS = tuple(_RGB)
-
-
-def read_coloured(train: Path, test: Path) -> list[Arrays]:
-    """Pixels (N x 3 x 16 x 16, uint8), digit and colour (N x 2, int64).
-
-    Each image has one of five colours, chosen uniformly and whatever its digit, but always the
-    same: the RGB values of a pixel are gray times that.
-    """
-    import numpy as np
-
-    rgb = np.array(list(_RGB.values()), np.uint8)
-    rng = np.random.RandomState(0)  # promised never to change
-    arrays: list[Arrays] = []
-    for images, digits in read(train, test):
-        colours = rng.randint(len(rgb), size=len(digits))
-        coloured = images * rgb[colours][:, :, None, None]
-        arrays.append((coloured, np.stack([digits, colours], axis=1).astype(np.int64)))
-    return arrays
-
-
-COLOURED_USPS = DataSet(
-    name="coloured-usps",
-    title="coloured-usps",
-    sizes=USPS.sizes,
-    read=read_coloured,
-    shape=(3, 16, 16),
-    made_from=USPS,
 )

@@ -96,7 +96,10 @@ class Training:
         self._max_steps = max_steps
         self._max_seconds = (trial.max_seconds if max_steps is None else None) or math.inf
         self._n = len(split.targets)
-        self._total_steps = params.epochs * math.ceil(self._n / params.batch_size)
+        batches = math.ceil(self._n / params.batch_size)
+        skipped = params.skip_last_batch and batches > 1
+        self._n_used = (batches - 1) * params.batch_size if skipped else self._n
+        self._total_steps = params.epochs * (batches - skipped)
         self._there = split.targets.device
         capture = self._worthwhile(capturing(self._there))
         self._update = optimizers.Update(
@@ -148,7 +151,9 @@ class Training:
             self._trial.save(self._state())
 
     def _worthwhile(self, capture: Capture | None) -> Capture | None:
-        whole = self._params.epochs * (self._n // self._params.batch_size)  # batches of full size
+        whole = self._params.epochs * (
+            self._n_used // self._params.batch_size
+        )  # batches of full size
         enough = capture is not None and min(whole, self._max_steps or whole) >= capture.worth
         return capture if enough else None
 
@@ -168,8 +173,11 @@ class Training:
                 self._seconds = self._clock() - self._started
                 if self._seconds >= self._max_seconds and self._trial.saves_last:
                     self._trial.save(self._state(), last=True)
-                examples = min(self._batches * self._params.batch_size, self._n)
-                report = {"epoch": self._epoch + examples / self._n, "steps": float(self._steps)}
+                examples = min(self._batches * self._params.batch_size, self._n_used)
+                report = {
+                    "epoch": self._epoch + examples / self._n_used,
+                    "steps": float(self._steps),
+                }
                 for name, total in self._update.totals.items():
                     report[f"train_{name}"] = total.item() / examples
                 self._diverged = not math.isfinite(report["train_loss"])
@@ -218,7 +226,8 @@ class Training:
     def _order(self) -> Tensor:
         """Of the examples in this epoch: the same each time it is asked for."""
         self._shuffle.set_state(self._shuffled_from)
-        return torch.randperm(self._n, generator=self._shuffle).to(self._there)
+        order = torch.randperm(self._n, generator=self._shuffle)
+        return order[: self._n_used].to(self._there)
 
     def _save_in_epoch(self) -> None:
         """The clock stands still: but what the device has yet to do is training."""

@@ -31,7 +31,9 @@ def make_optimizer(
     """
     _without_compiler()
     common: dict[str, Any] = {"lr": params.lr, "weight_decay": params.weight_decay}
-    weights = list(model.parameters())
+    kept = regularised(model, params)
+    others = [weights for weights in model.parameters() if not any(weights is one for one in kept)]
+    groups = [{"params": kept}, *([{"params": others, "weight_decay": 0.0}] if others else [])]
     if capturable and params.schedule != "constant":
         # The type that torch's kernels read it as.
         dtype = torch.float64 if device.type == "cpu" else torch.float32
@@ -48,7 +50,15 @@ def make_optimizer(
         # One kernel for all weights saves up to 3 per cent of a step on a CPU, and most of the
         # launches on a GPU; None leaves the choice to torch on other devices.
         common["fused"] = True if device.type in ("cpu", "cuda") else None
-    return _OPTIMIZERS[params.optimizer](weights, **common)
+    return _OPTIMIZERS[params.optimizer](groups, **common)
+
+
+def regularised(model: nn.Module, params: TrainingParams) -> list[nn.Parameter]:
+    """The weights that are kept small, in their order."""
+    if params.regularise == "all":
+        return list(model.parameters())
+    dense = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    return [weights for layer in dense for weights in layer.parameters()]
 
 
 def _without_compiler() -> None:
@@ -121,6 +131,7 @@ class Update:
         self._optimizer = make_optimizer(model, params, split.targets.device, capturable=capturable)
         self._step = plain_step(self._optimizer)
         self._weights = list(model.parameters())
+        self._regularised = regularised(model, params)
         self._l1, self._clip_norm = params.l1, params.clip_norm
 
     def __call__(self, batch: Tensor) -> None:
@@ -132,7 +143,7 @@ class Update:
         loss = self._problem.loss(outputs, targets, reduction="mean")
         loss.backward()  # type: ignore[no-untyped-call]
         if self._l1:
-            for weights in self._weights:
+            for weights in self._regularised:
                 if weights.grad is not None:
                     weights.grad.add_(weights.detach().sign(), alpha=self._l1)
         if self._clip_norm is not None:
@@ -149,7 +160,7 @@ class Update:
 
     def set_optimizer_state(self, state: Sequence[Mapping[str, Any]]) -> None:
         """Have it remember what another one has, whatever device that was on."""
-        (group,) = self._optimizer.param_groups
+        group = self._optimizer.param_groups[0]  # what it is asked is the same of all
         counts_there = group.get("capturable") or group.get("fused")
         for weights, remembered in zip(self._weights, state, strict=True):
             for name, value in remembered.items():

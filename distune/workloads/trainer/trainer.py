@@ -13,7 +13,7 @@ from distune.share.protocol import WEIGHTS
 from distune.share.records import encode_document
 from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import better
-from distune.workloads.data import DATA_SETS, loading
+from distune.workloads.data import loading
 from distune.workloads.data.loading import Splits
 from distune.workloads.device import float32_precision
 from distune.workloads.hyperparameters import TrainingParams
@@ -120,7 +120,7 @@ def _begin(
     """The params, checked, what they are trained by, and as much of the data as they want."""
     checked = workload.hyperparameters.model_validate(params)
     sizes = checked.n_train, checked.n_validation, checked.n_test
-    data_set = workload.data or DATA_SETS[dict(checked)["dataset"]]
+    data_set = workload.data(*(dict(checked)[name] for name in workload.data_by))
     data = loading.load(data_set, trial.data, trial.device, *sizes)
     return checked, workload.recipe(checked), data
 
