@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.parse
@@ -126,7 +127,8 @@ def test_a_study_that_runs_is_followed_from_the_list_to_its_end(
         digits = listed.filter(has_text="digits")
         expect(digits).to_contain_text("running")
         expect(digits).to_contain_text("of 24")
-        expect(digits).to_contain_text("2 on ")
+        expect(digits).to_contain_text(f"2 on {socket.gethostname()}")
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d", column(one, "created", "studies")[0])
         digits.get_by_text("digits").click()
         expect(one.page.get_by_role("heading", level=1)).to_have_text("digits")
         expect(one.page.get_by_role("region", name="answer")).to_contain_text("val_accuracy 0.")

@@ -1,6 +1,7 @@
 """All studies of a folder at a glance, each looked at when that may have changed."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -64,7 +65,8 @@ def _summary(snapshot: Snapshot) -> Row:
     study, history = snapshot.study, snapshot.history
     winner = history.winner()
     running = snapshot.in_state(State.TAKEN)
-    hosts = (snapshot.beats.get(name.worker) for name in running)
+    beats = (snapshot.beats.get(name.worker) for name in running)
+    hosts = Counter("unknown hosts" if beat is None else beat.host for beat in beats)
     return {
         "objective": study.objective_name,
         "metric": study.metric,
@@ -77,8 +79,9 @@ def _summary(snapshot: Snapshot) -> Row:
         "failures": sum(history.outcomes[one] for one in FAILURES),
         "running": len(running),
         "workers": sum(view.silence < study.lease for view in snapshot.workers),
-        "hosts": sorted({beat.host for beat in hosts if beat is not None}),
+        "hosts": dict(sorted(hosts.items())),  # how many trials run there
         "elapsed": snapshot.elapsed,
+        "created": study.created,
     }
 
 

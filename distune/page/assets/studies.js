@@ -51,11 +51,11 @@
   function kept(studies, find, failing) {
     const words = (find || "").toLowerCase().split(/\s+/).filter(Boolean);
     return studies.filter((one) => (!failing || one.failures > 0)
-      && words.every((word) => [one.name, one.objective, one.metric, one.state, one.trouble, ...(one.hosts || [])].join(" ").toLowerCase().includes(word)));
+      && words.every((word) => [one.name, one.objective, one.metric, one.state, one.trouble, ...Object.keys(one.hosts || {})].join(" ").toLowerCase().includes(word)));
   }
 
   /** What runs now, and where. */
-  const now = ({ running, hosts }) => (running ? `${running} on ${hosts.length ? hosts.join(", ") : "unknown hosts"}` : "");
+  const now = ({ hosts }) => Object.entries(hosts || {}).map(([host, count]) => `${count} on ${host}`).join(", ");
   const done = ({ counted, planned }) => (counted === undefined ? "" : planned ? `${counted} of ${planned}` : String(counted));
 
   const columns = [
@@ -70,6 +70,7 @@
     distune.numeric({ title: "workers", field: "workers" }),
     { title: "trains now", field: "running", formatter: (cell) => now(cell.getData()) },
     distune.numeric({ title: "ran for", field: "elapsed", formatter: (cell) => distune.duration(cell.getValue()) }),
+    { title: "begun", field: "created", sorter: "number", formatter: (cell) => (cell.getValue() ? distune.date(cell.getValue()) : "") },
     { title: "objective", field: "objective" },
   ];
 

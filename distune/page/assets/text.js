@@ -15,6 +15,12 @@ distune.number = (value) => {
   return String(Number(value.toPrecision(4)));
 };
 
+/** Of seconds since 1970: 2026-12-01 04:10, where the reader is. */
+distune.date = (seconds) => {
+  const at = new Date(1000 * seconds);
+  return new Date(at - 60000 * at.getTimezoneOffset()).toISOString().slice(0, 16).replace("T", " ");
+};
+
 /** So many decimals show what matters of numbers of this size: 0.9871, 12.345, 0.00381. */
 distune.decimals = (value) => {
   if (typeof value !== "number" || Math.abs(value) < 1e-4) return 4;
