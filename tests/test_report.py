@@ -455,6 +455,33 @@ def test_a_loss_over_decades_has_a_log_scale_and_an_accuracy_has_none() -> None:
     assert not is_log("val_accuracy", "maximize")
 
 
+def test_curves_that_end_far_below_all_others_leave_the_scale_which_says_so() -> None:
+    def drawn(worst: float) -> Plot:
+        study = a_study({"x": list(range(20))})
+        ends = [0.9 + i / 1000 for i in range(18)] + [worst] * 2
+        trials = [counted(i, end, params={"x": i}, steps=2) for i, end in enumerate(ends)]
+        files = {
+            i: a_file(one.trial, "w", 0.0, [
+                Report(step=s, metrics={"val_accuracy": v}, seconds=float(s))
+                for s, v in ((1, 0.5), (2, ends[i]))
+            ])
+            for i, one in enumerate(trials)
+        }  # fmt: skip
+        section = curves.section(study_data(study, trials, files=files), [])
+        assert section is not None
+        (row, *_) = (block for block in section.blocks if isinstance(block, Row))
+        return row.plots[0]
+
+    plot = drawn(-30.0)
+    low = plot.charts[""].y.low
+    assert low is not None
+    assert 0.85 < low < 0.9
+    assert plot.caption == "The scale leaves out the worst tenth: 2 of 20."
+    plot = drawn(0.89)
+    assert plot.charts[""].y.low is None
+    assert plot.caption == ""
+
+
 def test_what_is_no_number_in_a_curve_is_left_out() -> None:
     reports = [
         Report(step=i, metrics={"epoch": e, "loss": v}, seconds=s)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from distune.report.blocks import Block, Choice, Paragraph, Plot, Row, Section
-from distune.report.charts import Axis, Band, Chart, Line, colour, label, spans_decades
+from distune.report.charts import Axis, Band, Chart, Line, colour, label, left_out, scale
 from distune.report.curve_data import POINTS, Curve, Family, by_step, by_time, families, middle
 from distune.report.groups import Group, even_classes, groups_of
 from distune.report.study_data import STAGE, StudyData
-from distune.study.trial import Report
+from distune.study.trial import Direction, Report
 from distune.watch.display.numbers import format_value
 from distune.watch.display.text import clean
 
@@ -116,7 +117,7 @@ class _Drawing:
                 for dash, metric in metrics.items()
                 if metric is not None
             }
-            return self._plot(family.name, drawn, x, self._may_be_log(family))
+            return self._plot(family.name, drawn, x, self._direction(family))
 
         rows = [[plot(f, step, by_step), plot(f, "training time, s", by_time)] for f in found]
         both = [(f.name, f.validation, f.training) for f in found if f.validation and f.training]
@@ -131,27 +132,44 @@ class _Drawing:
         all_say = all("epoch" in reports[-1].metrics for reports in self.data.curves.values())
         return "epoch" if all_say else "step"
 
-    def _may_be_log(self, family: Family) -> bool:
+    def _direction(self, family: Family) -> Direction:
         if self.data.study.metric in (family.validation, family.training):
-            return self.data.study.direction == "minimize"
-        return any(word in family.name for word in ("loss", "error", "mse", "nll"))
+            return self.data.study.direction
+        lower = any(word in family.name for word in ("loss", "error", "mse", "nll"))
+        return "minimize" if lower else "maximize"
 
     def _plot(
-        self, title: str, drawn: Mapping[str, Mapping[int, Curve]], x: str, may_be_log: bool = False
+        self,
+        title: str,
+        drawn: Mapping[str, Mapping[int, Curve]],
+        x: str,
+        direction: Direction | None = None,
     ) -> Plot:
-        """`drawn`: the trials' curves by how their lines are dashed."""
+        """
+        Args:
+            drawn: the trials' curves, by how their lines are dashed.
+            direction: that of what is better, if the scale may be chosen by it: then curves that
+                end far below all others leave it.
+        """
         series: list[Line | Band] = []
         ends: list[str] = []
         for dash, curves in drawn.items():
             more, ends = self._series(curves, dash)
             series += more
-        values = [float(y) for one in series if isinstance(one, Line) for y in one.y if y]
-        log = may_be_log and spans_decades(values)
+        points = [float(y) for one in series if isinstance(one, Line) for y in one.y if y]
+        last = [curve[-1][1] for curves in drawn.values() for curve in curves.values() if curve]
+        shown: dict[str, Any] = {}
+        said = ""
+        if direction is not None:
+            log = scale(points, direction).get("log", False)
+            shown = {"log": True} if log else scale(last, direction)
+            said = "" if log else left_out(last, direction).strip()
         ending = f" At the end: {'; '.join(ends)}." if ends else ""
         return Plot(
             f"{title} by {x.partition(',')[0]}",
-            {"": Chart(Axis(x, from_zero=True), Axis(label(title, 60), log=log), series)},
+            {"": Chart(Axis(x, from_zero=True), Axis(label(title, 60), **shown), series)},
             f"Learning curves: {title} by {x}.{ending}",
+            said,
         )
 
     def _series(

@@ -39,6 +39,7 @@ distune.value = (value, decimals = distune.decimals(value)) => {
 /** 93 s is 1m 33s, 7,260 s is 2h 1m. */
 distune.duration = (seconds) => {
   if (seconds === null || seconds === undefined) return "";
+  if (seconds > 0 && seconds < 0.095) return `${Number((1000 * seconds).toPrecision(2))}ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)}s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole}s`;
