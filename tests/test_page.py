@@ -45,6 +45,7 @@ def train(params, trial):
     for epoch in range(params["epochs"]):
         while trial.number > 11 and epoch == 3 and not GO.exists():
             time.sleep(0.02)
+        time.sleep(params.get("rest", 0))
         yield {"val_accuracy": good * (1 - math.exp(-epoch - 1))}
 """
 MARKUP = "<b>adam</b>"
@@ -77,7 +78,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    lab = Lab(tmp_path_factory.mktemp("page"))
+    with a_dashboard(tmp_path_factory.mktemp("page")) as one:
+        yield one
+
+
+@contextmanager
+def a_dashboard(folder: Path) -> Iterator[Dashboard]:
+    lab = Lab(folder)
     try:
         (lab.folder / "train.py").write_text(OBJECTIVE)
         lab.write_space(params=PARAMS, metric="val_accuracy", direction="maximize", trials=24)
@@ -119,9 +126,9 @@ def column(one: Opened, field: str, table: str = "ranking") -> list[str]:
 
 
 def test_a_study_that_runs_is_followed_from_the_list_to_its_end(
-    browser: Any, dashboard: Dashboard
+    browser: Any, tmp_path: Path
 ) -> None:
-    with at(browser, dashboard) as one:
+    with a_dashboard(tmp_path) as dashboard, at(browser, dashboard) as one:
         listed = rows(one, "studies")
         expect(listed).to_have_count(2)
         digits = listed.filter(has_text="digits")
@@ -461,14 +468,17 @@ def test_on_paper_there_are_results_and_no_controls(browser: Any, dashboard: Das
 def test_actions_are_there_where_they_are_allowed(browser: Any, dashboard: Dashboard) -> None:
     dashboard.let_go()
     lab = dashboard.lab
-    master = lab.master(
-        "--study", "long", "--workers", "1", "--trials", "100000",
-               "--objective", "train:train", "--plain")  # fmt: skip
+    lab.write_space(
+        "long.json", params={**PARAMS, "rest": 0.05}, metric="val_accuracy", direction="maximize",
+        trials=1000,
+    )  # fmt: skip
+    more = ["--workers", "1", "--objective", "train:train", "--plain"]
+    master = lab.master(*more, space="long.json")
     server = lab.start("dashboard", "--port", "0", "--actions")
     lab.wait_for_words(server, "Ctrl-C")
     address = re.search(r"http://\S+", lab.log_of(server))
     assert address is not None
-    wait_until(lambda: lab.counted("long"))
+    wait_until(lambda: 5 in lab.counted("long"))
     with at(browser, dashboard, "#study=long") as one:
         expect(one.page.get_by_role("region", name="answer")).to_be_visible()
         expect(one.page.get_by_role("group", name="actions")).to_have_count(0)

@@ -88,13 +88,16 @@
       const row = there[Math.max(0, Math.min(there.length - 1, at < 0 ? 0 : at + by))];
       const [old, id] = [cursor.current, row.getData()[index]];
       cursor.current = id;
+      hasFocus.current = true; // also if it is drawn anew before it gets it
       redress(old);
       table.current.scrollToRow(row, "nearest", false).catch(() => {}).then(() => {
         if (!table.current || cursor.current !== id) return;
         redress(id);
-        row.getElement().focus({ preventScroll: true });
-        row.getElement().scrollIntoView({ block: "nearest" });
-        if (chosen !== null && id !== chosen) onRow(row.getData(), true);
+        const now = table.current.getRow(id); // the row may be another by now
+        if (!now) return;
+        now.getElement().focus({ preventScroll: true });
+        now.getElement().scrollIntoView({ block: "nearest" });
+        if (chosen !== null && id !== chosen) onRow(now.getData(), true);
       });
     };
     const within = (event) => event.target.closest(".tabulator") !== place.current;
