@@ -5,6 +5,7 @@ torchrun --standalone --nproc-per-node 2 examples/python/torchrun.py logs
 """
 
 import contextlib
+import gc
 import sys
 
 import torch
@@ -62,3 +63,4 @@ while True:
         train(*what, report)
 dist.barrier()  # nobody leaves while another still waits for its last words
 dist.destroy_process_group()
+gc.collect()  # models still hold the group, whose threads must end before Python does
