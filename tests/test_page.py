@@ -149,6 +149,29 @@ def test_a_study_that_runs_is_followed_from_the_list_to_its_end(
         expect(one.page.get_by_role("region", name="training now")).to_have_count(0)
 
 
+def test_a_click_is_not_lost_where_the_table_is_drawn_anew_meanwhile(
+    browser: Any, tmp_path: Path
+) -> None:
+    with a_dashboard(tmp_path) as dashboard, at(browser, dashboard) as one:
+        page, digits = one.page, rows(one, "studies").filter(has_text="digits")
+        expect(digits).to_contain_text("running")
+        digits.get_by_text("digits").hover()
+        page.mouse.down()
+        with page.expect_response(
+            lambda answer: "api/studies" in answer.url and "finished" in says(answer, "digits")
+        ):
+            dashboard.let_go()
+        page.wait_for_timeout(300)  # in which it would have been drawn
+        expect(digits).to_contain_text("running")
+        page.mouse.up()
+        expect(page.get_by_role("heading", level=1)).to_have_text("digits")
+
+
+def says(answer: Any, study: str) -> str:
+    """The state of a study, in an answer of the server's."""
+    return str(next(one["state"] for one in answer.json()["studies"] if one["name"] == study))
+
+
 def test_what_a_trial_says_is_text_and_no_markup(browser: Any, dashboard: Dashboard) -> None:
     dashboard.let_go()
     with at(browser, dashboard, "#study=digits") as one:

@@ -11,6 +11,8 @@
     const table = useRef(null);
     const cursor = useRef(null);
     const hasFocus = useRef(false); // a row; also while that is drawn anew, which takes the focus away
+    const isHeld = useRef(false); // a button is down: what is drawn anew before it is up loses the click
+    const isLate = useRef(false);
     const latest = useRef({});
     const before = useRef({});
     latest.current = { columns: Object.fromEntries(columns.map((one) => [one.field, one])), rows, chosen, marked, hidden, sort, onRow, onMark, onSort };
@@ -30,6 +32,8 @@
       if (row) dress(row);
     };
     const put = () => {
+      isLate.current = isHeld.current;
+      if (isHeld.current) return Promise.resolve();
       const made = table.current;
       return made.replaceData(latest.current.rows).then(() => {
         const isLost = hasFocus.current && document.activeElement === document.body;
@@ -63,6 +67,15 @@
       return () => { table.current = null; made.destroy(); };
     }, [layout]);
     useEffect(() => { if (table.current) put(); }, [rows]);
+    useEffect(() => {
+      const released = () => setTimeout(() => { // after the click
+        isHeld.current = false;
+        if (isLate.current && table.current) put();
+      }, 50);
+      const ends = ["pointerup", "pointercancel", "dragend"];
+      for (const end of ends) window.addEventListener(end, released, true);
+      return () => { for (const end of ends) window.removeEventListener(end, released, true); };
+    }, []);
     useEffect(() => {
       for (const id of [before.current.chosen ?? null, chosen, ...(before.current.marked ?? []), ...marked]) redress(id);
       before.current = { chosen, marked };
@@ -115,7 +128,7 @@
     });
     const came = (event) => { hasFocus.current = Boolean(event.target.closest(".tabulator-row")); };
     const left = (event) => { if (event.relatedTarget) hasFocus.current = false; };
-    return html`<div class="table" aria-label=${label} ref=${place} onfocusin=${came} onfocusout=${left}></div>`;
+    return html`<div class="table" aria-label=${label} ref=${place} onPointerDown=${() => { isHeld.current = true; }} onfocusin=${came} onfocusout=${left}></div>`;
   }
 
   /** A column's head can be reached by Tab, and sorts by enter. */
