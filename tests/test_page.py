@@ -24,7 +24,7 @@ from tests.conftest import Lab, wait_until
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("uvicorn")
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.slow,  # one at a time, see scripts/long_checks.py
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
 ]
 expect = sync_api.expect
@@ -390,6 +390,8 @@ def test_a_screen_reader_finds_landmarks_and_names(
     dashboard.let_go()
     with at(browser, dashboard, place) as one:
         expect(one.page.locator("section").first).to_be_visible()
+        if place == "#study=digits":
+            expect(rows(one)).to_have_count(24)
         found = one.ask(LANDMARKS)
         assert len(found["h1"]) == found["header"] == found["main"] == 1
         assert all(found["sections"])
