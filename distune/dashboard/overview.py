@@ -11,7 +11,8 @@ from distune.dashboard.watching import Watched
 from distune.errors import DistuneError
 from distune.search.ranking import History
 from distune.share.protocol import State
-from distune.study.trial import FAILURES, Outcome, better, is_of_search
+from distune.study.trial import Outcome, better, is_of_search
+from distune.watch.display.failed import failures_counted
 from distune.watch.display.state import doing_of, planned_trials
 from distune.watch.snapshot import Snapshot
 
@@ -76,7 +77,7 @@ def _summary(snapshot: Snapshot) -> Row:
         "planned": planned_trials(snapshot),
         "best": winner.mean if winner is not None else None,
         "trend": _trend(history),
-        "failures": sum(history.outcomes[one] for one in FAILURES),
+        "failures": failures_counted(history),
         "running": len(running),
         "workers": sum(view.silence < study.lease for view in snapshot.workers),
         "hosts": dict(sorted(hosts.items())),  # how many trials run there
