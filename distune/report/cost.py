@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from distune.report.blocks import Plot, Section, Table
 from distune.report.charts import Axis, Chart, Dots, Line, label, left_out, scale, spans_decades
@@ -116,27 +117,17 @@ def _chart(data: StudyData, given: Sequence[Point], x: str) -> Chart:
     direction = data.study.direction
     best = front(given, direction)
     some = given[:: max(1, math.ceil(len(given) / _MOST_DOTS))]
-    dots = Dots(
-        x=[p.cost for p in some],
-        y=[p.value for p in some],
-        trials=[p.configuration.first for p in some],
-        hue="quiet",
-        name="configurations",
-    )
-    ends = Dots(
-        x=[p.cost for p in best],
-        y=[p.value for p in best],
-        trials=[p.configuration.first for p in best],
-        hue="accent",
-        name="front",
-        symbol="diamond",
-        size=10,
-        opacity=1.0,
-    )
+    dots = _dots(some, hue="quiet", name="configurations")
+    ends = _dots(best, hue="accent", name="front", symbol="diamond", size=10, opacity=1.0)
     line = Line(x=[p.cost for p in best], y=ends.y, hue="accent", name="front", step="end")
     log = spans_decades(p.cost for p in given)
     y = Axis(label(data.study.metric, 60), **scale([p.value for p in given], direction))
     return Chart(Axis(x, log=log, from_zero=not log), y, [dots, line, ends])
+
+
+def _dots(given: Sequence[Point], **look: Any) -> Dots:
+    costs, values = [p.cost for p in given], [p.value for p in given]
+    return Dots(costs, values, trials=[p.configuration.first for p in given], **look)
 
 
 def _table(data: StudyData, given: Sequence[Point]) -> Table:
