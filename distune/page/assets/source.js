@@ -118,7 +118,6 @@
     sections: data.sections,
     lists: data.lists,
     server: async () => ({}),
-    studies: async () => ({ studies: [], trouble: null }),
     trial: async (name, number) => {
       const found = data.attempts[number], curve = data.curves[number];
       if (!found) throw new Error("not in this report");
