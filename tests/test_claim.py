@@ -48,6 +48,12 @@ def claim(lab: Lab, **options: Any) -> Any:
     return distune.claim(lab.logs, study="space", quiet=True, time_limit=60.0, **options)
 
 
+def _is_said(lab: Lab, word: str) -> bool:
+    """Whether a word stands in the file of an attempt that is being trained."""
+    files = (lab.logs / "space" / "trials").glob("*.taken")
+    return any(word in file.read_text() for file in files)
+
+
 def histories(lab: Lab) -> list[Any]:
     return distune.load(lab.logs / "space").trials
 
@@ -135,7 +141,7 @@ def test_a_killed_loop_is_taken_up_where_it_was(lab: Lab) -> None:
     lab.master("--plain")
     (lab.folder / "loop.py").write_text(RESUMING.replace("PAUSE", "0.4"))
     first = lab.start_program([sys.executable, "loop.py"])
-    wait_until(lambda: lab.names("checkpoints"), what="a state is saved")
+    wait_until(lambda: _is_said(lab, "sha256"), what="it is written that a state is saved")
     first.kill()
     second = lab.start_program([sys.executable, "loop.py"])
     assert second.wait(60) == 0
