@@ -258,6 +258,31 @@ def test_a_click_on_a_row_opens_its_trial(browser: Any, dashboard: Dashboard) ->
         expect(trial).to_contain_text("Traceback")
 
 
+def test_what_a_trial_is_asked_for_in_vain_is_asked_for_again(
+    browser: Any, dashboard: Dashboard
+) -> None:
+    dashboard.let_go()
+    refused: set[str] = set()
+
+    def refuse_once(route: Any) -> None:
+        if route.request.url in refused:
+            route.continue_()
+        else:
+            refused.add(route.request.url)
+            route.fulfill(status=503, json={"trouble": "the share does not answer"})
+
+    with at(browser, dashboard, "#study=digits") as one:
+        one.page.route(re.compile(r"/(curves|trials/\d+)$"), refuse_once)
+        rows(one).first.click()
+        trial = one.page.get_by_role("complementary")
+        expect(trial).to_contain_text("learning at 0.")
+        assert len(one.chart("its learning curve among others")["series"]) > 10
+        assert len(refused) == 2
+        assert len(one.errors) == 2
+        assert all("503" in error for error in one.errors)
+        one.errors.clear()
+
+
 def test_what_is_shown_stands_in_the_address(browser: Any, dashboard: Dashboard) -> None:
     dashboard.let_go()
     with at(browser, dashboard, "#study=digits") as one:

@@ -22,11 +22,11 @@
       <main class="cards">
         ${missing.length > 0 && html`<p class="quiet wide" role="status">${missing.map((name) => (studies[name] && studies[name].trouble) || `reading ${name} …`).join("; ")}</p>`}
         ${metrics.size > 1 && html`<p class="bad wide" role="alert">They have unlike metrics (${[...metrics].join(", ")}): the lines mean different things.</p>`}
-        <section class="card" aria-label="best so far, by trials"><h2>Best so far, by trials</h2><${distune.Chart} option=${drawn[0]} height=${340} label=${label} /></section>
+        ${there.length > 0 && html`<section class="card" aria-label="best so far, by trials"><h2>Best so far, by trials</h2><${distune.Chart} option=${drawn[0]} height=${340} label=${label} /></section>
         <section class="card" aria-label="best so far, by time"><h2>Best so far, by time</h2><${distune.Chart} option=${drawn[1]} height=${340} label=${`by time, ${label}`} /></section>
         <section class="card wide" aria-label="their best configurations"><h2>Their best configurations</h2>
           <p class="quiet">Bold is what they differ in.</p>
-          <${SideBySide} studies=${there} visit=${visit} /></section>
+          <${SideBySide} studies=${there} visit=${visit} /></section>`}
       </main>`;
   }
 

@@ -41,8 +41,21 @@
 
   async function json(address) {
     const answer = await fetch(address);
-    if (!answer.ok) throw new Error(`${answer.status}`);
+    if (!answer.ok) throw Object.assign(new Error(`${answer.status}`), { status: answer.status });
     return answer.json();
+  }
+
+  /** Asks again for a minute where the server, or the share behind it, does not answer. */
+  async function patiently(address) {
+    for (const pause of [1, 2, 4, 8, 15, 30]) {
+      try {
+        return await json(address);
+      } catch (error) {
+        if (error.status < 500) throw error; // it is not there
+      }
+      await new Promise((over) => setTimeout(over, 1000 * pause));
+    }
+    return json(address);
   }
 
   /** What is followed, by name: one connection has all of it, since a browser has only six. */
@@ -76,9 +89,9 @@
     /** Itself: {logs, actions}. */
     server: () => json("api/server"),
     studies: () => json("api/studies"),
-    trial: (name, number) => json(`${path(name)}/trials/${number}`),
-    curves: (name) => json(`${path(name)}/curves`),
-    importance: (name) => json(`${path(name)}/importance`),
+    trial: (name, number) => patiently(`${path(name)}/trials/${number}`),
+    curves: (name) => patiently(`${path(name)}/curves`),
+    importance: (name) => patiently(`${path(name)}/importance`),
     /** Has a study stopped, paused, resumed, trials retried, or settings enqueued, where the server
      *  allows it: {said}, or {trouble}. */
     async act(name, what, body = {}) {

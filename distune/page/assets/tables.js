@@ -31,15 +31,15 @@
       const row = table.current && id !== null && table.current.getRow(id);
       if (row) dress(row);
     };
+    const regain = () => {
+      const isLost = hasFocus.current && document.activeElement === document.body;
+      const row = isLost && table.current && cursor.current !== null && table.current.getRow(cursor.current);
+      if (row) row.getElement().focus({ preventScroll: true });
+    };
     const put = () => {
       isLate.current = isHeld.current;
       if (isHeld.current) return Promise.resolve();
-      const made = table.current;
-      return made.replaceData(latest.current.rows).then(() => {
-        const isLost = hasFocus.current && document.activeElement === document.body;
-        const row = isLost && table.current === made && made.getRow(cursor.current);
-        if (row) row.getElement().focus({ preventScroll: true });
-      });
+      return table.current.replaceData(latest.current.rows).then(regain);
     };
 
     useEffect(() => {
@@ -73,8 +73,13 @@
         if (isLate.current && table.current) put();
       }, 50);
       const ends = ["pointerup", "pointercancel", "dragend"];
+      const pressed = () => { hasFocus.current = false; }; // until a row is what is pressed
+      window.addEventListener("pointerdown", pressed, true);
       for (const end of ends) window.addEventListener(end, released, true);
-      return () => { for (const end of ends) window.removeEventListener(end, released, true); };
+      return () => {
+        window.removeEventListener("pointerdown", pressed, true);
+        for (const end of ends) window.removeEventListener(end, released, true);
+      };
     }, []);
     useEffect(() => {
       for (const id of [before.current.chosen ?? null, chosen, ...(before.current.marked ?? []), ...marked]) redress(id);
@@ -127,7 +132,10 @@
       ...(onMark && { c: onCursor((data) => { onMark(data[index]); }) }),
     });
     const came = (event) => { hasFocus.current = Boolean(event.target.closest(".tabulator-row")); };
-    const left = (event) => { if (event.relatedTarget) hasFocus.current = false; };
+    const left = (event) => {
+      if (event.relatedTarget) hasFocus.current = false;
+      else setTimeout(regain); // the table draws itself anew, as when its height changes
+    };
     return html`<div class="table" aria-label=${label} ref=${place} onPointerDown=${() => { isHeld.current = true; }} onfocusin=${came} onfocusout=${left}></div>`;
   }
 
