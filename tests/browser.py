@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,11 +46,34 @@ class Opened:
 
     def chart(self, label: str) -> Any:
         """The option of the chart whose text alternative begins so, once that is drawn."""
-        place = f'.chart[aria-label^="{label}"]'
-        self.page.locator(place).first.scroll_into_view_if_needed()
         return self.until(
-            "place => echarts.getInstanceByDom(document.querySelector(place))?.getOption()", place
+            """place => {
+                const there = document.querySelector(place);  // it may be made anew meanwhile
+                there?.scrollIntoView({ block: "nearest", behavior: "instant" });
+                return there && echarts.getInstanceByDom(there)?.getOption();
+            }""",
+            f'.chart[aria-label^="{label}"]',
         )
+
+    def drag(self, label: str, start: Sequence[float], end: Sequence[float]) -> None:
+        """Moves the mouse, pressed, over a chart with axes from one [x, y] to another."""
+        self.chart(label)
+        chart = self.page.locator(f'.chart[aria-label^="{label}"]').first
+        points = chart.evaluate(
+            """(place, ends) => ends.map(
+                one => echarts.getInstanceByDom(place).convertToPixel("grid", one))""",
+            [start, end],
+        )
+        box, mouse = chart.bounding_box(), self.page.mouse
+        (x1, y1), (x2, y2) = ((box["x"] + x, box["y"] + y) for x, y in points)
+        mouse.move(x1, y1)
+        mouse.down()
+        mouse.move(x2, y2, steps=8)
+        mouse.up()
+
+    def click(self, label: str, x: float, y: float) -> None:
+        """Clicks where a chart has these values."""
+        self.drag(label, (x, y), (x, y))
 
 
 @contextmanager

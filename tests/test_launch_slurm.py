@@ -314,7 +314,10 @@ def test_what_a_cluster_does_to_an_array_costs_no_trial_and_little_training(
     assert time.monotonic() - began < 5.0
     wait_until(lambda: its_node in hosts_training(lab), what="the next task trains there")
     cluster.kill_node(other_node)
-    wait_until(lambda: len(hosts_training(lab) - {other_node}) == 2, what="on another node, too")
+    wait_until(
+        lambda: len(hosts_training(lab) - {other_node}) == 2,
+        180.0, "on another node, too, once Slurm has noticed",
+    )  # fmt: skip
     cluster.stop_controller()
     down_until = time.monotonic() + 60.0
     counted = len(lab.counted())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import socket
@@ -233,6 +234,51 @@ def test_dragging_along_an_axis_filters_the_table_and_the_slices(
         chip.click()
         expect(rows(one)).to_have_count(24)
         one.until(f"() => {AREAS} === 0")
+
+
+def test_dragging_over_a_slice_and_clicking_a_cell_filter_everything(
+    browser: Any, dashboard: Dashboard
+) -> None:
+    dashboard.let_go()
+    with at(browser, dashboard, "#study=digits") as one:
+        expect(rows(one)).to_have_count(24)
+        everything = list(
+            zip(*(column(one, f"params.{name}") for name in ("lr", "width")), strict=True)
+        )
+        # Then the charts change their places, by what mattered most.
+        expect(one.page.get_by_role("region", name="what mattered")).to_be_visible()
+        middle = one.chart("val_accuracy by lr")["series"][0]["data"][8]["value"][1]
+        one.drag("val_accuracy by lr", (0.001, middle), (0.1, middle))
+        kept = [lr for lr, _ in everything if 0.001 <= float(lr) <= 0.1]
+        expect(rows(one)).to_have_count(len(kept))
+        assert column(one, "params.lr") == kept
+        places = one.chart("parallel coordinates")["parallelAxis"]
+        assert places
+        bars = [bar[3] for kind in one.chart("when each of")["series"] for bar in kind["data"]]
+        assert (bars.count(1), bars.count(0.15)) == (len(kept), 24 - len(kept))
+        one.page.get_by_role("button", name=re.compile("^lr .*: show all again")).click()
+        one.page.get_by_label("across").select_option("width")
+        one.page.get_by_label("up").select_option("optimizer")
+        cells = one.chart("median val_accuracy by width and optimizer")["series"][0]["data"]
+        i, j, _, many = max(cells, key=lambda cell: cell[3])
+        one.click("median val_accuracy by width and optimizer", i, j)
+        chips = one.page.get_by_role("button", name=re.compile(": show all again"))
+        expect(chips).to_have_count(2)
+        there = set(zip(column(one, "params.width"), column(one, "params.optimizer"), strict=True))
+        assert len(there) == 1
+        values = [value for value in column(one, "value") if value]
+        assert len(values) == many
+        one.drag("val_accuracy by optimizer", (-0.3, middle), (1.3, middle))
+        expect(chips).to_have_count(2)
+        drawn = one.chart("val_accuracy by lr")
+        bottom = drawn["yAxis"][0]["min"]
+        dots = [dot["value"] for dot in drawn["series"][0]["data"] if dot["value"][1] > bottom]
+        alone = max(
+            dots, key=lambda dot: min(abs(math.log(dot[0] / o[0])) for o in dots if o != dot)
+        )
+        one.click("val_accuracy by lr", *alone[:2])
+        trial = one.page.get_by_role("complementary")
+        expect(trial).to_have_attribute("aria-label", f"trial {alone[2]}")
 
 
 def test_a_click_on_a_row_opens_its_trial(browser: Any, dashboard: Dashboard) -> None:

@@ -477,6 +477,19 @@ def test_several_objectives_have_their_front(browser: Any, tmp_path: Path) -> No
             "0",
             "1",
         ]
+        one.drag("2 of 4 configurations are on the front", (15.0, 0.65), (25.0, 0.75))
+        kept = one.page.get_by_role("button", name=": show all again")
+        kept.nth(1).wait_for()
+        assert [chip.split()[0] for chip in kept.all_inner_texts()] == ["seconds", "val_accuracy"]
+        assert one.page.get_by_text("1 of 4 configurations", exact=True).count() == 1
+        drawn = one.chart("2 of 4 configurations are on the front")["series"]
+        bright = [
+            dot["value"][2]
+            for series in drawn
+            for dot in series["data"]
+            if dot["itemStyle"]["opacity"] > 0.5
+        ]
+        assert bright == [2]
         assert one.errors == []
 
 

@@ -4,23 +4,32 @@
   const { html, useEffect, useRef } = window.htmPreact;
 
   /** Draws an option of ECharts once it is on the screen, or printed, and again when that changes;
-   *  `note` of it is said below. On a screen narrower than `wide` it can be moved sideways. */
-  function Chart({ option: given, height = 280, wide = 0, label, on = {} }) {
+   *  `note` of it is said below. On a screen narrower than `wide` it can be moved sideways. With
+   *  `drag`, a range of x ("lineX") or a rectangle ("rect") can be drawn with a mouse, and `on`
+   *  is told as "drawn": [low, high], or two of these. */
+  function Chart({ option: given, height = 280, wide = 0, label, on = {}, drag = null }) {
     const { note, ...option } = given;
     const place = useRef(null);
     const chart = useRef(null);
     const seen = useRef(false);
     const latest = useRef(null);
     latest.current = { option, on };
+    const isHeld = useRef(false); // a range is being drawn: what is drawn anew meanwhile loses it
     const draw = () => {
-      if (!seen.current) return;
+      if (!seen.current || isHeld.current) return;
       if (!chart.current) {
         chart.current = echarts.init(place.current, null, { renderer: "canvas" });
         for (const event of Object.keys(on)) {
           chart.current.on(event, (what) => latest.current.on[event](what, chart.current));
         }
+        if (drag) chart.current.on("brushEnd", ({ areas: [area] }) => { if (area) latest.current.on.drawn(area.coordRange); });
       }
-      chart.current.setOption({ ...basics(), ...latest.current.option }, { replaceMerge: ["series"] });
+      const brush = drag && window.matchMedia("(pointer: fine)").matches; // a finger scrolls
+      chart.current.setOption({ ...basics(), ...(brush && { brush: { xAxisIndex: 0 }, toolbox: { show: false } }), ...latest.current.option }, { replaceMerge: ["series"] });
+      if (brush) {
+        chart.current.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: drag, brushMode: "single" } });
+        chart.current.dispatchAction({ type: "brush", areas: [] });
+      }
     };
     useEffect(() => {
       const looking = new IntersectionObserver((entries) => {
@@ -28,13 +37,24 @@
       });
       const sizing = new ResizeObserver(() => chart.current && chart.current.resize());
       const printing = () => { seen.current = true; draw(); };
+      const released = () => { if (isHeld.current) { isHeld.current = false; setTimeout(draw); } };
+      const ends = ["pointerup", "pointercancel"];
       window.addEventListener("beforeprint", printing);
+      for (const end of ends) window.addEventListener(end, released);
       looking.observe(place.current);
       sizing.observe(place.current);
-      return () => { window.removeEventListener("beforeprint", printing); looking.disconnect(); sizing.disconnect(); if (chart.current) chart.current.dispose(); };
+      return () => {
+        window.removeEventListener("beforeprint", printing);
+        for (const end of ends) window.removeEventListener(end, released);
+        looking.disconnect();
+        sizing.disconnect();
+        seen.current = false;
+        if (chart.current) chart.current.dispose();
+      };
     }, []);
     useEffect(draw, [given]);
-    return html`<div class="scroll"><div class="chart" role="img" aria-label=${label} style=${{ height: `${height}px`, minWidth: `${wide}px` }} ref=${place}></div></div>
+    return html`<div class="scroll"><div class="chart" role="img" aria-label=${label} style=${{ height: `${height}px`, minWidth: `${wide}px` }} ref=${place}
+      onPointerDown=${() => { isHeld.current = Boolean(drag); }}></div></div>
       ${note && html`<p class="quiet note">${note}</p>`}`;
   }
 
@@ -213,13 +233,15 @@
   }
 
   /** Two objectives against each other: the front as diamonds on the line of what it reaches, what
-   *  breaks a constraint as crosses. */
-  function front(study, rows) {
+   *  breaks a constraint as crosses. Pale: what a filter does not keep. */
+  function front(study, rows, kept) {
+    const keep = new Set(kept.map((one) => one.first));
     const goals = study.status.objectives, [first, second, ...others] = Object.keys(goals);
-    const dot = (one) => [one.objectives[second], one.objectives[first], one.first];
+    const place = (one) => [one.objectives[second], one.objectives[first], one.first];
+    const dot = (one) => ({ value: place(one), itemStyle: { opacity: keep.has(one.first) ? 0.8 : 0.15 } });
     const known = rows.filter((one) => one.objectives && typeof one.objectives[first] === "number" && typeof one.objectives[second] === "number");
     const broken = known.filter((one) => (one.violations || []).length), fine = known.filter((one) => !(one.violations || []).length);
-    const on = fine.filter((one) => one.front).map(dot).sort((a, b) => a[0] - b[0]);
+    const on = fine.filter((one) => one.front).map(dot).sort((a, b) => a.value[0] - b.value[0]);
     const scale = judged(fine.map((one) => one.objectives[first]), goals[first]);
     const costs = fine.map((one) => one.objectives[second]);
     const [low, high] = [Math.min(...costs), Math.max(...costs)];
@@ -228,10 +250,10 @@
       note: scale.note,
       legend: { top: 0, textStyle: { color: distune.colour("ink") } },
       grid: grid({ top: 30 }),
-      tooltip: { formatter: (p) => `trial ${p.data[2]}: ${first} ${distune.number(p.data[1])}, ${second} ${distune.number(p.data[0])}` },
+      tooltip: { formatter: ({ data: { value } }) => `trial ${value[2]}: ${first} ${distune.number(value[1])}, ${second} ${distune.number(value[0])}` },
       xAxis: axis(second, low > 0 && high / low >= 40 ? logAxis(low, high) : {}), yAxis: axis(first, { ...scale.axis }),
       series: [
-        { type: "scatter", name: "configurations", data: fine.filter((one) => !one.front).map(dot), symbolSize: 6, itemStyle: { color: distune.colour("quiet"), opacity: 0.6 } },
+        { type: "scatter", name: "configurations", data: fine.filter((one) => !one.front).map(dot), symbolSize: 6, itemStyle: { color: distune.colour("quiet") } },
         { type: "line", name: "the front", data: on, step: goals[second] === "minimize" ? "end" : "start", symbol: "diamond", symbolSize: 11,
           lineStyle: { color: accent, width: others.length ? 0 : 2 }, itemStyle: { color: accent } },
         ...(broken.length ? [{ type: "scatter", name: "break a constraint", symbol: CROSS, data: broken.map(dot), symbolSize: 8, itemStyle: { color: distune.colour("bad") } }] : []),
@@ -266,10 +288,11 @@
   const KINDS = { complete: "accent", pruned: "warn", paused: "accent-soft", "given back": "faint", "test of the winner": "ink", diverged: "mark", lost: "quiet" };
 
   /** Who trained when: a bar a trial, from its end and how long it trained; and `besides`, what was
-   *  trained that is none of the trials counted. */
-  function timeline(study, besides = []) {
+   *  trained that is none of the trials counted. Pale: what a filter does not keep. */
+  function timeline(study, kept, besides = []) {
+    const keep = new Set(kept.map((one) => one.first));
     const counted = Object.entries(study.trials).filter(([, one]) => typeof one.elapsed === "number").map(([n, one]) =>
-      ({ worker: one.worker, start: Math.max(0, one.elapsed - one.seconds), end: one.elapsed, kind: one.outcome, which: `trial ${n}` }));
+      ({ worker: one.worker, start: Math.max(0, one.elapsed - one.seconds), end: one.elapsed, kind: one.outcome, which: `trial ${n}`, pale: !keep.has(one.configuration) }));
     const rows = [...counted, ...besides];
     const workers = [...new Set(rows.map((one) => one.worker))].sort().reverse();
     const places = new Map(workers.map((one, i) => [one, i]));
@@ -277,12 +300,12 @@
     const series = kinds.map((kind) => {
       const own = rows.filter((one) => one.kind === kind), fill = distune.colour(KINDS[kind] || "bad");
       return { type: "custom", name: kind, color: fill, progressive: 1000, encode: { x: [1, 2], y: 0 },
-        data: own.map((one) => [places.get(one.worker), one.start, one.end]),
+        data: own.map((one) => [places.get(one.worker), one.start, one.end, one.pale ? 0.15 : 1]),
         tooltip: { formatter: (p) => { const one = own[p.dataIndex]; return `${one.which}: ${kind}, ${distune.duration(one.end - one.start)} on ${one.worker}`; } },
         renderItem: (params, api) => {
           const [x1, y] = api.coord([api.value(1), api.value(0)]), [x2] = api.coord([api.value(2), api.value(0)]);
           const height = Math.min(18, api.size([0, 1])[1] * 0.6);
-          return { type: "rect", shape: { x: x1, y: y - height / 2, width: Math.max(1.5, x2 - x1 - 0.5), height }, style: { fill } };
+          return { type: "rect", shape: { x: x1, y: y - height / 2, width: Math.max(1.5, x2 - x1 - 0.5), height }, style: { fill, opacity: api.value(3) } };
         } };
     });
     return {
@@ -416,6 +439,15 @@
     };
   }
 
+  /** What keeps a range that was drawn over a slice. */
+  function sliceOf(study, rows, name, [low, high]) {
+    const x = scaleOf(study.space.find((one) => one.name === name), rows, name);
+    if (x.type !== "category") return { [name]: distune.filter.range(low, high) };
+    const labels = x.data.slice(Math.max(0, low), high + 1);
+    const values = rows.map((row) => row.params[name]).filter((v) => v !== undefined && labels.includes(distune.number(v)));
+    return { [name]: { among: [...new Set(values.map(String))] } };
+  }
+
   /** The median of what was reached where two parameters have these values, whatever the others. */
   function heatMap(study, kept, first, second) {
     const rows = kept.filter(hasValue);
@@ -443,6 +475,14 @@
         return { type: "group", children: w > 42 && h > 16 ? [rect, text] : [rect] };
       } }],
     };
+  }
+
+  /** What keeps those in a cell of it. */
+  function cellOf(study, kept, names, places) {
+    const rows = kept.filter(hasValue);
+    const found = names.map((name) => classes(rows, name, study.space.find((one) => one.name === name)));
+    const there = rows.filter((row) => found.every((one, i) => one.of(row) === places[i]));
+    return Object.fromEntries(names.map((name) => [name, distune.filter.around(there.map((row) => row.params[name]))]));
   }
 
   /** Up to ten values stand for themselves; more numbers are put into eight intervals of one length
@@ -481,5 +521,5 @@
     return echarts.color.lerp(Math.max(0, Math.min(1, share)), [distune.colour("faint"), distune.colour("accent")]);
   }
   const within = (low, high) => ({ min: low, max: high, ...at(ticks(low, high)) });
-  Object.assign(distune, { Chart, axis, band, grid, logAxis, timeAxis, within, charts: { amongOthers, bestSoFar, classes, compared, front, heatMap, importance, judged, logTicks, parallel, running, slice, timeline } });
+  Object.assign(distune, { Chart, axis, band, grid, logAxis, timeAxis, within, charts: { amongOthers, bestSoFar, cellOf, classes, compared, front, heatMap, importance, judged, logTicks, parallel, running, slice, sliceOf, timeline } });
 })();

@@ -2,16 +2,21 @@
 "use strict";
 (() => {
   /** The value of a column of a configuration: a parameter of it, or what it reached. */
-  const column = (row, name, metric) => (name === metric || name === "value" ? row.value : row.params[name] ?? row[name]);
+  const column = (row, name, metric) => (name === metric || name === "value" ? row.value : row.params[name] ?? row.objectives?.[name] ?? row[name]);
 
-  const short = (value) => String(Number(value.toPrecision(6)));
+  /** What somebody drew with a pointer, as numbers that can be read. */
+  const range = (a, b) => ({ between: [Math.min(a, b), Math.max(a, b)].map((one) => Number(one.toPrecision(6))) });
+
+  /** What keeps these values, and what lies between them. */
+  const around = (values) => (values.every((one) => typeof one === "number")
+    ? { between: [Math.min(...values), Math.max(...values)] } : { among: [...new Set(values.map(String))] });
 
   /** `{lr: {between: [0.01, 0.1]}, optimizer: {among: ["sgd"]}}` as text of an address:
    *  "lr:0.01..0.1;optimizer:sgd". */
   function toText(filter) {
     return Object.entries(filter).map(([name, one]) =>
       `${encodeURIComponent(name)}:${one.between
-        ? one.between.map(short).join("..")
+        ? one.between.join("..")
         : one.among.map(encodeURIComponent).join("|")}`).join(";");
   }
 
@@ -64,5 +69,5 @@
   const words = (filter) => Object.entries(filter).map(([name, one]) =>
     one.among ? `${name} ${one.among.join(" or ")}` : `${name} ${one.between.map(distune.number).join(" to ")}`);
 
-  distune.filter = { column, toText, fromText, kept, words };
+  distune.filter = { around, column, toText, fromText, kept, range, words };
 })();

@@ -43,14 +43,15 @@
         <p class="quiet">${time === "seconds of training" ? "Summed over the trials, as if one worker had trained one after the other." : "The study's own clock, with all its workers; a trial stands where it was counted."}</p></section>`;
   }
 
-  function Front({ study, rows, option, choose }) {
+  function Front({ study, rows, option, choose, keep }) {
     if (!option) return null;
     const goals = Object.keys(study.status.objectives), on = rows.filter((one) => one.front);
-    const names = distune.varying(study);
+    const names = distune.varying(study), [up, across] = goals;
+    const drawn = ([x, y]) => keep({ [across]: distune.filter.range(...x), [up]: distune.filter.range(...y) });
     return html`<section class="card wide" aria-label="the front"><h2>The front</h2>
-      <${distune.Chart} option=${option} height=${340} label=${distune.findings.front(rows)} on=${{ click: (what) => choose(what.data[2]) }} />
+      <${distune.Chart} option=${option} height=${340} label=${distune.findings.front(rows)} drag="rect" on=${{ click: (what) => choose(what.data.value[2]), drawn }} />
       <p class="quiet">A dot is a configuration, at the means of its repeats (${Object.entries(study.status.objectives).map(([name, way]) => `${way} ${name}`).join(", ")}).${" "}
-        ${on.length} on the front: beaten by no other in one objective and at least matched in all; the first is the winner, the best by ${goals[0]}.${goals.length > 2 ? " What it has of the others the table says." : ""}</p>
+        ${on.length} on the front: beaten by no other in one objective and at least matched in all; the first is the winner, the best by ${goals[0]}.${goals.length > 2 ? " What it has of the others the table says." : ""}<span class="mouse"> Drag over some to keep these.</span></p>
       <${Long} header=${["trial", ...goals, "params"]} numeric=${[0, ...goals.map((_, i) => i + 1)]}
         rows=${on.map((one) => [trialButton(one.first, choose), ...goals.map((name) => (name === "seconds" ? distune.duration : distune.number)(one.objectives[name])), distune.setting(one.params, names)])} /></section>`;
   }
@@ -95,14 +96,14 @@
           running.filter((r) => r.worker === one.worker).map((r) => `trial ${r.trial}${r.fraction ? ` ${Math.round(100 * r.fraction)} %` : ""}`).join(", "), one.completed, one.failed])} /></section>`;
   }
 
-  function Timeline({ study }) {
+  function Timeline({ study, kept }) {
     const besides = distune.source.besides || [];
-    const option = useMemo(() => distune.charts.timeline(study, besides), [study.trials]);
+    const option = useMemo(() => distune.charts.timeline(study, kept, besides), [study.trials, kept]);
     const many = new Set([...Object.values(study.trials), ...besides].map((one) => one.worker)).size;
     if (!option.series.length) return null;
     return html`<section class="card wide" id="timeline" aria-label="who trained when"><h2>Who trained when</h2>
       <${distune.Chart} option=${option} height=${100 + 26 * many} label=${distune.findings.timeline(study)} />
-      <p class="quiet">A bar is an attempt; ctrl and the wheel zoom.</p></section>`;
+      <p class="quiet">A bar is an attempt; pale: its configuration is not kept. Ctrl and the wheel zoom.</p></section>`;
   }
 
   /** What mattered, as far as it is known; it is asked for anew every twenty trials. */
@@ -133,7 +134,7 @@
       ${found.rows && html`<details><summary>in numbers</summary><${Rows} header=${["parameter", "importance", "spread", "judged on", ""]} rows=${found.rows} numeric=${[1, 2, 3]} /><p class="quiet">${found.caveats}</p></details>`}</section>`;
   }
 
-  function HeatMap({ study, kept, names }) {
+  function HeatMap({ study, kept, names, keep }) {
     const [chosen, setChosen] = useState([null, null]);
     const there = (name, other) => (names.includes(name) && name !== other ? name : names.find((one) => one !== other));
     const first = there(chosen[0]), second = there(chosen[1], first);
@@ -142,8 +143,9 @@
     return html`<section class="card wide" aria-label="heat map"><h2>Two parameters at a time</h2>
       <${Choose} title="across" options=${names} chosen=${first} choose=${(name) => setChosen([name, second === name ? first : second])} />${" "}
       <${Choose} title="up" options=${names.filter((one) => one !== first)} chosen=${second} choose=${(name) => setChosen([first, name])} />
-      <${distune.Chart} key=${`${first} ${second}`} option=${option} height=${340} label=${`median ${study.status.metric} by ${first} and ${second}`} />
-      <p class="quiet">Colour and number: the median ${study.status.metric} of the configurations in a cell, whatever their other params; the stronger, the better. Cells without one are empty.</p></section>`;
+      <${distune.Chart} key=${`${first} ${second}`} option=${option} height=${340} label=${`median ${study.status.metric} by ${first} and ${second}`}
+        on=${{ click: ({ data }) => keep(distune.charts.cellOf(study, kept, [first, second], data)) }} />
+      <p class="quiet">Colour and number: the median ${study.status.metric} of the configurations in a cell, whatever their other params; the stronger, the better. Cells without one are empty. A click on a cell keeps these.</p></section>`;
   }
 
   /** What is the same in all configurations, in a line. */

@@ -17,13 +17,14 @@
     const mattered = distune.useImportance(study, name);
     const columns = useMemo(() => (isThere ? distune.varying(study) : []), [counted]); // which keep their places
     const varying = useMemo(() => distune.byImportance(columns, mattered), [columns, mattered]);
-    const front = useMemo(() => isThere && study.status.objectives && distune.charts.front(study, rows), [counted]);
     const metric = isThere ? study.status.metric : "";
     const kept = useMemo(() => distune.filter.kept(rows, at.filter, metric, at.find), [rows, at.filter, at.find]);
+    const front = useMemo(() => isThere && study.status.objectives && distune.charts.front(study, rows, kept), [rows, kept]);
     const filtered = useMemo(() => rows.length > 1 && varying.length > 0 && study.answer.nothing === undefined && {
       parallel: distune.charts.parallel(study, rows, kept, varying.slice(0, 10)),
       slices: varying.slice(0, 12).map((of) => [of, distune.charts.slice(study, rows, kept, of)]),
     }, [rows, kept, varying]);
+    const keep = (more) => go({ keep: distune.filter.toText({ ...at.filter, ...more }) });
     const open = (trial, instead) => go({ trial }, instead);
     const close = () => go({ trial: null });
     const leave = () => (at.trial !== undefined ? close() : distune.source.isLive && visit({}));
@@ -63,7 +64,7 @@
           ${status.running.some((one) => one.curve.length) ? html`<${distune.Chart} option=${distune.charts.running(study)} label=${`learning curves: ${findings.running(study)}`} />`
             : html`<p class="quiet chart" style="height:280px">Nothing has been reported yet.</p>`}
           <p>${status.running.map((one) => html`<button key=${one.trial} onClick=${() => open(one.trial)}>trial ${one.trial}<span class="quiet"> on ${one.host || one.worker}</span></button> `)}</p></section>`}
-        <${distune.Front} study=${study} rows=${rows} option=${front} choose=${open} />
+        <${distune.Front} study=${study} rows=${rows} option=${front} choose=${open} keep=${keep} />
         <${distune.Stages} study=${study} />
         <${distune.Importance} found=${mattered} />
         ${failures > 0 && html`<div class="wide" id="failures" tabindex="-1"><${distune.Failures} study=${study} choose=${open} /></div>`}
@@ -74,14 +75,15 @@
             option=${filtered.parallel} label=${findings.parallel(study, rows, kept, varying)} /></section>`}
         <${distune.Ranking} study=${study} rows=${rows} kept=${kept} varying=${columns} at=${at} go=${go} open=${open} />
         ${filtered && html`<section class="card wide" aria-label="slices"><h2>One parameter at a time</h2>
-          <p class="quiet">A dot is a configuration; a triangle one that failed.</p>
+          <p class="quiet">A dot is a configuration; a triangle one that failed.<span class="mouse"> Drag across one to keep what lies there.</span></p>
           <div class="slices">${filtered.slices.map(([of, option]) => html`<div key=${of}><h3>${of}</h3>
-            <${distune.Chart} option=${option} height=${180} label=${findings.slice(study, rows, of)} on=${{ click: (what) => open(what.data.value[2]) }} /></div>`)}</div>
+            <${distune.Chart} option=${option} height=${180} label=${findings.slice(study, rows, of)} drag="lineX"
+              on=${{ click: (what) => open(what.data.value[2]), drawn: (range) => keep(distune.charts.sliceOf(study, rows, of, range)) }} /></div>`)}</div>
         </section>`}
-        ${filtered && html`<${distune.HeatMap} study=${study} kept=${kept} names=${varying.slice(0, 9)} />`}
+        ${filtered && html`<${distune.HeatMap} study=${study} kept=${kept} names=${varying.slice(0, 9)} keep=${keep} />`}
         <${distune.Sections} choose=${open} />
         ${hasWorkers && html`<div class="wide" id="workers"><${distune.Workers} study=${study} /></div>`}
-        <${distune.Timeline} study=${study} />
+        <${distune.Timeline} study=${study} kept=${kept} />
       </main>
       <${distune.About} />
       ${at.trial !== undefined && html`<${distune.Trial} study=${study} name=${name} number=${Number(at.trial)} close=${close} actions=${about.actions} />`}`;
@@ -113,10 +115,10 @@
       const { filter } = wanted.current;
       const { [at.id]: before, ...others } = filter;
       const [found] = what.intervals || [];
-      const one = found && [Math.min(...found), Math.max(...found)];
+      const one = found && distune.filter.range(...found);
       if (!one) set(others);
-      else if (at.type !== "category") set({ ...filter, [at.id]: { between: one } });
-      else set({ ...filter, [at.id]: { among: at.data.slice(Math.ceil(one[0]), Math.floor(one[1]) + 1) } });
+      else if (at.type !== "category") set({ ...filter, [at.id]: one });
+      else set({ ...filter, [at.id]: { among: at.data.slice(Math.ceil(one.between[0]), Math.floor(one.between[1]) + 1) } });
     };
     /** The filter of the address, or one that was taken back, as areas of the axes. */
     const mark = (chart) => {
