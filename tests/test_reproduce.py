@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import distune
+from distune.report import preset_figures
 from scripts import reproduce
 
 
@@ -18,9 +19,9 @@ def test_an_explosion_is_found_where_the_best_epoch_hides_it(tmp_path: Path) -> 
     calm, wild = study.trials
     assert (calm.outcome, wild.outcome) == ("complete", "complete")
     assert wild.value is not None
-    assert reproduce.explosions(study, lr=0.01) == []
-    assert reproduce.explosions(study, lr=1e25) == [len(wild.curve)]
-    assert reproduce.exploded(study) == f"1 of 2 exploded, in epochs {len(wild.curve)}"
+    assert preset_figures.explosions(study, lr=0.01) == []
+    assert preset_figures.explosions(study, lr=1e25) == [len(wild.curve)]
+    assert preset_figures.exploded(study) == f"1 of 2 exploded, in epochs {len(wild.curve)}"
 
 
 @pytest.mark.parametrize(
@@ -35,13 +36,13 @@ def test_an_explosion_is_found_where_the_best_epoch_hides_it(tmp_path: Path) -> 
 def test_a_figure_is_the_report_s_or_better_or_is_not(
     value: float, less: bool, verdict: str
 ) -> None:
-    assert reproduce.near(value, 0.9143, 0.007, less=less) == verdict
+    assert preset_figures.near(value, 0.9143, 0.007, less=less) == verdict
 
 
 def test_a_report_s_figure_is_one_of_our_seeds_or_is_not() -> None:
     found = {"tanh": [0.7, 0.8], "relu": [0.9, 0.97]}
-    assert reproduce.agree(found, {"tanh": 0.78, "relu": 0.975}) == "same"
-    assert reproduce.agree(found, {"tanh": 0.78, "relu": 0.998}) == "not the same"
+    assert preset_figures.agree(found, {"tanh": 0.78, "relu": 0.975}) == "same"
+    assert preset_figures.agree(found, {"tanh": 0.78, "relu": 0.998}) == "not the same"
 
 
 def test_the_page_has_the_table_of_what_was_found() -> None:

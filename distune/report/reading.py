@@ -7,6 +7,7 @@ from functools import partial
 
 from distune.errors import BadRecord, NotAFolder
 from distune.page.curves import sample
+from distune.report.preset_claims import sentences
 from distune.report.study_data import DETAILED, StudyData
 from distune.search.ranking import History
 from distune.share.protocol import AttemptName, State
@@ -14,6 +15,8 @@ from distune.share.records import AttemptFile, Room, decode_document
 from distune.share.store import Store
 from distune.study.figures import FILE, Figure, Figures
 from distune.study.trial import Counted, Outcome
+from distune.watch.display.state import is_over
+from distune.watch.load import LoadedStudy
 from distune.watch.observer import Observer
 
 #: Of how many trials learning curves are read: the best ones, and others drawn at random.
@@ -55,6 +58,7 @@ def read_study(store: Store) -> StudyData:
         given_up=given_up,
         figures=figures,
         sampled=len(chosen) < len(history.standing),
+        beside_report=sentences(LoadedStudy(store)) if is_over(snapshot) else [],
         problems=problems,
     )
 

@@ -36,6 +36,7 @@ class StudyData:
     #: What the test of a winner's trial left, by the trial's number.
     figures: Mapping[int, Sequence[Figure]] = field(default_factory=dict)
     sampled: bool = False  # whether only some of the learning curves were read
+    beside_report: Sequence[str] = ()  # how a preset's study stands to what it reproduces
     problems: Sequence[str] = ()  # what could not be read, for people
 
     @property

@@ -16,7 +16,8 @@ def words_of(data: StudyData) -> list[str]:
     """Sentences for a reader who was not there."""
     confirmed = (f"{one[0].upper()}{one[1:]}." for one in confirming_words(data.snapshot))
     lines = [clean(data.study.description, 2000), _what(data), _counts(data), *confirmed]
-    return [*(line for line in lines if line), *_search(data), *_ranked(data)]
+    said = (clean(line, 2000) for line in data.beside_report)
+    return [*(line for line in lines if line), *said, *_search(data), *_ranked(data)]
 
 
 def _what(data: StudyData) -> str:
