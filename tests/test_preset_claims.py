@@ -16,7 +16,8 @@ def said_of(lab: Lab, study: str, *arguments: str) -> list[str]:
     """Runs a study of spirals to its end, and asks what there is to say."""
     done = lab.run("master", "--study", study, "--workers", "1", "--plain", *arguments)
     assert done.returncode == 0, done.stderr
-    return sentences(distune.load(lab.logs / study))
+    loaded = distune.load(lab.logs / study)
+    return sentences(loaded.history.study, lambda: loaded)
 
 
 @pytest.mark.long

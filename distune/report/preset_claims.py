@@ -34,6 +34,7 @@ from distune.report.preset_figures import (
     winner_of_stages,
 )
 from distune.search.staged import make_sampler
+from distune.space_file.model import SpaceFile
 from distune.space_file.read import parse_space_file
 from distune.space_file.scaling import scaled
 from distune.study.study import Study
@@ -162,16 +163,22 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def sentences(study: LoadedStudy) -> list[str]:
-    """What the study of a preset says beside the preset's report; nothing of any other study."""
-    found = _preset_of(study.history.study)
+def sentences(study: Study, load: Callable[[], LoadedStudy]) -> list[str]:
+    """What the study of a preset says beside the preset's report; nothing of any other study, which
+    is not loaded for it.
+    """
+    found = _preset_of(study)
     if found is None:
         return []
-    preset, scale = found
-    claims = [claim for claim in CLAIMS if claim.preset == preset]
-    if claims and not _is_whole(study, preset):
+    name, file, scale = found
+    claims = [claim for claim in CLAIMS if claim.preset == name]
+    if not claims:
+        return []
+    loaded, size = load(), make_sampler(study).size
+    planned = file.trials if size is None else size * file.repeats
+    if planned is None or loaded.history.over < planned:
         return ["Not all trials of the preset are over: it is not compared with its report."]
-    return [_sentence(claim, study, scale) for claim in claims]
+    return [_sentence(claim, loaded, scale) for claim in claims]
 
 
 def _sentence(claim: Claim, study: LoadedStudy, scale: float) -> str:
@@ -189,30 +196,22 @@ def _sentence(claim: Claim, study: LoadedStudy, scale: float) -> str:
     return f"{lead}: {claim.what}, {said}; here {here}."
 
 
-def _preset_of(study: Study) -> tuple[str, float] | None:
+def _preset_of(study: Study) -> tuple[str, SpaceFile, float] | None:
     """Which preset a study is of, and at which scale: what is searched is that of the preset."""
     found = re.fullmatch(r"(.*?)(?: \(scaled by ([\d.e-]+)\))?", study.description, re.DOTALL)
-    if found is None:
+    if found is None or not found[1]:
         return None
     scale = float(found[2] or 1)
     for name in preset_names():
         text = read_preset(name)
-        if found[1] and found[1] == json.loads(text)["description"] and 0 < scale <= 1:
+        if found[1] == json.loads(text)["description"] and 0 < scale <= 1:
             file = parse_space_file(text, f"preset {name}")
             if scale < 1:
                 file = scaled(file, scale)
-            same = (file.params, file.stages, file.repeats) == (
-                study.params,
-                study.stages,
-                study.repeats,
+            searched = study.params, study.stages, study.repeats
+            return (
+                (name, file, scale)
+                if (file.params, file.stages, file.repeats) == searched
+                else None
             )
-            return (name, scale) if same else None
     return None
-
-
-def _is_whole(study: LoadedStudy, preset: str) -> bool:
-    """Whether as many trials are over as the preset has."""
-    file = parse_space_file(read_preset(preset), f"preset {preset}")
-    size = make_sampler(study.history.study).size
-    planned = file.trials if size is None else size * file.repeats
-    return planned is not None and study.history.over >= planned

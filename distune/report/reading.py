@@ -58,7 +58,9 @@ def read_study(store: Store) -> StudyData:
         given_up=given_up,
         figures=figures,
         sampled=len(chosen) < len(history.standing),
-        beside_report=sentences(LoadedStudy(store)) if is_over(snapshot) else [],
+        beside_report=sentences(snapshot.study, partial(LoadedStudy, store))
+        if is_over(snapshot)
+        else [],
         problems=problems,
     )
 
