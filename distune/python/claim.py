@@ -271,7 +271,10 @@ def claim(
 
 
 def _print(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+    # `print` would write the end of a line by itself where Python buffers nothing, and what the
+    # loop prints meanwhile would come between.
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.flush()
 
 
 def _silent(line: str) -> None:

@@ -117,7 +117,8 @@ class _Lines:
             self._print()
 
     def _print(self) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {self._last}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {self._last}\n")  # at one go
+        sys.stderr.flush()
         self._last = ""
 
     def close(self) -> None:
