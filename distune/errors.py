@@ -34,6 +34,10 @@ class Mistake(UserError):
     """What an objective gives is none of what it may give: another attempt would give the same."""
 
 
+class HasMaster(UserError):
+    """What only a study's one master may do, and another one runs; the message says where."""
+
+
 class StudyFailed(DistuneError):
     """The study cannot go on; the message says why and what to do. Exit status 1."""
 

@@ -27,7 +27,7 @@ from typing import Any
 from distune.errors import BadRecord, SpaceError
 from distune.presets.catalogue import preset_names, read_preset, read_starter
 from distune.share import protocol, records
-from distune.share.heartbeat import Beat, Finished, HaltMark, MasterBeat, Progress
+from distune.share.heartbeat import Beat, Finished, Mark, MasterBeat, Progress
 from distune.share.protocol import AttemptName, Halt, State
 from distune.space_file.read import parse_space_file
 from distune.study.study import Limits, Study
@@ -81,7 +81,7 @@ DOCUMENTS: list[Record | Document] = [
     MasterBeat(study="s-1", host="h", pid=1, counter=9, state="running", elapsed=1.5,
         limits=Limits(trials=40, time_limit=60.0, target=0.9)),
     Finished(study="s-1", reason="all 6 trials are counted", trials=6, elapsed=12.5),
-    HaltMark(study="s-1", host="gpu7"),
+    Mark(study="s-1", host="gpu7"),
     Limits(trials=40),
     TRIAL,
     RESULT,
@@ -330,6 +330,7 @@ def throw(rng: random.Random, bench: Bench) -> int:
             protocol.LEADERBOARD,
             *(halt.path for halt in Halt),
             protocol.wish_path("0" * 16),
+            protocol.retry_path(3),
             f"workers/{bench.worker.identity.worker}.beat",
         ]
         path, valid = bench.path / rng.choice(own), HISTORY

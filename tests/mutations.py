@@ -422,8 +422,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a mark of another study counts", "share/study_documents", tests=_HALTING,
-        old="self._check_study(records.decode_document(HaltMark, data).study)",
-        new="records.decode_document(HaltMark, data)",
+        old="self._check_study(records.decode_document(Mark, data).study)",
+        new="records.decode_document(Mark, data)",
     ),
     # -- the worker ----------------------------------------------------------------------
     Mutation(

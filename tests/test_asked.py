@@ -14,7 +14,7 @@ import pytest
 from distune.errors import ShareError
 from distune.master.lock import Identity
 from distune.master.master import Master
-from distune.search.asked import AskedSoFar, recovered_from, trial_of
+from distune.search.asked import AskedSoFar, asked_again, recovered_from, trial_of
 from distune.search.sampler import Question, Suggestion
 from distune.search.samplers import SAMPLERS
 from distune.search.staged import make_sampler
@@ -111,6 +111,16 @@ def test_of_two_lines_that_ask_for_one_trial_the_first_counts() -> None:
     assert not asked.add(other)
     assert asked.of(5) == known(2).of(5)
     assert asked.add(other.replace(trial=6))
+
+
+def test_of_two_lines_that_ask_for_one_trial_again_the_first_counts() -> None:
+    """Of two masters where locks lie; the other number is free for what comes next."""
+    asked = known(2)
+    first = trial_of(STUDY, asked.of(0), 0)  # type: ignore[arg-type]
+    assert asked.add(asked_again(STUDY, first, 6))
+    assert not asked.add(asked_again(STUDY, first, 7))
+    assert (asked.again, asked.next_trial) == ({0: 6}, 7)
+    assert asked.add(asked_again(STUDY, trial_of(STUDY, asked.of(6), 6), 7))  # type: ignore[arg-type]
 
 
 def test_more_repeats_of_a_configuration_can_be_asked_for_later() -> None:

@@ -18,7 +18,7 @@ from distune.master.actions import (
 from distune.share import protocol, records
 from distune.share.doubts import PATIENCE
 from distune.share.folder import Folder
-from distune.share.heartbeat import HaltMark
+from distune.share.heartbeat import Mark
 from distune.share.protocol import Halt, State
 from distune.share.store import Store
 from distune.study.study import Limits
@@ -67,7 +67,7 @@ def test_of_several_marks_the_strongest_holds_and_all_are_taken_away_together(
 
 
 def _of_another_study(path: Path) -> None:
-    path.write_bytes(records.encode_document(HaltMark(study="another", host="desk")))
+    path.write_bytes(records.encode_document(Mark(study="another", host="desk")))
 
 
 def _without_end(path: Path) -> None:

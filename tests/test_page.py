@@ -594,6 +594,11 @@ def test_actions_are_there_where_they_are_allowed(browser: Any, dashboard: Dashb
         expect(page.get_by_role("group", name="actions")).to_contain_text("1 setting is tried next")
         page.get_by_label("search the configurations").fill("lr=0.0625")
         expect(rows(one)).to_have_count(1)
+        page.goto(address[0] + "#study=long&trial=5")
+        button("button", name="retry").click()
+        expect(page.get_by_role("complementary")).to_contain_text("sees to it at its next look")
+        wait_until(lambda: "retry.000005.json" not in lab.names(study="long"), what="it does")
+        page.goto(address[0] + "#study=long")
         button("button", name="stop").click()
         page.get_by_role("dialog").get_by_role("button", name="go on").click()
         expect(page.get_by_role("dialog")).to_have_count(0)
@@ -601,9 +606,6 @@ def test_actions_are_there_where_they_are_allowed(browser: Any, dashboard: Dashb
         button("button", name="stop").click()
         page.get_by_role("dialog").get_by_role("button", name="stop the study").click()
         wait_until(lambda: master.poll() is not None, what="the master has stopped")
-        page.goto(address[0] + "#study=long&trial=5")
-        button("button", name="retry").click()
-        expect(page.get_by_role("complementary")).to_contain_text("to be trained again")
 
 
 def test_the_command_of_the_answer_trains_it_again(browser: Any, dashboard: Dashboard) -> None:

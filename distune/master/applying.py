@@ -154,7 +154,7 @@ class Applying:
         self._store.folder.poke(protocol.TRIALS)
         listing = self._store.listing()
         attempts = listing.attempts
-        wished = listing.wishes and not action.stopped
+        wished = listing.is_wanted and not action.stopped
         stays = {State.WAITING, *([State.PAUSED] if action.stopped else [])}
         if wished or any(name.state not in stays for name in attempts):
             return

@@ -103,7 +103,7 @@ class Remembered:
             return True
         lines = list(map(records.encode, self.unwritten))
         self.file.append(lines, chain(self.so_far.lines(), lines))
-        if self._learns or any(one.wish for one in self.unwritten):
+        if self._learns or any(map(_is_wanted, self.unwritten)):
             self._catch_up()  # what stands before them in the file comes first
         pairs, known = zip(self.unwritten, lines, strict=True), self.so_far
         stand = [known.add(one, line) or known.of(one.trial) == one for one, line in pairs]
@@ -183,3 +183,8 @@ class Remembered:
         self._catch_up()  # where locks lie, a second master may have written
         self.file.write_anew(self.so_far.lines())
         return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"
+
+
+def _is_wanted(asked: Asked) -> bool:
+    """Whether a person has asked for it, maybe of two masters."""
+    return asked.wish is not None or asked.replaces is not None

@@ -55,13 +55,13 @@ class Ending:
             0 if counted_results(snapshot) else sum(history.outcomes[one] for one in FAILURES)
         )
         failures -= min(len(pending), failures)  # these get another chance
-        if self._winner is not None and not by_name:
+        wanted = pending or by_name  # by persons
+        if self._winner is not None and not wanted:
             first = self._winner.first
             return Finish(f"the target {snapshot.limits.target} is reached by trial {first}")
         time_limit = snapshot.limits.time_limit
         if time_limit is not None and snapshot.elapsed >= time_limit:
             return Finish(f"the time limit of {time_limit:g} s is over")
-        wanted = pending or by_name  # by persons
         spent = _used_up(snapshot) if not wanted else None
         if spent is not None:
             return Finish(spent)

@@ -7,7 +7,7 @@ from pathlib import Path
 from distune.errors import UserError
 from distune.master.lock import Identity
 from distune.master.master import Master
-from distune.master.revision import as_master, ask_for, begin_from, counted_trials
+from distune.master.revision import as_master, ask_for, counted_trials
 from distune.search.asked import asked_further
 from distune.search.further import longer, spanning_schedule
 from distune.share.store import Store
@@ -52,7 +52,9 @@ def extend(
         ShareError: the share did not answer; do the same again.
     """
     with as_master(folder, store, identity) as master:
-        trials = counted_trials(master, numbers) or list(_best(master, top))
+        trials = counted_trials(master.observer.history, master.asked, numbers) or list(
+            _best(master, top)
+        )
         asked: list[Asked] = []
         passed_over: list[str] = []
         for counted in trials:
@@ -97,7 +99,7 @@ def _already(master: Master, counted: Counted, params: Params | None) -> str:
 def _asked(master: Master, counted: Counted, params: Params, number: int) -> Asked:
     asked = asked_further(master.study, counted.trial, number, params)
     first = counted.trial.replace(extends=counted.trial.number, params=asked.params)
-    return asked.replace(checkpoints=begin_from(master, first))
+    return asked.replace(checkpoints=master.keeping.begin_from(first))
 
 
 def _extended(master: Master, asked: Asked) -> Extended:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from distune.errors import BadRecord
 from distune.search.asked import AskedSoFar
+from distune.search.further import spanning_schedule
 from distune.search.ranking import History
 from distune.share import protocol
 from distune.share.store import Store
-from distune.study.trial import Checkpoint, Purpose
+from distune.study.trial import Checkpoint, Purpose, Trial
 
 _LARGEST_SHARE = 0.5  # of the study's `checkpoint_limit`: the others are for what is trained now
 
@@ -56,6 +57,14 @@ class Keeping:
         last = last.replace(trial=trial)
         is_there = protocol.checkpoint_name(Purpose.TRAIN, trial, last) in self._store.checkpoints()
         return last if is_there else None
+
+    def begin_from(self, trial: Trial) -> list[Checkpoint]:
+        """What a trial that trains another one further can go on from, if that is still there."""
+        study = self._history.study
+        if trial.extends is None or spanning_schedule(study, trial.params) is not None:
+            return []
+        left = self.what_is_left_of(trial.extends)
+        return [left] if left is not None else []
 
     def _last_of(self, key: Key) -> Checkpoint | None:
         """What a counted trial has saved last, by its file.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from distune.errors import BadRecord, Forbidden, UserError
+from distune.errors import BadRecord, Forbidden, HasMaster
 from distune.share import protocol
 from distune.share.heartbeat import MasterBeat
 from distune.share.store import Store
@@ -57,7 +57,7 @@ def only_master(
     while it runs (`Rivals`), and until then both count alike.
 
     Raises:
-        UserError: there is one already; says where.
+        HasMaster: there is one already; says where.
     """
     # The lock's library opens whatever is there for writing.
     try:
@@ -70,7 +70,7 @@ def only_master(
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
-        raise UserError(second_master(study_folder.name, store.read_master())) from None
+        raise HasMaster(second_master(study_folder.name, store.read_master())) from None
     except (NotImplementedError, OSError):
         pass  # no locks on this file system: the heartbeat has to do
     try:
@@ -79,7 +79,7 @@ def only_master(
             wait(3 * store.load().beat_interval)
             second = store.read_master()
             if second is not None and second.counter != first.counter:
-                raise UserError(second_master(study_folder.name, second))
+                raise HasMaster(second_master(study_folder.name, second))
         yield
     finally:
         lock.release()

@@ -146,8 +146,9 @@ class Master:
         )
         self._wishes = Wishes(
             store,
-            self.study,
+            self.observer.history,
             self._asked,
+            self.keeping,
             Doubts.of(store.folder, monotonic),
             self.observer.add_event,
         )
@@ -255,8 +256,8 @@ class Master:
         if self._asked.unwritten:
             self._keep_study()
             self._asked.add()
-        if snapshot.wishes and snapshot.halt is None:
-            self._wishes.take_in(snapshot.wishes, lambda: self.next_number)
+        if (snapshot.wishes or snapshot.retries) and snapshot.halt is None:
+            self._wishes.take_in(snapshot.wishes, snapshot.retries, lambda: self.next_number)
         plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)
         if asks_to_confirm(plan) and self._asked.hears_of_more():
             plan = planner.plan(snapshot, self._asked.so_far, self._asking, self._judge)
@@ -304,7 +305,7 @@ class Master:
             self.observer.catch_up()
             missing = finished.trials > len(self.observer.history)
             listing = self.store.listing()
-            if missing or listing.attempts or listing.wishes:
+            if missing or listing.attempts or listing.is_wanted:
                 self._reopen()
                 return
         self._applying.finished = finished

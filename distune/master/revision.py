@@ -1,5 +1,6 @@
 """What a person decides about trials that are counted: `distune retry` and `distune drop`. Nothing
-that was counted is altered. It is done in the place of the study's master, when none runs.
+that was counted is altered. It is done in the place of the study's master, when none runs; one that
+runs can be asked to have trials trained again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -7,13 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distune.errors import UserError
+from distune.master.asked import Remembered
 from distune.master.lock import Identity, only_master
 from distune.master.master import Master
-from distune.search.asked import asked_again
-from distune.search.further import spanning_schedule
+from distune.search.asked import AskedSoFar, asked_again
+from distune.search.ranking import History
 from distune.share.store import Store
 from distune.study.study import Limits
-from distune.study.trial import FAILURES, Asked, Checkpoint, Counted, Purpose, Trial
+from distune.study.trial import FAILURES, Asked, Counted, Purpose
+from distune.watch.observer import Observer
 
 
 def retry(folder: Path, store: Store, identity: Identity, numbers: Sequence[int]) -> dict[int, int]:
@@ -30,13 +33,38 @@ def retry(folder: Path, store: Store, identity: Identity, numbers: Sequence[int]
         ShareError: the share did not answer; do the same again.
     """
     with as_master(folder, store, identity) as master:
-        trials = counted_trials(master, numbers) if numbers else _failed(master)
+        trials = _to_retry(master.observer.history, master.asked, numbers)
         asked = [
-            asked_again(master.study, one.trial, number, begin_from(master, one.trial))
+            asked_again(master.study, one.trial, number, master.keeping.begin_from(one.trial))
             for number, one in enumerate(trials, master.next_number)
         ]
         ask_for(master, asked)
     return {one.trial.number: new.trial for one, new in zip(trials, asked, strict=True)}
+
+
+def ask_to_retry(store: Store, host: str, numbers: Sequence[int]) -> list[int]:
+    """Have the master that is at work do the same, at its next look.
+
+    Args:
+        host: where a person has asked for it.
+        numbers: as above.
+
+    Returns:
+        Those that it is asked for.
+
+    Raises:
+        UserError: one of them cannot be tried again.
+        ShareError: it may be asked for some of them; do the same again.
+    """
+    history = Observer(store).history
+    asked = Remembered(store, history.study)
+    asked.read(history)
+    found = [one.trial.number for one in _to_retry(history, asked.so_far, numbers)]
+    for number in found:
+        store.wish_again(number, host)
+    if found and store.is_finished():  # meanwhile
+        store.reopen()
+    return found
 
 
 def drop(folder: Path, store: Store, identity: Identity, numbers: Sequence[int]) -> bool:
@@ -51,7 +79,7 @@ def drop(folder: Path, store: Store, identity: Identity, numbers: Sequence[int])
     """
     was_over = store.is_finished()
     with as_master(folder, store, identity) as master:
-        trials = counted_trials(master, numbers)
+        trials = counted_trials(master.observer.history, master.asked, numbers)
         for one in trials:
             if one.trial.number in master.observer.history.dropped:
                 raise UserError(f"trial {one.trial.number} was dropped before")
@@ -85,25 +113,17 @@ def ask_for(master: Master, asked: Sequence[Asked]) -> None:
         master.leave()
 
 
-def begin_from(master: Master, trial: Trial) -> list[Checkpoint]:
-    """What a trial that trains another one further can go on from, if that is still there."""
-    if trial.extends is None or spanning_schedule(master.study, trial.params) is not None:
-        return []
-    left = master.keeping.what_is_left_of(trial.extends)
-    return [left] if left is not None else []
-
-
-def counted_trials(master: Master, numbers: Sequence[int]) -> list[Counted]:
+def counted_trials(history: History, asked: AskedSoFar, numbers: Sequence[int]) -> list[Counted]:
     """Those of these numbers.
 
     Raises:
         UserError: one of them is not counted, or another one is in its place.
     """
-    history, found = master.observer.history, []
+    found = []
     for number in dict.fromkeys(numbers):
         counted = history.get((Purpose.TRAIN, number))
-        if number in master.asked.again:
-            new = master.asked.again[number]
+        if number in asked.again:
+            new = asked.again[number]
             done = "was tried" if history.is_replaced(number) else "is being tried"
             raise UserError(f"trial {number} {done} again as trial {new}: name that one")
         if counted is None:
@@ -112,10 +132,12 @@ def counted_trials(master: Master, numbers: Sequence[int]) -> list[Counted]:
     return found
 
 
-def _failed(master: Master) -> list[Counted]:
-    standing = master.observer.history.standing
-    failed = [one for one in standing if one.result.outcome in FAILURES]
+def _to_retry(history: History, asked: AskedSoFar, numbers: Sequence[int]) -> list[Counted]:
+    """Those of these numbers; without any, all that have failed and are not tried again yet."""
+    if numbers:
+        return counted_trials(history, asked, numbers)
+    failed = [one for one in history.standing if one.result.outcome in FAILURES]
     return sorted(
-        (one for one in failed if one.trial.number not in master.asked.again),
+        (one for one in failed if one.trial.number not in asked.again),
         key=lambda one: one.trial.number,
     )

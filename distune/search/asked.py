@@ -98,7 +98,9 @@ class AskedSoFar:
         """Whether what comes after all others has a number that one of these has: of two masters
         that ask at the same time, one may have used up the number of a trial alone.
         """
-        if asked.replaces is not None or not is_of_search(asked):
+        if asked.replaces is not None:
+            return asked.replaces in self.again
+        if not is_of_search(asked):
             return False
         if asked.adds_to is not None:
             before = self.added.get(asked.configuration, 0)

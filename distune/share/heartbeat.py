@@ -83,8 +83,8 @@ class WishedFor(Record, frozen=True, kw_only=True):
     params: dict[str, Scalar]
 
 
-class HaltMark(Record, frozen=True, kw_only=True):
-    """What is in a mark of a study's halt; which one it is, its name says."""
+class Mark(Record, frozen=True, kw_only=True):
+    """What is in a file whose name says what a person wants of a study."""
 
     study: str  # its id
     host: str  # where somebody has asked for it, for people

@@ -135,6 +135,22 @@ def parse_wish(filename: str) -> str | None:
     return match["wish"] if match is not None else None
 
 
+_RETRY = re.compile(r"retry\.(?P<trial>\d{6,12})\.json", re.ASCII)
+
+
+def retry_path(trial: int) -> str:
+    """Where it lies that a person wants a counted trial trained again, until the master has asked
+    for that.
+    """
+    return f"{TRIALS}/retry.{trial:06d}.json"
+
+
+def parse_retry(filename: str) -> int | None:
+    """Which trial a file in `trials/` wants trained again; None if it is no such file."""
+    match = _RETRY.fullmatch(filename)
+    return int(match["trial"]) if match is not None else None
+
+
 #: States in which an attempt may still become its trial's result.
 LIVE = frozenset({State.WAITING, State.TAKEN, State.DONE, State.PRUNED, State.PAUSED})
 

@@ -23,13 +23,19 @@ NETWORK_LEASE = 120.0  # seconds; attribute caches live up to 60, see FILESYSTEM
 @dataclass(frozen=True)
 class Listing:
     """What lies in `trials/`: attempts, names that are no attempt's, marks (`read_halts`), and what
-    persons want tried (`read_wish`).
+    persons want tried (`read_wish`), or tried again (numbers of counted trials).
     """
 
     attempts: tuple[AttemptName, ...]
     strangers: tuple[str, ...]
     halts: tuple[Halt, ...] = ()
     wishes: tuple[str, ...] = ()
+    retries: tuple[int, ...] = ()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a person wants something that no master has asked for."""
+        return bool(self.wishes or self.retries)
 
 
 def as_attempt(name: AttemptName, file: records.AttemptFile) -> AttemptName:
@@ -64,7 +70,8 @@ class Store(StudyDocuments):
         ever concluded from one absence. A viewer takes a copy of a study that has lost its empty
         folders as it is.
         """
-        attempts, strangers, halts, wishes = [], [], [], []
+        attempts, strangers, halts = [], [], []
+        wishes, retries = [], []
         for name in self._trial_names(viewer):
             if f"{protocol.TRIALS}/{name}" in self._stuck:
                 continue
@@ -75,9 +82,12 @@ class Store(StudyDocuments):
                     halts.append(protocol.HALTS[name])
                 elif (wish := protocol.parse_wish(name)) is not None:
                     wishes.append(wish)
+                elif (trial := protocol.parse_retry(name)) is not None:
+                    retries.append(trial)
                 else:
                     strangers.append(name)
-        return Listing(tuple(attempts), tuple(strangers), tuple(halts), tuple(wishes))
+        wanted = tuple(wishes), tuple(retries)
+        return Listing(tuple(attempts), tuple(strangers), tuple(halts), *wanted)
 
     def _trial_names(self, viewer: bool) -> list[str]:
         try:

@@ -8,7 +8,7 @@ from functools import partial
 from distune.errors import BadRecord, ShareError, UserError
 from distune.share import protocol, records
 from distune.share.folder import FolderLike
-from distune.share.heartbeat import Finished, HaltMark, MasterBeat, WishedFor, padded
+from distune.share.heartbeat import Finished, Mark, MasterBeat, WishedFor, padded
 from distune.share.protocol import Halt
 from distune.share.study_files import StudyFiles
 from distune.study.study import Study
@@ -178,10 +178,7 @@ class StudyDocuments(StudyFiles):
         Raises:
             ShareError: it may be marked or not; do it again.
         """
-        assert self._study is not None
-        data = records.encode_document(HaltMark(study=self._study.id, host=host))
-        self._in_folder(protocol.TRIALS, lambda: self.write_document(halt.path, data))
-        self.folder.sync(protocol.TRIALS)
+        self._leave_mark(halt.path, host)
 
     def enqueue(self, wish: str, params: Params, host: str) -> None:
         """Have the master try a setting.
@@ -209,7 +206,37 @@ class StudyDocuments(StudyFiles):
 
     def remove_wish(self, wish: str) -> None:
         """Take it away: it has been asked for."""
-        path = protocol.wish_path(wish)
+        self._take_away(protocol.wish_path(wish))
+
+    def wish_again(self, trial: int, host: str) -> None:
+        """Have the master have a counted trial trained again.
+
+        Raises:
+            ShareError: it may be asked for or not; do it again.
+        """
+        self._leave_mark(protocol.retry_path(trial), host)
+
+    def check_retry(self, trial: int) -> None:
+        """See that this study's `retry` has made what a listing of `trials/` shows.
+
+        Raises:
+            FileNotFoundError: another master has taken it in.
+            BadRecord: it has not.
+        """
+        data = self.folder.read(protocol.retry_path(trial), limit=records.LINE_LIMIT)
+        self._check_study(records.decode_document(Mark, data).study)
+
+    def remove_retry(self, trial: int) -> None:
+        """Take it away: it has been asked for."""
+        self._take_away(protocol.retry_path(trial))
+
+    def _leave_mark(self, path: str, host: str) -> None:
+        assert self._study is not None
+        data = records.encode_document(Mark(study=self._study.id, host=host))
+        self._in_folder(protocol.TRIALS, lambda: self.write_document(path, data))
+        self.folder.sync(protocol.TRIALS)
+
+    def _take_away(self, path: str) -> None:
         with suppress(FileNotFoundError):
             self._insist(path, partial(self.folder.remove, path))
 
@@ -239,7 +266,7 @@ class StudyDocuments(StudyFiles):
         for halt in sorted(listed, key=list(Halt).index):
             try:
                 data = self.folder.read(halt.path, limit=records.LINE_LIMIT)
-                self._check_study(records.decode_document(HaltMark, data).study)
+                self._check_study(records.decode_document(Mark, data).study)
                 found = halt
             except FileNotFoundError:
                 continue  # an old listing

@@ -159,6 +159,7 @@ class Observer:
             size=self._sampler.size,
             halt=halt,
             wishes=listing.wishes,
+            retries=listing.retries,
             stages=stages,
             events=self.events,
             finished=finished,

@@ -62,6 +62,7 @@ class Snapshot:
         size: how many configurations its sampler has, where that is known.
         halt: what a person wants of it, if it is to halt.
         wishes: settings that persons want tried, and that no master has asked for yet.
+        retries: counted trials that persons want trained again, likewise.
         stages: of a study that has them, how each stands.
         master: its heartbeat, how long it has been silent, and whether it beat while watched.
         logs: the directory that the study's folder is in, as this host sees it.
@@ -86,6 +87,7 @@ class Snapshot:
     size: int | None = None
     halt: Halt | None = None
     wishes: tuple[str, ...] = ()
+    retries: tuple[int, ...] = ()
     stages: tuple[StageView, ...] = ()
     events: tuple[Event, ...] = ()
     finished: Finished | None = None

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from distune.cli import terminal
+from distune.cli.halting import Standing
 from distune.cli.options import LOGS, AnyOwner, Logs, StudyName, TrialNumbers
-from distune.cli.reading import opened_to_change
-from distune.errors import UserError
+from distune.errors import HasMaster, UserError
 
 EXAMPLE = "distune retry mnist --failed --logs /shared/logs"
 
@@ -26,21 +26,31 @@ def retry(
     """Train trials again, say after you have mended what made them fail.
 
     Each gets a new number, with the params and the seed that it had; when that is counted, it is
-    ranked instead of the one before, which stays in seen/. Stop the study's master before, and
-    start it again afterwards.
+    ranked instead of the one before, which stays in seen/. A master that runs takes it in at its
+    next look; if none runs, start it again afterwards.
     """
     from distune.master.lock import Identity
+    from distune.master.revision import ask_to_retry
     from distune.master.revision import retry as try_again
 
     if bool(trials) == failed:
         raise UserError("say which: numbers of trials, or --failed")
-    folder, store = opened_to_change(logs, study, any_owner)
-    identity = Identity(socket.gethostname(), os.getpid())
+    standing = Standing.of(logs, study, any_owner)
+    store, host = standing.store, socket.gethostname()
     with terminal.stall().watched():
-        found = try_again(folder, store, identity, trials or [])
+        try:
+            new = try_again(
+                logs.resolve() / study, store, Identity(host, os.getpid()), trials or []
+            )
+            found = [f"{old} as {number}" for old, number in new.items()]
+            then = "start the study's master again, with the command that you have started it with"
+        except HasMaster:
+            found = [str(number) for number in ask_to_retry(store, host, trials or [])]
+            then = "the study's master sees to it at its next look"
+            if standing.halt is not None:
+                then = f"but the study {standing.halt.meaning}; to go on: {standing.resume}"
     if not found:
         typer.echo(f"no trial of {study} has failed: there is nothing to try again")
         return
-    new = ", ".join(f"{old} as {number}" for old, number in found.items())
-    typer.echo(f"to be trained again: trial {new}")
-    typer.echo("start the study's master again, with the command that you have started it with")
+    typer.echo(f"to be trained again: trial {', '.join(found)}")
+    typer.echo(then)
