@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import math
 import random
@@ -21,7 +22,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +38,7 @@ from distune.share.protocol import AttemptName
 from distune.share.store import Store
 from distune.space_file.freeze import freeze
 from distune.space_file.read import parse_space_file
-from distune.study.trial import Claim, Counted, Failure, Outcome, Report, Result, Trial
+from distune.study.trial import Claim, Counted, Failure, Outcome, Purpose, Report, Result, Trial
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.benching import machine, spread, table, tell
@@ -98,6 +103,16 @@ def a_trial(study: str, number: int, rng: random.Random) -> Counted:
     )
 
 
+def count(folder: Path, one: Counted) -> None:
+    """What a master leaves of a trial that it has counted."""
+    with (folder / protocol.HISTORY).open("ab") as history:
+        history.write(records.encode(one))
+    path = folder / AttemptName.counted(one.key).seen_path
+    path.parent.mkdir(exist_ok=True)
+    claim = Claim(worker=one.worker, host="gpu", device=one.device, time=1.7e9)
+    path.write_bytes(b"".join(map(records.encode, (one.trial, claim, *curve_of(one), one.result))))
+
+
 def make_study(logs: Path, name: str, trials: int) -> None:
     """A study's folder with so many counted trials, as a master that was killed left it."""
     folder = logs / name
@@ -106,16 +121,8 @@ def make_study(logs: Path, name: str, trials: int) -> None:
     study = freeze(file, name=name, study_id=f"id-{name}", lease=20.0, created=1.7e9)
     Store(Folder(folder)).create(study)
     rng = random.Random(name)
-    with (folder / protocol.HISTORY).open("wb") as history:
-        for number in range(trials):
-            one = a_trial(study.id, number, rng)
-            history.write(records.encode(one))
-            path = folder / AttemptName.counted(one.key).seen_path
-            path.parent.mkdir(exist_ok=True)
-            claim = Claim(worker=one.worker, host="gpu", device=one.device, time=1.7e9)
-            path.write_bytes(
-                b"".join(map(records.encode, (one.trial, claim, *curve_of(one), one.result)))
-            )
+    for number in range(trials):
+        count(folder, a_trial(study.id, number, rng))
 
 
 def curve_of(one: Counted) -> list[Report]:
@@ -239,6 +246,7 @@ class Seen:
 # -- what is printed -----------------------------------------------------------------------------
 
 _ROUNDS = 3
+_FOLLOWED = 30  # seconds
 _RANKING, _STUDIES = "#ranking", "[aria-label='all studies']"
 
 
@@ -273,6 +281,38 @@ def measure(logs: Path, address: str, *wanted: str, within: str) -> list[list[st
     ]  # fmt: skip
 
 
+def follow(logs: Path, trials: int) -> list[list[str]]:
+    """Rows of a table: what following a study costs while trials are counted, four a second."""
+    folder, rng = logs / LARGE, random.Random("follow")
+    study = Store(Folder(folder)).load().id
+    before = (folder / protocol.HISTORY).read_bytes()
+    times: list[float] = []
+    with serving(logs) as server:
+        events = urllib.request.urlopen(f"{server.address}api/events?study={LARGE}")
+        events.readline()  # all of it
+
+        def listen() -> None:
+            with events, contextlib.suppress(OSError, HTTPException):  # the server's end
+                times.extend(time.monotonic() for line in events if b'"trials"' in line)
+
+        listening = threading.Thread(target=listen)
+        listening.start()
+        began = server.cpu
+        for number in range(trials, trials + 4 * _FOLLOWED):
+            count(folder, a_trial(study, number, rng))
+            time.sleep(0.25)
+        work = server.cpu - began
+    listening.join()
+    (folder / protocol.HISTORY).write_bytes(before)
+    for number in range(trials, trials + 4 * _FOLLOWED):
+        (folder / AttemptName.counted((Purpose.TRAIN, number)).seen_path).unlink()
+    gaps = [later - one for one, later in itertools.pairwise(times)]
+    return [
+        ["from one message with counted trials to the next", spread(gaps, 2), "s"],
+        ["the server's work meanwhile", f"{work / _FOLLOWED:.2f}", "s of CPU a second"],
+    ]  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=10_000)
@@ -288,6 +328,7 @@ def main() -> None:
             for number in range(options.studies):
                 make_study(many, f"study-{number:03}", 60)
         rows = measure(one, f"#study={LARGE}", "[aria-label=answer] .value", within=_RANKING)
+        rows += follow(one, options.trials)
         table([f"a study of {options.trials:,} trials", "", ""], rows)
         rows = measure(many, "", within=_STUDIES)
         table([f"{options.studies} studies of 60 trials", "", ""], rows)

@@ -82,8 +82,10 @@ class Stream:
                 if message != last:
                     last = message
                     await self._send(message)
-                # Of 10,000 trials it takes half a second to see which are others.
-                await asyncio.sleep(max(_EVERY, 2 * (time.monotonic() - began)))
+                # Of 10,000 trials it takes half a second to see which are others: half of the time
+                # is left to what else runs on this host.
+                looked = time.monotonic() - began
+                await asyncio.sleep(max(_EVERY - looked, looked))
         finally:
             self._follower = Follower()  # what it remembers of 10,000 trials is megabytes
             self.end()  # where that went wrong, browsers come again
