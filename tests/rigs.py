@@ -5,6 +5,7 @@ They are looked for in `$DISTUNE_RIGS`, else beside the repository, in `../share
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,6 +86,7 @@ class SlurmCluster:
 
     def __init__(self, nodes: int) -> None:
         self._nodes = nodes
+        self._dead: set[str] = set()
         # Not pytest's folder: the name of a socket has at most 107 bytes.
         self._folder = tempfile.mkdtemp(prefix="distune-slurm-")
         port = 20_000 + os.getpid() % 500 * 20
@@ -112,6 +115,20 @@ class SlurmCluster:
     def kill_node(self, node: str) -> None:
         """Power it off, with all that runs there."""
         self.run(f"{SLURM}/node.sh", "kill", node)
+        self._dead.add(node)
+
+    def heal(self) -> None:
+        """Have every node power on and idle, whatever was done to the cluster before."""
+        self.run("scancel", "--user", "root")
+        for node in self._dead:
+            self.run(f"{SLURM}/node.sh", "start", node)
+        self._dead.clear()
+        states: list[str] = []
+        deadline = time.monotonic() + 120.0
+        while states != ["idle"] * self._nodes:
+            assert time.monotonic() < deadline, f"the nodes are {states}"
+            time.sleep(0.2)
+            states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T").split()
 
     def stop_controller(self) -> None:
         """End `slurmctld`, as for an upgrade: what runs goes on, and nothing new is started."""
@@ -133,6 +150,21 @@ class SlurmCluster:
         lines = self.run("squeue", "--noheader", "--array", "--job", job, "--format=%K|%T|%N")
         rows = (line.strip().split("|") for line in lines.splitlines())
         return {number: (state, node) for number, state, node in rows}
+
+    @contextlib.contextmanager
+    def explaining(self) -> Iterator[None]:
+        """What fails inside says how the cluster stood then."""
+        try:
+            yield
+        except AssertionError as error:
+            for command in (["squeue", "--array", "--format=%K %T %N %r %S"], ["sinfo", "-N"]):
+                done = subprocess.run(
+                    command, env=self.environment, capture_output=True, text=True, timeout=60
+                )
+                error.add_note(f"{done.stdout}{done.stderr}")
+            log = Path(self._folder, "log", "slurmctld.log").read_text()
+            error.add_note("\n".join(log.splitlines()[-60:]))
+            raise
 
     def __exit__(self, *_: object) -> None:
         _stop([f"{SLURM}/stop.sh"], self.environment)

@@ -200,6 +200,15 @@ def test_workers_drain_when_the_launcher_is_killed(hosts: SshHosts, lab: Lab) ->
     wait_until(lambda: held(lab) == {}, 10, "they give back what they hold")
 
 
+def froze_training(hosts: SshHosts, lab: Lab, host: str) -> bool:
+    """Freeze a host; False, and it goes on, if it was between two trials."""
+    hosts.do("freeze", host)
+    if host in held(lab):
+        return True
+    hosts.do("thaw", host)
+    return False
+
+
 @pytest.mark.slow
 def test_a_host_that_is_frozen_past_the_lease_and_one_that_is_cut_off_lose_no_trial(
     hosts: SshHosts, lab: Lab
@@ -207,7 +216,7 @@ def test_a_host_that_is_frozen_past_the_lease_and_one_that_is_cut_off_lose_no_tr
     master = study(lab, trials=60)
     launched = launch(hosts, lab, "h1", "h2", "h3")
     wait_until(lambda: len(held(lab)) == 3, what="all train")
-    hosts.do("freeze", "h1")
+    wait_until(lambda: froze_training(hosts, lab, "h1"), what="it is frozen while it trains")
     hosts.do("cut", "h2")
     try:
         wait_until(

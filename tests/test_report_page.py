@@ -301,7 +301,7 @@ def test_failures_have_a_shape_of_their_own_in_every_plot_of_parameters(charts: 
     rows = "const rows = study.order.map(first => ({first, ...study.configurations[first]}));"
     slice_ = charts.ask(
         f"study => {{ {rows} return distune.charts.slice(study, rows, rows, 'lr').series.map("
-        "one => [one.symbol ?? 'circle', one.data.map(d => d.value[2])]) }",
+        "one => [one.symbol, one.data.map(dot => dot[2])]) }",
         study,
     )
     assert [one[0] for one in slice_] == ["circle", "triangle"]

@@ -340,6 +340,8 @@ class NetRig(Rig):
     options: str = ""
     #: Guests to start: the server is one, or lives beside them.
     guests: tuple[str, ...] = ("A", "B")
+    #: Those that mount it.
+    hosts: tuple[str, ...] = ("A", "B")
     needs: tuple[str, ...] = ()
 
     def start(self) -> None:
@@ -356,7 +358,7 @@ class NetRig(Rig):
         self.start_server()
         memory = {"RIG_MEM": os.environ.get("RIG_MEM", "512M")}
         _run(self.home / "rig", "up", *self.guests, timeout=180, environment=memory)
-        for name in ("A", "B"):
+        for name in self.hosts:
             guest = Client(name, Path("/mnt/share"), (str(self.home / "rig"), "exec", name))
             self.clients[name] = guest
             # What may lie under a guest's own /tmp or /root.
@@ -407,7 +409,7 @@ class NetRig(Rig):
 class NfsRig(NetRig):
     """The kernel's NFS server in a third guest, on a disk that outlives its crash."""
 
-    guests = ("S", "A", "B")
+    guests: tuple[str, ...] = ("S", "A", "B")
     _EXPORT = "/mnt/export/data"
 
     def _server(self, command: str, timeout: float) -> bytes:

@@ -3,6 +3,19 @@
 (() => {
   const { html, useEffect, useRef } = window.htmPreact;
 
+  /** Charts that wait for being drawn: one after another, so that the page moves between two. */
+  const waiting = new Set();
+  function soon(draw) {
+    if (!waiting.size) setTimeout(next);
+    waiting.add(draw);
+  }
+  function next() {
+    const [draw] = waiting;
+    draw.current();
+    waiting.delete(draw);
+    if (waiting.size) setTimeout(next);
+  }
+
   /** Draws an option of ECharts once it is on the screen, or printed, and again when that changes;
    *  `note` of it is said below. On a screen narrower than `wide` it can be moved sideways. With
    *  `drag`, a range of x ("lineX") or a rectangle ("rect") can be drawn with a mouse, and `on`
@@ -15,7 +28,14 @@
     const latest = useRef(null);
     latest.current = { option, on };
     const isHeld = useRef(false); // a range is being drawn: what is drawn anew meanwhile loses it
-    const draw = () => {
+    const [isOver, isArmed] = [useRef(false), useRef(false)]; // a mouse; it can draw a range
+    const arm = () => {
+      if (!chart.current || !drag || !window.matchMedia("(pointer: fine)").matches) return; // a finger scrolls
+      isArmed.current = true;
+      chart.current.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: drag, brushMode: "single" } });
+    };
+    const draw = useRef(null);
+    draw.current = () => {
       if (!seen.current || isHeld.current) return;
       if (!chart.current) {
         chart.current = echarts.init(place.current, null, { renderer: "canvas" });
@@ -24,20 +44,18 @@
         }
         if (drag) chart.current.on("brushEnd", ({ areas: [area] }) => { if (area) latest.current.on.drawn(area.coordRange); });
       }
-      const brush = drag && window.matchMedia("(pointer: fine)").matches; // a finger scrolls
-      chart.current.setOption({ ...basics(), ...(brush && { brush: { xAxisIndex: 0 }, toolbox: { show: false } }), ...latest.current.option }, { replaceMerge: ["series"] });
-      if (brush) {
-        chart.current.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: drag, brushMode: "single" } });
-        chart.current.dispatchAction({ type: "brush", areas: [] });
-      }
+      chart.current.setOption({ ...basics(), ...(drag && { brush: { xAxisIndex: 0 }, toolbox: { show: false } }), ...latest.current.option }, { replaceMerge: ["series"] });
+      if (isArmed.current) chart.current.dispatchAction({ type: "brush", areas: [] }); // what was drawn is the filter now
+      isArmed.current = false;
+      if (isOver.current) arm(); // else when a mouse comes: of 10,000 dots it takes as long as drawing them
     };
     useEffect(() => {
       const looking = new IntersectionObserver((entries) => {
-        if (entries.some((one) => one.isIntersecting)) { seen.current = true; draw(); }
+        if (entries.some((one) => one.isIntersecting)) { seen.current = true; soon(draw); }
       });
       const sizing = new ResizeObserver(() => chart.current && chart.current.resize());
-      const printing = () => { seen.current = true; draw(); };
-      const released = () => { if (isHeld.current) { isHeld.current = false; setTimeout(draw); } };
+      const printing = () => { seen.current = true; draw.current(); };
+      const released = () => { if (isHeld.current) { isHeld.current = false; soon(draw); } };
       const ends = ["pointerup", "pointercancel"];
       window.addEventListener("beforeprint", printing);
       for (const end of ends) window.addEventListener(end, released);
@@ -52,8 +70,9 @@
         if (chart.current) chart.current.dispose();
       };
     }, []);
-    useEffect(draw, [given]);
+    useEffect(() => { if (seen.current) soon(draw); }, [given]);
     return html`<div class="scroll"><div class="chart" role="img" aria-label=${label} style=${{ height: `${height}px`, minWidth: `${wide}px` }} ref=${place}
+      onPointerEnter=${() => { isOver.current = true; arm(); }} onPointerLeave=${() => { isOver.current = false; }}
       onPointerDown=${() => { isHeld.current = Boolean(drag); }}></div></div>
       ${note && html`<p class="quiet note">${note}</p>`}`;
   }
@@ -426,15 +445,19 @@
     const x = scaleOf(study.space.find((one) => one.name === name), rows, name);
     const value = (one) => (x.type === "category" ? distune.number(one.params[name]) : one.params[name]);
     const many = there.length > 1500;
-    const look = (one, colour) => (keep.has(one.first) ? { color: colour, opacity: many ? 0.25 : 0.7 } : { color: distune.colour("faint"), opacity: 0.3 });
-    const accent = distune.colour("accent"), bad = distune.colour("bad");
+    const pale = { color: distune.colour("faint"), opacity: 0.3 };
+    /** What is not kept lies below; a series each, since a look of a dot's own takes ten times as long. */
+    const dots = (all, colour, at, said, more) => [false, true].map((isKept) => ({
+      type: "scatter", itemStyle: isKept ? { color: colour, opacity: many ? 0.25 : 0.7 } : pale, ...more,
+      data: all.filter((one) => keep.has(one.first) === isKept).map((one) => [value(one), at(one), one.first]),
+      tooltip: { formatter: ({ value: [x, y, first] }) => `trial ${first}: ${name} ${distune.number(x)}, ${said(y)}` },
+    })).filter((one) => one.data.length);
     return {
-      tooltip: { formatter: (p) => `trial ${p.data.value[2]}: ${name} ${distune.number(p.data.value[0])}${p.seriesIndex ? ", no value" : `, ${distune.number(p.data.value[1])}`}` },
       xAxis: axis("", { ...x, splitLine: { show: false } }),
       yAxis: axis("", scale.axis),
       series: [
-        { type: "scatter", data: good.map((one) => ({ value: [value(one), one.value, one.first], itemStyle: look(one, accent) })), symbolSize: many ? 3 : 5, progressive: 2000 },
-        { type: "scatter", symbol: "triangle", symbolSize: 8, data: failed.map((one) => ({ value: [value(one), scale.none, one.first], itemStyle: look(one, bad) })) },
+        ...dots(good, distune.colour("accent"), (one) => one.value, distune.number, { symbol: "circle", symbolSize: many ? 3 : 5, progressive: 2000 }),
+        ...dots(failed, distune.colour("bad"), () => scale.none, () => "no value", { symbol: "triangle", symbolSize: 8 }),
       ],
     };
   }

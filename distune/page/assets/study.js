@@ -78,7 +78,7 @@
           <p class="quiet">A dot is a configuration; a triangle one that failed.<span class="mouse"> Drag across one to keep what lies there.</span></p>
           <div class="slices">${filtered.slices.map(([of, option]) => html`<div key=${of}><h3>${of}</h3>
             <${distune.Chart} option=${option} height=${180} label=${findings.slice(study, rows, of)} drag="lineX"
-              on=${{ click: (what) => open(what.data.value[2]), drawn: (range) => keep(distune.charts.sliceOf(study, rows, of, range)) }} /></div>`)}</div>
+              on=${{ click: (what) => open(what.value[2]), drawn: (range) => keep(distune.charts.sliceOf(study, rows, of, range)) }} /></div>`)}</div>
         </section>`}
         ${filtered && html`<${distune.HeatMap} study=${study} kept=${kept} names=${varying.slice(0, 9)} keep=${keep} />`}
         <${distune.Sections} choose=${open} />
