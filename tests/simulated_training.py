@@ -120,7 +120,7 @@ class Ledger:
         left = self.left_by(trial.key, trial.attempt - 1)
         whole = [
             one.step
-            for one in left[:MOST_CHECKPOINTS]
+            for one in left
             if _path(trial, one) not in self.damaged and files.would_read(one, trial)
         ]
         after, of = (loaded.step, loaded.attempt) if loaded is not None else (0, 0)
@@ -144,7 +144,9 @@ class Ledger:
         failed = any(one.outcome in FAILURES for one in results[:1])
         if failed and not own and any(isinstance(one, Resumed) for one in lines):
             before = before[1:]
-        return [*(own[number] for number in sorted(own, reverse=True)), *before]
+        # As many as each attempt tells the next one of.
+        newest = [*(own[number] for number in sorted(own, reverse=True)), *before]
+        return newest[:MOST_CHECKPOINTS]
 
     def _given_up(self, key: tuple[Purpose, int], attempt: int) -> list[bytes]:
         found = []

@@ -22,6 +22,7 @@ from distune.share import protocol, records
 from distune.share.folder import Folder
 from distune.share.protocol import AttemptName
 from distune.share.store import Store
+from distune.study.confirm import Confirm
 from distune.study.study import Limits, Study
 from distune.study.trial import Asked
 from tests.histories import asked_from, asked_in, make_study, results_of, write_study
@@ -121,6 +122,19 @@ def test_of_two_lines_that_ask_for_one_trial_again_the_first_counts() -> None:
     assert not asked.add(asked_again(STUDY, first, 7))
     assert (asked.again, asked.next_trial) == ({0: 6}, 7)
     assert asked.add(asked_again(STUDY, trial_of(STUDY, asked.of(6), 6), 7))  # type: ignore[arg-type]
+
+
+def test_of_two_lines_that_confirm_with_one_seed_the_first_counts() -> None:
+    """Of two masters where locks lie, which have seen the same need."""
+    study = make_study(confirm=Confirm())[0]
+    asked = AskedSoFar(study)
+    for one in asked_from(study, make_sampler(study), 2):
+        asked.add(one)
+    fresh = Asked(study=study.id, configuration=0, trial=2, repeats=1, params={}, confirms=0)
+    assert asked.add(fresh)
+    assert not asked.add(fresh.replace(trial=3))
+    assert (asked.confirms, asked.next_trial) == ({(0, 0): 2}, 3)
+    assert asked.add(fresh.replace(trial=3, repeat=1))
 
 
 def test_more_repeats_of_a_configuration_can_be_asked_for_later() -> None:

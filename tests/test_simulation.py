@@ -173,7 +173,7 @@ def test_what_is_interrupted_again_and_again_is_what_nobody_had_interrupted() ->
     """P12, P13: hosts die, workers are asked to end, checkpoints are damaged or come late."""
     faults = Faults(damage=0.05, late=0.3, stale=0.5, freeze=0.01, lag=0.2, fails=0.03, torn=0.02)
     worlds = []
-    for seed in range(16):
+    for seed in range(32):
         worlds.append(saving(seed, replace(faults), dies=0.3, drains=0.3, training=9.0))
         worlds[-1].run().check()
     assert sum(map(resumed, worlds)) > 15

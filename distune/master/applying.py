@@ -158,6 +158,8 @@ class Applying:
         stays = {State.WAITING, *([State.PAUSED] if action.stopped else [])}
         if wished or any(name.state not in stays for name in attempts):
             return
+        if self._asked.hears_of_more():
+            return  # of another master, that a person wants, maybe
         # What waits is one more attempt at what has been counted, seen only now.
         for name in attempts if not action.stopped else ():
             self._store.withdraw(name)

@@ -20,15 +20,10 @@ _MOST_MISSING = 100_000
 
 
 class Remembered:
-    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read.
+    """`Remembered(store, study).so_far` has what all masters have asked for, once it is read."""
 
-    Args:
-        learns: whether two masters may get two answers to one question.
-    """
-
-    def __init__(self, store: Store, study: Study, *, learns: bool = False) -> None:
+    def __init__(self, store: Store, study: Study) -> None:
         self.so_far = AskedSoFar(study)
-        self._learns = learns
         self._store = store
         self._study = study
         self.file = LinesFile(store, protocol.ASKED, Asked, study)
@@ -55,12 +50,15 @@ class Remembered:
         """Take in what the file has and is not known."""
         try:
             for asked, line in self.file.read():
-                if self._may_have_asked(asked):
-                    self.so_far.add(asked, line)
-                else:
-                    self.file.problem = "a line in it asks for trials far beyond all others"
+                self._take_in(asked, line)
         except BadRecord as error:
             self.file.problem = str(error)  # what is known stands
+
+    def _take_in(self, asked: Asked, line: bytes) -> None:
+        if self._may_have_asked(asked):
+            self.so_far.add(asked, line)
+        else:
+            self.file.problem = "a line in it asks for trials far beyond all others"
 
     def hears_of_more(self) -> bool:
         """Whether the file has more than is known: where locks lie, another master has asked."""
@@ -74,6 +72,7 @@ class Remembered:
         try:
             for one, line in self.file.read_again():
                 asked.add(one, line)
+                self._take_in(one, line)  # maybe another master's: it is not read any more
         except BadRecord as error:
             self.file.problem = str(error)
         lost = sum(asked.add(one) for one in self.so_far.not_over())
@@ -103,8 +102,7 @@ class Remembered:
             return True
         lines = list(map(records.encode, self.unwritten))
         self.file.append(lines, chain(self.so_far.lines(), lines))
-        if self._learns or any(map(_is_wanted, self.unwritten)):
-            self._catch_up()  # what stands before them in the file comes first
+        self._catch_up()  # what stands before them in the file comes first
         pairs, known = zip(self.unwritten, lines, strict=True), self.so_far
         stand = [known.add(one, line) or known.of(one.trial) == one for one, line in pairs]
         self.unwritten.clear()
@@ -183,8 +181,3 @@ class Remembered:
         self._catch_up()  # where locks lie, a second master may have written
         self.file.write_anew(self.so_far.lines())
         return f"{protocol.ASKED} had lost lines; all {len(self.so_far)} written anew"
-
-
-def _is_wanted(asked: Asked) -> bool:
-    """Whether a person has asked for it, maybe of two masters."""
-    return asked.wish is not None or asked.replaces is not None

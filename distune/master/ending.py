@@ -50,12 +50,11 @@ class Ending:
         if halt is Halt.NOW:
             return _STOPPED
         total, pending = history.over - history.confirming, self._asked.pending()
-        by_name = self._asked.extending() or self._asked.wished()
         failures = (
             0 if counted_results(snapshot) else sum(history.outcomes[one] for one in FAILURES)
         )
         failures -= min(len(pending), failures)  # these get another chance
-        wanted = pending or by_name  # by persons
+        wanted = self._asked.is_wanted()
         if self._winner is not None and not wanted:
             first = self._winner.first
             return Finish(f"the target {snapshot.limits.target} is reached by trial {first}")

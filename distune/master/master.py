@@ -122,8 +122,7 @@ class Master:
         self._sampler = make_sampler(self.study)
         self._judge = Judge(self.study)
         self._asking = PatientSampler(self._sampler, wake)
-        learns = self._sampler.at_once is not None
-        self._asked = Remembered(store, self.study, learns=learns)
+        self._asked = Remembered(store, self.study)
         self._started = False
         self.observer = Observer(
             store, follows_history=False, refuse=self._refuse, monotonic=monotonic, wall=wall
@@ -146,7 +145,7 @@ class Master:
         )
         self._wishes = Wishes(
             store,
-            self.observer.history,
+            self.observer,
             self._asked,
             self.keeping,
             Doubts.of(store.folder, monotonic),
@@ -216,8 +215,10 @@ class Master:
         # since, no master has.
         wants = self._asked.so_far.wants
         by_search = self._started and trial.confirms is None  # else the line is looked for first
-        beyond = by_search and not wants(trial.number, self.limits.trials)
-        if beyond or self._asked.refuses(trial):
+        # Who asked for it may be a person, of another master: the line is looked for before.
+        if self._asked.refuses(trial) or (
+            by_search and not wants(trial.number, self.limits.trials)
+        ):
             return "no master asked for such a trial"
         if trial.purpose is Purpose.TEST:
             known = history.has((Purpose.TRAIN, trial.number))
@@ -305,7 +306,7 @@ class Master:
             self.observer.catch_up()
             missing = finished.trials > len(self.observer.history)
             listing = self.store.listing()
-            if missing or listing.attempts or listing.is_wanted:
+            if missing or listing.attempts or listing.is_wanted or self.asked.is_wanted():
                 self._reopen()
                 return
         self._applying.finished = finished

@@ -13,6 +13,7 @@ from distune.share import protocol
 from distune.share.doubts import Doubts
 from distune.share.store import Store
 from distune.study.trial import Asked, Purpose
+from distune.watch.observer import Observer
 
 
 @dataclass(eq=False)
@@ -20,11 +21,15 @@ class Wishes:
     """`wishes.take_in(names, trials, next_number)` asks for them, and takes their files away."""
 
     _store: Store
-    _history: History
+    _observer: Observer
     _asked: Remembered
     _keeping: Keeping
     _doubts: Doubts
     _tell: Callable[[str, str], None]  # a kind of event, and what has happened
+
+    @property
+    def _history(self) -> History:
+        return self._observer.history
 
     def take_in(
         self, wishes: Iterable[str], retries: Iterable[int], next_number: Callable[[], int]
@@ -68,7 +73,10 @@ class Wishes:
 
         def line() -> Asked:
             self._store.check_retry(trial)
-            counted = self._history.get((Purpose.TRAIN, trial))
+            key = Purpose.TRAIN, trial
+            if not self._history.has(key):
+                self._observer.catch_up()  # where locks lie, another master may have counted it
+            counted = self._history.get(key)
             if counted is None:
                 raise ValueError(f"trial {trial} is not counted")
             left = self._keeping.begin_from(counted.trial)

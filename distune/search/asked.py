@@ -100,6 +100,8 @@ class AskedSoFar:
         """
         if asked.replaces is not None:
             return asked.replaces in self.again
+        if asked.confirms is not None:
+            return (asked.confirms, asked.repeat) in self.confirms
         if not is_of_search(asked):
             return False
         if asked.adds_to is not None:
@@ -146,6 +148,10 @@ class AskedSoFar:
         """Whether a person has asked for a configuration, and that is not over."""
         has = self._history.has
         return any(not has((Purpose.TRAIN, number)) for number in self._wished)
+
+    def is_wanted(self) -> bool:
+        """Whether a person has asked for any of this, and that is not over."""
+        return bool(self.pending() or self.extending() or self.wished())
 
     def for_the_end(self, before: int) -> int:
         """How many trials with lower numbers confirm the best, as far as they are not counted."""
