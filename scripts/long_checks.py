@@ -61,9 +61,12 @@ _SLOW = Check(
 #: One at a time: each has a browser, a server, a master and workers on the same two cores.
 _PAGE = Check("studies that run, in a browser", 4, ("pytest -m slow tests/test_page.py",))
 _HISTORIES = Check(
-    "three thousand other histories, and the model of the protocol",
+    "three thousand other histories, a thousand with wishes, and the model of the protocol",
     5,
-    ("python -m tests.simulation --seeds 100000:103000", "python -m tests.protocol_model"),
+    (
+        "python -m tests.simulation --seeds 100000:103000",
+        "python -m tests.protocol_model && python -m tests.simulated_wishes --seeds 100000:101000",
+    ),
 )
 _GARBAGE = Check(
     "garbage for the parsers and for live studies, and what hostile shares cost",

@@ -299,8 +299,14 @@ MUTATIONS = (
     Mutation(
         "two masters each keep what they have asked for", "master/asked",
         tests="tests/test_asked.py",
-        old="            self._catch_up()  # what stands before them in the file comes first",
-        new="            pass",
+        old="        self._catch_up()  # what stands before them in the file comes first",
+        new="        pass",
+    ),
+    Mutation(
+        "a line that is read to compare the file is forgotten", "master/asked",
+        tests="tests/test_asked.py",
+        old="                self._take_in(one, line)  # maybe another master's",
+        new="                pass #",
     ),
     Mutation(
         "what two masters' lines say of one number is believed", "search/asked",

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from distune.errors import ShareError
+from distune.master.asked import Remembered
 from distune.master.lock import Identity
 from distune.master.master import Master
 from distune.search.asked import AskedSoFar, asked_again, recovered_from, trial_of
+from distune.search.ranking import History
 from distune.search.sampler import Question, Suggestion
 from distune.search.samplers import SAMPLERS
 from distune.search.staged import make_sampler
@@ -122,6 +124,20 @@ def test_of_two_lines_that_ask_for_one_trial_again_the_first_counts() -> None:
     assert not asked.add(asked_again(STUDY, first, 7))
     assert (asked.again, asked.next_trial) == ({0: 6}, 7)
     assert asked.add(asked_again(STUDY, trial_of(STUDY, asked.of(6), 6), 7))  # type: ignore[arg-type]
+
+
+def test_a_line_that_is_read_only_to_compare_the_file_is_known_from_then_on() -> None:
+    """The master that reads it is not the one that wrote it, where locks lie."""
+    store = Store(MemoryFolder(Share(), random.Random(0), lambda: 0.0, Faults()))
+    store.create(STUDY)
+    first, second = Remembered(store, STUDY), Remembered(store, STUDY)
+    for one in (first, second):
+        one.read(History(STUDY))
+    lines = asked_from(STUDY, make_sampler(STUDY), 2)
+    assert first.add(lines)
+    assert [*second.read_again().lines()] == [*first.so_far.lines()]
+    assert [*second.so_far.lines()] == [*first.so_far.lines()]
+    assert not second.add([lines[1].replace(params={"x": 0.5})])
 
 
 def test_of_two_lines_that_confirm_with_one_seed_the_first_counts() -> None:

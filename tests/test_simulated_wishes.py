@@ -17,9 +17,3 @@ def test_whatever_happens_each_wish_is_tried_once_and_each_trial_trained_again_o
     worlds = [simulate_wishes(seed, masters) for seed in range(HISTORIES)]
     assert sum(len(world.wishes) for world in worlds) > HISTORIES
     assert sum(len(world.retried) for world in worlds) > HISTORIES / 2
-
-
-def test_lines_that_are_read_only_to_compare_them_are_known_from_then_on() -> None:
-    """The second master compares the file after the first has asked for what a person wants."""
-    for seed in (5122, 5342, 5502):
-        simulate_wishes(seed, 2)

@@ -223,8 +223,7 @@ class StudyDocuments(StudyFiles):
             FileNotFoundError: another master has taken it in.
             BadRecord: it has not.
         """
-        data = self.folder.read(protocol.retry_path(trial), limit=records.LINE_LIMIT)
-        self._check_study(records.decode_document(Mark, data).study)
+        self._check_mark(protocol.retry_path(trial))
 
     def remove_retry(self, trial: int) -> None:
         """Take it away: it has been asked for."""
@@ -235,6 +234,10 @@ class StudyDocuments(StudyFiles):
         data = records.encode_document(Mark(study=self._study.id, host=host))
         self._in_folder(protocol.TRIALS, lambda: self.write_document(path, data))
         self.folder.sync(protocol.TRIALS)
+
+    def _check_mark(self, path: str) -> None:
+        data = self.folder.read(path, limit=records.LINE_LIMIT)
+        self._check_study(records.decode_document(Mark, data).study)
 
     def _take_away(self, path: str) -> None:
         with suppress(FileNotFoundError):
@@ -265,8 +268,7 @@ class StudyDocuments(StudyFiles):
         found, bad = None, {}
         for halt in sorted(listed, key=list(Halt).index):
             try:
-                data = self.folder.read(halt.path, limit=records.LINE_LIMIT)
-                self._check_study(records.decode_document(Mark, data).study)
+                self._check_mark(halt.path)
                 found = halt
             except FileNotFoundError:
                 continue  # an old listing
