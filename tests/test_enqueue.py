@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import random
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,25 @@ def begun(tmp_path: Path) -> Wished:
         master.step()
         one._train()
     return one
+
+
+def killed_at_each_operation(begun: Wished, *, after: bool) -> Iterator[Wished]:
+    """The study at its end, after a master was killed at its first operation, or after it; at its
+    second one; and so on.
+    """
+    for operation in itertools.count(1):
+        one = Wished.__new__(Wished)
+        one.__dict__.update(begun.__dict__, share=copy.deepcopy(begun.share))
+        mount = Interrupted(one.share, random.Random(0), lambda: 0.0, Faults())
+        mount.dies(operation, after=after)
+        with suppress(Crash, FileNotFoundError):
+            master = Master(Store(mount), one.limits, ME, monotonic=lambda: 0.0)
+            for _ in range(3):
+                master.step()
+        if mount.lives:
+            return
+        one.run()
+        yield one
 
 
 def test_what_is_enqueued_is_tried_once_and_on_top_of_the_limit(begun: Wished) -> None:
@@ -210,20 +230,8 @@ def test_a_master_that_is_killed_at_any_operation_has_it_tried_once(
 ) -> None:
     begun.wish(x=0.5)
     operations = 0
-    while True:
-        share = copy.deepcopy(begun.share)
-        one = Wished.__new__(Wished)
-        one.__dict__.update(begun.__dict__, share=share)
-        mount = Interrupted(share, random.Random(0), lambda: 0.0, Faults())
-        mount.dies(operations + 1, after=after)
-        with suppress(Crash, FileNotFoundError):
-            master = Master(Store(mount), one.limits, ME, monotonic=lambda: 0.0)
-            for _ in range(3):
-                master.step()
-        if mount.lives:
-            break
+    for one in killed_at_each_operation(begun, after=after):
         operations += 1
-        one.run()
         assert len(one.wished) == 1
         assert len(one.standing) == 5
         one.check()
@@ -368,20 +376,8 @@ def test_a_master_that_is_killed_at_any_operation_has_it_trained_again_once(
 ) -> None:
     ask_again(failing, 0)
     operations = 0
-    while True:
-        share = copy.deepcopy(failing.share)
-        one = Wished.__new__(Wished)
-        one.__dict__.update(failing.__dict__, share=share)
-        mount = Interrupted(share, random.Random(0), lambda: 0.0, Faults())
-        mount.dies(operations + 1, after=after)
-        with suppress(Crash, FileNotFoundError):
-            master = Master(Store(mount), one.limits, ME, monotonic=lambda: 0.0)
-            for _ in range(3):
-                master.step()
-        if mount.lives:
-            break
+    for one in killed_at_each_operation(failing, after=after):
         operations += 1
-        one.run()
         assert one.standing == [1, 2, 3, 4]
         assert len(one.history.trials) == 5
         one.check()

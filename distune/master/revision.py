@@ -29,7 +29,8 @@ def retry(folder: Path, store: Store, identity: Identity, numbers: Sequence[int]
         The number of each new trial, by that of the one that it is ranked instead of.
 
     Raises:
-        UserError: a master is at work, or one of them cannot be tried again.
+        HasMaster: a master is at work: see `ask_to_retry`.
+        UserError: one of them cannot be tried again.
         ShareError: the share did not answer; do the same again.
     """
     with as_master(folder, store, identity) as master:
@@ -96,7 +97,7 @@ def as_master(folder: Path, store: Store, identity: Identity) -> Iterator[Master
     """Be the study's only master, and change what it has asked for.
 
     Raises:
-        UserError: another one is at work.
+        HasMaster: another one is at work.
     """
     store.load().refuse_earlier()
     with only_master(folder, store, identity):

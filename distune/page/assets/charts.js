@@ -11,9 +11,9 @@
   }
   function next() {
     const [draw] = waiting;
-    draw.current();
     waiting.delete(draw);
-    if (waiting.size) setTimeout(next);
+    if (waiting.size) setTimeout(next); // also where this one cannot be drawn
+    draw.current();
   }
 
   /** Draws an option of ECharts once it is on the screen, or printed, and again when that changes;
@@ -446,7 +446,7 @@
     const value = (one) => (x.type === "category" ? distune.number(one.params[name]) : one.params[name]);
     const many = there.length > 1500;
     const pale = { color: distune.colour("faint"), opacity: 0.3 };
-    /** What is not kept lies below; a series each, since a look of a dot's own takes ten times as long. */
+    /** What is not kept lies below; a series each: dots that have looks of their own take longer. */
     const dots = (all, colour, at, said, more) => [false, true].map((isKept) => ({
       type: "scatter", itemStyle: isKept ? { color: colour, opacity: many ? 0.25 : 0.7 } : pale, ...more,
       data: all.filter((one) => keep.has(one.first) === isKept).map((one) => [value(one), at(one), one.first]),
